@@ -1,0 +1,91 @@
+"""Open a dataset version: one Delta commit, its files and what its build left beside them."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from pipelines.errors import DatasetError
+from pipelines.lake.build import Build, read_sidecar
+from pipelines.lake.files import SPLITS, DataFile, SplitName
+
+BUILD_KEY = "headrace.build"
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """A pinned, immutable version of a dataset.
+
+    Attributes:
+        root: the dataset's folder or URL.
+        version: the Delta version.
+        build: what the build recorded: recipe, ledger, files, sources.
+        transform_json: the fitted transform (`transform.TransformSpec`).
+    """
+
+    root: str
+    version: int
+    build: Build
+    transform_json: str
+
+    @staticmethod
+    def open(root: str, version: int | None = None) -> "DatasetVersion":
+        """Open version `version`, or the newest.
+
+        Raises:
+            DatasetError: there is no such dataset or version, it was not made by Headrace, or the
+                commit and the build disagree about the files.
+        """
+        try:
+            table = DeltaTable(root, version=version)
+        except TableNotFoundError:
+            raise DatasetError(
+                f"there is no dataset at {root}; run `headrace prepare` first"
+            ) from None
+        except DeltaError as error:
+            newest = DeltaTable(root).version()
+            raise DatasetError(
+                f"dataset {root} has no version {version}, the newest is {newest}: {error}"
+            ) from None
+        commit = next((c for c in table.history() if c["version"] == table.version()), {})
+        build_id = commit.get(BUILD_KEY)
+        if not build_id:
+            raise DatasetError(
+                f"dataset {root} version {table.version()} was not published by Headrace: its "
+                f"commit ({commit.get('operation', 'unknown')}) names no build"
+            )
+        build, transform_json = read_sidecar(root, str(build_id))
+        committed = {path for path in _relative_paths(table)}
+        built = {file.path for file in build.files}
+        if committed != built:
+            raise DatasetError(
+                f"dataset {root} version {table.version()}: the commit lists {len(committed)} "
+                f"files and its build {len(built)}; they differ in "
+                f"{', '.join(sorted(committed ^ built)[:3])}"
+            )
+        return DatasetVersion(root, int(table.version()), build, transform_json)
+
+    def files(self, split: SplitName) -> tuple[DataFile, ...]:
+        """Files of a split in the order of their paths, which is the canonical order of its rows."""
+        return tuple(
+            sorted((f for f in self.build.files if f.split == split), key=lambda f: f.path)
+        )
+
+    def rows(self, split: SplitName) -> int:
+        return sum(file.rows for file in self.build.files if file.split == split)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of transform and rows in canonical order: equal digest, equal training data."""
+        state = hashlib.sha256(self.build.transform_digest.encode())
+        for split in SPLITS:
+            for file in self.files(split):
+                state.update(f"{split} {file.row_groups} {file.content}\n".encode())
+        return state.hexdigest()
+
+
+def _relative_paths(table: DeltaTable) -> list[str]:
+    actions = table.get_add_actions(flatten=True)
+    return [str(path) for path in actions["path"].to_pylist()]

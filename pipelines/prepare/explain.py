@@ -1,0 +1,45 @@
+"""Spark's errors in one sentence: what went wrong, in which table or file, without its stack."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.errors import HeadraceError, LakeError
+
+_FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\"]+\.parquet")
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an error of Spark inside the block into a `LakeError` that opens with `what`.
+
+    Errors that already explain themselves pass through, also those raised in a Python worker.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except (PySparkException, Py4JJavaError) as error:
+        raise LakeError(f"{what}: {_sentence(str(error))}") from error
+
+
+def _sentence(text: str) -> str:
+    file = _FILE.search(text)
+    inner = re.findall(r"pipelines\.errors\.\w+: (.+)", text)
+    if inner:
+        return str(inner[-1]).strip()
+    if "is not a Parquet file" in text or "CANNOT_READ_FILE_FOOTER" in text:
+        return f"{file[0] if file else 'a file'} is not a readable Parquet file; restore or remove it"
+    if "FAILED_READ_FILE" in text and file:
+        cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
+        return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")
+    worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
+    if "PythonException" in text and worker:
+        return str(worker[-1])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("at ", "== SQL", "'", "JVM", "py4j"))]
+    sentence = re.sub(r"\s*SQLSTATE: \w+", "", kept[0]) if kept else "unknown error"
+    return sentence.rstrip(";. ")

@@ -1,0 +1,28 @@
+"""Keep secrets out of logs, errors and MLflow: one rule, used wherever a recipe value is shown."""
+
+import re
+from typing import Any
+
+MASK = "***"
+_SECRET_KEY = re.compile(r"secret|password|passwd|token|credential|access[._-]?key", re.IGNORECASE)
+_URI_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def redact_text(text: str) -> str:
+    """`text` with the user information of every URI in it masked.
+
+    >>> redact_text("postgresql://me:pw@db/mlflow")
+    'postgresql://***@db/mlflow'
+    """
+    return _URI_USERINFO.sub(MASK, text)
+
+
+def redact(value: Any, key: str = "") -> Any:
+    """`value` (plain YAML types) with secrets masked: by key name, and user information in URIs."""
+    if isinstance(value, dict):
+        return {k: redact(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [redact(item, key) for item in value]
+    if _SECRET_KEY.search(key) and value is not None:
+        return MASK
+    return redact_text(value) if isinstance(value, str) else value
