@@ -200,8 +200,8 @@ class Train(Section):
     early_stopping: EarlyStopping | None = None
     threads_per_rank: Annotated[int, Field(ge=1)] = 1
     """TensorFlow compute threads a rank; 1 makes a CPU run repeatable bit for bit."""
-    start_timeout: Annotated[float, Field(gt=0)] = 120.0
-    """Seconds the ranks may take to find each other."""
+    collective_timeout: Annotated[int, Field(ge=1)] = 60
+    """Seconds a rank may keep the others waiting before the run fails."""
 
 
 class Stream(Section):

@@ -1,0 +1,36 @@
+"""A rank's batches as a tf.data dataset: named tensors of static shape, prefetched."""
+
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from pipelines.stream.split_stream import Batch, SplitStream
+
+
+def as_tf_dataset(stream: SplitStream, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+    """Batches of an epoch as dicts of tensors.
+
+    Args:
+        stream: the rank's view of a split.
+        epoch: decides the order of rows.
+        first_step: where to begin; earlier steps are not read.
+
+    Returns:
+        a dataset of `stream.steps - first_step` elements: `numeric` float32 (batch, features),
+        `categorical` int32 (batch, features), `label` and `weight` float32 (batch,), with
+        batch = `stream.batch_size_per_rank`. Two batches are prefetched.
+    """
+    signature = {
+        name: tf.TensorSpec(array.shape, array.dtype)
+        for name, array in stream.columns.empty(stream.batch_size_per_rank).items()
+    }
+    signature["weight"] = tf.TensorSpec((stream.batch_size_per_rank,), tf.float32)
+
+    def generate() -> Iterator[Batch]:
+        yield from stream.batches(epoch, first_step)
+
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 2
+    return dataset.prefetch(2).with_options(options)

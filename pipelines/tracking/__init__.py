@@ -1,0 +1,1 @@
+"""Runs, metrics, artifacts and the model registry. The only home of mlflow."""

@@ -1,0 +1,204 @@
+"""Model versions: how a trained model becomes an MLflow model that takes raw rows, and back.
+
+MLflow's Keras and TensorFlow flavours refuse column signatures and string tensors. What works is
+a SavedModel wrapped by a pyfunc from code (`raw_model.py`) with a column signature.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import ModelError
+from pipelines.tracking.run import TrackedRun
+from pipelines.tracking.store import Store, connect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CODE = Path(__file__).with_name("raw_model.py")
+_FACTS = "headrace"
+
+
+@dataclass(frozen=True)
+class RawInput:
+    """A raw column of the signature: `kind` is integer, real or string."""
+
+    name: str
+    kind: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered model version, with what Headrace recorded in it.
+
+    Attributes:
+        name, version: in the registry.
+        run_id: the run that trained it.
+        uri: `models:/name/version`.
+        facts: dataset root, version, digests and so on, as `register` was given them.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    facts: dict[str, Any]
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+
+def register(
+    run: TrackedRun,
+    *,
+    files: Mapping[str, str],
+    inputs: Sequence[RawInput],
+    example: "pd.DataFrame",
+    threshold: float,
+    facts: dict[str, Any],
+) -> ModelVersion:
+    """Log the model to the run and register it as a new version.
+
+    Args:
+        run: the run that trained it.
+        files: local paths of `saved_model` (folder), `keras_model`, `transform`.
+        inputs: the raw columns, in order.
+        example: a few raw rows, as an input example.
+        threshold: default of the `threshold` parameter of `predict`.
+        facts: plain values to find again in `ModelVersion.facts`.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(_column_type(item), item.name) for item in inputs]),
+        outputs=Schema(
+            [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "prediction")]
+        ),
+        params=ParamSchema([ParamSpec("threshold", DataType.double, threshold)]),
+    )
+    packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
+    with _active(run.run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(_CODE),
+            artifacts={name: str(path) for name, path in files.items()},
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"{name}=={version(name)}" for name in packages],
+            registered_model_name=run.store.registered_model,
+            metadata={_FACTS: json.dumps(facts)},
+        )
+    return ModelVersion(
+        run.store.registered_model, int(info.registered_model_version), run.run_id, facts
+    )
+
+
+def find_model(store: Store, uri: str | None = None) -> ModelVersion:
+    """Look a model version up.
+
+    Args:
+        store: where to look.
+        uri: `models:/name/3` or `models:/name@alias`; the newest version of the recipe's
+            registered model where it is left out.
+
+    Raises:
+        ModelError: there is none, or Headrace did not make it.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = connect(store)
+    try:
+        name, wanted = _parse(uri) if uri else (store.registered_model, "")
+        if wanted.startswith("@"):
+            found = client.get_model_version_by_alias(name, wanted[1:])
+        elif wanted:
+            found = client.get_model_version(name, wanted)
+        else:
+            versions = client.search_model_versions(f"name = '{name}'")
+            if not versions:
+                raise ModelError(
+                    f"no version of model {name!r} is registered in {store.shown}; "
+                    "run `headrace train` first"
+                )
+            found = max(versions, key=lambda v: int(v.version))
+        uri = f"models:/{name}/{found.version}"
+        metadata = mlflow.models.get_model_info(uri).metadata or {}
+    except MlflowException as error:
+        raise ModelError(f"model {uri or store.registered_model}: {error.message}") from None
+    if _FACTS not in metadata:
+        raise ModelError(f"model {uri} was not made by Headrace; train one with `headrace train`")
+    return ModelVersion(name, int(found.version), str(found.run_id), json.loads(metadata[_FACTS]))
+
+
+def model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str:
+    """Local path of one of the files that `register` was given; downloaded below `folder`."""
+    import mlflow
+
+    connect(store)
+    return str(
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{model.uri}/artifacts/{_FILE_NAMES[name]}", dst_path=folder
+        )
+    )
+
+
+def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> None:
+    """Set tags of a model version."""
+    client = connect(store)
+    for key, value in tags.items():
+        client.set_model_version_tag(model.name, str(model.version), key, value)
+
+
+_FILE_NAMES = {
+    "saved_model": "saved_model",
+    "keras_model": "model.keras",
+    "transform": "transform.json",
+}
+
+
+def _column_type(item: RawInput) -> Any:
+    from mlflow.types import DataType
+    from mlflow.types.schema import AnyType
+
+    if item.kind == "string":
+        return DataType.string
+    if item.kind == "real":
+        return DataType.double
+    # pandas turns whole numbers with a null into floats and without one leaves integers, and
+    # MLflow accepts only one of the two for a typed column; the model checks the values itself.
+    return AnyType() if item.nullable else DataType.long
+
+
+def _parse(uri: str) -> tuple[str, str]:
+    rest = uri.removeprefix("models:/")
+    if rest == uri or not rest:
+        raise ModelError(f"{uri!r} is no model URI, expected models:/NAME/VERSION or models:/NAME@ALIAS")
+    if "@" in rest:
+        name, _, alias = rest.partition("@")
+        return name, f"@{alias}"
+    name, _, number = rest.partition("/")
+    return name, number
+
+
+def _active(run_id: str) -> Any:
+    """Make the run current for mlflow's fluent functions, without ending it afterwards."""
+    import contextlib
+
+    import mlflow
+
+    @contextlib.contextmanager
+    def active() -> Any:
+        mlflow.start_run(run_id=run_id)
+        try:
+            yield
+        finally:
+            mlflow.end_run(status="RUNNING")
+
+    return active()

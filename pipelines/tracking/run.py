@@ -1,0 +1,134 @@
+"""One MLflow run: parameters, metrics, the dataset it read, artifacts, and its model version."""
+
+import json
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.redact import redact
+from pipelines.tracking.store import Store, connect, experiment_id
+
+_PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
+
+
+class TrackedRun:
+    """A run that exists; closed by the context manager that made it."""
+
+    def __init__(self, client: Any, run_id: str, store: Store) -> None:
+        self._client, self.run_id, self.store = client, run_id, store
+
+    def params(self, tree: Mapping[str, Any]) -> None:
+        """Log nested plain values as flat parameters, `train.epochs` and so on, secrets masked."""
+        from mlflow.entities import Param
+
+        flat = [(key, str(value)[:_PARAM_LIMIT]) for key, value in _flatten(redact(dict(tree)))]
+        for start in range(0, len(flat), 100):  # MLflow takes 100 a request
+            self._client.log_batch(
+                self.run_id, params=[Param(k, v) for k, v in flat[start : start + 100]]
+            )
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of a step (an epoch in training)."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        batch = [Metric(name, float(value), now, step) for name, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=batch)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])
+
+    def text(self, text: str, path: str) -> None:
+        """Log an artifact from a text; `path` is its name in the run."""
+        self._client.log_text(self.run_id, text, path)
+
+    def figures(self, figures: Mapping[str, Any]) -> None:
+        """Log matplotlib figures as PNG; the keys are artifact paths."""
+        for path, figure in figures.items():
+            self._client.log_figure(self.run_id, figure, path)
+
+    def dataset_input(
+        self, *, name: str, root: str, version: int, digest: str, rows: Mapping[str, int]
+    ) -> None:
+        """Say which dataset version the run reads; MLflow shows it as the run's dataset."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = {"path": redact(root), "delta_table_version": version}
+        dataset = Dataset(
+            name=name,
+            digest=digest[:36],  # MLflow's limit
+            source_type="delta_table",
+            source=json.dumps(source),
+            profile=json.dumps({"rows": dict(rows), "digest": digest}),
+        )
+        inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        self._client.log_inputs(self.run_id, [inputs])
+
+
+@contextmanager
+def start_run(store: Store, run_name: str) -> Iterator[TrackedRun]:
+    """A new run, ended as FINISHED, or FAILED where the block raises."""
+    client = connect(store)
+    run = client.create_run(
+        experiment_id(client, store),
+        run_name=run_name,
+        tags={"mlflow.source.name": "headrace", "mlflow.source.type": "JOB", **_environment()},
+    )
+    yield from _ending(TrackedRun(client, run.info.run_id, store))
+
+
+@contextmanager
+def resume_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
+    """An existing run, added to; its status stays unless the block raises."""
+    client = connect(store)
+    client.get_run(run_id)
+    yield TrackedRun(client, run_id, store)
+
+
+def _ending(run: TrackedRun) -> Iterator[TrackedRun]:
+    try:
+        yield run
+    except BaseException as error:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        run.tags({"headrace.error": redact(f"{type(error).__name__}: {reason}")[:500]})
+        run._client.set_terminated(run.run_id, status="FAILED")
+        raise
+    run._client.set_terminated(run.run_id, status="FINISHED")
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict) and tree:
+        for key, value in tree.items():
+            # MLflow allows letters, digits and _-./ : in a parameter's name.
+            safe = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in str(key))
+            yield from _flatten(value, f"{prefix}.{safe}" if prefix else safe)
+    else:
+        yield prefix, json.dumps(tree) if isinstance(tree, list | dict) else tree
+
+
+def _environment() -> dict[str, str]:
+    packages = ("headrace", "tensorflow", "keras", "horovod", "petastorm", "pyarrow", "mlflow")
+    tags = {f"version.{name}": version(name) for name in packages}
+    tags["version.python"] = platform.python_version()
+    here = Path(__file__).parent
+    git = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if git.returncode == 0:
+        tags["mlflow.source.git.commit"] = git.stdout.strip()
+    return tags
+
+
+@contextmanager
+def artifact_folder() -> Iterator[Path]:
+    """A temporary folder for files on their way to the artifact store."""
+    with tempfile.TemporaryDirectory(prefix="headrace-artifacts-") as name:
+        yield Path(name)

@@ -1,0 +1,156 @@
+"""The training loop of one rank: epochs over the stream, validation, best weights, early stop.
+
+Every decision is taken on rank 0's numbers and broadcast, so that ranks never part ways.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from pipelines.distributed.collectives import Collectives
+from pipelines.errors import TrainError
+from pipelines.models.predict import predict_batches
+from pipelines.progress import Progress, Report
+from pipelines.stream.dataset import as_tf_dataset
+from pipelines.stream.split_stream import SplitStream
+from pipelines.train.early_stopping import BestEpoch
+from pipelines.train.step import Step, log_loss
+
+# Shortest time between two progress reports, seconds.
+_REPORT_EVERY = 0.5
+
+
+@dataclass
+class Outcome:
+    """What the loop leaves; the model holds the weights of the best epoch.
+
+    Attributes:
+        metrics: of the best epoch, `train_…` and `val_…`.
+        epochs: epochs that were run.
+        best_epoch: counted from 0.
+        rows_per_second: median over epochs, all ranks together.
+        input_wait_share: share of training time spent waiting for the next batch, this rank.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    best_epoch: int = -1
+    rows_per_second: float = 0.0
+    input_wait_share: float = 0.0
+
+
+def run_epochs(
+    model: keras.Model,
+    step: Step,
+    train: SplitStream,
+    validation: SplitStream | None,
+    *,
+    epochs: int,
+    best: BestEpoch,
+    collectives: Collectives,
+    report: Report,
+    log: Callable[[dict[str, float], int], None],
+) -> Outcome:
+    """Train for at most `epochs` epochs.
+
+    Args:
+        model: trained in place.
+        step: one training step (`step.make_train_step`).
+        train, validation: this rank's streams; `None` where there is no validation split.
+        epochs: upper limit.
+        best: early stopping; ignored without a validation split.
+        collectives: the ranks.
+        report: told of progress.
+        log: called with an epoch's metrics and number on every rank.
+
+    Raises:
+        TrainError: the loss is not finite.
+        StreamError: rows delivered differ from the plan.
+    """
+    outcome = Outcome()
+    kept: list[np.ndarray] | None = None
+    rates, waited, worked = [], 0.0, 0.0
+    for epoch in range(epochs):
+        loss, seconds, wait = _train_epoch(step, train, epoch, epochs, report)
+        rates.append(train.rows / seconds)
+        waited, worked = waited + wait, worked + seconds
+        metrics = {
+            "train_loss": loss,
+            "rows_per_second": train.rows / seconds,
+            "input_wait_share": wait / seconds,
+        }
+        if validation is not None:
+            metrics |= {f"val_{k}": v for k, v in validate(model, validation, collectives).items()}
+        metrics = collectives.broadcast_object(metrics)
+        log(metrics, epoch)
+        value = metrics.get(f"val_{best.metric}", metrics["train_loss"])
+        outcome.epochs = epoch + 1
+        if validation is None or best.improved(value, epoch):
+            outcome.metrics, outcome.best_epoch = metrics, epoch
+            kept = [np.array(v) for v in model.weights]
+        elif best.should_stop(epoch):
+            break
+    if kept is not None and outcome.best_epoch != outcome.epochs - 1:
+        for variable, value_ in zip(model.weights, kept, strict=True):
+            variable.assign(value_)
+    outcome.rows_per_second = float(np.median(rates))
+    outcome.input_wait_share = waited / worked
+    return outcome
+
+
+def _train_epoch(
+    step: Step, train: SplitStream, epoch: int, epochs: int, report: Report
+) -> tuple[float, float, float]:
+    """Mean loss of the epoch's rows, seconds taken, seconds spent waiting for input."""
+    losses = []
+    wait = 0.0
+    started = reported = time.monotonic()
+    batches = iter(as_tf_dataset(train, epoch))
+    for number in range(train.steps + 1):
+        asked = time.monotonic()
+        batch = next(batches, None)  # one more than there are steps: the stream then accounts
+        wait += time.monotonic() - asked
+        if batch is None:
+            break
+        losses.append(step(batch))
+        now = time.monotonic()
+        if now - reported >= _REPORT_EVERY or number + 1 == train.steps:
+            reported = now
+            _check(float(losses[-1]), epoch, number)
+            report(Progress(f"epoch {epoch + 1} of {epochs}", number + 1, train.steps))
+    if len(losses) != train.steps:
+        raise TrainError(f"epoch {epoch}: {len(losses)} steps were run, {train.steps} planned")
+    seconds = time.monotonic() - started
+    values = np.array([float(loss) for loss in losses])
+    _check(float(values.sum()), epoch, train.steps)
+    rows = np.full(train.steps, train.global_batch_size, dtype=np.float64)
+    rows[-1] = train.rows - train.global_batch_size * (train.steps - 1)
+    return float(np.average(values, weights=np.maximum(rows, 0))), seconds, wait
+
+
+def validate(
+    model: keras.Model, stream: SplitStream, collectives: Collectives
+) -> dict[str, float]:
+    """Loss and ROC AUC of a split, exact over all ranks, the same on every rank.
+
+    ROC AUC is left out where a split has labels of one class only.
+    """
+    found = predict_batches(model, stream.batches(epoch=0))
+    label = collectives.gather(found["label"])
+    probability = collectives.gather(found["probability"])
+    metrics = {"loss": log_loss(probability, label)}
+    if 0 < label.sum() < len(label):
+        metrics["roc_auc"] = float(roc_auc_score(label, probability))
+    return metrics
+
+
+def _check(loss: float, epoch: int, step: int) -> None:
+    if not np.isfinite(loss):
+        raise TrainError(
+            f"the loss is {loss} in epoch {epoch + 1}, by step {step + 1}; lower "
+            "train.optimizer.learning_rate, and look for extreme values in the features"
+        )

@@ -1,0 +1,208 @@
+"""What one rank of a training run does, from opening the dataset to registering the model."""
+
+import hashlib
+import os
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from pipelines.distributed.collectives import Collectives
+from pipelines.errors import DatasetError, TrainError
+from pipelines.lake.files import SPLITS
+from pipelines.lake.version import DatasetVersion
+from pipelines.models.build import build_model
+from pipelines.models.raw import export_raw_model
+from pipelines.progress import Progress, Report
+from pipelines.recipe import Recipe
+from pipelines.stream.split_stream import SplitStream, feature_columns
+from pipelines.tracking.model import ModelVersion, RawInput, register
+from pipelines.tracking.run import TrackedRun, artifact_folder, start_run
+from pipelines.tracking.store import Store
+from pipelines.train.early_stopping import BestEpoch
+from pipelines.train.loop import Outcome, run_epochs
+from pipelines.train.optimizer import build_optimizer
+from pipelines.train.step import make_train_step
+from pipelines.transform.spec import TransformSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train_rank(
+    payload: dict[str, Any], collectives: Collectives, report: Report
+) -> dict[str, Any]:
+    """Train on this rank; see `run.train` for the payload and the result."""
+    started = time.monotonic()
+    recipe = Recipe.model_validate(payload["recipe"])
+    dataset = DatasetVersion.open(payload["dataset"]["root"], payload["dataset"]["version"])
+    spec = TransformSpec.from_json(dataset.transform_json)
+    if spec.digest() != dataset.build.transform_digest:
+        raise DatasetError(
+            f"dataset {dataset.root} version {dataset.version}: transform.json was changed after "
+            "it was published; prepare the dataset again"
+        )
+    # Ranks draw different dropout masks; the initial weights are rank 0's.
+    keras.utils.set_random_seed(recipe.train.seed + collectives.rank)
+    model = build_model(recipe.model, spec)
+    optimizer = build_optimizer(recipe.train.optimizer)
+    optimizer.build(model.trainable_variables)
+    collectives.broadcast_variables([*model.weights, *optimizer.variables])
+
+    def stream(split: Any, shuffle: bool) -> SplitStream:
+        return SplitStream.of(
+            dataset,
+            split,
+            feature_columns(spec),
+            rank=collectives.rank,
+            size=collectives.size,
+            global_batch_size=recipe.train.global_batch_size,
+            canonical_shards=recipe.stream.canonical_shards,
+            shuffle=shuffle,
+            seed=recipe.train.seed,
+            readers=recipe.stream.readers,
+        )
+
+    store = Store.of(recipe, payload["workdir"], os.environ)
+    name = f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    tracked = start_run(store, name) if collectives.rank == 0 else nullcontext()
+    with tracked as run:
+        if run is not None:
+            _log_start(run, recipe, dataset, collectives.size)
+        ready = time.monotonic()
+        outcome = run_epochs(
+            model,
+            make_train_step(model, optimizer, collectives),
+            stream("train", recipe.stream.shuffle),
+            stream("validation", False) if dataset.rows("validation") else None,
+            epochs=recipe.train.epochs,
+            best=BestEpoch(recipe.train.early_stopping),
+            collectives=collectives,
+            report=report,
+            log=run.metrics if run is not None else lambda metrics, epoch: None,
+        )
+        trained = time.monotonic()
+        checksums = _compare_weights(model, collectives)
+        result: dict[str, Any] = {}
+        if run is not None:
+            report(Progress("registering the model"))
+            run.metrics({f"best_{k}": v for k, v in outcome.metrics.items()}, outcome.best_epoch)
+            version = _register(run, model, spec, recipe, dataset)
+            result = _result(run, version, outcome, checksums)
+            result["seconds"] = {
+                "start": round(ready - started, 2),
+                "epochs": round(trained - ready, 2),
+                "register": round(time.monotonic() - trained, 2),
+            }
+    return result
+
+
+def weights_checksum(model: keras.Model) -> str:
+    """SHA-256 of all weights, bit for bit."""
+    state = hashlib.sha256()
+    for variable in model.weights:
+        state.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return state.hexdigest()
+
+
+def _compare_weights(model: keras.Model, collectives: Collectives) -> list[str]:
+    import numpy as np
+
+    mine = np.frombuffer(bytes.fromhex(weights_checksum(model)), dtype=np.uint8)[None]
+    checksums = [row.tobytes().hex() for row in collectives.gather(mine)]
+    if len(set(checksums)) > 1:
+        shown = ", ".join(f"rank {rank} {sum_[:8]}" for rank, sum_ in enumerate(checksums))
+        raise TrainError(
+            f"ranks ended with different weights ({shown}); the model was not registered. "
+            "Gradients were not reduced alike, which is a defect or a damaged device"
+        )
+    return checksums
+
+
+def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: int) -> None:
+    run.params(recipe.resolved())
+    run.tags({"headrace.ranks": str(size), "headrace.dataset": f"{dataset.version}"})
+    run.dataset_input(
+        name=recipe.name,
+        root=dataset.root,
+        version=dataset.version,
+        digest=dataset.digest,
+        rows={split: dataset.rows(split) for split in SPLITS},
+    )
+    run.text(dataset.transform_json, "transform.json")
+    run.text(dataset.build.ledger.model_dump_json(indent=1), "ledger.json")
+
+
+def _register(
+    run: TrackedRun,
+    model: keras.Model,
+    spec: TransformSpec,
+    recipe: Recipe,
+    dataset: DatasetVersion,
+) -> ModelVersion:
+    with artifact_folder() as folder:
+        files = {
+            "saved_model": str(folder / "saved_model"),
+            "keras_model": str(folder / "model.keras"),
+            "transform": str(folder / "transform.json"),
+        }
+        export_raw_model(model, spec, files["saved_model"])
+        model.save(files["keras_model"])
+        Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
+        return register(
+            run,
+            files=files,
+            inputs=[RawInput(c.name, c.kind, c.nullable) for c in spec.raw],
+            example=example_rows(spec),
+            threshold=recipe.evaluate.threshold,
+            facts={
+                "dataset_root": dataset.root,
+                "dataset_version": dataset.version,
+                "dataset_digest": dataset.digest,
+                "transform_digest": spec.digest(),
+            },
+        )
+
+
+def example_rows(spec: TransformSpec) -> "pd.DataFrame":
+    """Three raw rows in the right types: typical values, then others, then nulls where allowed."""
+    import pandas as pd
+
+    from pipelines.transform.spec import StandardizeFeature, VocabularyFeature
+
+    typical: dict[str, tuple[Any, Any]] = {}
+    for feature in spec.features:
+        if isinstance(feature, StandardizeFeature):
+            typical[feature.column] = (feature.mean, feature.mean + feature.scale)
+        elif isinstance(feature, VocabularyFeature) and feature.values:
+            typical[feature.column] = (feature.values[0], feature.values[-1])
+    columns = {}
+    for raw in spec.raw:
+        first, second = typical.get(raw.name, ("example", "") if raw.kind == "string" else (1, 2))
+        if raw.kind == "integer":
+            values = [int(float(first)), int(float(second))]
+            dtype = "float64" if raw.nullable else "int64"
+        else:
+            values, dtype = [first, second], "float64" if raw.kind == "real" else "object"
+        last = None if raw.nullable else values[0]
+        columns[raw.name] = pd.Series([*values, last], dtype=dtype)
+    return pd.DataFrame(columns)
+
+
+def _result(
+    run: TrackedRun, version: ModelVersion, outcome: Outcome, checksums: list[str]
+) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "model_uri": version.uri,
+        "weights_checksum": checksums,
+        "metrics": {
+            **outcome.metrics,
+            "epochs": outcome.epochs,
+            "best_epoch": outcome.best_epoch,
+            "rows_per_second": outcome.rows_per_second,
+            "input_wait_share": outcome.input_wait_share,
+        },
+    }
