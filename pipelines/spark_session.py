@@ -80,6 +80,26 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         ) from error
 
 
+def stop_own_session() -> None:
+    """Stop the session and its JVM if `spark_session` started them in this process.
+
+    Under `spark-submit` the session belongs to the cluster and ends with the job.
+    """
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None or "PYSPARK_GATEWAY_PORT" in os.environ:
+        return
+    session.stop()
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # type: ignore[attr-defined]
+        gateway.proc.wait(timeout=30)  # type: ignore[attr-defined]
+        SparkContext._gateway = SparkContext._jvm = None
+
+
 def check_java() -> None:
     """Find Java 17 or newer, as Spark 4 needs.
 

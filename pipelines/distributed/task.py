@@ -7,12 +7,14 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipelines.distributed.collectives import Collectives
 from pipelines.progress import Report
 
-RankFunction = Callable[[dict[str, Any], Collectives, Report], dict[str, Any]]
+if TYPE_CHECKING:  # it imports TensorFlow, which the launching process does not need
+    from pipelines.distributed.collectives import Collectives
+
+RankFunction = Callable[[dict[str, Any], "Collectives", Report], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,10 @@ MLflow's Keras and TensorFlow flavours refuse column signatures and string tenso
 a SavedModel wrapped by a pyfunc from code (`raw_model.py`) with a column signature.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +74,7 @@ def register(
         facts: plain values to find again in `ModelVersion.facts`.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
@@ -83,7 +86,8 @@ def register(
         params=ParamSchema([ParamSpec("threshold", DataType.double, threshold)]),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
-    with _active(run.run_id):
+    with _active(run.run_id), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_CODE),
@@ -91,12 +95,16 @@ def register(
             signature=signature,
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in packages],
-            registered_model_name=run.store.registered_model,
             metadata={_FACTS: json.dumps(facts)},
         )
-    return ModelVersion(
-        run.store.registered_model, int(info.registered_model_version), run.run_id, facts
+    client = connect(run.store)
+    name = run.store.registered_model
+    with contextlib.suppress(MlflowException):  # it exists, then
+        client.create_registered_model(name)
+    made = client.create_model_version(
+        name, info.model_uri, run_id=run.run_id, model_id=info.model_id
     )
+    return ModelVersion(name, int(made.version), run.run_id, facts)
 
 
 def find_model(store: Store, uri: str | None = None) -> ModelVersion:
@@ -187,18 +195,13 @@ def _parse(uri: str) -> tuple[str, str]:
     return name, number
 
 
-def _active(run_id: str) -> Any:
+@contextlib.contextmanager
+def _active(run_id: str) -> Iterator[None]:
     """Make the run current for mlflow's fluent functions, without ending it afterwards."""
-    import contextlib
-
     import mlflow
 
-    @contextlib.contextmanager
-    def active() -> Any:
-        mlflow.start_run(run_id=run_id)
-        try:
-            yield
-        finally:
-            mlflow.end_run(status="RUNNING")
-
-    return active()
+    mlflow.start_run(run_id=run_id)
+    try:
+        yield
+    finally:
+        mlflow.end_run(status="RUNNING")

@@ -6,6 +6,7 @@ workdir, which needs no server.
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,10 @@ class Store:
         """The command that opens MLflow's pages on this store, or the address that has them."""
         if self.uri.startswith("http"):
             return f"open {self.shown}"
-        return f"uv run mlflow ui --backend-store-uri {self.shown}"
+        mlflow = Path(sys.executable).with_name("mlflow")
+        if mlflow.is_relative_to(Path.cwd()):
+            mlflow = mlflow.relative_to(Path.cwd())
+        return f"{mlflow} ui --backend-store-uri {self.shown}"
 
 
 def connect(store: Store) -> "MlflowClient":

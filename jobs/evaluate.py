@@ -1,0 +1,6 @@
+"""spark-submit entry point of the evaluate stage: `spark-submit jobs/evaluate.py RECIPE [options]`."""
+
+from pipelines.commands import evaluate, run_job
+
+if __name__ == "__main__":
+    run_job(evaluate)

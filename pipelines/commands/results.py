@@ -1,0 +1,79 @@
+"""What a stage's result looks like: as JSON for a scheduler, as lines for a person.
+
+Stages are imported for their types only: a command pays for no engine it does not use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.evaluate import Evaluated
+    from pipelines.lake import DatasetVersion
+    from pipelines.prepare import Prepared
+    from pipelines.train import Trained
+
+
+def prepared_json(prepared: "Prepared") -> dict[str, Any]:
+    dataset = prepared.dataset
+    return {
+        "dataset": {
+            "path": dataset.root,
+            "version": dataset.version,
+            "build_id": dataset.build.build_id,
+            "digest": dataset.digest,
+        },
+        "ledger": dataset.build.ledger.model_dump(),
+        "seconds": {"prepare": prepared.seconds},
+    }
+
+
+def trained_json(trained: "Trained") -> dict[str, Any]:
+    return {
+        "run_id": trained.run_id,
+        "model_uri": trained.model_uri,
+        "metrics": trained.metrics,
+        "weights_checksum": trained.weights_checksum,
+        "seconds": {"train": trained.seconds},
+    }
+
+
+def evaluated_json(evaluated: "Evaluated") -> dict[str, Any]:
+    return {
+        "run_id": evaluated.run_id,
+        "model_uri": evaluated.model_uri,
+        "dataset_version": evaluated.dataset_version,
+        "metrics": {f"test_{k}": v for k, v in evaluated.metrics.items()},
+        "seconds": {"evaluate": evaluated.seconds},
+    }
+
+
+def merged(*results: dict[str, Any]) -> dict[str, Any]:
+    """One result of several stages; sections of the same name are joined."""
+    whole: dict[str, Any] = {}
+    for result in results:
+        for key, value in result.items():
+            if isinstance(value, dict) and isinstance(whole.get(key), dict):
+                whole[key] = {**whole[key], **value}
+            else:
+                whole[key] = value
+    return whole
+
+
+def ledger_lines(dataset: "DatasetVersion") -> list[str]:
+    ledger = dataset.build.ledger
+    rows = [("rows read", ledger.read)]
+    rows += [(f"  published, {split}", n) for split, n in ledger.published.items()]
+    rows += [(f"  quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]
+    if not ledger.quarantined:
+        rows.append(("  quarantined", 0))
+    rows.append(("  duplicates", ledger.duplicates))
+    rows += [(f"  filtered, {reason}", n) for reason, n in ledger.filtered.items()]
+    rows.append(("accounted for", ledger.accounted))
+    return ["Row ledger", *(f"  {name:<28}{n:>12,}" for name, n in rows)]
+
+
+def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:
+    lines = [title]
+    for name, value in metrics.items():
+        shown = f"{value:,.0f}" if float(value).is_integer() and value >= 2 else f"{value:.4f}"
+        lines.append(f"  {name:<28}{shown:>14}")
+    return lines

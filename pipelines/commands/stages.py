@@ -1,0 +1,172 @@
+"""The stage commands: prepare, train, evaluate, and run, which does one after the other.
+
+Engines are imported inside the functions, so that `--help` and a bad recipe answer at once.
+"""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.commands import results
+from pipelines.commands.console import Console
+from pipelines.commands.guard import guarded
+from pipelines.commands.options import (
+    DatasetVersionNumber,
+    Json,
+    Ranks,
+    RecipePath,
+    Set,
+    Workdir,
+    recipe_of,
+)
+from pipelines.recipe import Recipe
+from pipelines.tracking.store import Store
+
+ModelUri = Annotated[
+    str | None,
+    typer.Option("--model", metavar="URI", help="models:/NAME/VERSION or models:/NAME@ALIAS."),
+]
+
+
+def prepare(
+    recipe: RecipePath, workdir: Workdir = "var", set_: Set = None, json_: Json = False
+) -> None:
+    """Clean, split, fit, transform and publish: raw tables to a new dataset version.
+
+    Runs on Spark. Every row read is accounted for, or nothing is published.
+
+    Example: headrace prepare conf/flights.yaml --set split.seed=7
+    """
+    console = Console(json_)
+    with guarded(console, "prepare"):
+        loaded = recipe_of(recipe, workdir, set_)
+        result = _prepare(console, loaded, workdir)
+        console.result({"command": "prepare", "ok": True, **result})
+
+
+def train(
+    recipe: RecipePath,
+    workdir: Workdir = "var",
+    set_: Set = None,
+    ranks: Ranks = None,
+    dataset_version: DatasetVersionNumber = None,
+    json_: Json = False,
+) -> None:
+    """Train on a dataset version with Horovod and register the model in MLflow.
+
+    The registered model takes raw rows: the fitted transform is inside its graph.
+
+    Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
+    """
+    console = Console(json_)
+    with guarded(console, "train"):
+        loaded = recipe_of(recipe, workdir, set_, ranks)
+        result = _train(console, loaded, workdir, dataset_version)
+        _say_where(console, loaded, workdir, result)
+        console.result({"command": "train", "ok": True, **result})
+
+
+def evaluate(
+    recipe: RecipePath,
+    workdir: Workdir = "var",
+    set_: Set = None,
+    ranks: Ranks = None,
+    model: ModelUri = None,
+    dataset_version: DatasetVersionNumber = None,
+    json_: Json = False,
+) -> None:
+    """Judge a registered model on the test split: exact metrics over all ranks, and plots.
+
+    By default the newest version of the recipe's model, on the dataset version it was trained on.
+
+    Example: headrace evaluate conf/flights.yaml --model models:/flights/3
+    """
+    console = Console(json_)
+    with guarded(console, "evaluate"):
+        loaded = recipe_of(recipe, workdir, set_, ranks)
+        result = _evaluate(console, loaded, workdir, model, dataset_version)
+        _say_where(console, loaded, workdir, result)
+        console.result({"command": "evaluate", "ok": True, **result})
+
+
+def run(
+    recipe: RecipePath,
+    workdir: Workdir = "var",
+    set_: Set = None,
+    ranks: Ranks = None,
+    json_: Json = False,
+) -> None:
+    """The whole road: prepare, train, evaluate.
+
+    Example: headrace run conf/flights.yaml --ranks 2 --json
+    """
+    console = Console(json_)
+    with guarded(console, "run"):
+        loaded = recipe_of(recipe, workdir, set_, ranks)
+        prepared = _prepare(console, loaded, workdir)
+        trained = _train(console, loaded, workdir, prepared["dataset"]["version"])
+        evaluated = _evaluate(console, loaded, workdir, trained["model_uri"], None)
+        result = results.merged(prepared, trained, evaluated)
+        _say_where(console, loaded, workdir, result)
+        console.result({"command": "run", "ok": True, **result})
+
+
+def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
+    from pipelines.prepare import prepare as prepare_stage
+    from pipelines.spark_session import stop_own_session
+
+    with console.stage("prepare") as report:
+        try:
+            prepared = prepare_stage(recipe, workdir=workdir, report=report)
+        finally:
+            stop_own_session()
+    for line in results.ledger_lines(prepared.dataset):
+        console.line(line)
+    return results.prepared_json(prepared)
+
+
+def _train(
+    console: Console, recipe: Recipe, workdir: str, dataset_version: int | None
+) -> dict[str, Any]:
+    from pipelines.train import train as train_stage
+
+    with console.stage("train") as report:
+        trained = train_stage(
+            recipe, workdir=workdir, report=report, dataset_version=dataset_version
+        )
+    result = results.trained_json(trained)
+    return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
+
+
+def _evaluate(
+    console: Console,
+    recipe: Recipe,
+    workdir: str,
+    model_uri: str | None,
+    dataset_version: int | None,
+) -> dict[str, Any]:
+    from pipelines.evaluate import evaluate as evaluate_stage
+
+    with console.stage("evaluate") as report:
+        evaluated = evaluate_stage(
+            recipe,
+            workdir=workdir,
+            report=report,
+            model_uri=model_uri,
+            dataset_version=dataset_version,
+        )
+    for line in results.metric_lines("Test metrics", evaluated.metrics):
+        console.line(line)
+    return results.evaluated_json(evaluated)
+
+
+def _say_where(
+    console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]
+) -> None:
+    store = Store.of(recipe, workdir, os.environ)
+    dataset = result.get("dataset")
+    if dataset:
+        console.line(f"Dataset      {dataset['path']}, version {dataset['version']}")
+    console.line(f"Model        {result['model_uri']} (takes raw rows), run {result['run_id']}")
+    console.line(f"MLflow       {store.open_command()}")

@@ -1,0 +1,98 @@
+"""The evaluate stage: a registered model and its dataset version in, metrics in its run out."""
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+
+from pipelines.distributed.launch import run_ranks
+from pipelines.distributed.task import RankTask
+from pipelines.errors import ModelError
+from pipelines.lake.version import DatasetVersion
+from pipelines.progress import Progress, Report
+from pipelines.recipe import Recipe
+from pipelines.tracking.model import find_model, model_file, tag_model
+from pipelines.tracking.store import Store
+
+_METRICS_TAGGED = ("roc_auc", "pr_auc", "f1", "log_loss")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation leaves.
+
+    Attributes:
+        run_id: the MLflow run of the model, where the metrics went (`test_…`).
+        model_uri: what was judged.
+        dataset_version: whose test split it was judged on.
+        metrics: see `metrics.binary_metrics`.
+        seconds: time a step.
+    """
+
+    run_id: str
+    model_uri: str
+    dataset_version: int
+    metrics: dict[str, float]
+    seconds: dict[str, float]
+
+
+def evaluate(
+    recipe: Recipe,
+    *,
+    workdir: str,
+    report: Report,
+    model_uri: str | None = None,
+    dataset_version: int | None = None,
+) -> Evaluated:
+    """Evaluate a model on the test split and log the result to the model's run.
+
+    Args:
+        recipe: train.ranks, stream, evaluate and tracking are read.
+        workdir: local folder; holds the MLflow store where no other is configured.
+        report: told of progress.
+        model_uri: `models:/name/version`; the newest version of the recipe's model by default.
+        dataset_version: the one the model was trained on by default.
+
+    Raises:
+        ModelError: there is no such model, it does not fit the dataset, or it predicts nonsense.
+        DatasetError: the dataset version is gone.
+        RankError: a rank died.
+    """
+    started = time.monotonic()
+    report(Progress("finding the model"))
+    store = Store.of(recipe, workdir, os.environ)
+    model = find_model(store, model_uri)
+    root = model.facts["dataset_root"]
+    version = model.facts["dataset_version"] if dataset_version is None else dataset_version
+    dataset = DatasetVersion.open(root, version)
+    if dataset.build.transform_digest != model.facts["transform_digest"]:
+        raise ModelError(
+            f"model {model.uri} was trained with another transform than dataset {root} version "
+            f"{version} was prepared with, so the ids and scales differ; evaluate it on version "
+            f"{model.facts['dataset_version']}, or train again"
+        )
+    if not dataset.rows("test"):
+        raise ModelError(
+            f"dataset {root} version {version} has no test rows; set split.fractions.test above 0"
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as folder:
+        keras_file = model_file(store, model, "keras_model", folder)
+        report(Progress(f"starting {recipe.train.ranks} ranks"))
+        task = RankTask(
+            target="pipelines.evaluate.rank:evaluate_rank",
+            payload={
+                "recipe": recipe.resolved(),
+                "workdir": workdir,
+                "dataset": {"root": root, "version": version},
+                "keras_file": keras_file,
+                "run_id": model.run_id,
+            },
+            threads_per_rank=recipe.train.threads_per_rank,
+            collective_timeout=recipe.train.collective_timeout,
+        )
+        metrics = run_ranks(task, recipe.train.ranks, report)["metrics"]
+    tag_model(
+        store, model, {f"test_{k}": f"{metrics[k]:.6f}" for k in _METRICS_TAGGED if k in metrics}
+    )
+    seconds = {"total": round(time.monotonic() - started, 2)}
+    return Evaluated(model.run_id, model.uri, version, metrics, seconds)
