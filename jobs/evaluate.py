@@ -1,4 +1,4 @@
-"""spark-submit entry point of the evaluate stage: `spark-submit jobs/evaluate.py RECIPE [options]`."""
+"""spark-submit entry point of the evaluate stage: `spark-submit jobs/evaluate.py RECIPE`."""
 
 from pipelines.commands import evaluate, run_job
 

@@ -1,4 +1,4 @@
-"""spark-submit entry point of the prepare stage: `spark-submit jobs/prepare.py RECIPE [options]`."""
+"""spark-submit entry point of the prepare stage: `spark-submit jobs/prepare.py RECIPE`."""
 
 from pipelines.commands import prepare, run_job
 

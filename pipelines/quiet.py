@@ -38,13 +38,6 @@ def quiet_import() -> Iterator[None]:
                 os.write(2, caught.read())
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow, Keras and nothing else, without their notices. Idempotent."""
-    if "tensorflow" not in sys.modules:
-        with quiet_import():
-            import tensorflow  # noqa: F401
-
-
 @contextmanager
 def stderr_to_file(path: str) -> Iterator[None]:
     """Send file descriptor 2 to the end of `path` for the length of the block.

@@ -7,10 +7,10 @@ engine's own types into `ColumnType` is left to the module that uses the engine.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class ColumnType(str, Enum):
+class ColumnType(StrEnum):
     """What a column holds, as far as Headrace needs to know."""
 
     INTEGER = "integer"  # up to 64 bits, signed
@@ -50,7 +50,5 @@ def violations(contract: Iterable[Column], found: Mapping[str, ColumnType]) -> l
             problems.append(f"column {column.name!r} is missing{why}; there are: {there}")
         elif got not in column.types:
             wanted = " or ".join(sorted(t.value for t in column.types))
-            problems.append(
-                f"column {column.name!r} has type {got.value}, expected {wanted}{why}"
-            )
+            problems.append(f"column {column.name!r} has type {got.value}, expected {wanted}{why}")
     return problems

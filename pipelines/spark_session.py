@@ -95,8 +95,8 @@ def stop_own_session() -> None:
     gateway = SparkContext._gateway
     if gateway is not None:
         gateway.shutdown()
-        gateway.proc.stdin.close()  # type: ignore[attr-defined]
-        gateway.proc.wait(timeout=30)  # type: ignore[attr-defined]
+        gateway.proc.stdin.close()
+        gateway.proc.wait(timeout=30)
         SparkContext._gateway = SparkContext._jvm = None
 
 

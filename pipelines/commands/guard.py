@@ -57,9 +57,7 @@ def _terminated(number: int, frame: Any) -> None:
     raise _Terminated
 
 
-def _fail(
-    console: Console, command: str, error: BaseException, message: str, code: int
-) -> None:
+def _fail(console: Console, command: str, error: BaseException, message: str, code: int) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"headrace {command}: {message}\n")
     sys.stderr.flush()

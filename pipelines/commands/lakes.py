@@ -71,9 +71,7 @@ def synthetic(
         _say(console, "lake synthetic", out, *made)
 
 
-def _say(
-    console: Console, command: str, out: str, manifest: dict[str, Any], written: bool
-) -> None:
+def _say(console: Console, command: str, out: str, manifest: dict[str, Any], written: bool) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in manifest["made"]["rows"].items())
     console.line(f"{'wrote' if written else 'already there:'} {out} ({rows} rows)")
     console.result(

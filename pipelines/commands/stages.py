@@ -161,9 +161,7 @@ def _evaluate(
     return results.evaluated_json(evaluated)
 
 
-def _say_where(
-    console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]
-) -> None:
+def _say_where(console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
     store = Store.of(recipe, workdir, os.environ)
     dataset = result.get("dataset")
     if dataset:

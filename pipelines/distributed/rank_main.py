@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipelines.errors import HeadraceError
 from pipelines.progress import Progress
-from pipelines.quiet import import_tensorflow
+from pipelines.quiet import quiet_import
 
 _PR_SET_PDEATHSIG = 1
 
@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> int:
     rank, size, events, parent = (int(word) for word in arguments[1:])
     _die_with(parent)
     try:
-        import_tensorflow()
-        # After TensorFlow, whose import must be quiet: these modules import it too.
+        with quiet_import():
+            import tensorflow  # noqa: F401  (first, because the modules below import it too)
         from pipelines.distributed.collectives import Collectives, HorovodRanks, Solo
         from pipelines.distributed.devices import configure_devices
         from pipelines.distributed.task import RankTask

@@ -5,9 +5,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
 
-def binary_plots(
-    label: np.ndarray, probability: np.ndarray, threshold: float
-) -> dict[str, Figure]:
+def binary_plots(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Figure]:
     """Figures by artifact path; curves are left out where only one class occurs.
 
     Args:
@@ -35,7 +33,9 @@ def _confusion(truth: np.ndarray, predicted: np.ndarray, threshold: float) -> Fi
 def _curves(truth: np.ndarray, probability: np.ndarray) -> Figure:
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    RocCurveDisplay.from_predictions(truth, probability, ax=left, name="model", plot_chance_level=True)
+    RocCurveDisplay.from_predictions(
+        truth, probability, ax=left, name="model", plot_chance_level=True
+    )
     left.set_title("ROC")
     PrecisionRecallDisplay.from_predictions(
         truth, probability, ax=right, name="model", plot_chance_level=True

@@ -5,7 +5,6 @@ with anything else in it is never touched.
 """
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -53,7 +52,7 @@ def write_once(
         (aside / MANIFEST).write_text(text, encoding="utf-8")
         if target.exists():
             target.rmdir()
-        os.rename(aside, target)
+        aside.rename(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

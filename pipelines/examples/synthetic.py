@@ -12,8 +12,8 @@ generator and ran interpreted, at 8 thousand rows/s on 2 cores.
 
 import math
 import zlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,9 @@ NUMERIC = tuple(f"i{n}" for n in range(1, 14))
 TEXT_NUMERIC = ("i12", "i13")
 CATEGORICAL = tuple(f"c{n}" for n in range(1, 27))
 # Distinct values a categorical column: from 3 to 100,000, as in Criteo's click log.
-CARDINALITY = dict(
-    zip(
-        CATEGORICAL,
-        [1000, 500, 100_000, 50_000, 300, 20, 10_000, 600, 3, 40_000, 5000, 100_000, 3000]
-        + [26, 9000, 80_000, 10, 4000, 2000, 4, 90_000, 15, 16, 60_000, 80, 30_000],
-        strict=True,
-    )
-)
+_CARDINALITIES = [1000, 500, 100_000, 50_000, 300, 20, 10_000, 600, 3, 40_000, 5000, 100_000, 3000]
+_CARDINALITIES += [26, 9000, 80_000, 10, 4000, 2000, 4, 90_000, 15, 16, 60_000, 80, 30_000]
+CARDINALITY = dict(zip(CATEGORICAL, _CARDINALITIES, strict=True))
 # Share of rows, independent of each other; duplicates are a share of all rows.
 SHARES = {"duplicates": 0.01, "nulls": 0.05, "garbage": 0.002, "outliers": 0.001}
 ROWS_PER_TASK = 500_000
@@ -92,7 +87,7 @@ def synthetic_rows(spark: "SparkSession", *, rows: int, seed: int, days: int) ->
     fields += [T.StructField("day", T.StringType())]
     distinct = rows - round(rows * SHARES["duplicates"])
 
-    def generate(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    def generate(batches: Iterable[pa.RecordBatch]) -> "Iterator[pa.RecordBatch]":
         for batch in batches:
             index = batch.column(0).to_numpy()
             again = (_bits(seed, "duplicate", index) % np.uint64(distinct)).astype(np.int64)
@@ -167,7 +162,7 @@ def _rank(seed: int, name: str, event: np.ndarray) -> np.ndarray:
     return np.minimum(np.floor(float(count) ** _uniform(seed, name, event)), count).astype(np.int64)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _words(name: str) -> pa.Array:
     """The category texts of a column, by rank: 8 hexadecimal digits as in Criteo's log."""
     bits = _bits(0, f"{name}.word", np.arange(CARDINALITY[name])) >> np.uint64(32)

@@ -63,7 +63,7 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
             table = DeltaTable(root)
         else:
             table.create_write_transaction(
-                actions,
+                [*actions],
                 mode="overwrite",
                 schema=table_schema,
                 partition_by=[PARTITION],

@@ -41,8 +41,9 @@ class Ledger(BaseModel):
         """
         if self.read != self.accounted:
             raise LedgerError(
-                f"the ledger does not add up: {self.read:,} rows read, {self.accounted:,} accounted "
-                f"for (difference {self.accounted - self.read:+,}): {'; '.join(self.lines())}. "
+                f"the ledger does not add up: {self.read:,} rows read, {self.accounted:,} "
+                f"accounted for (difference {self.accounted - self.read:+,}): "
+                f"{'; '.join(self.lines())}. "
                 "Nothing was published. A source that changed during the build, or a join that "
                 "matched several rows, does this; run the build again, then look at the joins"
             )

@@ -57,7 +57,7 @@ class DatasetVersion:
                 f"commit ({commit.get('operation', 'unknown')}) names no build"
             )
         build, transform_json = read_sidecar(root, str(build_id))
-        committed = {path for path in _relative_paths(table)}
+        committed = set(_relative_paths(table))
         built = {file.path for file in build.files}
         if committed != built:
             raise DatasetError(
@@ -68,7 +68,7 @@ class DatasetVersion:
         return DatasetVersion(root, int(table.version()), build, transform_json)
 
     def files(self, split: SplitName) -> tuple[DataFile, ...]:
-        """Files of a split in the order of their paths, which is the canonical order of its rows."""
+        """Files of a split by path, which is the canonical order of its rows."""
         return tuple(
             sorted((f for f in self.build.files if f.split == split), key=lambda f: f.path)
         )

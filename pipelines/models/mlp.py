@@ -8,9 +8,7 @@ from pipelines.recipe.sections import Mlp
 from pipelines.transform.spec import TransformSpec
 
 
-def mlp(
-    model: Mlp, inputs: dict[str, keras.KerasTensor], spec: TransformSpec
-) -> keras.KerasTensor:
+def mlp(model: Mlp, inputs: dict[str, keras.KerasTensor], spec: TransformSpec) -> keras.KerasTensor:
     """The last hidden layer, float32 (batch, hidden[-1])."""
     parts = []
     if "numeric" in inputs:

@@ -20,7 +20,7 @@ def with_transform(model: keras.Model, spec: TransformSpec) -> keras.Model:
 
 
 def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> None:
-    """Write the SavedModel with one endpoint, `serve`: a dict of raw tensors in, `probability` out."""
+    """Write the SavedModel; its one endpoint `serve` takes a dict of raw tensors."""
     raw_model = with_transform(model, spec)
     signature = {
         raw.name: tf.TensorSpec((None,), TENSOR_DTYPE[raw.kind], name=raw.name) for raw in spec.raw

@@ -32,7 +32,9 @@ def _sentence(text: str) -> str:
     if inner:
         return str(inner[-1]).strip()
     if "is not a Parquet file" in text or "CANNOT_READ_FILE_FOOTER" in text:
-        return f"{file[0] if file else 'a file'} is not a readable Parquet file; restore or remove it"
+        return (
+            f"{file[0] if file else 'a file'} is not a readable Parquet file; restore or remove it"
+        )
     if "FAILED_READ_FILE" in text and file:
         cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
         return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")

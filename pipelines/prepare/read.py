@@ -78,7 +78,11 @@ def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
         if counts[name] == 0:
             raise LakeError(
                 f"table {name!r} at {source.tables[name].path} is empty: 0 rows"
-                + (f" where {source.tables[name].partitions}" if source.tables[name].partitions else "")
+                + (
+                    f" where {source.tables[name].partitions}"
+                    if source.tables[name].partitions
+                    else ""
+                )
             )
     rows = tables[source.main]
     for join in source.joins:
@@ -181,7 +185,7 @@ def _check_contracts(recipe: Recipe, found: dict[str, dict[str, ColumnType]]) ->
         for name, column in join.columns.items():
             if name in main:
                 problems.append(
-                    f"{why}.columns.{name}: table {source.main!r} has a column {name!r} of its own; "
+                    f"{why}.columns.{name}: table {source.main!r} has its own column {name!r}; "
                     "give the joined column another name"
                 )
             if column in right:
@@ -218,8 +222,8 @@ def _check_one_row_a_key(right: "DataFrame", join: s.Join) -> None:
     if examples:
         shown = "; ".join(_example(row.asDict(), join.key) for row in examples)
         raise LakeError(
-            f"table {join.table!r} has several rows for one key ({', '.join(join.key)}), so the join "
-            f"would multiply rows: {shown}. Remove the duplicates or join on more columns"
+            f"table {join.table!r} has several rows for one key ({', '.join(join.key)}), so the "
+            f"join would multiply rows: {shown}. Remove the duplicates or join on more columns"
         )
 
 

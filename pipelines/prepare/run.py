@@ -8,7 +8,7 @@ import math
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import fsspec
 
@@ -78,7 +78,7 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
     _check_splits(fitted.buckets, recipe)
     clock.lap("fit")
 
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     kept = sum(fitted.buckets.get(split, 0) for split in SPLITS)
     report(Progress(f"writing {kept:,} rows"))

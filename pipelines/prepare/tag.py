@@ -42,7 +42,8 @@ def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: 
 
     dedup = recipe.clean.dedup
     identity = list(dedup.key) if dedup else sorted(rows.columns)
-    needed = [*columns, *recipe.split.key, *identity, *([dedup.latest_by] if _ordered(dedup) else [])]
+    latest_by = [dedup.latest_by] if dedup and dedup.latest_by else []
+    needed = [*columns, *recipe.split.key, *identity, *latest_by]
     labelled = _with_label(rows, recipe.label.expression)
     frame = labelled.select(*(col(name) for name in dict.fromkeys(needed)), F.col("_label"))
     frame = frame.withColumn(ROW_ID, F.xxhash64(*(col(name) for name in identity)))
@@ -52,7 +53,7 @@ def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: 
     if dedup:
         whole = sorted(name for name in frame.columns if name not in (ROW_ID,))
         ties = F.xxhash64(*(col(name) for name in whole)).desc()
-        order = [col(dedup.latest_by).desc_nulls_last(), ties] if dedup.latest_by else [ties]
+        order = [*(col(name).desc_nulls_last() for name in latest_by), ties]
         same = Window.partitionBy(ROW_ID, *(col(name) for name in dedup.key), missing)
         has_key = F.lit(True)
         for name in dedup.key:  # a null equals nothing, so a row without a key is no duplicate
@@ -87,10 +88,6 @@ def split_of(split: s.Split) -> "Column":
         .when(point < validation, F.lit("validation"))
         .otherwise(F.lit("test" if split.fractions.test else "validation"))
     )
-
-
-def _ordered(dedup: s.Dedup | None) -> bool:
-    return dedup is not None and dedup.latest_by is not None
 
 
 def _with_label(rows: "DataFrame", expression: str) -> "DataFrame":

@@ -6,7 +6,7 @@ take row groups as they lie.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -31,7 +31,9 @@ def file_schema(spec: TransformSpec) -> pa.Schema:
     fields = [pa.field(ROW_ID, pa.int64(), nullable=False)]
     for feature in spec.features:
         numeric = isinstance(feature, StandardizeFeature)
-        fields.append(pa.field(feature.name, pa.float32() if numeric else pa.int32(), nullable=False))
+        fields.append(
+            pa.field(feature.name, pa.float32() if numeric else pa.int32(), nullable=False)
+        )
     return pa.schema([*fields, pa.field(LABEL, pa.float32(), nullable=False)])
 
 
@@ -52,7 +54,7 @@ def write_files(
     """
     import pyspark.sql.functions as F
 
-    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
@@ -81,7 +83,7 @@ def write_files(
     kept = tagged.where(F.col(BUCKET).isin(*SPLITS)).sortWithinPartitions(ORDER, ROW_ID)
     written = kept.mapInArrow(write, _RESULT_DDL).collect()
     files = [DataFile.model_validate_json(row["file"]) for row in written]
-    positive = dict.fromkeys(SPLITS, 0)
+    positive: dict[str, int] = dict.fromkeys(SPLITS, 0)
     for file, row in zip(files, written, strict=True):
         positive[file.split] += row["positive"]
     return sorted(files, key=lambda f: f.path), positive

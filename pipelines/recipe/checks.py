@@ -67,7 +67,7 @@ def _leaks(
     derive: dict[str, s.Derivation],
     features: dict[str, s.Feature],
 ) -> list[Problem]:
-    reason = {column: "which `unavailable` says is not known at prediction" for column in unavailable}
+    reason = dict.fromkeys(unavailable, "which `unavailable` says is not known at prediction")
     for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", label.expression):
         reason.setdefault(word, "which the label is computed from")
     problems = []
@@ -85,9 +85,7 @@ def _leaks(
 _INTEGER_KINDS = {"day_of_week", "hour_of_day", "minute_of_day"}
 
 
-def _derivations(
-    derive: dict[str, s.Derivation], features: dict[str, s.Feature]
-) -> list[Problem]:
+def _derivations(derive: dict[str, s.Derivation], features: dict[str, s.Feature]) -> list[Problem]:
     problems = []
     for name, item in derive.items():
         for column in item.columns:
@@ -158,8 +156,7 @@ def _files(dataset: s.Dataset) -> list[Problem]:
         return [
             Problem(
                 "dataset.rows_per_row_group",
-                f"{dataset.rows_per_row_group} is more than a file holds "
-                f"({dataset.rows_per_file})",
+                f"{dataset.rows_per_row_group} is more than a file holds ({dataset.rows_per_file})",
             )
         ]
     return []

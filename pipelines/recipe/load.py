@@ -88,7 +88,7 @@ def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
             if not field.is_required():
                 valid[name] = field.get_default(call_default_factory=True)
             continue
-        adapter = TypeAdapter(field.annotation)
+        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
         try:
             valid[name] = adapter.validate_python(tree[name], strict=True)
         except ValidationError:
@@ -122,7 +122,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str | int | float | bool) and key is not None:
             raise yaml.constructor.ConstructorError(
                 None, None, "a key must be a plain value", key_node.start_mark

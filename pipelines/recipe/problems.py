@@ -9,7 +9,6 @@ from pydantic import BaseModel, ValidationError
 from pipelines.errors import Problem
 from pipelines.recipe.redact import redact
 
-
 _SCALARS = {"str", "int", "float", "bool"}
 
 
@@ -41,18 +40,19 @@ def _problem(item: dict[str, Any], model: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         fields = sorted(parent.model_fields) if parent else []
         return Problem(where, f"unknown key, value {shown}", nearest(str(location[-1]), fields))
-    if kind == "missing":
-        return Problem(where, "required key is missing")
+    fixed = {"missing": "required key is missing", "union_tag_not_found": "has no `kind`"}
+    if kind in fixed:
+        return Problem(where, fixed[kind])
     if kind == "union_tag_invalid":
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
         tag = context["tag"]
         return Problem(f"{where}.kind", f"unknown kind {tag!r}", nearest(tag, tags))
-    if kind == "union_tag_not_found":
-        return Problem(f"{where}.kind", f"required key is missing, got {shown}")
     if kind == "invalid_key" or location[-1] == "[key]":
         return Problem(where, f"{shown} is no name", "letters, digits and _ only")
     if kind == "literal_error":
-        expected = [word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")]
+        expected = [
+            word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")
+        ]
         return Problem(where, f"got {shown}", nearest(str(item["input"]), expected))
     message = item["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     message = message.replace("a valid dictionary or instance of", "a section such as")

@@ -35,10 +35,10 @@ def resolve(
                 return environment[name]
             if separator:
                 return default
-            raise _Unresolved(f"environment variable {name} is not set", f"export {name}=…")
+            raise _UnresolvedError(f"environment variable {name} is not set", f"export {name}=…")
         if reference in open_:
             circle = " -> ".join((*open_[open_.index(reference) :], reference))
-            raise _Unresolved(f"references go round in a circle: {circle}", "break it")
+            raise _UnresolvedError(f"references go round in a circle: {circle}", "break it")
         node: Any = tree
         for part in reference.split("."):
             if not isinstance(node, dict) or part not in node:
@@ -49,9 +49,13 @@ def resolve(
             if reference in given:
                 return given[reference]
             known = ", ".join(sorted([*given, *(k for k in tree if isinstance(tree[k], str))]))
-            raise _Unresolved(f"${{{reference}}} names no key of the recipe", f"known: {known}")
+            raise _UnresolvedError(
+                f"${{{reference}}} names no key of the recipe", f"known: {known}"
+            )
         if isinstance(node, dict | list):
-            raise _Unresolved(f"${{{reference}}} is a section, not a value", "name a key in it")
+            raise _UnresolvedError(
+                f"${{{reference}}} is a section, not a value", "name a key in it"
+            )
         return replace(node, where, (*open_, reference)) if isinstance(node, str) else node
 
     def replace(text: str, where: str, open_: tuple[str, ...]) -> Any:
@@ -70,14 +74,14 @@ def resolve(
         where = ".".join(path)
         try:
             return replace(node, where, (where,))
-        except _Unresolved as unresolved:
+        except _UnresolvedError as unresolved:
             problems.append(Problem(where, unresolved.what, unresolved.fix))
             return node
 
     return walk(tree, ()), problems
 
 
-class _Unresolved(Exception):
+class _UnresolvedError(Exception):
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(what)
         self.what, self.fix = what, fix

@@ -25,7 +25,7 @@ class Table(Section):
     """Folder or file; relative paths are taken from the working directory."""
     format: Literal["parquet"] = "parquet"
     partitions: str | None = None
-    """SQL condition on partition columns, for example `month >= 6`; other partitions are not read."""
+    """SQL condition on partition columns, for example `month >= 6`; the rest is not read."""
 
 
 class Join(Section):

@@ -117,9 +117,9 @@ def plan_epoch(
     total = sum(group.rows for group in row_groups)
     if not total:
         raise StreamError("the split has no rows; there is nothing to stream")
-    order: Sequence[int] = range(len(row_groups))
+    order = np.arange(len(row_groups))
     if shuffle:
-        order = np.random.default_rng((_ROW_GROUPS, seed, epoch)).permutation(len(row_groups))
+        order = np.random.default_rng((_ROW_GROUPS, seed, epoch)).permutation(order)
     line = [row_groups[i] for i in order if row_groups[i].rows]
     shards = []
     for shard, ranges in enumerate(_cut(line, total, canonical_shards)):

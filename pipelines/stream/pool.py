@@ -36,7 +36,9 @@ class PlannedPool:
     def start(self, worker_class: Any, worker_args: Any = None, ventilator: Any = None) -> None:
         """Begin reading ahead. `ventilator` is not used: the plan is the order."""
         self._worker_class, self._worker_args = worker_class, worker_args
-        self._executor = ThreadPoolExecutor(self.workers_count, thread_name_prefix="headrace-reader")
+        self._executor = ThreadPoolExecutor(
+            self.workers_count, thread_name_prefix="headrace-reader"
+        )
         for _ in range(self._ahead):
             self._submit()
 

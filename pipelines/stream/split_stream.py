@@ -34,7 +34,9 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.|p
 Batch = dict[str, np.ndarray]
 
 
-def feature_columns(spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None) -> Columns:
+def feature_columns(
+    spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None
+) -> Columns:
     """The matrices a model is fed: `numeric` float32, `categorical` int32, `label` float32 (rows,).
 
     Args:
@@ -47,7 +49,7 @@ def feature_columns(spec: TransformSpec, extra: dict[str, tuple[str, str]] | Non
     if spec.categorical:
         matrices["categorical"] = ("int32", tuple(f.name for f in spec.categorical))
     matrices["label"] = ("float32", "label")
-    return Columns(matrices | (extra or {}))  # type: ignore[operator]
+    return Columns(matrices | (extra or {}))
 
 
 @dataclass(frozen=True)

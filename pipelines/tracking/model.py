@@ -20,7 +20,7 @@ from pipelines.tracking.store import Store, connect
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = Path(__file__).with_name("raw_model.py")
+_CODE = Path(__file__).with_name("model_code") / "raw_model.py"
 _FACTS = "headrace"
 
 
@@ -181,13 +181,15 @@ def _column_type(item: RawInput) -> Any:
         return DataType.double
     # pandas turns whole numbers with a null into floats and without one leaves integers, and
     # MLflow accepts only one of the two for a typed column; the model checks the values itself.
-    return AnyType() if item.nullable else DataType.long
+    return AnyType() if item.nullable else DataType.long  # type: ignore[no-untyped-call]
 
 
 def _parse(uri: str) -> tuple[str, str]:
     rest = uri.removeprefix("models:/")
     if rest == uri or not rest:
-        raise ModelError(f"{uri!r} is no model URI, expected models:/NAME/VERSION or models:/NAME@ALIAS")
+        raise ModelError(
+            f"{uri!r} is no model URI, expected models:/NAME/VERSION or models:/NAME@ALIAS"
+        )
     if "@" in rest:
         name, _, alias = rest.partition("@")
         return name, f"@{alias}"

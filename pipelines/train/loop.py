@@ -4,7 +4,7 @@ Every decision is taken on rank 0's numbers and broadcast, so that ranks never p
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import keras
@@ -53,7 +53,7 @@ def run_epochs(
     best: BestEpoch,
     collectives: Collectives,
     report: Report,
-    log: Callable[[dict[str, float], int], None],
+    log: Callable[[Mapping[str, float], int], None],
 ) -> Outcome:
     """Train for at most `epochs` epochs.
 
@@ -132,9 +132,7 @@ def _train_epoch(
     return float(np.average(values, weights=np.maximum(rows, 0))), seconds, wait
 
 
-def validate(
-    model: keras.Model, stream: SplitStream, collectives: Collectives
-) -> dict[str, float]:
+def validate(model: keras.Model, stream: SplitStream, collectives: Collectives) -> dict[str, float]:
     """Loss and ROC AUC of a split, exact over all ranks, the same on every rank.
 
     ROC AUC is left out where a split has labels of one class only.

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def train_rank(
-    payload: dict[str, Any], collectives: Collectives, report: Report
-) -> dict[str, Any]:
+def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report) -> dict[str, Any]:
     """Train on this rank; see `run.train` for the payload and the result."""
     started = time.monotonic()
     recipe = Recipe.model_validate(payload["recipe"])
@@ -81,7 +80,7 @@ def train_rank(
             best=BestEpoch(recipe.train.early_stopping),
             collectives=collectives,
             report=report,
-            log=run.metrics if run is not None else lambda metrics, epoch: None,
+            log=run.metrics if run is not None else _log_nothing,
         )
         trained = time.monotonic()
         checksums = _compare_weights(model, collectives)
@@ -97,6 +96,10 @@ def train_rank(
                 "register": round(time.monotonic() - trained, 2),
             }
     return result
+
+
+def _log_nothing(metrics: Mapping[str, float], epoch: int) -> None:
+    """What ranks other than 0 log."""
 
 
 def weights_checksum(model: keras.Model) -> str:

@@ -69,5 +69,3 @@ def train(
         weights_checksum=result["weights_checksum"],
         seconds=seconds,
     )
-
-

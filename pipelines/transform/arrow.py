@@ -62,7 +62,9 @@ class ArrowTransform:
             pyarrow.ArrowInvalid: a raw column does not cast to its kind.
         """
         columns = {raw.name: read_column(batch[raw.name], raw.kind) for raw in self.spec.raw}
-        columns |= {d.name: derive(d.op, [columns[c] for c in d.columns]) for d in self.spec.derived}
+        columns |= {
+            d.name: derive(d.op, [columns[c] for c in d.columns]) for d in self.spec.derived
+        }
         return {f.name: self._feature(f, columns) for f in self.spec.features}
 
     def _feature(self, feature: FittedFeature, columns: Mapping[str, Values]) -> np.ndarray:

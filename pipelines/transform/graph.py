@@ -76,9 +76,7 @@ class TransformLayer(keras.layers.Layer):
             groups["categorical"] = keras.KerasTensor((None, len(self.spec.categorical)), "int32")
         return groups
 
-    def _ids(
-        self, column: "_Column", feature: "VocabularyFeature | HashFeature"
-    ) -> tf.Tensor:
+    def _ids(self, column: "_Column", feature: "VocabularyFeature | HashFeature") -> tf.Tensor:
         text, missing = _text(column), column.missing
         if isinstance(feature, HashFeature):
             ids = 1 + tf.strings.to_hash_bucket_fast(text, feature.buckets)
@@ -166,5 +164,3 @@ def _real(column: _Column) -> tf.Tensor:
 
 def _text(column: _Column) -> tf.Tensor:
     return column.tensor if column.kind == "string" else tf.strings.as_string(column.tensor)
-
-

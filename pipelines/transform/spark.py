@@ -8,7 +8,7 @@ transform is `arrow.py`; Spark only carries its batches.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,9 @@ class Fitted:
     buckets: dict[str, int]
 
 
-def fit(rows: "DataFrame", unfitted: Unfitted, *, bucket: str, train: str, kept: set[str]) -> Fitted:
+def fit(
+    rows: "DataFrame", unfitted: Unfitted, *, bucket: str, train: str, kept: set[str]
+) -> Fitted:
     """Fit `unfitted` in one Spark job.
 
     Args:
@@ -96,7 +98,7 @@ def fit(rows: "DataFrame", unfitted: Unfitted, *, bucket: str, train: str, kept:
     """
     import pyspark.sql.functions as F
 
-    def partials(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def partials(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         task = _Partials(unfitted)
         for batch in batches:
             task.add(batch, bucket, train, kept)
@@ -121,7 +123,9 @@ def fit(rows: "DataFrame", unfitted: Unfitted, *, bucket: str, train: str, kept:
             for n, f in unfitted.features.items()
             if isinstance(f, s.Vocabulary) and (f.column or n) == column
         )
-        rare = rare | ((F.col("what") == "text") & (F.col("name") == column) & (F.col("count") < least))
+        rare = rare | (
+            (F.col("what") == "text") & (F.col("name") == column) & (F.col("count") < least)
+        )
     found = merged.where(~rare).collect()
 
     buckets = {row["value"]: row["count"] for row in found if row["what"] == "bucket"}
@@ -179,8 +183,7 @@ class _Partials:
             self._count(name, columns[name])
 
     def _count(self, name: str, values: Values) -> None:
-        array = values.array if values.kind == "string" else pa.array(values.array)
-        present = array.filter(pa.array(~values.missing))
+        present = pa.array(values.array).filter(pa.array(~values.missing))
         for pair in pc.cast(present, pa.string()).value_counts().to_pylist():
             self.counts[name][pair["values"]] += pair["counts"]
 
@@ -193,8 +196,7 @@ class _Partials:
         for name, counter in self.counts.items():
             rows += [("text", name, value, n, None, None) for value, n in counter.items()]
         self._clear()
-        columns = list(zip(*rows, strict=True)) if rows else [[] for _ in _PARTIAL]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, _PARTIAL, strict=True)]
+        arrays = [pa.array([row[i] for row in rows], f.type) for i, f in enumerate(_PARTIAL)]
         return pa.RecordBatch.from_arrays(arrays, schema=_PARTIAL)
 
 
@@ -239,9 +241,7 @@ def _fitted(
         return StandardizeFeature(name=name, column=column, mean=mean, scale=scale)
     if isinstance(feature, s.Hash):
         return HashFeature(name=name, column=column, buckets=feature.buckets)
-    ordered = sorted(
-        (negative, value.encode()) for negative, value in texts.get(column, [])
-    )
+    ordered = sorted((negative, value.encode()) for negative, value in texts.get(column, []))
     values = [value.decode() for negative, value in ordered if -negative >= feature.min_count]
     return VocabularyFeature(name=name, column=column, values=tuple(values[: feature.max_size]))
 

@@ -23,8 +23,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT_VERSION = 1
-
 MISSING_ID = 0
 UNKNOWN_ID = 1
 FIRST_ID = 2
@@ -102,7 +100,7 @@ FittedFeature = Annotated[
 class TransformSpec(_Frozen):
     """Everything needed to turn a raw row into what the model reads."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
     features: tuple[FittedFeature, ...]
@@ -119,10 +117,9 @@ class TransformSpec(_Frozen):
 
     def kind_of(self, column: str) -> RawKind:
         """Kind of a raw or derived column. Derived names hide raw ones."""
-        for item in (*self.derived, *self.raw):
-            if item.name == column:
-                return item.kind
-        raise KeyError(column)
+        kinds: dict[str, RawKind] = {raw.name: raw.kind for raw in self.raw}
+        kinds |= {item.name: item.kind for item in self.derived}
+        return kinds[column]
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)

@@ -9,9 +9,9 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import mlflow  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
+import mlflow
+import numpy as np
+import pandas as pd
 
 # One encoding of "missing" a dtype, as the graph expects it (pipelines/transform/graph.py).
 MISSING_INTEGER = -(2**63)
@@ -30,7 +30,7 @@ class RawModel(mlflow.pyfunc.PythonModel):
         _, inputs = self._serve.structured_input_signature
         self._dtypes = {name: spec.dtype for name, spec in inputs.items()}
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: pd.DataFrame, params=None):
         """Predict.
 
         Args:
@@ -45,7 +45,8 @@ class RawModel(mlflow.pyfunc.PythonModel):
         absent = [name for name in self._dtypes if name not in frame.columns]
         if absent:
             raise ValueError(
-                f"raw columns are missing: {', '.join(absent)}; got {', '.join(map(str, frame.columns))}"
+                f"raw columns are missing: {', '.join(absent)}; "
+                f"got {', '.join(map(str, frame.columns))}"
             )
         parts = [
             self._predict(frame.iloc[start : start + ROWS_A_CALL])
@@ -72,7 +73,11 @@ def _values(column, dtype):
     if dtype == "string":
         return np.array(
             [
-                MISSING_STRING if null else value.encode() if isinstance(value, str) else _no(column, value)
+                MISSING_STRING
+                if null
+                else value.encode()
+                if isinstance(value, str)
+                else _no(column, value)
                 for value, null in zip(column.tolist(), missing, strict=True)
             ],
             dtype=object,
@@ -81,7 +86,9 @@ def _values(column, dtype):
         try:
             return pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"raw column {column.name!r} holds what is no number: {error}") from None
+            raise ValueError(
+                f"raw column {column.name!r} holds what is no number: {error}"
+            ) from None
     numbers = np.full(len(column), MISSING_INTEGER, dtype=np.int64)
     there = column[~missing]
     try:
@@ -90,7 +97,8 @@ def _values(column, dtype):
             raise ValueError("a value is no whole number")
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(
-            f"raw column {column.name!r} has type {column.dtype}, expected whole numbers or nulls: {error}"
+            f"raw column {column.name!r} has type {column.dtype}, "
+            f"expected whole numbers or nulls: {error}"
         ) from None
     numbers[~missing] = whole
     return numbers
@@ -98,7 +106,8 @@ def _values(column, dtype):
 
 def _no(column, value):
     raise ValueError(
-        f"raw column {column.name!r} holds {value!r} of type {type(value).__name__}, expected text or null"
+        f"raw column {column.name!r} holds {value!r} of type {type(value).__name__}, "
+        "expected text or null"
     )
 
 
@@ -111,7 +120,7 @@ def _import_tensorflow():
         with tempfile.TemporaryFile() as caught:
             os.dup2(caught.fileno(), 2)
             try:
-                import tensorflow  # noqa: F401
+                import tensorflow
             finally:
                 os.dup2(saved, 2)
                 os.close(saved)

@@ -1,0 +1,48 @@
+# Headrace. `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+WORKDIR ?= var
+BIN := .venv/bin
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## set up what is missing: Java, a compiler, uv, the locked environment
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## the example lake and the whole pipeline on it (WORKDIR=var)
+	@$(BIN)/headrace lake flights --out "$(WORKDIR)/lake/flights"
+	@$(BIN)/headrace run conf/flights.yaml --workdir "$(WORKDIR)"
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+.PHONY: test
+test: lint ## every check that CI makes: lint, unit tests, end-to-end tests (TESTS="-k ledger")
+	@$(BIN)/pytest -m "not long" $(TESTS)
+
+.PHONY: test-all
+test-all: lint ## test, and the tests that take long
+	@$(BIN)/pytest $(TESTS)
+
+.PHONY: format
+format: setup ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: package
+package: setup ## the wheel, in dist/
+	@uv=$$(command -v uv || ls $$HOME/.local/bin/uv .tools/uv/bin/uv 2>/dev/null | head -n 1); \
+	"$$uv" build --wheel --quiet --out-dir dist && ls dist
+
+.PHONY: clean
+clean: ## remove what was built, but neither the environment nor WORKDIR
+	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find pipelines jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
