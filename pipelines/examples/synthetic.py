@@ -157,9 +157,10 @@ def _heavy_tail(seed: int, name: str, event: np.ndarray) -> np.ndarray:
 
 
 def _rank(seed: int, name: str, event: np.ndarray) -> np.ndarray:
-    """1..cardinality, rank r with probability log_n((r+1)/r): Zipf with exponent near 1."""
+    """1..cardinality, rank r with probability about 1 / (r ln n): Zipf with exponent near 1."""
     count = CARDINALITY[name]
-    return np.minimum(np.floor(float(count) ** _uniform(seed, name, event)), count).astype(np.int64)
+    rank = np.floor(float(count + 1) ** _uniform(seed, name, event))
+    return np.minimum(rank, count).astype(np.int64)
 
 
 @cache

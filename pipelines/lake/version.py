@@ -49,7 +49,10 @@ class DatasetVersion:
             raise DatasetError(
                 f"dataset {root} has no version {version}, the newest is {newest}: {error}"
             ) from None
-        commit = next((c for c in table.history() if c["version"] == table.version()), {})
+        # Not the pinned table's own history: delta-rs lists every commit there, numbered down
+        # from the pinned version.
+        history = DeltaTable(root).history()
+        commit = next((c for c in history if c["version"] == table.version()), {})
         build_id = commit.get(BUILD_KEY)
         if not build_id:
             raise DatasetError(

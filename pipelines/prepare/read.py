@@ -195,7 +195,9 @@ def _check_contracts(recipe: Recipe, found: dict[str, dict[str, ColumnType]]) ->
         contract += [Column(c, _ANY, "clean.dedup.key") for c in recipe.clean.dedup.key]
         if recipe.clean.dedup.latest_by:
             contract.append(Column(recipe.clean.dedup.latest_by, _ANY, "clean.dedup.latest_by"))
-    contract += [column for _, column in _wanted(recipe)]
+    # A joined column that is missing was reported with its join.
+    added = {name for join in source.joins for name in join.columns}
+    contract += [c for name, c in _wanted(recipe) if name in joined or name not in added]
     problems += [f"table {source.main!r}: {v}" for v in violations(contract, main | joined)]
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))

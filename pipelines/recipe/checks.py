@@ -162,11 +162,23 @@ def _files(dataset: s.Dataset) -> list[Problem]:
     return []
 
 
+_TAKEN = ("label", "row_id", "split")
+
+
+def _names(features: dict[str, s.Feature]) -> list[Problem]:
+    return [
+        Problem(f"features.{name}", "the name is taken by a column of every dataset", "rename it")
+        for name in features
+        if name in _TAKEN
+    ]
+
+
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_joins, ("source",)),
     (_fractions, ("split",)),
     (_leaks, ("label", "unavailable", "derive", "features")),
     (_derivations, ("derive", "features")),
+    (_names, ("features",)),
     (_batches, ("train", "stream")),
     (_optimizer, ("train",)),
     (_early_stopping, ("train", "split")),

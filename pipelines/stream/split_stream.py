@@ -147,15 +147,20 @@ class SplitStream:
             yield from self._padding(plan.steps - first_step)
             return
         pool = PlannedPool(tasks, workers_count=self.readers, ahead=len(shards) + self.readers)
-        reader = Reader(
-            filesystem,
-            list(dict.fromkeys(paths[r.file] for block in order for r in block.ranges)),
-            worker_class=BlockWorker,
-            reader_pool=pool,
-            shuffle_row_groups=False,
-            num_epochs=1,
-            is_batched_reader=True,
-        )
+        try:
+            reader = Reader(
+                filesystem,
+                list(dict.fromkeys(paths[r.file] for block in order for r in block.ranges)),
+                worker_class=BlockWorker,
+                reader_pool=pool,
+                shuffle_row_groups=False,
+                num_epochs=1,
+                is_batched_reader=True,
+            )
+        except (OSError, pa.ArrowException) as error:
+            raise StreamError(
+                f"rank {self.rank}: a file of the dataset version is missing or damaged: {error}"
+            ) from error
         try:
             yield from self._cut(plan, shards, first_step, reader)
         finally:

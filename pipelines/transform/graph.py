@@ -47,7 +47,7 @@ class TransformLayer(keras.layers.Layer):
 
     def __init__(self, spec: TransformSpec, **options: Any) -> None:
         # float64 inputs must stay float64 until the last step: no autocast to the policy's dtype.
-        super().__init__(trainable=False, autocast=False, **options)
+        super().__init__(autocast=False, **{**options, "trainable": False})
         self.spec = spec
         self._tables = {
             feature.name: _table(feature)

@@ -1,0 +1,210 @@
+"""The whole road on real data: `headrace run conf/flights.yaml`, twice.
+
+The first run records to the default store (SQLite under the workdir), the second to a real MLflow
+server. Both have the same seed and number of ranks.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.lake import DatasetVersion
+from pipelines.models.predict import predict_batches
+from pipelines.stream.split_stream import SplitStream, feature_columns
+from pipelines.transform.spec import TransformSpec
+from tests.e2e.running import BIN, Done, headrace, mlflow_server, run
+
+pytestmark = pytest.mark.e2e
+RECIPE = "conf/flights.yaml"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("flights")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path, flights_lake: Path) -> Done:
+    return headrace(
+        "run", RECIPE, "--workdir", str(folder / "one"), "--set", f"lake={flights_lake}", "--json"
+    )
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    (folder / "server").mkdir()
+    with mlflow_server(folder / "server") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path, flights_lake: Path, server: str) -> Done:
+    workdir = str(folder / "two")
+    return headrace(
+        "run", RECIPE, "--workdir", workdir, "--set", f"lake={flights_lake}", "--json",
+        MLFLOW_TRACKING_URI=server,
+    )  # fmt: skip
+
+
+def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
+    assert first.code == 0, first.err
+    assert len(first.out.splitlines()) == 1
+    ours = re.compile(
+        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Test metrics|  |rows read|"
+        r"accounted for|Dataset  |Model  |MLflow  "
+    )
+    noise = [line for line in first.err.splitlines() if not ours.match(line)]
+    assert noise == []
+
+
+def test_every_row_is_in_one_bucket(first: Done) -> None:
+    ledger = first.result["ledger"]
+    assert ledger["read"] == 336_776
+    assert ledger["filtered"] == {"label is null": 9_430}
+    assert (ledger["duplicates"], ledger["quarantined"]) == (0, {})
+    published = ledger["published"]
+    assert sum(published.values()) == 336_776 - 9_430
+    assert published["train"] / 327_346 == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_model_learns(first: Done) -> None:
+    metrics = first.result["metrics"]
+    assert metrics["test_roc_auc"] >= 0.70
+    assert metrics["test_rows"] == first.result["ledger"]["published"]["test"]
+    # more than the class shares alone would give
+    share = metrics["test_positives"] / metrics["test_rows"]
+    assert metrics["test_log_loss"] < -(share * np.log(share) + (1 - share) * np.log(1 - share))
+
+
+def test_ranks_end_with_identical_weights(first: Done) -> None:
+    checksums = first.result["weights_checksum"]
+    assert len(checksums) == 2
+    assert checksums[0] == checksums[1]
+
+
+def test_the_same_seed_gives_the_same_again(first: Done, second: Done) -> None:
+    assert second.code == 0, second.err
+    one, two = first.result, second.result
+    assert one["ledger"] == two["ledger"]
+    assert one["dataset"]["digest"] == two["dataset"]["digest"]  # split membership, row by row
+    assert one["metrics"]["test_roc_auc"] == pytest.approx(two["metrics"]["test_roc_auc"], abs=1e-3)
+
+
+def test_no_feature_knows_the_future(first: Done) -> None:
+    dataset = DatasetVersion.open(first.result["dataset"]["path"])
+    raw = {column.name for column in TransformSpec.from_json(dataset.transform_json).raw}
+    assert not raw & {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"}
+    assert len(raw) > 15
+
+
+def test_the_stream_delivers_the_published_rows(first: Done) -> None:
+    dataset = DatasetVersion.open(first.result["dataset"]["path"])
+    spec = TransformSpec.from_json(dataset.transform_json)
+    columns = feature_columns(spec, {"row_id": ("int64", "row_id")})
+    seen = []
+    for rank in range(2):
+        stream = SplitStream.of(
+            dataset, "train", columns, rank=rank, size=2, global_batch_size=2048,
+            canonical_shards=64, shuffle=True, seed=1,
+        )  # fmt: skip
+        seen += [b["row_id"][b["weight"] > 0] for b in stream.batches(epoch=1)]
+    ids = np.sort(np.concatenate(seen))
+    parts = [pd.read_parquet(f"{dataset.root}/{f.path}", columns=["row_id"], partitioning=None)
+             for f in dataset.files("train")]  # fmt: skip
+    np.testing.assert_array_equal(ids, np.sort(pd.concat(parts)["row_id"].to_numpy()))
+
+
+PREDICT = """
+import sys
+import mlflow, pandas as pd
+uri, model, rows, out = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+frame = pd.read_parquet(rows)
+loaded = mlflow.pyfunc.load_model(model)
+predicted = loaded.predict(frame.drop(columns="row_id"))
+assert not [m for m in ("pyspark", "pipelines") if m in sys.modules], "loading needs no Spark"
+predicted.assign(row_id=frame["row_id"]).to_parquet(out)
+"""
+
+
+def test_raw_rows_and_transformed_rows_predict_the_same(
+    first: Done, folder: Path, flights_lake: Path, spark: object
+) -> None:
+    """On every test row: raw row -> registered model equals prepared row -> bare model."""
+    import mlflow
+
+    from pipelines.prepare.read import read_raw
+    from pipelines.prepare.tag import tag_rows
+    from pipelines.recipe import load_recipe
+
+    result = first.result
+    recipe = load_recipe(
+        RECIPE, workdir=str(folder / "one"), overrides=[f"lake={flights_lake}"], environment={}
+    )
+    raw = read_raw(spark, recipe)
+    tagged = tag_rows(raw.rows, recipe, list(raw.unfitted.raw), 4)
+    test = tagged.where("_bucket = 'test'").drop("_bucket", "label", "_order").toPandas()
+    assert len(test) == result["ledger"]["published"]["test"]
+    assert test["plane_year"].isna().any()
+    assert test["tailnum"].notna().any()
+    test.to_parquet(folder / "raw.parquet")
+    script = run(
+        str(BIN / "python"), "-c", PREDICT, result["tracking_uri"], result["model_uri"],
+        str(folder / "raw.parquet"), str(folder / "predicted.parquet"),
+    )  # fmt: skip
+    assert script.code == 0, script.err
+    by_raw = pd.read_parquet(folder / "predicted.parquet").set_index("row_id")
+
+    mlflow.set_tracking_uri(result["tracking_uri"])
+    file = mlflow.artifacts.download_artifacts(f"{result['model_uri']}/artifacts/model.keras")
+    bare = keras.saving.load_model(file, safe_mode=True)
+    dataset = DatasetVersion.open(result["dataset"]["path"])
+    columns = feature_columns(
+        TransformSpec.from_json(dataset.transform_json), {"row_id": ("int64", "row_id")}
+    )
+    stream = SplitStream.of(
+        dataset, "test", columns, rank=0, size=1, global_batch_size=4096,
+        canonical_shards=64, shuffle=False, seed=0,
+    )  # fmt: skip
+    found = predict_batches(bare, stream.batches(0))
+    expected = pd.Series(found["probability"], index=found["row_id"])
+    assert len(expected) == len(by_raw) == result["ledger"]["published"]["test"]
+    np.testing.assert_allclose(by_raw["probability"].loc[expected.index], expected, atol=1e-5)
+    np.testing.assert_array_equal(by_raw["prediction"], by_raw["probability"] >= 0.5)
+
+
+def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, server: str) -> None:
+    import mlflow
+
+    result = second.result
+    assert result["tracking_uri"] == server
+    client = mlflow.MlflowClient(server, server)
+    run_ = client.get_run(result["run_id"])
+    assert run_.info.status == "FINISHED"
+    assert client.get_experiment(run_.info.experiment_id).name == "flights"
+    params = run_.data.params
+    assert params["train.epochs"] == "8"
+    assert params["split.key"] == '["year", "month", "day"]'
+    metrics = run_.data.metrics
+    assert metrics["test_roc_auc"] == pytest.approx(result["metrics"]["test_roc_auc"])
+    for name in ("train_loss", "val_loss", "val_roc_auc", "rows_per_second", "input_wait_share"):
+        history = client.get_metric_history(run_.info.run_id, name)
+        assert [m.step for m in history] == list(range(int(result["metrics"]["epochs"]))), name
+    (dataset,) = run_.inputs.dataset_inputs
+    assert dataset.dataset.name == "flights"
+    assert result["dataset"]["digest"].startswith(dataset.dataset.digest)
+    plots = {f.path for f in client.list_artifacts(run_.info.run_id, "plots")}
+    assert plots == {"plots/confusion_matrix.png", "plots/roc.png"}
+    name, _, number = result["model_uri"].removeprefix("models:/").partition("/")
+    version = client.get_model_version(name, number)
+    assert version.run_id == result["run_id"]
+    assert version.tags["test_roc_auc"] == f"{result['metrics']['test_roc_auc']:.6f}"
+    info = mlflow.models.get_model_info(result["model_uri"])
+    assert "tailnum" in info.signature.inputs.input_names()
+    assert info.signature.outputs.input_names() == ["probability", "prediction"]
+    assert info.saved_input_example_info is not None

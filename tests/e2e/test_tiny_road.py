@@ -1,0 +1,121 @@
+"""The road on a tiny lake: spark-submit, the served model's raw rows, bad lakes by exit code."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipelines.lake import DatasetVersion
+from tests.e2e.running import BIN, ROOT, Done, headrace, run
+from tests.tiny import tiny_tree, write_tiny_lake
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_lake(folder / "lake")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_tree()))
+    return folder
+
+
+def job(name: str, workdir: Path, *options: str) -> Done:
+    return run(
+        str(BIN / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false",
+        str(ROOT / "jobs" / f"{name}.py"), str(workdir / "tiny.yaml"),
+        "--workdir", str(workdir), "--json", *options,
+        PYSPARK_PYTHON=str(BIN / "python"), SPARK_LOCAL_IP="127.0.0.1",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def submitted(workdir: Path) -> Done:
+    return job("pipeline", workdir)
+
+
+def test_the_whole_road_by_spark_submit(submitted: Done, workdir: Path) -> None:
+    assert submitted.code == 0, submitted.err
+    result = submitted.result
+    assert result["ledger"]["read"] == 600
+    assert DatasetVersion.open(str(workdir / "dataset")).version == 0
+    assert result["metrics"]["test_rows"] == result["ledger"]["published"]["test"]
+
+
+def test_every_stage_by_itself_gives_the_same(submitted: Done, workdir: Path) -> None:
+    prepared = job("prepare", workdir)
+    assert prepared.code == 0, prepared.err
+    assert prepared.result["dataset"]["version"] == 1
+    assert prepared.result["dataset"]["digest"] == submitted.result["dataset"]["digest"]
+    trained = job("train", workdir)
+    assert trained.code == 0, trained.err
+    assert trained.result["weights_checksum"] == submitted.result["weights_checksum"]
+    evaluated = job("evaluate", workdir, "--model", "models:/tiny/2")
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.result["metrics"]["test_log_loss"] == pytest.approx(
+        submitted.result["metrics"]["test_log_loss"], abs=1e-6
+    )
+
+
+def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(submitted.result["tracking_uri"])
+    model = mlflow.pyfunc.load_model(submitted.result["model_uri"])
+    rows = pd.DataFrame(
+        {
+            "shop": ["a", None, "unseen", "é"],
+            "amount": [50.0, None, float("nan"), 1e300],
+            "size": [None, 1.5, 2.0, float("inf")],
+            "clock": [1230, 30, 2359, 9999],
+            "note": ["", None, "日本", "x" * 1000],
+        }
+    )
+    found = model.predict(rows)
+    assert found["probability"].between(0, 1).all()
+    assert list(found.columns) == ["probability", "prediction"]
+    # further columns are ignored, other row labels survive, one row is like many
+    alone = model.predict(rows.iloc[[2]].assign(extra=1).set_index(pd.Index([77])))
+    assert alone.index.tolist() == [77]
+    assert alone["probability"].iloc[0] == pytest.approx(found["probability"].iloc[2], abs=1e-6)
+    assert model.predict(rows, params={"threshold": 0.0})["prediction"].tolist() == [1, 1, 1, 1]
+    with pytest.raises(MlflowException, match="clock"):
+        model.predict(rows.drop(columns="clock"))
+    with pytest.raises(MlflowException, match="amount"):
+        model.predict(rows.assign(amount="much"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("source.tables.visits.path=/nowhere/visits", "there is nothing at /nowhere/visits"),
+        ("split.key=[dya]", "column 'dya' is missing (wanted by split.key)"),
+        ("features.shop.kind=standardize", "column 'shop' has type string"),
+    ],
+)
+def test_bad_lakes_are_exit_code_1_and_publish_nothing(
+    override: str, message: str, workdir: Path, tmp_path: Path
+) -> None:
+    dataset = tmp_path / "dataset"
+    done = headrace(
+        "prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json",
+        "--set", f"dataset.path={dataset}", "--set", override,
+    )  # fmt: skip
+    assert done.code == 1
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert "Exception" not in done.err
+    assert message in done.result["error"]["message"]
+    assert not dataset.exists()
+
+
+def test_a_loss_that_is_not_finite_fails_the_run(workdir: Path, submitted: Done) -> None:
+    done = headrace(
+        "train", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--ranks", "2",
+        "--set", "train.optimizer={kind: sgd, learning_rate: 1.0e+38}",
+    )  # fmt: skip
+    assert done.code == 1
+    assert "the loss is" in done.err
+    assert "lower train.optimizer.learning_rate" in done.err

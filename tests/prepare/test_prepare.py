@@ -1,0 +1,330 @@
+"""The prepare stage on a small dirty lake that is known by heart."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import DatasetError, LakeError, LedgerError
+from pipelines.lake import DatasetVersion
+from pipelines.prepare import prepare
+from pipelines.prepare.tag import DUPLICATE, LABEL_MISSING, tag_rows
+from pipelines.progress import silent
+from pipelines.transform.spec import TransformSpec
+from tests import tiny
+
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
+
+
+def run(workdir: Path, *overrides: str) -> DatasetVersion:
+    recipe = tiny.tiny_recipe(workdir, *overrides)
+    return prepare(recipe, workdir=str(workdir), report=silent).dataset
+
+
+def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
+    parts = [
+        pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
+        for f in dataset.build.files
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_visits(workdir: Path, frame: pa.Table) -> None:
+    pq.write_table(frame, workdir / "lake" / "visits" / "part-0.parquet")
+
+
+def nothing_published(workdir: Path) -> bool:
+    return (
+        not list((workdir / "dataset").rglob("*.parquet"))
+        and not (workdir / "dataset" / "_delta_log").exists()
+    )
+
+
+def test_every_row_is_in_one_bucket(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    ledger = dataset.build.ledger
+    assert ledger.read == tiny.ROWS
+    assert ledger.filtered == {LABEL_MISSING: tiny.UNLABELLED}
+    assert ledger.duplicates == tiny.DUPLICATES
+    assert sum(ledger.published.values()) == tiny.ROWS - tiny.UNLABELLED - tiny.DUPLICATES
+    rows = rows_of(dataset)
+    assert rows["row_id"].is_unique
+    assert rows["split"].value_counts().to_dict() == ledger.published
+    assert not rows.isna().any().any()
+
+
+def test_the_transform_is_fitted_on_train_rows_and_applied_to_all(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    spec = TransformSpec.from_json(dataset.transform_json)
+    rows = rows_of(dataset)
+    train = rows[rows["split"] == "train"]
+    assert train["amount"].mean() == pytest.approx(0, abs=1e-6)
+    other = rows[rows["split"] != "train"]
+    assert abs(other["amount"].mean()) > 1e-3  # fitted on train alone, it cannot be 0 elsewhere
+    shop = next(f for f in spec.features if f.name == "shop")
+    assert set(shop.values) == set("abcd")
+    assert rows["hour"].between(0, 25).all()
+    assert rows.dtypes.astype(str).to_dict() == {
+        "row_id": "int64",
+        "amount": "float32",
+        "size": "float32",
+        "shop": "int32",
+        "hour": "int32",
+        "note": "int32",
+        "label": "float32",
+        "split": "object",
+    }
+
+
+def test_a_day_is_in_one_split_and_stays_there(tmp_path: Path, spark: object) -> None:
+    recipe = tiny.tiny_recipe(tmp_path)
+    visits = spark.createDataFrame(tiny.visits().to_pandas()).withColumnRenamed("amount", "size")
+
+    def splits(frame: object, partitions: int) -> dict[int, str]:
+        tagged = tag_rows(frame, recipe, ["day"], partitions).toPandas()
+        tagged = tagged[~tagged["_bucket"].isin([LABEL_MISSING, DUPLICATE])]
+        assert (tagged.groupby("day")["_bucket"].nunique() == 1).all()
+        return tagged.set_index("day")["_bucket"].to_dict()
+
+    whole = splits(visits, 3)
+    assert set(whole.values()) == {"train", "validation", "test"}
+    assert splits(visits.repartition(7), 5) == whole
+    # fewer rows, and a narrower type: the days that are left do not move
+    part = visits.where("day < 30").withColumn("day", visits["day"].cast("int"))
+    assert splits(part, 1) == {day: split for day, split in whole.items() if day < 30}
+
+
+def test_two_builds_give_the_same_dataset(tmp_path: Path) -> None:
+    first, second = run(tmp_path), run(tmp_path)
+    assert (first.version, second.version) == (0, 1)
+    assert first.build.ledger == second.build.ledger
+    assert first.digest == second.digest
+    assert run(tmp_path, "split.seed=4").digest != first.digest
+
+
+def test_rows_lie_in_an_order_of_their_own_in_exact_row_groups(tmp_path: Path) -> None:
+    dataset = run(tmp_path)
+    for file in dataset.build.files:
+        metadata = pq.ParquetFile(f"{dataset.root}/{file.path}").metadata
+        found = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        assert tuple(found) == file.row_groups
+        assert all(rows == 50 for rows in found[:-1])
+        assert Path(f"{dataset.root}/{file.path}").stat().st_size == file.bytes
+    recipe = tiny.tiny_recipe(tmp_path)
+    assert recipe.dataset.rows_per_row_group == 50
+
+
+def test_the_latest_duplicate_is_kept(tmp_path: Path) -> None:
+    table = tiny.visits()
+    later = table.slice(0, 3).set_column(3, "amount", pa.array([1000.0, None, 3000.0]))
+    clock = pa.array([2359] * 3, pa.int64())
+    write_visits(tmp_path, pa.concat_tables([table, later.set_column(4, "clock", clock)]))
+    dataset = run(tmp_path, "clean.dedup.latest_by=clock")
+    assert dataset.build.ledger.duplicates == tiny.DUPLICATES + 3
+    amount = next(
+        f for f in TransformSpec.from_json(dataset.transform_json).features if f.name == "amount"
+    )
+    raw = rows_of(dataset)["amount"].astype(np.float64) * amount.scale + amount.mean
+    assert sum(raw > 900) == 2
+
+
+def test_rows_without_a_key_are_no_duplicates(tmp_path: Path) -> None:
+    table = tiny.visits()
+    nameless = table.slice(0, 4).set_column(0, "visit", pa.array([None] * 4, pa.int64()))
+    write_visits(tmp_path, pa.concat_tables([table, nameless]))
+    assert run(tmp_path).build.ledger.duplicates == tiny.DUPLICATES
+
+
+def test_partitions_prune_what_is_read(tmp_path: Path, tiny_lake: Path) -> None:
+    month = pa.array(np.arange(tiny.ROWS) % 3)
+    table = tiny.visits().append_column("month", month)
+    (tiny_lake / "visits" / "part-0.parquet").unlink()
+    pq.write_to_dataset(table, str(tiny_lake / "visits"), partition_cols=["month"])
+    dataset = run(tmp_path, "source.tables.visits.partitions=month = 1")
+    assert dataset.build.ledger.read == tiny.ROWS // 3
+
+
+def test_a_join_key_with_two_rows_is_an_error_with_examples(tmp_path: Path) -> None:
+    doubled = pa.concat_tables([tiny.shops(), tiny.shops().slice(0, 1)])
+    pq.write_table(doubled, tmp_path / "lake" / "shops" / "part-0.parquet")
+    with pytest.raises(LakeError, match=r"'shops' has several rows .*shop='a' has 2 rows"):
+        run(tmp_path)
+    assert nothing_published(tmp_path)
+
+
+def test_a_ledger_that_does_not_add_up_publishes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.prepare.run as stage
+
+    real = stage.read_raw
+
+    def one_row_more(*arguments: object) -> object:
+        raw = real(*arguments)
+        return type(raw)(raw.rows, raw.unfitted, raw.read + 1, raw.sources)
+
+    monkeypatch.setattr(stage, "read_raw", one_row_more)
+    with pytest.raises(LedgerError, match="difference -1"):
+        run(tmp_path)
+    assert nothing_published(tmp_path)
+
+
+def change(name: str, column: str, values: pa.Array | None) -> callable:
+    def apply(workdir: Path) -> None:
+        path = workdir / "lake" / name / "part-0.parquet"
+        table = pq.read_table(path)
+        index = table.column_names.index(column)
+        table = table.remove_column(index)
+        if values is not None:
+            table = table.add_column(index, column, values)
+        pq.write_table(table, path)
+
+    return apply
+
+
+def remove(name: str) -> callable:
+    return lambda workdir: (workdir / "lake" / name / "part-0.parquet").unlink()
+
+
+def corrupt(name: str) -> callable:
+    return lambda workdir: (workdir / "lake" / name / "part-0.parquet").write_bytes(b"junk" * 99)
+
+
+def nulls(kind: pa.DataType) -> pa.Array:
+    return pa.nulls(tiny.ROWS, kind)
+
+
+@pytest.mark.parametrize(
+    ("breakage", "overrides", "message"),
+    [
+        (
+            lambda w: None,
+            ["source.tables.visits.path=/nope/x"],
+            "table 'visits': there is nothing at /nope/x",
+        ),
+        (remove("shops"), [], "table 'shops': .* holds no parquet file"),
+        (corrupt("visits"), [], "table 'visits' .*part-0.parquet is not a readable Parquet file"),
+        (
+            lambda w: write_visits(w, tiny.visits().slice(0, 0)),
+            [],
+            "table 'visits' at .* is empty: 0 rows",
+        ),
+        (
+            change("visits", "amount", None),
+            [],
+            "column 'amount' is missing .wanted by features.amount",
+        ),
+        (
+            change("visits", "amount", pa.array(["x"] * tiny.ROWS)),
+            [],
+            "column 'amount' has type string, expected boolean or integer or real",
+        ),
+        (
+            change("visits", "clock", pa.array([1.5] * tiny.ROWS)),
+            [],
+            r"column 'clock' has type real, expected integer .wanted by derive.hour",
+        ),
+        (
+            change("visits", "shop", nulls(pa.list_(pa.int32()))),
+            [],
+            "'shop' has type other, expected",
+        ),
+        (
+            change("visits", "shop", nulls(pa.int64())),
+            [],
+            "'shop' is integer in 'visits' and string in",
+        ),
+        (change("visits", "day", None), [], "column 'day' is missing .wanted by split.key"),
+        (
+            change("visits", "visit", None),
+            [],
+            "column 'visit' is missing .wanted by clean.dedup.key",
+        ),
+        (change("shops", "size", None), [], "table 'shops': column 'size' is missing"),
+        (
+            lambda w: None,
+            ["source.joins.0.columns={day: size}"],
+            "'visits' has its own column 'day'",
+        ),
+        (
+            lambda w: None,
+            ["label.expression=latee"],
+            "label.expression .latee.: .*latee.* cannot be resolved",
+        ),
+        (lambda w: None, ["label.expression=(("], "label.expression .*: .*[Ss]yntax error"),
+        (lambda w: None, ["label.expression=visit"], "has type bigint, expected boolean"),
+        (lambda w: None, ["label.expression=visit < 0"], "every label of the train split is false"),
+        (
+            change("visits", "late", nulls(pa.bool_())),
+            [],
+            "no row is left to train on.*label is null: 600",
+        ),
+        (
+            change("visits", "day", nulls(pa.int64())),
+            ["split.fractions={train: 0.000001, validation: 0.5, test: 0.499999}"],
+            "no row is left to train on.*all rows with one key share a split",
+        ),
+        (
+            lambda w: None,
+            ["source.tables.visits.partitions=nope = 1"],
+            "table 'visits' .*nope.* cannot be resolved",
+        ),
+        (
+            lambda w: None,
+            ["source.tables.visits.partitions=visit < 0"],
+            "is empty: 0 rows where visit < 0",
+        ),
+    ],
+)
+def test_bad_lakes(tmp_path: Path, breakage: callable, overrides: list[str], message: str) -> None:
+    breakage(tmp_path)
+    with pytest.raises(LakeError, match=message) as caught:
+        run(tmp_path, *overrides)
+    assert caught.value.exit_code == 1
+    assert "\tat " not in str(caught.value)  # no Java stack
+    assert nothing_published(tmp_path)
+
+
+def test_all_contract_violations_come_at_once(tmp_path: Path) -> None:
+    change("visits", "amount", None)(tmp_path)
+    change("shops", "size", None)(tmp_path)
+    with pytest.raises(LakeError) as caught:
+        run(tmp_path)
+    assert str(caught.value).count("\n  - ") == 2
+
+
+def test_a_dataset_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "thesis.tex").write_text("precious")
+    with pytest.raises(DatasetError, match=r"holds thesis\.tex"):
+        run(tmp_path)
+
+
+def test_a_failed_build_leaves_the_published_version_alone(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    with pytest.raises(LakeError):
+        run(tmp_path, "label.expression=visit < 0")
+    again = DatasetVersion.open(first.root)
+    assert (again.version, again.digest) == (first.version, first.digest)
+    files = {str(p.relative_to(first.root)) for p in Path(first.root).rglob("*.parquet")}
+    assert files == {f.path for f in first.build.files}
+
+
+def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
+    recipe = tiny.tiny_recipe(tmp_path, 'spark.conf."spark.hadoop.fs.s3a.secret.key"=hunter2')
+    dataset = prepare(recipe, workdir=str(tmp_path), report=silent).dataset
+    sidecar = Path(dataset.root) / "_headrace" / dataset.build.build_id
+    assert sorted(p.name for p in sidecar.iterdir()) == [
+        "build.json",
+        "ledger.json",
+        "recipe.json",
+        "transform.json",
+    ]
+    kept = json.loads((sidecar / "recipe.json").read_text())
+    assert kept["train"]["epochs"] == 2
+    assert all("hunter2" not in p.read_text() for p in sidecar.iterdir())
+    assert dataset.build.sources["visits"]["rows"] == tiny.ROWS

@@ -1,0 +1,39 @@
+"""Secrets never show: by key, and in URIs."""
+
+import pytest
+
+from pipelines.errors import RecipeError
+from pipelines.recipe import recipe_from_tree
+from pipelines.recipe.redact import redact, redact_text
+from tests.tiny import tiny_tree
+
+
+def test_redact_masks_secret_keys_and_uri_credentials() -> None:
+    tree = {
+        "uri": "postgresql://me:pw@db/x",
+        "conf": {"spark.hadoop.fs.s3a.secret.key": "abc", "spark.hadoop.fs.s3a.access.key": "k"},
+        "list": ["https://token@host/p", 3],
+        "password": None,
+    }
+    assert redact(tree) == {
+        "uri": "postgresql://***@db/x",
+        "conf": {"spark.hadoop.fs.s3a.secret.key": "***", "spark.hadoop.fs.s3a.access.key": "***"},
+        "list": ["https://***@host/p", 3],
+        "password": None,
+    }
+
+
+def test_text_without_credentials_is_untouched() -> None:
+    assert (
+        redact_text("see s3://bucket/a@b and http://h:5000")
+        == "see s3://bucket/a@b and http://h:5000"
+    )
+
+
+def test_an_error_does_not_show_a_secret_value() -> None:
+    tree = tiny_tree()
+    tree["tracking"] = {"token": "hunter2", "uri": 3}
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_tree(tree, source="t", environment={})
+    assert "hunter2" not in str(caught.value)
+    assert "tracking.token" in str(caught.value)

@@ -1,0 +1,78 @@
+"""The reader pool: planned order, bounded, errors re-raised, threads gone after a stop."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from petastorm.workers_pool import EmptyResultError
+from petastorm.workers_pool.worker_base import WorkerBase
+
+from pipelines.stream.pool import PlannedPool
+
+
+class Doubler(WorkerBase):
+    """Doubles a number, slower for smaller ones; fails for -1."""
+
+    done: list[int] = []
+
+    def process(self, number: int) -> None:
+        if number == -1:
+            raise ValueError("number -1")
+        time.sleep(0.002 * (number % 3))
+        Doubler.done.append(number)
+        self.publish_func(number * 2)
+
+
+def take_all(pool: PlannedPool) -> list[Any]:
+    taken = []
+    while True:
+        try:
+            taken.append(pool.get_results())
+        except EmptyResultError:
+            return taken
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_results_come_in_planned_order(workers: int, count: int) -> None:
+    pool = PlannedPool(range(count), workers_count=workers, ahead=5)
+    pool.start(Doubler)
+    assert take_all(pool) == [2 * n for n in range(count)]
+    pool.stop()
+    pool.join()
+
+
+def test_no_more_is_read_ahead_than_asked_for() -> None:
+    Doubler.done = []
+    pool = PlannedPool(range(0, 300, 3), workers_count=2, ahead=4)
+    pool.start(Doubler)
+    time.sleep(0.2)
+    assert len(Doubler.done) == 4
+    pool.get_results()
+    time.sleep(0.2)
+    assert len(Doubler.done) == 5
+    pool.stop()
+    pool.join()
+
+
+def test_an_error_of_a_worker_is_raised_in_its_place() -> None:
+    pool = PlannedPool([3, -1, 6], workers_count=2, ahead=3)
+    pool.start(Doubler)
+    assert pool.get_results() == 6
+    with pytest.raises(ValueError, match="number -1"):
+        pool.get_results()
+    pool.stop()
+    pool.join()
+
+
+def test_a_stop_in_mid_epoch_leaves_no_thread() -> None:
+    before = threading.active_count()
+    pool = PlannedPool(range(1000), workers_count=3, ahead=10)
+    pool.start(Doubler)
+    names = [t.name for t in threading.enumerate() if t.name.startswith("headrace-reader")]
+    assert len(names) == 3
+    pool.get_results()
+    pool.stop()
+    pool.join()
+    assert threading.active_count() == before

@@ -1,0 +1,18 @@
+"""The column contract."""
+
+from pipelines.schema import Column, ColumnType, violations
+
+INTEGER = frozenset({ColumnType.INTEGER})
+
+
+def test_violations_name_column_types_and_who_wants_it() -> None:
+    contract = [Column("a", INTEGER, "features.a"), Column("b", INTEGER), Column("c", INTEGER)]
+    found = {"a": ColumnType.STRING, "c": ColumnType.INTEGER, "extra": ColumnType.OTHER}
+    assert violations(contract, found) == [
+        "column 'a' has type string, expected integer (wanted by features.a)",
+        "column 'b' is missing; there are: a, c, extra",
+    ]
+
+
+def test_extra_columns_are_no_violation() -> None:
+    assert violations([], {"x": ColumnType.OTHER}) == []

@@ -1,0 +1,99 @@
+"""One training step, against values worked out by hand; what is summed over ranks is exact."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.distributed.collectives import Solo
+from pipelines.models.build import build_model
+from pipelines.recipe.sections import Mlp, Optimizer
+from pipelines.train.optimizer import build_optimizer
+from pipelines.train.step import log_loss, make_train_step
+from pipelines.transform.spec import RawColumn, StandardizeFeature, TransformSpec
+
+SPEC = TransformSpec(
+    raw=(RawColumn(name="x", kind="real", nullable=False),),
+    derived=(),
+    features=(StandardizeFeature(name="x", column="x", mean=0.0, scale=1.0),),
+)
+
+
+def batch(x: list[float], label: list[float], weight: list[float]) -> dict[str, tf.Tensor]:
+    return {
+        "numeric": tf.constant([[value] for value in x], tf.float32),
+        "label": tf.constant(label, tf.float32),
+        "weight": tf.constant(weight, tf.float32),
+    }
+
+
+def one_neuron(l2: float = 0.0) -> keras.Model:
+    """sigmoid(1 · relu(0.5 · x) - 0.25), biases 0 but the last."""
+    model = build_model(Mlp(kind="mlp", hidden=[1], l2=l2), SPEC)
+    model.set_weights([np.array([[0.5]]), np.array([0.0]), np.array([[1.0]]), np.array([-0.25])])
+    return model
+
+
+def sgd_step(model: keras.Model, rows: dict[str, tf.Tensor], collectives: object = None) -> float:
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
+    optimizer.build(model.trainable_variables)
+    return float(make_train_step(model, optimizer, collectives or Solo())(rows))
+
+
+def test_forward_loss_backpropagation_and_update_by_hand() -> None:
+    model = one_neuron()
+    # x = 2, label 1: hidden 1, logit 0.75, p = 1 / (1 + e^-0.75) = 0.6791787, loss -ln p = 0.3868710
+    loss = sgd_step(model, batch([2.0], [1.0], [1.0]))
+    assert loss == pytest.approx(0.3868710, abs=1e-6)
+    # d loss / d logit = p - 1 = -0.3208213; output weight: times hidden 1; hidden weight: times 1, x 2
+    w1, b1, w2, b2 = (float(w.reshape(-1)[0]) for w in model.get_weights())
+    assert w2 == pytest.approx(1.0 + 0.1 * 0.3208213, abs=1e-6)
+    assert b2 == pytest.approx(-0.25 + 0.1 * 0.3208213, abs=1e-6)
+    assert w1 == pytest.approx(0.5 + 0.1 * 0.3208213 * 2, abs=1e-6)
+    assert b1 == pytest.approx(0.1 * 0.3208213, abs=1e-6)
+
+
+def test_padding_rows_change_nothing() -> None:
+    plain, padded = one_neuron(l2=0.3), one_neuron(l2=0.3)
+    a = sgd_step(plain, batch([2.0, -1.0], [1.0, 0.0], [1.0, 1.0]))
+    b = sgd_step(padded, batch([2.0, -1.0, 0.0, 99.0], [1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0]))
+    assert a == pytest.approx(b, abs=1e-7)
+    for x, y in zip(plain.get_weights(), padded.get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-7)
+
+
+def test_l2_adds_its_own_gradient_once() -> None:
+    free, bound = one_neuron(), one_neuron(l2=0.3)
+    rows = batch([2.0, 2.0], [1.0, 1.0], [1.0, 1.0])
+    sgd_step(free, rows)
+    sgd_step(bound, rows)
+    # the penalty 0.3 · 0.5² has gradient 0.3 on the hidden weight, times the rate 0.1
+    difference = free.get_weights()[0] - bound.get_weights()[0]
+    assert float(difference.reshape(-1)[0]) == pytest.approx(0.03, abs=1e-6)
+
+
+def test_a_batch_of_padding_alone_moves_nothing() -> None:
+    model = one_neuron(l2=0.3)
+    before = model.get_weights()
+    assert sgd_step(model, batch([1.0], [1.0], [0.0])) == 0.0
+    for x, y in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_log_loss_by_hand() -> None:
+    found = log_loss(np.array([0.75, 0.25], np.float32), np.array([1.0, 0.0]))
+    assert found == pytest.approx(-np.log(0.75), abs=1e-12)
+    assert np.isfinite(log_loss(np.array([0.0]), np.array([1.0])))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (Optimizer(kind="adam"), keras.optimizers.Adam),
+        (Optimizer(kind="sgd", momentum=0.9), keras.optimizers.SGD),
+    ],
+)
+def test_optimizers(settings: Optimizer, kind: type) -> None:
+    optimizer = build_optimizer(settings)
+    assert type(optimizer) is kind
+    assert float(optimizer.learning_rate) == pytest.approx(settings.learning_rate)

@@ -1,0 +1,41 @@
+"""transform.json: what it holds survives, what it does not know is refused."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.transform.spec import (
+    HashFeature,
+    RawColumn,
+    StandardizeFeature,
+    TransformSpec,
+    VocabularyFeature,
+)
+
+SPEC = TransformSpec(
+    raw=(RawColumn(name="a", kind="real", nullable=False),),
+    derived=(),
+    features=(
+        VocabularyFeature(name="v", column="a", values=("x", "日本")),
+        StandardizeFeature(name="s", column="a", mean=0.1 + 0.2, scale=1e-300),
+        HashFeature(name="h", column="a", buckets=5),
+    ),
+)
+
+
+def test_json_keeps_every_bit() -> None:
+    again = TransformSpec.from_json(SPEC.to_json())
+    assert again == SPEC
+    assert again.digest() == SPEC.digest()
+
+
+def test_groups_and_cardinalities() -> None:
+    assert [f.name for f in SPEC.numeric] == ["s"]
+    assert [(f.name, f.cardinality) for f in SPEC.categorical] == [("v", 4), ("h", 6)]
+
+
+@pytest.mark.parametrize("change", [{"format_version": 2}, {"surprise": 1}])
+def test_an_unknown_format_is_refused(change: dict) -> None:
+    with pytest.raises(ValidationError):
+        TransformSpec.from_json(json.dumps({**json.loads(SPEC.to_json()), **change}))
