@@ -27,10 +27,14 @@ def visits() -> pa.Table:
             "visit": pa.array(number, pa.int64()),
             "day": pa.array(number % 60 + 1, pa.int64()),
             "shop": pa.array([None if n % 50 == 7 else "abcd"[n % 4] for n in number]),
-            "amount": pa.array([None if n % 40 == 3 else a for n, a in zip(number, amount)]),
+            "amount": pa.array(
+                [None if n % 40 == 3 else a for n, a in zip(number, amount, strict=True)]
+            ),
             "clock": pa.array((number % 24) * 100 + 30, pa.int64()),
             "note": pa.array(["", "é", "日本", None][n % 4] for n in number),
-            "late": pa.array([None if n % 100 == 99 else bool(x) for n, x in zip(number, late)]),
+            "late": pa.array(
+                [None if n % 100 == 99 else bool(x) for n, x in zip(number, late, strict=True)]
+            ),
         }
     )
     # rows without a label: 99, 199, …, 499 are 5 of 595, and one more

@@ -83,7 +83,10 @@ def alive(pid: int) -> bool:
 
 
 def test_importing_the_launcher_loads_no_engine() -> None:
-    code = "import pipelines.distributed.launch, sys; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    code = (
+        "import pipelines.distributed.launch, sys;"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=True
     )

@@ -121,13 +121,14 @@ def test_the_stream_delivers_the_published_rows(first: Done) -> None:
 
 PREDICT = """
 import sys
+for absent in ("pyspark", "pipelines"):  # importing one of them fails from here on
+    sys.modules[absent] = None
 import mlflow, pandas as pd
 uri, model, rows, out = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
 frame = pd.read_parquet(rows)
 loaded = mlflow.pyfunc.load_model(model)
 predicted = loaded.predict(frame.drop(columns="row_id"))
-assert not [m for m in ("pyspark", "pipelines") if m in sys.modules], "loading needs no Spark"
 predicted.assign(row_id=frame["row_id"]).to_parquet(out)
 """
 
@@ -183,7 +184,8 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
 
     result = second.result
     assert result["tracking_uri"] == server
-    client = mlflow.MlflowClient(server, server)
+    mlflow.set_tracking_uri(server)
+    client = mlflow.MlflowClient()
     run_ = client.get_run(result["run_id"])
     assert run_.info.status == "FINISHED"
     assert client.get_experiment(run_.info.experiment_id).name == "flights"

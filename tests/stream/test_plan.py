@@ -1,4 +1,4 @@
-"""The plan, as properties over random layouts: exact, equal, and the same at any number of ranks."""
+"""The plan, as properties over random layouts: exact, equal, the same at any number of ranks."""
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from petastorm.workers_pool import EmptyResultError
@@ -14,7 +14,7 @@ from pipelines.stream.pool import PlannedPool
 class Doubler(WorkerBase):
     """Doubles a number, slower for smaller ones; fails for -1."""
 
-    done: list[int] = []
+    done: ClassVar[list[int]] = []
 
     def process(self, number: int) -> None:
         if number == -1:

@@ -42,10 +42,10 @@ def sgd_step(model: keras.Model, rows: dict[str, tf.Tensor], collectives: object
 
 def test_forward_loss_backpropagation_and_update_by_hand() -> None:
     model = one_neuron()
-    # x = 2, label 1: hidden 1, logit 0.75, p = 1 / (1 + e^-0.75) = 0.6791787, loss -ln p = 0.3868710
+    # x = 2, label 1: hidden 1, logit 0.75, p = 1 / (1 + e^-0.75) = 0.6791787, -ln p = 0.3868710
     loss = sgd_step(model, batch([2.0], [1.0], [1.0]))
     assert loss == pytest.approx(0.3868710, abs=1e-6)
-    # d loss / d logit = p - 1 = -0.3208213; output weight: times hidden 1; hidden weight: times 1, x 2
+    # d loss / d logit = p - 1 = -0.3208213; times hidden 1, and times output weight 1 and x 2
     w1, b1, w2, b2 = (float(w.reshape(-1)[0]) for w in model.get_weights())
     assert w2 == pytest.approx(1.0 + 0.1 * 0.3208213, abs=1e-6)
     assert b2 == pytest.approx(-0.25 + 0.1 * 0.3208213, abs=1e-6)

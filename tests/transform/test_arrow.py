@@ -71,8 +71,16 @@ def test_day_of_week(date: tuple[int | None, ...], day: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("clock", "hour", "minute"),
-    [(517, 5, 317), (0, 0, 0), (2400, 24, 1440), (2359, 23, 1439), (1260, None, None)]
-    + [(-1, None, None), (2500, None, None), (None, None, None)],
+    [
+        (517, 5, 317),
+        (0, 0, 0),
+        (2400, 24, 1440),
+        (2359, 23, 1439),
+        (1260, None, None),
+        (-1, None, None),
+        (2500, None, None),
+        (None, None, None),
+    ],
 )
 def test_clock(clock: int | None, hour: int | None, minute: int | None) -> None:
     for op, expected in {"hour_of_day": hour, "minute_of_day": minute}.items():

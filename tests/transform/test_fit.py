@@ -89,7 +89,7 @@ def test_constant_and_empty_columns_have_scale_one(spark: object) -> None:
 
 def test_an_overflowing_variance_is_a_clear_error(spark: object) -> None:
     frame = pd.DataFrame({"x": [1e300, -1e300], "bucket": "train"})
-    with pytest.raises(LakeError, match="feature 'x'.*overflows"):
+    with pytest.raises(LakeError, match=r"feature 'x'.*overflows"):
         fitted(spark, frame, {"x": "real"}, {"x": s.Standardize(kind="standardize")})
 
 

@@ -1,4 +1,4 @@
-"""One transform, two executions: for every input Arrow kernels and Keras layers give equal values."""
+"""One transform, two executions: Arrow kernels and Keras layers give equal values for any input."""
 
 import keras
 import numpy as np
