@@ -15,6 +15,11 @@ command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null 2>&1 && [ "$(java_majo
 command -v "${CXX:-g++}" >/dev/null 2>&1 || missing+=(compiler)
 command -v make >/dev/null 2>&1 || missing+=(make)
 command -v git >/dev/null 2>&1 || missing+=(git)
+# uv is installed below, with pip or curl, whichever there is.
+if ! command -v uv >/dev/null 2>&1 && [ ! -x "$HOME/.local/bin/uv" ] && [ ! -x .tools/uv/bin/uv ] &&
+    ! python3 -m pip --version >/dev/null 2>&1 && ! command -v curl >/dev/null 2>&1; then
+    missing+=(python3-pip)
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
     packages=()

@@ -16,7 +16,7 @@ def binary_plots(label: np.ndarray, probability: np.ndarray, threshold: float) -
     truth = label.astype(np.int64)
     plots = {"plots/confusion_matrix.png": _confusion(truth, probability >= threshold, threshold)}
     if 0 < truth.sum() < len(truth):
-        plots["plots/roc.png"] = _curves(truth, probability)
+        plots["plots/roc_and_pr.png"] = _curves(truth, probability)
     return plots
 
 

@@ -60,7 +60,6 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
                 partition_by=[PARTITION],
                 commit_properties=properties,
             )
-            table = DeltaTable(root)
         else:
             table.create_write_transaction(
                 [*actions],
@@ -69,22 +68,36 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
                 partition_by=[PARTITION],
                 commit_properties=properties,
             )
-            table.update_incremental()
     except (CommitFailedError, DeltaError) as error:
         raise ConflictError(
             f"dataset {root}: the commit of build {build.build_id} was refused: {error}. "
             "Nothing of it is visible; run the build again"
         ) from error
-    return int(table.version())
+    version = committed_version(root, build.build_id)
+    if version is None:
+        raise ConflictError(
+            f"dataset {root}: build {build.build_id} was committed and cannot be found in the "
+            "table's history; another program replaced the table meanwhile"
+        )
+    return version
+
+
+def committed_version(root: str, build_id: str) -> int | None:
+    """The version that `build_id` was committed as, or `None`."""
+    try:
+        history = DeltaTable(root).history()
+    except TableNotFoundError:
+        return None
+    return next((int(c["version"]) for c in history if c.get(BUILD_KEY) == build_id), None)
 
 
 def discard(root: str, build_id: str) -> None:
-    """Remove what a failed build left below `root`; files of a commit are never touched by it.
+    """Remove what a failed build left below `root`, unless the build was committed after all.
 
-    Files carry the build id in their names, so nothing else can match.
+    Files carry the build id in their names, so those of other builds cannot match.
     """
     files, path = fsspec.url_to_fs(root)
-    if not files.exists(path):
+    if not files.exists(path) or committed_version(root, build_id) is not None:
         return
     for leftover in files.glob(f"{path}/{PARTITION}=*/part-{build_id}-*.parquet"):
         files.rm_file(leftover)

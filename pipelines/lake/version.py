@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -38,6 +39,7 @@ class DatasetVersion:
             DatasetError: there is no such dataset or version, it was not made by Headrace, or the
                 commit and the build disagree about the files.
         """
+        root = absolute_root(root)
         try:
             table = DeltaTable(root, version=version)
         except TableNotFoundError:
@@ -87,6 +89,11 @@ class DatasetVersion:
             for file in self.files(split):
                 state.update(f"{split} {file.row_groups} {file.content}\n".encode())
         return state.hexdigest()
+
+
+def absolute_root(root: str) -> str:
+    """A dataset's folder as it means the same from every working directory; URLs stay."""
+    return root if "://" in root else str(Path(root).absolute())
 
 
 def _relative_paths(table: DeltaTable) -> list[str]:

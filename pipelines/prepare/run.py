@@ -18,7 +18,7 @@ from pipelines.lake.build import Build
 from pipelines.lake.commit import discard, publish
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.ledger import Ledger
-from pipelines.lake.version import DatasetVersion
+from pipelines.lake.version import DatasetVersion, absolute_root
 from pipelines.prepare.explain import explained
 from pipelines.prepare.read import Raw, read_raw
 from pipelines.prepare.tag import BUCKET, DUPLICATE, LABEL_MISSING, tag_rows
@@ -59,7 +59,8 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
         In every case nothing is published and the files of this build are removed.
     """
     clock = _Clock()
-    _check_root(recipe.dataset.path)
+    root = absolute_root(recipe.dataset.path)
+    _check_root(root)
     report(Progress("starting Spark"))
     spark = spark_session(
         recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
@@ -82,7 +83,6 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
     build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     kept = sum(fitted.buckets.get(split, 0) for split in SPLITS)
     report(Progress(f"writing {kept:,} rows"))
-    root = recipe.dataset.path
     try:
         with explained(f"recipe {recipe.name!r}"):
             files, positive = write_files(

@@ -41,7 +41,8 @@ def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: 
     from pyspark.sql import Window
 
     dedup = recipe.clean.dedup
-    identity = list(dedup.key) if dedup else sorted(rows.columns)
+    # Without a key a row is what is used of it; rows alike in that have one id.
+    identity = list(dedup.key) if dedup else sorted({*columns, *recipe.split.key})
     latest_by = [dedup.latest_by] if dedup and dedup.latest_by else []
     needed = [*columns, *recipe.split.key, *identity, *latest_by]
     labelled = _with_label(rows, recipe.label.expression)

@@ -201,7 +201,7 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert dataset.dataset.name == "flights"
     assert result["dataset"]["digest"].startswith(dataset.dataset.digest)
     plots = {f.path for f in client.list_artifacts(run_.info.run_id, "plots")}
-    assert plots == {"plots/confusion_matrix.png", "plots/roc.png"}
+    assert plots == {"plots/confusion_matrix.png", "plots/roc_and_pr.png"}
     name, _, number = result["model_uri"].removeprefix("models:/").partition("/")
     version = client.get_model_version(name, number)
     assert version.run_id == result["run_id"]

@@ -50,6 +50,6 @@ def test_no_rows_are_refused() -> None:
 
 def test_plots_show_the_counts() -> None:
     plots = binary_plots(LABEL, PROBABILITY, 0.5)
-    assert sorted(plots) == ["plots/confusion_matrix.png", "plots/roc.png"]
+    assert sorted(plots) == ["plots/confusion_matrix.png", "plots/roc_and_pr.png"]
     texts = [t.get_text() for t in plots["plots/confusion_matrix.png"].axes[0].texts]
     assert sorted(texts) == ["1", "2", "2", "3"]

@@ -114,4 +114,14 @@ def test_discard_removes_a_dead_build_and_nothing_else(tmp_path: Path) -> None:
     build(root, "two")
     discard(str(root), "two")
     assert [p.name for p in root.rglob("*.parquet")] == ["part-one-00000-0.parquet"]
+    discard(str(root), "one")  # it was committed: an error after the commit must not undo it
     assert DatasetVersion.open(str(root)).build.build_id == "one"
+    assert len(list(root.rglob("*.parquet"))) == 1
+
+
+def test_a_relative_root_means_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    publish("ds", build(tmp_path / "ds", "one"), SCHEMA, "{}")
+    assert DatasetVersion.open("ds").root == str(tmp_path / "ds")
