@@ -45,4 +45,4 @@ package: setup ## the wheel, in dist/
 .PHONY: clean
 clean: ## remove what was built, but neither the environment nor WORKDIR
 	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find pipelines jobs tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find pipelines jobs tests -name __pycache__ -type d -prune -exec rm -rf {} +

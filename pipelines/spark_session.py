@@ -25,11 +25,12 @@ _RESULTS_DEPEND_ON = {
     "spark.sql.caseSensitive": "true",
 }
 
+# Application ids of sessions that `spark_session` started in this process: one or none.
+_started_here: list[str] = []
+
 _LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "3g",
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
@@ -57,7 +58,9 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         check_java()
         folder = Path(scratch).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        if settings.master.startswith("local"):  # executors elsewhere must reach the driver
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+            conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(settings.master)
         conf |= _LOCAL | {
@@ -72,7 +75,9 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     log = folder / "spark.log"
     try:
         with stderr_to_file(str(log)):
-            return builder.getOrCreate()
+            session = builder.getOrCreate()
+        _started_here.append(session.sparkContext.applicationId)
+        return session
     except Exception as error:
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {str(error).splitlines()[0]}; "
@@ -88,10 +93,12 @@ def stop_own_session() -> None:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    session = SparkSession.getActiveSession()
-    if session is None or "PYSPARK_GATEWAY_PORT" in os.environ:
+    if not _started_here:
         return
-    session.stop()
+    _started_here.clear()
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        session.stop()
     gateway = SparkContext._gateway
     if gateway is not None:
         gateway.shutdown()

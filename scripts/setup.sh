@@ -10,14 +10,40 @@ java_major() {
     "$java" -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1
 }
 
+java_is_there() { [ "$(java_major 2>/dev/null || true)" -ge 17 ] 2>/dev/null; }
+
+# Debian 12 and Ubuntu 22.04 have Java 17, Debian 13 has 21.
+jre() {
+    local package
+    for package in openjdk-17-jre-headless openjdk-21-jre-headless; do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            echo "$package"
+            return
+        fi
+    done
+    echo default-jre-headless
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+find_uv() {
+    local candidate
+    for candidate in "$(command -v uv || true)" "${HOME:-}/.local/bin/uv" "$PWD/.tools/uv/bin/uv"; do
+        # Horovod's build needs a uv that knows extra-build-dependencies.
+        if [ -x "$candidate" ] && printf '0.9\n%s\n' "$("$candidate" --version | cut -d' ' -f2)" | sort -VC; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
 missing=()
-command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null 2>&1 && [ "$(java_major)" -ge 17 ] 2>/dev/null || missing+=(java)
-command -v "${CXX:-g++}" >/dev/null 2>&1 || missing+=(compiler)
-command -v make >/dev/null 2>&1 || missing+=(make)
-command -v git >/dev/null 2>&1 || missing+=(git)
+java_is_there || missing+=(java)
+have "${CXX:-g++}" || missing+=(compiler)
+have make || missing+=(make)
+have git || missing+=(git)
 # uv is installed below, with pip or curl, whichever there is.
-if ! command -v uv >/dev/null 2>&1 && [ ! -x "$HOME/.local/bin/uv" ] && [ ! -x .tools/uv/bin/uv ] &&
-    ! python3 -m pip --version >/dev/null 2>&1 && ! command -v curl >/dev/null 2>&1; then
+if [ -z "$(find_uv)" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! have curl; then
     missing+=(python3-pip)
 fi
 
@@ -30,37 +56,34 @@ if [ ${#missing[@]} -gt 0 ]; then
             *) packages+=("$what") ;;
         esac
     done
-    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    if have apt-get && [ "$(id -u)" = 0 ]; then
         echo "set-up: installing ${missing[*]} with apt-get"
         apt-get update -qq
-        # Debian 12 and Ubuntu 22.04 have Java 17, Debian 13 and Ubuntu 24.04 have 21.
-        for jre in openjdk-17-jre-headless openjdk-21-jre-headless; do
-            apt-cache show "$jre" >/dev/null 2>&1 && break
-        done
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]/#JRE/$jre}" >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            "${packages[@]/#JRE/$(jre)}" >/dev/null
+        if ! java_is_there; then
+            echo "set-up: Java 17 was installed, but JAVA_HOME=${JAVA_HOME:-} names another one; unset it" >&2
+            exit 1
+        fi
     else
         echo "set-up: ${missing[*]} missing (Spark needs Java 17 or newer, Horovod is compiled). Install with:" >&2
-        if command -v apt-get >/dev/null 2>&1; then
-            echo "    sudo apt-get install -y ${packages[*]/#JRE/openjdk-17-jre-headless}" >&2
-        elif command -v dnf >/dev/null 2>&1; then
-            echo "    sudo dnf install -y java-17-openjdk-headless gcc-c++ make git" >&2
-        elif command -v brew >/dev/null 2>&1; then
-            echo "    brew install openjdk@17" >&2
+        if have apt-get; then
+            echo "    sudo apt-get update && sudo apt-get install -y ${packages[*]/#JRE/$(jre)}" >&2
+        elif have dnf; then
+            echo "    sudo dnf install -y java-17-openjdk-headless gcc-c++ make git python3-pip" >&2
         else
-            echo "    (your package manager) a Java 17 runtime, g++, make, git" >&2
+            echo "    (your package manager) a Java 17 runtime, g++, make, git, python3 with pip" >&2
         fi
         exit 1
     fi
 fi
 
 # --- uv: the one on PATH, or one of the project's own ---------------------------------------------
-uv=$(command -v uv || true)
-[ -n "$uv" ] || { [ -x "$HOME/.local/bin/uv" ] && uv="$HOME/.local/bin/uv"; } || true
-[ -n "$uv" ] || { [ -x .tools/uv/bin/uv ] && uv=$PWD/.tools/uv/bin/uv; } || true
+uv=$(find_uv)
 if [ -z "$uv" ]; then
     echo "set-up: installing uv into .tools/uv"
     if python3 -m pip --version >/dev/null 2>&1; then
-        python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+        PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
             --target .tools/uv uv
     elif command -v curl >/dev/null 2>&1; then
         curl -LsSf https://astral.sh/uv/install.sh |
@@ -74,13 +97,17 @@ if [ -z "$uv" ]; then
 fi
 
 # --- the environment ------------------------------------------------------------------------------
+# EXTRAS=gpu adds TensorFlow's CUDA libraries; a later set-up keeps what was chosen.
+extras=${EXTRAS-$(cat .venv/.headrace-extras 2>/dev/null || true)}
 # The stamp names what the environment was made from; only a change of it costs a sync.
-want=$(cat pyproject.toml uv.lock scripts/setup.sh | sha256sum | cut -d' ' -f1)
+want=$( (cat pyproject.toml uv.lock scripts/setup.sh; echo "$extras") | sha256sum | cut -d' ' -f1)
 if [ -x .venv/bin/headrace ] && [ "$(cat .venv/.headrace-set-up 2>/dev/null)" = "$want" ]; then
     exit 0
 fi
 echo "set-up: installing the locked environment (the first time 3 to 6 minutes: Horovod is compiled)"
 # Compiled byte-code makes every start of TensorFlow three times as fast.
-UV_COMPILE_BYTECODE=1 "$uv" sync --locked --quiet
+# shellcheck disable=SC2086  # one word an extra
+UV_COMPILE_BYTECODE=1 "$uv" sync --locked --quiet ${extras:+$(printf -- '--extra %s ' $extras)}
+echo "$extras" >.venv/.headrace-extras
 echo "$want" >.venv/.headrace-set-up
 echo "set-up: done"

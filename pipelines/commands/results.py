@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.evaluate import Evaluated
-    from pipelines.lake import DatasetVersion
+    from pipelines.lake import DatasetVersion, Ledger
     from pipelines.prepare import Prepared
     from pipelines.train import Trained
 
 
 def prepared_json(prepared: "Prepared") -> dict[str, Any]:
-    dataset = prepared.dataset
+    return {
+        **dataset_json(prepared.dataset),
+        "seconds": {"prepare": prepared.seconds},
+    }
+
+
+def dataset_json(dataset: "DatasetVersion") -> dict[str, Any]:
     return {
         "dataset": {
             "path": dataset.root,
@@ -22,12 +28,12 @@ def prepared_json(prepared: "Prepared") -> dict[str, Any]:
             "digest": dataset.digest,
         },
         "ledger": dataset.build.ledger.model_dump(),
-        "seconds": {"prepare": prepared.seconds},
     }
 
 
 def trained_json(trained: "Trained") -> dict[str, Any]:
     return {
+        **dataset_json(trained.dataset),
         "run_id": trained.run_id,
         "model_uri": trained.model_uri,
         "metrics": trained.metrics,
@@ -38,9 +44,9 @@ def trained_json(trained: "Trained") -> dict[str, Any]:
 
 def evaluated_json(evaluated: "Evaluated") -> dict[str, Any]:
     return {
+        **dataset_json(evaluated.dataset),
         "run_id": evaluated.run_id,
         "model_uri": evaluated.model_uri,
-        "dataset_version": evaluated.dataset_version,
         "metrics": {f"test_{k}": v for k, v in evaluated.metrics.items()},
         "seconds": {"evaluate": evaluated.seconds},
     }
@@ -58,8 +64,8 @@ def merged(*results: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def ledger_lines(dataset: "DatasetVersion") -> list[str]:
-    ledger = dataset.build.ledger
+def ledger_lines(ledger: "Ledger") -> list[str]:
+    """The row accounting of a build."""
     rows = [("rows read", ledger.read)]
     rows += [(f"  published, {split}", n) for split, n in ledger.published.items()]
     rows += [(f"  quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]

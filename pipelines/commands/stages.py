@@ -42,6 +42,7 @@ def prepare(
     with guarded(console, "prepare"):
         loaded = recipe_of(recipe, workdir, set_)
         result = _prepare(console, loaded, workdir)
+        _sum_up(console, loaded, workdir, result)
         console.result({"command": "prepare", "ok": True, **result})
 
 
@@ -63,7 +64,7 @@ def train(
     with guarded(console, "train"):
         loaded = recipe_of(recipe, workdir, set_, ranks)
         result = _train(console, loaded, workdir, dataset_version)
-        _say_where(console, loaded, workdir, result)
+        _sum_up(console, loaded, workdir, result)
         console.result({"command": "train", "ok": True, **result})
 
 
@@ -86,7 +87,7 @@ def evaluate(
     with guarded(console, "evaluate"):
         loaded = recipe_of(recipe, workdir, set_, ranks)
         result = _evaluate(console, loaded, workdir, model, dataset_version)
-        _say_where(console, loaded, workdir, result)
+        _sum_up(console, loaded, workdir, result)
         console.result({"command": "evaluate", "ok": True, **result})
 
 
@@ -108,7 +109,7 @@ def run(
         trained = _train(console, loaded, workdir, prepared["dataset"]["version"])
         evaluated = _evaluate(console, loaded, workdir, trained["model_uri"], None)
         result = results.merged(prepared, trained, evaluated)
-        _say_where(console, loaded, workdir, result)
+        _sum_up(console, loaded, workdir, result)
         console.result({"command": "run", "ok": True, **result})
 
 
@@ -121,8 +122,6 @@ def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
             prepared = prepare_stage(recipe, workdir=workdir, report=report)
         finally:
             stop_own_session()
-    for line in results.ledger_lines(prepared.dataset):
-        console.line(line)
     return results.prepared_json(prepared)
 
 
@@ -156,15 +155,21 @@ def _evaluate(
             model_uri=model_uri,
             dataset_version=dataset_version,
         )
-    for line in results.metric_lines("Test metrics", evaluated.metrics):
+    result = results.evaluated_json(evaluated)
+    return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
+
+
+def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
+    """What was done and where it is, for people."""
+    from pipelines.lake.ledger import Ledger
+
+    lines = results.ledger_lines(Ledger.model_validate(result["ledger"]))
+    if "metrics" in result:
+        lines += results.metric_lines("Metrics", result["metrics"])
+    lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
+    if "model_uri" in result:
+        store = Store.of(recipe, workdir, os.environ)
+        lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
+        lines.append(f"MLflow   {store.open_command()}")
+    for line in lines:
         console.line(line)
-    return results.evaluated_json(evaluated)
-
-
-def _say_where(console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
-    store = Store.of(recipe, workdir, os.environ)
-    dataset = result.get("dataset")
-    if dataset:
-        console.line(f"Dataset      {dataset['path']}, version {dataset['version']}")
-    console.line(f"Model        {result['model_uri']} (takes raw rows), run {result['run_id']}")
-    console.line(f"MLflow       {store.open_command()}")

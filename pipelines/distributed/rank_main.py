@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     rank, size, events, parent = (int(word) for word in arguments[1:])
     _die_with(parent)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         with quiet_import():
             import tensorflow  # noqa: F401  (first, because the modules below import it too)
@@ -58,6 +59,11 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
+
+
+def _terminated(number: int, frame: object) -> None:
+    """Unwind, so that an MLflow run in progress is ended as failed."""
+    raise SystemExit(128 + number)
 
 
 def _leave_error(folder: Path, rank: int, error: BaseException) -> None:

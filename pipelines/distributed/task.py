@@ -25,7 +25,7 @@ class RankTask:
         target: `module:function`, a `RankFunction`.
         payload: its first argument, plain JSON types.
         threads_per_rank: TensorFlow compute threads of a rank.
-        collective_timeout: seconds a rank may keep the others waiting.
+        collective_timeout: seconds the ranks wait for one that is frozen or cut off.
     """
 
     target: str

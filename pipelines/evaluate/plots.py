@@ -6,7 +6,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocC
 
 
 def binary_plots(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Figure]:
-    """Figures by artifact path; curves are left out where only one class occurs.
+    """Figures by file name; curves are left out where only one class occurs.
 
     Args:
         label: 0 or 1, shape (rows,).
@@ -14,9 +14,9 @@ def binary_plots(label: np.ndarray, probability: np.ndarray, threshold: float) -
         threshold: from which a row counts as positive.
     """
     truth = label.astype(np.int64)
-    plots = {"plots/confusion_matrix.png": _confusion(truth, probability >= threshold, threshold)}
+    plots = {"confusion_matrix.png": _confusion(truth, probability >= threshold, threshold)}
     if 0 < truth.sum() < len(truth):
-        plots["plots/roc_and_pr.png"] = _curves(truth, probability)
+        plots["roc_and_pr.png"] = _curves(truth, probability)
     return plots
 
 

@@ -52,6 +52,8 @@ def evaluate_rank(
     store = Store.of(recipe, payload["workdir"], os.environ)
     report(Progress("logging metrics and plots"))
     with resume_run(store, payload["run_id"]) as run:
-        run.metrics({f"test_{name}": value for name, value in metrics.items()})
-        run.figures(binary_plots(label, probability, threshold))
+        prefix = payload["prefix"]
+        run.metrics({f"{prefix}_{name}": value for name, value in metrics.items()})
+        plots = binary_plots(label, probability, threshold)
+        run.figures({f"plots/{prefix}/{name}": figure for name, figure in plots.items()})
     return {"metrics": metrics}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pipelines.distributed.launch import run_ranks
 from pipelines.distributed.task import RankTask
 from pipelines.errors import ModelError
-from pipelines.lake.version import DatasetVersion
+from pipelines.lake.version import DatasetVersion, absolute_root
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
-from pipelines.tracking.model import find_model, model_file, tag_model
+from pipelines.recipe.redact import redact_text
+from pipelines.tracking.model import ModelVersion, find_model, model_file, tag_model
 from pipelines.tracking.store import Store
 
 _METRICS_TAGGED = ("roc_auc", "pr_auc", "f1", "log_loss")
@@ -24,14 +25,14 @@ class Evaluated:
     Attributes:
         run_id: the MLflow run of the model, where the metrics went (`test_…`).
         model_uri: what was judged.
-        dataset_version: whose test split it was judged on.
+        dataset: whose test split it was judged on.
         metrics: see `metrics.binary_metrics`.
         seconds: time a step.
     """
 
     run_id: str
     model_uri: str
-    dataset_version: int
+    dataset: DatasetVersion
     metrics: dict[str, float]
     seconds: dict[str, float]
 
@@ -62,14 +63,17 @@ def evaluate(
     report(Progress("finding the model"))
     store = Store.of(recipe, workdir, os.environ)
     model = find_model(store, model_uri)
-    root = model.facts["dataset_root"]
-    version = model.facts["dataset_version"] if dataset_version is None else dataset_version
+    root = _root(recipe, model)
+    trained_on = model.facts["dataset_version"]
+    version = trained_on if dataset_version is None else dataset_version
+    # Figures on other rows get a name of their own, and never take the place of the first.
+    prefix = "test" if version == trained_on else f"test_on_version_{version}"
     dataset = DatasetVersion.open(root, version)
     if dataset.build.transform_digest != model.facts["transform_digest"]:
         raise ModelError(
             f"model {model.uri} was trained with another transform than dataset {root} version "
             f"{version} was prepared with, so the ids and scales differ; evaluate it on version "
-            f"{model.facts['dataset_version']}, or train again"
+            f"{trained_on}, or train again"
         )
     if not dataset.rows("test"):
         raise ModelError(
@@ -86,13 +90,20 @@ def evaluate(
                 "dataset": {"root": root, "version": version},
                 "keras_file": keras_file,
                 "run_id": model.run_id,
+                "prefix": prefix,
             },
             threads_per_rank=recipe.train.threads_per_rank,
             collective_timeout=recipe.train.collective_timeout,
         )
         metrics = run_ranks(task, recipe.train.ranks, report)["metrics"]
-    tag_model(
-        store, model, {f"test_{k}": f"{metrics[k]:.6f}" for k in _METRICS_TAGGED if k in metrics}
-    )
+    tags = {f"{prefix}_{k}": f"{metrics[k]:.6f}" for k in _METRICS_TAGGED if k in metrics}
+    tag_model(store, model, tags)
     seconds = {"total": round(time.monotonic() - started, 2)}
-    return Evaluated(model.run_id, model.uri, version, metrics, seconds)
+    return Evaluated(model.run_id, model.uri, dataset, metrics, seconds)
+
+
+def _root(recipe: Recipe, model: ModelVersion) -> str:
+    """The dataset's folder; the model knows it, but without credentials."""
+    known: str = model.facts["dataset_root"]
+    own = absolute_root(recipe.dataset.path)
+    return own if redact_text(own) == known else known

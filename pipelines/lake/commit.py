@@ -9,7 +9,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
-from pipelines.errors import ConflictError
+from pipelines.errors import ConflictError, DatasetError
 from pipelines.lake.build import Build, write_sidecar
 from pipelines.lake.version import BUILD_KEY
 
@@ -30,9 +30,12 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
 
     Raises:
         LedgerError: the ledger does not add up; nothing is visible.
+        DatasetError: the table is not Headrace's, or a file is not where it should be.
         ConflictError: another build was committed meanwhile; nothing of this one is visible.
     """
     build.ledger.check()
+    require_ours(root)
+    _check_files(root, build)
     write_sidecar(root, build, transform_json)
     now = int(time.time() * 1000)
     actions = [
@@ -68,8 +71,12 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
                 partition_by=[PARTITION],
                 commit_properties=properties,
             )
-    except (CommitFailedError, DeltaError) as error:
-        raise ConflictError(
+    except DeltaError as error:
+        version = committed_version(root, build.build_id)
+        if version is not None:  # the error came after the commit
+            return version
+        kind = ConflictError if isinstance(error, CommitFailedError) else DatasetError
+        raise kind(
             f"dataset {root}: the commit of build {build.build_id} was refused: {error}. "
             "Nothing of it is visible; run the build again"
         ) from error
@@ -80,6 +87,36 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
             "table's history; another program replaced the table meanwhile"
         )
     return version
+
+
+def require_ours(root: str) -> None:
+    """Refuse a Delta table whose newest commit is not a build of Headrace: it would be replaced.
+
+    Raises:
+        DatasetError: with the commit's operation.
+    """
+    try:
+        newest = DeltaTable(root).history(1)[0]
+    except TableNotFoundError:
+        return
+    if BUILD_KEY not in newest:
+        raise DatasetError(
+            f"{root} is a Delta table whose newest commit ({newest.get('operation')}) is not a "
+            "build of Headrace; publishing would replace its rows. Choose another dataset.path"
+        )
+
+
+def _check_files(root: str, build: Build) -> None:
+    files, path = fsspec.url_to_fs(root)
+    for file in build.files:
+        full = f"{path}/{file.path}"
+        found = files.size(full) if files.exists(full) else None
+        if found != file.bytes:
+            raise DatasetError(
+                f"dataset {root}: {file.path} has {found} bytes here, its writer wrote "
+                f"{file.bytes}. Nothing was published. The folder must be one that the driver and "
+                "every executor share"
+            )
 
 
 def committed_version(root: str, build_id: str) -> int | None:

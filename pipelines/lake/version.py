@@ -47,10 +47,7 @@ class DatasetVersion:
                 f"there is no dataset at {root}; run `headrace prepare` first"
             ) from None
         except DeltaError as error:
-            newest = DeltaTable(root).version()
-            raise DatasetError(
-                f"dataset {root} has no version {version}, the newest is {newest}: {error}"
-            ) from None
+            raise DatasetError(_why_not(root, version, error)) from None
         # Not the pinned table's own history: delta-rs lists every commit there, numbered down
         # from the pinned version.
         history = DeltaTable(root).history()
@@ -89,6 +86,14 @@ class DatasetVersion:
             for file in self.files(split):
                 state.update(f"{split} {file.row_groups} {file.content}\n".encode())
         return state.hexdigest()
+
+
+def _why_not(root: str, version: int | None, error: DeltaError) -> str:
+    try:
+        newest = DeltaTable(root).version()
+    except DeltaError:
+        return f"dataset {root}: its _delta_log is damaged: {error}; restore it from a backup"
+    return f"dataset {root} has no version {version}, the newest is {newest}: {error}"
 
 
 def absolute_root(root: str) -> str:

@@ -20,10 +20,14 @@ def with_transform(model: keras.Model, spec: TransformSpec) -> keras.Model:
 
 
 def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> None:
-    """Write the SavedModel; its one endpoint `serve` takes a dict of raw tensors."""
+    """Write the SavedModel; its one endpoint `serve` takes a dict of raw tensors.
+
+    Tensors are named by position; `TransformSpec.tensors` says which column each one is.
+    """
     raw_model = with_transform(model, spec)
     signature = {
-        raw.name: tf.TensorSpec((None,), TENSOR_DTYPE[raw.kind], name=raw.name) for raw in spec.raw
+        tensor: tf.TensorSpec((None,), TENSOR_DTYPE[raw.kind], name=tensor)
+        for tensor, raw in spec.tensors.items()
     }
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

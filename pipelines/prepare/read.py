@@ -86,7 +86,8 @@ def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
             )
     rows = tables[source.main]
     for join in source.joins:
-        rows = _join(rows, tables[join.table], join)
+        with explained(f"source.joins, table {join.table!r}"):
+            rows = _join(rows, tables[join.table], join)
     types = column_types(rows)
     raw_names = dict.fromkeys(c for c, _ in _wanted(recipe))
     unfitted = Unfitted({n: _RAW_KIND[types[n]] for n in raw_names}, recipe.derive, recipe.features)
@@ -121,12 +122,13 @@ def column_types(frame: "DataFrame") -> dict[str, ColumnType]:
 
 
 def _read_table(spark: "SparkSession", name: str, table: s.Table) -> "DataFrame":
-    import pyspark.sql.functions as F
     from pyspark.errors import AnalysisException
 
     try:
         frame = spark.read.format(table.format).load(table.path)
-        return frame.where(F.expr(table.partitions)) if table.partitions else frame
+        return _pruned(frame, name, table.partitions) if table.partitions else frame
+    except LakeError:
+        raise
     except AnalysisException as error:
         condition = error.getCondition() or ""
         if condition == "PATH_NOT_FOUND":
@@ -143,6 +145,22 @@ def _read_table(spark: "SparkSession", name: str, table: s.Table) -> "DataFrame"
     except Exception:
         with explained(f"table {name!r} ({table.path})"):
             raise
+
+
+def _pruned(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
+    """The partitions where `condition` holds; a condition on other columns would hide rows."""
+    import pyspark.sql.functions as F
+
+    pruned = frame.where(F.expr(condition))
+    # Spark's optimizer turns conditions on partition columns into a shorter list of files; a
+    # Filter that is left is one on rows.
+    if "Filter" in pruned._jdf.queryExecution().optimizedPlan().toString():
+        raise LakeError(
+            f"source.tables.{name}.partitions ({condition}) uses columns that are no partition "
+            "columns, so rows would be left out that the ledger never saw; use label.expression "
+            "(null where a row is not wanted) to filter rows"
+        )
+    return pruned
 
 
 def _wanted(recipe: Recipe) -> list[tuple[str, Column]]:
@@ -195,6 +213,7 @@ def _check_contracts(recipe: Recipe, found: dict[str, dict[str, ColumnType]]) ->
         contract += [Column(c, _ANY, "clean.dedup.key") for c in recipe.clean.dedup.key]
         if recipe.clean.dedup.latest_by:
             contract.append(Column(recipe.clean.dedup.latest_by, _ANY, "clean.dedup.latest_by"))
+    contract += [Column(c, _ANY, "unavailable") for c in recipe.unavailable]
     # A joined column that is missing was reported with its join.
     added = {name for join in source.joins for name in join.columns}
     contract += [c for name, c in _wanted(recipe) if name in joined or name not in added]

@@ -15,7 +15,7 @@ import fsspec
 import pipelines
 from pipelines.errors import DatasetError, LakeError
 from pipelines.lake.build import Build
-from pipelines.lake.commit import discard, publish
+from pipelines.lake.commit import discard, publish, require_ours
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.version import DatasetVersion, absolute_root
@@ -61,6 +61,7 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
     clock = _Clock()
     root = absolute_root(recipe.dataset.path)
     _check_root(root)
+    require_ours(root)
     report(Progress("starting Spark"))
     spark = spark_session(
         recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
@@ -73,8 +74,8 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
     report(Progress(f"fitting on {raw.read:,} rows"))
     columns = list(raw.unfitted.raw)
     partitions = max(1, math.ceil(raw.read / recipe.dataset.rows_per_file))
-    tagged = tag_rows(raw.rows, recipe, columns, partitions)
     with explained(f"recipe {recipe.name!r}"):
+        tagged = tag_rows(raw.rows, recipe, columns, partitions)
         fitted = fit(tagged, raw.unfitted, bucket=BUCKET, train="train", kept=set(SPLITS))
     _check_splits(fitted.buckets, recipe)
     clock.lap("fit")
@@ -100,7 +101,7 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
             created_at=now.isoformat(timespec="seconds"),
             headrace_version=pipelines.__version__,
             recipe=redact(recipe.resolved()),
-            sources=raw.sources,
+            sources=redact(raw.sources),
             ledger=_ledger(raw, fitted, files),
             files=tuple(files),
             label_kind=recipe.label.kind,

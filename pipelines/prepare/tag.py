@@ -15,7 +15,9 @@ from pipelines.recipe import sections as s
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-BUCKET, LABEL, ROW_ID, ORDER = "_bucket", "label", "row_id", "_order"
+# Named so that no raw column is in their way.
+BUCKET, LABEL, ROW_ID = "__headrace_bucket", "__headrace_label", "__headrace_row_id"
+ORDER, _TIE = "__headrace_order", "__headrace_tie"
 LABEL_MISSING, DUPLICATE = "label is null", "duplicate"
 _SPLIT_STEPS = 1_000_000
 _SEPARATOR = "\x1f"
@@ -31,8 +33,8 @@ def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: 
         partitions: partitions of the result; rows are dealt to them by the hash of their identity.
 
     Returns:
-        `columns` and `_bucket` (string), `label` (float, null where missing), `row_id` and `_order`
-        (long), one row for every row of `rows`.
+        `columns` and BUCKET (string), LABEL (float, null where missing), ROW_ID and ORDER (long),
+        one row for every row of `rows`.
 
     Raises:
         LakeError: the label expression does not compile or is not boolean.
@@ -41,33 +43,36 @@ def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: 
     from pyspark.sql import Window
 
     dedup = recipe.clean.dedup
-    # Without a key a row is what is used of it; rows alike in that have one id.
-    identity = list(dedup.key) if dedup else sorted({*columns, *recipe.split.key})
     latest_by = [dedup.latest_by] if dedup and dedup.latest_by else []
-    needed = [*columns, *recipe.split.key, *identity, *latest_by]
+    key = list(dedup.key) if dedup else []
+    needed = list(dict.fromkeys([*columns, *recipe.split.key, *key, *latest_by]))
     labelled = _with_label(rows, recipe.label.expression)
-    frame = labelled.select(*(col(name) for name in dict.fromkeys(needed)), F.col("_label"))
-    frame = frame.withColumn(ROW_ID, F.xxhash64(*(col(name) for name in identity)))
+    frame = labelled.select(*(col(name) for name in needed), F.col(LABEL))
+    # A null equals nothing: a row without its whole key is no duplicate, and goes by all of itself.
+    has_key = F.lit(bool(key))
+    for name in key:
+        has_key = has_key & col(name).isNotNull()
+    whole = F.xxhash64(*(col(name) for name in sorted(needed)), F.col(LABEL))
+    by_key = F.xxhash64(*(col(name) for name in key)) if key else whole
+    frame = frame.withColumn(_TIE, whole)
+    frame = frame.withColumn(ROW_ID, F.when(has_key, by_key).otherwise(whole))
     frame = frame.repartition(partitions, F.col(ROW_ID))
-    missing = F.col("_label").isNull()
+    missing = F.col(LABEL).isNull()
     bucket = F.when(missing, F.lit(LABEL_MISSING))
     if dedup:
-        whole = sorted(name for name in frame.columns if name not in (ROW_ID,))
-        ties = F.xxhash64(*(col(name) for name in whole)).desc()
-        order = [*(col(name).desc_nulls_last() for name in latest_by), ties]
-        same = Window.partitionBy(ROW_ID, *(col(name) for name in dedup.key), missing)
-        has_key = F.lit(True)
-        for name in dedup.key:  # a null equals nothing, so a row without a key is no duplicate
-            has_key = has_key & col(name).isNotNull()
+        order = [*(col(name).desc_nulls_last() for name in latest_by), F.col(_TIE).desc()]
+        same = Window.partitionBy(ROW_ID, *(col(name) for name in key), missing)
         again = has_key & (F.row_number().over(same.orderBy(*order)) > 1)
         bucket = bucket.when(again, F.lit(DUPLICATE))
     bucket = bucket.otherwise(split_of(recipe.split))
     return frame.select(
         *(col(name) for name in columns),
         bucket.alias(BUCKET),
-        F.col("_label").cast("float").alias(LABEL),
+        F.col(LABEL).cast("float").alias(LABEL),
         F.col(ROW_ID),
-        F.xxhash64(F.lit(recipe.split.seed), F.lit("order"), F.col(ROW_ID)).alias(ORDER),
+        F.xxhash64(F.lit(recipe.split.seed), F.lit("order"), F.col(ROW_ID), F.col(_TIE)).alias(
+            ORDER
+        ),
     )
 
 
@@ -95,8 +100,8 @@ def _with_label(rows: "DataFrame", expression: str) -> "DataFrame":
     import pyspark.sql.functions as F
 
     with explained(f"label.expression ({expression})"):
-        labelled = rows.withColumn("_label", F.expr(expression))
-        found = labelled.schema["_label"].dataType.simpleString()
+        labelled = rows.withColumn(LABEL, F.expr(expression))
+        found = labelled.schema[LABEL].dataType.simpleString()
     if found != "boolean":
         raise LakeError(
             f"label.expression ({expression}) has type {found}, expected boolean; "

@@ -28,13 +28,13 @@ _RESULT_DDL = "file string, positive long"
 
 def file_schema(spec: TransformSpec) -> pa.Schema:
     """Columns of a data file: row_id int64, the features by name, label float32; no nulls."""
-    fields = [pa.field(ROW_ID, pa.int64(), nullable=False)]
+    fields = [pa.field("row_id", pa.int64(), nullable=False)]
     for feature in spec.features:
         numeric = isinstance(feature, StandardizeFeature)
         fields.append(
             pa.field(feature.name, pa.float32() if numeric else pa.int32(), nullable=False)
         )
-    return pa.schema([*fields, pa.field(LABEL, pa.float32(), nullable=False)])
+    return pa.schema([*fields, pa.field("label", pa.float32(), nullable=False)])
 
 
 def write_files(
@@ -144,4 +144,4 @@ class _SplitWriter:
         self._row_groups.append(table.num_rows)
         for column in table.columns:
             self._content.update(np.ascontiguousarray(column.to_numpy()).tobytes())
-        self._positive += int(pc.sum(table[LABEL]).as_py() or 0)
+        self._positive += int(pc.sum(table["label"]).as_py() or 0)

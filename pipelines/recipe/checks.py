@@ -68,8 +68,8 @@ def _leaks(
     features: dict[str, s.Feature],
 ) -> list[Problem]:
     reason = dict.fromkeys(unavailable, "which `unavailable` says is not known at prediction")
-    for word in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", label.expression):
-        reason.setdefault(word, "which the label is computed from")
+    for column in _names_in(label.expression):
+        reason.setdefault(column, "which the label is computed from")
     problems = []
     reads = {f"derive.{name}.columns": item.columns for name, item in derive.items()}
     reads |= {f"features.{name}": [item.column or name] for name, item in features.items()}
@@ -80,6 +80,12 @@ def _leaks(
                     Problem(where, f"reads {column!r}, {reason[column]}", "remove it: it leaks")
                 )
     return problems
+
+
+def _names_in(expression: str) -> list[str]:
+    """Words of a Spark SQL expression that may be columns; quoted texts are none."""
+    without_texts = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", " ", expression)
+    return [quoted or word for quoted, word in re.findall(r"`([^`]+)`|(\w+)", without_texts)]
 
 
 _INTEGER_KINDS = {"day_of_week", "hour_of_day", "minute_of_day"}

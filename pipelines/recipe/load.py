@@ -1,7 +1,6 @@
 """From a YAML file to a checked `Recipe`: parse, override, resolve, validate, cross-check.
 
-All problems of a recipe are collected and raised once. Parsing is `yaml.safe_load` with one
-addition: a key written twice is an error, where YAML would silently keep the last.
+All problems of a recipe are collected and raised once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.errors import Problem, RecipeError
 from pipelines.recipe.checks import impossible_combinations
 from pipelines.recipe.overrides import apply_overrides
+from pipelines.recipe.parse import parse_yaml
 from pipelines.recipe.problems import problems_of
 from pipelines.recipe.resolve import resolve
 from pipelines.recipe.sections import Recipe
@@ -46,7 +46,7 @@ def load_recipe(
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(path, [Problem("recipe", f"cannot be read: {error}")]) from None
     try:
-        tree = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+        tree = parse_yaml(text)
     except yaml.YAMLError as error:
         raise RecipeError(path, [Problem("recipe", f"not valid YAML: {_flat(error)}")]) from None
     if not isinstance(tree, dict):
@@ -112,27 +112,3 @@ def _flat(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """`yaml.SafeLoader` that refuses a key written twice."""
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float | bool) and key is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key must be a plain value", key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is written twice", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from pipelines.errors import Problem
+from pipelines.recipe.parse import parse_yaml
 
 _KEY = re.compile(r'"([^"]+)"|([^".]+)')
 _PATH = re.compile(r'("[^"]+"|[^".]+)(\.("[^"]+"|[^".]+))*')
@@ -28,14 +29,14 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[Prob
     for override in overrides:
         path, separator, text = override.partition("=")
         keys = [quoted or plain for quoted, plain in _KEY.findall(path.strip())]
-        where = f"--set {override}"
+        where = f"--set {path.split()[0] if path.split() else path}"  # a value may be secret
         if not separator or not _PATH.fullmatch(path.strip()):
             problems.append(Problem(where, "not of the form key.path=value"))
             continue
         try:
-            value = yaml.safe_load(text) if text.strip() else ""
+            value = parse_yaml(text) if text.strip() else ""
         except yaml.YAMLError:
-            problems.append(Problem(where, f"the value {text!r} is not YAML", "quote it"))
+            problems.append(Problem(where, "the value is not YAML", "quote it"))
             continue
         problem = _set(tree, keys, value)
         if problem:

@@ -4,8 +4,12 @@ import re
 from typing import Any
 
 MASK = "***"
-_SECRET_KEY = re.compile(r"secret|password|passwd|token|credential|access[._-]?key", re.IGNORECASE)
-_URI_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SECRET_KEY = re.compile(
+    r"secret|password|passwd|pwd|token|credential|(access|account|api|private)[._-]?key"
+    r"|(^|[._-])sas([._-]|$)",
+    re.IGNORECASE,
+)
+_URI_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def redact_text(text: str) -> str:

@@ -177,7 +177,7 @@ class Optimizer(Section):
     """How gradients become updates; the learning rate is fixed."""
 
     kind: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -195,13 +195,13 @@ class Train(Section):
     global_batch_size: Annotated[int, Field(ge=1)] = 1024
     """Rows a step over all ranks."""
     ranks: Annotated[int, Field(ge=1)] = 2
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     optimizer: Optimizer = Optimizer()
     early_stopping: EarlyStopping | None = None
     threads_per_rank: Annotated[int, Field(ge=1)] = 1
     """TensorFlow compute threads a rank; 1 makes a CPU run repeatable bit for bit."""
     collective_timeout: Annotated[int, Field(ge=1)] = 60
-    """Seconds a rank may keep the others waiting before the run fails."""
+    """Seconds the ranks wait for one that is frozen or cut off (Gloo's own timeout)."""
 
 
 class Stream(Section):
@@ -261,10 +261,6 @@ class Recipe(Section):
     evaluate: Evaluate = Evaluate()
     tracking: Tracking = Tracking()
     spark: Spark = Spark()
-
-    def feature_column(self, name: str) -> str:
-        """Raw or derived column that feature `name` reads."""
-        return self.features[name].column or name
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value in force, defaults included, as plain YAML types."""

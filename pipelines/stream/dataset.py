@@ -7,13 +7,37 @@ import tensorflow as tf
 from pipelines.stream.split_stream import Batch, SplitStream
 
 
-def as_tf_dataset(stream: SplitStream, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+def tf_batches(
+    stream: SplitStream, epoch: int, first_step: int = 0
+) -> Iterator[dict[str, tf.Tensor]]:
+    """The elements of `as_tf_dataset`, with the stream's own error where one is raised.
+
+    Raises:
+        StreamError: a row group cannot be read, or rows delivered differ from the plan. TensorFlow
+            alone would give an `UnknownError` with the text somewhere inside.
+    """
+    failures: list[Exception] = []
+    try:
+        yield from as_tf_dataset(stream, epoch, first_step, failures)
+    except tf.errors.OpError:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def as_tf_dataset(
+    stream: SplitStream,
+    epoch: int,
+    first_step: int = 0,
+    failures: list[Exception] | None = None,
+) -> tf.data.Dataset:
     """Batches of an epoch as dicts of tensors.
 
     Args:
         stream: the rank's view of a split.
         epoch: decides the order of rows.
         first_step: where to begin; earlier steps are not read.
+        failures: gets what the stream raises, which TensorFlow would only pass on as text.
 
     Returns:
         a dataset of `stream.steps - first_step` elements: `numeric` float32 (batch, features),
@@ -27,7 +51,12 @@ def as_tf_dataset(stream: SplitStream, epoch: int, first_step: int = 0) -> tf.da
     signature["weight"] = tf.TensorSpec((stream.batch_size_per_rank,), tf.float32)
 
     def generate() -> Iterator[Batch]:
-        yield from stream.batches(epoch, first_step)
+        try:
+            yield from stream.batches(epoch, first_step)
+        except Exception as error:
+            if failures is not None:
+                failures.append(error)
+            raise
 
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
     options = tf.data.Options()

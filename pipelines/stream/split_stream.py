@@ -125,7 +125,8 @@ class SplitStream:
     @property
     def steps(self) -> int:
         """Steps of an epoch, the same in every epoch and on every rank."""
-        return self.plan(0).steps
+        longest = -(-self.rows // self.canonical_shards)
+        return -(-longest // (self.global_batch_size // self.canonical_shards))
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The rank's share of global batch `first_step`, `first_step` + 1, …

@@ -30,7 +30,6 @@ class RawInput:
 
     name: str
     kind: str
-    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -175,13 +174,9 @@ def _column_type(item: RawInput) -> Any:
     from mlflow.types import DataType
     from mlflow.types.schema import AnyType
 
-    if item.kind == "string":
-        return DataType.string
-    if item.kind == "real":
-        return DataType.double
-    # pandas turns whole numbers with a null into floats and without one leaves integers, and
-    # MLflow accepts only one of the two for a typed column; the model checks the values itself.
-    return AnyType() if item.nullable else DataType.long  # type: ignore[no-untyped-call]
+    # MLflow takes one pandas dtype for a typed number. But whole numbers become floats where one of
+    # them is null, and 39 degrees come as an integer: the model checks the values itself.
+    return DataType.string if item.kind == "string" else AnyType()  # type: ignore[no-untyped-call]
 
 
 def _parse(uri: str) -> tuple[str, str]:

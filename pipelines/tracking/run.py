@@ -118,13 +118,21 @@ def _environment() -> dict[str, str]:
     packages = ("headrace", "tensorflow", "keras", "horovod", "petastorm", "pyarrow", "mlflow")
     tags = {f"version.{name}": version(name) for name in packages}
     tags["version.python"] = platform.python_version()
-    here = Path(__file__).parent
-    git = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if git.returncode == 0:
-        tags["mlflow.source.git.commit"] = git.stdout.strip()
-    return tags
+    commit = _git_commit()
+    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
+
+
+def _git_commit() -> str | None:
+    """The commit this code was checked out from; `None` for an installed package."""
+    package = Path(__file__).parents[1]
+    command = ["git", "-C", str(package), "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return None
+    lines = git.stdout.splitlines()
+    ours = git.returncode == 0 and Path(lines[0]) / "pipelines" == package
+    return lines[1] if ours else None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ workdir, which needs no server.
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Store:
         mlflow = Path(sys.executable).with_name("mlflow")
         if mlflow.is_relative_to(Path.cwd()):
             mlflow = mlflow.relative_to(Path.cwd())
-        return f"{mlflow} ui --backend-store-uri {self.shown}"
+        return shlex.join([str(mlflow), "ui", "--backend-store-uri", self.shown])
 
 
 def connect(store: Store) -> "MlflowClient":

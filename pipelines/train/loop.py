@@ -15,7 +15,7 @@ from pipelines.distributed.collectives import Collectives
 from pipelines.errors import TrainError
 from pipelines.models.predict import predict_batches
 from pipelines.progress import Progress, Report
-from pipelines.stream.dataset import as_tf_dataset
+from pipelines.stream.dataset import tf_batches
 from pipelines.stream.split_stream import SplitStream
 from pipelines.train.early_stopping import BestEpoch
 from pipelines.train.step import Step, log_loss
@@ -87,9 +87,8 @@ def run_epochs(
             metrics |= {f"val_{k}": v for k, v in validate(model, validation, collectives).items()}
         metrics = collectives.broadcast_object(metrics)
         log(metrics, epoch)
-        value = metrics.get(f"val_{best.metric}", metrics["train_loss"])
         outcome.epochs = epoch + 1
-        if validation is None or best.improved(value, epoch):
+        if validation is None or best.improved(_followed(metrics, best), epoch):
             outcome.metrics, outcome.best_epoch = metrics, epoch
             kept = [np.array(v) for v in model.weights]
         elif best.should_stop(epoch):
@@ -102,6 +101,17 @@ def run_epochs(
     return outcome
 
 
+def _followed(metrics: Mapping[str, float], best: BestEpoch) -> float:
+    """The validation value that decides which epoch is best."""
+    value = metrics.get(f"val_{best.metric}")
+    if value is None:
+        raise TrainError(
+            f"train.early_stopping.metric is {best.metric}, which is not defined on a validation "
+            "split with labels of one class only; follow the loss, or give the split more keys"
+        )
+    return value
+
+
 def _train_epoch(
     step: Step, train: SplitStream, epoch: int, epochs: int, report: Report
 ) -> tuple[float, float, float]:
@@ -109,7 +119,7 @@ def _train_epoch(
     losses = []
     wait = 0.0
     started = reported = time.monotonic()
-    batches = iter(as_tf_dataset(train, epoch))
+    batches = tf_batches(train, epoch)
     for number in range(train.steps + 1):
         asked = time.monotonic()
         batch = next(batches, None)  # one more than there are steps: the stream then accounts
@@ -127,9 +137,16 @@ def _train_epoch(
     seconds = time.monotonic() - started
     values = np.array([float(loss) for loss in losses])
     _check(float(values.sum()), epoch, train.steps)
-    rows = np.full(train.steps, train.global_batch_size, dtype=np.float64)
-    rows[-1] = train.rows - train.global_batch_size * (train.steps - 1)
-    return float(np.average(values, weights=np.maximum(rows, 0))), seconds, wait
+    return float(np.average(values, weights=rows_of_steps(train))), seconds, wait
+
+
+def rows_of_steps(stream: SplitStream) -> np.ndarray:
+    """Real rows of every global batch of an epoch, padding left out; float64 (steps,)."""
+    plan = stream.plan(0)
+    begins = np.arange(plan.steps) * plan.slice_rows
+    lengths = [plan.shard_rows(shard) for shard in range(len(plan.shards))]
+    each = [np.clip(length - begins, 0, plan.slice_rows) for length in lengths]
+    return np.sum(each, axis=0, dtype=np.float64)
 
 
 def validate(model: keras.Model, stream: SplitStream, collectives: Collectives) -> dict[str, float]:

@@ -18,6 +18,7 @@ from pipelines.models.build import build_model
 from pipelines.models.raw import export_raw_model
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.recipe.redact import redact_text
 from pipelines.stream.split_stream import SplitStream, feature_columns
 from pipelines.tracking.model import ModelVersion, RawInput, register
 from pipelines.tracking.run import TrackedRun, artifact_folder, start_run
@@ -64,6 +65,12 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
             readers=recipe.stream.readers,
         )
 
+    if recipe.train.early_stopping and not dataset.rows("validation"):
+        raise TrainError(
+            "train.early_stopping needs validation rows, and the validation split of dataset "
+            f"{dataset.root} version {dataset.version} is empty; give split.fractions.validation "
+            "or split.key more room, or remove train.early_stopping"
+        )
     store = Store.of(recipe, payload["workdir"], os.environ)
     name = f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     tracked = start_run(store, name) if collectives.rank == 0 else nullcontext()
@@ -157,11 +164,11 @@ def _register(
         return register(
             run,
             files=files,
-            inputs=[RawInput(c.name, c.kind, c.nullable) for c in spec.raw],
+            inputs=[RawInput(c.name, c.kind) for c in spec.raw],
             example=example_rows(spec),
             threshold=recipe.evaluate.threshold,
             facts={
-                "dataset_root": dataset.root,
+                "dataset_root": redact_text(dataset.root),
                 "dataset_version": dataset.version,
                 "dataset_digest": dataset.digest,
                 "transform_digest": spec.digest(),

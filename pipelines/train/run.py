@@ -16,6 +16,7 @@ class Trained:
     """What a training run leaves.
 
     Attributes:
+        dataset: what it was trained on.
         run_id: the MLflow run.
         model_uri: `models:/name/version` of the registered model.
         metrics: of the best epoch.
@@ -23,6 +24,7 @@ class Trained:
         seconds: time a step.
     """
 
+    dataset: DatasetVersion
     run_id: str
     model_uri: str
     metrics: dict[str, float]
@@ -63,6 +65,7 @@ def train(
     result = run_ranks(task, recipe.train.ranks, report)
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
+        dataset=dataset,
         run_id=result["run_id"],
         model_uri=result["model_uri"],
         metrics=result["metrics"],

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pipelines.transform.spec import (
     FIRST_ID,
     MISSING_ID,
+    MISSING_INTEGER,
     UNKNOWN_ID,
     FittedFeature,
     HashFeature,
@@ -90,6 +91,8 @@ def read_column(array: "pa.Array | pa.ChunkedArray", kind: RawKind) -> Values:
     numbers = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
     if kind == "real":
         missing = missing | ~np.isfinite(numbers)
+    else:
+        missing = missing | (numbers == MISSING_INTEGER)
     return Values(kind, numbers, missing)
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from pipelines.transform.spec import (
     FIRST_ID,
     MISSING_ID,
+    MISSING_INTEGER,
     UNKNOWN_ID,
     HashFeature,
     RawKind,
@@ -23,24 +24,23 @@ from pipelines.transform.spec import (
     VocabularyFeature,
 )
 
-MISSING_INTEGER = -(2**63)
 MISSING_STRING = b"\xff"
 TENSOR_DTYPE: dict[RawKind, str] = {"integer": "int64", "real": "float64", "string": "string"}
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def raw_inputs(spec: TransformSpec) -> dict[str, keras.KerasTensor]:
-    """One Keras input a raw column, shape (batch,), dtype by kind."""
+    """One Keras input a raw column by tensor name, shape (batch,), dtype by kind."""
     return {
-        raw.name: keras.Input(shape=(), dtype=TENSOR_DTYPE[raw.kind], name=raw.name)
-        for raw in spec.raw
+        tensor: keras.Input(shape=(), dtype=TENSOR_DTYPE[raw.kind], name=tensor)
+        for tensor, raw in spec.tensors.items()
     }
 
 
 class TransformLayer(keras.layers.Layer):
     """Raw tensors in, the model's inputs out.
 
-    Input: dict of raw column name -> tensor of shape (batch,) as `raw_inputs` makes them.
+    Input: dict of tensor name -> tensor of shape (batch,) as `raw_inputs` makes them.
     Output: dict with `numeric` float32 (batch, numeric features) and `categorical` int32
     (batch, categorical features); a group without features is left out.
     """
@@ -56,7 +56,7 @@ class TransformLayer(keras.layers.Layer):
         }
 
     def call(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        columns = {c.name: _read(raw[c.name], c.kind) for c in self.spec.raw}
+        columns = {c.name: _read(raw[name], c.kind) for name, c in self.spec.tensors.items()}
         for derived in self.spec.derived:
             columns[derived.name] = _derive(derived.op, [columns[c] for c in derived.columns])
         groups = {}

@@ -3,7 +3,7 @@
 Semantics, binding for every execution of a spec:
 
 Raw columns are one of three kinds, each with one way to be *missing*:
-  integer  int64; null is missing.
+  integer  int64; null is missing, and so is -2**63, which stands for null in a tensor.
   real     float64; null, NaN and the infinities are missing.
   string   UTF-8; null is missing, the empty string is a value.
 
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MISSING_ID = 0
 UNKNOWN_ID = 1
 FIRST_ID = 2
+MISSING_INTEGER = -(2**63)
 
 RawKind = Literal["integer", "real", "string"]
 
@@ -114,6 +115,11 @@ class TransformSpec(_Frozen):
     def categorical(self) -> tuple[VocabularyFeature | HashFeature, ...]:
         """Features in the int32 matrix, in column order."""
         return tuple(f for f in self.features if not isinstance(f, StandardizeFeature))
+
+    @property
+    def tensors(self) -> dict[str, RawColumn]:
+        """Raw columns by the name of their tensor: TensorFlow takes no spaces, dots or umlauts."""
+        return {f"raw_{position}": column for position, column in enumerate(self.raw)}
 
     def kind_of(self, column: str) -> RawKind:
         """Kind of a raw or derived column. Derived names hide raw ones."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,9 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_version() -> None:
-    assert headrace("--version").stdout == "headrace 0.1.0\n"
+    with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert headrace("--version").stdout == f"headrace {version}\n"
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "run"])

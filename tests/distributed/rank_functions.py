@@ -27,6 +27,49 @@ def collect(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict
     }
 
 
+def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Three steps on global batches of 64 rows, of which every rank takes its share."""
+    from pipelines.models.build import build_model
+    from pipelines.recipe.sections import Mlp, Optimizer
+    from pipelines.train.optimizer import build_optimizer
+    from pipelines.train.step import make_train_step
+    from pipelines.transform.spec import (
+        RawColumn,
+        StandardizeFeature,
+        TransformSpec,
+        VocabularyFeature,
+    )
+
+    spec = TransformSpec(
+        raw=(RawColumn(name="x", kind="real", nullable=False),),
+        derived=(),
+        features=(
+            StandardizeFeature(name="x", column="x", mean=0.0, scale=1.0),
+            VocabularyFeature(name="v", column="x", values=("a", "b", "c")),
+        ),
+    )
+    keras.utils.set_random_seed(3 + ranks.rank)
+    model = build_model(Mlp(kind="mlp", hidden=[8], l2=0.01), spec)
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.5, momentum=0.9))
+    optimizer.build(model.trainable_variables)
+    ranks.broadcast_variables([*model.weights, *optimizer.variables])
+    step = make_train_step(model, optimizer, ranks)
+    rng = np.random.default_rng(0)
+    share = 64 // ranks.size
+    mine = slice(ranks.rank * share, (ranks.rank + 1) * share)
+    for _ in range(payload.get("steps", 3)):
+        weight = rng.random(64).astype(np.float32)
+        weight[50:] = 0  # padding, all of it on the last rank
+        whole = {
+            "numeric": rng.normal(size=(64, 1)).astype(np.float32),
+            "categorical": rng.integers(0, 5, (64, 1)).astype(np.int32),
+            "label": rng.integers(0, 2, 64).astype(np.float32),
+            "weight": weight,
+        }
+        step({name: tf.constant(array[mine]) for name, array in whole.items()})
+    return {"weights": [float(w) for array in model.get_weights() for w in array.reshape(-1)]}
+
+
 def fail_with_stream_error(payload: dict, ranks: Collectives, report: Report) -> dict:
     if ranks.rank == 1:
         raise StreamError("file x row group 3 cannot be read")

@@ -74,6 +74,15 @@ def test_no_rank_outlives_a_killed_launcher() -> None:
     assert not any(alive(pid) for pid in pids)
 
 
+def test_a_step_on_two_ranks_is_the_step_on_one() -> None:
+    """Same global batch, with weights and padding, momentum and L2: weights within 1e-6."""
+    one, two = (run("one_step", ranks=ranks)["weights"] for ranks in (1, 2))
+    assert len(one) == len(two) > 50
+    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-6
+    untrained = run("one_step", ranks=1, steps=0)["weights"]
+    assert max(abs(a - b) for a, b in zip(one, untrained, strict=True)) > 1e-3
+
+
 def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123

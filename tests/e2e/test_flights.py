@@ -55,8 +55,8 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert first.code == 0, first.err
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
-        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Test metrics|  |rows read|"
-        r"accounted for|Dataset  |Model  |MLflow  "
+        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Metrics|  |"
+        r"Dataset  |Model  |MLflow  "
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]
     assert noise == []
@@ -140,7 +140,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     import mlflow
 
     from pipelines.prepare.read import read_raw
-    from pipelines.prepare.tag import tag_rows
+    from pipelines.prepare.tag import BUCKET, LABEL, ORDER, ROW_ID, tag_rows
     from pipelines.recipe import load_recipe
 
     result = first.result
@@ -149,7 +149,8 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     )
     raw = read_raw(spark, recipe)
     tagged = tag_rows(raw.rows, recipe, list(raw.unfitted.raw), 4)
-    test = tagged.where("_bucket = 'test'").drop("_bucket", "label", "_order").toPandas()
+    test = tagged.where(f"{BUCKET} = 'test'").withColumnRenamed(ROW_ID, "row_id")
+    test = test.drop(BUCKET, LABEL, ORDER).toPandas()
     assert len(test) == result["ledger"]["published"]["test"]
     assert test["plane_year"].isna().any()
     assert test["tailnum"].notna().any()
@@ -200,8 +201,8 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     (dataset,) = run_.inputs.dataset_inputs
     assert dataset.dataset.name == "flights"
     assert result["dataset"]["digest"].startswith(dataset.dataset.digest)
-    plots = {f.path for f in client.list_artifacts(run_.info.run_id, "plots")}
-    assert plots == {"plots/confusion_matrix.png", "plots/roc_and_pr.png"}
+    plots = {f.path for f in client.list_artifacts(run_.info.run_id, "plots/test")}
+    assert plots == {"plots/test/confusion_matrix.png", "plots/test/roc_and_pr.png"}
     name, _, number = result["model_uri"].removeprefix("models:/").partition("/")
     version = client.get_model_version(name, number)
     assert version.run_id == result["run_id"]
@@ -210,3 +211,15 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert "tailnum" in info.signature.inputs.input_names()
     assert info.signature.outputs.input_names() == ["probability", "prediction"]
     assert info.saved_input_example_info is not None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [2, 3])
+def test_it_learns_whichever_days_are_held_out(seed: int, folder: Path, flights_lake: Path) -> None:
+    """A gradient-boosted tree on the same splits was seen to reach 0.731 and 0.725."""
+    done = headrace(
+        "run", RECIPE, "--workdir", str(folder / f"seed-{seed}"), "--json",
+        "--set", f"lake={flights_lake}", "--set", f"split.seed={seed}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.result["metrics"]["test_roc_auc"] >= 0.70

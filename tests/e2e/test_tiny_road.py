@@ -69,7 +69,7 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
             "shop": ["a", None, "unseen", "é"],
             "amount": [50.0, None, float("nan"), 1e300],
             "size": [None, 1.5, 2.0, float("inf")],
-            "clock": [1230, 30, 2359, 9999],
+            "clock": [1230, 30, 2359, 9999],  # a whole number, or a float where one is null
             "note": ["", None, "日本", "x" * 1000],
         }
     )
@@ -81,10 +81,14 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
     assert alone.index.tolist() == [77]
     assert alone["probability"].iloc[0] == pytest.approx(found["probability"].iloc[2], abs=1e-6)
     assert model.predict(rows, params={"threshold": 0.0})["prediction"].tolist() == [1, 1, 1, 1]
+    whole = model.predict(rows.assign(amount=50, clock=[1230.0, 30, None, None]))
+    assert whole["probability"].iloc[0] == pytest.approx(found["probability"].iloc[0], abs=1e-6)
     with pytest.raises(MlflowException, match="clock"):
         model.predict(rows.drop(columns="clock"))
-    with pytest.raises(MlflowException, match="amount"):
+    with pytest.raises(ValueError, match="raw column 'amount' holds what is no number"):
         model.predict(rows.assign(amount="much"))
+    with pytest.raises(ValueError, match=r"raw column .clock..*expected whole numbers"):
+        model.predict(rows.assign(clock=12.5))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +113,97 @@ def test_bad_lakes_are_exit_code_1_and_publish_nothing(
     assert "Exception" not in done.err
     assert message in done.result["error"]["message"]
     assert not dataset.exists()
+
+
+def test_figures_on_another_dataset_version_do_not_replace_the_first(
+    workdir: Path, submitted: Done
+) -> None:
+    import mlflow
+
+    version = headrace("prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json")
+    number = version.result["dataset"]["version"]
+    done = headrace(
+        "evaluate", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json",
+        "--model", submitted.result["model_uri"], "--dataset-version", str(number),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    mlflow.set_tracking_uri(submitted.result["tracking_uri"])
+    client = mlflow.MlflowClient()
+    names = client.get_run(submitted.result["run_id"]).data.metrics
+    assert f"test_on_version_{number}_log_loss" in names
+    assert len(client.get_metric_history(submitted.result["run_id"], "test_log_loss")) == 1
+
+
+def test_a_model_does_not_fit_a_dataset_with_another_transform(
+    workdir: Path, submitted: Done
+) -> None:
+    other = headrace(
+        "prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json",
+        "--set", "split.seed=9",
+    )  # fmt: skip
+    done = headrace(
+        "evaluate", str(workdir / "tiny.yaml"), "--workdir", str(workdir),
+        "--model", submitted.result["model_uri"],
+        "--dataset-version", str(other.result["dataset"]["version"]),
+    )  # fmt: skip
+    assert done.code == 1
+    assert "was trained with another transform" in done.err
+
+
+def test_a_file_that_was_rewritten_is_named_by_training(workdir: Path, submitted: Done) -> None:
+    dataset = DatasetVersion.open(submitted.result["dataset"]["path"], 0)
+    path = Path(dataset.root) / dataset.files("train")[0].path
+    whole = path.read_bytes()
+    path.write_bytes(dataset_file_of_one_row(path))
+    try:
+        done = headrace(
+            "train", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--dataset-version", "0"
+        )
+    finally:
+        path.write_bytes(whole)
+    assert done.code == 1
+    assert f"{path} row group 0 has 1 rows, the dataset version says 50" in done.err
+    assert "Traceback" not in done.err
+
+
+def dataset_file_of_one_row(path: Path) -> bytes:
+    import io
+
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(pq.ParquetFile(path).read().slice(0, 1), sink)
+    return sink.getvalue()
+
+
+def test_a_terminated_training_ends_its_run_as_failed(workdir: Path, submitted: Done) -> None:
+    import signal
+    import subprocess
+
+    import mlflow
+
+    mlflow.set_tracking_uri(submitted.result["tracking_uri"])
+    client = mlflow.MlflowClient()
+    known = {r.info.run_id for r in client.search_runs([experiment(client)])}
+    process = subprocess.Popen(
+        [str(BIN / "headrace"), "train", str(workdir / "tiny.yaml"), "--workdir", str(workdir),
+         "--set", "train.epochs=100000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 2 of" in line or "epoch 3 of" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "terminated by SIGTERM" in err
+    (new,) = [r for r in client.search_runs([experiment(client)]) if r.info.run_id not in known]
+    assert new.info.status == "FAILED"
+
+
+def experiment(client: object) -> str:
+    return client.get_experiment_by_name("tiny").experiment_id
 
 
 def test_a_loss_that_is_not_finite_fails_the_run(workdir: Path, submitted: Done) -> None:

@@ -33,7 +33,7 @@ def test_one_class_alone_has_no_curves() -> None:
     assert "roc_auc" not in found
     assert found["accuracy"] == 1.0
     assert list(binary_plots(np.zeros(3), np.array([0.1, 0.2, 0.3]), 0.5)) == [
-        "plots/confusion_matrix.png"
+        "confusion_matrix.png"
     ]
 
 
@@ -50,6 +50,6 @@ def test_no_rows_are_refused() -> None:
 
 def test_plots_show_the_counts() -> None:
     plots = binary_plots(LABEL, PROBABILITY, 0.5)
-    assert sorted(plots) == ["plots/confusion_matrix.png", "plots/roc_and_pr.png"]
-    texts = [t.get_text() for t in plots["plots/confusion_matrix.png"].axes[0].texts]
+    assert sorted(plots) == ["confusion_matrix.png", "roc_and_pr.png"]
+    texts = [t.get_text() for t in plots["confusion_matrix.png"].axes[0].texts]
     assert sorted(texts) == ["1", "2", "2", "3"]

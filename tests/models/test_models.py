@@ -100,8 +100,8 @@ def test_the_exported_graph_takes_raw_values_without_headrace(tmp_path: Path) ->
     model = build_model(Mlp(kind="mlp", hidden=[4]), SPEC)
     export_raw_model(model, SPEC, str(tmp_path / "saved"))
     raw = {
-        "x": tf.constant([12.0, float("nan"), 8.0], tf.float64),
-        "w": tf.constant([b"b", MISSING_STRING, "é".encode()]),
+        "raw_0": tf.constant([12.0, float("nan"), 8.0], tf.float64),
+        "raw_1": tf.constant([b"b", MISSING_STRING, "é".encode()]),
     }
     served = tf.saved_model.load(str(tmp_path / "saved")).signatures["serve"](**raw)
     h_b, h_e = (1 + int(tf.strings.to_hash_bucket_fast(w, 100)) for w in (b"b", "é".encode()))

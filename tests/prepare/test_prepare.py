@@ -8,11 +8,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from pipelines.errors import DatasetError, LakeError, LedgerError
 from pipelines.lake import DatasetVersion
 from pipelines.prepare import prepare
-from pipelines.prepare.tag import DUPLICATE, LABEL_MISSING, tag_rows
+from pipelines.prepare.tag import BUCKET, DUPLICATE, LABEL_MISSING, tag_rows
 from pipelines.progress import silent
 from pipelines.transform.spec import TransformSpec
 from tests import tiny
@@ -86,9 +87,9 @@ def test_a_day_is_in_one_split_and_stays_there(tmp_path: Path, spark: object) ->
 
     def splits(frame: object, partitions: int) -> dict[int, str]:
         tagged = tag_rows(frame, recipe, ["day"], partitions).toPandas()
-        tagged = tagged[~tagged["_bucket"].isin([LABEL_MISSING, DUPLICATE])]
-        assert (tagged.groupby("day")["_bucket"].nunique() == 1).all()
-        return tagged.set_index("day")["_bucket"].to_dict()
+        tagged = tagged[~tagged[BUCKET].isin([LABEL_MISSING, DUPLICATE])]
+        assert (tagged.groupby("day")[BUCKET].nunique() == 1).all()
+        return tagged.set_index("day")[BUCKET].to_dict()
 
     whole = splits(visits, 3)
     assert set(whole.values()) == {"train", "validation", "test"}
@@ -114,8 +115,15 @@ def test_rows_lie_in_an_order_of_their_own_in_exact_row_groups(tmp_path: Path) -
         assert tuple(found) == file.row_groups
         assert all(rows == 50 for rows in found[:-1])
         assert Path(f"{dataset.root}/{file.path}").stat().st_size == file.bytes
-    recipe = tiny.tiny_recipe(tmp_path)
-    assert recipe.dataset.rows_per_row_group == 50
+    # `hour` follows the lake's order (visit modulo 24): in the files it jumps about
+    hours = pd.concat(
+        pd.read_parquet(f"{dataset.root}/{f.path}", columns=["hour"], partitioning=None)
+        for f in dataset.files("train")
+    )["hour"]
+    spec = TransformSpec.from_json(dataset.transform_json)
+    words = next(f for f in spec.features if f.name == "hour").values
+    hour = np.array([int(words[i - 2]) for i in hours])
+    assert np.mean((hour[1:] - hour[:-1]) % 24 == 1) < 0.15
 
 
 def test_the_latest_duplicate_is_kept(tmp_path: Path) -> None:
@@ -134,9 +142,44 @@ def test_the_latest_duplicate_is_kept(tmp_path: Path) -> None:
 
 def test_rows_without_a_key_are_no_duplicates(tmp_path: Path) -> None:
     table = tiny.visits()
-    nameless = table.slice(0, 4).set_column(0, "visit", pa.array([None] * 4, pa.int64()))
+    nameless = table.slice(0, 40).set_column(0, "visit", pa.array([None] * 40, pa.int64()))
     write_visits(tmp_path, pa.concat_tables([table, nameless]))
-    assert run(tmp_path).build.ledger.duplicates == tiny.DUPLICATES
+    dataset = run(tmp_path)
+    assert dataset.build.ledger.duplicates == tiny.DUPLICATES
+    assert rows_of(dataset)["row_id"].is_unique
+
+
+def test_without_a_dedup_key_the_order_is_still_a_function_of_the_rows(tmp_path: Path) -> None:
+    same = tiny.visits().select(["visit", "day", "shop", "amount", "clock", "note", "late"])
+    twice = pa.concat_tables(
+        [same, same.set_column(6, "late", same["late"].combine_chunks()[::-1])]
+    )
+    write_visits(tmp_path, twice)
+    first = run(tmp_path, "clean.dedup=null")
+    assert first.build.ledger.duplicates == 0
+    write_visits(tmp_path, twice.take(pa.array(np.random.default_rng(0).permutation(1200))))
+    assert run(tmp_path, "clean.dedup=null").digest == first.digest
+
+
+def test_raw_columns_may_have_the_names_of_ours(tmp_path: Path) -> None:
+    table = tiny.visits()
+    names = {"visit": "row_id", "amount": "label", "clock": "split"}
+    write_visits(tmp_path, table.rename_columns([names.get(n, n) for n in table.column_names]))
+    dataset = run(
+        tmp_path,
+        "clean.dedup.key=[row_id]",
+        "features.amount.column=label",
+        "derive.hour.columns=[split]",
+    )
+    assert dataset.build.ledger.duplicates == tiny.DUPLICATES
+    assert abs(rows_of(dataset).query("split == 'train'")["amount"].mean()) < 1e-6
+
+
+def test_a_delta_table_of_someone_else_is_not_replaced(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "dataset"), pa.table({"precious": [1]}))
+    with pytest.raises(DatasetError, match="not a build of Headrace"):
+        run(tmp_path)
+    assert DeltaTable(str(tmp_path / "dataset")).count() == 1
 
 
 def test_partitions_prune_what_is_read(tmp_path: Path, tiny_lake: Path) -> None:
@@ -273,10 +316,11 @@ def nulls(kind: pa.DataType) -> pa.Array:
             ["source.tables.visits.partitions=nope = 1"],
             "table 'visits' .*nope.* cannot be resolved",
         ),
+        (lambda w: None, ["unavailable=[amuont]"], "column 'amuont' is missing .wanted by unavail"),
         (
             lambda w: None,
             ["source.tables.visits.partitions=visit < 0"],
-            "is empty: 0 rows where visit < 0",
+            "partitions .visit < 0. uses columns that are no partition",
         ),
     ],
 )

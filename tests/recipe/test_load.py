@@ -106,6 +106,32 @@ def test_impossible_combinations(override: str, where: str, what: str) -> None:
     assert what in problems(override)[where]
 
 
+@pytest.mark.parametrize(
+    ("expression", "leaks"),
+    [
+        ("`amount` > 5", True),
+        ("größe > 5 or amount > 1", True),
+        ("status = 'amount'", False),
+        ('status = "the amount" and visit > 3', False),
+        ("amounts > 5", False),
+    ],
+)
+def test_columns_of_the_label_are_found_and_texts_are_not(expression: str, leaks: bool) -> None:
+    tree = tiny_tree()
+    tree["label"]["expression"] = expression
+    if leaks:
+        assert "features.amount" in problems(tree=tree)
+    else:
+        recipe_from_tree(tree, source="t", environment={})
+
+
+def test_exponents_need_no_dot() -> None:
+    recipe = recipe_from_tree(
+        tiny_tree(), source="t", environment={}, overrides=["train.optimizer.learning_rate=1e-3"]
+    )
+    assert recipe.train.optimizer.learning_rate == 0.001
+
+
 def test_early_stopping_needs_a_validation_split() -> None:
     found = problems(
         "train.early_stopping={patience: 1}",

@@ -12,14 +12,18 @@ def test_redact_masks_secret_keys_and_uri_credentials() -> None:
     tree = {
         "uri": "postgresql://me:pw@db/x",
         "conf": {"spark.hadoop.fs.s3a.secret.key": "abc", "spark.hadoop.fs.s3a.access.key": "k"},
-        "list": ["https://token@host/p", 3],
+        "list": ["https://token@host/p", "s3://me:p@ss@host/p", 3],
         "password": None,
+        "fs.azure.account.key.x": "abc",
+        "classes": "kept",
     }
     assert redact(tree) == {
         "uri": "postgresql://***@db/x",
         "conf": {"spark.hadoop.fs.s3a.secret.key": "***", "spark.hadoop.fs.s3a.access.key": "***"},
-        "list": ["https://***@host/p", 3],
+        "list": ["https://***@host/p", "s3://***@host/p", 3],
         "password": None,
+        "fs.azure.account.key.x": "***",
+        "classes": "kept",
     }
 
 
@@ -28,6 +32,14 @@ def test_text_without_credentials_is_untouched() -> None:
         redact_text("see s3://bucket/a@b and http://h:5000")
         == "see s3://bucket/a@b and http://h:5000"
     )
+
+
+def test_an_override_that_cannot_be_read_does_not_show_its_value() -> None:
+    for override in ("spark.conf.x=%hunter2", "spark.conf.x hunter2", "spark.conf.x={hunter2"):
+        with pytest.raises(RecipeError) as caught:
+            recipe_from_tree(tiny_tree(), source="t", environment={}, overrides=[override])
+        assert "hunter2" not in str(caught.value)
+        assert "--set spark.conf.x" in str(caught.value)
 
 
 def test_an_error_does_not_show_a_secret_value() -> None:

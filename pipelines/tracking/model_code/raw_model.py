@@ -4,6 +4,7 @@ MLflow stores this file inside the model and runs it there. It stands alone on p
 model needs mlflow, TensorFlow, NumPy and pandas, and neither Headrace nor Spark.
 """
 
+import json
 import os
 import tempfile
 
@@ -28,7 +29,10 @@ class RawModel(mlflow.pyfunc.PythonModel):
         self._model = tf.saved_model.load(context.artifacts["saved_model"])
         self._serve = self._model.signatures["serve"]
         _, inputs = self._serve.structured_input_signature
-        self._dtypes = {name: spec.dtype for name, spec in inputs.items()}
+        with open(context.artifacts["transform"], encoding="utf-8") as file:  # noqa: PTH123
+            columns = [column["name"] for column in json.load(file)["raw"]]
+        # Tensors are named by the position of their column: raw_0, raw_1, …
+        self._tensors = {name: inputs[f"raw_{i}"] for i, name in enumerate(columns)}
 
     def predict(self, context, model_input: pd.DataFrame, params=None):
         """Predict.
@@ -42,7 +46,7 @@ class RawModel(mlflow.pyfunc.PythonModel):
             ValueError: a column is missing, or a value does not fit its column's type.
         """
         frame = model_input if isinstance(model_input, pd.DataFrame) else pd.DataFrame(model_input)
-        absent = [name for name in self._dtypes if name not in frame.columns]
+        absent = [name for name in self._tensors if name not in frame.columns]
         if absent:
             raise ValueError(
                 f"raw columns are missing: {', '.join(absent)}; "
@@ -62,8 +66,8 @@ class RawModel(mlflow.pyfunc.PythonModel):
     def _predict(self, frame):
         tf = _import_tensorflow()
         tensors = {
-            name: tf.constant(_values(frame[name], dtype.name), dtype)
-            for name, dtype in self._dtypes.items()
+            tensor.name: tf.constant(_values(frame[name], tensor.dtype.name), tensor.dtype)
+            for name, tensor in self._tensors.items()
         }
         return self._serve(**tensors)["probability"].numpy().astype(np.float64)
 
