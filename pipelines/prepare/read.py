@@ -152,9 +152,10 @@ def _pruned(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
     import pyspark.sql.functions as F
 
     pruned = frame.where(F.expr(condition))
-    # Spark's optimizer turns conditions on partition columns into a shorter list of files; a
-    # Filter that is left is one on rows.
-    if "Filter" in pruned._jdf.queryExecution().optimizedPlan().toString():
+    # Spark plans conditions on partition columns into the scan's list of files; a Filter above the
+    # scan is one on rows.
+    plan = pruned._jdf.queryExecution().sparkPlan().toString()
+    if any(line.lstrip(" :+-").startswith("Filter ") for line in plan.splitlines()):
         raise LakeError(
             f"source.tables.{name}.partitions ({condition}) uses columns that are no partition "
             "columns, so rows would be left out that the ledger never saw; use label.expression "

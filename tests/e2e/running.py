@@ -32,13 +32,15 @@ class Done:
 
 
 def run(*command: str, **environment: str) -> Done:
+    # mlflow.set_tracking_uri in a test sets the variable too; a command must not inherit it.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

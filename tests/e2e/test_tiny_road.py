@@ -1,5 +1,6 @@
 """The road on a tiny lake: spark-submit, the served model's raw rows, bad lakes by exit code."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -189,6 +190,7 @@ def test_a_terminated_training_ends_its_run_as_failed(workdir: Path, submitted: 
         [str(BIN / "headrace"), "train", str(workdir / "tiny.yaml"), "--workdir", str(workdir),
          "--set", "train.epochs=100000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "MLFLOW_TRACKING_URI": submitted.result["tracking_uri"]},
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
