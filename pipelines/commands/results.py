@@ -80,6 +80,7 @@ def ledger_lines(ledger: "Ledger") -> list[str]:
 def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:
     lines = [title]
     for name, value in metrics.items():
-        shown = f"{value:,.0f}" if float(value).is_integer() and value >= 2 else f"{value:.4f}"
+        counts = value >= 100 or name.endswith(("epochs", "epoch"))
+        shown = f"{value:,.0f}" if counts else f"{value:.4f}"
         lines.append(f"  {name:<28}{shown:>14}")
     return lines

@@ -33,6 +33,15 @@ def take_all(pool: PlannedPool) -> list[Any]:
             return taken
 
 
+def settled() -> int:
+    """Tasks done once nothing more happens."""
+    before = -1
+    while before != len(Doubler.done):
+        before = len(Doubler.done)
+        time.sleep(0.5)
+    return before
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("count", [0, 1, 30])
 def test_results_come_in_planned_order(workers: int, count: int) -> None:
@@ -47,11 +56,9 @@ def test_no_more_is_read_ahead_than_asked_for() -> None:
     Doubler.done = []
     pool = PlannedPool(range(0, 300, 3), workers_count=2, ahead=4)
     pool.start(Doubler)
-    time.sleep(0.2)
-    assert len(Doubler.done) == 4
+    assert settled() == 4
     pool.get_results()
-    time.sleep(0.2)
-    assert len(Doubler.done) == 5
+    assert settled() == 5
     pool.stop()
     pool.join()
 
