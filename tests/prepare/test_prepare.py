@@ -17,32 +17,9 @@ from pipelines.prepare.tag import BUCKET, DUPLICATE, LABEL_MISSING, tag_rows
 from pipelines.progress import silent
 from pipelines.transform.spec import TransformSpec
 from tests import tiny
+from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
-
-
-def run(workdir: Path, *overrides: str) -> DatasetVersion:
-    recipe = tiny.tiny_recipe(workdir, *overrides)
-    return prepare(recipe, workdir=str(workdir), report=silent).dataset
-
-
-def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
-    parts = [
-        pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
-        for f in dataset.build.files
-    ]
-    return pd.concat(parts, ignore_index=True)
-
-
-def write_visits(workdir: Path, frame: pa.Table) -> None:
-    pq.write_table(frame, workdir / "lake" / "visits" / "part-0.parquet")
-
-
-def nothing_published(workdir: Path) -> bool:
-    return (
-        not list((workdir / "dataset").rglob("*.parquet"))
-        and not (workdir / "dataset" / "_delta_log").exists()
-    )
 
 
 def test_every_row_is_in_one_bucket(tmp_path: Path) -> None:
@@ -191,14 +168,6 @@ def test_partitions_prune_what_is_read(tmp_path: Path, tiny_lake: Path) -> None:
     assert dataset.build.ledger.read == tiny.ROWS // 3
 
 
-def test_a_join_key_with_two_rows_is_an_error_with_examples(tmp_path: Path) -> None:
-    doubled = pa.concat_tables([tiny.shops(), tiny.shops().slice(0, 1)])
-    pq.write_table(doubled, tmp_path / "lake" / "shops" / "part-0.parquet")
-    with pytest.raises(LakeError, match=r"'shops' has several rows .*shop='a' has 2 rows"):
-        run(tmp_path)
-    assert nothing_published(tmp_path)
-
-
 def test_a_ledger_that_does_not_add_up_publishes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,131 +183,6 @@ def test_a_ledger_that_does_not_add_up_publishes_nothing(
     with pytest.raises(LedgerError, match="difference -1"):
         run(tmp_path)
     assert nothing_published(tmp_path)
-
-
-def change(name: str, column: str, values: pa.Array | None) -> callable:
-    def apply(workdir: Path) -> None:
-        path = workdir / "lake" / name / "part-0.parquet"
-        table = pq.read_table(path)
-        index = table.column_names.index(column)
-        table = table.remove_column(index)
-        if values is not None:
-            table = table.add_column(index, column, values)
-        pq.write_table(table, path)
-
-    return apply
-
-
-def remove(name: str) -> callable:
-    return lambda workdir: (workdir / "lake" / name / "part-0.parquet").unlink()
-
-
-def corrupt(name: str) -> callable:
-    return lambda workdir: (workdir / "lake" / name / "part-0.parquet").write_bytes(b"junk" * 99)
-
-
-def nulls(kind: pa.DataType) -> pa.Array:
-    return pa.nulls(tiny.ROWS, kind)
-
-
-@pytest.mark.parametrize(
-    ("breakage", "overrides", "message"),
-    [
-        (
-            lambda w: None,
-            ["source.tables.visits.path=/nope/x"],
-            "table 'visits': there is nothing at /nope/x",
-        ),
-        (remove("shops"), [], "table 'shops': .* holds no parquet file"),
-        (corrupt("visits"), [], "table 'visits' .*part-0.parquet is not a readable Parquet file"),
-        (
-            lambda w: write_visits(w, tiny.visits().slice(0, 0)),
-            [],
-            "table 'visits' at .* is empty: 0 rows",
-        ),
-        (
-            change("visits", "amount", None),
-            [],
-            "column 'amount' is missing .wanted by features.amount",
-        ),
-        (
-            change("visits", "amount", pa.array(["x"] * tiny.ROWS)),
-            [],
-            "column 'amount' has type string, expected boolean or integer or real",
-        ),
-        (
-            change("visits", "clock", pa.array([1.5] * tiny.ROWS)),
-            [],
-            r"column 'clock' has type real, expected integer .wanted by derive.hour",
-        ),
-        (
-            change("visits", "shop", nulls(pa.list_(pa.int32()))),
-            [],
-            "'shop' has type other, expected",
-        ),
-        (
-            change("visits", "shop", nulls(pa.int64())),
-            [],
-            "'shop' is integer in 'visits' and string in",
-        ),
-        (change("visits", "day", None), [], "column 'day' is missing .wanted by split.key"),
-        (
-            change("visits", "visit", None),
-            [],
-            "column 'visit' is missing .wanted by clean.dedup.key",
-        ),
-        (change("shops", "size", None), [], "table 'shops': column 'size' is missing"),
-        (
-            lambda w: None,
-            ["source.joins.0.columns={day: size}"],
-            "'visits' has its own column 'day'",
-        ),
-        (
-            lambda w: None,
-            ["label.expression=latee"],
-            "label.expression .latee.: .*latee.* cannot be resolved",
-        ),
-        (lambda w: None, ["label.expression=(("], "label.expression .*: .*[Ss]yntax error"),
-        (lambda w: None, ["label.expression=visit"], "has type bigint, expected boolean"),
-        (lambda w: None, ["label.expression=visit < 0"], "every label of the train split is false"),
-        (
-            change("visits", "late", nulls(pa.bool_())),
-            [],
-            "no row is left to train on.*label is null: 600",
-        ),
-        (
-            change("visits", "day", nulls(pa.int64())),
-            ["split.fractions={train: 0.000001, validation: 0.5, test: 0.499999}"],
-            "no row is left to train on.*all rows with one key share a split",
-        ),
-        (
-            lambda w: None,
-            ["source.tables.visits.partitions=nope = 1"],
-            "table 'visits' .*nope.* cannot be resolved",
-        ),
-        (lambda w: None, ["unavailable=[amuont]"], "column 'amuont' is missing .wanted by unavail"),
-        (
-            lambda w: None,
-            ["source.tables.visits.partitions=visit < 0"],
-            "partitions .visit < 0. uses columns that are no partition",
-        ),
-    ],
-)
-def test_bad_lakes(tmp_path: Path, breakage: callable, overrides: list[str], message: str) -> None:
-    breakage(tmp_path)
-    with pytest.raises(LakeError, match=message) as caught:
-        run(tmp_path, *overrides)
-    assert caught.value.exit_code == 1
-    assert "\tat " not in str(caught.value)  # no Java stack
-    assert nothing_published(tmp_path)
-
-
-def test_all_contract_violations_come_at_once(tmp_path: Path) -> None:
-    change("visits", "amount", None)(tmp_path)
-    change("shops", "size", None)(tmp_path)
-    with pytest.raises(LakeError) as caught:
-        run(tmp_path)
-    assert str(caught.value).count("\n  - ") == 2
 
 
 def test_a_dataset_folder_with_something_else_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""Building the tiny lake's dataset, for the tests of this folder."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.lake import DatasetVersion
+from pipelines.prepare import prepare
+from pipelines.progress import silent
+from tests import tiny
+
+
+def run(workdir: Path, *overrides: str) -> DatasetVersion:
+    recipe = tiny.tiny_recipe(workdir, *overrides)
+    return prepare(recipe, workdir=str(workdir), report=silent).dataset
+
+
+def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
+    parts = [
+        pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
+        for f in dataset.build.files
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_visits(workdir: Path, frame: pa.Table) -> None:
+    pq.write_table(frame, workdir / "lake" / "visits" / "part-0.parquet")
+
+
+def nothing_published(workdir: Path) -> bool:
+    return (
+        not list((workdir / "dataset").rglob("*.parquet"))
+        and not (workdir / "dataset" / "_delta_log").exists()
+    )
