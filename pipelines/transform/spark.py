@@ -44,7 +44,7 @@ _PARTIAL = pa.schema(
     ]
 )
 _PARTIAL_DDL = "what string, name string, value string, count long, mean double, m2 double"
-# Distinct texts a task keeps before it passes its counts on: about 100 MB of Python strings.
+# Distinct texts a task keeps before it passes its counts on; a bound on memory, not tuned.
 _FLUSH_AT = 1_000_000
 
 
