@@ -1,4 +1,4 @@
-"""The column contract between engines: names, logical types and nullability, in nobody's dialect.
+"""The column contract between engines: names and logical types, in nobody's dialect.
 
 Every engine boundary (lake to Spark, Spark to Parquet, Parquet to TensorFlow, raw rows to model)
 states what it wants as a `Contract` and checks what came with `violations`. Translating an
@@ -11,12 +11,17 @@ from enum import StrEnum
 
 
 class ColumnType(StrEnum):
-    """What a column holds, as far as Headrace needs to know."""
+    """What a column holds, as far as Headrace needs to know; the values are the recipe's words."""
 
     INTEGER = "integer"  # up to 64 bits, signed
     REAL = "real"  # floating point or decimal, used as float64
     STRING = "string"  # UTF-8
     BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"  # a moment, or a date's midnight in UTC
+    BINARY = "binary"
+    INTEGERS = "list[integer]"
+    REALS = "list[real]"
+    STRINGS = "list[string]"
     OTHER = "other"
 
 
@@ -47,7 +52,9 @@ def violations(contract: Iterable[Column], found: Mapping[str, ColumnType]) -> l
         got = found.get(column.name)
         if got is None:
             there = ", ".join(sorted(found)) or "none"
-            problems.append(f"column {column.name!r} is missing{why}; there are: {there}")
+            close = [n for n in found if n.lower() == column.name.lower()]
+            case = f"; names are case-sensitive, did you mean {close[0]!r}?" if close else ""
+            problems.append(f"column {column.name!r} is missing{why}; there are: {there}{case}")
         elif got not in column.types:
             wanted = " or ".join(sorted(t.value for t in column.types))
             problems.append(f"column {column.name!r} has type {got.value}, expected {wanted}{why}")

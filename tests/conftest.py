@@ -1,5 +1,6 @@
 """Shared by all tests: the order they run in, one Spark session, and the lakes they read."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: max((_ORDER.get(m.name, 0) for m in item.iter_markers()), default=0)
     )
+
+
+@pytest.fixture(autouse=True)
+def own_mlflow() -> Iterator[None]:
+    """What a test tells mlflow about its stores is forgotten afterwards."""
+    yield
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        mlflow.set_registry_uri("")
+        mlflow.set_tracking_uri("")
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,21 @@ def flights(out: Out, json_: Json = False) -> None:
 
 
 @lake_app.command()
+def digits(out: Out, json_: Json = False) -> None:
+    """1,797 handwritten digits (scikit-learn's), 8 x 8 pixels, as PNG bytes in Parquet.
+
+    Table: digits, with image_id, image (PNG) and digit.
+    """
+    console = Console(json_)
+    with guarded(console, "lake digits"):
+        from pipelines.examples.digits import write_digits_lake
+
+        with console.stage("lake") as report:
+            made = write_digits_lake(out, report)
+        _say(console, "lake digits", out, *made)
+
+
+@lake_app.command()
 def synthetic(
     out: Out,
     rows: Annotated[int, typer.Option(min=100, help="Rows, duplicates included.")] = 1_000_000,

@@ -6,13 +6,13 @@ from typing import Any
 import keras
 
 from pipelines.distributed.collectives import Collectives
-from pipelines.evaluate.metrics import binary_metrics
-from pipelines.evaluate.plots import binary_plots
+from pipelines.evaluate.judge import judge
 from pipelines.lake.version import DatasetVersion
 from pipelines.models.predict import predict_batches
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
-from pipelines.stream.split_stream import SplitStream, feature_columns
+from pipelines.stream.columns import baseline_columns, feature_columns
+from pipelines.stream.split_stream import SplitStream
 from pipelines.tracking.run import resume_run
 from pipelines.tracking.store import Store
 from pipelines.transform.spec import TransformSpec
@@ -32,7 +32,7 @@ def evaluate_rank(
     stream = SplitStream.of(
         dataset,
         "test",
-        feature_columns(spec),
+        feature_columns(spec, baseline_columns(spec)),
         rank=collectives.rank,
         size=collectives.size,
         global_batch_size=recipe.train.global_batch_size,
@@ -43,17 +43,14 @@ def evaluate_rank(
     )
     report(Progress(f"predicting {stream.rows:,} test rows"))
     found = predict_batches(model, stream.batches(epoch=0))
-    label = collectives.gather(found["label"])
-    probability = collectives.gather(found["probability"])
+    found = {name: collectives.gather(array) for name, array in found.items()}
     if collectives.rank != 0:
         return {}
-    threshold = recipe.evaluate.threshold
-    metrics = binary_metrics(label, probability, threshold)
+    metrics, plots = judge(found, spec.label, recipe.evaluate.threshold)
     store = Store.of(recipe, payload["workdir"], os.environ)
     report(Progress("logging metrics and plots"))
     with resume_run(store, payload["run_id"]) as run:
         prefix = payload["prefix"]
         run.metrics({f"{prefix}_{name}": value for name, value in metrics.items()})
-        plots = binary_plots(label, probability, threshold)
         run.figures({f"plots/{prefix}/{name}": figure for name, figure in plots.items()})
     return {"metrics": metrics}

@@ -15,7 +15,12 @@ from pipelines.recipe.redact import redact_text
 from pipelines.tracking.model import ModelVersion, find_model, model_file, tag_model
 from pipelines.tracking.store import Store
 
-_METRICS_TAGGED = ("roc_auc", "pr_auc", "f1", "log_loss")
+# Of the metrics that the label's kind has; they are shown with the model version.
+_METRICS_TAGGED = (
+    *("roc_auc", "pr_auc", "f1", "log_loss"),  # binary
+    *("accuracy", "f1_macro"),  # classes
+    *("mae", "rmse", "r2", "mae_over_baseline"),  # regression
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Evaluated:
         run_id: the MLflow run of the model, where the metrics went (`test_…`).
         model_uri: what was judged.
         dataset: whose test split it was judged on.
-        metrics: see `metrics.binary_metrics`.
+        metrics: see `metrics`, by the label's kind.
         seconds: time a step.
     """
 

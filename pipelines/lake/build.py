@@ -5,6 +5,7 @@ underscore keeps readers of the table away.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import fsspec
@@ -14,7 +15,7 @@ from pipelines.errors import DatasetError
 from pipelines.lake.files import DataFile
 from pipelines.lake.ledger import Ledger
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class Build(BaseModel):
@@ -30,19 +31,26 @@ class Build(BaseModel):
     recipe: dict[str, Any]
     """Resolved, secrets masked."""
     sources: dict[str, dict[str, Any]]
-    """Table name -> path and rows."""
+    """Table name -> path, rows, and columns that its contract does not name."""
     ledger: Ledger
     files: tuple[DataFile, ...]
     label_kind: str
     transform_digest: str
+    quarantine: str | None = None
+    """Folder of the quarantined rows, relative to the dataset's root; None where there are none."""
 
 
 def sidecar_folder(root: str, build_id: str) -> str:
     return f"{root.rstrip('/')}/_headrace/{build_id}"
 
 
-def write_sidecar(root: str, build: Build, transform_json: str) -> None:
-    """Write `build.json` and `transform.json`; not visible to anyone before the commit."""
+def write_sidecar(
+    root: str, build: Build, transform_json: str, texts: Mapping[str, str] | None = None
+) -> None:
+    """Write `build.json`, `transform.json` and what else is given by file name.
+
+    Nothing of it is visible to anyone before the commit.
+    """
     folder = sidecar_folder(root, build.build_id)
     files, path = fsspec.url_to_fs(folder)
     files.makedirs(path, exist_ok=True)
@@ -50,6 +58,7 @@ def write_sidecar(root: str, build: Build, transform_json: str) -> None:
         "transform.json": transform_json,
         "ledger.json": build.ledger.model_dump_json(indent=1),
         "recipe.json": json.dumps(build.recipe, indent=1),
+        **(texts or {}),
         "build.json": build.model_dump_json(indent=1),
     }.items():
         with files.open(f"{path}/{name}", "w", encoding="utf-8") as stream:
@@ -77,4 +86,20 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
         raise DatasetError(
             f"dataset {root}: {folder}/build.json is damaged or of another Headrace: "
             f"{error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
+        ) from None
+
+
+def read_sidecar_text(root: str, build_id: str, name: str) -> str:
+    """One of the sidecar's files.
+
+    Raises:
+        DatasetError: it is missing.
+    """
+    path = f"{sidecar_folder(root, build_id)}/{name}"
+    try:
+        with fsspec.open(path, "r", encoding="utf-8") as stream:
+            return str(stream.read())
+    except FileNotFoundError:
+        raise DatasetError(
+            f"dataset {root}: {path} is missing; it was removed after the version was committed"
         ) from None

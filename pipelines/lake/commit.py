@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 
 import fsspec
 import pyarrow as pa
@@ -16,7 +17,13 @@ from pipelines.lake.version import BUILD_KEY
 PARTITION = "split"
 
 
-def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> int:
+def publish(
+    root: str,
+    build: Build,
+    schema: pa.Schema,
+    transform_json: str,
+    texts: Mapping[str, str] | None = None,
+) -> int:
     """Make `build` the newest version of the dataset at `root`.
 
     Args:
@@ -24,6 +31,7 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
         build: what was built; its files lie below `root` already.
         schema: of the files, without the `split` partition column.
         transform_json: the fitted transform.
+        texts: further files of the sidecar, by name.
 
     Returns:
         the new Delta version.
@@ -36,7 +44,7 @@ def publish(root: str, build: Build, schema: pa.Schema, transform_json: str) -> 
     build.ledger.check()
     require_ours(root)
     _check_files(root, build)
-    write_sidecar(root, build, transform_json)
+    write_sidecar(root, build, transform_json, texts)
     now = int(time.time() * 1000)
     actions = [
         AddAction(

@@ -9,8 +9,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines.errors import DatasetError
-from pipelines.lake.build import Build, read_sidecar
+from pipelines.lake.build import Build, read_sidecar, read_sidecar_text
 from pipelines.lake.files import SPLITS, DataFile, SplitName
+from pipelines.lake.profile import Profile
 
 BUILD_KEY = "headrace.build"
 
@@ -77,6 +78,15 @@ class DatasetVersion:
 
     def rows(self, split: SplitName) -> int:
         return sum(file.rows for file in self.build.files if file.split == split)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Columns, distributions and rules of the build."""
+        return Profile.model_validate_json(self.text("profile.json"))
+
+    def text(self, name: str) -> str:
+        """A file of the build's sidecar, for example `report.html`."""
+        return read_sidecar_text(self.root, self.build.build_id, name)
 
     @cached_property
     def digest(self) -> str:

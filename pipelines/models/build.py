@@ -2,32 +2,63 @@
 
 import keras
 
+from pipelines.errors import RecipeError
+from pipelines.models.cnn import cnn
+from pipelines.models.fit import fit_problems
+from pipelines.models.inputs import Tensors, make_inputs
 from pipelines.models.mlp import mlp
+from pipelines.models.rnn import rnn
+from pipelines.models.transformer import transformer
 from pipelines.recipe import sections as s
-from pipelines.transform.spec import TransformSpec
+from pipelines.transform.spec import LabelSpec, TransformSpec
 
 LOGITS = "logits"
+OUTPUT = {"binary": "probability", "classes": "probabilities", "regression": "value"}
+"""Name of the model's output by the label's kind."""
 
 
 def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:
     """A functional Keras model of standard layers only, so that it loads in safe mode.
 
-    Input: dict with `numeric` float32 (batch, numeric features) and `categorical` int32 (batch,
-    categorical features); a group without features is left out.
-    Output: `probability` float32 (batch,), the sigmoid of the layer named `logits`.
+    Input: dict with every one of `spec.inputs` (float32, int32 or uint8, batch first).
+    Output, by the label's kind:
+        binary: `probability` float32 (batch,), the sigmoid of the layer named `logits`.
+        classes: `probabilities` float32 (batch, classes), the softmax of `logits`.
+        regression: `value` float32 (batch,), standardized as the label is; equal to `logits`.
+
+    Raises:
+        RecipeError: the family needs inputs that `spec` does not have.
     """
-    inputs: dict[str, keras.KerasTensor] = {}
-    if spec.numeric:
-        inputs["numeric"] = keras.Input((len(spec.numeric),), dtype="float32", name="numeric")
-    if spec.categorical:
-        shape = (len(spec.categorical),)
-        inputs["categorical"] = keras.Input(shape, dtype="int32", name="categorical")
-    logits = keras.layers.Dense(1, name="output")(mlp(model, inputs, spec))
-    logits = keras.layers.Reshape((), name=LOGITS)(logits)
-    probability = keras.layers.Activation("sigmoid", name="probability")(logits)
-    return keras.Model(inputs, probability, name=model.kind)
+    problems = fit_problems(model, spec)
+    if problems:
+        raise RecipeError(f"(model {model.kind})", problems)
+    inputs = make_inputs(spec)
+    output = _head(spec.label, _network(model, inputs, spec))
+    return keras.Model(inputs, output, name=model.kind)
 
 
 def logits_of(model: keras.Model) -> keras.Model:
-    """The same weights with the output before the sigmoid, where the loss is exact."""
+    """The same weights with the output before sigmoid or softmax, where the loss is exact."""
     return keras.Model(model.input, model.get_layer(LOGITS).output)
+
+
+def _network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    match model:
+        case s.Mlp():
+            return mlp(model, inputs, spec)
+        case s.Cnn():
+            return cnn(model, inputs, spec)
+        case s.Rnn():
+            return rnn(model, inputs, spec)
+        case s.Transformer():
+            return transformer(model, inputs, spec)
+
+
+def _head(label: LabelSpec, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    if label.kind == "classes":
+        logits = keras.layers.Dense(len(label.classes), name=LOGITS)(tensor)
+    else:
+        logits = keras.layers.Dense(1, name="output.dense")(tensor)
+        logits = keras.layers.Reshape((), name=LOGITS)(logits)
+    end = {"binary": "sigmoid", "classes": "softmax", "regression": "linear"}[label.kind]
+    return keras.layers.Activation(end, name=OUTPUT[label.kind])(logits)

@@ -1,4 +1,4 @@
-"""Run a model over batches and keep label and probability of the rows that count."""
+"""Run a model over batches and keep label and prediction of the rows that count."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,25 +13,27 @@ def predict_batches(
     """Predict every row with weight above 0; padding rows are left out.
 
     Args:
-        model: takes the groups of a batch that it has inputs for.
+        model: of `build.build_model`; takes what it has inputs for from a batch.
         batches: dicts with the model's inputs, `label`, `weight` and perhaps single columns.
 
     Returns:
-        `probability` and `label` float32 (rows,), and every single column beside them, in the
-        order the rows came.
+        the model's output under its own name (`probability` float32 (rows,), `probabilities`
+        float32 (rows, classes) or `value` float32 (rows,)), `label` (rows,), and every single
+        column beside them, in the order the rows came.
     """
-    names = [tensor.name for tensor in model.inputs]
+    inputs = [tensor.name for tensor in model.inputs]
+    (output,) = model.output_names
     signature = {t.name: tf.TensorSpec((None, *t.shape[1:]), t.dtype) for t in model.inputs}
 
     @tf.function(input_signature=[signature])
-    def predict(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model(inputs, training=False)
+    def predict(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return model(batch, training=False)
 
     kept: dict[str, list[np.ndarray]] = {}
     for batch in batches:
         there = batch["weight"] > 0
-        probability = predict({name: batch[name] for name in names}).numpy()
-        columns = {k: v for k, v in batch.items() if k not in names and k != "weight"}
-        for name, column in {"probability": probability, **columns}.items():
+        predicted = predict({name: batch[name] for name in inputs}).numpy()
+        columns = {k: v for k, v in batch.items() if k not in inputs and k != "weight"}
+        for name, column in {output: predicted, **columns}.items():
             kept.setdefault(name, []).append(np.asarray(column)[there])
     return {name: np.concatenate(parts) for name, parts in kept.items()}

@@ -7,33 +7,40 @@ custom objects, no Spark.
 import keras
 import tensorflow as tf
 
-from pipelines.transform.graph import TENSOR_DTYPE, TransformLayer, raw_inputs
-from pipelines.transform.spec import TransformSpec
+from pipelines.models.build import OUTPUT
+from pipelines.transform.graph import TransformLayer, raw_inputs, raw_signature
+from pipelines.transform.spec import LabelSpec, TransformSpec
 
 ENDPOINT = "serve"
 
 
 def with_transform(model: keras.Model, spec: TransformSpec) -> keras.Model:
-    """Raw tensors (see `transform.graph`) in, probability float32 (batch,) out; shared weights."""
+    """Raw tensors (see `transform.graph`) in, the model's output out; shared weights."""
     inputs = raw_inputs(spec)
     return keras.Model(inputs, model(TransformLayer(spec, name="transform")(inputs)))
+
+
+def in_own_unit(output: tf.Tensor, label: LabelSpec) -> tf.Tensor:
+    """A regression's output as float64 in the label's own unit; other outputs as they are."""
+    if label.kind != "regression":
+        return output
+    return tf.cast(output, tf.float64) * label.scale + label.center
 
 
 def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> None:
     """Write the SavedModel; its one endpoint `serve` takes a dict of raw tensors.
 
-    Tensors are named by position; `TransformSpec.tensors` says which column each one is.
+    Tensors are named by position; `TransformSpec.tensors` says which column each one is. It returns
+    a dict of one tensor by the label's kind: `probability` float32 (batch,), `probabilities`
+    float32 (batch, classes), or `value` float64 (batch,) in the label's own unit.
     """
     raw_model = with_transform(model, spec)
-    signature = {
-        tensor: tf.TensorSpec((None,), TENSOR_DTYPE[raw.kind], name=tensor)
-        for tensor, raw in spec.tensors.items()
-    }
+    output = OUTPUT[spec.label.kind]
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"probability": raw_model(inputs, training=False)}
+        return {output: in_own_unit(raw_model(inputs, training=False), spec.label)}
 
     archive = keras.export.ExportArchive()
     archive.track(raw_model)
-    archive.add_endpoint(ENDPOINT, serve, input_signature=[signature])
+    archive.add_endpoint(ENDPOINT, serve, input_signature=[raw_signature(spec)])
     archive.write_out(folder, verbose=False)

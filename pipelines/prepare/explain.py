@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from pipelines.errors import HeadraceError, LakeError
 
-_FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\"]+\.parquet")
+_FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
 
 @contextmanager
@@ -23,10 +23,10 @@ def explained(what: str) -> Iterator[None]:
     except HeadraceError:
         raise
     except (PySparkException, Py4JJavaError) as error:
-        raise LakeError(f"{what}: {_sentence(str(error))}") from error
+        raise LakeError(f"{what}: {sentence(str(error))}") from error
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     file = _FILE.search(text)
     inner = re.findall(r"pipelines\.errors\.\w+: (.+)", text)
     if inner:
@@ -38,6 +38,16 @@ def _sentence(text: str) -> str:
     if "FAILED_READ_FILE" in text and file:
         cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
         return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")
+    if "TIMESTAMP(NANOS" in text:
+        return (
+            "a column holds timestamps in nanoseconds, which Spark does not read; write them as "
+            'microseconds (pandas: to_parquet(..., coerce_timestamps="us"))'
+        )
+    if text.startswith("An error occurred while calling"):
+        pattern = r"^(?:Caused by)?: (?:[\w.$]+\.)?([\w$]+): ([^\n]+)"
+        causes = re.findall(pattern, text, re.MULTILINE)
+        if causes:
+            return f"{causes[-1][1].strip()} ({causes[-1][0]})"
     worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
     if "PythonException" in text and worker:
         return str(worker[-1])

@@ -1,7 +1,8 @@
 """The prepare stage: raw tables in, one committed dataset version out, or nothing.
 
-Two passes over the lake: one fits the transform and counts every bucket, one transforms and
-writes. The ledger is checked in between the written files and the commit.
+Two jobs: the first reads the lake, fits the transform and counts every bucket; the second
+transforms and writes what the first kept. Where rows were rejected, they are read once more with
+all their columns. The ledger is checked in between the written files and the commit.
 """
 
 import math
@@ -9,25 +10,41 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import fsspec
 
 import pipelines
-from pipelines.errors import DatasetError, LakeError
+from pipelines.errors import DatasetError
 from pipelines.lake.build import Build
 from pipelines.lake.commit import discard, publish, require_ours
-from pipelines.lake.files import SPLITS, DataFile
+from pipelines.lake.files import SPLITS
 from pipelines.lake.ledger import Ledger
+from pipelines.lake.profile import Profile, RawColumnProfile, RuleCount
 from pipelines.lake.version import DatasetVersion, absolute_root
 from pipelines.prepare.explain import explained
-from pipelines.prepare.read import Raw, read_raw
-from pipelines.prepare.tag import BUCKET, DUPLICATE, LABEL_MISSING, tag_rows
-from pipelines.prepare.write import file_schema, write_files
+from pipelines.prepare.fit import Fitted, fit
+from pipelines.prepare.gather import Gathering, gathered
+from pipelines.prepare.profiling import axes_of
+from pipelines.prepare.quarantine import write_quarantine
+from pipelines.prepare.read import Raw, read_raw, unfitted_of
+from pipelines.prepare.report import report_html
+from pipelines.prepare.rules import Checked, check_rows
+from pipelines.prepare.tag import Buckets, tag_rows, with_labels
+from pipelines.prepare.verdict import refuse_bad_labels, refuse_no_train_rows, refuse_violations
+from pipelines.prepare.windows import add_windows
+from pipelines.prepare.write import Writing, Written, file_schema, write_files
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact
 from pipelines.spark_session import spark_session
-from pipelines.transform.spark import Fitted, fit
+from pipelines.transform.fit import LABEL, Unfitted, class_weights
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+UNSEEN_CLASS = "label class is not in the train split"
+EXCLUDED = "where of the main table"
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,8 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
         report: told of progress.
 
     Raises:
-        LakeError: the lake does not fit the recipe, or leaves nothing to train on.
+        LakeError: the lake does not fit the recipe, breaks a rule that must hold, or leaves
+            nothing to train on.
         LedgerError: a row is unaccounted for.
         ConflictError: another build was committed meanwhile.
         MachineError: Spark cannot start.
@@ -69,60 +87,160 @@ def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:
     clock.lap("start_spark")
     report(Progress("reading tables"))
     raw = read_raw(spark, recipe)
-    clock.lap("read")
-
-    report(Progress(f"fitting on {raw.read:,} rows"))
-    columns = list(raw.unfitted.raw)
-    partitions = max(1, math.ceil(raw.read / recipe.dataset.rows_per_file))
-    with explained(f"recipe {recipe.name!r}"):
-        tagged = tag_rows(raw.rows, recipe, columns, partitions)
-        fitted = fit(tagged, raw.unfitted, bucket=BUCKET, train="train", kept=set(SPLITS))
-    _check_splits(fitted.buckets, recipe)
-    clock.lap("fit")
-
     now = datetime.now(UTC)
     build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    kept = sum(fitted.buckets.get(split, 0) for split in SPLITS)
-    report(Progress(f"writing {kept:,} rows"))
     try:
-        with explained(f"recipe {recipe.name!r}"):
-            files, positive = write_files(
-                tagged,
-                fitted.spec,
-                root=root,
-                build_id=build_id,
-                rows_per_row_group=recipe.dataset.rows_per_row_group,
-            )
-        clock.lap("write")
-        _check_labels(positive, files, recipe)
-        report(Progress("checking the ledger and committing"))
-        build = Build(
-            build_id=build_id,
-            created_at=now.isoformat(timespec="seconds"),
-            headrace_version=pipelines.__version__,
-            recipe=redact(recipe.resolved()),
-            sources=redact(raw.sources),
-            ledger=_ledger(raw, fitted, files),
-            files=tuple(files),
-            label_kind=recipe.label.kind,
-            transform_digest=fitted.spec.digest(),
-        )
-        version = publish(root, build, file_schema(fitted.spec), fitted.spec.to_json())
+        clock.lap("read")
+        return _build(_Attempt(recipe, root, build_id, now, clock, report), raw)
     except BaseException:
         discard(root, build_id)
         raise
+    finally:
+        raw.release()
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    recipe: Recipe
+    root: str
+    build_id: str
+    now: datetime
+    clock: "_Clock"
+    report: Report
+
+
+def _build(attempt: _Attempt, raw: Raw) -> Prepared:
+    from pyspark import StorageLevel
+
+    recipe, root, build_id = attempt.recipe, attempt.root, attempt.build_id
+    clock, report = attempt.clock, attempt.report
+    report(Progress(f"fitting on {raw.read:,} rows"))
+    with explained(f"recipe {recipe.name!r}"):
+        checked, unfitted, tagged = _tagged(recipe, raw)
+        targets = max(1, math.ceil(raw.read / recipe.dataset.rows_per_file))
+        gathering = Gathering(unfitted, len(checked.checks), targets)
+        blobs = gathered(tagged, gathering).persist(StorageLevel.DISK_ONLY)
+    try:
+        with explained(f"recipe {recipe.name!r}"):
+            fitted = fit(blobs, unfitted)
+        buckets = _named(fitted, checked)
+        refuse_violations(checked.checks, fitted.counts, raw.read)
+        refuse_no_train_rows(buckets, recipe)
+        refuse_bad_labels(fitted.statistics[LABEL], recipe)
+        clock.lap("fit")
+        kept = sum(buckets.get(split, 0) for split in SPLITS)
+        report(Progress(f"writing {kept:,} rows"))
+        weights = {}
+        if recipe.label.class_weight is not None:
+            weights = class_weights(recipe.label, fitted.statistics[LABEL])
+        axes = axes_of(fitted.spec, unfitted, fitted.statistics)
+        writing = Writing(root, build_id, recipe.dataset.rows_per_row_group, axes, weights)
+        with explained(f"recipe {recipe.name!r}"):
+            written = write_files(blobs, fitted.spec, writing)
+        clock.lap("write")
+    finally:
+        blobs.unpersist()
+    rejected = sum(buckets.get(c.name, 0) for c in checked.checks if c.on_violation == "quarantine")
+    quarantine = None
+    if rejected:
+        report(Progress(f"keeping {rejected:,} rejected rows"))
+        with explained(f"recipe {recipe.name!r}"):
+            quarantine = write_quarantine(
+                checked, raw.main, root=root, build_id=build_id, expected=rejected
+            )
+        clock.lap("quarantine")
+    report(Progress("checking the ledger and committing"))
+    build = Build(
+        build_id=build_id,
+        created_at=attempt.now.isoformat(timespec="seconds"),
+        headrace_version=pipelines.__version__,
+        recipe=redact(recipe.resolved()),
+        sources=redact(raw.sources),
+        ledger=_ledger(raw, checked, buckets, fitted.counts.duplicates, written),
+        files=tuple(written.files),
+        label_kind=recipe.label.kind,
+        transform_digest=fitted.spec.digest(),
+        quarantine=f"_headrace/{build_id}/quarantine" if quarantine else None,
+    )
+    profile = _profile(unfitted, checked, fitted, written)
+    texts = {
+        "profile.json": profile.model_dump_json(),
+        "report.html": report_html(recipe.name, build, profile),
+    }
+    schema = file_schema(fitted.spec)
+    version = publish(root, build, schema, fitted.spec.to_json(), texts)
     clock.lap("commit")
     return Prepared(DatasetVersion.open(root, version), clock.seconds)
 
 
-def _ledger(raw: Raw, fitted: Fitted, files: list[DataFile]) -> Ledger:
+def _tagged(recipe: Recipe, raw: Raw) -> "tuple[Checked, Unfitted, DataFrame]":
+    """The checked rows (for the quarantine), what is to be fitted, and the rows for the tasks."""
+    windows = recipe.source.windows
+    if not windows:
+        rows = with_labels(raw.rows, recipe)
+        checked = check_rows(rows, recipe, raw.main)
+        unfitted = unfitted_of(recipe, rows)
+        return checked, unfitted, tag_rows(checked, recipe, unfitted.raw)
+    # Rules look at single rows; what they reject is in no window.
+    checked = check_rows(raw.rows, recipe, raw.main)
+    excluded = checked.any_of("quarantine", "drop")
+    rows = checked.rows
+    if excluded is not None:
+        rows = rows.withColumn("__headrace_excluded", excluded)
+    rows = add_windows(rows, windows, "__headrace_excluded" if excluded is not None else None)
+    rows = with_labels(rows, recipe)
+    unfitted = unfitted_of(recipe, rows)
+    return checked, unfitted, tag_rows(Checked(rows, checked.checks), recipe, unfitted.raw)
+
+
+def _named(fitted: Fitted, checked: Checked) -> dict[str, int]:
+    """Rows a bucket, by name."""
+    names = Buckets(checked.checks).names
+    return {names[position]: rows for position, rows in fitted.counts.buckets.items()}
+
+
+def _ledger(
+    raw: Raw, checked: Checked, buckets: dict[str, int], duplicates: int, written: Written
+) -> Ledger:
+    taken = {
+        action: {c.name: buckets.get(c.name, 0) for c in checked.checks if c.on_violation == action}
+        for action in ("quarantine", "drop")
+    }
+    filtered = {n: buckets.get(n, 0) for n in Buckets(()).filters[:1]}
+    filtered |= {n: buckets[n] for n in Buckets(()).filters[1:] if buckets.get(n)}
+    if raw.excluded:
+        filtered[EXCLUDED] = raw.excluded
+    if written.unseen:
+        filtered[UNSEEN_CLASS] = written.unseen
     return Ledger(
         read=raw.read,
-        published={s: sum(f.rows for f in files if f.split == s) for s in SPLITS},
-        quarantined={},
-        duplicates=fitted.buckets.get(DUPLICATE, 0),
-        filtered={LABEL_MISSING: fitted.buckets.get(LABEL_MISSING, 0)},
+        published={s: sum(f.rows for f in written.files if f.split == s) for s in SPLITS},
+        quarantined=taken["quarantine"],
+        duplicates=duplicates,
+        filtered=filtered | taken["drop"],
     )
+
+
+def _profile(unfitted: Unfitted, checked: Checked, fitted: Fitted, written: Written) -> Profile:
+    nulls = fitted.counts.nulls
+    columns = tuple(
+        RawColumnProfile(
+            name=name,
+            kind=kind,
+            missing={split: nulls[name, i] for i, split in enumerate(SPLITS)},
+        )
+        for name, kind in unfitted.raw.items()
+    )
+    rules = tuple(
+        RuleCount(
+            name=check.name,
+            on_violation=check.on_violation,
+            rows=fitted.counts.violations[i],
+            examples=tuple(fitted.counts.examples.get(i, ())),
+        )
+        for i, check in enumerate(checked.checks)
+    )
+    return Profile(columns=columns, distributions=written.profiling.distributions(), rules=rules)
 
 
 def _check_root(root: str) -> None:
@@ -138,27 +256,6 @@ def _check_root(root: str) -> None:
                 f"dataset.path {root} holds {', '.join(sorted(names - ours)[:3])}, which is no "
                 "dataset of Headrace; choose another folder"
             )
-
-
-def _check_splits(buckets: dict[str, int], recipe: Recipe) -> None:
-    if buckets.get("train"):
-        return
-    lost = ", ".join(f"{name}: {rows:,}" for name, rows in sorted(buckets.items()))
-    raise LakeError(
-        f"no row is left to train on, nothing was published; rows went to {lost or 'nowhere'}. "
-        f"Check label.expression ({recipe.label.expression}) and split.key "
-        f"({', '.join(recipe.split.key)}: all rows with one key share a split)"
-    )
-
-
-def _check_labels(positive: dict[str, int], files: list[DataFile], recipe: Recipe) -> None:
-    rows = sum(f.rows for f in files if f.split == "train")
-    if positive["train"] in (0, rows):
-        raise LakeError(
-            f"every label of the train split is {'true' if positive['train'] else 'false'} "
-            f"({rows:,} rows); there is nothing to learn and nothing was published. "
-            f"Check label.expression ({recipe.label.expression})"
-        )
 
 
 class _Clock:

@@ -1,110 +1,235 @@
 """Say of every raw row where it goes: to a split, or to a bucket of rows that are not published.
 
-The split is a pure function of the key's values and the seed, the kept duplicate a function of the
-rows' values: neither depends on partitions, the number of executors, or what else is in the lake.
+The split is a pure function of the key's values and the seed, or of the row's time; the identity
+and the order of a row are functions of its values: none depends on partitions, the number of
+executors, or what else is in the lake. Duplicates are found later (`gather.py`), where the rows of
+one key meet.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipelines.errors import LakeError
+from pipelines.lake.files import SPLITS
 from pipelines.prepare.explain import explained
-from pipelines.prepare.read import col
+from pipelines.prepare.names import (
+    BASELINE,
+    BUCKET,
+    LABEL,
+    LATEST,
+    ORDER,
+    PROBLEMS,
+    ROW_ID,
+    TIE,
+    TWIN,
+    WEIGHT,
+    col,
+    mask,
+)
+from pipelines.prepare.rules import BITS, Check, Checked
+from pipelines.prepare.types import RAW_KIND, as_kind, column_types
 from pipelines.recipe import Recipe
 from pipelines.recipe import sections as s
+from pipelines.schema import ColumnType
+from pipelines.transform.fit import micros_of
+from pipelines.transform.spec import RawKind
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-# Named so that no raw column is in their way.
-BUCKET, LABEL, ROW_ID = "__headrace_bucket", "__headrace_label", "__headrace_row_id"
-ORDER, _TIE = "__headrace_order", "__headrace_tie"
-LABEL_MISSING, DUPLICATE = "label is null", "duplicate"
+LABEL_MISSING, BASELINE_MISSING, TIME_MISSING, CROSSING = (
+    "label is null", "label.baseline is null", "split.time.column is null",
+    "window crosses a split boundary",
+)  # fmt: skip
 _SPLIT_STEPS = 1_000_000
 _SEPARATOR = "\x1f"
+_LABEL_TYPES = {
+    "binary": ({ColumnType.BOOLEAN}, "boolean; write a condition, for example `label = 1`"),
+    "classes": (
+        {ColumnType.STRING, ColumnType.INTEGER, ColumnType.BOOLEAN},
+        "a text or a whole number",
+    ),
+    "regression": (
+        {ColumnType.REAL, ColumnType.INTEGER, ColumnType.BOOLEAN},
+        "a number",
+    ),
+}
 
 
-def tag_rows(rows: "DataFrame", recipe: Recipe, columns: list[str], partitions: int) -> "DataFrame":
-    """Add the bucket, label, identity and pseudo-random order to every row.
+@dataclass(frozen=True)
+class Buckets:
+    """Where rows can go; a row's BUCKET is the position in `names`.
 
-    Args:
-        rows: raw rows, joined.
-        recipe: label, dedup and split are read.
-        columns: raw columns to keep.
-        partitions: partitions of the result; rows are dealt to them by the hash of their identity.
+    Attributes:
+        checks: those that were made.
+        names: the splits, then reasons why rows are filtered, then checks that take rows out.
+    """
 
-    Returns:
-        `columns` and BUCKET (string), LABEL (float, null where missing), ROW_ID and ORDER (long),
-        one row for every row of `rows`.
+    checks: tuple[Check, ...]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        return (LABEL_MISSING, BASELINE_MISSING, TIME_MISSING, CROSSING)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        out = (c.name for c in self.checks if c.on_violation in ("quarantine", "drop", "fail"))
+        return (*SPLITS, *self.filters, *out)
+
+
+def with_labels(rows: "DataFrame", recipe: Recipe) -> "DataFrame":
+    """Add LABEL (double, or text for classes), and WEIGHT and BASELINE (double) where wanted.
 
     Raises:
-        LakeError: the label expression does not compile or is not boolean.
+        LakeError: an expression does not compile, or has the wrong type.
+    """
+    label = recipe.label
+    rows = _with_expression(rows, LABEL, "label.expression", label.expression, label.kind)
+    if label.sample_weight:
+        rows = _with_expression(
+            rows, WEIGHT, "label.sample_weight", label.sample_weight, "regression"
+        )
+    if label.baseline:
+        rows = _with_expression(rows, BASELINE, "label.baseline", label.baseline, "regression")
+    return rows
+
+
+def _with_expression(
+    rows: "DataFrame", name: str, where: str, expression: str, kind: str
+) -> "DataFrame":
+    import pyspark.sql.functions as F
+
+    with explained(f"{where} ({expression})"):
+        made = rows.withColumn(name, F.expr(expression))
+        found = column_types(made)[name]
+        sql = made.schema[name].dataType.simpleString()
+    types, wanted = _LABEL_TYPES[kind]
+    if found not in types:
+        raise LakeError(f"{where} ({expression}) has type {sql}, expected {wanted}")
+    if kind == "classes":
+        return made.withColumn(name, F.col(name).cast("string"))
+    number = F.col(name).cast("double")
+    finite = ~F.isnan(number) & (F.abs(number) < float("inf"))
+    return made.withColumn(name, F.when(finite, number) if name != WEIGHT else number)
+
+
+def tag_rows(checked: Checked, recipe: Recipe, raw: dict[str, RawKind]) -> "DataFrame":
+    """Add the bucket, identity and pseudo-random order to every row, and keep what is needed.
+
+    Args:
+        checked: rows with labels, checked.
+        recipe: dedup, split and windows are read.
+        raw: raw columns to keep -> kind.
+
+    Returns:
+        a row for every row: the raw columns as their kinds, BUCKET int, LABEL, ROW_ID and ORDER
+        long, TIE long; where the recipe asks for them TWIN long, LATEST, WEIGHT, BASELINE; and
+        the masks and PROBLEMS where there are checks.
     """
     import pyspark.sql.functions as F
-    from pyspark.sql import Window
 
-    dedup = recipe.clean.dedup
-    latest_by = [dedup.latest_by] if dedup and dedup.latest_by else []
+    rows, dedup, split = checked.rows, recipe.clean.dedup, recipe.split
     key = list(dedup.key) if dedup else []
-    needed = list(dict.fromkeys([*columns, *recipe.split.key, *key, *latest_by]))
-    labelled = _with_label(rows, recipe.label.expression)
-    frame = labelled.select(*(col(name) for name in needed), F.col(LABEL))
+    latest = [dedup.latest_by] if dedup and dedup.latest_by else []
+    times = [split.time.column] if split.time else []
+    needed = sorted({*raw, *(split.key or []), *key, *latest, *times})
+    hashable = [_hashable(rows, name) for name in needed]
     # A null equals nothing: a row without its whole key is no duplicate, and goes by all of itself.
     has_key = F.lit(bool(key))
     for name in key:
         has_key = has_key & col(name).isNotNull()
-    whole = F.xxhash64(*(col(name) for name in sorted(needed)), F.col(LABEL))
-    by_key = F.xxhash64(*(col(name) for name in key)) if key else whole
-    frame = frame.withColumn(_TIE, whole)
-    frame = frame.withColumn(ROW_ID, F.when(has_key, by_key).otherwise(whole))
-    frame = frame.repartition(partitions, F.col(ROW_ID))
-    missing = F.col(LABEL).isNull()
-    bucket = F.when(missing, F.lit(LABEL_MISSING))
-    if dedup:
-        order = [*(col(name).desc_nulls_last() for name in latest_by), F.col(_TIE).desc()]
-        same = Window.partitionBy(ROW_ID, *(col(name) for name in key), missing)
-        again = has_key & (F.row_number().over(same.orderBy(*order)) > 1)
-        bucket = bucket.when(again, F.lit(DUPLICATE))
-    bucket = bucket.otherwise(split_of(recipe.split))
-    return frame.select(
-        *(col(name) for name in columns),
-        bucket.alias(BUCKET),
-        F.col(LABEL).cast("float").alias(LABEL),
-        F.col(ROW_ID),
-        F.xxhash64(F.lit(recipe.split.seed), F.lit("order"), F.col(ROW_ID), F.col(_TIE)).alias(
-            ORDER
-        ),
+    tie = F.xxhash64(*hashable, F.col(LABEL))
+    row_id = F.when(has_key, F.xxhash64(*(col(n) for n in key))).otherwise(tie) if key else tie
+    carried = [as_kind(name, kind).alias(name) for name, kind in raw.items()]
+    carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in rows.columns]
+    if key:
+        twin = F.when(has_key, F.xxhash64(F.lit("twin"), *(col(n) for n in key)))
+        carried.append(twin.alias(TWIN))
+    carried += [_orderable(rows, name).alias(LATEST) for name in latest]
+    if checked.checks:
+        carried += [F.col(mask(i)) for i in range((len(checked.checks) - 1) // BITS + 1)]
+        carried.append(F.col(PROBLEMS))
+    tagged = rows.select(
+        *carried,
+        F.col(LABEL),
+        _bucket(checked, recipe).cast("int").alias(BUCKET),
+        row_id.alias(ROW_ID),
+        tie.alias(TIE),
     )
+    order = F.xxhash64(F.lit(split.seed), F.lit("order"), F.col(ROW_ID), F.col(TIE))
+    return tagged.withColumn(ORDER, order)
 
 
-def split_of(split: s.Split) -> "Column":
-    """The split's name, a pure function of the key's text and the seed.
+def _bucket(checked: Checked, recipe: Recipe) -> "Column":
+    """Position of the row's bucket: the first check that takes it out, quarantine before drop."""
+    import pyspark.sql.functions as F
+
+    buckets = Buckets(checked.checks)
+    place = {name: position for position, name in enumerate(buckets.names)}
+    chosen: Column | None = None
+    for action in ("quarantine", "fail", "drop"):
+        for index, check in enumerate(checked.checks):
+            if check.on_violation == action:
+                where = F.lit(place[check.name])
+                hit = checked.violates(index)
+                chosen = F.when(hit, where) if chosen is None else chosen.when(hit, where)
+    reasons = [(F.col(LABEL).isNull(), LABEL_MISSING)]
+    if recipe.label.baseline:
+        reasons.append((F.col(BASELINE).isNull(), BASELINE_MISSING))
+    if recipe.split.time:
+        reasons.append((col(recipe.split.time.column).isNull(), TIME_MISSING))
+    for hit, reason in reasons:
+        where = F.lit(place[reason])
+        chosen = F.when(hit, where) if chosen is None else chosen.when(hit, where)
+    assert chosen is not None
+    return chosen.otherwise(split_of(recipe, place[CROSSING]))
+
+
+def split_of(recipe: Recipe, crossing: int = -1) -> "Column":
+    """The split's position in SPLITS, a pure function of the key's text and the seed, or of time.
 
     The key's values go in as text, so that a column that is widened from int to long keeps its
-    rows where they were.
+    rows where they were. `crossing` is given to rows whose window crosses a boundary of time.
     """
     import pyspark.sql.functions as F
 
-    parts = [F.coalesce(col(name).cast("string"), F.lit("\x00")) for name in split.key]
+    split = recipe.split
+    if split.time:
+        return _split_by_time(split.time, recipe.source.windows, crossing)
+    parts = [F.coalesce(col(name).cast("string"), F.lit("\x00")) for name in split.key or []]
     text = F.concat_ws(_SEPARATOR, F.lit(str(split.seed)), *parts)
     point = F.pmod(F.xxhash64(text), F.lit(_SPLIT_STEPS))
     train = round(split.fractions.train * _SPLIT_STEPS)
     validation = train + round(split.fractions.validation * _SPLIT_STEPS)
+    last = 2 if split.fractions.test else 1
+    return F.when(point < train, F.lit(0)).when(point < validation, F.lit(1)).otherwise(last)
+
+
+def _split_by_time(time: s.TimeSplit, windows: s.Windows | None, crossing: int) -> "Column":
+    import pyspark.sql.functions as F
+
+    at = F.unix_micros(col(time.column).cast("timestamp"))
+    before = (windows.past - 1) * windows.step * 10**6 if windows else 0
+    after = windows.ahead * windows.step * 10**6 if windows else 0
+    first, last = at - F.lit(before), at + F.lit(after)
+    validation, test = F.lit(micros_of(time.validation_from)), F.lit(micros_of(time.test_from))
     return (
-        F.when(point < train, F.lit("train"))
-        .when(point < validation, F.lit("validation"))
-        .otherwise(F.lit("test" if split.fractions.test else "validation"))
+        F.when(last < validation, F.lit(0))
+        .when((first >= validation) & (last < test), F.lit(1))
+        .when(first >= test, F.lit(2))
+        .otherwise(F.lit(crossing))
     )
 
 
-def _with_label(rows: "DataFrame", expression: str) -> "DataFrame":
-    import pyspark.sql.functions as F
+def _hashable(rows: "DataFrame", name: str) -> "Column":
+    """Spark hashes no maps; everything else goes as it is."""
+    import pyspark.sql.types as T
 
-    with explained(f"label.expression ({expression})"):
-        labelled = rows.withColumn(LABEL, F.expr(expression))
-        found = labelled.schema[LABEL].dataType.simpleString()
-    if found != "boolean":
-        raise LakeError(
-            f"label.expression ({expression}) has type {found}, expected boolean; "
-            "write a condition, for example `label = 1`"
-        )
-    return labelled
+    kind = rows.schema[name].dataType
+    return col(name).cast("string") if isinstance(kind, T.MapType) else col(name)
+
+
+def _orderable(rows: "DataFrame", name: str) -> "Column":
+    """The column as Arrow can sort it."""
+    found = column_types(rows)[name]
+    return as_kind(name, RAW_KIND[found]) if found in RAW_KIND else col(name).cast("string")

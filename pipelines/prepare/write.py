@@ -1,4 +1,4 @@
-"""Transform rows and write them as Parquet, inside Spark's tasks, with pyarrow.
+"""Transform the gathered rows and write them as Parquet, inside Spark's tasks: the second job.
 
 Writing in the task itself gives exact row groups and tells the driver which files are whole. A
 task that dies leaves a file that no commit names. Rows come in pseudo-random order, so readers may
@@ -6,8 +6,10 @@ take row groups as they lie.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import numpy as np
@@ -16,132 +18,248 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.lake.files import SPLITS, DataFile
-from pipelines.prepare.tag import BUCKET, LABEL, ORDER, ROW_ID
+from pipelines.prepare.gather import BLOB_DDL, ROWS, blob_batch, rows_of
+from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
+from pipelines.prepare.profiling import LABEL_COLUMN, Axis, Profiling
 from pipelines.transform.arrow import ArrowTransform
-from pipelines.transform.spec import StandardizeFeature, TransformSpec
+from pipelines.transform.spec import LabelSpec, TransformSpec
+from pipelines.transform.statistics import read_ipc
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_RESULT_DDL = "file string, positive long"
+_FILE, _PROFILE, _UNSEEN = "file", "profile", "unseen"
 
 
-def file_schema(spec: TransformSpec) -> pa.Schema:
-    """Columns of a data file: row_id int64, the features by name, label float32; no nulls."""
-    fields = [pa.field("row_id", pa.int64(), nullable=False)]
-    for feature in spec.features:
-        numeric = isinstance(feature, StandardizeFeature)
-        fields.append(
-            pa.field(feature.name, pa.float32() if numeric else pa.int32(), nullable=False)
-        )
-    return pa.schema([*fields, pa.field("label", pa.float32(), nullable=False)])
+@dataclass(frozen=True)
+class Writing:
+    """What the tasks of the second job need to know, apart from the transform.
 
-
-def write_files(
-    tagged: "DataFrame", spec: TransformSpec, *, root: str, build_id: str, rows_per_row_group: int
-) -> tuple[list[DataFile], dict[str, int]]:
-    """Write the rows of every split, a file a split and partition of `tagged`.
-
-    Args:
-        tagged: rows as `tag_rows` makes them, other buckets included (they are left out).
-        spec: the fitted transform.
+    Attributes:
         root: the dataset's folder or URL, seen by every executor.
         build_id: goes into the files' names.
         rows_per_row_group: rows of every row group but a file's last.
+        axes: distributions to count.
+        class_weights: factor of the loss by class ("true" and "false" for a condition), or empty.
+    """
 
-    Returns:
-        the files written, by path, and the positive labels a split.
+    root: str
+    build_id: str
+    rows_per_row_group: int
+    axes: tuple[Axis, ...]
+    class_weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        files: by path.
+        profiling: counts of the rows in them.
+        unseen: rows of validation and test whose class the train split does not have, left out.
+    """
+
+    files: list[DataFile]
+    profiling: Profiling
+    unseen: int
+
+
+def file_schema(spec: TransformSpec) -> pa.Schema:
+    """Columns of a data file, without nulls.
+
+    row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens and
+    series, fixed-size binary for images; label float32, int32 for classes; sample_weight and
+    baseline float32 where the spec has them.
+    """
+    fields = [("row_id", pa.int64())]
+    for name, item in spec.inputs.items():
+        if name == "numeric":
+            fields += [(column, pa.float32()) for column in item.columns]
+        elif name == "categorical":
+            fields += [(column, pa.int32()) for column in item.columns]
+        elif item.dtype == "uint8":
+            fields.append((name, pa.binary(int(np.prod(item.shape)))))
+        else:
+            fields.append((name, pa.list_(pa.from_numpy_dtype(np.dtype(item.dtype)))))
+    fields.append((LABEL_COLUMN, pa.int32() if spec.label.kind == "classes" else pa.float32()))
+    if spec.label.weighted:
+        fields.append(("sample_weight", pa.float32()))
+    if spec.label.baseline:
+        fields.append(("baseline", pa.float32()))
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
+
+
+def write_files(blobs: "DataFrame", spec: TransformSpec, writing: Writing) -> Written:
+    """Write the rows of every split, a file a split and target.
+
+    Args:
+        blobs: as `gather.gathered` makes them, kept by Spark.
+        spec: the fitted transform.
+        writing: where and how.
     """
     import pyspark.sql.functions as F
 
+    context = blobs.sparkSession.sparkContext
+    shared = context.broadcast((writing, spec.to_json()))
+    try:
+        rows = blobs.where(F.col("kind") == ROWS).mapInArrow(_writer(shared), BLOB_DDL)
+        collected = rows.repartition(1).mapInArrow(_collector(writing.axes), BLOB_DDL).collect()
+    finally:
+        shared.unpersist()
+    files, profiling, unseen = [], Profiling(writing.axes), 0
+    for row in collected:
+        if row["kind"] == _FILE:
+            files.append(DataFile.model_validate_json(bytes(row["blob"])))
+        elif row["kind"] == _PROFILE:
+            profiling.add_bytes(bytes(row["blob"]))
+        else:
+            unseen += int(bytes(row["blob"]))
+    return Written(sorted(files, key=lambda f: f.path), profiling, unseen)
+
+
+@lru_cache(maxsize=1)
+def _transform_of(text: str) -> ArrowTransform:
+    """Made once a Python worker: a vocabulary may have millions of values."""
+    return ArrowTransform(TransformSpec.from_json(text))
+
+
+def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
+        writing, text = shared.value
+        transform = _transform_of(text)
         context = TaskContext.get()
-        assert context is not None
-        part = f"part-{build_id}-{context.partitionId():05d}-{context.attemptNumber()}.parquet"
-        writers = {
-            split: _SplitWriter(root, split, f"split={split}/{part}", spec, rows_per_row_group)
-            for split in SPLITS
-        }
-        transform = ArrowTransform(spec)
+        attempt = context.attemptNumber() if context else 0
         for batch in batches:
-            features = transform(batch)
-            arrays = [batch[ROW_ID], *(pa.array(v) for v in features.values()), batch[LABEL]]
-            table = pa.Table.from_arrays(arrays, schema=file_schema(spec))
-            for split, writer in writers.items():
-                writer.add(table.filter(pc.equal(batch[BUCKET], split)))
-        done = [writer.close() for writer in writers.values()]
-        files = [(file.model_dump_json(), positive) for file, positive in done if file]
-        yield pa.RecordBatch.from_pydict(
-            {
-                "file": pa.array([file for file, _ in files], pa.string()),
-                "positive": pa.array([positive for _, positive in files], pa.int64()),
-            }
-        )
+            for _, _, target, blob in rows_of(batch):
+                profiling, unseen = Profiling(writing.axes), 0
+                out = []
+                table = read_ipc(blob)
+                bucket = table[BUCKET].to_numpy()
+                for number in range(len(SPLITS)):
+                    begin, end = np.searchsorted(bucket, [number, number + 1])
+                    part = table.slice(int(begin), int(end - begin))
+                    name = f"part-{writing.build_id}-{target:05d}-{attempt}.parquet"
+                    file, left_out = _write_split(part, number, name, transform, writing, profiling)
+                    unseen += left_out
+                    if file:
+                        out.append((_FILE, "", target, file.model_dump_json().encode()))
+                out.append((_PROFILE, "", target, profiling.to_bytes()))
+                out.append((_UNSEEN, "", target, str(unseen).encode()))
+                yield blob_batch(out)
 
-    kept = tagged.where(F.col(BUCKET).isin(*SPLITS)).sortWithinPartitions(ORDER, ROW_ID)
-    written = kept.mapInArrow(write, _RESULT_DDL).collect()
-    files = [DataFile.model_validate_json(row["file"]) for row in written]
-    positive: dict[str, int] = dict.fromkeys(SPLITS, 0)
-    for file, row in zip(files, written, strict=True):
-        positive[file.split] += row["positive"]
-    return sorted(files, key=lambda f: f.path), positive
+    return write
 
 
-class _SplitWriter:
-    """One file being written, row group by row group; opened by its first row."""
+def _collector(axes: tuple[Axis, ...]) -> Callable[..., Iterator[pa.RecordBatch]]:
+    def collect(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        profiling = Profiling(axes)
+        for batch in batches:
+            kept = []
+            for row in rows_of(batch):
+                if row[0] == _PROFILE:
+                    profiling.add_bytes(row[3])
+                else:
+                    kept.append(row)
+            yield blob_batch(kept)
+        yield blob_batch([(_PROFILE, "", 0, profiling.to_bytes())])
 
-    def __init__(
-        self, root: str, split: str, path: str, spec: TransformSpec, rows_per_row_group: int
-    ) -> None:
-        self._files, base = fsspec.url_to_fs(root)
-        self._path, self._full, self._split = path, f"{base}/{path}", split
-        self._schema = file_schema(spec)
-        self._rows = rows_per_row_group
-        self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
-        self._writer: pq.ParquetWriter | None = None
-        self._row_groups: list[int] = []
-        self._content = hashlib.sha256()
-        self._positive = 0
+    return collect
 
-    def add(self, table: pa.Table) -> None:
-        if not table.num_rows:
-            return
-        self._waiting.append(table)
-        self._waiting_rows += table.num_rows
-        while self._waiting_rows >= self._rows:
-            waiting = pa.concat_tables(self._waiting)
-            self._write(waiting.slice(0, self._rows))
-            rest = waiting.slice(self._rows)
-            self._waiting, self._waiting_rows = [rest], rest.num_rows
 
-    def close(self) -> tuple[DataFile | None, int]:
-        """The finished file and its positive labels; no file where there was no row."""
-        if self._waiting_rows:
-            self._write(pa.concat_tables(self._waiting))
-        if self._writer is None:
-            return None, 0
-        self._writer.close()
-        self._sink.close()
-        file = DataFile(
-            path=self._path,
-            split=self._split,  # type: ignore[arg-type]
-            bytes=self._files.size(self._full),
-            row_groups=tuple(self._row_groups),
-            content=self._content.hexdigest(),
-        )
-        return file, self._positive
+def _write_split(
+    rows: pa.Table,
+    number: int,
+    name: str,
+    transform: ArrowTransform,
+    writing: Writing,
+    profiling: Profiling,
+) -> tuple[DataFile | None, int]:
+    """Transform and write the rows of one split of a target; also how many were left out."""
+    spec = transform.spec
+    label, unseen = labels_of(rows[LABEL], spec.label)
+    if unseen.any():
+        rows, label = rows.filter(pa.array(~unseen)), label[~unseen]
+    if not rows.num_rows:
+        return None, int(unseen.sum())
+    columns: dict[str, np.ndarray] = {"row_id": rows[ROW_ID].to_numpy()}
+    columns |= transform(rows)
+    columns[LABEL_COLUMN] = label
+    if spec.label.weighted:
+        columns["sample_weight"] = _weights(rows, label, spec.label, writing.class_weights)
+    if spec.label.baseline:
+        columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
+    profiling.add(number, columns)
+    split = SPLITS[number]
+    file = _write_file(columns, split, f"split={split}/{name}", spec, writing)
+    return file, int(unseen.sum())
 
-    def _write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            self._files.makedirs(self._full.rpartition("/")[0], exist_ok=True)
-            self._sink = self._files.open(self._full, "wb")
-            self._writer = pq.ParquetWriter(self._sink, self._schema)
-        table = table.combine_chunks()
-        self._writer.write_table(table, row_group_size=table.num_rows)
-        self._row_groups.append(table.num_rows)
-        for column in table.columns:
-            self._content.update(np.ascontiguousarray(column.to_numpy()).tobytes())
-        self._positive += int(pc.sum(table["label"]).as_py() or 0)
+
+def labels_of(column: pa.ChunkedArray, label: LabelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Labels as the dataset has them, and which rows have a class that is not in the spec."""
+    if label.kind == "classes":
+        texts = pc.cast(column, pa.string()).combine_chunks()
+        found = pc.index_in(texts, value_set=pa.array(label.classes, pa.string()))
+        if isinstance(found, pa.ChunkedArray):
+            found = found.combine_chunks()
+        ids = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int32)
+        return ids, ids < 0
+    values = column.to_numpy()
+    return ((values - label.center) / label.scale).astype(np.float32), np.zeros(len(values), bool)
+
+
+def _weights(
+    rows: pa.Table, label: np.ndarray, spec: LabelSpec, by_class: dict[str, float]
+) -> np.ndarray:
+    weights = np.ones(len(label), np.float64)
+    if WEIGHT in rows.column_names:
+        weights = weights * rows[WEIGHT].to_numpy()
+    if by_class:
+        names = spec.classes if spec.kind == "classes" else ("false", "true")
+        factors = np.array([by_class.get(name, 1.0) for name in names])
+        weights = weights * factors[label.astype(np.int64)]
+    return weights.astype(np.float32)
+
+
+def _write_file(
+    columns: dict[str, np.ndarray], split: str, path: str, spec: TransformSpec, writing: Writing
+) -> DataFile:
+    schema = file_schema(spec)
+    arrays = [_arrow(columns[field.name], field.type) for field in schema]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    files, base = fsspec.url_to_fs(writing.root)
+    full = f"{base}/{path}"
+    files.makedirs(full.rpartition("/")[0], exist_ok=True)
+    # Ids repeat and compress as dictionaries; floats hardly do.
+    ids = [f.name for f in schema if f.type == pa.int32()]
+    row_groups = []
+    with (
+        files.open(full, "wb") as sink,
+        pq.ParquetWriter(sink, schema, use_dictionary=ids) as writer,
+    ):
+        for begin in range(0, table.num_rows, writing.rows_per_row_group):
+            part = table.slice(begin, writing.rows_per_row_group)
+            writer.write_table(part, row_group_size=part.num_rows)
+            row_groups.append(part.num_rows)
+    content = hashlib.sha256()
+    for field in schema:
+        content.update(np.ascontiguousarray(columns[field.name]).data)
+    return DataFile(
+        path=path,
+        split=split,  # type: ignore[arg-type]
+        bytes=files.size(full),
+        row_groups=tuple(row_groups),
+        content=content.hexdigest(),
+    )
+
+
+def _arrow(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values, kind)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [None, pa.py_buffer(flat)])
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))

@@ -1,15 +1,25 @@
 """What two keys of a recipe together make impossible.
 
 Each check takes only sections that validated on their own, so that one wrong key does not hide the
-rest; a check whose sections are not all there is left out until they are.
+rest; a check whose sections are not all there is left out until they are. Keys about rows and
+columns are in `column_checks.py`.
 """
 
 import math
-import re
 from typing import Any
 
 from pipelines.errors import Problem
 from pipelines.recipe import sections as s
+from pipelines.recipe.column_checks import (
+    clips,
+    derivations,
+    imputations,
+    labels,
+    leaks,
+    names,
+    rules,
+)
+from pipelines.recipe.needs import metric_problems, model_problems
 from pipelines.recipe.problems import nearest
 
 Valid = dict[str, Any]
@@ -22,6 +32,18 @@ def impossible_combinations(valid: Valid) -> list[Problem]:
     for check, needs in _CHECKS:
         if all(need in valid for need in needs):
             problems += check(*(valid[need] for need in needs))
+    return problems
+
+
+def _tables(source: s.Source) -> list[Problem]:
+    problems = []
+    for name, table in source.tables.items():
+        where = f"source.tables.{name}"
+        if (table.path is None) == (table.table is None):
+            found = "neither path nor table" if table.path is None else "both path and table"
+            problems.append(Problem(where, found, "give one of them"))
+        if table.table is not None and "format" in table.model_fields_set:
+            problems.append(Problem(f"{where}.format", "a table of the catalog has its own"))
     return problems
 
 
@@ -50,10 +72,16 @@ def _joins(source: s.Source) -> list[Problem]:
     return problems
 
 
-def _fractions(split: s.Split) -> list[Problem]:
+def _split(split: s.Split) -> list[Problem]:
+    problems = []
+    if (split.key is None) == (split.time is None):
+        found = "neither key nor time" if split.key is None else "both key and time"
+        problems.append(Problem("split", found, "give one of them"))
+    if split.time:
+        problems += _times(split)
+        return problems
     fractions = split.fractions
     total = fractions.train + fractions.validation + fractions.test
-    problems = []
     if not math.isclose(total, 1.0, abs_tol=1e-9):
         problems.append(Problem("split.fractions", f"they add up to {total:g}", "must be 1"))
     if fractions.train == 0:
@@ -61,58 +89,25 @@ def _fractions(split: s.Split) -> list[Problem]:
     return problems
 
 
-def _leaks(
-    label: s.Label,
-    unavailable: list[str],
-    derive: dict[str, s.Derivation],
-    features: dict[str, s.Feature],
-) -> list[Problem]:
-    reason = dict.fromkeys(unavailable, "which `unavailable` says is not known at prediction")
-    for column in _names_in(label.expression):
-        reason.setdefault(column, "which the label is computed from")
+def _times(split: s.Split) -> list[Problem]:
+    from datetime import UTC, datetime
+
+    assert split.time is not None
     problems = []
-    reads = {f"derive.{name}.columns": item.columns for name, item in derive.items()}
-    reads |= {f"features.{name}": [item.column or name] for name, item in features.items()}
-    for where, columns in reads.items():
-        for column in columns:
-            if column in reason:
-                problems.append(
-                    Problem(where, f"reads {column!r}, {reason[column]}", "remove it: it leaks")
-                )
-    return problems
-
-
-def _names_in(expression: str) -> list[str]:
-    """Words of a Spark SQL expression that may be columns; quoted texts are none."""
-    without_texts = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", " ", expression)
-    return [quoted or word for quoted, word in re.findall(r"`([^`]+)`|(\w+)", without_texts)]
-
-
-_INTEGER_KINDS = {"day_of_week", "hour_of_day", "minute_of_day"}
-
-
-def _derivations(derive: dict[str, s.Derivation], features: dict[str, s.Feature]) -> list[Problem]:
-    problems = []
-    for name, item in derive.items():
-        for column in item.columns:
-            if column in derive:
-                problems.append(
-                    Problem(
-                        f"derive.{name}.columns",
-                        f"{column!r} is itself derived",
-                        "derive from raw columns",
-                    )
-                )
-    for name, feature in features.items():
-        source = derive.get(feature.column or name)
-        if source and feature.kind != "standardize" and source.kind not in _INTEGER_KINDS:
+    found = {}
+    for key in ("validation_from", "test_from"):
+        text = getattr(split.time, key)
+        try:
+            moment = datetime.fromisoformat(text)
+            found[key] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except ValueError:
             problems.append(
-                Problem(
-                    f"features.{name}.kind",
-                    f"{feature.kind} of the real number {feature.column or name!r}",
-                    "use standardize",
-                )
+                Problem(f"split.time.{key}", f"got {text!r}", "an ISO 8601 date or time")
             )
+    if len(found) == 2 and found["validation_from"] > found["test_from"]:
+        problems.append(Problem("split.time.test_from", "lies before validation_from"))
+    if "fractions" in split.model_fields_set:
+        problems.append(Problem("split.fractions", "a split by time has no fractions"))
     return problems
 
 
@@ -146,15 +141,27 @@ def _optimizer(train: s.Train) -> list[Problem]:
     return []
 
 
-def _early_stopping(train: s.Train, split: s.Split) -> list[Problem]:
-    if train.early_stopping and split.fractions.validation == 0:
-        return [
+def _early_stopping(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
+    if not train.early_stopping:
+        return []
+    problems = []
+    if split.key and split.fractions.validation == 0:
+        problems.append(
             Problem(
                 "train.early_stopping",
                 "needs a validation split, and split.fractions.validation is 0",
             )
-        ]
-    return []
+        )
+    return problems + metric_problems(train.early_stopping, label.kind)
+
+
+def _model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem]:
+    return model_problems(
+        model,
+        tokens=[n for n, f in features.items() if isinstance(f, s.TextIds | s.MultiValued)],
+        series={n: f.length for n, f in features.items() if isinstance(f, s.Series)},
+        images=[n for n, f in features.items() if isinstance(f, s.Image)],
+    )
 
 
 def _files(dataset: s.Dataset) -> list[Problem]:
@@ -168,25 +175,20 @@ def _files(dataset: s.Dataset) -> list[Problem]:
     return []
 
 
-_TAKEN = ("label", "row_id", "split")
-
-
-def _names(features: dict[str, s.Feature]) -> list[Problem]:
-    return [
-        Problem(f"features.{name}", "the name is taken by a column of every dataset", "rename it")
-        for name in features
-        if name in _TAKEN
-    ]
-
-
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
+    (_tables, ("source",)),
     (_joins, ("source",)),
-    (_fractions, ("split",)),
-    (_leaks, ("label", "unavailable", "derive", "features")),
-    (_derivations, ("derive", "features")),
-    (_names, ("features",)),
+    (_split, ("split",)),
+    (rules, ("clean",)),
+    (labels, ("label",)),
+    (leaks, ("label", "unavailable", "derive", "features", "source")),
+    (derivations, ("derive", "features")),
+    (clips, ("features",)),
+    (imputations, ("features",)),
+    (names, ("features",)),
     (_batches, ("train", "stream")),
     (_optimizer, ("train",)),
-    (_early_stopping, ("train", "split")),
+    (_early_stopping, ("train", "split", "label")),
+    (_model, ("model", "features")),
     (_files, ("dataset",)),
 ]

@@ -1,7 +1,7 @@
-"""YAML text to plain types: `yaml.safe_load` with two surprises of YAML 1.1 taken out.
+"""YAML text to plain types: `yaml.safe_load` with three surprises of YAML 1.1 taken out.
 
-A key written twice is an error, where YAML would silently keep the last; and `1e-3` is a number,
-where YAML 1.1 wants `1.0e-3`.
+A key written twice is an error, where YAML would silently keep the last; `1e-3` is a number, where
+YAML 1.1 wants `1.0e-3`; and 2013-10-01 is a text, where YAML 1.1 makes a Python date.
 """
 
 import re
@@ -40,6 +40,10 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+_RecipeLoader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 _RecipeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

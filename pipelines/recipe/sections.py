@@ -1,149 +1,22 @@
-"""The recipe's keys: one frozen pydantic model a section, unknown keys refused.
+"""The recipe: its stages' settings, and the whole.
 
-Only shapes, types and ranges of single keys live here. What two keys together make impossible is
-in `checks.py`; where the values come from (YAML, variables, overrides) is in `load.py`.
+One frozen pydantic model a section, unknown keys refused. Only shapes, types and ranges of single
+keys live here and in the files beside it (`lake_sections`, `feature_sections`, `model_sections`).
+What two keys together make impossible is in `checks.py`; where the values come from (YAML,
+variables, overrides) is in `load.py`.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, strict about types, closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Table(Section):
-    """One raw table of the lake."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """Folder or file; relative paths are taken from the working directory."""
-    format: Literal["parquet"] = "parquet"
-    partitions: str | None = None
-    """SQL condition on partition columns, for example `month >= 6`; the rest is not read."""
-
-
-class Join(Section):
-    """A lookup of columns in another table, at most one row a key, rows without a match kept."""
-
-    table: Name
-    key: Annotated[list[str], Field(min_length=1)]
-    columns: Annotated[dict[str, str], Field(min_length=1)]
-    """New column name -> column of the joined table."""
-
-
-class Source(Section):
-    """Which tables there are and how they become one row a training example."""
-
-    tables: Annotated[dict[Name, Table], Field(min_length=1)]
-    main: Name
-    """The table whose rows are counted by the ledger; joins only add columns to it."""
-    joins: list[Join] = []
-
-
-class Dedup(Section):
-    """Keep one row a key."""
-
-    key: Annotated[list[str], Field(min_length=1)]
-    latest_by: str | None = None
-    """Keep the row with the largest value here; ties and `None` are settled by the whole row."""
-
-
-class Clean(Section):
-    """Which rows may pass."""
-
-    dedup: Dedup | None = None
-
-
-class Label(Section):
-    """What is predicted."""
-
-    expression: Annotated[str, Field(min_length=1)]
-    """Spark SQL over the main table's and joined columns; rows where it is null are filtered."""
-    kind: Literal["binary"] = "binary"
-
-
-class Fractions(Section):
-    """Share of split keys (not rows) a split gets; they add up to 1."""
-
-    train: Fraction
-    validation: Fraction
-    test: Fraction
-
-
-class Split(Section):
-    """Where a row belongs: a pure function of its key and the seed."""
-
-    key: Annotated[list[str], Field(min_length=1)]
-    """Rows with equal values here always share a split, for example the calendar day."""
-    fractions: Fractions = Fractions(train=0.8, validation=0.1, test=0.1)
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class DayOfWeek(Section):
-    """1 (Monday) to 7 (Sunday) of the date in integer columns year, month, day; else missing."""
-
-    kind: Literal["day_of_week"]
-    columns: Annotated[list[str], Field(min_length=3, max_length=3)]
-
-
-class HourOfDay(Section):
-    """Hour of a clock time written as an integer HHMM, for example 517 -> 5."""
-
-    kind: Literal["hour_of_day"]
-    columns: Annotated[list[str], Field(min_length=1, max_length=1)]
-
-
-class MinuteOfDay(Section):
-    """Minutes since midnight of a clock time written as an integer HHMM, for example 517 -> 317."""
-
-    kind: Literal["minute_of_day"]
-    columns: Annotated[list[str], Field(min_length=1, max_length=1)]
-
-
-class Difference(Section):
-    """First column minus the second; missing where either is."""
-
-    kind: Literal["difference"]
-    columns: Annotated[list[str], Field(min_length=2, max_length=2)]
-
-
-Derivation = Annotated[
-    DayOfWeek | HourOfDay | MinuteOfDay | Difference, Field(discriminator="kind")
-]
-
-
-class Standardize(Section):
-    """(x - mean) / standard deviation of the train split; missing values become the mean."""
-
-    kind: Literal["standardize"]
-    column: str | None = None
-    """Raw or derived numeric column; the feature's own name where it is left out."""
-
-
-class Vocabulary(Section):
-    """Ids ordered by count then value on the train split; 0 is missing, 1 is out of vocabulary."""
-
-    kind: Literal["vocabulary"]
-    column: str | None = None
-    min_count: Annotated[int, Field(ge=1)] = 1
-    max_size: Annotated[int, Field(ge=1)] | None = None
-
-
-class Hash(Section):
-    """Fingerprint64 of the text modulo `buckets`, plus 1; 0 is missing."""
-
-    kind: Literal["hash"]
-    column: str | None = None
-    buckets: Annotated[int, Field(ge=2, le=2**31 - 2)]
-
-
-Feature = Annotated[Standardize | Vocabulary | Hash, Field(discriminator="kind")]
+from pipelines.recipe.base import Name, Section
+from pipelines.recipe.feature_sections import *
+from pipelines.recipe.feature_sections import Derivation, Feature
+from pipelines.recipe.lake_sections import *
+from pipelines.recipe.lake_sections import Clean, Label, Source, Split
+from pipelines.recipe.model_sections import *
+from pipelines.recipe.model_sections import Model
 
 
 class Dataset(Section):
@@ -152,25 +25,6 @@ class Dataset(Section):
     path: Annotated[str, Field(min_length=1)]
     rows_per_file: Annotated[int, Field(ge=1)] = 65_536
     rows_per_row_group: Annotated[int, Field(ge=1)] = 8_192
-
-
-class Mlp(Section):
-    """Dense layers over the numeric features and one embedding a categorical feature."""
-
-    kind: Literal["mlp"]
-    hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [128, 64]
-    activation: Literal["relu", "gelu", "tanh", "sigmoid", "elu", "selu", "silu"] = "relu"
-    initializer: Literal[
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"
-    ] = "glorot_uniform"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    l2: Annotated[float, Field(ge=0)] = 0.0
-    embedding_width: Annotated[int, Field(ge=1)] = 16
-    """Largest width; a categorical of n ids gets the smaller of this and ceil(sqrt(n))."""
-
-
-Model = Mlp
 
 
 class Optimizer(Section):
@@ -184,7 +38,8 @@ class Optimizer(Section):
 class EarlyStopping(Section):
     """Stop when the validation metric has not improved for `patience` epochs; keep the best."""
 
-    metric: Literal["roc_auc", "loss"] = "roc_auc"
+    metric: Literal["roc_auc", "accuracy", "mae", "loss"] = "loss"
+    """roc_auc is of a binary label, accuracy of binary and classes, mae of regression."""
     patience: Annotated[int, Field(ge=1)] = 3
 
 

@@ -40,9 +40,9 @@ def as_tf_dataset(
         failures: gets what the stream raises, which TensorFlow would only pass on as text.
 
     Returns:
-        a dataset of `stream.steps - first_step` elements: `numeric` float32 (batch, features),
-        `categorical` int32 (batch, features), `label` and `weight` float32 (batch,), with
-        batch = `stream.batch_size_per_rank`. Two batches are prefetched.
+        a dataset of `stream.steps - first_step` elements: the arrays of `stream.columns`, and
+        `weight` float32 (batch,), with batch = `stream.batch_size_per_rank` rows each. Two batches
+        are prefetched.
     """
     signature = {
         name: tf.TensorSpec(array.shape, array.dtype)

@@ -1,6 +1,6 @@
 """One rank's batches of one split, as NumPy: the plan executed and accounted for.
 
-Cost: a row is decoded once, copied once into its block's matrices, once by the block's permutation
+Cost: a row is decoded once, copied once into its block's arrays, once by the block's permutation
 and once into its batch.
 """
 
@@ -18,38 +18,25 @@ from pipelines.errors import StreamError
 from pipelines.lake.files import DataFile, SplitName
 from pipelines.lake.version import DatasetVersion
 from pipelines.quiet import quiet_import
+from pipelines.stream.columns import Columns
 from pipelines.stream.plan import EpochPlan, RowGroup, plan_epoch, reading_order, shards_of_rank
-from pipelines.transform.spec import TransformSpec
 
 with quiet_import():  # petastorm warns about pyarrow.filesystem, and pkg_resources about itself
     import pyarrow.filesystem as legacy
     from petastorm.reader import Reader
 
     from pipelines.stream.pool import PlannedPool
-    from pipelines.stream.worker import BlockRows, BlockWorker, Columns, Task
+    from pipelines.stream.worker import BlockRows, BlockWorker, Task
 
 # Raised at every Reader that is opened; there is nothing a user could do about it.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.|pyarrow\.")
 
 Batch = dict[str, np.ndarray]
 
-
-def feature_columns(
-    spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None
-) -> Columns:
-    """The matrices a model is fed: `numeric` float32, `categorical` int32, `label` float32 (rows,).
-
-    Args:
-        spec: names the columns and their order in the matrices; an empty group is left out.
-        extra: further single columns: name -> (dtype, column).
-    """
-    matrices: dict[str, tuple[str, tuple[str, ...] | str]] = {}
-    if spec.numeric:
-        matrices["numeric"] = ("float32", tuple(f.name for f in spec.numeric))
-    if spec.categorical:
-        matrices["categorical"] = ("int32", tuple(f.name for f in spec.categorical))
-    matrices["label"] = ("float32", "label")
-    return Columns(matrices | (extra or {}))
+# Rows of a block at most, and bytes of one at most: some blocks a shard are held at once, so that
+# wide rows (a 224 x 224 x 3 image has 150 kB) must come in shorter blocks than those of a table.
+BLOCK_ROWS = 16_384
+BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class SplitStream:
         canonical_shards: divides `global_batch_size`, and is divided by `size`.
         shuffle, seed: see `plan.plan_epoch`.
         readers: reader threads.
-        block_rows: rows of a shard that are permuted together.
+        block_rows: rows of a shard that are permuted together; part of what decides the order.
     """
 
     root: str
@@ -78,7 +65,7 @@ class SplitStream:
     shuffle: bool
     seed: int
     readers: int = 1
-    block_rows: int = 16_384
+    block_rows: int = BLOCK_ROWS
     _plans: dict[int, EpochPlan] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
@@ -87,10 +74,14 @@ class SplitStream:
     ) -> "SplitStream":
         """The stream of a split of a dataset version.
 
+        `block_rows` follows from the width of a row where it is left out.
+
         Raises:
             StreamError: the dataset carries Petastorm's pickled metadata.
         """
         refuse_pickled_metadata(dataset.root)
+        fitting = max(1, min(BLOCK_ROWS, BLOCK_BYTES // columns.row_bytes))
+        options = {"block_rows": fitting, **options}
         return SplitStream(dataset.root, dataset.files(split), columns, **options)
 
     @property
@@ -185,13 +176,13 @@ class SplitStream:
                 while want > 0:
                     if not held[shard]:
                         self._take(reader, shard, held, position)
-                    matrices, row = held[shard][0]
-                    rows = len(matrices["label"])
+                    arrays, row = held[shard][0]
+                    rows = len(arrays["label"])
                     part = min(want, rows - row)
-                    for name, matrix in matrices.items():
-                        batch[name][target : target + part] = matrix[row : row + part]
+                    for name, array in arrays.items():
+                        batch[name][target : target + part] = array[row : row + part]
                     batch["weight"][target : target + part] = 1.0
-                    held[shard][0] = (matrices, row + part)
+                    held[shard][0] = (arrays, row + part)
                     if row + part == rows:
                         held[shard].pop(0)
                     position[shard] += part
@@ -214,7 +205,7 @@ class SplitStream:
                 f"rank {self.rank}: shard {shard} needs rows from {position[shard]} on and {came} "
                 "came; the reader pool broke the plan"
             )
-        held[shard].append((result.matrices, position[shard] - result.block.first_row))
+        held[shard].append((result.arrays, position[shard] - result.block.first_row))
 
     def _account(
         self,

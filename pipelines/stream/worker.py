@@ -1,7 +1,7 @@
-"""Petastorm worker that reads a planned block with pyarrow, straight into the final matrices.
+"""Petastorm worker that reads a planned block with pyarrow, straight into the final arrays.
 
 Petastorm's own batch worker goes through pandas, a column at a time, and hands on whole row groups
-only. This one reads the wanted columns and rows, permutes them, and publishes NumPy matrices.
+only. This one reads the wanted columns and rows, permutes them, and publishes NumPy arrays.
 """
 
 from dataclasses import dataclass
@@ -14,31 +14,8 @@ from petastorm.workers_pool import EmptyResultError
 from petastorm.workers_pool.worker_base import WorkerBase
 
 from pipelines.errors import StreamError
+from pipelines.stream.columns import Columns
 from pipelines.stream.plan import Block, RowRange
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What to read: name of the matrix -> dtype and the columns stacked in it.
-
-    A matrix of one column given as a `str` has shape (rows,), otherwise (rows, columns).
-    """
-
-    matrices: dict[str, tuple[str, tuple[str, ...] | str]]
-
-    def names(self) -> list[str]:
-        """Every column that is read, each once."""
-        names: dict[str, None] = {}
-        for _, columns in self.matrices.values():
-            names.update(dict.fromkeys([columns] if isinstance(columns, str) else columns))
-        return list(names)
-
-    def empty(self, rows: int) -> dict[str, np.ndarray]:
-        """Zeroed matrices of `rows` rows."""
-        return {
-            name: np.zeros((rows,) if isinstance(columns, str) else (rows, len(columns)), dtype)
-            for name, (dtype, columns) in self.matrices.items()
-        }
 
 
 @dataclass(frozen=True)
@@ -53,10 +30,10 @@ class Task:
 
 @dataclass(frozen=True)
 class BlockRows:
-    """A block that was read: matrices of `rows` rows, permuted."""
+    """A block that was read: arrays of `rows` rows, permuted."""
 
     block: Block
-    matrices: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
 
 
 class BlockWorker(WorkerBase):
@@ -84,16 +61,14 @@ class BlockWorker(WorkerBase):
         row = 0
         for item in block.ranges:
             table = self._row_group(task, item).slice(item.start, item.rows)
-            for name, (_, columns) in task.columns.matrices.items():
-                target = out[name][row : row + item.rows]
-                if isinstance(columns, str):
-                    target[:] = table[columns].to_numpy()
-                else:
-                    for position, column in enumerate(columns):
-                        target[:, position] = table[column].to_numpy()
+            try:
+                task.columns.fill(out, row, table)
+            except StreamError as error:
+                path = task.paths[item.file]
+                raise StreamError(f"{path} row group {item.row_group}: {error}") from None
             row += item.rows
         if order is not None:
-            out = {name: matrix[order] for name, matrix in out.items()}
+            out = {name: array[order] for name, array in out.items()}
         self.publish_func(BlockRows(block, out))
 
     def _row_group(self, task: Task, item: RowRange) -> pa.Table:

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 _CODE = Path(__file__).with_name("model_code") / "raw_model.py"
 _FACTS = "headrace"
+_OUTPUTS = {
+    "binary": (("probability", "double"), ("prediction", "long")),
+    "classes": (("prediction", "string"), ("probability", "double")),
+    "regression": (("prediction", "double"),),
+}
 
 
 @dataclass(frozen=True)
 class RawInput:
-    """A raw column of the signature: `kind` is integer, real or string."""
+    """A raw column of the signature; `kind` as in `transform.spec.RawKind`."""
 
     name: str
     kind: str
@@ -57,6 +62,7 @@ def register(
     run: TrackedRun,
     *,
     files: Mapping[str, str],
+    label_kind: str,
     inputs: Sequence[RawInput],
     example: "pd.DataFrame",
     threshold: float,
@@ -67,9 +73,10 @@ def register(
     Args:
         run: the run that trained it.
         files: local paths of `saved_model` (folder), `keras_model`, `transform`.
+        label_kind: binary, classes or regression; says what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
-        threshold: default of the `threshold` parameter of `predict`.
+        threshold: default of the `threshold` parameter of `predict`, which a binary label has.
         facts: plain values to find again in `ModelVersion.facts`.
     """
     import mlflow
@@ -79,10 +86,10 @@ def register(
 
     signature = ModelSignature(
         inputs=Schema([ColSpec(_column_type(item), item.name) for item in inputs]),
-        outputs=Schema(
-            [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "prediction")]
+        outputs=Schema([ColSpec(DataType[type_], name) for name, type_ in _OUTPUTS[label_kind]]),
+        params=ParamSchema(
+            [ParamSpec("threshold", DataType.double, threshold)] if label_kind == "binary" else []
         ),
-        params=ParamSchema([ParamSpec("threshold", DataType.double, threshold)]),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
     with _active(run.run_id), warnings.catch_warnings():
@@ -174,8 +181,10 @@ def _column_type(item: RawInput) -> Any:
     from mlflow.types import DataType
     from mlflow.types.schema import AnyType
 
-    # MLflow takes one pandas dtype for a typed number. But whole numbers become floats where one of
-    # them is null, and 39 degrees come as an integer: the model checks the values itself.
+    # MLflow takes one pandas dtype for a typed column. But whole numbers become floats where one of
+    # them is null, 39 degrees come as an integer, times as texts, with zones, or out of the range
+    # of nanoseconds, lists as arrays, and its server takes no null for binary: the model checks the
+    # values itself.
     return DataType.string if item.kind == "string" else AnyType()  # type: ignore[no-untyped-call]
 
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from pipelines.distributed.collectives import Collectives
 from pipelines.errors import TrainError
-from pipelines.models.predict import predict_batches
 from pipelines.progress import Progress, Report
 from pipelines.stream.dataset import tf_batches
 from pipelines.stream.split_stream import SplitStream
 from pipelines.train.early_stopping import BestEpoch
-from pipelines.train.step import Step, log_loss
+from pipelines.train.step import Step
+from pipelines.train.validation import validate
+from pipelines.transform.spec import LabelSpec
 
 # Shortest time between two progress reports, seconds.
 _REPORT_EVERY = 0.5
@@ -51,6 +51,7 @@ def run_epochs(
     *,
     epochs: int,
     best: BestEpoch,
+    label: LabelSpec,
     collectives: Collectives,
     report: Report,
     log: Callable[[Mapping[str, float], int], None],
@@ -63,12 +64,13 @@ def run_epochs(
         train, validation: this rank's streams; `None` where there is no validation split.
         epochs: upper limit.
         best: early stopping; ignored without a validation split.
+        label: what the label means.
         collectives: the ranks.
         report: told of progress.
         log: called with an epoch's metrics and number on every rank.
 
     Raises:
-        TrainError: the loss is not finite.
+        TrainError: the loss is not finite, or no row of an epoch weighs anything.
         StreamError: rows delivered differ from the plan.
     """
     outcome = Outcome()
@@ -84,7 +86,8 @@ def run_epochs(
             "input_wait_share": wait / seconds,
         }
         if validation is not None:
-            metrics |= {f"val_{k}": v for k, v in validate(model, validation, collectives).items()}
+            found = validate(model, validation, collectives, label)
+            metrics |= {f"val_{name}": value for name, value in found.items()}
         metrics = collectives.broadcast_object(metrics)
         log(metrics, epoch)
         outcome.epochs = epoch + 1
@@ -115,8 +118,8 @@ def _followed(metrics: Mapping[str, float], best: BestEpoch) -> float:
 def _train_epoch(
     step: Step, train: SplitStream, epoch: int, epochs: int, report: Report
 ) -> tuple[float, float, float]:
-    """Mean loss of the epoch's rows, seconds taken, seconds spent waiting for input."""
-    losses = []
+    """Mean loss of the epoch's rows by weight, seconds taken, seconds spent waiting for input."""
+    losses, weights = [], []
     wait = 0.0
     started = reported = time.monotonic()
     batches = tf_batches(train, epoch)
@@ -126,41 +129,34 @@ def _train_epoch(
         wait += time.monotonic() - asked
         if batch is None:
             break
-        losses.append(step(batch))
+        loss, weight = step(batch)
+        losses.append(loss)
+        weights.append(weight)
         now = time.monotonic()
         if now - reported >= _REPORT_EVERY or number + 1 == train.steps:
             reported = now
-            _check(float(losses[-1]), epoch, number)
+            _check(float(loss), epoch, number)
             report(Progress(f"epoch {epoch + 1} of {epochs}", number + 1, train.steps))
     if len(losses) != train.steps:
         raise TrainError(f"epoch {epoch}: {len(losses)} steps were run, {train.steps} planned")
     seconds = time.monotonic() - started
     values = np.array([float(loss) for loss in losses])
     _check(float(values.sum()), epoch, train.steps)
-    return float(np.average(values, weights=rows_of_steps(train))), seconds, wait
+    return epoch_loss(values, np.array([float(weight) for weight in weights])), seconds, wait
 
 
-def rows_of_steps(stream: SplitStream) -> np.ndarray:
-    """Real rows of every global batch of an epoch, padding left out; float64 (steps,)."""
-    plan = stream.plan(0)
-    begins = np.arange(plan.steps) * plan.slice_rows
-    lengths = [plan.shard_rows(shard) for shard in range(len(plan.shards))]
-    each = [np.clip(length - begins, 0, plan.slice_rows) for length in lengths]
-    return np.sum(each, axis=0, dtype=np.float64)
+def epoch_loss(losses: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of an epoch's rows, from the mean and the weight of every step's; (steps,).
 
-
-def validate(model: keras.Model, stream: SplitStream, collectives: Collectives) -> dict[str, float]:
-    """Loss and ROC AUC of a split, exact over all ranks, the same on every rank.
-
-    ROC AUC is left out where a split has labels of one class only.
+    Raises:
+        TrainError: all weights are 0.
     """
-    found = predict_batches(model, stream.batches(epoch=0))
-    label = collectives.gather(found["label"])
-    probability = collectives.gather(found["probability"])
-    metrics = {"loss": log_loss(probability, label)}
-    if 0 < label.sum() < len(label):
-        metrics["roc_auc"] = float(roc_auc_score(label, probability))
-    return metrics
+    if not weights.any():
+        raise TrainError(
+            "every row of the train split has sample weight 0, so there is nothing to learn from; "
+            "mend label.sample_weight or label.class_weight, and prepare the dataset again"
+        )
+    return float(np.average(losses, weights=weights))
 
 
 def _check(loss: float, epoch: int, step: int) -> None:

@@ -6,31 +6,31 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from pipelines.distributed.collectives import Collectives
-from pipelines.errors import DatasetError, TrainError
-from pipelines.lake.files import SPLITS
+from pipelines.errors import TrainError
+from pipelines.lake.files import SPLITS, SplitName
 from pipelines.lake.version import DatasetVersion
 from pipelines.models.build import build_model
 from pipelines.models.raw import export_raw_model
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
-from pipelines.stream.split_stream import SplitStream, feature_columns
+from pipelines.stream.columns import Columns, feature_columns, weight_columns
+from pipelines.stream.split_stream import SplitStream
 from pipelines.tracking.model import ModelVersion, RawInput, register
 from pipelines.tracking.run import TrackedRun, artifact_folder, start_run
 from pipelines.tracking.store import Store
+from pipelines.train.check import trainable_spec
 from pipelines.train.early_stopping import BestEpoch
+from pipelines.train.example import example_rows
 from pipelines.train.loop import Outcome, run_epochs
 from pipelines.train.optimizer import build_optimizer
 from pipelines.train.step import make_train_step
 from pipelines.transform.spec import TransformSpec
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report) -> dict[str, Any]:
@@ -38,12 +38,7 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
     started = time.monotonic()
     recipe = Recipe.model_validate(payload["recipe"])
     dataset = DatasetVersion.open(payload["dataset"]["root"], payload["dataset"]["version"])
-    spec = TransformSpec.from_json(dataset.transform_json)
-    if spec.digest() != dataset.build.transform_digest:
-        raise DatasetError(
-            f"dataset {dataset.root} version {dataset.version}: transform.json was changed after "
-            "it was published; prepare the dataset again"
-        )
+    spec = trainable_spec(recipe, dataset)
     # Ranks draw different dropout masks; the initial weights are rank 0's.
     keras.utils.set_random_seed(recipe.train.seed + collectives.rank)
     model = build_model(recipe.model, spec)
@@ -51,11 +46,11 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
     optimizer.build(model.trainable_variables)
     collectives.broadcast_variables([*model.weights, *optimizer.variables])
 
-    def stream(split: Any, shuffle: bool) -> SplitStream:
+    def stream(split: SplitName, columns: Columns, shuffle: bool) -> SplitStream:
         return SplitStream.of(
             dataset,
             split,
-            feature_columns(spec),
+            columns,
             rank=collectives.rank,
             size=collectives.size,
             global_batch_size=recipe.train.global_batch_size,
@@ -78,13 +73,15 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
         if run is not None:
             _log_start(run, recipe, dataset, collectives.size)
         ready = time.monotonic()
+        validation = stream("validation", feature_columns(spec), False)
         outcome = run_epochs(
             model,
-            make_train_step(model, optimizer, collectives),
-            stream("train", recipe.stream.shuffle),
-            stream("validation", False) if dataset.rows("validation") else None,
+            make_train_step(model, optimizer, collectives, spec.label.kind),
+            stream("train", feature_columns(spec, weight_columns(spec)), recipe.stream.shuffle),
+            validation if dataset.rows("validation") else None,
             epochs=recipe.train.epochs,
             best=BestEpoch(recipe.train.early_stopping),
+            label=spec.label,
             collectives=collectives,
             report=report,
             log=run.metrics if run is not None else _log_nothing,
@@ -164,6 +161,7 @@ def _register(
         return register(
             run,
             files=files,
+            label_kind=spec.label.kind,
             inputs=[RawInput(c.name, c.kind) for c in spec.raw],
             example=example_rows(spec),
             threshold=recipe.evaluate.threshold,
@@ -174,31 +172,6 @@ def _register(
                 "transform_digest": spec.digest(),
             },
         )
-
-
-def example_rows(spec: TransformSpec) -> "pd.DataFrame":
-    """Three raw rows in the right types: typical values, then others, then nulls where allowed."""
-    import pandas as pd
-
-    from pipelines.transform.spec import StandardizeFeature, VocabularyFeature
-
-    typical: dict[str, tuple[Any, Any]] = {}
-    for feature in spec.features:
-        if isinstance(feature, StandardizeFeature):
-            typical[feature.column] = (feature.mean, feature.mean + feature.scale)
-        elif isinstance(feature, VocabularyFeature) and feature.values:
-            typical[feature.column] = (feature.values[0], feature.values[-1])
-    columns = {}
-    for raw in spec.raw:
-        first, second = typical.get(raw.name, ("example", "") if raw.kind == "string" else (1, 2))
-        if raw.kind == "integer":
-            values = [int(float(first)), int(float(second))]
-            dtype = "float64" if raw.nullable else "int64"
-        else:
-            values, dtype = [first, second], "float64" if raw.kind == "real" else "object"
-        last = None if raw.nullable else values[0]
-        columns[raw.name] = pd.Series([*values, last], dtype=dtype)
-    return pd.DataFrame(columns)
 
 
 def _result(

@@ -9,6 +9,7 @@ from pipelines.distributed.task import RankTask
 from pipelines.lake.version import DatasetVersion
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.train.check import trainable_spec
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ def train(
         dataset_version: the newest where it is left out.
 
     Raises:
-        DatasetError: there is no such dataset version.
+        DatasetError: there is no such dataset version, or it was changed.
+        RecipeError: the model or early stopping does not fit the dataset's inputs and label.
         RankError: a rank died.
         StreamError, TrainError: from a rank, in its own words.
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
+    trainable_spec(recipe, dataset)
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     payload: dict[str, Any] = {
         "recipe": recipe.resolved(),

@@ -1,48 +1,70 @@
 """Execute a `TransformSpec` inside the model: Keras layers on TensorFlow tensors.
 
-Raw tensors have shape (batch,) and one encoding of *missing* a kind, because a TensorFlow tensor
-has no nulls: `MISSING_INTEGER` in int64, NaN (or an infinity) in float64, and in strings the byte
-0xFF, which no UTF-8 text contains. The semantics are in `spec.py`; `arrow.py` is the other
-execution of them.
+Raw tensors have shape (batch,), those of list kinds (batch, width) padded at the end, and one
+encoding of *missing* a kind, because a TensorFlow tensor has no nulls: `MISSING_INTEGER` in int64,
+NaN (or an infinity) in float64, and in strings and bytes the one byte 0xFF, which is no UTF-8
+text and no image file. The semantics are in `spec.py`; `arrow.py` is the other
+execution of them, `graph_columns.py` has the raw and derived columns.
 """
 
+import math
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from pipelines.transform.columns import LIST_KINDS
+from pipelines.transform.graph_columns import (
+    MISSING_STRING,
+    TENSOR_DTYPE,
+    Column,
+    derive,
+    read,
+    real,
+    text,
+)
+from pipelines.transform.kernels import FLOAT32_MAX, PUNCTUATION, SMALLEST_SINE, WHITE_SPACE
 from pipelines.transform.spec import (
-    FIRST_ID,
+    FIRST_UNKNOWN_ID,
     MISSING_ID,
-    MISSING_INTEGER,
-    UNKNOWN_ID,
+    SEPARATOR,
+    BucketsFeature,
+    CyclicFeature,
     HashFeature,
-    RawKind,
-    StandardizeFeature,
+    ImageFeature,
+    ScaledFeature,
+    SeriesFeature,
+    TokensFeature,
     TransformSpec,
     VocabularyFeature,
 )
 
-MISSING_STRING = b"\xff"
-TENSOR_DTYPE: dict[RawKind, str] = {"integer": "int64", "real": "float64", "string": "string"}
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+__all__ = ["MISSING_STRING", "TENSOR_DTYPE", "TransformLayer", "raw_inputs", "raw_signature"]
+
+
+def raw_signature(spec: TransformSpec) -> dict[str, tf.TensorSpec]:
+    """What each raw tensor is, by tensor name."""
+    return {
+        tensor: tf.TensorSpec(
+            (None, None) if raw.kind in LIST_KINDS else (None,), TENSOR_DTYPE[raw.kind], tensor
+        )
+        for tensor, raw in spec.tensors.items()
+    }
 
 
 def raw_inputs(spec: TransformSpec) -> dict[str, keras.KerasTensor]:
-    """One Keras input a raw column by tensor name, shape (batch,), dtype by kind."""
+    """One Keras input a raw column by tensor name: shape (batch,), of list kinds (batch, None)."""
     return {
-        tensor: keras.Input(shape=(), dtype=TENSOR_DTYPE[raw.kind], name=tensor)
-        for tensor, raw in spec.tensors.items()
+        tensor: keras.Input(shape=item.shape[1:], dtype=item.dtype.name, name=tensor)
+        for tensor, item in raw_signature(spec).items()
     }
 
 
 class TransformLayer(keras.layers.Layer):
     """Raw tensors in, the model's inputs out.
 
-    Input: dict of tensor name -> tensor of shape (batch,) as `raw_inputs` makes them.
-    Output: dict with `numeric` float32 (batch, numeric features) and `categorical` int32
-    (batch, categorical features); a group without features is left out.
+    Input: dict of tensor name -> tensor as `raw_inputs` makes them.
+    Output: dict of `spec.inputs`: their names, dtypes and shapes.
     """
 
     def __init__(self, spec: TransformSpec, **options: Any) -> None:
@@ -50,41 +72,80 @@ class TransformLayer(keras.layers.Layer):
         super().__init__(autocast=False, **{**options, "trainable": False})
         self.spec = spec
         self._tables = {
-            feature.name: _table(feature)
-            for feature in spec.features
-            if isinstance(feature, VocabularyFeature) and feature.values
+            f.name: _table(f)
+            for f in spec.features
+            if isinstance(f, VocabularyFeature | TokensFeature) and f.values
         }
 
     def call(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        columns = {c.name: _read(raw[name], c.kind) for name, c in self.spec.tensors.items()}
-        for derived in self.spec.derived:
-            columns[derived.name] = _derive(derived.op, [columns[c] for c in derived.columns])
-        groups = {}
-        if self.spec.numeric:
-            numeric = [_standardize(columns[f.column], f) for f in self.spec.numeric]
-            groups["numeric"] = tf.stack(numeric, axis=1)
-        if self.spec.categorical:
-            ids = [self._ids(columns[f.column], f) for f in self.spec.categorical]
-            groups["categorical"] = tf.stack(ids, axis=1)
-        return groups
+        columns = {c.name: read(raw[name], c.kind) for name, c in self.spec.tensors.items()}
+        found = {d.name: derive(d, [columns[c] for c in d.columns]) for d in self.spec.derived}
+        columns |= found
+        outputs: dict[str, tf.Tensor] = {}
+        for feature in self.spec.features:
+            outputs |= self._feature(feature, columns)
+        return {
+            name: (
+                tf.stack([outputs[column] for column in item.columns], axis=1)
+                if name in ("numeric", "categorical")
+                else outputs[name]
+            )
+            for name, item in self.spec.inputs.items()
+        }
 
     def compute_output_spec(self, raw: Any) -> dict[str, keras.KerasTensor]:
-        groups = {}
-        if self.spec.numeric:
-            groups["numeric"] = keras.KerasTensor((None, len(self.spec.numeric)), "float32")
-        if self.spec.categorical:
-            groups["categorical"] = keras.KerasTensor((None, len(self.spec.categorical)), "int32")
-        return groups
+        return {
+            name: keras.KerasTensor((None, *item.shape), item.dtype)
+            for name, item in self.spec.inputs.items()
+        }
 
-    def _ids(self, column: "_Column", feature: "VocabularyFeature | HashFeature") -> tf.Tensor:
-        text, missing = _text(column), column.missing
+    def _feature(self, feature: Any, columns: dict[str, Column]) -> dict[str, tf.Tensor]:
+        name = feature.name
         if isinstance(feature, HashFeature):
-            ids = 1 + tf.strings.to_hash_bucket_fast(text, feature.buckets)
-        elif feature.values:
-            ids = self._tables[feature.name].lookup(text)
-        else:
-            ids = tf.fill(tf.shape(text), tf.constant(UNKNOWN_ID, tf.int64))
-        return tf.cast(tf.where(missing, tf.constant(MISSING_ID, tf.int64), ids), tf.int32)
+            return {name: _hash([columns[c] for c in feature.columns], feature.buckets)}
+        column = columns[feature.column]
+        if isinstance(feature, ScaledFeature):
+            value, missing = _scaled(column, feature)
+            found = {name: value}
+            if feature.indicator:
+                found[f"{name}_missing"] = tf.cast(missing, tf.float32)
+            return found
+        if isinstance(feature, CyclicFeature):
+            sine, cosine = _cyclic(column, feature.period)
+            return {f"{name}_sin": sine, f"{name}_cos": cosine}
+        if isinstance(feature, BucketsFeature):
+            return {name: _buckets(column, feature.boundaries)}
+        if isinstance(feature, VocabularyFeature):
+            return {name: self._lookup(column, feature, feature.fill)}
+        if isinstance(feature, TokensFeature):
+            return {name: self._tokens(column, feature)}
+        if isinstance(feature, SeriesFeature):
+            return {name: _scaled(_padded(column, feature.length), feature)[0]}
+        return {name: _image(column, feature)}
+
+    def _lookup(
+        self, column: Column, feature: "VocabularyFeature | TokensFeature", fill: str | None
+    ) -> tf.Tensor:
+        words, missing = text(column), column.missing
+        if fill is not None:
+            words = tf.where(missing, tf.constant(fill.encode()), words)
+        ids = tf.fill(tf.shape(words), tf.constant(FIRST_UNKNOWN_ID, tf.int64))
+        if feature.unknown_ids > 1:
+            ids += tf.strings.to_hash_bucket_fast(words, feature.unknown_ids)
+        if feature.values:
+            known = self._tables[feature.name].lookup(words)
+            ids = tf.where(known >= 0, known, ids)
+        if fill is None:
+            ids = tf.where(missing, tf.constant(MISSING_ID, tf.int64), ids)
+        return tf.cast(ids, tf.int32)
+
+    def _tokens(self, column: Column, feature: TokensFeature) -> tf.Tensor:
+        if column.kind == "string":
+            column = _words(column, feature)
+        column = _padded(column, feature.length)
+        if feature.buckets is not None:
+            return _hash([column], feature.buckets)
+        return self._lookup(column, feature, None)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "spec": self.spec.to_json()}
@@ -94,73 +155,104 @@ class TransformLayer(keras.layers.Layer):
         return cls(**{**config, "spec": TransformSpec.from_json(config["spec"])})
 
 
-class _Column:
-    def __init__(self, kind: RawKind, tensor: tf.Tensor, missing: tf.Tensor) -> None:
-        self.kind, self.tensor, self.missing = kind, tensor, missing
-
-
-def _table(feature: VocabularyFeature) -> tf.lookup.StaticHashTable:
+def _table(feature: "VocabularyFeature | TokensFeature") -> tf.lookup.StaticHashTable:
     keys = tf.constant([value.encode() for value in feature.values], tf.string)
-    ids = tf.range(FIRST_ID, FIRST_ID + len(feature.values), dtype=tf.int64)
+    first = FIRST_UNKNOWN_ID + feature.unknown_ids
+    ids = tf.range(first, first + len(feature.values), dtype=tf.int64)
     return tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(keys, ids), default_value=UNKNOWN_ID
+        tf.lookup.KeyValueTensorInitializer(keys, ids), default_value=-1
     )
 
 
-def _read(tensor: tf.Tensor, kind: RawKind) -> _Column:
-    if kind == "string":
-        return _Column(kind, tensor, tf.equal(tensor, MISSING_STRING))
-    if kind == "integer":
-        missing = tf.equal(tensor, tf.constant(MISSING_INTEGER, tf.int64))
-        return _Column(kind, tf.where(missing, tf.zeros_like(tensor), tensor), missing)
-    missing = tf.logical_not(tf.math.is_finite(tensor))
-    return _Column(kind, tf.where(missing, tf.zeros_like(tensor), tensor), missing)
+def _scaled(
+    column: Column, feature: "ScaledFeature | SeriesFeature"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    numbers, missing = real(column), column.missing
+    low, high = feature.clip
+    if low is not None:
+        numbers = tf.maximum(numbers, tf.constant(low, tf.float64))
+    if high is not None:
+        numbers = tf.minimum(numbers, tf.constant(high, tf.float64))
+    if feature.log1p:
+        missing = tf.logical_or(missing, numbers <= -1)
+        numbers = tf.math.log1p(tf.where(missing, tf.zeros_like(numbers), numbers))
+    numbers = tf.where(missing, tf.constant(feature.fill, tf.float64), numbers)
+    result = (numbers - feature.center) / feature.scale
+    return tf.cast(tf.clip_by_value(result, -FLOAT32_MAX, FLOAT32_MAX), tf.float32), missing
 
 
-def _derive(op: str, inputs: list[_Column]) -> _Column:
-    missing = inputs[0].missing
-    for column in inputs[1:]:
+def _cyclic(column: Column, period: float) -> tuple[tf.Tensor, tf.Tensor]:
+    angle = tf.math.floormod(real(column), period) / period * (2 * math.pi)
+    both = []
+    for wave in (tf.sin(angle), tf.cos(angle)):
+        nothing = tf.logical_or(column.missing, tf.abs(wave) < SMALLEST_SINE)
+        both.append(tf.cast(tf.where(nothing, tf.zeros_like(wave), wave), tf.float32))
+    return both[0], both[1]
+
+
+def _buckets(column: Column, boundaries: tuple[float, ...]) -> tf.Tensor:
+    limits = tf.constant(boundaries, tf.float64, shape=(len(boundaries),))
+    found = tf.searchsorted(limits, real(column), side="right") + 1
+    return tf.where(column.missing, tf.constant(MISSING_ID, tf.int32), found)
+
+
+def _hash(columns: list[Column], buckets: int) -> tf.Tensor:
+    joined, missing = text(columns[0]), columns[0].missing
+    for column in columns[1:]:
+        joined = tf.strings.join([joined, text(column)], SEPARATOR)
         missing = tf.logical_or(missing, column.missing)
-    if op == "difference":
-        real = _real(inputs[0]) - _real(inputs[1])
-        missing = tf.logical_or(missing, tf.logical_not(tf.math.is_finite(real)))
-        return _Column("real", tf.where(missing, tf.zeros_like(real), real), missing)
-    if op == "day_of_week":
-        value, valid = _day_of_week(*(column.tensor for column in inputs))
-    else:
-        clock = inputs[0].tensor
-        hour, minute = clock // 100, clock % 100
-        valid = (clock >= 0) & (hour <= 24) & (minute < 60)
-        value = hour if op == "hour_of_day" else hour * 60 + minute
-    return _Column("integer", value, tf.logical_or(missing, tf.logical_not(valid)))
+    ids = 1 + tf.strings.to_hash_bucket_fast(joined, buckets)
+    return tf.cast(tf.where(missing, tf.constant(MISSING_ID, tf.int64), ids), tf.int32)
 
 
-def _day_of_week(y: tf.Tensor, m: tf.Tensor, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    one = tf.ones_like(y)
-    in_range = (y >= 1) & (y <= 9999) & (m >= 1) & (m <= 12) & (d >= 1)
-    year, month = tf.where(in_range, y, one), tf.where(in_range, m, one)
-    day = tf.where(in_range & (d <= 31), d, one)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    lengths = tf.constant([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], tf.int64)
-    shifts = tf.constant([0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4], tf.int64)
-    length = tf.gather(lengths, month - 1) + tf.cast(leap & (month == 2), tf.int64)
-    year = year - tf.cast(month < 3, tf.int64)
-    sunday_based = (
-        year + year // 4 - year // 100 + year // 400 + tf.gather(shifts, month - 1) + day
-    ) % 7
-    weekday = tf.where(sunday_based == 0, tf.constant(7, tf.int64), sunday_based)
-    return weekday, in_range & (d <= length)
+def _words(column: Column, feature: TokensFeature) -> Column:
+    """The words of a text column as a list column."""
+    words = tf.where(column.missing, tf.constant(b""), column.tensor)
+    if feature.lower:
+        words = tf.strings.lower(words)
+    if feature.strip_punctuation:
+        words = tf.strings.regex_replace(words, PUNCTUATION, " ")
+    words = tf.strings.regex_replace(words, WHITE_SPACE, " ")
+    split = tf.strings.split(tf.strings.regex_replace(words, "^ | $", ""), " ")
+    return read(split.to_tensor(default_value=MISSING_STRING), "strings", empty_is_missing=True)
 
 
-def _standardize(column: _Column, feature: StandardizeFeature) -> tf.Tensor:
-    scaled = (_real(column) - feature.mean) / feature.scale
-    scaled = tf.where(column.missing, tf.zeros_like(scaled), scaled)
-    return tf.cast(tf.clip_by_value(scaled, -_FLOAT32_MAX, _FLOAT32_MAX), tf.float32)
+def _padded(column: Column, length: int) -> Column:
+    """The list column with exactly `length` elements a row, further ones missing."""
+    width = tf.maximum(length - tf.shape(column.tensor)[1], 0)
+    more = [[0, 0], [0, width]]
+    tensor = tf.pad(column.tensor, more)[:, :length]
+    missing = tf.pad(column.missing, more, constant_values=True)[:, :length]
+    return Column(
+        LIST_KINDS[column.kind],
+        tf.ensure_shape(tensor, (None, length)),
+        tf.ensure_shape(missing, (None, length)),
+    )
 
 
-def _real(column: _Column) -> tf.Tensor:
-    return tf.cast(column.tensor, tf.float64)
+def _image(column: Column, feature: ImageFeature) -> tf.Tensor:
+    if column.kind == "integers":
+        size = feature.height * feature.width * feature.channels
+        flat = _padded(column, size)
+        limited = tf.clip_by_value(
+            flat.tensor, tf.constant(0, tf.int64), tf.constant(255, tf.int64)
+        )
+        return tf.reshape(tf.cast(limited, tf.uint8), (-1, *feature.shape))
 
+    def decode(file: tf.Tensor) -> tf.Tensor:
+        return tf.cond(
+            tf.io.is_jpeg(file),  # libjpeg's accurate transform is Pillow's too
+            lambda: tf.io.decode_jpeg(file, feature.channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_png(file, feature.channels),
+        )
 
-def _text(column: _Column) -> tf.Tensor:
-    return column.tensor if column.kind == "string" else tf.strings.as_string(column.tensor)
+    def one(inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        file, missing = inputs
+        return tf.cond(
+            missing,
+            lambda: tf.zeros(feature.shape, tf.uint8),
+            lambda: tf.ensure_shape(decode(file), feature.shape),
+        )
+
+    signature = tf.TensorSpec(feature.shape, tf.uint8)
+    return tf.map_fn(one, (column.tensor, column.missing), fn_output_signature=signature)

@@ -2,33 +2,53 @@
 
 Semantics, binding for every execution of a spec:
 
-Raw columns are one of three kinds, each with one way to be *missing*:
-  integer  int64; null is missing, and so is -2**63, which stands for null in a tensor.
-  real     float64; null, NaN and the infinities are missing.
-  string   UTF-8; null is missing, the empty string is a value.
+Raw columns are of one of these kinds, each with one way to be *missing*:
+  integer    int64; null is missing, and so is -2**63, which stands for null in a tensor.
+  real       float64; null, NaN and the infinities are missing, subnormal numbers are 0.
+  timestamp  int64 microseconds since 1970-01-01 UTC; missing as for integers.
+  string     UTF-8; null is missing, the empty string is a value.
+  bytes      an image file (PNG or JPEG); null is missing.
+  integers, reals, strings
+             a list of such values; a null list is an empty one, a null element stays in its place.
 
 Derived columns are computed from raw ones in int64 or float64 arithmetic; missing in, missing out.
+Calendar fields are those of the proleptic Gregorian calendar in UTC.
 
 Features are what the model reads:
-  standardize  float32((x - mean) / scale) with the arithmetic in float64; missing gives 0.0. A
-               result beyond float32 is clipped to its largest finite value.
-  vocabulary   int32: 0 missing, 1 out of vocabulary, 2 + position in `values` otherwise. Integers
-               are looked up by their decimal text.
-  hash         int32: 0 missing, 1 + fingerprint64(UTF-8) mod buckets otherwise (FarmHash's
-               Fingerprint64, the function of `tf.strings.to_hash_bucket_fast`).
+  scaled      float32((g(x) - center) / scale) with the arithmetic in float64. g clips to `clip`,
+              then takes log1p where `log1p` says so (which makes values <= -1 missing); missing
+              gives `fill` for g(x). A result beyond float32 is clipped to its largest finite value.
+              With `indicator` a second float32 column is 1 where x is missing, else 0.
+  cyclic      float32 sin and cos of 2 pi (x mod period) / period; missing gives 0 and 0.
+  buckets     int32: 0 missing, 1 + number of boundaries <= x otherwise.
+  vocabulary  int32: 0 missing, then `unknown_ids` ids for texts that are not in `values` (the first
+              plus fingerprint64 mod their number), then position in `values`. Integers and
+              timestamps are looked up by their decimal text. With `fill` missing becomes that text.
+  hash        int32: 0 where any column is missing, 1 + fingerprint64(texts joined by 0x1F) mod
+              buckets otherwise (FarmHash's Fingerprint64, as in `tf.strings.to_hash_bucket_fast`).
+  tokens      int32 (length,): ids of a list's first `length` elements, as in `vocabulary` or, with
+              `buckets`, as in `hash`; 0 for null elements and to the end. A string is split first:
+              ASCII letters to lower case where `lower`, ASCII punctuation to spaces where
+              `strip_punctuation`, then cut at ASCII white space.
+  series      float32 (length,): a list's first `length` elements, each as in `scaled`; elements
+              that are null or not there are missing.
+  image       uint8 (height, width, channels): a decoded image file, or a list of height x width x
+              channels integers in that order; zeros where missing.
 """
 
 import hashlib
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MISSING_ID = 0
-UNKNOWN_ID = 1
-FIRST_ID = 2
+FIRST_UNKNOWN_ID = 1
 MISSING_INTEGER = -(2**63)
+SEPARATOR = "\x1f"
 
-RawKind = Literal["integer", "real", "string"]
+RawKind = Literal["integer", "real", "timestamp", "string", "bytes", "integers", "reals", "strings"]
+TimePart = Literal["year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
 
 
 class _Frozen(BaseModel):
@@ -48,23 +68,54 @@ class DerivedColumn(_Frozen):
     """A column computed from raw columns; `op` names the function in `arrow.py` and `graph.py`."""
 
     name: str
-    op: Literal["day_of_week", "hour_of_day", "minute_of_day", "difference"]
+    op: Literal[
+        "day_of_week", "hour_of_day", "minute_of_day", "difference", "time_part", "seconds_since"
+    ]
     columns: tuple[str, ...]
+    part: TimePart | None = None
+    """Of `time_part`; day_of_week is 1 (Monday) to 7 (Sunday)."""
+    origin: int | None = None
+    """Of `seconds_since`: microseconds since 1970-01-01 UTC."""
 
     @property
     def kind(self) -> RawKind:
-        return "real" if self.op == "difference" else "integer"
+        return "real" if self.op in ("difference", "seconds_since") else "integer"
 
 
-class StandardizeFeature(_Frozen):
-    """float32, mean 0 and standard deviation 1 on the train split."""
+class ScaledFeature(_Frozen):
+    """A number on a scale learnt from the train split."""
 
-    kind: Literal["standardize"] = "standardize"
+    kind: Literal["scaled"] = "scaled"
     name: str
     column: str
-    mean: float
-    scale: float
-    """Population standard deviation; 1 where the column is constant or always missing."""
+    clip: tuple[float | None, float | None] = (None, None)
+    log1p: bool = False
+    fill: float = 0.0
+    center: float = 0.0
+    scale: float = 1.0
+    indicator: bool = False
+
+
+class CyclicFeature(_Frozen):
+    """A number that goes round, as sine and cosine."""
+
+    kind: Literal["cyclic"] = "cyclic"
+    name: str
+    column: str
+    period: float
+
+
+class BucketsFeature(_Frozen):
+    """int32 ids of the intervals between boundaries."""
+
+    kind: Literal["buckets"] = "buckets"
+    name: str
+    column: str
+    boundaries: tuple[float, ...]
+
+    @property
+    def cardinality(self) -> int:
+        return len(self.boundaries) + 2
 
 
 class VocabularyFeature(_Frozen):
@@ -74,18 +125,20 @@ class VocabularyFeature(_Frozen):
     name: str
     column: str
     values: tuple[str, ...]
+    unknown_ids: int = 1
+    fill: str | None = None
 
     @property
     def cardinality(self) -> int:
-        return len(self.values) + FIRST_ID
+        return FIRST_UNKNOWN_ID + self.unknown_ids + len(self.values)
 
 
 class HashFeature(_Frozen):
-    """int32 ids by fingerprint."""
+    """int32 ids by fingerprint, of one column or of several crossed."""
 
     kind: Literal["hash"] = "hash"
     name: str
-    column: str
+    columns: tuple[str, ...]
     buckets: int
 
     @property
@@ -93,39 +146,160 @@ class HashFeature(_Frozen):
         return self.buckets + 1
 
 
+class TokensFeature(_Frozen):
+    """int32 ids of a list's elements or a text's words, padded or cut to `length`."""
+
+    kind: Literal["tokens"] = "tokens"
+    name: str
+    column: str
+    length: int
+    lower: bool = False
+    strip_punctuation: bool = False
+    values: tuple[str, ...] = ()
+    unknown_ids: int = 1
+    buckets: int | None = None
+    """Set where ids are hashed; `values` is then empty and `unknown_ids` without meaning."""
+
+    @property
+    def cardinality(self) -> int:
+        if self.buckets is not None:
+            return self.buckets + 1
+        return FIRST_UNKNOWN_ID + self.unknown_ids + len(self.values)
+
+
+class SeriesFeature(_Frozen):
+    """A list of numbers of fixed length, all on one scale."""
+
+    kind: Literal["series"] = "series"
+    name: str
+    column: str
+    length: int
+    clip: tuple[float | None, float | None] = (None, None)
+    log1p: bool = False
+    fill: float = 0.0
+    center: float = 0.0
+    scale: float = 1.0
+
+
+class ImageFeature(_Frozen):
+    """An image as it is, 0 to 255; the model scales it."""
+
+    kind: Literal["image"] = "image"
+    name: str
+    column: str
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+
 FittedFeature = Annotated[
-    StandardizeFeature | VocabularyFeature | HashFeature, Field(discriminator="kind")
+    ScaledFeature
+    | CyclicFeature
+    | BucketsFeature
+    | VocabularyFeature
+    | HashFeature
+    | TokensFeature
+    | SeriesFeature
+    | ImageFeature,
+    Field(discriminator="kind"),
 ]
+Categorical = BucketsFeature | VocabularyFeature | HashFeature
+Shaped = TokensFeature | SeriesFeature | ImageFeature
+
+
+class LabelSpec(_Frozen):
+    """What the dataset's `label` column means, and how a model's output becomes an answer."""
+
+    kind: Literal["binary", "classes", "regression"] = "binary"
+    """binary: float32 0 or 1. classes: int32 position in `classes`. regression: float32
+    (y - center) / scale."""
+    classes: tuple[str, ...] = ()
+    center: float = 0.0
+    scale: float = 1.0
+    weighted: bool = False
+    """Whether rows carry `sample_weight` (float32, 0 or more), by which losses are multiplied."""
+    baseline: bool = False
+    """Whether rows carry `baseline` (float32, in the label's own unit, not standardized): what one
+    would predict without a model."""
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of the model.
+
+    Attributes:
+        dtype: float32, int32 or uint8.
+        shape: without the batch.
+        columns: columns of the dataset that it is made of; several scalars are stacked.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...]
 
 
 class TransformSpec(_Frozen):
-    """Everything needed to turn a raw row into what the model reads."""
+    """Everything needed to turn a raw row into what the model reads, and its output into words."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
     features: tuple[FittedFeature, ...]
+    label: LabelSpec = LabelSpec()
 
     @property
-    def numeric(self) -> tuple[StandardizeFeature, ...]:
-        """Features in the float32 matrix, in column order."""
-        return tuple(f for f in self.features if isinstance(f, StandardizeFeature))
+    def numeric(self) -> tuple[str, ...]:
+        """Columns of the float32 matrix, in order."""
+        names: list[str] = []
+        for feature in self.features:
+            if isinstance(feature, ScaledFeature):
+                names.append(feature.name)
+                if feature.indicator:
+                    names.append(f"{feature.name}_missing")
+            elif isinstance(feature, CyclicFeature):
+                names += [f"{feature.name}_sin", f"{feature.name}_cos"]
+        return tuple(names)
 
     @property
-    def categorical(self) -> tuple[VocabularyFeature | HashFeature, ...]:
+    def categorical(self) -> tuple[Categorical, ...]:
         """Features in the int32 matrix, in column order."""
-        return tuple(f for f in self.features if not isinstance(f, StandardizeFeature))
+        return tuple(f for f in self.features if isinstance(f, Categorical))
+
+    @property
+    def shaped(self) -> tuple[Shaped, ...]:
+        """Features that are an input of their own, under their own name."""
+        return tuple(f for f in self.features if isinstance(f, Shaped))
+
+    @property
+    def inputs(self) -> dict[str, ModelInput]:
+        """The model's inputs by name.
+
+        `numeric` float32 (numbers,), `categorical` int32 (ids,), and by the feature's name tokens
+        int32 (length,), series float32 (length,) and images uint8 (height, width, channels); what
+        the spec has none of is left out.
+        """
+        inputs: dict[str, ModelInput] = {}
+        if self.numeric:
+            inputs["numeric"] = ModelInput("float32", (len(self.numeric),), self.numeric)
+        if self.categorical:
+            names = tuple(f.name for f in self.categorical)
+            inputs["categorical"] = ModelInput("int32", (len(names),), names)
+        for feature in self.shaped:
+            if isinstance(feature, ImageFeature):
+                inputs[feature.name] = ModelInput("uint8", feature.shape, (feature.name,))
+            else:
+                dtype = "int32" if isinstance(feature, TokensFeature) else "float32"
+                inputs[feature.name] = ModelInput(dtype, (feature.length,), (feature.name,))
+        return inputs
 
     @property
     def tensors(self) -> dict[str, RawColumn]:
         """Raw columns by the name of their tensor: TensorFlow takes no spaces, dots or umlauts."""
         return {f"raw_{position}": column for position, column in enumerate(self.raw)}
-
-    def kind_of(self, column: str) -> RawKind:
-        """Kind of a raw or derived column. Derived names hide raw ones."""
-        kinds: dict[str, RawKind] = {raw.name: raw.kind for raw in self.raw}
-        kinds |= {item.name: item.kind for item in self.derived}
-        return kinds[column]
 
     def to_json(self) -> str:
         return self.model_dump_json(indent=1)

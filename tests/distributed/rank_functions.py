@@ -35,7 +35,7 @@ def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
     from pipelines.train.step import make_train_step
     from pipelines.transform.spec import (
         RawColumn,
-        StandardizeFeature,
+        ScaledFeature,
         TransformSpec,
         VocabularyFeature,
     )
@@ -44,7 +44,7 @@ def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
         raw=(RawColumn(name="x", kind="real", nullable=False),),
         derived=(),
         features=(
-            StandardizeFeature(name="x", column="x", mean=0.0, scale=1.0),
+            ScaledFeature(name="x", column="x"),
             VocabularyFeature(name="v", column="x", values=("a", "b", "c")),
         ),
     )
@@ -53,7 +53,7 @@ def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
     optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.5, momentum=0.9))
     optimizer.build(model.trainable_variables)
     ranks.broadcast_variables([*model.weights, *optimizer.variables])
-    step = make_train_step(model, optimizer, ranks)
+    step = make_train_step(model, optimizer, ranks, spec.label.kind)
     rng = np.random.default_rng(0)
     share = 64 // ranks.size
     mine = slice(ranks.rank * share, (ranks.rank + 1) * share)

@@ -15,7 +15,8 @@ import pytest
 
 from pipelines.lake import DatasetVersion
 from pipelines.models.predict import predict_batches
-from pipelines.stream.split_stream import SplitStream, feature_columns
+from pipelines.stream.columns import feature_columns
+from pipelines.stream.split_stream import SplitStream
 from pipelines.transform.spec import TransformSpec
 from tests.e2e.running import BIN, Done, headrace, mlflow_server, run
 
@@ -139,8 +140,10 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     """On every test row: raw row -> registered model equals prepared row -> bare model."""
     import mlflow
 
-    from pipelines.prepare.read import read_raw
-    from pipelines.prepare.tag import BUCKET, LABEL, ORDER, ROW_ID, tag_rows
+    from pipelines.prepare.names import BUCKET, ROW_ID
+    from pipelines.prepare.read import read_raw, unfitted_of
+    from pipelines.prepare.rules import check_rows
+    from pipelines.prepare.tag import tag_rows, with_labels
     from pipelines.recipe import load_recipe
 
     result = first.result
@@ -148,9 +151,11 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
         RECIPE, workdir=str(folder / "one"), overrides=[f"lake={flights_lake}"], environment={}
     )
     raw = read_raw(spark, recipe)
-    tagged = tag_rows(raw.rows, recipe, list(raw.unfitted.raw), 4)
-    test = tagged.where(f"{BUCKET} = 'test'").withColumnRenamed(ROW_ID, "row_id")
-    test = test.drop(BUCKET, LABEL, ORDER).toPandas()
+    rows = with_labels(raw.rows, recipe)
+    columns = unfitted_of(recipe, rows).raw
+    tagged = tag_rows(check_rows(rows, recipe, raw.main), recipe, columns)
+    test = tagged.where(f"{BUCKET} = 2").withColumnRenamed(ROW_ID, "row_id")
+    test = test.select("row_id", *columns).toPandas()
     assert len(test) == result["ledger"]["published"]["test"]
     assert test["plane_year"].isna().any()
     assert test["tailnum"].notna().any()

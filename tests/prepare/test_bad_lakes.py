@@ -71,7 +71,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
         (
             change("visits", "shop", nulls(pa.list_(pa.int32()))),
             [],
-            "'shop' has type other, expected",
+            r"'shop' has type list.integer., expected",
         ),
         (
             change("visits", "shop", nulls(pa.int64())),

@@ -1,6 +1,7 @@
 """Reading for real, through Petastorm's Reader: nothing lost, nothing twice, faults named."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -9,18 +10,26 @@ import pytest
 
 from pipelines.errors import StreamError
 from pipelines.lake.files import DataFile
+from pipelines.stream.columns import Columns
 from pipelines.stream.dataset import as_tf_dataset
 from pipelines.stream.split_stream import SplitStream, refuse_pickled_metadata
-from pipelines.stream.worker import Columns
+from pipelines.transform.spec import ModelInput
 
 COLUMNS = Columns(
     {
-        "numeric": ("float32", ("a", "b")),
-        "categorical": ("int32", ("c",)),
-        "label": ("float32", "label"),
-        "row_id": ("int64", "row_id"),
+        "numeric": ModelInput("float32", (2,), ("a", "b")),
+        "categorical": ModelInput("int32", (1,), ("c",)),
+        "label": ModelInput("float32", (), ("label",)),
+        "row_id": ModelInput("int64", (), ("row_id",)),
+        "tokens": ModelInput("int32", (3,), ("tokens",)),
+        "series": ModelInput("float32", (2,), ("series",)),
+        "image": ModelInput("uint8", (2, 1, 2), ("image",)),
     }
 )
+
+
+def image(row: int) -> np.ndarray:
+    return np.array([1, row % 256, row // 256, 255], np.uint8).reshape(2, 1, 2)
 
 
 def write(root: Path, layout: list[list[int]]) -> tuple[DataFile, ...]:
@@ -37,6 +46,9 @@ def write(root: Path, layout: list[list[int]]) -> tuple[DataFile, ...]:
                 "b": (-rows).astype(np.float32),
                 "c": (rows % 1000).astype(np.int32),
                 "label": (rows % 2).astype(np.float32),
+                "tokens": pa.array([[r, 0, -r] for r in rows], pa.list_(pa.int32())),
+                "series": pa.array([[r / 2, r] for r in rows], pa.list_(pa.float32())),
+                "image": pa.array([image(r).tobytes() for r in rows], pa.binary(4)),
             }
         )
         with pq.ParquetWriter(path, table.schema) as writer:
@@ -92,6 +104,9 @@ def test_columns_of_a_row_stay_together_and_padding_is_zero(tmp_path: Path) -> N
         np.testing.assert_array_equal(batch["numeric"][real], np.stack([row, -row], axis=1))
         np.testing.assert_array_equal(batch["categorical"][real][:, 0], row % 1000)
         np.testing.assert_array_equal(batch["label"][real], row % 2)
+        np.testing.assert_array_equal(batch["tokens"][real], np.stack([row, 0 * row, -row], 1))
+        np.testing.assert_array_equal(batch["series"][real], np.stack([row / 2, row], axis=1))
+        np.testing.assert_array_equal(batch["image"][real], [image(r) for r in row])
         for name, matrix in batch.items():
             assert len(matrix) == 32, name
             assert not matrix[~real].any(), name
@@ -134,6 +149,8 @@ def test_tf_data_has_static_shapes_and_all_rows(tmp_path: Path) -> None:
     dataset = as_tf_dataset(source, epoch=0)
     assert dataset.element_spec["numeric"].shape == (32, 2)
     assert dataset.element_spec["weight"].shape == (32,)
+    assert dataset.element_spec["image"].shape == (32, 2, 1, 2)
+    assert dataset.element_spec["image"].dtype == "uint8"
     seen = [i for b in dataset.as_numpy_iterator() for i in b["row_id"][b["weight"] > 0].tolist()]
     assert sorted(seen) == list(range(70))
 
@@ -143,6 +160,30 @@ def test_a_rewritten_file_is_named(tmp_path: Path) -> None:
     write(tmp_path, [[20], [19]])
     with pytest.raises(StreamError, match=r"part-001.*row group 0 has 19 rows.*says 20"):
         list(stream(tmp_path, files).batches(0))
+
+
+def test_a_column_that_breaks_its_contract_is_named_with_its_file(tmp_path: Path) -> None:
+    files = write(tmp_path, [[20], [20]])
+    path = tmp_path / "part-001.parquet"
+    table = pq.read_table(path)
+    short = pa.array([[1, 2, 3]] * 19 + [[1, 2]], pa.list_(pa.int32()))
+    position = table.schema.get_field_index("tokens")
+    pq.write_table(table.set_column(position, "tokens", short), path)
+    with pytest.raises(
+        StreamError, match=r"part-001.*row group 0: column 'tokens' holds lists of length 2"
+    ):
+        list(stream(tmp_path, files).batches(0))
+
+
+def test_blocks_of_wide_rows_are_shorter(tmp_path: Path) -> None:
+    files = write(tmp_path, [[20]])
+    version = SimpleNamespace(root=str(tmp_path), files=lambda split: files)
+    options = {"rank": 0, "size": 1, "global_batch_size": 32, "canonical_shards": 8}
+    options |= {"shuffle": True, "seed": 5}
+    photo = Columns({"photo": ModelInput("uint8", (256, 256, 4), ("photo",))})
+    assert SplitStream.of(version, "train", COLUMNS, **options).block_rows == 16_384
+    # 16 MiB a block, 256 KiB a row
+    assert SplitStream.of(version, "train", photo, **options).block_rows == 64
 
 
 def test_a_vanished_or_corrupt_file_is_named(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from pipelines.train.early_stopping import BestEpoch
         ("roc_auc", 1, [0.5, 0.5], 1, 0),  # no improvement is no improvement
         ("loss", 2, [0.9, 0.8, 0.85, 0.7, 0.71, 0.72], 5, 3),
         ("loss", 3, [0.9, 0.8], None, 1),
+        ("mae", 1, [3.0, 2.0, 2.5], 2, 1),
+        ("accuracy", 1, [0.5, 0.6, 0.55], 2, 1),
     ],
 )
 def test_it_stops_and_remembers_the_best(

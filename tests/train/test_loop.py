@@ -1,16 +1,12 @@
 """The loop's own arithmetic and refusals; whole epochs are run in tests/e2e."""
 
-from pathlib import Path
-
+import numpy as np
 import pytest
 
 from pipelines.errors import TrainError
-from pipelines.lake.files import DataFile
 from pipelines.recipe.sections import EarlyStopping
-from pipelines.stream.split_stream import SplitStream
-from pipelines.stream.worker import Columns
 from pipelines.train.early_stopping import BestEpoch
-from pipelines.train.loop import _followed, rows_of_steps
+from pipelines.train.loop import _followed, epoch_loss
 
 
 def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -> None:
@@ -21,15 +17,19 @@ def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -
 
 
 @pytest.mark.parametrize(
-    ("rows", "expected"),
-    # 4 shards, 2 rows of each a step: 21 rows are shards of 5, 5, 5 and 6
-    [(21, [8, 8, 5]), (8, [8]), (16, [8, 8]), (1, [1])],
+    ("losses", "weights", "expected"),
+    [
+        ([0.5, 0.9], [8.0, 8.0], 0.7),
+        ([0.5, 0.9], [6.0, 2.0], 0.6),  # a short last step counts as much as it has rows
+        ([0.5, 0.0], [4.0, 0.0], 0.5),  # a step of rows without weight counts nothing
+    ],
 )
-def test_rows_of_steps_leave_padding_out(tmp_path: Path, rows: int, expected: list[int]) -> None:
-    file = DataFile(path="f", split="train", bytes=0, row_groups=(rows,), content="")
-    stream = SplitStream(
-        str(tmp_path), (file,), Columns({"label": ("float32", "label")}),
-        rank=0, size=1, global_batch_size=8, canonical_shards=4, shuffle=True, seed=0,
-    )  # fmt: skip
-    assert rows_of_steps(stream).tolist() == expected
-    assert stream.steps == stream.plan(0).steps == len(expected)
+def test_the_epochs_loss_is_the_mean_over_rows(
+    losses: list[float], weights: list[float], expected: float
+) -> None:
+    assert epoch_loss(np.array(losses), np.array(weights)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_epoch_in_which_no_row_weighs_anything_is_refused() -> None:
+    with pytest.raises(TrainError, match=r"sample weight 0.*label\.sample_weight"):
+        epoch_loss(np.zeros(3), np.zeros(3))

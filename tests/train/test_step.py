@@ -1,5 +1,7 @@
 """One training step, against values worked out by hand; what is summed over ranks is exact."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -9,48 +11,96 @@ from pipelines.distributed.collectives import Solo
 from pipelines.models.build import build_model
 from pipelines.recipe.sections import Mlp, Optimizer
 from pipelines.train.optimizer import build_optimizer
-from pipelines.train.step import log_loss, make_train_step
-from pipelines.transform.spec import RawColumn, StandardizeFeature, TransformSpec
+from pipelines.train.step import make_train_step
+from pipelines.transform.spec import LabelSpec, RawColumn, ScaledFeature, TransformSpec
 
-SPEC = TransformSpec(
-    raw=(RawColumn(name="x", kind="real", nullable=False),),
-    derived=(),
-    features=(StandardizeFeature(name="x", column="x", mean=0.0, scale=1.0),),
-)
+BINARY = LabelSpec()
+REGRESSION = LabelSpec(kind="regression")
+CLASSES = LabelSpec(kind="classes", classes=("a", "b", "c"))
 
 
-def batch(x: list[float], label: list[float], weight: list[float]) -> dict[str, tf.Tensor]:
+def spec(label: LabelSpec) -> TransformSpec:
+    return TransformSpec(
+        raw=(RawColumn(name="x", kind="real", nullable=False),),
+        derived=(),
+        features=(ScaledFeature(name="x", column="x"),),
+        label=label,
+    )
+
+
+def batch(
+    x: list[float], label: list[float], weight: list[float], **more: list[float]
+) -> dict[str, tf.Tensor]:
     return {
         "numeric": tf.constant([[value] for value in x], tf.float32),
-        "label": tf.constant(label, tf.float32),
+        "label": tf.constant(label, tf.int32 if isinstance(label[0], int) else tf.float32),
         "weight": tf.constant(weight, tf.float32),
+        **{name: tf.constant(values, tf.float32) for name, values in more.items()},
     }
 
 
-def one_neuron(l2: float = 0.0) -> keras.Model:
-    """sigmoid(1 · relu(0.5 · x) - 0.25), biases 0 but the last."""
-    model = build_model(Mlp(kind="mlp", hidden=[1], l2=l2), SPEC)
+def one_neuron(l2: float = 0.0, label: LabelSpec = BINARY) -> keras.Model:
+    """Logit 1 · relu(0.5 · x) - 0.25, biases 0 but the last."""
+    model = build_model(Mlp(kind="mlp", hidden=[1], l2=l2), spec(label))
     model.set_weights([np.array([[0.5]]), np.array([0.0]), np.array([[1.0]]), np.array([-0.25])])
     return model
 
 
-def sgd_step(model: keras.Model, rows: dict[str, tf.Tensor], collectives: object = None) -> float:
+def sgd_step(model: keras.Model, rows: dict[str, Any], label: LabelSpec = BINARY) -> list[float]:
+    """Loss and weight of one step at rate 0.1."""
     optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
     optimizer.build(model.trainable_variables)
-    return float(make_train_step(model, optimizer, collectives or Solo())(rows))
+    found = make_train_step(model, optimizer, Solo(), label.kind)(rows)
+    return [float(value) for value in found]
 
 
 def test_forward_loss_backpropagation_and_update_by_hand() -> None:
     model = one_neuron()
     # x = 2, label 1: hidden 1, logit 0.75, p = 1 / (1 + e^-0.75) = 0.6791787, -ln p = 0.3868710
-    loss = sgd_step(model, batch([2.0], [1.0], [1.0]))
+    loss, weight = sgd_step(model, batch([2.0], [1.0], [1.0]))
     assert loss == pytest.approx(0.3868710, abs=1e-6)
+    assert weight == 1.0
     # d loss / d logit = p - 1 = -0.3208213; times hidden 1, and times output weight 1 and x 2
     w1, b1, w2, b2 = (float(w.reshape(-1)[0]) for w in model.get_weights())
     assert w2 == pytest.approx(1.0 + 0.1 * 0.3208213, abs=1e-6)
     assert b2 == pytest.approx(-0.25 + 0.1 * 0.3208213, abs=1e-6)
     assert w1 == pytest.approx(0.5 + 0.1 * 0.3208213 * 2, abs=1e-6)
     assert b1 == pytest.approx(0.1 * 0.3208213, abs=1e-6)
+
+
+def test_squared_error_by_hand() -> None:
+    model = one_neuron(label=REGRESSION)
+    # outputs 0.75 and 1.75 for labels 1 and 1: squared errors 0.0625 and 0.5625
+    loss, weight = sgd_step(model, batch([2.0, 4.0], [1.0, 1.0], [1.0, 1.0]), REGRESSION)
+    assert loss == pytest.approx((0.0625 + 0.5625) / 2, abs=1e-6)
+    assert weight == 2.0
+    # d loss / d output bias = mean of 2 · (-0.25) and 2 · 0.75 = 0.5
+    assert float(model.get_weights()[3][0]) == pytest.approx(-0.25 - 0.1 * 0.5, abs=1e-6)
+
+
+def test_softmax_cross_entropy_by_hand() -> None:
+    model = build_model(Mlp(kind="mlp", hidden=[1]), spec(CLASSES))
+    logits = np.log([0.5, 0.25, 0.25])
+    model.set_weights([np.array([[0.5]]), np.array([0.0]), np.array([[0.0, 0.0, 0.0]]), logits])
+    loss, _ = sgd_step(model, batch([2.0, 2.0], [0, 2], [1.0, 1.0]), CLASSES)
+    assert loss == pytest.approx((np.log(2) + np.log(4)) / 2, abs=1e-6)
+    # the biases' gradient: probabilities less the share of each class among the labels
+    moved = (model.get_weights()[3] - logits) / -0.1
+    np.testing.assert_allclose(moved, [0.5 - 0.5, 0.25 - 0.0, 0.25 - 0.5], atol=1e-5)
+
+
+def test_sample_weights_multiply_losses_and_the_mean_is_over_their_sum() -> None:
+    weighted, repeated = one_neuron(), one_neuron()
+    found = sgd_step(
+        weighted,
+        batch([2.0, -1.0, 5.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], sample_weight=[2.0, 0.5, 9.0]),
+    )
+    # losses 0.3868710 (logit 0.75, label 1) and 0.5759394 (logit -0.25, label 0)
+    assert found[0] == pytest.approx((2 * 0.3868710 + 0.5 * 0.5759394) / 2.5, abs=1e-6)
+    assert found[1] == 2.5
+    sgd_step(repeated, batch([2.0] * 4 + [-1.0], [1.0] * 4 + [0.0], [1.0] * 5))
+    for x, y in zip(weighted.get_weights(), repeated.get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-7)
 
 
 def test_padding_rows_change_nothing() -> None:
@@ -64,7 +114,7 @@ def test_padding_rows_change_nothing() -> None:
 
 def test_l2_adds_its_own_gradient_once() -> None:
     free, bound = one_neuron(), one_neuron(l2=0.3)
-    rows = batch([2.0, 2.0], [1.0, 1.0], [1.0, 1.0])
+    rows = batch([2.0, 2.0], [1.0, 1.0], [1.0, 1.0], sample_weight=[0.5, 3.0])
     sgd_step(free, rows)
     sgd_step(bound, rows)
     # the penalty 0.3 · 0.5² has gradient 0.3 on the hidden weight, times the rate 0.1
@@ -75,15 +125,9 @@ def test_l2_adds_its_own_gradient_once() -> None:
 def test_a_batch_of_padding_alone_moves_nothing() -> None:
     model = one_neuron(l2=0.3)
     before = model.get_weights()
-    assert sgd_step(model, batch([1.0], [1.0], [0.0])) == 0.0
+    assert sgd_step(model, batch([1.0], [1.0], [0.0])) == [0.0, 0.0]
     for x, y in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
-
-
-def test_log_loss_by_hand() -> None:
-    found = log_loss(np.array([0.75, 0.25], np.float32), np.array([1.0, 0.0]))
-    assert found == pytest.approx(-np.log(0.75), abs=1e-12)
-    assert np.isfinite(log_loss(np.array([0.0]), np.array([1.0])))
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,106 @@
 """One transform, two executions: Arrow kernels and Keras layers give equal values for any input."""
 
+import io
+
 import keras
 import numpy as np
 import pyarrow as pa
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipelines.transform.arrow import ArrowTransform
 from pipelines.transform.graph import (
-    MISSING_INTEGER,
     MISSING_STRING,
     TENSOR_DTYPE,
     TransformLayer,
     raw_inputs,
+    raw_signature,
 )
 from pipelines.transform.spec import (
+    MISSING_INTEGER,
+    BucketsFeature,
+    CyclicFeature,
     DerivedColumn,
     HashFeature,
+    ImageFeature,
     RawColumn,
-    StandardizeFeature,
+    ScaledFeature,
+    SeriesFeature,
+    TokensFeature,
     TransformSpec,
     VocabularyFeature,
 )
 
+PARTS = ("year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second")
 # names that TensorFlow would not take for a tensor
-RAW = {"i": "integer", "year": "integer", "month": "integer", "day": "integer"}
-RAW |= {"r / m²": "real", "s.t `u`": "string"}
+R, S = "r / m²", "s.t `u`"
+RAW = {"i": "integer", "year": "integer", "month": "integer", "day": "integer", "t": "timestamp"}
+RAW |= {R: "real", S: "string", "is": "integers", "rs": "reals", "ss": "strings", "png": "bytes"}
+WORDS = ("", "a", "é", "日本", "[UNK]", "a\x00b")
 SPEC = TransformSpec(
     raw=tuple(RawColumn(name=name, kind=kind, nullable=True) for name, kind in RAW.items()),
     derived=(
         DerivedColumn(name="weekday", op="day_of_week", columns=("year", "month", "day")),
         DerivedColumn(name="hour", op="hour_of_day", columns=("i",)),
         DerivedColumn(name="minute", op="minute_of_day", columns=("i",)),
-        DerivedColumn(name="gap", op="difference", columns=("r / m²", "i")),
+        DerivedColumn(name="gap", op="difference", columns=(R, "i")),
+        DerivedColumn(name="since", op="seconds_since", columns=("t",), origin=1_356_998 * 10**9),
+        *(DerivedColumn(name=f"t_{p}", op="time_part", columns=("t",), part=p) for p in PARTS),
     ),
     features=(
-        StandardizeFeature(name="r_plain", column="r / m²", mean=0.1, scale=3.7),
-        StandardizeFeature(name="r_small", column="r / m²", mean=1e9, scale=1e-3),
-        StandardizeFeature(name="i_real", column="i", mean=-12.5, scale=0.3),
-        StandardizeFeature(name="gap", column="gap", mean=0.0, scale=1.0),
-        StandardizeFeature(name="minute", column="minute", mean=700.0, scale=400.0),
-        VocabularyFeature(
-            name="word", column="s.t `u`", values=("", "a", "é", "日本", "[UNK]", "a\x00b")
+        ScaledFeature(name="r_plain", column=R, center=0.1, scale=3.7, fill=0.1),
+        ScaledFeature(name="r_small", column=R, center=1e9, scale=1e-3, fill=1e9),
+        ScaledFeature(
+            name="r_clipped", column=R, clip=(-2.5, 1e6), center=1.0, scale=0.1, indicator=True
         ),
-        VocabularyFeature(name="none", column="s.t `u`", values=()),
+        ScaledFeature(name="r_log", column=R, clip=(None, 1e300), log1p=True, indicator=True),
+        ScaledFeature(name="i_real", column="i", center=-12.5, scale=0.3, fill=7.0),
+        ScaledFeature(name="gap", column="gap"),
+        ScaledFeature(name="minute", column="minute", center=700.0, scale=400.0),
+        ScaledFeature(name="since", column="since", center=1e6, scale=1e6),
+        *(ScaledFeature(name=f"t_{p}", column=f"t_{p}", scale=7.0) for p in PARTS),
+        CyclicFeature(name="round", column=R, period=24.0),
+        CyclicFeature(name="clock", column="t_hour", period=24.0),
+        BucketsFeature(name="cut", column=R, boundaries=(-1.0, 0.0, 2.5, 1e12)),
+        BucketsFeature(name="cut_i", column="i", boundaries=(0.0,)),
+        VocabularyFeature(name="word", column=S, values=WORDS),
+        VocabularyFeature(name="filled", column=S, values=WORDS, unknown_ids=3, fill="é"),
+        VocabularyFeature(name="filled_unknown", column=S, values=("a",), unknown_ids=3, fill="?"),
+        VocabularyFeature(name="none", column=S, values=(), unknown_ids=2),
         VocabularyFeature(name="number", column="i", values=("0", "-1", str(2**53 + 1))),
         VocabularyFeature(name="weekday", column="weekday", values=("1", "7", "3")),
         VocabularyFeature(name="hour", column="hour", values=("0", "12", "24")),
-        HashFeature(name="s_hash", column="s.t `u`", buckets=11),
-        HashFeature(name="i_hash", column="i", buckets=2**31 - 2),
+        HashFeature(name="s_hash", columns=(S,), buckets=11),
+        HashFeature(name="i_hash", columns=("i",), buckets=2**31 - 2),
+        HashFeature(name="crossed", columns=(S, "i", "weekday"), buckets=1000),
+        TokensFeature(name="tags", column="ss", length=3, values=WORDS),
+        TokensFeature(name="numbers", column="is", length=2, values=("0", "-1"), unknown_ids=4),
+        TokensFeature(name="tags_hash", column="ss", length=5, buckets=7),
+        TokensFeature(
+            name="text", column=S, length=4, lower=True, strip_punctuation=True,
+            values=("a", "b", "é", "日本"), unknown_ids=2,
+        ),
+        TokensFeature(name="plain_text", column=S, length=2, values=("a", "A,b")),
+        SeriesFeature(name="steps", column="rs", length=3, center=1.0, scale=2.0, fill=1.0),
+        SeriesFeature(name="counts", column="is", length=1, log1p=True, clip=(0.0, 9.0), fill=0.5),
+        ImageFeature(name="picture", column="png", height=2, width=3, channels=1),
+        ImageFeature(name="pixels", column="is", height=1, width=2, channels=1),
     ),
-)
+)  # fmt: skip
 inputs = raw_inputs(SPEC)
-MODEL = keras.Model(inputs, TransformLayer(SPEC)(inputs))
+MODEL = tf.function(
+    keras.Model(inputs, TransformLayer(SPEC)(inputs)), input_signature=[raw_signature(SPEC)]
+)
+
+
+def file_of(pixels: list[int], kind: str = "PNG") -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(np.array(pixels, np.uint8).reshape(2, 3)).save(sink, kind)
+    return sink.getvalue()
+
 
 integers = st.one_of(
     st.none(),
@@ -61,54 +108,117 @@ integers = st.one_of(
     st.integers(-10, 2500),
     st.sampled_from([0, -1, 2**53 + 1, 2**53, -(2**63)]),
 )
+reals = st.one_of(
+    st.none(),
+    st.floats(allow_subnormal=True),
+    st.floats(-3, 30),
+    st.sampled_from([-0.0, 5e-324, -1.0, -2.5, 0.0, 12.0, 1e6, float("inf"), float("-inf")]),
+)
+strings = st.one_of(
+    st.none(),
+    st.text(alphabet=st.characters(codec="utf-8")),
+    st.text(alphabet=" \t\n\v\f\rabAB,.!é\x00\u2003\x85", max_size=12),
+    st.sampled_from([*WORDS, "x" * 10_000, "\x1f", "a\x1fb"]),
+)
+times = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999),
+    st.sampled_from([0, -1, 951_782_400_000_000, -(2**63) + 1, 2**63 - 1]),
+)
+
+
+def lists(items: st.SearchStrategy) -> st.SearchStrategy:
+    return st.one_of(st.none(), st.lists(items, max_size=6))
+
+
 ROW = st.fixed_dictionaries(
     {
         "i": integers,
         "year": st.one_of(integers, st.integers(1, 2100)),
         "month": st.one_of(integers, st.integers(1, 12)),
         "day": st.one_of(integers, st.integers(1, 31)),
-        "r / m²": st.one_of(
-            st.none(), st.floats(allow_subnormal=True), st.sampled_from([-0.0, 5e-324])
-        ),
-        "s.t `u`": st.one_of(
-            st.none(),
-            st.text(alphabet=st.characters(codec="utf-8")),
-            st.sampled_from(["", "a", "é", "日本", "[UNK]", "a\x00b", "x" * 10_000]),
-        ),
+        "t": times,
+        R: reals,
+        S: strings,
+        "is": lists(integers),
+        "rs": lists(reals),
+        "ss": lists(strings),
+        "png": st.one_of(st.none(), st.lists(st.integers(0, 255), min_size=6, max_size=6)),
     }
 )
+TYPES = {
+    "integer": pa.int64(), "real": pa.float64(), "timestamp": pa.int64(), "string": pa.string(),
+    "bytes": pa.binary(), "integers": pa.list_(pa.int64()), "reals": pa.list_(pa.float64()),
+    "strings": pa.list_(pa.string()),
+}  # fmt: skip
+MISSING = {"integer": MISSING_INTEGER, "timestamp": MISSING_INTEGER, "real": float("nan")}
+MISSING |= {"string": MISSING_STRING, "bytes": MISSING_STRING}
 
 
-def graph(rows: list[dict]) -> dict[str, np.ndarray]:
-    encode = {
-        "integer": lambda v: MISSING_INTEGER if v is None else v,
-        "real": lambda v: float("nan") if v is None else v,
-        "string": lambda v: MISSING_STRING if v is None else v.encode(),
-    }
-    tensors = {
-        name: tf.constant([encode[raw.kind](r[raw.name]) for r in rows], TENSOR_DTYPE[raw.kind])
-        for name, raw in SPEC.tensors.items()
-    }
-    out = MODEL(tensors)
-    columns = {f.name: out["numeric"][:, i].numpy() for i, f in enumerate(SPEC.numeric)}
-    return columns | {
-        f.name: out["categorical"][:, i].numpy() for i, f in enumerate(SPEC.categorical)
-    }
+def encoded(value: object, kind: str) -> object:
+    if value is None:
+        return MISSING[kind]
+    return value.encode() if isinstance(value, str) else value
+
+
+def tensor_of(values: list, kind: str) -> tf.Tensor:
+    if kind.endswith("s") and kind != "bytes":
+        item = kind[:-1]
+        width = max([1, *(len(v or []) for v in values)])
+        values = [
+            [encoded(x, item) for x in v or []] + [MISSING[item]] * (width - len(v or []))
+            for v in values
+        ]
+    else:
+        values = [encoded(v, kind) for v in values]
+    return tf.constant(values, TENSOR_DTYPE[kind])
+
+
+def compare(rows: list[dict]) -> None:
+    rows = [{**r, "png": file_of(r["png"]) if r["png"] else None} for r in rows]
+    table = pa.table({n: pa.array([r[n] for r in rows], TYPES[k]) for n, k in RAW.items()})
+    arrow = ArrowTransform(SPEC)(table)
+    tensors = {n: tensor_of([r[c.name] for r in rows], c.kind) for n, c in SPEC.tensors.items()}
+    graph = MODEL(tensors)
+    assert set(graph) == set(SPEC.inputs)
+    for name, item in SPEC.inputs.items():
+        found = graph[name].numpy()
+        assert (found.dtype, found.shape[1:]) == (np.dtype(item.dtype), item.shape), name
+        for position, column in enumerate(item.columns):
+            values = found[:, position] if name in ("numeric", "categorical") else found
+            assert values.dtype == arrow[column].dtype
+            if values.dtype == np.float32:
+                assert np.isfinite(values).all(), column
+                np.testing.assert_allclose(
+                    arrow[column], values, rtol=1e-6, atol=1e-37, err_msg=column
+                )
+            else:
+                np.testing.assert_array_equal(arrow[column], values, err_msg=column)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=8))
 def test_both_executions_agree(rows: list[dict]) -> None:
-    types = {"integer": pa.int64(), "real": pa.float64(), "string": pa.string()}
-    table = pa.table({n: pa.array([r[n] for r in rows], types[k]) for n, k in RAW.items()})
-    arrow = ArrowTransform(SPEC)(table)
-    for name, values in graph(rows).items():
-        assert values.dtype == arrow[name].dtype
-        if values.dtype == np.int32:
-            np.testing.assert_array_equal(arrow[name], values, err_msg=name)
-        else:
-            assert np.isfinite(values).all()
-            np.testing.assert_allclose(arrow[name], values, rtol=1e-6, atol=1e-37, err_msg=name)
+    compare(rows)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_they_agree_where_everything_is_missing(count: int) -> None:
+    compare([dict.fromkeys(RAW)] * count)
+
+
+def test_jpeg_files_have_equal_pixels() -> None:
+    rng = np.random.default_rng(0)
+    files = [file_of(rng.integers(0, 256, 6).tolist(), "JPEG") for _ in range(50)]
+    spec = TransformSpec(
+        raw=(RawColumn(name="f", kind="bytes", nullable=False),),
+        derived=(),
+        features=(ImageFeature(name="x", column="f", height=2, width=3, channels=1),),
+    )
+    graph = TransformLayer(spec)({"raw_0": tf.constant(files)})["x"].numpy()
+    arrow = ArrowTransform(spec)(pa.table({"f": pa.array(files, pa.binary())}))["x"]
+    np.testing.assert_array_equal(graph, arrow)
 
 
 def test_the_layer_survives_its_config() -> None:

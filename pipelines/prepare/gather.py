@@ -1,0 +1,282 @@
+"""Bring the rows of one identity together, as Arrow blobs, and learn from them: the first job.
+
+A shuffle of rows costs Spark a conversion a cell. Here a task deals its rows into one Arrow blob a
+target (`spread`), Spark moves the few blobs, and the target's task puts them together: it drops
+duplicates, orders the rows, and makes the statistics of its train rows (`gather`). What it leaves
+is kept by Spark (`persist`), so that the second job writes without reading the lake again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.lake.files import SPLITS
+from pipelines.prepare.counts import Counts
+from pipelines.prepare.names import (
+    BASELINE,
+    BUCKET,
+    LABEL,
+    LATEST,
+    ORDER,
+    PROBLEMS,
+    ROW_ID,
+    TIE,
+    TWIN,
+    WEIGHT,
+    mask,
+)
+from pipelines.prepare.rules import BITS, split_problems
+from pipelines.transform.arrow import read_columns
+from pipelines.transform.fit import LABEL as LABEL_KEY
+from pipelines.transform.fit import Unfitted
+from pipelines.transform.statistics import read_ipc, write_ipc
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+BLOB_DDL = "kind string, name string, target int, blob binary"
+ROWS, COUNTS, NUMBERS, TEXTS = "rows", "counts", "numbers", "texts"
+_SCHEMA = pa.schema(
+    [("kind", pa.string()), ("name", pa.string()), ("target", pa.int32()), ("blob", pa.binary())]
+)
+# A task deals out what it holds at this many rows or bytes: blobs of some thousand rows each at
+# fewer than a hundred targets, in at most twice that memory.
+_SPREAD_ROWS, _SPREAD_BYTES = 262_144, 128 * 2**20
+# Rows looked through for examples of what was wrong, a batch.
+_EXAMPLE_ROWS = 200
+# Targets that a task takes one after the other, where there are enough for all cores: a Python
+# task costs some 0.2 s before it does anything (1 million rows, 16 targets, all of prepare: 47 s of
+# CPU in Python with a task a target and 42 tasks that merge, 32 s with 8 and 4).
+_TARGETS_A_TASK = 8
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What the tasks of the first job need to know."""
+
+    unfitted: Unfitted
+    checks: int
+    targets: int
+
+
+def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
+    """Blobs of the tagged rows: ROWS a target, and COUNTS, NUMBERS and TEXTS to be merged.
+
+    Args:
+        tagged: rows as `tag_rows` makes them.
+    """
+    # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
+    safe = tagged.toDF(*(f"c{i}" for i in range(len(tagged.columns))))
+    blobs = safe.mapInArrow(_spreading(gathering, tagged.columns), BLOB_DDL)
+    cores = tagged.sparkSession.sparkContext.defaultParallelism
+    partitions = min(gathering.targets, max(4 * cores, gathering.targets // _TARGETS_A_TASK))
+    dealt = blobs.repartition(partitions, "target").sortWithinPartitions("target")
+    return dealt.mapInArrow(_gathering(gathering), BLOB_DDL)
+
+
+def blob_batch(rows: list[tuple[str, str, int, bytes]]) -> pa.RecordBatch:
+    arrays = [pa.array([row[i] for row in rows], f.type) for i, f in enumerate(_SCHEMA)]
+    return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[str, str, int, bytes]]:
+    """The blobs of a batch: kind, name, target, blob."""
+    return zip(*(batch[name].to_pylist() for name in _SCHEMA.names), strict=True)
+
+
+def by_target(
+    batches: Iterable[pa.RecordBatch],
+) -> Iterator[tuple[int, list[tuple[str, str, int, bytes]]]]:
+    """Consecutive blobs of one target, one target at a time."""
+    current = -1
+    group: list[tuple[str, str, int, bytes]] = []
+    for batch in batches:
+        for row in rows_of(batch):
+            if group and row[2] != current:
+                yield current, group
+                group = []
+            current = row[2]
+            group.append(row)
+    if group:
+        yield current, group
+
+
+def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
+    def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counts = Counts()
+        held: list[pa.Table] = []
+        for unnamed in batches:
+            batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
+            _count(batch, gathering.checks, counts)
+            kept = pc.less(batch[BUCKET], len(SPLITS))
+            table = pa.Table.from_batches([batch]).filter(kept)
+            held.append(table.drop_columns(_only_for_counts(batch.schema.names)))
+            if sum(t.num_rows for t in held) >= _SPREAD_ROWS or (
+                sum(t.nbytes for t in held) >= _SPREAD_BYTES
+            ):
+                yield from _dealt(held, gathering.targets)
+                held = []
+        yield from _dealt(held, gathering.targets)
+        yield blob_batch([(COUNTS, "", 0, counts.to_bytes())])
+
+    return spread
+
+
+def _only_for_counts(names: list[str]) -> list[str]:
+    masks = {mask(i) for i in range(len(names))}
+    return [name for name in names if name == PROBLEMS or name in masks]
+
+
+def _count(batch: pa.RecordBatch, checks: int, counts: Counts) -> None:
+    """Rows of the buckets that are not published, and violations."""
+    found = np.bincount(batch[BUCKET].to_numpy())
+    for bucket in range(len(SPLITS), len(found)):
+        if found[bucket]:
+            counts.buckets[bucket] += int(found[bucket])
+    for start in range(0, checks, BITS):
+        bits = batch[mask(start // BITS)].to_numpy()
+        bits = bits[bits != 0]
+        for check in range(start, min(start + BITS, checks)):
+            if hit := int(np.count_nonzero(bits & (1 << (check - start)))):
+                counts.violations[check] += hit
+    if checks:
+        _keep_examples(batch[PROBLEMS].drop_null(), counts)
+
+
+def _keep_examples(problems: pa.Array, counts: Counts) -> None:
+    for text in problems.slice(0, _EXAMPLE_ROWS).to_pylist():
+        for check, reason in split_problems(text):
+            counts.keep_examples(check, [reason])
+
+
+def _dealt(held: list[pa.Table], targets: int) -> Iterator[pa.RecordBatch]:
+    if not sum(t.num_rows for t in held):
+        return
+    table = pa.concat_tables(held).combine_chunks()
+    identity = table[ROW_ID].to_numpy().view(np.uint64)
+    target = (identity % np.uint64(targets)).astype(np.int32)
+    order = np.argsort(target, kind="stable")
+    table = table.take(pa.array(order))
+    begins = np.searchsorted(target[order], np.arange(targets + 1))
+    rows = []
+    size = 0
+    for number in range(targets):
+        begin, end = int(begins[number]), int(begins[number + 1])
+        if end > begin:
+            blob = write_ipc(table.slice(begin, end - begin))
+            rows.append((ROWS, "", number, blob))
+            size += len(blob)
+        if size >= _SPREAD_BYTES // 8:
+            yield blob_batch(rows)
+            rows, size = [], 0
+    if rows:
+        yield blob_batch(rows)
+
+
+def _gathering(gathering: Gathering) -> Callable[..., Iterator[pa.RecordBatch]]:
+    unfitted = gathering.unfitted
+
+    def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for target, group in by_target(batches):
+            yield blob_batch([row for row in group if row[0] == COUNTS])
+            blobs = [row[3] for row in group if row[0] == ROWS]
+            if blobs:
+                table = pa.concat_tables([read_ipc(blob) for blob in blobs]).combine_chunks()
+                yield from _learnt(table, unfitted, target)
+
+    return gather
+
+
+def _learnt(table: pa.Table, unfitted: Unfitted, target: int) -> Iterator[pa.RecordBatch]:
+    """The target's rows, cleaned and in order, and what they say."""
+    counts = Counts()
+    kept = distinct_rows(table)
+    counts.duplicates = table.num_rows - len(kept)
+    bucket = table[BUCKET].to_numpy()[kept]
+    order = table[ORDER].to_numpy()[kept]
+    identity = table[ROW_ID].to_numpy()[kept]
+    kept = kept[np.lexsort((identity, order, bucket))]
+    names = [*unfitted.raw, BUCKET, LABEL, ROW_ID]
+    names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
+    ordered = pa.table({n: _encoded(table[n]).take(pa.array(kept)) for n in names})
+    sizes = np.bincount(bucket, minlength=len(SPLITS))
+    begin = 0
+    for split, rows in enumerate(sizes.tolist()):
+        part = ordered.slice(begin, rows)
+        begin += rows
+        if rows:
+            counts.buckets[split] = rows
+        for name in unfitted.raw:
+            if nulls := _missing(part[name]):
+                counts.nulls[name, split] = nulls
+    train = ordered.slice(0, int(sizes[0]))
+    rows_out = [(COUNTS, "", target, counts.to_bytes())]
+    columns = read_columns(train, unfitted.raw, unfitted.derived())
+    for key, variable in unfitted.variables().items():
+        summary = variable.of(columns)
+        rows_out.append((_kind_of(summary), key, target, summary.to_bytes()))
+    label = unfitted.label_of(train[LABEL])
+    rows_out.append((_kind_of(label), LABEL_KEY, target, label.to_bytes()))
+    yield blob_batch(rows_out)
+    yield blob_batch([(ROWS, "", target, write_ipc(ordered))])
+
+
+def _kind_of(summary: object) -> str:
+    from pipelines.transform.statistics import TextCounts
+
+    return TEXTS if isinstance(summary, TextCounts) else NUMBERS
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.Array:
+    """Texts as a dictionary: they are counted and looked up once a distinct value from here on."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else array
+    return array.dictionary_encode() if array.type == pa.string() else array
+
+
+def _missing(column: pa.ChunkedArray) -> int:
+    nulls = column.null_count
+    if pa.types.is_floating(column.type):
+        finite = pc.is_finite(column.drop_null())
+        nulls += len(finite) - int(pc.sum(finite).as_py() or 0)
+    return int(nulls)
+
+
+def distinct_rows(table: pa.Table) -> np.ndarray:
+    """Positions of the rows that stay, rising: of one key the latest, ties settled by TIE.
+
+    Rows without a key (TWIN null) are no duplicates of any other.
+    """
+    rows = table.num_rows
+    if TWIN not in table.column_names:
+        return np.arange(rows)
+    identity = table[ROW_ID].to_numpy()
+    keyed = table[TWIN].is_valid().to_numpy()
+    twin = pc.fill_null(table[TWIN], 0).to_numpy()
+    by_identity = np.argsort(identity, kind="stable")
+    again = identity[by_identity][1:] == identity[by_identity][:-1]
+    shared = np.zeros(rows, bool)
+    shared[1:] |= again
+    shared[:-1] |= again
+    rivals = by_identity[shared]
+    rivals = rivals[keyed[rivals]]
+    if not len(rivals):
+        return np.arange(rows)
+    some = table.take(pa.array(rivals))
+    latest = np.zeros(len(rivals), np.uint64)
+    if LATEST in some.column_names:
+        latest = pc.rank(
+            some[LATEST].combine_chunks(), "descending", null_placement="at_end", tiebreaker="dense"
+        ).to_numpy()
+    # ~x falls where x rises, without overflow.
+    best = np.lexsort((~some[TIE].to_numpy(), latest, twin[rivals], identity[rivals]))
+    ordered = rivals[best]
+    loses = (identity[ordered][1:] == identity[ordered][:-1]) & (
+        twin[ordered][1:] == twin[ordered][:-1]
+    )
+    return np.setdiff1d(np.arange(rows), ordered[1:][loses], assume_unique=True)

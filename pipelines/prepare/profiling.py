@@ -1,0 +1,201 @@
+"""Count the distributions of what is written: small arrays a task, added up in the end."""
+
+import itertools
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.lake.files import SPLITS
+from pipelines.lake.profile import Distribution
+from pipelines.transform.fit import LABEL, Statistics, Unfitted
+from pipelines.transform.spec import (
+    BucketsFeature,
+    CyclicFeature,
+    HashFeature,
+    ImageFeature,
+    ScaledFeature,
+    SeriesFeature,
+    TokensFeature,
+    TransformSpec,
+    VocabularyFeature,
+)
+from pipelines.transform.statistics import NumberSummary
+
+_BINS = 20
+_TOP = 10  # most frequent values shown
+_SHOWN_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+LABEL_COLUMN = "label"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How the values of one dataset column are counted.
+
+    Attributes:
+        name: the column.
+        edges: of numbers, limits of the bins on the column's own scale.
+        shown_edges: the same before scaling.
+        labels: of ids, one a counted position; the last takes all further ids.
+        unknown: ids from here (inclusive) to there are out of the vocabulary.
+        padded: id 0 is padding and not counted.
+        quantiles: of the train split, before scaling.
+    """
+
+    name: str
+    edges: tuple[float, ...] = ()
+    shown_edges: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    unknown: tuple[int, int] | None = None
+    padded: bool = False
+    quantiles: tuple[float, ...] = ()
+
+    def count(self, values: np.ndarray) -> np.ndarray:
+        """int64 of shape (bins,) or (labels,)."""
+        flat = values.reshape(-1)
+        if self.labels:
+            if self.padded:
+                flat = flat[flat != 0]
+            return np.bincount(np.minimum(flat, len(self.labels) - 1), minlength=len(self.labels))
+        low, high = self.edges[0], self.edges[-1]
+        bins = len(self.edges) - 1
+        place = (flat.astype(np.float64) - low) * (bins / (high - low))
+        return np.bincount(np.clip(place, 0, bins - 1).astype(np.int64), minlength=bins)
+
+    def count_unknown(self, values: np.ndarray) -> int:
+        if self.unknown is None:
+            return 0
+        first, end = self.unknown
+        return int(np.count_nonzero((values >= first) & (values < end)))
+
+
+def axes_of(spec: TransformSpec, unfitted: Unfitted, statistics: Statistics) -> tuple[Axis, ...]:
+    """An axis for every column of the dataset that has a distribution, the label last."""
+    axes: list[Axis] = []
+    for feature in spec.features:
+        if isinstance(feature, ScaledFeature | SeriesFeature):
+            summary = _summary_of(feature.name, unfitted, statistics)
+            clipped = summary.clipped(*_on_scale(feature))
+            axes.append(_number_axis(feature.name, clipped, feature.center, feature.scale))
+        elif isinstance(feature, CyclicFeature):
+            axes.append(_wave(f"{feature.name}_sin"))
+            axes.append(_wave(f"{feature.name}_cos"))
+        elif isinstance(feature, ImageFeature):
+            edges = tuple(float(e) for e in np.linspace(0, 256, 17))
+            axes.append(Axis(feature.name, edges, edges))
+        elif isinstance(feature, VocabularyFeature):
+            first = 1 + feature.unknown_ids
+            words = [*feature.values[:_TOP], "other"]
+            unknown = [f"unknown {i}" for i in range(feature.unknown_ids)]
+            if feature.unknown_ids == 1:
+                unknown = ["unknown"]
+            axes.append(
+                Axis(feature.name, labels=("missing", *unknown, *words), unknown=(1, first))
+            )
+        elif isinstance(feature, BucketsFeature):
+            limits = [-math.inf, *feature.boundaries, math.inf]
+            pairs = itertools.pairwise(limits)
+            words = [f"{low:.4g} to {high:.4g}" for low, high in pairs]
+            axes.append(Axis(feature.name, labels=("missing", *words[:30], "other")))
+        else:
+            axes.append(_id_axis(feature))
+    label = statistics[LABEL]
+    if spec.label.kind == "classes":
+        shown = spec.label.classes[:30]
+        axes.append(Axis(LABEL_COLUMN, labels=(*shown, "other")))
+    else:
+        assert isinstance(label, NumberSummary)
+        axes.append(_number_axis(LABEL_COLUMN, label, spec.label.center, spec.label.scale))
+    return tuple(axes)
+
+
+def _summary_of(name: str, unfitted: Unfitted, statistics: Statistics) -> NumberSummary:
+    alone = Unfitted(unfitted.raw, unfitted.derive, {name: unfitted.features[name]})
+    found = (statistics[key] for key in alone.variables())
+    return next(f for f in found if isinstance(f, NumberSummary))
+
+
+def _on_scale(feature: "ScaledFeature | SeriesFeature") -> tuple[float | None, float | None]:
+    """The feature's clip limits where its statistics are: after log1p."""
+    low, high = feature.clip
+    if not feature.log1p:
+        return low, high
+    return (
+        math.log1p(low) if low is not None and low > -1 else None,
+        math.log1p(high) if high is not None and high > -1 else None,
+    )
+
+
+def _number_axis(name: str, summary: NumberSummary, center: float, scale: float) -> Axis:
+    """From the 0.5% to the 99.5% quantile of the train split."""
+    low, high = summary.quantile(0.005), summary.quantile(0.995)
+    if not high > low:
+        margin = max(0.5, abs(low) * 1e-6)
+        low, high = low - margin, low + margin
+    shown = np.linspace(low, high, _BINS + 1)
+    quantiles = tuple(summary.quantile(q) for q in _SHOWN_QUANTILES) if summary.rows else ()
+    own = (shown - center) / scale
+    return Axis(name, tuple(own.tolist()), tuple(shown.tolist()), quantiles=quantiles)
+
+
+def _wave(name: str) -> Axis:
+    edges = tuple(float(e) for e in np.linspace(-1, 1, _BINS + 1))
+    return Axis(name, edges, edges)
+
+
+def _id_axis(feature: "HashFeature | TokensFeature") -> Axis:
+    if isinstance(feature, TokensFeature) and feature.buckets is None:
+        first = 1 + feature.unknown_ids
+        unknown = ["unknown"] * feature.unknown_ids
+        labels = ("padding", *unknown, *feature.values[:_TOP], "other")
+        return Axis(feature.name, labels=labels, unknown=(1, first), padded=True)
+    padded = isinstance(feature, TokensFeature)
+    return Axis(feature.name, labels=("missing", "present"), padded=padded)
+
+
+class Profiling:
+    """Counts of all axes, a split each; they add up."""
+
+    def __init__(self, axes: tuple[Axis, ...]) -> None:
+        self.axes = axes
+        self.counts = {a.name: np.zeros((len(SPLITS), _size(a)), np.int64) for a in axes}
+        self.unknown = {a.name: np.zeros(len(SPLITS), np.int64) for a in axes}
+
+    def add(self, split: int, columns: dict[str, np.ndarray]) -> None:
+        for axis in self.axes:
+            self.counts[axis.name][split] += axis.count(columns[axis.name])
+            self.unknown[axis.name][split] += axis.count_unknown(columns[axis.name])
+
+    def to_bytes(self) -> bytes:
+        plain = {n: [c.tolist(), self.unknown[n].tolist()] for n, c in self.counts.items()}
+        return json.dumps(plain).encode()
+
+    def add_bytes(self, blob: bytes) -> None:
+        for name, (counts, unknown) in json.loads(blob).items():
+            self.counts[name] += np.array(counts, np.int64)
+            self.unknown[name] += np.array(unknown, np.int64)
+
+    def distributions(self) -> tuple[Distribution, ...]:
+        return tuple(self._distribution(axis) for axis in self.axes)
+
+    def _distribution(self, axis: Axis) -> Distribution:
+        counts: dict[str, tuple[int, ...]] = {
+            split: tuple(self.counts[axis.name][i].tolist()) for i, split in enumerate(SPLITS)
+        }
+        unknown: dict[str, int] = {}
+        if axis.unknown is not None:
+            unknown = {s: int(self.unknown[axis.name][i]) for i, s in enumerate(SPLITS)}
+        return Distribution(
+            name=axis.name,
+            kind="ids" if axis.labels else "numbers",
+            edges=axis.shown_edges,
+            labels=axis.labels,
+            counts=counts,
+            unknown=unknown,
+            quantiles=axis.quantiles,
+        )
+
+
+def _size(axis: Axis) -> int:
+    return len(axis.labels) if axis.labels else len(axis.edges) - 1

@@ -1,0 +1,118 @@
+"""Which columns are read and into which arrays; and the way from Arrow into them.
+
+The boundary Parquet -> training is checked here: types, lengths of lists, nulls.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.errors import StreamError
+from pipelines.transform.spec import ModelInput, TransformSpec
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What to read: name of the array -> its dtype, its shape without the rows, and its columns."""
+
+    arrays: dict[str, ModelInput]
+
+    def names(self) -> list[str]:
+        """Every column that is read, each once."""
+        return list(dict.fromkeys(c for item in self.arrays.values() for c in item.columns))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row in all arrays together."""
+        return sum(
+            np.dtype(item.dtype).itemsize * prod(item.shape) for item in self.arrays.values()
+        )
+
+    def empty(self, rows: int) -> dict[str, np.ndarray]:
+        """Zeroed arrays of `rows` rows."""
+        return {
+            name: np.zeros((rows, *item.shape), item.dtype) for name, item in self.arrays.items()
+        }
+
+    def fill(self, arrays: dict[str, np.ndarray], first: int, table: pa.Table) -> None:
+        """Copy the rows of `table` into `arrays`, from row `first` on.
+
+        Raises:
+            StreamError: a column has another type or shape than wanted, or holds nulls.
+        """
+        for name, item in self.arrays.items():
+            row = first
+            for batch in table.select(list(item.columns)).to_batches():
+                target = arrays[name][row : row + len(batch)]
+                for position, column in enumerate(item.columns):
+                    # Several columns are scalars side by side; a single one may be of any shape.
+                    part = target[:, position] if len(item.columns) > 1 else target
+                    values = _values(column, batch.column(position), item)
+                    part[...] = values.reshape(part.shape)
+                row += len(batch)
+
+
+def feature_columns(
+    spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None
+) -> Columns:
+    """The model's inputs by name, and `label` (rows,): int32 for classes, else float32.
+
+    Args:
+        spec: says what the inputs are made of.
+        extra: further single columns: name -> (dtype, column).
+    """
+    label = "int32" if spec.label.kind == "classes" else "float32"
+    single = {"label": (label, "label"), **(extra or {})}
+    return Columns(
+        spec.inputs
+        | {name: ModelInput(dtype, (), (column,)) for name, (dtype, column) in single.items()}
+    )
+
+
+def weight_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
+    """What training reads beside inputs and label: `sample_weight`, where rows carry it."""
+    return {"sample_weight": ("float32", "sample_weight")} if spec.label.weighted else {}
+
+
+def baseline_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
+    """What evaluation reads beside inputs and label: `baseline`, where rows carry it."""
+    return {"baseline": ("float32", "baseline")} if spec.label.baseline else {}
+
+
+def _values(column: str, array: pa.Array, item: ModelInput) -> np.ndarray:
+    """The array's values, one after the other, without a copy where Arrow has them in one piece."""
+    elements = prod(item.shape) // len(item.columns)
+    kind = array.type
+    if array.null_count:
+        raise StreamError(f"column {column!r} holds {array.null_count:,} nulls, expected none")
+    if pa.types.is_fixed_size_binary(kind) and item.dtype == "uint8":
+        width = kind.byte_width
+        if width == elements:
+            values = np.frombuffer(array.buffers()[1], np.uint8)
+            return values[array.offset * width : (array.offset + len(array)) * width]
+    elif pa.types.is_list(kind) and kind.value_type == _ARROW[item.dtype]:
+        lengths = array.value_lengths().to_numpy()
+        if (lengths == elements).all():
+            flat = array.flatten()
+            if not flat.null_count:
+                return flat.to_numpy()
+        wrong = np.unique(lengths[lengths != elements])
+        what = f"lists of length {wrong[0]}" if len(wrong) else "nulls in its lists"
+        raise StreamError(f"column {column!r} holds {what}, expected {elements} values each")
+    elif kind == _ARROW[item.dtype] and elements == 1:
+        return array.to_numpy()
+    raise StreamError(
+        f"column {column!r} has type {kind}, expected {item.dtype} of shape "
+        f"{item.shape if len(item.columns) == 1 else ()}"
+    )
+
+
+_ARROW = {
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "uint8": pa.uint8(),
+}

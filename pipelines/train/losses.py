@@ -1,0 +1,42 @@
+"""The loss of a row by the label's kind: in the graph on logits, and on predictions in NumPy."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+RowLosses = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+# Predictions are kept this far from 0 and 1 before the logarithm: the resolution of float32.
+_EPSILON = 1e-7
+
+
+def row_losses(kind: str) -> RowLosses:
+    """A function of (labels, logits) that gives one loss a row, float32 (batch,).
+
+    binary: sigmoid cross-entropy. classes: softmax cross-entropy of int32 labels. regression:
+    squared error in the unit of the label as it is trained on.
+    """
+    return {
+        "binary": tf.nn.sigmoid_cross_entropy_with_logits,
+        "classes": tf.nn.sparse_softmax_cross_entropy_with_logits,
+        "regression": tf.math.squared_difference,
+    }[kind]
+
+
+def mean_loss(kind: str, predicted: np.ndarray, label: np.ndarray) -> float:
+    """The same over predictions, averaged over rows, in float64.
+
+    Args:
+        kind: of the label.
+        predicted: probability (rows,), probabilities (rows, classes), or value (rows,).
+        label: (rows,), as the dataset has it.
+    """
+    predicted = predicted.astype(np.float64)
+    if kind == "regression":
+        return float(np.mean(np.square(predicted - label)))
+    if kind == "classes":
+        right = predicted[np.arange(len(label)), label]
+    else:
+        right = np.where(label > 0.5, predicted, 1 - predicted)
+    return float(-np.mean(np.log(np.clip(right, _EPSILON, 1 - _EPSILON))))

@@ -1,0 +1,83 @@
+"""The exported graph: raw values in, answers out, without Headrace."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.models.build import build_model
+from pipelines.models.raw import export_raw_model, with_transform
+from pipelines.recipe.sections import Cnn, Mlp
+from pipelines.transform.graph import MISSING_STRING
+from pipelines.transform.spec import LabelSpec
+from tests.models.specs import (
+    BINARY,
+    CLASSES,
+    EVERY,
+    HASH,
+    NUMBER,
+    REGRESSION,
+    WORD,
+    spec_of,
+)
+
+
+def served(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+    return tf.saved_model.load(str(folder)).signatures["serve"](**raw)
+
+
+def test_scalars_by_hand(tmp_path: Path) -> None:
+    spec = spec_of(NUMBER, WORD, HASH)
+    model = build_model(Mlp(kind="mlp", hidden=[4]), spec)
+    export_raw_model(model, spec, str(tmp_path))
+    raw = {
+        "raw_0": tf.constant([12.0, float("nan"), 8.0], tf.float64),
+        "raw_1": tf.constant([b"b", MISSING_STRING, "é".encode()]),
+    }
+    h_b, h_e = (1 + int(tf.strings.to_hash_bucket_fast(w, 100)) for w in (b"b", "é".encode()))
+    bare = model(
+        {
+            "numeric": np.array([[1.0], [0.0], [-1.0]], np.float32),
+            "categorical": np.array([[3, h_b], [0, 0], [1, h_e]], np.int32),
+        }
+    )
+    np.testing.assert_allclose(served(tmp_path, raw)["probability"], bare, rtol=1e-6)
+    np.testing.assert_allclose(with_transform(model, spec)(raw), bare, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [BINARY, CLASSES, REGRESSION], ids=lambda label: label.kind)
+def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
+    spec = spec_of(*EVERY, label=label)
+    model = build_model(Cnn(kind="cnn", filters=[2], hidden=[4]), spec)
+    export_raw_model(model, spec, str(tmp_path))
+    pixels = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
+    raw = {
+        "raw_0": tf.constant([14.0, 10.0], tf.float64),
+        "raw_1": tf.constant([b"a", b"unseen"]),
+        "raw_2": tf.constant([[b"c", b"b", b"a", b"a", b"a"], [MISSING_STRING] * 5]),
+        "raw_3": tf.constant([[1.0, float("nan"), 3.0], [float("nan")] * 3], tf.float64),
+        "raw_4": tf.constant([[0.0] * 6, [7.0] * 6], tf.float64),
+        "raw_5": tf.stack([tf.io.encode_png(pixels[0]), tf.constant(MISSING_STRING)]),
+    }
+    h_a, h_u = (1 + int(tf.strings.to_hash_bucket_fast(w, 100)) for w in (b"a", b"unseen"))
+    bare = model(
+        {
+            "numeric": np.array([[2.0], [0.0]], np.float32),
+            "categorical": np.array([[2, h_a], [1, h_u]], np.int32),
+            "_tags": np.array([[4, 3, 2, 2], [0, 0, 0, 0]], np.int32),
+            "tide": np.array([[1, 0, 3, 0, 0, 0], [0] * 6], np.float32),
+            "wind": np.array([[0] * 6, [7] * 6], np.float32),
+            "photo": np.concatenate([pixels, np.zeros_like(pixels)]),
+        }
+    ).numpy()
+    found = served(tmp_path, raw)
+    if label.kind == "regression":
+        assert list(found) == ["value"]
+        assert found["value"].dtype == tf.float64
+        np.testing.assert_allclose(found["value"], bare * 2.0 + 5.0, rtol=1e-5)
+    else:
+        (output,) = found
+        assert output == {"binary": "probability", "classes": "probabilities"}[label.kind]
+        np.testing.assert_allclose(found[output], bare, rtol=1e-5)
