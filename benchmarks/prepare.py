@@ -1,0 +1,168 @@
+"""The prepare stage side by side with a plain Spark job, Spark ML and Polars in memory.
+
+    uv run --group bench python -m benchmarks.prepare                 # 5 million rows, 3 rounds
+    uv run --group bench python -m benchmarks.prepare --quick         # 200 thousand rows, 1 round
+    uv run --group bench python -m benchmarks.prepare --growth        # Headrace at 1 to 8 million
+    uv run --group bench python -m benchmarks.prepare --skew          # a hot and a unique column
+
+All four turn `headrace lake synthetic` into the same columns (see `agreement.py`, which compares
+them) in a fresh process each, with the same Spark settings, in an order that turns every round. The
+rivals neither quarantine, nor account for rows, nor commit, nor shuffle beyond what deduplication
+needs.
+"""
+
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.agreement import Output, agreement_figures, measure_output, say_agreement
+from benchmarks.contest import ContenderError, Job, Run, hold_rounds
+from benchmarks.growth import measure_growth, say_growth
+from benchmarks.lakes import clicks_lake, read_once
+from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.run_one import CONTENDERS
+from benchmarks.skew import measure_skew
+
+_ROWS, _QUICK_ROWS = 5_000_000, 200_000
+_GROWTH, _QUICK_GROWTH = (1_000_000, 2_000_000, 4_000_000, 8_000_000), (50_000, 100_000, 200_000)
+_SKEW_ROWS, _QUICK_SKEW_ROWS = 1_000_000, 100_000
+_RATIOS = {
+    "plain_spark_over_headrace": ("plain_spark", "headrace"),
+    "spark_ml_over_headrace": ("spark_ml", "headrace"),
+    "headrace_over_polars": ("headrace", "polars"),
+}
+
+
+def main(
+    rows: Annotated[int | None, typer.Option(min=1000, help="5,000,000 by default.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="3 by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small lake and one round.")] = False,
+    growth: Annotated[bool, typer.Option("--growth", help="Headrace alone, by size.")] = False,
+    growth_rows: Annotated[
+        str | None, typer.Option(help="Sizes for --growth, for example 1000000,2000000.")
+    ] = None,
+    skew: Annotated[bool, typer.Option("--skew", help="Headrace with two hard columns.")] = False,
+    contender: Annotated[
+        list[str] | None, typer.Option(help="Run only this one; may be given several times.")
+    ] = None,
+    workdir: Annotated[str, typer.Option(help="For lakes and outputs.")] = "var/benchmarks",
+    json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
+) -> None:
+    """Measure the prepare stage; with --growth or --skew, those instead of the contest."""
+    work = str(Path(workdir).absolute())
+    rounds = rounds or (1 if quick else 3)
+    figures: dict[str, Any] = {"benchmark": "prepare", **surroundings()}
+    agreed = True
+    try:
+        if growth:
+            sizes = _sizes(growth_rows) or (_QUICK_GROWTH if quick else _GROWTH)
+            figures["growth"] = measure_growth(work, sizes, say=typer.echo)
+            typer.echo(f"\n{say_growth(figures['growth'])}")
+        if skew:
+            size = rows or (_QUICK_SKEW_ROWS if quick else _SKEW_ROWS)
+            figures["skew"] = measure_skew(work, size, rounds, say=typer.echo)
+            ratio = figures["skew"]["with_over_without"]
+            typer.echo(f"\nwith the two columns: {ratio:.2f} times as long as without")
+        if not (growth or skew):
+            names = _contenders(contender)
+            figures |= _contest(work, rows or (_QUICK_ROWS if quick else _ROWS), rounds, names)
+            agreed = figures["agreement"]["agree"]
+    except ContenderError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    if json_:
+        write_json(json_, figures)
+    if not agreed:
+        raise typer.Exit(1)
+
+
+def _contest(workdir: str, rows: int, rounds: int, names: list[str]) -> dict[str, Any]:
+    lake = clicks_lake(workdir, rows)
+    read_once(lake)
+    typer.echo(f"{rows:,} rows, {rounds} rounds")
+    jobs = {n: Job(n, lake, f"{workdir}/out/{n}", f"{workdir}/scratch/{n}") for n in names}
+    outputs: dict[str, Output] = {}
+
+    def inspect(name: str, run: Run) -> None:
+        outputs[name] = measure_output(name, run.files)
+
+    held = hold_rounds(jobs, rounds, say=typer.echo, inspect=inspect)
+    ratios = {
+        name: round(median_ratio(_seconds(held, over), _seconds(held, under)), 3)
+        for name, (over, under) in _RATIOS.items()
+        if over in names and under in names
+    }
+    medians = {name: _medians(held, name) for name in names}
+    typer.echo(f"\n{say_agreement(outputs)}\n\n{_say_contest(rows, medians)}")
+    for label, stages in ((n, _stages(held, n)) for n in names):
+        if stages:
+            typer.echo(f"\n{label}: " + ", ".join(f"{s} {t:.1f} s" for s, t in stages.items()))
+    typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
+    return {
+        "rows": rows,
+        "ratios": ratios,
+        "medians": medians,
+        "rounds": [{label: run.figures() for label, run in runs.items()} for runs in held],
+        "agreement": agreement_figures(outputs),
+    }
+
+
+def _say_contest(rows: int, medians: dict[str, dict[str, float]]) -> str:
+    header = ["median", "seconds", "rows/s", "CPU seconds", "driver Python MiB", "JVM MiB"]
+    return table(
+        [*header, "all processes MiB"],
+        [
+            [
+                name,
+                f"{found['seconds']:.2f}",
+                f"{rows / found['seconds']:,.0f}",
+                f"{found['cpu_seconds']:.1f}",
+                f"{found['driver_python_peak_mib']:,.0f}",
+                f"{found['jvm_peak_mib']:,.0f}",
+                f"{found['tree_peak_mib']:,.0f}",
+            ]
+            for name, found in medians.items()
+        ],
+    )
+
+
+def _medians(held: list[dict[str, Run]], name: str) -> dict[str, float]:
+    fields = ["seconds", "session_seconds", "cpu_seconds"]
+    fields += ["driver_python_peak_mib", "jvm_peak_mib", "tree_peak_mib"]
+    return {f: round(statistics.median(getattr(r[name], f) for r in held), 3) for f in fields}
+
+
+def _stages(held: list[dict[str, Run]], name: str) -> dict[str, float]:
+    """Median seconds a stage."""
+    return {
+        stage: statistics.median(runs[name].stages[stage] for runs in held)
+        for stage in held[0][name].stages
+    }
+
+
+def _seconds(held: list[dict[str, Run]], name: str) -> list[float]:
+    return [runs[name].seconds for runs in held]
+
+
+def _contenders(asked: list[str] | None) -> list[str]:
+    unknown = sorted(set(asked or ()) - set(CONTENDERS))
+    if unknown:
+        known = ", ".join(CONTENDERS)
+        raise typer.BadParameter(f"got {', '.join(unknown)}, expected some of {known}")
+    return [name for name in CONTENDERS if not asked or name in asked]
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    try:
+        sizes = tuple(int(size) for size in text.split(",")) if text else None
+    except ValueError:
+        raise typer.BadParameter(
+            f"got --growth-rows {text}, expected numbers with commas between them"
+        ) from None
+    return sizes
+
+
+if __name__ == "__main__":
+    typer.run(main)
