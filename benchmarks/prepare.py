@@ -1,9 +1,9 @@
 """The prepare stage side by side with a plain Spark job, Spark ML and Polars in memory.
 
-    uv run --group bench python -m benchmarks.prepare                 # 5 million rows, 3 rounds
-    uv run --group bench python -m benchmarks.prepare --quick         # 200 thousand rows, 1 round
-    uv run --group bench python -m benchmarks.prepare --growth        # Headrace at 1 to 8 million
-    uv run --group bench python -m benchmarks.prepare --skew          # a hot and a unique column
+    .venv/bin/python -m benchmarks.prepare                 # 5 million rows, 3 rounds
+    .venv/bin/python -m benchmarks.prepare --quick         # 200 thousand rows, 1 round
+    .venv/bin/python -m benchmarks.prepare --growth        # Headrace at 1 to 8 million
+    .venv/bin/python -m benchmarks.prepare --skew          # a hot and a unique column
 
 All four turn `headrace lake synthetic` into the same columns (see `agreement.py`, which compares
 them) in a fresh process each, with the same Spark settings, in an order that turns every round. The

@@ -25,6 +25,7 @@ def prepare_clicks(spark: "SparkSession", lake: str, out: str) -> None:
     ).first()
     assert moments is not None
     vocabulary = _vocabulary(train).persist()
+    vocabulary.count()  # or 26 broadcasts wait for, and compete with, the job that makes it
     joined = rows
     for name in CATEGORICAL:
         known = vocabulary.where(F.col("column") == name)

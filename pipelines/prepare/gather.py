@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 
 from pipelines.lake.files import SPLITS
 from pipelines.prepare.counts import Counts
+from pipelines.prepare.identity import order_of, row_hashes
+from pipelines.prepare.late import Late, LateReader
 from pipelines.prepare.names import (
     BASELINE,
     BUCKET,
     LABEL,
     LATEST,
-    ORDER,
     PROBLEMS,
     ROW_ID,
     TIE,
@@ -36,6 +37,7 @@ from pipelines.transform.fit import Unfitted
 from pipelines.transform.statistics import read_ipc, write_ipc
 
 if TYPE_CHECKING:
+    from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
 BLOB_DDL = "kind string, name string, target int, blob binary"
@@ -56,11 +58,21 @@ _TARGETS_A_TASK = 8
 
 @dataclass(frozen=True)
 class Gathering:
-    """What the tasks of the first job need to know."""
+    """What the tasks of the first job need to know.
+
+    Attributes:
+        unfitted: what is to be learnt.
+        checks: how many checks there are.
+        targets: groups that rows are dealt to, a file a split each.
+        seed: of the order of rows.
+        late: what the tasks read themselves.
+    """
 
     unfitted: Unfitted
     checks: int
     targets: int
+    seed: int
+    late: "Broadcast[Late] | None" = None
 
 
 def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
@@ -109,12 +121,15 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
     def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         counts = Counts()
         held: list[pa.Table] = []
+        reader = LateReader(gathering.late.value) if gathering.late else None
+        raw = list(gathering.unfitted.raw)
         for unnamed in batches:
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
             _count(batch, gathering.checks, counts)
             kept = pc.less(batch[BUCKET], len(SPLITS))
             table = pa.Table.from_batches([batch]).filter(kept)
-            held.append(table.drop_columns(_only_for_counts(batch.schema.names)))
+            table = table.drop_columns(_only_for_counts(batch.schema.names))
+            held.append(_identified(reader.completed(table) if reader else table, raw))
             if sum(t.num_rows for t in held) >= _SPREAD_ROWS or (
                 sum(t.nbytes for t in held) >= _SPREAD_BYTES
             ):
@@ -124,6 +139,19 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
         yield blob_batch([(COUNTS, "", 0, counts.to_bytes())])
 
     return spread
+
+
+def _identified(table: pa.Table, raw: list[str]) -> pa.Table:
+    """The rows, those without a key identified by all of themselves."""
+    keyless = table[ROW_ID].is_null()
+    if not pc.any(keyless).as_py():
+        return table
+    some = table.filter(keyless)
+    identity = pc.fill_null(table[ROW_ID], 0).to_numpy().copy()
+    tie = some[TIE].to_numpy().view(np.uint64)
+    identity[keyless.to_numpy()] = row_hashes([some[n] for n in raw], tie).view(np.int64)
+    index = table.column_names.index(ROW_ID)
+    return table.set_column(index, ROW_ID, pa.array(identity))
 
 
 def _only_for_counts(names: list[str]) -> list[str]:
@@ -178,27 +206,25 @@ def _dealt(held: list[pa.Table], targets: int) -> Iterator[pa.RecordBatch]:
 
 
 def _gathering(gathering: Gathering) -> Callable[..., Iterator[pa.RecordBatch]]:
-    unfitted = gathering.unfitted
-
     def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for target, group in by_target(batches):
             yield blob_batch([row for row in group if row[0] == COUNTS])
             blobs = [row[3] for row in group if row[0] == ROWS]
             if blobs:
                 table = pa.concat_tables([read_ipc(blob) for blob in blobs]).combine_chunks()
-                yield from _learnt(table, unfitted, target)
+                yield from _learnt(table, gathering, target)
 
     return gather
 
 
-def _learnt(table: pa.Table, unfitted: Unfitted, target: int) -> Iterator[pa.RecordBatch]:
+def _learnt(table: pa.Table, gathering: Gathering, target: int) -> Iterator[pa.RecordBatch]:
     """The target's rows, cleaned and in order, and what they say."""
-    counts = Counts()
-    kept = distinct_rows(table)
+    counts, unfitted = Counts(), gathering.unfitted
+    kept = distinct_rows(table, list(unfitted.raw))
     counts.duplicates = table.num_rows - len(kept)
     bucket = table[BUCKET].to_numpy()[kept]
-    order = table[ORDER].to_numpy()[kept]
     identity = table[ROW_ID].to_numpy()[kept]
+    order = order_of(identity, gathering.seed)
     kept = kept[np.lexsort((identity, order, bucket))]
     names = [*unfitted.raw, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
@@ -247,8 +273,8 @@ def _missing(column: pa.ChunkedArray) -> int:
     return int(nulls)
 
 
-def distinct_rows(table: pa.Table) -> np.ndarray:
-    """Positions of the rows that stay, rising: of one key the latest, ties settled by TIE.
+def distinct_rows(table: pa.Table, raw: list[str]) -> np.ndarray:
+    """Positions of the rows that stay, rising: of one key the latest, ties settled by all values.
 
     Rows without a key (TWIN null) are no duplicates of any other.
     """
@@ -273,8 +299,8 @@ def distinct_rows(table: pa.Table) -> np.ndarray:
         latest = pc.rank(
             some[LATEST].combine_chunks(), "descending", null_placement="at_end", tiebreaker="dense"
         ).to_numpy()
-    # ~x falls where x rises, without overflow.
-    best = np.lexsort((~some[TIE].to_numpy(), latest, twin[rivals], identity[rivals]))
+    tie = row_hashes([some[name] for name in raw], some[TIE].to_numpy().view(np.uint64))
+    best = np.lexsort((tie, latest, twin[rivals], identity[rivals]))
     ordered = rivals[best]
     loses = (identity[ordered][1:] == identity[ordered][:-1]) & (
         twin[ordered][1:] == twin[ordered][:-1]

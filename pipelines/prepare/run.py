@@ -25,6 +25,8 @@ from pipelines.lake.version import DatasetVersion, absolute_root
 from pipelines.prepare.explain import explained
 from pipelines.prepare.fit import Fitted, fit
 from pipelines.prepare.gather import Gathering, gathered
+from pipelines.prepare.late import Late, keeps_order, late_columns, late_files
+from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.profiling import axes_of
 from pipelines.prepare.quarantine import write_quarantine
 from pipelines.prepare.read import Raw, read_raw, unfitted_of
@@ -116,9 +118,10 @@ def _build(attempt: _Attempt, raw: Raw) -> Prepared:
     clock, report = attempt.clock, attempt.report
     report(Progress(f"fitting on {raw.read:,} rows"))
     with explained(f"recipe {recipe.name!r}"):
-        checked, unfitted, tagged = _tagged(recipe, raw)
+        checked, unfitted, tagged, late = _tagged(recipe, raw)
         targets = max(1, math.ceil(raw.read / recipe.dataset.rows_per_file))
-        gathering = Gathering(unfitted, len(checked.checks), targets)
+        shared = tagged.sparkSession.sparkContext.broadcast(late) if late else None
+        gathering = Gathering(unfitted, len(checked.checks), targets, recipe.split.seed, shared)
         blobs = gathered(tagged, gathering).persist(StorageLevel.DISK_ONLY)
     try:
         with explained(f"recipe {recipe.name!r}"):
@@ -173,16 +176,21 @@ def _build(attempt: _Attempt, raw: Raw) -> Prepared:
     return Prepared(DatasetVersion.open(root, version), clock.seconds)
 
 
-def _tagged(recipe: Recipe, raw: Raw) -> "tuple[Checked, Unfitted, DataFrame]":
+def _tagged(recipe: Recipe, raw: Raw) -> "tuple[Checked, Unfitted, DataFrame, Late | None]":
     """The checked rows (for the quarantine), what is to be fitted, and the rows for the tasks."""
     windows = recipe.source.windows
     if not windows:
         rows = with_labels(raw.rows, recipe)
         checked = check_rows(rows, recipe, raw.main)
         unfitted = unfitted_of(recipe, rows)
-        return checked, unfitted, tag_rows(checked, recipe, unfitted.raw)
+        late = _late(raw, checked, unfitted)
+        if late:
+            tagged = tag_rows(checked, recipe, unfitted.raw, late.columns)
+            if keeps_order(tagged):
+                return checked, unfitted, tagged, late
+        return checked, unfitted, tag_rows(checked, recipe, unfitted.raw), None
     # Rules look at single rows; what they reject is in no window.
-    checked = check_rows(raw.rows, recipe, raw.main)
+    checked = check_rows(raw.rows.drop(FILE, POSITION), recipe, raw.main)
     excluded = checked.any_of("quarantine", "drop")
     rows = checked.rows
     if excluded is not None:
@@ -190,7 +198,14 @@ def _tagged(recipe: Recipe, raw: Raw) -> "tuple[Checked, Unfitted, DataFrame]":
     rows = add_windows(rows, windows, "__headrace_excluded" if excluded is not None else None)
     rows = with_labels(rows, recipe)
     unfitted = unfitted_of(recipe, rows)
-    return checked, unfitted, tag_rows(Checked(rows, checked.checks), recipe, unfitted.raw)
+    tagged = tag_rows(Checked(rows, checked.checks), recipe, unfitted.raw)
+    return checked, unfitted, tagged, None
+
+
+def _late(raw: Raw, checked: Checked, unfitted: Unfitted) -> Late | None:
+    columns = late_columns(raw.main, checked.checks, unfitted.raw)
+    files = late_files(raw.main) if columns else None
+    return Late(raw.main.name, columns, files) if files else None
 
 
 def _named(fitted: Fitted, checked: Checked) -> dict[str, int]:

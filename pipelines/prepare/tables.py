@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import LakeError
 from pipelines.prepare.explain import explained
-from pipelines.prepare.names import MALFORMED, as_read, col, ours
+from pipelines.prepare.names import FILE, MALFORMED, POSITION, as_read, col, ours
 from pipelines.prepare.types import can_become, cast, column_types, needs_check, wanted_from
 from pipelines.recipe import sections as s
 from pipelines.schema import Column, ColumnType, violations
@@ -34,8 +34,10 @@ class RawTable:
         where: path or catalog name, for messages.
         everything: its rows before the table's `where`.
         frame: its columns, cast to the declared types; beside a cast column that may lose values,
-            its value as read; and the text of malformed lines where the format can have them.
+            its value as read; the text of malformed lines where the format can have them; and
+            FILE and POSITION where rows can be found again in their files.
         casts: columns that may have lost values -> declared type.
+        partition_columns: those that are in no file.
         extra: columns that are there and not declared, where any is declared.
         problems: what is wrong with the declared columns.
     """
@@ -45,6 +47,7 @@ class RawTable:
     everything: "DataFrame"
     frame: "DataFrame"
     casts: Mapping[str, str]
+    partition_columns: list[str]
     extra: list[str]
     problems: list[str]
 
@@ -63,8 +66,11 @@ def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[st
     Raises:
         LakeError: there is nothing, or no such format, or its metadata cannot be read.
     """
+    import pyspark.sql.functions as F
+
     where = str(table.table or table.path)
     frame = _load(spark, name, table, where, wanted)
+    partition_columns = _partition_columns(frame, table)
     if table.partitions:
         with explained(f"table {name!r} ({where})"):
             frame = _pruned(frame, name, table.partitions)
@@ -91,8 +97,31 @@ def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[st
         columns.append(cast(column, found[column], castable[column]).alias(column))
         if column in checked:
             columns.append(col(column).alias(as_read(column)))
+    if partition_columns is not None and "_metadata" not in frame.columns:
+        columns.append(F.xxhash64(F.col("_metadata.file_path")).alias(FILE))
+        columns.append(F.col("_metadata.row_index").alias(POSITION))
     extra = sorted(set(found) - set(table.columns)) if table.columns else []
-    return RawTable(name, where, everything, frame.select(*columns), checked, extra, problems)
+    return RawTable(
+        name=name,
+        where=where,
+        everything=everything,
+        frame=frame.select(*columns),
+        casts=checked,
+        partition_columns=partition_columns or [],
+        extra=extra,
+        problems=problems,
+    )
+
+
+def _partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
+    """Columns that come from the folders' names; None where rows have no place in a file."""
+    if table.format != "parquet" or table.table or table.read_with == "spark":
+        return None
+    relation = frame._jdf.queryExecution().analyzed()
+    try:
+        return list(relation.relation().partitionSchema().fieldNames())
+    except Exception:  # py4j: not a relation of files
+        return None
 
 
 def _load(

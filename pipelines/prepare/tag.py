@@ -1,11 +1,12 @@
 """Say of every raw row where it goes: to a split, or to a bucket of rows that are not published.
 
 The split is a pure function of the key's values and the seed, or of the row's time; the identity
-and the order of a row are functions of its values: none depends on partitions, the number of
-executors, or what else is in the lake. Duplicates are found later (`gather.py`), where the rows of
-one key meet.
+of a row is a function of its values: neither depends on partitions, the number of
+executors, or what else is in the lake. Rows without a key get their identity later (`identity.py`),
+duplicates are found where the rows of one key meet (`gather.py`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ from pipelines.prepare.explain import explained
 from pipelines.prepare.names import (
     BASELINE,
     BUCKET,
+    FILE,
     LABEL,
     LATEST,
-    ORDER,
+    POSITION,
     PROBLEMS,
     ROW_ID,
     TIE,
@@ -113,18 +115,21 @@ def _with_expression(
     return made.withColumn(name, F.when(finite, number) if name != WEIGHT else number)
 
 
-def tag_rows(checked: Checked, recipe: Recipe, raw: dict[str, RawKind]) -> "DataFrame":
-    """Add the bucket, identity and pseudo-random order to every row, and keep what is needed.
+def tag_rows(
+    checked: Checked, recipe: Recipe, raw: dict[str, RawKind], late: Collection[str] = ()
+) -> "DataFrame":
+    """Add the bucket and the identity to every row, and keep what is needed.
 
     Args:
         checked: rows with labels, checked.
         recipe: dedup, split and windows are read.
         raw: raw columns to keep -> kind.
+        late: those of them that the tasks read themselves.
 
     Returns:
-        a row for every row: the raw columns as their kinds, BUCKET int, LABEL, ROW_ID and ORDER
-        long, TIE long; where the recipe asks for them TWIN long, LATEST, WEIGHT, BASELINE; and
-        the masks and PROBLEMS where there are checks.
+        a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
+        ROW_ID and TIE long; where the recipe asks for them TWIN long, LATEST, WEIGHT, BASELINE; the
+        masks and PROBLEMS where there are checks; FILE and POSITION where there are late columns.
     """
     import pyspark.sql.functions as F
 
@@ -132,15 +137,19 @@ def tag_rows(checked: Checked, recipe: Recipe, raw: dict[str, RawKind]) -> "Data
     key = list(dedup.key) if dedup else []
     latest = [dedup.latest_by] if dedup and dedup.latest_by else []
     times = [split.time.column] if split.time else []
-    needed = sorted({*raw, *(split.key or []), *key, *latest, *times})
-    hashable = [_hashable(rows, name) for name in needed]
+    # The raw columns join this hash in the tasks, see `identity.py`.
+    beside = sorted({*(split.key or []), *key, *latest, *times} - {*raw})
+    known = [F.col(name) for name in (LABEL, WEIGHT, BASELINE) if name in rows.columns]
+    tie = F.xxhash64(*(_hashable(rows, name) for name in beside), *known)
     # A null equals nothing: a row without its whole key is no duplicate, and goes by all of itself.
     has_key = F.lit(bool(key))
     for name in key:
         has_key = has_key & col(name).isNotNull()
-    tie = F.xxhash64(*hashable, F.col(LABEL))
-    row_id = F.when(has_key, F.xxhash64(*(col(n) for n in key))).otherwise(tie) if key else tie
-    carried = [as_kind(name, kind).alias(name) for name, kind in raw.items()]
+    by_key = F.xxhash64(*(col(n) for n in key)) if key else F.lit(None).cast("long")
+    row_id = F.when(has_key, by_key)
+    carried = [as_kind(name, kind).alias(name) for name, kind in raw.items() if name not in late]
+    if late:
+        carried += [F.col(FILE), F.col(POSITION)]
     carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in rows.columns]
     if key:
         twin = F.when(has_key, F.xxhash64(F.lit("twin"), *(col(n) for n in key)))
@@ -149,15 +158,13 @@ def tag_rows(checked: Checked, recipe: Recipe, raw: dict[str, RawKind]) -> "Data
     if checked.checks:
         carried += [F.col(mask(i)) for i in range((len(checked.checks) - 1) // BITS + 1)]
         carried.append(F.col(PROBLEMS))
-    tagged = rows.select(
+    return rows.select(
         *carried,
         F.col(LABEL),
         _bucket(checked, recipe).cast("int").alias(BUCKET),
         row_id.alias(ROW_ID),
         tie.alias(TIE),
     )
-    order = F.xxhash64(F.lit(split.seed), F.lit("order"), F.col(ROW_ID), F.col(TIE))
-    return tagged.withColumn(ORDER, order)
 
 
 def _bucket(checked: Checked, recipe: Recipe) -> "Column":

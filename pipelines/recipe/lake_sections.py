@@ -21,6 +21,9 @@ class Table(Section):
     """Name in Spark's catalog, for example `sales.orders`; instead of `path`."""
     format: Literal["parquet", "csv", "json", "orc", "delta", "iceberg"] = "parquet"
     """Of the files; delta and iceberg need their JAR on the cluster."""
+    read_with: Literal["auto", "spark"] = "auto"
+    """auto: feature columns of Parquet files on a file system that all hosts share, if they are not
+    cast, are read by the tasks with pyarrow, several times as fast. spark: all by Spark."""
     options: dict[str, str | int | float | bool] = {}
     """For Spark's reader of that format, for example `{sep: ";"}`; CSV files have a header line
     unless `header: false` is said."""
