@@ -86,7 +86,7 @@ def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
     blobs = safe.mapInArrow(_spreading(gathering, tagged.columns), BLOB_DDL)
     cores = tagged.sparkSession.sparkContext.defaultParallelism
     partitions = min(gathering.targets, max(4 * cores, gathering.targets // _TARGETS_A_TASK))
-    dealt = blobs.repartition(partitions, "target").sortWithinPartitions("target")
+    dealt = blobs.repartition(partitions, "target")
     return dealt.mapInArrow(_gathering(gathering), BLOB_DDL)
 
 
@@ -103,24 +103,20 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[str, str, int, bytes]]:
 def by_target(
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[tuple[int, list[tuple[str, str, int, bytes]]]]:
-    """Consecutive blobs of one target, one target at a time."""
-    current = -1
-    group: list[tuple[str, str, int, bytes]] = []
+    """All blobs of a target, one target after the other; the task's targets are held in memory."""
+    groups: dict[int, list[tuple[str, str, int, bytes]]] = {}
     for batch in batches:
         for row in rows_of(batch):
-            if group and row[2] != current:
-                yield current, group
-                group = []
-            current = row[2]
-            group.append(row)
-    if group:
-        yield current, group
+            groups.setdefault(row[2], []).append(row)
+    for target in sorted(groups):
+        yield target, groups.pop(target)
 
 
 def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
     def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         counts = Counts()
         held: list[pa.Table] = []
+        rows = size = 0
         reader = LateReader(gathering.late.value) if gathering.late else None
         raw = list(gathering.unfitted.raw)
         for unnamed in batches:
@@ -130,11 +126,10 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
             table = pa.Table.from_batches([batch]).filter(kept)
             table = table.drop_columns(_only_for_counts(batch.schema.names))
             held.append(_identified(reader.completed(table) if reader else table, raw))
-            if sum(t.num_rows for t in held) >= _SPREAD_ROWS or (
-                sum(t.nbytes for t in held) >= _SPREAD_BYTES
-            ):
+            rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
+            if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
                 yield from _dealt(held, gathering.targets)
-                held = []
+                held, rows, size = [], 0, 0
         yield from _dealt(held, gathering.targets)
         yield blob_batch([(COUNTS, "", 0, counts.to_bytes())])
 

@@ -134,17 +134,17 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
         attempt = context.attemptNumber() if context else 0
         for batch in batches:
             for _, _, target, blob in rows_of(batch):
-                profiling, unseen = Profiling(writing.axes), 0
+                profiling = Profiling(writing.axes)
                 out = []
-                table = read_ipc(blob)
-                bucket = table[BUCKET].to_numpy()
-                for number in range(len(SPLITS)):
+                columns, bucket, unseen = _transformed(read_ipc(blob), transform, writing)
+                for number, split in enumerate(SPLITS):
                     begin, end = np.searchsorted(bucket, [number, number + 1])
-                    part = table.slice(int(begin), int(end - begin))
+                    part = {n: values[begin:end] for n, values in columns.items()}
                     name = f"part-{writing.build_id}-{target:05d}-{attempt}.parquet"
-                    file, left_out = _write_split(part, number, name, transform, writing, profiling)
-                    unseen += left_out
-                    if file:
+                    if end > begin:
+                        profiling.add(number, part)
+                        path = f"split={split}/{name}"
+                        file = _write_file(part, split, path, transform.spec, writing)
                         out.append((_FILE, "", target, file.model_dump_json().encode()))
                 out.append((_PROFILE, "", target, profiling.to_bytes()))
                 out.append((_UNSEEN, "", target, str(unseen).encode()))
@@ -169,21 +169,15 @@ def _collector(axes: tuple[Axis, ...]) -> Callable[..., Iterator[pa.RecordBatch]
     return collect
 
 
-def _write_split(
-    rows: pa.Table,
-    number: int,
-    name: str,
-    transform: ArrowTransform,
-    writing: Writing,
-    profiling: Profiling,
-) -> tuple[DataFile | None, int]:
-    """Transform and write the rows of one split of a target; also how many were left out."""
+def _transformed(
+    rows: pa.Table, transform: ArrowTransform, writing: Writing
+) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
+    """The dataset's columns of a target's rows, their buckets, and how many rows were left out."""
     spec = transform.spec
     label, unseen = labels_of(rows[LABEL], spec.label)
     if unseen.any():
         rows, label = rows.filter(pa.array(~unseen)), label[~unseen]
-    if not rows.num_rows:
-        return None, int(unseen.sum())
+    # All splits at once: every vocabulary is made ready to be searched once a target.
     columns: dict[str, np.ndarray] = {"row_id": rows[ROW_ID].to_numpy()}
     columns |= transform(rows)
     columns[LABEL_COLUMN] = label
@@ -191,10 +185,7 @@ def _write_split(
         columns["sample_weight"] = _weights(rows, label, spec.label, writing.class_weights)
     if spec.label.baseline:
         columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
-    profiling.add(number, columns)
-    split = SPLITS[number]
-    file = _write_file(columns, split, f"split={split}/{name}", spec, writing)
-    return file, int(unseen.sum())
+    return columns, rows[BUCKET].to_numpy(), int(unseen.sum())
 
 
 def labels_of(column: pa.ChunkedArray, label: LabelSpec) -> tuple[np.ndarray, np.ndarray]:
