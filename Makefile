@@ -32,6 +32,10 @@ test: lint ## every check that CI makes: lint, unit tests, end-to-end tests (TES
 test-all: lint ## test, and the tests that take long
 	@$(BIN)/pytest $(TESTS)
 
+.PHONY: bench
+bench: setup ## prepare beside plain Spark, Spark ML and Polars: 5 million rows, an hour (BENCH=--quick)
+	@$(BIN)/python -m benchmarks.prepare --workdir "$(WORKDIR)/benchmarks" $(BENCH)
+
 .PHONY: format
 format: setup ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def prepared_json(prepared: "Prepared") -> dict[str, Any]:
     return {
         **dataset_json(prepared.dataset),
+        "report": prepared.report,
+        "quarantine": prepared.quarantine,
         "seconds": {"prepare": prepared.seconds},
     }
 
@@ -80,7 +82,7 @@ def ledger_lines(ledger: "Ledger") -> list[str]:
 def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:
     lines = [title]
     for name, value in metrics.items():
-        counts = value >= 100 or name.endswith(("epochs", "epoch"))
-        shown = f"{value:,.0f}" if counts else f"{value:.4f}"
+        counts = float(value).is_integer() and (value >= 100 or name.endswith(("epochs", "epoch")))
+        shown = f"{value:,.0f}" if counts else f"{value:,.4f}"
         lines.append(f"  {name:<28}{shown:>14}")
     return lines

@@ -21,6 +21,7 @@ from pipelines.commands.options import (
     recipe_of,
 )
 from pipelines.recipe import Recipe
+from pipelines.recipe.redact import redact_text
 from pipelines.tracking.store import Store
 
 ModelUri = Annotated[
@@ -115,6 +116,7 @@ def run(
 
 def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
     from pipelines.prepare import prepare as prepare_stage
+    from pipelines.prepare.record import record_build
     from pipelines.spark_session import stop_own_session
 
     with console.stage("prepare") as report:
@@ -122,7 +124,14 @@ def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
             prepared = prepare_stage(recipe, workdir=workdir, report=report)
         finally:
             stop_own_session()
-    return results.prepared_json(prepared)
+    result = results.prepared_json(prepared)
+    store = Store.of(recipe, workdir, os.environ)
+    try:
+        result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
+    except Exception as error:  # the dataset is there, whatever the tracking server says
+        reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
+        console.line(f"prepare: the build is published and MLflow has no record of it: {reason}")
+    return result
 
 
 def _train(
@@ -167,6 +176,10 @@ def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, An
     if "metrics" in result:
         lines += results.metric_lines("Metrics", result["metrics"])
     lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
+    if "report" in result:
+        lines.append(f"Report   {result['report']}")
+    if result.get("quarantine"):
+        lines.append(f"Rejected {result['quarantine']}")
     if "model_uri" in result:
         store = Store.of(recipe, workdir, os.environ)
         lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")

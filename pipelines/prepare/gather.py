@@ -52,7 +52,9 @@ _SPREAD_ROWS, _SPREAD_BYTES = 262_144, 128 * 2**20
 _EXAMPLE_ROWS = 200
 # Targets that a task takes one after the other, where there are enough for all cores: a Python
 # task costs some 0.2 s before it does anything (1 million rows, 16 targets, all of prepare: 47 s of
-# CPU in Python with a task a target and 42 tasks that merge, 32 s with 8 and 4).
+# CPU in Python with a task a target and 42 tasks that merge, 32 s with 8 and 4). It holds the blobs
+# of all of them, compressed, and the rows of one: sorting the blobs first took the JVM 10 s of CPU
+# at 5 million rows, and Python as much.
 _TARGETS_A_TASK = 8
 
 
@@ -122,9 +124,9 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
         for unnamed in batches:
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
             _count(batch, gathering.checks, counts)
-            kept = pc.less(batch[BUCKET], len(SPLITS))
-            table = pa.Table.from_batches([batch]).filter(kept)
+            table = pa.Table.from_batches([batch])
             table = table.drop_columns(_only_for_counts(batch.schema.names))
+            # Rows that are not published are left out when rows are dealt, which copies anyway.
             held.append(_identified(reader.completed(table) if reader else table, raw))
             rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
             if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
@@ -180,10 +182,11 @@ def _dealt(held: list[pa.Table], targets: int) -> Iterator[pa.RecordBatch]:
     if not sum(t.num_rows for t in held):
         return
     table = pa.concat_tables(held).combine_chunks()
-    identity = table[ROW_ID].to_numpy().view(np.uint64)
-    target = (identity % np.uint64(targets)).astype(np.int32)
+    kept = np.flatnonzero(table[BUCKET].to_numpy() < len(SPLITS))
+    identity = table[ROW_ID].to_numpy()[kept].view(np.uint64)
+    target = (identity % np.uint64(targets)).astype(np.int16 if targets < 2**15 else np.int32)
     order = np.argsort(target, kind="stable")
-    table = table.take(pa.array(order))
+    table = table.take(pa.array(kept[order]))
     begins = np.searchsorted(target[order], np.arange(targets + 1))
     rows = []
     size = 0

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SCHEMES = ("file:", "file://")
-# Rows a read: of some hundred columns at most, in some tens of MiB.
-_READ_ROWS = 65_536
+# A read takes this many rows, or fewer where they are large (images).
+_READ_ROWS, _READ_BYTES = 65_536, 64 * 2**20
 # In a plan of Spark: rows leave the order of their files.
 _SHUFFLES = ("SortMergeJoin", "ShuffledHashJoin", "CartesianProduct", "Window ", "Exchange")
 # Spark's type -> (type in Arrow, types in a file that Spark reads as such).
@@ -108,9 +108,14 @@ def late_files(main: RawTable) -> dict[int, str] | None:
 
 
 class LateReader:
-    """Completes rows that come in the order of their files; used by one task."""
+    """Completes rows that come in the order of their files; used by one task.
+
+    Attributes:
+        rows_read: rows of which the columns were read, needed or not.
+    """
 
     def __init__(self, late: Late) -> None:
+        self.rows_read = 0
         self._late = late
         self._file: int | None = None
         self._open: Any = None
@@ -180,7 +185,10 @@ class LateReader:
         if group != self._group or position < self._begin:
             there = [n for n in self._late.columns if n in self._open.schema_arrow.names]
             self._batches = self._open.iter_batches(
-                _READ_ROWS, row_groups=[group], columns=there, use_threads=False
+                self._rows_a_read(group, there),
+                row_groups=[group],
+                columns=there,
+                use_threads=False,
             )
             self._group, self._begin, self._batch = group, int(self._starts[group]), None
         while self._batch is None or position >= self._begin + self._batch.num_rows:
@@ -188,10 +196,17 @@ class LateReader:
             self._batch = self._read()
         return self._batch
 
+    def _rows_a_read(self, group: int, columns: list[str]) -> int:
+        meta, wanted = self._open.metadata.row_group(group), {*columns}
+        chunks = (meta.column(i) for i in range(meta.num_columns))
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
+        return int(np.clip(_READ_BYTES * meta.num_rows // max(size, 1), 16, _READ_ROWS))
+
     def _read(self) -> pa.RecordBatch:
         path = self._late.files[self._file or 0]
         try:
             batch = next(self._batches)
+            self.rows_read += batch.num_rows
             return pa.RecordBatch.from_arrays(
                 [self._column(batch, name) for name in self._late.columns],
                 names=list(self._late.columns),

@@ -16,7 +16,7 @@ import fsspec
 
 import pipelines
 from pipelines.errors import DatasetError
-from pipelines.lake.build import Build
+from pipelines.lake.build import Build, sidecar_folder
 from pipelines.lake.commit import discard, publish, require_ours
 from pipelines.lake.files import SPLITS
 from pipelines.lake.ledger import Ledger
@@ -60,6 +60,20 @@ class Prepared:
 
     dataset: DatasetVersion
     seconds: dict[str, float]
+
+    @property
+    def report(self) -> str:
+        """Path of the build's data report, an HTML page."""
+        return f"{self._folder}/report.html"
+
+    @property
+    def quarantine(self) -> str | None:
+        """Folder of the rejected rows, as Parquet; None where there are none."""
+        return f"{self._folder}/quarantine" if self.dataset.build.quarantine else None
+
+    @property
+    def _folder(self) -> str:
+        return sidecar_folder(self.dataset.root, self.dataset.build.build_id)
 
 
 def prepare(recipe: Recipe, *, workdir: str, report: Report) -> Prepared:

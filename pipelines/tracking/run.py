@@ -56,9 +56,16 @@ class TrackedRun:
             self._client.log_figure(self.run_id, figure, path)
 
     def dataset_input(
-        self, *, name: str, root: str, version: int, digest: str, rows: Mapping[str, int]
+        self,
+        *,
+        name: str,
+        root: str,
+        version: int,
+        digest: str,
+        rows: Mapping[str, int],
+        context: str = "training",
     ) -> None:
-        """Say which dataset version the run reads; MLflow shows it as the run's dataset."""
+        """Say which dataset version the run is about; MLflow shows it as the run's dataset."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = {"path": redact(root), "delta_table_version": version}
@@ -69,7 +76,7 @@ class TrackedRun:
             source=json.dumps(source),
             profile=json.dumps({"rows": dict(rows), "digest": digest}),
         )
-        inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", context)])
         self._client.log_inputs(self.run_id, [inputs])
 
 

@@ -57,7 +57,7 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
         r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Metrics|  |"
-        r"Dataset  |Model  |MLflow  "
+        r"Dataset  |Report  |Model  |MLflow  "
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]
     assert noise == []
@@ -216,6 +216,24 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert "tailnum" in info.signature.inputs.input_names()
     assert info.signature.outputs.input_names() == ["probability", "prediction"]
     assert info.saved_input_example_info is not None
+
+
+def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> None:
+    import mlflow
+
+    result = second.result
+    mlflow.set_tracking_uri(server)
+    client = mlflow.MlflowClient()
+    build = client.get_run(result["prepare_run_id"])
+    assert build.info.status == "FINISHED"
+    assert build.data.tags["headrace.stage"] == "prepare"
+    assert build.data.tags["headrace.build"] == result["dataset"]["build_id"]
+    assert build.data.metrics["rows.read"] == result["ledger"]["read"]
+    assert build.data.metrics["rows.published.test"] == result["ledger"]["published"]["test"]
+    files = {f.path for f in client.list_artifacts(build.info.run_id)}
+    assert files == {"report.html", "profile.json", "transform.json", "ledger.json"}
+    logged = mlflow.artifacts.load_text(f"runs:/{build.info.run_id}/report.html")
+    assert logged == Path(result["report"]).read_text()
 
 
 @pytest.mark.long

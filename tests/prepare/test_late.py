@@ -12,7 +12,8 @@ import pytest
 from pipelines.errors import LakeError
 from pipelines.lake import DatasetVersion
 from pipelines.prepare import prepare
-from pipelines.prepare.late import keeps_order, late_columns, late_files
+from pipelines.prepare.late import Late, LateReader, keeps_order, late_columns, late_files
+from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.read import read_raw, unfitted_of
 from pipelines.prepare.rules import check_rows
 from pipelines.prepare.tag import tag_rows, with_labels
@@ -212,3 +213,26 @@ def test_a_file_that_spark_does_not_look_into_is_named(tmp_path: Path, kind: str
     assert "b.parquet" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert nothing_published(tmp_path)
+
+
+def test_every_row_is_read_once(tmp_path: Path) -> None:
+    """Rows of a task come in pieces that end anywhere, with gaps, from several files."""
+    files = {7: tmp_path / "a.parquet", 3: tmp_path / "b.parquet"}
+    for number, file in files.items():
+        write(file, table(number, 2000))
+    late = Late("t", {"word": "string", "x": "double"}, {n: str(f) for n, f in files.items()})
+    reader = LateReader(late)
+    for number, first in ((7, 7), (3, 3)):
+        kept = np.setdiff1d(np.arange(2000), np.arange(300, 900))  # a filter; row groups end at 700
+        expected = table(first, 2000).take(kept)
+        found = []
+        for begin in range(0, len(kept), 333):
+            place = pa.array(kept[begin : begin + 333])
+            piece = pa.table({FILE: pa.array([number] * len(place)), POSITION: place, "p": place})
+            found.append(reader.completed(piece))
+        whole = pa.concat_tables(found)
+        assert whole.column_names == ["p", "word", "x"]
+        assert whole["p"].to_pylist() == kept.tolist()
+        assert whole["word"].to_pylist() == expected["word"].to_pylist()
+        assert whole["x"].equals(expected["x"])
+    assert reader.rows_read == 4000

@@ -343,3 +343,29 @@ def test_the_tiny_lake_has_no_quarantine(tmp_path: Path) -> None:
     dataset = run(tmp_path)
     assert dataset.build.quarantine is None
     assert dataset.build.ledger.quarantined == {}
+
+
+def test_a_one_to_one_join_wants_one_row_a_key_of_the_main_table_too(
+    tmp_path: Path, tiny_lake: Path
+) -> None:
+    shops = [{"table": "shops", "key": ["shop"], "columns": {"size": "size"}}]
+    shops[0]["cardinality"] = "one_to_one"
+    with pytest.raises(LakeError) as caught:
+        run(tmp_path, f"source.joins={shops}")
+    message = str(caught.value)
+    assert "rule 'one_to_one_join_with_shops': 588 of 600 rows" in message
+    assert "shop='a' has 150 rows" in message
+    assert nothing_published(tmp_path)
+    rows = tiny.ROWS - tiny.DUPLICATES
+    visits = pq.read_table(tiny_lake / "visits").slice(0, rows)
+    pq.write_table(visits, tiny_lake / "visits" / "part-0.parquet")
+    (tiny_lake / "extra").mkdir()
+    extra = visits.select(["visit"]).append_column("size", visits["day"].cast(pa.float64()))
+    pq.write_table(extra.slice(7), tiny_lake / "extra" / "part-0.parquet")
+    join = {"table": "extra", "key": ["visit"], "columns": {"size": "size"}}
+    dataset = run(
+        tmp_path,
+        f"source.tables.extra={{path: {tiny_lake}/extra}}",
+        f"source.joins={[join | {'cardinality': 'one_to_one'}]}",
+    )
+    assert dataset.build.ledger.read == rows

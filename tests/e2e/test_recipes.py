@@ -1,0 +1,71 @@
+"""The recipes on images and on series, end to end: `headrace run` on real data."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.lake import DatasetVersion
+from tests.e2e.running import Done, headrace
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def digits_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lakes") / "digits"
+    done = headrace("lake", "digits", "--out", str(folder))
+    assert done.code == 0, done.err
+    return folder
+
+
+def run_recipe(name: str, workdir: Path, lake: Path, *options: str) -> Done:
+    done = headrace(
+        "run", f"conf/{name}.yaml", "--workdir", str(workdir), "--json",
+        "--set", f"lake={lake}", *options,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return done
+
+
+def test_digits_by_a_convolutional_network(tmp_path: Path, digits_lake: Path) -> None:
+    done = run_recipe("digits", tmp_path, digits_lake)
+    assert done.result["ledger"]["read"] == 1797
+    assert sum(done.result["ledger"]["published"].values()) == 1797
+    assert done.result["metrics"]["test_rows"] == done.result["ledger"]["published"]["test"] > 300
+    assert done.result["metrics"]["test_accuracy"] >= 0.97
+    (shape,) = {len(row) for row in _images(done)}
+    assert shape == 64
+
+
+def test_digits_by_the_classic_dense_network(tmp_path: Path, digits_lake: Path) -> None:
+    done = run_recipe(
+        "digits", tmp_path, digits_lake, "--set", "model={kind: mlp, hidden: [64]}"
+    )  # fmt: skip
+    assert done.result["metrics"]["test_accuracy"] >= 0.93
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "model",
+    ["", "model={kind: transformer, blocks: 2, heads: 4, width: 32}"],
+    ids=["recurrent", "transformer"],
+)
+def test_weather_beats_tomorrow_as_today(tmp_path: Path, flights_lake: Path, model: str) -> None:
+    options = ["--set", model] if model else []
+    metrics = run_recipe("weather", tmp_path, flights_lake, *options).result["metrics"]
+    assert metrics["test_rows"] > 5000
+    assert 4 < metrics["test_baseline_mae"] < 9  # degrees Fahrenheit
+    assert metrics["test_mae"] < metrics["test_baseline_mae"]
+    assert metrics["test_mae_over_baseline"] == pytest.approx(
+        metrics["test_mae"] / metrics["test_baseline_mae"]
+    )
+    assert metrics["test_mae_over_baseline"] < 0.95
+
+
+def _images(done: Done) -> list[bytes]:
+    import pyarrow.parquet as pq
+
+    dataset = DatasetVersion.open(done.result["dataset"]["path"])
+    (file,) = dataset.files("test")
+    images: list[bytes] = pq.read_table(f"{dataset.root}/{file.path}")["image"].to_pylist()
+    return images
