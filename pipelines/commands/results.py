@@ -83,6 +83,7 @@ def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:
     lines = [title]
     for name, value in metrics.items():
         counts = float(value).is_integer() and (value >= 100 or name.endswith(("epochs", "epoch")))
-        shown = f"{value:,.0f}" if counts else f"{value:,.4f}"
+        decimals = 0 if counts else 1 if value >= 100 else 4
+        shown = f"{value:,.{decimals}f}"
         lines.append(f"  {name:<28}{shown:>14}")
     return lines

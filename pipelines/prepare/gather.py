@@ -56,6 +56,7 @@ _EXAMPLE_ROWS = 200
 # of all of them, compressed, and the rows of one: sorting the blobs first took the JVM 10 s of CPU
 # at 5 million rows, and Python as much.
 _TARGETS_A_TASK = 8
+_SMALL_KINDS = {"integer", "real", "string", "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
     safe = tagged.toDF(*(f"c{i}" for i in range(len(tagged.columns))))
     blobs = safe.mapInArrow(_spreading(gathering, tagged.columns), BLOB_DDL)
     cores = tagged.sparkSession.sparkContext.defaultParallelism
-    partitions = min(gathering.targets, max(4 * cores, gathering.targets // _TARGETS_A_TASK))
+    # Lists and images are large: their tasks hold one target each.
+    large = not _SMALL_KINDS.issuperset(gathering.unfitted.raw.values())
+    tasks = max(4 * cores, gathering.targets // (1 if large else _TARGETS_A_TASK))
+    partitions = min(gathering.targets, tasks)
     dealt = blobs.repartition(partitions, "target")
     return dealt.mapInArrow(_gathering(gathering), BLOB_DDL)
 

@@ -157,6 +157,8 @@ def _build(attempt: _Attempt, raw: Raw) -> Prepared:
         clock.lap("write")
     finally:
         blobs.unpersist()
+        if shared:
+            shared.unpersist()
     rejected = sum(buckets.get(c.name, 0) for c in checked.checks if c.on_violation == "quarantine")
     quarantine = None
     if rejected:

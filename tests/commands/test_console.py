@@ -58,9 +58,12 @@ def test_failures(
 
 
 def test_metrics_for_people() -> None:
-    assert metric_lines("Test", {"rows": 29496.0, "roc_auc": 0.75912, "f1": 1.0}) == [
+    metrics = {"rows": 29496.0, "roc_auc": 0.75912, "f1": 1.0, "mse": 1234.5678, "epochs": 6.0}
+    assert metric_lines("Test", metrics) == [
         "Test",
         "  rows                                29,496",
         "  roc_auc                             0.7591",
         "  f1                                  1.0000",
+        "  mse                                1,234.6",
+        "  epochs                                   6",
     ]
