@@ -125,8 +125,8 @@ def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
         finally:
             stop_own_session()
     result = results.prepared_json(prepared)
-    store = Store.of(recipe, workdir, os.environ)
     try:
+        store = Store.of(recipe, workdir, os.environ)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
     except Exception as error:  # the dataset is there, whatever the tracking server says
         reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])

@@ -46,10 +46,10 @@ _SCHEMA = pa.schema(
     [("kind", pa.string()), ("name", pa.string()), ("target", pa.int32()), ("blob", pa.binary())]
 )
 # A task deals out what it holds at this many rows or bytes: blobs of some thousand rows each at
-# fewer than a hundred targets, in at most twice that memory.
+# fewer than a hundred targets, in some three times that memory.
 _SPREAD_ROWS, _SPREAD_BYTES = 262_144, 128 * 2**20
-# Rows looked through for examples of what was wrong, a batch.
-_EXAMPLE_ROWS = 200
+# It takes them in pieces of this size, the first of few rows.
+_PIECE_BYTES, _FIRST_ROWS = 16 * 2**20, 1024
 # Targets that a task takes one after the other, where there are enough for all cores: a Python
 # task costs some 0.2 s before it does anything (1 million rows, 16 targets, all of prepare: 47 s of
 # CPU in Python with a task a target and 42 tasks that merge, 32 s with 8 and 4). It holds the blobs
@@ -123,6 +123,7 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
         counts = Counts()
         held: list[pa.Table] = []
         rows = size = 0
+        piece_rows = _FIRST_ROWS
         reader = LateReader(gathering.late.value) if gathering.late else None
         raw = list(gathering.unfitted.raw)
         for unnamed in batches:
@@ -130,16 +131,26 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
             _count(batch, gathering.checks, counts)
             table = pa.Table.from_batches([batch])
             table = table.drop_columns(_only_for_counts(batch.schema.names))
-            # Rows that are not published are left out when rows are dealt, which copies anyway.
-            held.append(_identified(reader.completed(table) if reader else table, raw))
-            rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
-            if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
-                yield from _dealt(held, gathering.targets)
-                held, rows, size = [], 0, 0
+            begin = 0
+            while begin < table.num_rows:
+                piece = table.slice(begin, piece_rows)
+                begin += piece.num_rows
+                # Rows that are not published are left out when rows are dealt, which copies anyway.
+                held.append(_identified(reader.completed(piece) if reader else piece, raw))
+                rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
+                piece_rows = _piece_rows(held[-1])
+                if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
+                    yield from _dealt(held, gathering.targets)
+                    held, rows, size = [], 0, 0
         yield from _dealt(held, gathering.targets)
         yield blob_batch([(COUNTS, "", 0, counts.to_bytes())])
 
     return spread
+
+
+def _piece_rows(last: pa.Table) -> int:
+    """Rows of the next piece, by the size of the last one's."""
+    return max(16, _PIECE_BYTES * last.num_rows // max(last.nbytes, 1))
 
 
 def _identified(table: pa.Table, raw: list[str]) -> pa.Table:
@@ -177,15 +188,19 @@ def _count(batch: pa.RecordBatch, checks: int, counts: Counts) -> None:
 
 
 def _keep_examples(problems: pa.Array, counts: Counts) -> None:
-    for text in problems.slice(0, _EXAMPLE_ROWS).to_pylist():
+    found: dict[int, list[str]] = {}
+    for text in problems.unique().to_pylist():
         for check, reason in split_problems(text):
-            counts.keep_examples(check, [reason])
+            found.setdefault(check, []).append(reason)
+    for check, reasons in found.items():
+        counts.keep_examples(check, reasons)
 
 
 def _dealt(held: list[pa.Table], targets: int) -> Iterator[pa.RecordBatch]:
     if not sum(t.num_rows for t in held):
         return
     table = pa.concat_tables(held).combine_chunks()
+    held.clear()
     kept = np.flatnonzero(table[BUCKET].to_numpy() < len(SPLITS))
     identity = table[ROW_ID].to_numpy()[kept].view(np.uint64)
     target = (identity % np.uint64(targets)).astype(np.int16 if targets < 2**15 else np.int32)

@@ -9,9 +9,10 @@ Measured (2 cores, 1 million rows of 41 columns): reading in Spark and handing o
 24 s of CPU, pyarrow needs some 2 s.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -28,18 +29,25 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SCHEMES = ("file:", "file://")
+_UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 # A read takes this many rows, or fewer where they are large (images).
 _READ_ROWS, _READ_BYTES = 65_536, 64 * 2**20
-# In a plan of Spark: rows leave the order of their files.
-_SHUFFLES = ("SortMergeJoin", "ShuffledHashJoin", "CartesianProduct", "Window ", "Exchange")
-# Spark's type -> (type in Arrow, types in a file that Spark reads as such).
-_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+# The first read of a task takes few rows: how large they are once decoded is not known before.
+_FIRST_ROWS = 4096
+# Operators of Spark after which rows are no longer in the order of their files.
+_SHUFFLES = re.compile(
+    r"^[\s:+*()\d-]*(SortMergeJoin|ShuffledHashJoin|CartesianProduct|Window|\w*Exchange|Sort)\b",
+    re.MULTILINE,
+)
+# Spark's type -> (type in Arrow, types in a file that Spark reads as such). A column of nulls alone
+# has the type null; pandas' timedelta is a plain whole number to Spark.
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "null")
 _SMALL = ("int8", "int16", "int32", "uint8", "uint16")
-_TEXTS = ("string", "large_string", "binary", "large_binary")
+_TEXTS = ("string", "large_string", "binary", "large_binary", "null")
 _KINDS: dict[str, tuple[pa.DataType, tuple[str, ...]]] = {
     "bigint": (pa.int64(), _INTEGERS),
-    "boolean": (pa.int64(), ("bool",)),
-    "double": (pa.float64(), ("float", "double", "halffloat", *_SMALL)),
+    "boolean": (pa.int64(), ("bool", "null")),
+    "double": (pa.float64(), ("float", "double", "null", *_SMALL)),
     "string": (pa.string(), _TEXTS),
     "binary": (pa.binary(), _TEXTS),
 }
@@ -54,12 +62,12 @@ class Late:
     Attributes:
         table: the main table's name, for messages.
         columns: raw column -> Spark's type of it.
-        files: FILE of a row -> path.
+        files: FILE of a row -> path, size in bytes, time of change in ns.
     """
 
     table: str
     columns: Mapping[str, str]
-    files: Mapping[int, str]
+    files: Mapping[int, tuple[str, int, int]]
 
 
 def late_columns(
@@ -69,7 +77,7 @@ def late_columns(
 
     Columns with a cast, or which a rule may make null, are the plan's.
     """
-    if FILE not in main.frame.columns:
+    if FILE not in main.frame.columns or not _by_exact_name(main):
         return {}
     nulled = {check.nulls for check in checks}
     types = {f.name: f.dataType.simpleString() for f in main.everything.schema.fields}
@@ -83,14 +91,20 @@ def late_columns(
     return found
 
 
+def _by_exact_name(main: RawTable) -> bool:
+    """Whether Spark finds a file's columns by their exact names, as is done here."""
+    conf = main.everything.sparkSession.conf
+    by_id = conf.get("spark.sql.parquet.fieldId.read.enabled", "false") == "true"
+    return conf.get("spark.sql.caseSensitive", "false") == "true" and not by_id
+
+
 def keeps_order(tagged: "DataFrame") -> bool:
     """Whether the plan leaves rows in the order of their files."""
-    plan = tagged._jdf.queryExecution().sparkPlan().toString()
-    return not any(word in plan for word in _SHUFFLES)
+    return not _SHUFFLES.search(tagged._jdf.queryExecution().sparkPlan().toString())
 
 
-def late_files(main: RawTable) -> dict[int, str] | None:
-    """FILE -> path of the table's files; None where pyarrow cannot reach them from here."""
+def late_files(main: RawTable) -> dict[int, tuple[str, int, int]] | None:
+    """As `Late.files`; None where pyarrow cannot reach the table's files from here."""
     import pyspark.sql.functions as F
 
     spark = main.everything.sparkSession
@@ -104,7 +118,18 @@ def late_files(main: RawTable) -> dict[int, str] | None:
     columns = [pa.array(column, pa.string()) for column in zip(*listed, strict=True)]
     found = spark.createDataFrame(pa.table(columns, names=["path", "url"]))
     rows = found.select("path", F.xxhash64("url").alias("hash")).collect()
-    return {row["hash"]: unquote(row["path"]) for row in rows}
+    try:
+        stats = {path: Path(unquote(path)).stat() for path in paths}
+    except OSError as error:
+        raise LakeError(f"table {main.name!r}: {error.filename} cannot be read: {error}") from None
+    return {
+        row["hash"]: (
+            unquote(row["path"]),
+            stats[row["path"]].st_size,
+            stats[row["path"]].st_mtime_ns,
+        )
+        for row in rows
+    }
 
 
 class LateReader:
@@ -124,6 +149,7 @@ class LateReader:
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.RecordBatch | None = None
         self._begin = 0
+        self._row_bytes = 0.0  # of decoded rows, the largest mean of a read so far
 
     def completed(self, rows: pa.Table) -> pa.Table:
         """The rows with the late columns, FILE and POSITION gone.
@@ -151,29 +177,40 @@ class LateReader:
 
         if file == self._file:
             return
-        path = self._late.files.get(file)
-        if path is None:
+        if file not in self._late.files:
             raise LakeError(f"table {self._late.table!r}: a file appeared during the build")
+        path, size, changed = self._late.files[file]
         try:
-            self._open = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-        except (OSError, pa.ArrowInvalid) as error:
+            stat = Path(path).stat()
+            self._open = pq.ParquetFile(path, pre_buffer=False)
+            schema = self._open.schema_arrow
+        except _UNREADABLE as error:
             raise self._unreadable(path, error) from None
+        if (stat.st_size, stat.st_mtime_ns) != (size, changed):
+            raise LakeError(
+                f"table {self._late.table!r}: {path} changed during the build; run it again"
+            )
         meta = self._open.metadata
         sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self._file, self._group, self._batch = file, -1, None
-        _check_types(self._open.schema_arrow, path, self._late)
+        _check_types(schema, path, self._late)
 
     def _taken(self, position: np.ndarray) -> list[pa.RecordBatch]:
         """Rows at these rising places of the open file."""
         parts, done = [], 0
+        if not (np.diff(position) > 0).all():
+            raise LakeError(
+                f"table {self._late.table!r}: rows are not in their files' order; set "
+                f"source.tables.{self._late.table}.read_with to spark"
+            )
         while done < len(position):
             batch = self._batch_with(int(position[done]))
             end = int(np.searchsorted(position, self._begin + batch.num_rows))
-            if end <= done:
-                raise LakeError(f"table {self._late.table!r}: rows are not in their files' order")
             inside = position[done:end] - self._begin
-            if inside[-1] - inside[0] + 1 == len(inside):
+            # A slice keeps the whole batch in memory, so a short run is copied.
+            dense = inside[-1] - inside[0] + 1 == len(inside)
+            if dense and (2 * len(inside) >= batch.num_rows or len(inside) == len(position)):
                 parts.append(batch.slice(int(inside[0]), len(inside)))
             else:
                 parts.append(batch.take(pa.array(inside)))
@@ -200,20 +237,24 @@ class LateReader:
         meta, wanted = self._open.metadata.row_group(group), {*columns}
         chunks = (meta.column(i) for i in range(meta.num_columns))
         size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
-        return int(np.clip(_READ_BYTES * meta.num_rows // max(size, 1), 16, _READ_ROWS))
+        row = max(size / max(meta.num_rows, 1), self._row_bytes)
+        most = _READ_ROWS if self._row_bytes else _FIRST_ROWS
+        return int(np.clip(_READ_BYTES / max(row, 1), 16, most))
 
     def _read(self) -> pa.RecordBatch:
-        path = self._late.files[self._file or 0]
+        path = self._late.files[self._file or 0][0]
         try:
             batch = next(self._batches)
             self.rows_read += batch.num_rows
-            return pa.RecordBatch.from_arrays(
+            decoded = pa.RecordBatch.from_arrays(
                 [self._column(batch, name) for name in self._late.columns],
                 names=list(self._late.columns),
             )
+            self._row_bytes = max(self._row_bytes, decoded.nbytes / max(batch.num_rows, 1))
+            return decoded
         except StopIteration:
             raise self._unreadable(path, ValueError("it has fewer rows than it had")) from None
-        except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except _UNREADABLE as error:
             raise self._unreadable(path, error) from None
 
     def _column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -229,22 +270,27 @@ class LateReader:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         return LakeError(
             f"table {self._late.table!r}: {path} cannot be read (columns "
-            f"{', '.join(list(self._late.columns)[:5])}, …): {said}; restore or remove it"
+            f"{', '.join(list(self._late.columns)[:5])}, …): {said}; restore or remove it, or, "
+            f"where Spark can read it, set source.tables.{self._late.table}.read_with to spark"
         )
 
 
 def _check_types(schema: pa.Schema, path: str, late: Late) -> None:
     """A file may lack a column, but not hold another type of it than the table."""
     for name, sql in late.columns.items():
-        index = schema.get_field_index(name)
-        if index < 0:
+        places = schema.get_all_field_indices(name)
+        if not places:
             continue
-        found = schema.field(index).type
+        if len(places) > 1:
+            raise LakeError(f"table {late.table!r}: {path} has {len(places)} columns {name!r}")
+        found = schema.field(places[0]).type
         found = found.value_type if pa.types.is_dictionary(found) else found
-        if str(found) not in _KINDS[sql][1]:
+        plain = "int64" if pa.types.is_duration(found) else str(found)
+        if plain not in _KINDS[sql][1]:
             raise LakeError(
                 f"table {late.table!r}: column {name!r} is {found} in "
-                f"{PurePosixPath(path).name} ({path}) and {sql} in the table; rewrite the file"
+                f"{PurePosixPath(path).name} ({path}) and {sql} in the table; rewrite the file, "
+                f"or, where Spark can read it, set source.tables.{late.table}.read_with to spark"
             )
 
 

@@ -75,6 +75,10 @@ def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
             right, count = _lookup(table, join)
             kept.append(right)
             _refuse_empty(table, count, source.tables[join.table])
+            dedup = recipe.clean.dedup
+            one_a_key = dedup is not None and {*dedup.key} <= {*join.key}
+            if join.cardinality == "one_to_one" and not one_a_key:
+                _refuse_doubled_keys(main, rows, join)
             rows = rows.join(right, on=list(join.key), how="left")
         sources[join.table] = _source(table, count)
     return Raw(rows, main, read, excluded, sources, kept)

@@ -101,7 +101,7 @@ def check_rows(rows: "DataFrame", recipe: Recipe, main: RawTable) -> Checked:
     found += _feature_checks(rows, recipe)
     types = column_types(rows)
     names = {check.name for check, _, _ in found}
-    for index, rule in enumerate([*recipe.clean.rules, *_rules_of_joins(recipe)]):
+    for index, rule in enumerate(recipe.clean.rules):
         with explained(f"clean.rules.{index} ({rule.kind})"):
             rows, violated, reason = _rule(rows, index, rule, types)
             rows.select(violated)  # Spark resolves it, or says why not
@@ -163,20 +163,6 @@ def _contract_checks(rows: "DataFrame", main: RawTable) -> "list[tuple[Check, Co
         reason = F.concat(F.lit(f"{column}: "), shown(before), F.lit(f" is no {declared}"))
         found.append((Check(f"{column} is {declared}", "quarantine"), violated, reason))
     return found
-
-
-def _rules_of_joins(recipe: Recipe) -> list[s.Unique]:
-    """That the main table has one row a key, too, where a join is declared one_to_one."""
-    return [
-        s.Unique(
-            kind="unique",
-            columns=join.key,
-            on_violation="fail",
-            name=f"one_to_one_join_with_{join.table}",
-        )
-        for join in recipe.source.joins
-        if join.cardinality == "one_to_one"
-    ]
 
 
 def _feature_checks(rows: "DataFrame", recipe: Recipe) -> "list[tuple[Check, Column, Column]]":

@@ -238,5 +238,9 @@ def _hashable(rows: "DataFrame", name: str) -> "Column":
 
 def _orderable(rows: "DataFrame", name: str) -> "Column":
     """The column as Arrow can sort it."""
+    import pyspark.sql.types as T
+
+    if isinstance(rows.schema[name].dataType, T.DecimalType):  # a double would lose digits
+        return col(name)
     found = column_types(rows)[name]
     return as_kind(name, RAW_KIND[found]) if found in RAW_KIND else col(name).cast("string")

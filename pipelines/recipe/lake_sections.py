@@ -46,7 +46,7 @@ class Join(Section):
     """New column name -> column of the joined table."""
     cardinality: Literal["many_to_one", "one_to_one"] = "many_to_one"
     """What is checked: the joined table has one row a key; one_to_one wants the same of the main
-    table."""
+    table, as it is read or by its deduplication."""
 
 
 class Windows(Section):
