@@ -18,6 +18,7 @@ from pipelines.prepare.gather import (
     ROWS,
     TEXTS,
     blob_batch,
+    forget_archives,
     rows_of,
 )
 from pipelines.recipe import sections as s
@@ -112,6 +113,7 @@ class _Keep:
 
 def _merging(keeps: dict[str, _Keep]) -> Callable[..., Iterator[pa.RecordBatch]]:
     def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forget_archives()
         name: str | None = None
         mergings: dict[str, Merging] = {}
         counts = Counts()

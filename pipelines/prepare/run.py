@@ -8,9 +8,11 @@ all their columns. The ledger is checked in between the written files and the co
 import math
 import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import fsspec
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 UNSEEN_CLASS = "label class is not in the train split"
+_Result = TypeVar("_Result")
 EXCLUDED = "where of the main table"
 
 
@@ -152,22 +155,27 @@ def _build(attempt: _Attempt, raw: Raw) -> Prepared:
             weights = class_weights(recipe.label, fitted.statistics[LABEL])
         axes = axes_of(fitted.spec, unfitted, fitted.statistics)
         writing = Writing(root, build_id, recipe.dataset.rows_per_row_group, axes, weights)
-        with explained(f"recipe {recipe.name!r}"):
+        takes_out = [c.name for c in checked.checks if c.on_violation == "quarantine"]
+        rejected = sum(buckets.get(name, 0) for name in takes_out)
+        if rejected:
+            report(Progress(f"writing {kept:,} rows, keeping {rejected:,} rejected ones"))
+        with _Beside(tagged, build_id) as beside, explained(f"recipe {recipe.name!r}"):
+            keeping = beside.start(
+                lambda: (
+                    write_quarantine(
+                        checked, raw.main, root=root, build_id=build_id, expected=rejected
+                    )
+                    if rejected
+                    else None
+                )
+            )
             written = write_files(blobs, fitted.spec, writing)
+            quarantine = keeping.result()
         clock.lap("write")
     finally:
         blobs.unpersist()
         if shared:
             shared.unpersist()
-    rejected = sum(buckets.get(c.name, 0) for c in checked.checks if c.on_violation == "quarantine")
-    quarantine = None
-    if rejected:
-        report(Progress(f"keeping {rejected:,} rejected rows"))
-        with explained(f"recipe {recipe.name!r}"):
-            quarantine = write_quarantine(
-                checked, raw.main, root=root, build_id=build_id, expected=rejected
-            )
-        clock.lap("quarantine")
     report(Progress("checking the ledger and committing"))
     build = Build(
         build_id=build_id,
@@ -190,6 +198,33 @@ def _build(attempt: _Attempt, raw: Raw) -> Prepared:
     version = publish(root, build, schema, fitted.spec.to_json(), texts)
     clock.lap("commit")
     return Prepared(DatasetVersion.open(root, version), clock.seconds)
+
+
+class _Beside:
+    """A second Spark job at the same time: each fills the cores that the other leaves idle.
+
+    Where the block fails, the second job is cancelled.
+    """
+
+    def __init__(self, frame: "DataFrame", build_id: str) -> None:
+        self._context = frame.sparkSession.sparkContext
+        self._tag = f"headrace-{build_id}"
+        self._pool = ThreadPoolExecutor(1)
+
+    def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
+        def tagged() -> "_Result":
+            self._context.addJobTag(self._tag)
+            return work()
+
+        return self._pool.submit(tagged)
+
+    def __enter__(self) -> "_Beside":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._context.cancelJobsWithTag(self._tag)
+        self._pool.shutdown()
 
 
 def _tagged(recipe: Recipe, raw: Raw) -> "tuple[Checked, Unfitted, DataFrame, Late | None]":

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.lake.files import SPLITS, DataFile
-from pipelines.prepare.gather import BLOB_DDL, ROWS, blob_batch, rows_of
+from pipelines.prepare.gather import BLOB_DDL, ROWS, blob_batch, forget_archives, rows_of
 from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from pipelines.prepare.profiling import LABEL_COLUMN, Axis, Profiling
 from pipelines.transform.arrow import ArrowTransform
@@ -128,6 +128,7 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import TaskContext
 
+        forget_archives()
         writing, text = shared.value
         transform = _transform_of(text)
         context = TaskContext.get()
@@ -155,6 +156,7 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
 
 def _collector(axes: tuple[Axis, ...]) -> Callable[..., Iterator[pa.RecordBatch]]:
     def collect(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forget_archives()
         profiling = Profiling(axes)
         for batch in batches:
             kept = []

@@ -220,10 +220,10 @@ def _named(table: pa.Table) -> list[str]:
     return ["value" if name == "value" else "count" for name in table.column_names]
 
 
-def write_ipc(table: pa.Table) -> bytes:
-    """An Arrow table as one blob, buffers compressed with LZ4."""
+def write_ipc(table: pa.Table, compression: str | None = "lz4") -> bytes:
+    """An Arrow table as one blob, its buffers compressed."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
