@@ -22,9 +22,10 @@ from pipelines.prepare.gather import (
     rows_of,
 )
 from pipelines.recipe import sections as s
-from pipelines.transform.fit import LABEL, Statistics, Texts, Unfitted
+from pipelines.transform.fit import Unfitted
 from pipelines.transform.spec import TransformSpec
 from pipelines.transform.statistics import Merging, NumberSummary, TextCounts
+from pipelines.transform.variables import LABEL, Statistics, Texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -34,9 +34,9 @@ from pipelines.prepare.names import (
 )
 from pipelines.prepare.rules import BITS, split_problems
 from pipelines.transform.arrow import read_columns
-from pipelines.transform.fit import LABEL as LABEL_KEY
 from pipelines.transform.fit import Unfitted
 from pipelines.transform.statistics import read_ipc, write_ipc
+from pipelines.transform.variables import LABEL as LABEL_KEY
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -99,7 +99,7 @@ def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
 
 
 def forget_archives() -> None:
-    """Spare this worker's next tasks some 0.2 s each.
+    """Spare this worker's next tasks 0.14 s of CPU each (Spark 4.0's two archives, Python 3.11).
 
     Before every task Spark's worker invalidates the caches of Python's importers, and those of its
     own zip files read the archives anew. Importers that are forgotten are made again when a module

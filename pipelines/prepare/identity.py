@@ -56,8 +56,6 @@ def _values(array: pa.Array) -> np.ndarray:
     kind = array.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         found = _lists(array)
-    elif pa.types.is_dictionary(kind):
-        found = _values(array.dictionary_decode())
     elif pa.types.is_floating(kind):
         numbers = array.cast(pa.float64()).fill_null(0.0).to_numpy() + 0.0
         found = mixed(np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64))

@@ -9,19 +9,19 @@ import numpy as np
 
 from pipelines.lake.files import SPLITS
 from pipelines.lake.profile import Distribution
-from pipelines.transform.fit import LABEL, Statistics, Unfitted
+from pipelines.transform.fit import Unfitted
 from pipelines.transform.spec import (
     BucketsFeature,
     CyclicFeature,
     HashFeature,
     ImageFeature,
-    ScaledFeature,
-    SeriesFeature,
+    OnScale,
     TokensFeature,
     TransformSpec,
     VocabularyFeature,
 )
 from pipelines.transform.statistics import NumberSummary
+from pipelines.transform.variables import LABEL, Statistics
 
 _BINS = 20
 _TOP = 10  # most frequent values shown
@@ -74,7 +74,7 @@ def axes_of(spec: TransformSpec, unfitted: Unfitted, statistics: Statistics) -> 
     """An axis for every column of the dataset that has a distribution, the label last."""
     axes: list[Axis] = []
     for feature in spec.features:
-        if isinstance(feature, ScaledFeature | SeriesFeature):
+        if isinstance(feature, OnScale):
             summary = _summary_of(feature.name, unfitted, statistics)
             clipped = summary.clipped(*_on_scale(feature))
             axes.append(_number_axis(feature.name, clipped, feature.center, feature.scale))
@@ -116,7 +116,7 @@ def _summary_of(name: str, unfitted: Unfitted, statistics: Statistics) -> Number
     return next(f for f in found if isinstance(f, NumberSummary))
 
 
-def _on_scale(feature: "ScaledFeature | SeriesFeature") -> tuple[float | None, float | None]:
+def _on_scale(feature: OnScale) -> tuple[float | None, float | None]:
     """The feature's clip limits where its statistics are: after log1p."""
     low, high = feature.clip
     if not feature.log1p:

@@ -42,7 +42,8 @@ from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact
 from pipelines.spark_session import spark_session
-from pipelines.transform.fit import LABEL, Unfitted, class_weights
+from pipelines.transform.fit import Unfitted, class_weights
+from pipelines.transform.variables import LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

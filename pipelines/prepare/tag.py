@@ -32,8 +32,8 @@ from pipelines.prepare.rules import BITS, Check, Checked
 from pipelines.prepare.types import RAW_KIND, as_kind, column_types
 from pipelines.recipe import Recipe
 from pipelines.recipe import sections as s
+from pipelines.recipe.times import micros_of
 from pipelines.schema import ColumnType
-from pipelines.transform.fit import micros_of
 from pipelines.transform.spec import RawKind
 
 if TYPE_CHECKING:

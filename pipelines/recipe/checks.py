@@ -21,6 +21,7 @@ from pipelines.recipe.column_checks import (
 )
 from pipelines.recipe.needs import metric_problems, model_problems
 from pipelines.recipe.problems import nearest
+from pipelines.recipe.times import micros_of
 
 Valid = dict[str, Any]
 """Top-level key -> validated value; keys that failed validation are absent."""
@@ -90,16 +91,13 @@ def _split(split: s.Split) -> list[Problem]:
 
 
 def _times(split: s.Split) -> list[Problem]:
-    from datetime import UTC, datetime
-
     assert split.time is not None
     problems = []
     found = {}
     for key in ("validation_from", "test_from"):
         text = getattr(split.time, key)
         try:
-            moment = datetime.fromisoformat(text)
-            found[key] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            found[key] = micros_of(text)
         except ValueError:
             problems.append(
                 Problem(f"split.time.{key}", f"got {text!r}", "an ISO 8601 date or time")

@@ -2,10 +2,10 @@
 
 import itertools
 import re
-from datetime import datetime
 
 from pipelines.errors import Problem
 from pipelines.recipe import sections as s
+from pipelines.recipe.times import micros_of
 
 
 def rules(clean: s.Clean) -> list[Problem]:
@@ -130,7 +130,7 @@ def derivations(derive: dict[str, s.Derivation], features: dict[str, s.Feature])
 
 def _origin(name: str, item: s.SecondsSince) -> list[Problem]:
     try:
-        datetime.fromisoformat(item.origin)
+        micros_of(item.origin)
     except ValueError:
         where = f"derive.{name}.origin"
         return [Problem(where, f"got {item.origin!r}", "an ISO 8601 date or time")]

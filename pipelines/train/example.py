@@ -13,7 +13,7 @@ from pipelines.transform.spec import (
     HashFeature,
     ImageFeature,
     RawColumn,
-    ScaledFeature,
+    OnScale,
     SeriesFeature,
     TokensFeature,
     TransformSpec,
@@ -77,7 +77,7 @@ def _values(raw: RawColumn, feature: FittedFeature | None) -> tuple[Any, Any]:
 
 def _scalars(feature: FittedFeature | None, others: tuple[Any, Any]) -> tuple[Any, Any]:
     match feature:
-        case ScaledFeature() | SeriesFeature():
+        case OnScale():
             return _number(feature, 0.0), _number(feature, 1.0)
         case CyclicFeature():
             return 0, feature.period / 2
@@ -90,7 +90,7 @@ def _scalars(feature: FittedFeature | None, others: tuple[Any, Any]) -> tuple[An
     return others
 
 
-def _number(feature: ScaledFeature | SeriesFeature, scaled: float) -> float:
+def _number(feature: OnScale, scaled: float) -> float:
     """The value that the feature makes `scaled` of."""
     value = feature.center + scaled * feature.scale
     if not feature.log1p:

@@ -1,19 +1,17 @@
-"""What a recipe wants fitted, and how the train split's statistics become a `TransformSpec`.
+"""How the train split's statistics become a `TransformSpec`.
 
 No engine: the statistics may come from Spark's tasks (`prepare/`) or from one table in memory.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from pipelines.errors import LakeError
 from pipelines.recipe import sections as s
-from pipelines.transform.columns import Values, read_column
-from pipelines.transform.kernels import is_list, prescaled, words_of
+from pipelines.recipe.times import micros_of
+from pipelines.transform.columns import read_column
 from pipelines.transform.spec import (
     BucketsFeature,
     CyclicFeature,
@@ -26,55 +24,21 @@ from pipelines.transform.spec import (
     RawKind,
     ScaledFeature,
     SeriesFeature,
-    TokensFeature,
     TransformSpec,
     VocabularyFeature,
 )
 from pipelines.transform.statistics import NumberSummary, TextCounts
-
-LABEL = "label"
-"""Name of the label among the variables: a number, or the texts of classes."""
-
-Statistics = dict[str, "NumberSummary | TextCounts"]
-Limits = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A variable to summarise: a column's values after clipping to fixed limits and log1p."""
-
-    column: str
-    clip: Limits = (None, None)
-    log1p: bool = False
-
-    @property
-    def key(self) -> str:
-        return json.dumps(["numbers", self.column, *self.clip, self.log1p])
-
-    def of(self, columns: dict[str, Values]) -> NumberSummary:
-        values = columns[self.column]
-        values = values.elements if is_list(values) else values
-        numbers, missing = prescaled(values, self.clip, self.log1p)
-        return NumberSummary.of(numbers[~missing])
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A variable to count: a column's values, a list's elements, or a text's words."""
-
-    column: str
-    words: TokensFeature | None = None
-
-    @property
-    def key(self) -> str:
-        w = self.words
-        return json.dumps(["texts", self.column, *([w.lower, w.strip_punctuation] if w else [])])
-
-    def of(self, columns: dict[str, Values]) -> TextCounts:
-        values = columns[self.column]
-        if self.words is not None and not is_list(values):
-            values = words_of(values, self.words)
-        return TextCounts.of(values.elements if is_list(values) else values)
+from pipelines.transform.variables import (
+    LABEL,
+    Limits,
+    Numbers,
+    Statistics,
+    Texts,
+    numbers_of,
+    texts_of,
+    tokens_of,
+    variables_of,
+)
 
 
 @dataclass(frozen=True)
@@ -96,16 +60,7 @@ class Unfitted:
 
     def variables(self) -> dict[str, "Numbers | Texts"]:
         """Everything that has to be known about the train rows, by key, each once."""
-        found: list[Numbers | Texts] = []
-        for name, feature in self.features.items():
-            if isinstance(feature, s.Vocabulary | s.MultiValued | s.TextIds):
-                if not (isinstance(feature, s.MultiValued) and feature.buckets):
-                    found.append(_texts(name, feature))
-            elif isinstance(feature, _NUMBERS):
-                found.append(_numbers(name, feature))
-                if getattr(feature, "impute", None) == "most_frequent":
-                    found.append(Texts(feature.column or name))
-        return {variable.key: variable for variable in found}
+        return variables_of(self.features)
 
     def label_variable(self) -> "Numbers | Texts":
         return Texts(LABEL) if self.label.kind == "classes" else Numbers(LABEL)
@@ -134,12 +89,6 @@ class Unfitted:
         return TransformSpec(raw=raw, derived=self.derived(), features=features, label=label)
 
 
-_NUMBERS = (
-    s.Standardize | s.MinMax | s.Robust | s.Log1p | s.QuantileBuckets | s.FixedBuckets
-    | s.Cyclic | s.Series
-)  # fmt: skip
-
-
 def _derived(name: str, item: "s.Derivation") -> DerivedColumn:
     origin = None
     if isinstance(item, s.SecondsSince):
@@ -147,47 +96,6 @@ def _derived(name: str, item: "s.Derivation") -> DerivedColumn:
     part = item.part if isinstance(item, s.TimePart) else None
     return DerivedColumn(
         name=name, op=item.kind, columns=tuple(item.columns), part=part, origin=origin
-    )
-
-
-def micros_of(text: str) -> int:
-    """Microseconds since 1970-01-01 UTC of an ISO 8601 date or time; UTC where it has no zone.
-
-    Raises:
-        ValueError: it is none.
-    """
-    time = datetime.fromisoformat(text)
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
-    delta = time - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def _numbers(name: str, feature: object) -> Numbers:
-    clip = getattr(feature, "clip", None)
-    fixed = (clip.values[0], clip.values[1]) if clip and clip.values else (None, None)
-    log1p = isinstance(feature, s.Log1p) or getattr(feature, "log1p", False)
-    return Numbers(getattr(feature, "column", None) or name, fixed, log1p)
-
-
-def _texts(name: str, feature: "s.Vocabulary | s.MultiValued | s.TextIds") -> Texts:
-    column = feature.column or name
-    return (
-        Texts(column, _tokens(name, feature)) if isinstance(feature, s.TextIds) else Texts(column)
-    )
-
-
-def _tokens(
-    name: str, feature: "s.TextIds | s.MultiValued", values: tuple[str, ...] = ()
-) -> TokensFeature:
-    return TokensFeature(
-        name=name,
-        column=feature.column or name,
-        length=feature.length,
-        lower=getattr(feature, "lower", False),
-        strip_punctuation=getattr(feature, "strip_punctuation", False),
-        values=values,
-        unknown_ids=feature.oov_ids,
-        buckets=getattr(feature, "buckets", None),
     )
 
 
@@ -206,16 +114,16 @@ def _fitted(name: str, feature: "s.Feature", statistics: Statistics) -> FittedFe
         return _vocabulary(name, feature, statistics)
     if isinstance(feature, s.TextIds | s.MultiValued):
         if getattr(feature, "buckets", None):
-            return _tokens(name, feature)
-        found = statistics[_texts(name, feature).key]
+            return tokens_of(name, feature)
+        found = statistics[texts_of(name, feature).key]
         assert isinstance(found, TextCounts)
-        return _tokens(name, feature, _words(found, feature))
-    numbers = statistics[_numbers(name, feature).key]
-    assert isinstance(numbers, NumberSummary)
+        return tokens_of(name, feature, _words(found, feature))
     if isinstance(feature, s.Cyclic):
         return CyclicFeature(name=name, column=column, period=feature.period)
     if isinstance(feature, s.FixedBuckets):
         return BucketsFeature(name=name, column=column, boundaries=tuple(feature.boundaries))
+    numbers = statistics[numbers_of(name, feature).key]
+    assert isinstance(numbers, NumberSummary)
     if isinstance(feature, s.QuantileBuckets):
         cuts = [numbers.quantile(i / feature.buckets) for i in range(1, feature.buckets)]
         return BucketsFeature(name=name, column=column, boundaries=tuple(sorted(set(cuts))))
@@ -223,7 +131,7 @@ def _fitted(name: str, feature: "s.Feature", statistics: Statistics) -> FittedFe
 
 
 def _vocabulary(name: str, feature: "s.Vocabulary", statistics: Statistics) -> VocabularyFeature:
-    found = statistics[_texts(name, feature).key]
+    found = statistics[texts_of(name, feature).key]
     assert isinstance(found, TextCounts)
     values = _words(found, feature)
     fill = None
@@ -253,7 +161,7 @@ def _scaled(
     statistics: Statistics,
 ) -> FittedFeature:
     column = feature.column or name
-    wanted = _numbers(name, feature)
+    wanted = numbers_of(name, feature)
     low, high = wanted.clip
     if feature.clip and not feature.clip.values:
         low, high = _fitted_limits(feature.clip, numbers)

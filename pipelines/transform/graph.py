@@ -32,6 +32,7 @@ from pipelines.transform.spec import (
     CyclicFeature,
     HashFeature,
     ImageFeature,
+    OnScale,
     ScaledFeature,
     SeriesFeature,
     TokensFeature,
@@ -164,9 +165,7 @@ def _table(feature: "VocabularyFeature | TokensFeature") -> tf.lookup.StaticHash
     )
 
 
-def _scaled(
-    column: Column, feature: "ScaledFeature | SeriesFeature"
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _scaled(column: Column, feature: OnScale) -> tuple[tf.Tensor, tf.Tensor]:
     numbers, missing = real(column), column.missing
     low, high = feature.clip
     if low is not None:

@@ -14,6 +14,7 @@ from pipelines.transform.spec import (
     MISSING_ID,
     SEPARATOR,
     CyclicFeature,
+    OnScale,
     ScaledFeature,
     SeriesFeature,
     TokensFeature,
@@ -41,7 +42,7 @@ def prescaled(
     return numbers, missing
 
 
-def scaled(values: Values, feature: "ScaledFeature | SeriesFeature") -> np.ndarray:
+def scaled(values: Values, feature: OnScale) -> np.ndarray:
     """float32 of shape (n,)."""
     numbers, missing = prescaled(values, feature.clip, feature.log1p)
     with np.errstate(over="ignore", invalid="ignore"):

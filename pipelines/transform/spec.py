@@ -82,10 +82,9 @@ class DerivedColumn(_Frozen):
         return "real" if self.op in ("difference", "seconds_since") else "integer"
 
 
-class ScaledFeature(_Frozen):
-    """A number on a scale learnt from the train split."""
+class OnScale(_Frozen):
+    """Numbers on a scale learnt from the train split."""
 
-    kind: Literal["scaled"] = "scaled"
     name: str
     column: str
     clip: tuple[float | None, float | None] = (None, None)
@@ -93,6 +92,12 @@ class ScaledFeature(_Frozen):
     fill: float = 0.0
     center: float = 0.0
     scale: float = 1.0
+
+
+class ScaledFeature(OnScale):
+    """A number."""
+
+    kind: Literal["scaled"] = "scaled"
     indicator: bool = False
 
 
@@ -167,18 +172,11 @@ class TokensFeature(_Frozen):
         return FIRST_UNKNOWN_ID + self.unknown_ids + len(self.values)
 
 
-class SeriesFeature(_Frozen):
+class SeriesFeature(OnScale):
     """A list of numbers of fixed length, all on one scale."""
 
     kind: Literal["series"] = "series"
-    name: str
-    column: str
     length: int
-    clip: tuple[float | None, float | None] = (None, None)
-    log1p: bool = False
-    fill: float = 0.0
-    center: float = 0.0
-    scale: float = 1.0
 
 
 class ImageFeature(_Frozen):

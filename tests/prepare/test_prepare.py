@@ -16,6 +16,7 @@ from pipelines.lake import DatasetVersion
 from pipelines.prepare import prepare
 from pipelines.prepare.tag import LABEL_MISSING, split_of
 from pipelines.progress import silent
+from pipelines.recipe import recipe_from_tree
 from pipelines.transform.spec import TransformSpec
 from tests import tiny
 from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
@@ -116,6 +117,65 @@ def test_the_latest_duplicate_is_kept(tmp_path: Path) -> None:
     )
     raw = rows_of(dataset)["amount"].astype(np.float64) * amount.scale + amount.center
     assert sum(raw > 900) == 2
+
+
+def test_the_latest_row_is_told_by_every_digit(tmp_path: Path) -> None:
+    """uint64 and decimals beyond what a double can tell apart."""
+    folder = tmp_path / "lake" / "events"
+    folder.mkdir(parents=True)
+    number = np.arange(60)
+    base = 1_790_000_000_000_000_000
+    table = pa.table(
+        {
+            "id": number // 2,
+            "at": pa.array([base + n for n in number], pa.uint64()),
+            "x": pa.array(number.astype(float)),
+            "y": number // 2 % 3 == 0,
+        }
+    )
+    pq.write_table(table, folder / "a.parquet")
+    tree = {
+        "name": "latest",
+        "source": {"tables": {"events": {"path": str(folder)}}, "main": "events"},
+        "clean": {"dedup": {"key": ["id"], "latest_by": "at"}},
+        "label": {"expression": "x", "kind": "regression"},
+        "split": {"key": ["id"], "fractions": {"train": 0.8, "validation": 0.1, "test": 0.1}},
+        "features": {"id": {"kind": "standardize"}},
+        "dataset": {"path": str(tmp_path / "dataset")},
+        "model": {"kind": "mlp"},
+    }
+    recipe = recipe_from_tree(tree, source="latest", environment={})
+    dataset = prepare(recipe, workdir=str(tmp_path), report=silent).dataset
+    assert dataset.build.ledger.duplicates == 30
+    assert sorted(rows_of(dataset)["label"]) == list(range(1, 60, 2))
+
+
+def test_a_one_to_one_join_wants_one_row_a_key_of_the_main_table_too(
+    tmp_path: Path, tiny_lake: Path
+) -> None:
+    shops = [{"table": "shops", "key": ["shop"], "columns": {"size": "size"}}]
+    shops[0]["cardinality"] = "one_to_one"
+    with pytest.raises(LakeError) as caught:
+        run(tmp_path, f"source.joins={shops}")
+    message = str(caught.value)
+    assert "table 'visits' has several rows for one key (shop)" in message
+    assert "shop='a' has 150 rows; shop='b' has 144 rows; " in message
+    assert nothing_published(tmp_path)
+    rows = tiny.ROWS - tiny.DUPLICATES
+    visits = pq.read_table(tiny_lake / "visits").slice(0, rows)
+    pq.write_table(visits, tiny_lake / "visits" / "part-0.parquet")
+    (tiny_lake / "extra").mkdir()
+    extra = visits.select(["visit"]).append_column("size", visits["day"].cast(pa.float64()))
+    pq.write_table(extra.slice(7), tiny_lake / "extra" / "part-0.parquet")
+    join = {"table": "extra", "key": ["visit"], "columns": {"size": "size"}}
+    overrides = [
+        f"source.tables.extra={{path: {tiny_lake}/extra}}",
+        f"source.joins={[join | {'cardinality': 'one_to_one'}]}",
+    ]
+    assert run(tmp_path, *overrides).build.ledger.read == rows
+    again = pa.concat_tables([visits, visits.slice(0, 3)])  # deduplicated by the join's key
+    pq.write_table(again, tiny_lake / "visits" / "part-0.parquet")
+    assert run(tmp_path, *overrides).build.ledger.duplicates == 3
 
 
 def test_rows_without_a_key_are_no_duplicates(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from pipelines.errors import LakeError
 from pipelines.recipe import sections as s
+from pipelines.recipe.times import micros_of
 from pipelines.transform.arrow import ArrowTransform, read_columns
-from pipelines.transform.fit import LABEL, Unfitted, class_weights, micros_of
+from pipelines.transform.fit import Unfitted, class_weights
 from pipelines.transform.spec import LabelSpec, TransformSpec
+from pipelines.transform.variables import LABEL
 
 
 def fitted(table: pa.Table, raw: dict, features: dict, **options: object) -> TransformSpec:

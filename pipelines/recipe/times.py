@@ -1,0 +1,15 @@
+"""Points in time as recipes write them."""
+
+from datetime import UTC, datetime
+
+
+def micros_of(text: str) -> int:
+    """Microseconds since 1970-01-01 UTC of an ISO 8601 date or time; UTC where it has no zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    time = datetime.fromisoformat(text)
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    delta = time - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
