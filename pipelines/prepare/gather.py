@@ -199,12 +199,13 @@ def _count(batch: pa.RecordBatch, checks: int, counts: Counts) -> None:
             if hit := int(np.count_nonzero(bits & (1 << (check - start)))):
                 counts.violations[check] += hit
     if checks:
-        _keep_examples(batch[PROBLEMS].drop_null(), counts)
+        keep_examples(batch[PROBLEMS], counts)
 
 
-def _keep_examples(problems: pa.Array, counts: Counts) -> None:
+def keep_examples(problems: pa.Array, counts: Counts) -> None:
+    """Take in the PROBLEMS of rows, null where there is none."""
     found: dict[int, list[str]] = {}
-    for text in problems.unique().to_pylist():
+    for text in problems.drop_null().unique().to_pylist():
         for check, reason in split_problems(text):
             found.setdefault(check, []).append(reason)
     for check, reasons in found.items():

@@ -8,6 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import LakeError
+from pipelines.prepare.counts import Counts
+from pipelines.prepare.gather import keep_examples
+from pipelines.prepare.rules import PART, PROBLEM
 from tests import tiny
 from tests.prepare.people import RULES, build, people, quarantine_of
 from tests.prepare.tiny_builds import nothing_published, rows_of, run
@@ -143,3 +146,15 @@ def test_the_tiny_lake_has_no_quarantine(tmp_path: Path) -> None:
     dataset = run(tmp_path)
     assert dataset.build.quarantine is None
     assert dataset.build.ledger.quarantined == {}
+
+
+def test_examples_do_not_depend_on_where_a_batch_ends() -> None:
+    problems = [f"0{PART}b{n:04}{PROBLEM}1{PART}a{9999 - n}" for n in range(1000)]
+    problems = [*problems[500:], None, *problems[:500]]
+    whole, parts = Counts(), Counts()
+    keep_examples(pa.array(problems), whole)
+    for begin in range(0, 1001, 37):
+        keep_examples(pa.array(problems[begin : begin + 37], pa.string()), parts)
+    assert whole.examples == parts.examples
+    assert whole.examples[0] == [f"b{n:04}" for n in range(5)]
+    assert whole.examples[1] == [f"a{n}" for n in range(9000, 9005)]
