@@ -90,10 +90,15 @@ class NumberSummary:
         return mean, math.sqrt(m2 / rows) if math.isfinite(m2) else math.inf
 
     def quantile(self, q: float) -> float:
-        """Linear between neighbouring ranks, as NumPy's default; 0 without values."""
+        """Linear between neighbouring ranks, as NumPy's default; 0 without values.
+
+        The ends are exact, whatever the bins.
+        """
         rows = self.rows
         if not rows:
             return 0.0
+        if q in (0, 1):
+            return self.limits()[int(q)]
         last = np.cumsum(self.count) - 1  # the highest rank in each bin
         position = (rows - 1) * q
         below, above = (

@@ -63,6 +63,7 @@ def test_quantiles_of_large_data_are_off_by_less_than_a_rank_in_a_thousand(shape
         value = found.quantile(q)
         below, upto = np.mean(values < value), np.mean(values <= value)
         assert below - 1 / BINS <= q <= upto + 1 / BINS, (shape, q)
+    assert (found.quantile(0), found.quantile(1)) == (values.min(), values.max())
     assert found.moments() == pytest.approx((values.mean(), values.std()), rel=1e-9)
     assert found.rows == len(values)
 
