@@ -34,9 +34,12 @@ def transformer(model: s.Transformer, inputs: Tensors, spec: TransformSpec) -> k
     for number in range(model.blocks):
         tensor = _block(model, tensor, f"block.{number}")
     tensor = keras.layers.LayerNormalization(name="normalize")(tensor)
-    mean = keras.layers.GlobalAveragePooling1D(name="mean.steps")(tensor)
+    if model.pool == "last":
+        pooled = tensor[:, -1, :]
+    else:
+        pooled = keras.layers.GlobalAveragePooling1D(name="mean.steps")(tensor)
     others = flat_inputs(model, inputs, spec, without=series_names(spec))
-    return hidden_layers(model, side_by_side([mean, *others]))
+    return hidden_layers(model, side_by_side([pooled, *others]))
 
 
 def _block(model: s.Transformer, tensor: keras.KerasTensor, name: str) -> keras.KerasTensor:

@@ -52,13 +52,16 @@ class Rnn(_Network):
 
 
 class Transformer(_Network):
-    """A Transformer encoder over the series of one length, averaged, then dense layers."""
+    """A Transformer encoder over the series of one length, pooled, then dense layers."""
 
     kind: Literal["transformer"]
     blocks: Count = 2
     heads: Count = 4
     width: Count = 64
     """Of the residual stream; a multiple of `heads`."""
+    pool: Literal["mean", "last"] = "mean"
+    """What the dense layers get of the steps: their mean, or the last one. In a forecast that is
+    the present, which a mean hides."""
     hidden: list[Count] = [32]
 
 

@@ -143,6 +143,21 @@ def test_a_transformer_tells_the_order_of_steps_by_its_positions_alone() -> None
     np.testing.assert_allclose(model(rows), model(backwards), atol=1e-5)
 
 
+@pytest.mark.parametrize("pool", ["mean", "last"])
+def test_a_transformer_pools_the_mean_or_the_last_step(pool: str) -> None:
+    spec = spec_of(SERIES, label=REGRESSION)
+    settings = Transformer(
+        kind="transformer", blocks=1, heads=1, width=2, hidden=[], pool=pool
+    )  # fmt: skip
+    model = build_model(settings, spec)
+    steps = keras.Model(model.input, model.get_layer("normalize").output)
+    rows = inputs_of(spec, 3)
+    of_steps = steps(rows).numpy()
+    pooled = of_steps.mean(axis=1) if pool == "mean" else of_steps[:, -1]
+    kernel, bias = model.get_layer("output.dense").get_weights()
+    np.testing.assert_allclose(model(rows), (pooled @ kernel + bias)[:, 0], rtol=1e-4, atol=1e-6)
+
+
 def test_transformer_blocks_normalize_first_and_add_to_the_stream() -> None:
     spec = spec_of(SERIES, label=REGRESSION)
     settings = Transformer(kind="transformer", blocks=1, heads=2, width=4, hidden=[])
