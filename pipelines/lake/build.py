@@ -12,14 +12,19 @@ import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import DatasetError
+from pipelines.lake.drift import ColumnDrift
 from pipelines.lake.files import DataFile
 from pipelines.lake.ledger import Ledger
+from pipelines.lake.sources import Crossing, SourceFile, SourcePartition
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class Build(BaseModel):
-    """What one build left beside its rows, apart from the transform."""
+    """What one build left beside its rows, apart from the transform.
+
+    A build either makes all rows of its version, or adds to a base version and takes from it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,11 +38,42 @@ class Build(BaseModel):
     sources: dict[str, dict[str, Any]]
     """Table name -> path, rows, and columns that its contract does not name."""
     ledger: Ledger
+    """Of all rows of the version."""
     files: tuple[DataFile, ...]
+    """Of the version, those of earlier builds included."""
     label_kind: str
     transform_digest: str
+    transform_of: str | None = None
+    """The build that fitted the transform and keeps it; None where it is this one."""
+    base: int | None = None
+    """The version that was the newest when the build began; None for the first."""
+    given_id: str | None = None
+    """The id that the caller gave so that the build is published once."""
+    git_commit: str | None = None
+    """Of the code, where it runs from a checkout."""
+    partitions: tuple[SourcePartition, ...] = ()
+    lookups: dict[str, tuple[SourceFile, ...]] = {}
+    """Joined table -> its files; a table whose files are not known is left out."""
+    crossings: tuple[Crossing, ...] = ()
+    """Between source partitions that this build processed."""
+    class_weights: dict[str, float] = {}
+    drift: tuple[ColumnDrift, ...] = ()
+    """Columns of the rows that this build added, compared with the rows the transform is of."""
     quarantine: str | None = None
-    """Folder of the quarantined rows, relative to the dataset's root; None where there are none."""
+    """Folder of the rows that this build quarantined, relative to the dataset's root; None where
+    there are none."""
+
+    @property
+    def processed(self) -> Ledger:
+        """Of the rows that this build read, rather than an earlier one."""
+        if not self.partitions:
+            return self.ledger
+        return Ledger.total(p.ledger for p in self.partitions if p.build_id == self.build_id)
+
+    @property
+    def partial(self) -> bool:
+        """Whether rows of an earlier build are in the version."""
+        return any(p.build_id != self.build_id for p in self.partitions)
 
 
 def sidecar_folder(root: str, build_id: str) -> str:
@@ -45,24 +81,28 @@ def sidecar_folder(root: str, build_id: str) -> str:
 
 
 def write_sidecar(
-    root: str, build: Build, transform_json: str, texts: Mapping[str, str] | None = None
+    root: str,
+    build: Build,
+    transform_json: str,
+    texts: "Mapping[str, str | bytes] | None" = None,
 ) -> None:
-    """Write `build.json`, `transform.json` and what else is given by file name.
+    """Write `build.json`, `transform.json` where it is new, and what else is given by file name.
 
     Nothing of it is visible to anyone before the commit.
     """
     folder = sidecar_folder(root, build.build_id)
     files, path = fsspec.url_to_fs(folder)
     files.makedirs(path, exist_ok=True)
+    own = {} if build.transform_of else {"transform.json": transform_json}
     for name, text in {
-        "transform.json": transform_json,
+        **own,
         "ledger.json": build.ledger.model_dump_json(indent=1),
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(texts or {}),
         "build.json": build.model_dump_json(indent=1),
     }.items():
-        with files.open(f"{path}/{name}", "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with files.open(f"{path}/{name}", "wb") as stream:
+            stream.write(text.encode() if isinstance(text, str) else text)
 
 
 def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
@@ -75,12 +115,14 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
     try:
         with fsspec.open(f"{folder}/build.json", "r", encoding="utf-8") as stream:
             build = Build.model_validate_json(stream.read())
+        folder = sidecar_folder(root, build.transform_of or build_id)
         with fsspec.open(f"{folder}/transform.json", "r", encoding="utf-8") as stream:
             return build, stream.read()
     except FileNotFoundError as error:
         raise DatasetError(
-            f"dataset {root}: {folder} is missing ({error.filename or error}); the version was "
-            "committed with it, so it was removed since; prepare the dataset again"
+            f"dataset {root}: {folder} is not whole ({error.filename or error} is missing); the "
+            "version was committed with it, so it was removed since, by `headrace vacuum` or by "
+            "hand; `headrace inspect` lists the versions that can be read"
         ) from None
     except ValidationError as error:
         raise DatasetError(
@@ -95,10 +137,15 @@ def read_sidecar_text(root: str, build_id: str, name: str) -> str:
     Raises:
         DatasetError: it is missing.
     """
+    return read_sidecar_bytes(root, build_id, name).decode()
+
+
+def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
+    """As `read_sidecar_text`, of a file that is no text."""
     path = f"{sidecar_folder(root, build_id)}/{name}"
     try:
-        with fsspec.open(path, "r", encoding="utf-8") as stream:
-            return str(stream.read())
+        with fsspec.open(path, "rb") as stream:
+            return bytes(stream.read())
     except FileNotFoundError:
         raise DatasetError(
             f"dataset {root}: {path} is missing; it was removed after the version was committed"

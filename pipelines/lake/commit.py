@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import fsspec
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from pipelines.errors import ConflictError, DatasetError
-from pipelines.lake.build import Build, write_sidecar
+from pipelines.lake.build import Build, read_sidecar, write_sidecar
+from pipelines.lake.files import DataFile
 from pipelines.lake.version import BUILD_KEY
 
 PARTITION = "split"
@@ -22,13 +23,14 @@ def publish(
     build: Build,
     schema: pa.Schema,
     transform_json: str,
-    texts: Mapping[str, str] | None = None,
+    texts: Mapping[str, str | bytes] | None = None,
 ) -> int:
     """Make `build` the newest version of the dataset at `root`.
 
     Args:
         root: the dataset's folder or URL; the first publish makes it a Delta table.
-        build: what was built; its files lie below `root` already.
+        build: what was built on `build.base`; its new files lie below `root` already, with the
+            build id in their names, and its other files are the base version's.
         schema: of the files, without the `split` partition column.
         transform_json: the fitted transform.
         texts: further files of the sidecar, by name.
@@ -43,49 +45,56 @@ def publish(
     """
     build.ledger.check()
     require_ours(root)
-    _check_files(root, build)
+    added = [file for file in build.files if f"-{build.build_id}-" in file.path]
+    _check_files(root, added)
     write_sidecar(root, build, transform_json, texts)
-    now = int(time.time() * 1000)
-    actions = [
-        AddAction(
-            path=file.path,
-            size=file.bytes,
-            partition_values={PARTITION: file.split},
-            modification_time=now,
-            data_change=True,
-            stats=json.dumps({"numRecords": file.rows}),
-        )
-        for file in build.files
-    ]
     table_schema = Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string())))
-    properties = CommitProperties(custom_metadata={BUILD_KEY: build.build_id})
+    properties = CommitProperties(
+        custom_metadata={BUILD_KEY: build.build_id},
+        # The base is what this build compared the lake with: another commit since is a conflict.
+        max_commit_retries=0,
+        app_transactions=[Transaction(_app_id(build.given_id or build.build_id), 1)],
+    )
+    hooks = PostCommitHookProperties(cleanup_expired_logs=False)  # old versions stay readable
     try:
-        try:
-            table = DeltaTable(root)
-        except TableNotFoundError:
+        if build.base is None:
             create_table_with_add_actions(
                 root,
                 table_schema,
-                actions,
+                [_add(file) for file in build.files],
                 mode="error",
                 partition_by=[PARTITION],
                 commit_properties=properties,
+                post_commithook_properties=hooks,
             )
         else:
+            table = DeltaTable(root, version=build.base)
+            there = set(_paths(table))
+            kept = {file.path for file in build.files} & there
+            actions: list[AddAction | RemoveAction] = [
+                _add(file) for file in build.files if file.path not in kept
+            ]
+            if kept:  # an overwrite would remove what is kept
+                actions += [_remove(path) for path in sorted(there - kept)]
             table.create_write_transaction(
-                [*actions],
-                mode="overwrite",
+                actions,
+                mode="append" if kept else "overwrite",
                 schema=table_schema,
                 partition_by=[PARTITION],
                 commit_properties=properties,
+                post_commithook_properties=hooks,
             )
     except DeltaError as error:
         version = committed_version(root, build.build_id)
         if version is not None:  # the error came after the commit
             return version
-        kind = ConflictError if isinstance(error, CommitFailedError) else DatasetError
+        kind = ConflictError if _lost(root, build, error) else DatasetError
         raise kind(
             f"dataset {root}: the commit of build {build.build_id} was refused: {error}. "
+            "Another build was published since this one began. Nothing of this one is visible; "
+            "run it again"
+            if kind is ConflictError
+            else f"dataset {root}: the commit of build {build.build_id} failed: {error}. "
             "Nothing of it is visible; run the build again"
         ) from error
     version = committed_version(root, build.build_id)
@@ -95,6 +104,58 @@ def publish(
             "table's history; another program replaced the table meanwhile"
         )
     return version
+
+
+def published_version(root: str, given_id: str) -> int | None:
+    """The version that was published under the id that a caller gave, or `None`."""
+    try:
+        table = DeltaTable(root)
+    except TableNotFoundError:
+        return None
+    if table.transaction_version(_app_id(given_id)) is None:
+        return None
+    for commit in table.history():
+        build_id = commit.get(BUILD_KEY)
+        if build_id and read_sidecar(root, str(build_id))[0].given_id == given_id:
+            return int(commit["version"])
+    raise DatasetError(
+        f"dataset {root}: a build was published as {given_id!r}, and its version was removed by "
+        "`headrace vacuum`; choose another --build-id"
+    )
+
+
+def _app_id(build_id: str) -> str:
+    return f"headrace:{build_id}"
+
+
+def _add(file: DataFile) -> AddAction:
+    return AddAction(
+        path=file.path,
+        size=file.bytes,
+        partition_values={PARTITION: file.split},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )
+
+
+def _remove(path: str) -> RemoveAction:
+    split = path.partition("/")[0].removeprefix(f"{PARTITION}=")
+    return RemoveAction(path, True, int(time.time() * 1000), None, {PARTITION: split})
+
+
+def _paths(table: DeltaTable) -> list[str]:
+    return [str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()]
+
+
+def _lost(root: str, build: Build, error: DeltaError) -> bool:
+    """Whether the commit failed because another one came first."""
+    if isinstance(error, CommitFailedError):
+        return True
+    try:
+        return build.base is None or DeltaTable(root).version() != build.base
+    except DeltaError:
+        return False
 
 
 def require_ours(root: str) -> None:
@@ -114,9 +175,9 @@ def require_ours(root: str) -> None:
         )
 
 
-def _check_files(root: str, build: Build) -> None:
+def _check_files(root: str, added: Iterable[DataFile]) -> None:
     files, path = fsspec.url_to_fs(root)
-    for file in build.files:
+    for file in added:
         full = f"{path}/{file.path}"
         found = files.size(full) if files.exists(full) else None
         if found != file.bytes:

@@ -21,6 +21,8 @@ class DataFile(BaseModel):
     """Rows of each row group, in file order."""
     content: str
     """SHA-256 of the rows in order, hexadecimal: equal rows, equal content, whatever the name."""
+    partition: str = ""
+    """The source partition that all of its rows are from."""
 
     @property
     def rows(self) -> int:

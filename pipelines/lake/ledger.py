@@ -1,5 +1,8 @@
 """The ledger: every row that was read ended up in exactly one bucket, or nothing is published."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import LedgerError
@@ -31,6 +34,26 @@ class Ledger(BaseModel):
             + sum(self.quarantined.values())
             + self.duplicates
             + sum(self.filtered.values())
+        )
+
+    @staticmethod
+    def total(ledgers: "Iterable[Ledger]") -> "Ledger":
+        """The buckets of all of them added up, in the order in which they turn up."""
+        read = duplicates = 0
+        published: Counter[str] = Counter()
+        quarantined: Counter[str] = Counter()
+        filtered: Counter[str] = Counter()
+        for ledger in ledgers:
+            read, duplicates = read + ledger.read, duplicates + ledger.duplicates
+            published.update(ledger.published)
+            quarantined.update(ledger.quarantined)
+            filtered.update(ledger.filtered)
+        return Ledger(
+            read=read,
+            published=dict(published),
+            quarantined=dict(quarantined),
+            duplicates=duplicates,
+            filtered=dict(filtered),
         )
 
     def check(self) -> None:

@@ -9,9 +9,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines.errors import DatasetError
-from pipelines.lake.build import Build, read_sidecar, read_sidecar_text
+from pipelines.lake.build import Build, read_sidecar, read_sidecar_bytes, read_sidecar_text
 from pipelines.lake.files import SPLITS, DataFile, SplitName
-from pipelines.lake.profile import Profile
+from pipelines.lake.profile import TALLIES, FileTally, Profile
 
 BUILD_KEY = "headrace.build"
 
@@ -80,9 +80,34 @@ class DatasetVersion:
         return sum(file.rows for file in self.build.files if file.split == split)
 
     @cached_property
+    def build_profile(self) -> Profile:
+        """Columns, distributions and rules of the rows that this version's build wrote."""
+        return self._profile_of(self.build.build_id)
+
+    @cached_property
+    def fitted_profile(self) -> Profile:
+        """The same of the build that fitted the transform: what later rows are compared with."""
+        return self._profile_of(self.build.transform_of or self.build.build_id)
+
+    @cached_property
     def profile(self) -> Profile:
-        """Columns, distributions and rules of the build."""
-        return Profile.model_validate_json(self.text("profile.json"))
+        """Columns and distributions of all rows of the version; rules as of its build."""
+        if not self.build.partial:
+            return self.build_profile
+        builds = sorted({p.build_id for p in self.build.partitions})
+        live = {file.path: file.split for file in self.build.files}
+        tallies = [
+            tally
+            for build_id in builds
+            for tally in FileTally.read_all(read_sidecar_bytes(self.root, build_id, TALLIES))
+        ]
+        return self.fitted_profile.of_files(
+            [(live[tally.path], tally) for tally in tallies if tally.path in live],
+            self.build_profile.rules,
+        )
+
+    def _profile_of(self, build_id: str) -> Profile:
+        return Profile.model_validate_json(read_sidecar_text(self.root, build_id, "profile.json"))
 
     def text(self, name: str) -> str:
         """A file of the build's sidecar, for example `report.html`."""
@@ -98,11 +123,24 @@ class DatasetVersion:
         return state.hexdigest()
 
 
-def _why_not(root: str, version: int | None, error: DeltaError) -> str:
+def newest_version(root: str) -> int | None:
+    """Number of the newest Delta version, whoever made it; `None` where there is no table.
+
+    Raises:
+        DatasetError: the table's log is damaged.
+    """
     try:
-        newest = DeltaTable(root).version()
-    except DeltaError:
-        return f"dataset {root}: its _delta_log is damaged: {error}; restore it from a backup"
+        return int(DeltaTable(root).version())
+    except TableNotFoundError:
+        return None
+    except DeltaError as error:
+        raise DatasetError(
+            f"dataset {root}: its _delta_log is damaged: {error}; restore it from a backup"
+        ) from None
+
+
+def _why_not(root: str, version: int | None, error: DeltaError) -> str:
+    newest = newest_version(root)
     return f"dataset {root} has no version {version}, the newest is {newest}: {error}"
 
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.prepare.run import Prepared, prepare
+    from pipelines.prepare.run import Asked, Prepared, prepare
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Asked", "Prepared", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,7 @@ class Fitted:
 
     Attributes:
         spec: the transform.
-        statistics: of the train split, as far as they were kept.
+        statistics: of the train split, as far as they were kept; none of a frozen transform.
         counts: of all rows.
     """
 
@@ -46,18 +46,20 @@ class Fitted:
     counts: Counts
 
 
-def fit(blobs: "DataFrame", unfitted: Unfitted) -> Fitted:
+def fit(blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = None) -> Fitted:
     """Run the job.
 
     Args:
         blobs: as `gather.gathered` makes them.
+        frozen: the transform where it is there already; then rows are counted only.
 
     Raises:
         LakeError: a feature cannot be fitted on these values.
     """
     import pyspark.sql.functions as F
 
-    keeps = {key: _Keep.of(key, unfitted) for key in unfitted.variables()}
+    variables = {} if frozen else unfitted.variables()
+    keeps = {key: _Keep.of(key, unfitted) for key in variables}
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(keeps) + 2, 2 * blobs.sparkSession.sparkContext.defaultParallelism)
@@ -69,7 +71,9 @@ def fit(blobs: "DataFrame", unfitted: Unfitted) -> Fitted:
         else:
             kind = TextCounts if row["kind"] == TEXTS else NumberSummary
             statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
-    for key, variable in unfitted.variables().items():  # there may be no row at all
+    if frozen:
+        return Fitted(frozen, statistics, counts)
+    for key, variable in variables.items():  # there may be no row at all
         empty = TextCounts if isinstance(variable, Texts) else NumberSummary
         statistics.setdefault(key, empty.merge([]))
     empty = TextCounts if unfitted.label.kind == "classes" else NumberSummary

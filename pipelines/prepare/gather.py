@@ -2,11 +2,14 @@
 
 A shuffle of rows costs Spark a conversion a cell. Here a task deals its rows into one Arrow blob a
 target (`spread`), Spark moves the few blobs, and the target's task puts them together: it drops
-duplicates, orders the rows, and makes the statistics of its train rows (`gather`). What it leaves
-is kept by Spark (`persist`), so that the second job writes without reading the lake again.
+duplicates, orders the rows, and makes the statistics of its train rows (`gather`). Where the lake
+has several source partitions, the rows are then dealt out again, as blobs, to the data files that
+they go to: a file has rows of one source partition, so that a later build can replace them. What is
+left is kept by Spark (`persist`), so that the second job writes without reading the lake again.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,8 +26,10 @@ from pipelines.prepare.late import Late, LateReader
 from pipelines.prepare.names import (
     BASELINE,
     BUCKET,
+    FILE,
     LABEL,
     LATEST,
+    PARTITION,
     PROBLEMS,
     ROW_ID,
     TIE,
@@ -32,6 +37,8 @@ from pipelines.prepare.names import (
     WEIGHT,
     mask,
 )
+from pipelines.prepare.places import Places
+from pipelines.prepare.rivals import Known, write_crossings
 from pipelines.prepare.rules import BITS, split_problems
 from pipelines.transform.arrow import read_columns
 from pipelines.transform.fit import Unfitted
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
 
 BLOB_DDL = "kind string, name string, target int, blob binary"
 ROWS, COUNTS, NUMBERS, TEXTS = "rows", "counts", "numbers", "texts"
+RIVALS, BEATEN = "rivals", "beaten"
 _SCHEMA = pa.schema(
     [("kind", pa.string()), ("name", pa.string()), ("target", pa.int32()), ("blob", pa.binary())]
 )
@@ -62,40 +70,88 @@ _SMALL_KINDS = {"integer", "real", "string", "timestamp"}
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The data files of a build, a file a split and target.
+
+    Attributes:
+        sizes: targets of each source partition, one or more.
+    """
+
+    sizes: tuple[int, ...]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one source partition; then rows stay at the target of their key."""
+        return len(self.sizes) == 1
+
+    @property
+    def targets(self) -> int:
+        return sum(self.sizes)
+
+    def targets_of(self, partition: np.ndarray, identity: np.ndarray) -> np.ndarray:
+        """int32 targets of rows: of their partition, by the hash of their identity."""
+        sizes = np.array(self.sizes, np.uint64)
+        firsts = np.cumsum([0, *self.sizes[:-1]]).astype(np.int32)
+        inside = (identity.view(np.uint64) % sizes[partition]).astype(np.int32)
+        return np.asarray(firsts[partition] + inside)
+
+    def partition_of(self, target: int) -> int:
+        return int(np.searchsorted(np.cumsum(self.sizes), target, side="right"))
+
+
+@dataclass(frozen=True)
 class Gathering:
     """What the tasks of the first job need to know.
 
     Attributes:
         unfitted: what is to be learnt.
         checks: how many checks there are.
-        targets: groups that rows are dealt to, a file a split each.
+        targets: groups that rows of one key are dealt to.
+        layout: the data files that rows are written to.
         seed: of the order of rows.
+        places: source partitions of the rows.
+        duplicates: where to say which rows lost against a row of another source partition.
+        learn: whether statistics are made; not where the transform is there already.
         late: what the tasks read themselves.
     """
 
     unfitted: Unfitted
     checks: int
     targets: int
+    layout: Layout
     seed: int
+    places: Places
+    duplicates: str
+    learn: bool = True
     late: "Broadcast[Late] | None" = None
 
 
-def gathered(tagged: "DataFrame", gathering: Gathering) -> "DataFrame":
-    """Blobs of the tagged rows: ROWS a target, and COUNTS, NUMBERS and TEXTS to be merged.
+def gathered(
+    tagged: "DataFrame", gathering: Gathering, others: "DataFrame | None" = None
+) -> "DataFrame":
+    """Blobs of the tagged rows: ROWS a target of the layout, and COUNTS, NUMBERS and TEXTS.
 
     Args:
         tagged: rows as `tag_rows` makes them.
+        others: blobs of what is known of rows that are not read again, see `rivals.py`.
     """
     # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
     safe = tagged.toDF(*(f"c{i}" for i in range(len(tagged.columns))))
     blobs = safe.mapInArrow(_spreading(gathering, tagged.columns), BLOB_DDL)
     cores = tagged.sparkSession.sparkContext.defaultParallelism
+    if others is not None:
+        blobs = blobs.unionAll(others)
     # Lists and images are large: their tasks hold one target each.
     large = not _SMALL_KINDS.issuperset(gathering.unfitted.raw.values())
-    tasks = max(4 * cores, gathering.targets // (1 if large else _TARGETS_A_TASK))
-    partitions = min(gathering.targets, tasks)
-    dealt = blobs.repartition(partitions, "target")
-    return dealt.mapInArrow(_gathering(gathering), BLOB_DDL)
+
+    def tasks(targets: int) -> int:
+        return min(targets, max(4 * cores, targets // (1 if large else _TARGETS_A_TASK)))
+
+    dealt = blobs.repartition(tasks(gathering.targets), "target")
+    found = dealt.mapInArrow(_gathering(gathering), BLOB_DDL)
+    if gathering.layout.alone:
+        return found
+    return found.repartition(tasks(gathering.layout.targets), "target")
 
 
 def forget_archives() -> None:
@@ -140,18 +196,23 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
         rows = size = 0
         piece_rows = _FIRST_ROWS
         reader = LateReader(gathering.late.value) if gathering.late else None
-        raw = list(gathering.unfitted.raw)
+        raw, places = list(gathering.unfitted.raw), gathering.places
         for unnamed in batches:
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
-            _count(batch, gathering.checks, counts)
+            partition = _partitions(batch, places)
+            _count(batch, partition, gathering.checks, counts)
             table = pa.Table.from_batches([batch])
             table = table.drop_columns(_only_for_counts(batch.schema.names))
+            table = table.append_column(PARTITION, pa.array(partition))
             begin = 0
             while begin < table.num_rows:
                 piece = table.slice(begin, piece_rows)
                 begin += piece.num_rows
                 # Rows that are not published are left out when rows are dealt, which copies anyway.
-                held.append(_identified(reader.completed(piece) if reader else piece, raw))
+                piece = reader.completed(piece) if reader else piece
+                if FILE in piece.column_names:
+                    piece = piece.drop_columns([FILE])
+                held.append(_identified(piece, raw))
                 rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
                 piece_rows = _piece_rows(held[-1])
                 if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
@@ -186,12 +247,18 @@ def _only_for_counts(names: list[str]) -> list[str]:
     return [name for name in names if name == PROBLEMS or name in masks]
 
 
-def _count(batch: pa.RecordBatch, checks: int, counts: Counts) -> None:
+def _partitions(batch: pa.RecordBatch, places: Places) -> np.ndarray:
+    """int32 positions of the rows' source partitions."""
+    if not places.by_file:
+        return np.zeros(batch.num_rows, np.int32)
+    return places.of_rows(batch[FILE].to_numpy())
+
+
+def _count(batch: pa.RecordBatch, partition: np.ndarray, checks: int, counts: Counts) -> None:
     """Rows of the buckets that are not published, and violations."""
-    found = np.bincount(batch[BUCKET].to_numpy())
-    for bucket in range(len(SPLITS), len(found)):
-        if found[bucket]:
-            counts.buckets[bucket] += int(found[bucket])
+    bucket = batch[BUCKET].to_numpy()
+    out = np.flatnonzero(bucket >= len(SPLITS))
+    counts.buckets += _pairs(partition[out], bucket[out])
     for start in range(0, checks, BITS):
         bits = batch[mask(start // BITS)].to_numpy()
         bits = bits[bits != 0]
@@ -200,6 +267,14 @@ def _count(batch: pa.RecordBatch, checks: int, counts: Counts) -> None:
                 counts.violations[check] += hit
     if checks:
         keep_examples(batch[PROBLEMS], counts)
+
+
+def _pairs(one: np.ndarray, other: np.ndarray) -> "Counter[tuple[int, int]]":
+    """How often each pair of values occurs."""
+    if not len(one):
+        return Counter()
+    pairs, found = np.unique(np.stack([one, other]), axis=1, return_counts=True)
+    return Counter(dict(zip(map(tuple, pairs.T.tolist()), found.tolist(), strict=True)))
 
 
 def keep_examples(problems: pa.Array, counts: Counts) -> None:
@@ -244,23 +319,42 @@ def _gathering(gathering: Gathering) -> Callable[..., Iterator[pa.RecordBatch]]:
         forget_archives()
         for target, group in by_target(batches):
             yield blob_batch([row for row in group if row[0] == COUNTS])
-            blobs = [row[3] for row in group if row[0] == ROWS]
-            if blobs:
-                table = pa.concat_tables([read_ipc(blob) for blob in blobs]).combine_chunks()
-                yield from _learnt(table, gathering, target)
+            of = {kind: [read_ipc(row[3]) for row in group if row[0] == kind] for kind in _TABLES}
+            if of[ROWS]:
+                table = pa.concat_tables(of[ROWS]).combine_chunks()
+                counts = Counts()
+                kept, losses = distinct_rows(table, list(gathering.unfitted.raw))
+                known = Known.of(of[RIVALS], of[BEATEN])
+                kept, crossings = known.settled(table, kept, losses, gathering.places, counts)
+                if crossings.num_rows:
+                    write_crossings(crossings, gathering.duplicates, target)
+                yield from _learnt(table, kept, gathering, target, counts)
 
     return gather
 
 
-def _learnt(table: pa.Table, gathering: Gathering, target: int) -> Iterator[pa.RecordBatch]:
+_TABLES = (ROWS, RIVALS, BEATEN)
+
+
+def _learnt(
+    table: pa.Table, kept: np.ndarray, gathering: Gathering, target: int, counts: Counts
+) -> Iterator[pa.RecordBatch]:
     """The target's rows, cleaned and in order, and what they say."""
-    counts, unfitted = Counts(), gathering.unfitted
-    kept = distinct_rows(table, list(unfitted.raw))
-    counts.duplicates = table.num_rows - len(kept)
-    bucket = table[BUCKET].to_numpy()[kept]
+    unfitted, layout = gathering.unfitted, gathering.layout
+    partition = table[PARTITION].to_numpy()
+    lost = np.bincount(partition, minlength=len(layout.sizes))
+    lost -= np.bincount(partition[kept], minlength=len(layout.sizes))
+    counts.duplicates = Counter({i: n for i, n in enumerate(lost.tolist()) if n})
+    bucket, partition = table[BUCKET].to_numpy()[kept], partition[kept]
     identity = table[ROW_ID].to_numpy()[kept]
+    counts.buckets += _pairs(partition, bucket)
     order = order_of(identity, gathering.seed)
-    kept = kept[np.lexsort((identity, order, bucket))]
+    file = np.zeros(len(kept), np.int32)
+    if not layout.alone:
+        file = layout.targets_of(partition, identity)
+    # Train rows first, and among those of a split the files one after the other.
+    place = np.lexsort((identity, order, file, bucket))
+    kept, file, bucket = kept[place], file[place], bucket[place]
     names = [*unfitted.raw, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
     ordered = pa.table({n: _encoded(table[n]).take(pa.array(kept)) for n in names})
@@ -269,21 +363,51 @@ def _learnt(table: pa.Table, gathering: Gathering, target: int) -> Iterator[pa.R
     for split, rows in enumerate(sizes.tolist()):
         part = ordered.slice(begin, rows)
         begin += rows
-        if rows:
-            counts.buckets[split] = rows
         for name in unfitted.raw:
-            if nulls := _missing(part[name]):
+            if nulls := missing_values(part[name]):
                 counts.nulls[name, split] = nulls
-    train = ordered.slice(0, int(sizes[0]))
     rows_out = [(COUNTS, "", target, counts.to_bytes())]
-    columns = read_columns(train, unfitted.raw, unfitted.derived())
-    for key, variable in unfitted.variables().items():
-        summary = variable.of(columns)
-        rows_out.append((_kind_of(summary), key, target, summary.to_bytes()))
-    label = unfitted.label_of(train[LABEL])
-    rows_out.append((_kind_of(label), LABEL_KEY, target, label.to_bytes()))
+    if gathering.learn:
+        train = ordered.slice(0, int(sizes[0]))
+        columns = read_columns(train, unfitted.raw, unfitted.derived())
+        for key, variable in unfitted.variables().items():
+            summary = variable.of(columns)
+            rows_out.append((_kind_of(summary), key, target, summary.to_bytes()))
+        label = unfitted.label_of(train[LABEL])
+        rows_out.append((_kind_of(label), LABEL_KEY, target, label.to_bytes()))
     yield blob_batch(rows_out)
-    yield blob_batch([(ROWS, "", target, write_ipc(ordered))])
+    if layout.alone:
+        yield blob_batch([(ROWS, "", target, write_ipc(ordered))])
+        return
+    # One blob a file and split; names put them in the order of targets again.
+    turns = np.flatnonzero((np.diff(file) != 0) | (np.diff(bucket) != 0)) + 1
+    blobs: list[tuple[str, str, int, bytes]] = []
+    for first, end in zip([0, *turns.tolist()], [*turns.tolist(), len(file)], strict=True):
+        if end > first:
+            blob = write_ipc(compacted(ordered.slice(first, end - first)), compression=None)
+            blobs.append((ROWS, f"{bucket[first]}-{target:08d}", int(file[first]), blob))
+        if sum(len(b[3]) for b in blobs) >= _SPREAD_BYTES // 8:
+            yield blob_batch(blobs)
+            blobs = []
+    yield blob_batch(blobs)
+
+
+def compacted(table: pa.Table) -> pa.Table:
+    """The same with dictionaries of those values only that occur."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            array = table.column(index).combine_chunks()
+            codes = pc.fill_null(array.indices, 0).to_numpy()
+            there = np.zeros(max(len(array.dictionary), 1), bool)
+            there[codes] = True
+            new = np.cumsum(there, dtype=np.int32) - 1
+            mask = array.indices.is_null().to_numpy(zero_copy_only=False)
+            indices = pa.array(new[codes], mask=mask if array.null_count else None)
+            values = array.dictionary.filter(pa.array(there[: len(array.dictionary)]))
+            table = table.set_column(
+                index, field.name, pa.DictionaryArray.from_arrays(indices, values)
+            )
+    return table
 
 
 def _kind_of(summary: object) -> str:
@@ -300,7 +424,8 @@ def _encoded(column: pa.ChunkedArray) -> pa.Array:
     return array.dictionary_encode() if array.type == pa.string() else array
 
 
-def _missing(column: pa.ChunkedArray) -> int:
+def missing_values(column: pa.ChunkedArray) -> int:
+    """Nulls, NaN and infinities of a raw column."""
     nulls = column.null_count
     if pa.types.is_floating(column.type):
         finite = pc.is_finite(column.drop_null())
@@ -308,14 +433,19 @@ def _missing(column: pa.ChunkedArray) -> int:
     return int(nulls)
 
 
-def distinct_rows(table: pa.Table, raw: list[str]) -> np.ndarray:
-    """Positions of the rows that stay, rising: of one key the latest, ties settled by all values.
+def distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows stay: of one key the latest, ties settled by all values.
 
     Rows without a key (TWIN null) are no duplicates of any other.
+
+    Returns:
+        positions of the rows that stay, rising; and int64 of shape (lost, 2): the position of each
+        row that goes and of the row that it lost against.
     """
     rows = table.num_rows
+    none = np.zeros((0, 2), np.int64)
     if TWIN not in table.column_names:
-        return np.arange(rows)
+        return np.arange(rows), none
     identity = table[ROW_ID].to_numpy()
     keyed = table[TWIN].is_valid().to_numpy()
     twin = pc.fill_null(table[TWIN], 0).to_numpy()
@@ -327,7 +457,7 @@ def distinct_rows(table: pa.Table, raw: list[str]) -> np.ndarray:
     rivals = by_identity[shared]
     rivals = rivals[keyed[rivals]]
     if not len(rivals):
-        return np.arange(rows)
+        return np.arange(rows), none
     some = table.take(pa.array(rivals))
     latest = np.zeros(len(rivals), np.uint64)
     if LATEST in some.column_names:
@@ -335,9 +465,14 @@ def distinct_rows(table: pa.Table, raw: list[str]) -> np.ndarray:
             some[LATEST].combine_chunks(), "descending", null_placement="at_end", tiebreaker="dense"
         ).to_numpy()
     tie = row_hashes([some[name] for name in raw], some[TIE].to_numpy().view(np.uint64))
-    best = np.lexsort((tie, latest, twin[rivals], identity[rivals]))
+    # Equal rows in several source partitions: the first partition keeps its row.
+    partition = some[PARTITION].to_numpy()
+    best = np.lexsort((partition, tie, latest, twin[rivals], identity[rivals]))
     ordered = rivals[best]
-    loses = (identity[ordered][1:] == identity[ordered][:-1]) & (
-        twin[ordered][1:] == twin[ordered][:-1]
+    starts = np.ones(len(ordered), bool)
+    starts[1:] = (identity[ordered][1:] != identity[ordered][:-1]) | (
+        twin[ordered][1:] != twin[ordered][:-1]
     )
-    return np.setdiff1d(np.arange(rows), ordered[1:][loses], assume_unique=True)
+    winner = ordered[np.maximum.accumulate(np.where(starts, np.arange(len(ordered)), 0))]
+    losses = np.stack([ordered[~starts], winner[~starts]], axis=1)
+    return np.setdiff1d(np.arange(rows), losses[:, 0], assume_unique=True), losses

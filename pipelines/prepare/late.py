@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from pipelines.errors import LakeError
 from pipelines.prepare.names import FILE, POSITION
+from pipelines.prepare.places import files_by_hash
 from pipelines.prepare.rules import Check
 from pipelines.prepare.tables import RawTable
 from pipelines.transform.spec import RawKind
@@ -28,7 +29,6 @@ from pipelines.transform.spec import RawKind
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_SCHEMES = ("file:", "file://")
 _UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 # A read takes this many rows, or fewer where they are large (images).
 _READ_ROWS, _READ_BYTES = 65_536, 64 * 2**20
@@ -77,7 +77,7 @@ def late_columns(
 
     Columns with a cast, or which a rule may make null, are the plan's.
     """
-    if FILE not in main.frame.columns or not _by_exact_name(main):
+    if POSITION not in main.frame.columns or not _by_exact_name(main):
         return {}
     nulled = {check.nulls for check in checks}
     types = {f.name: f.dataType.simpleString() for f in main.everything.schema.fields}
@@ -105,31 +105,15 @@ def keeps_order(tagged: "DataFrame") -> bool:
 
 def late_files(main: RawTable) -> dict[int, tuple[str, int, int]] | None:
     """As `Late.files`; None where pyarrow cannot reach the table's files from here."""
-    import pyspark.sql.functions as F
-
-    spark = main.everything.sparkSession
-    urls = [str(url) for url in main.everything.inputFiles()]
-    if not urls or not all(url.startswith("file:") for url in urls):
+    found = files_by_hash(main.everything)
+    if not found or not all(url.startswith("file:") for url in found.values()):
         return None
-    paths = ["/" + url.removeprefix("file:").lstrip("/") for url in urls]
-    # The listing says file:///a, the rows say file:/a.
-    listed = [(path, f"{scheme}{path}") for path in paths for scheme in _SCHEMES]
-    # As Arrow, the table goes to the JVM without a job.
-    columns = [pa.array(column, pa.string()) for column in zip(*listed, strict=True)]
-    found = spark.createDataFrame(pa.table(columns, names=["path", "url"]))
-    rows = found.select("path", F.xxhash64("url").alias("hash")).collect()
+    paths = {h: "/" + unquote(u.removeprefix("file:").lstrip("/")) for h, u in found.items()}
     try:
-        stats = {path: Path(unquote(path)).stat() for path in paths}
+        stats = {path: Path(path).stat() for path in {*paths.values()}}
     except OSError as error:
         raise LakeError(f"table {main.name!r}: {error.filename} cannot be read: {error}") from None
-    return {
-        row["hash"]: (
-            unquote(row["path"]),
-            stats[row["path"]].st_size,
-            stats[row["path"]].st_mtime_ns,
-        )
-        for row in rows
-    }
+    return {h: (p, stats[p].st_size, stats[p].st_mtime_ns) for h, p in paths.items()}
 
 
 class LateReader:
@@ -152,7 +136,7 @@ class LateReader:
         self._row_bytes = 0.0  # of decoded rows, the largest mean of a read so far
 
     def completed(self, rows: pa.Table) -> pa.Table:
-        """The rows with the late columns, FILE and POSITION gone.
+        """The rows with the late columns, POSITION gone.
 
         Raises:
             LakeError: a file is gone, cannot be read, or has another type of column.
@@ -164,7 +148,7 @@ class LateReader:
             if end > begin:
                 self._go_to(int(file[begin]))
                 parts += self._taken(position[begin:end])
-        rows = rows.drop_columns([FILE, POSITION])
+        rows = rows.drop_columns([POSITION])
         if not parts:
             return _empty(rows, self._late)
         beside = pa.Table.from_batches(parts)

@@ -16,6 +16,7 @@ TIE = f"{_OURS}tie"  # a hash of what is known of the row beside its raw columns
 LATEST = f"{_OURS}latest"
 FILE = f"{_OURS}file"  # hash of the path of the row's file
 POSITION = f"{_OURS}position"  # of the row in its file
+PARTITION = f"{_OURS}partition"  # position of the row's source partition in `Places.names`
 PROBLEMS = f"{_OURS}problems"
 MALFORMED = f"{_OURS}malformed"
 RULES, REASONS = "quarantine_rules", "quarantine_reasons"

@@ -1,14 +1,16 @@
-"""Count the distributions of what is written: small arrays a task, added up in the end."""
+"""Count the distributions of what is written: small arrays a file, added up in the end."""
 
 import itertools
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from pipelines.lake.files import SPLITS
-from pipelines.lake.profile import Distribution
+from pipelines.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
 from pipelines.transform.fit import Unfitted
 from pipelines.transform.spec import (
     BucketsFeature,
@@ -154,47 +156,62 @@ def _id_axis(feature: "HashFeature | TokensFeature") -> Axis:
     return Axis(feature.name, labels=("missing", "present"), padded=padded)
 
 
-class Profiling:
-    """Counts of all axes, a split each; they add up."""
+def tally_of(
+    path: str, columns: dict[str, np.ndarray], axes: tuple[Axis, ...], missing: dict[str, int]
+) -> FileTally:
+    """Count the columns of a data file.
 
-    def __init__(self, axes: tuple[Axis, ...]) -> None:
-        self.axes = axes
-        self.counts = {a.name: np.zeros((len(SPLITS), _size(a)), np.int64) for a in axes}
-        self.unknown = {a.name: np.zeros(len(SPLITS), np.int64) for a in axes}
+    Args:
+        path: of the file.
+        columns: dataset column -> its values.
+        axes: what is counted.
+        missing: raw column -> rows where it is missing.
+    """
+    return FileTally(
+        path=path,
+        counts={axis.name: axis.count(columns[axis.name]) for axis in axes},
+        unknown={axis.name: axis.count_unknown(columns[axis.name]) for axis in axes},
+        missing=missing,
+    )
 
-    def add(self, split: int, columns: dict[str, np.ndarray]) -> None:
-        for axis in self.axes:
-            self.counts[axis.name][split] += axis.count(columns[axis.name])
-            self.unknown[axis.name][split] += axis.count_unknown(columns[axis.name])
 
-    def to_bytes(self) -> bytes:
-        plain = {n: [c.tolist(), self.unknown[n].tolist()] for n, c in self.counts.items()}
-        return json.dumps(plain).encode()
+def empty_profile(axes: tuple[Axis, ...], raw: Mapping[str, str]) -> Profile:
+    """The columns without any rows; `Profile.of_files` fills in the counts.
 
-    def add_bytes(self, blob: bytes) -> None:
-        for name, (counts, unknown) in json.loads(blob).items():
-            self.counts[name] += np.array(counts, np.int64)
-            self.unknown[name] += np.array(unknown, np.int64)
+    Args:
+        axes: of the dataset's columns.
+        raw: raw column -> kind.
+    """
+    none: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    columns = tuple(RawColumnProfile(name=n, kind=k, missing=none) for n, k in raw.items())
+    return Profile(columns=columns, distributions=tuple(map(_empty, axes)), rules=())
 
-    def distributions(self) -> tuple[Distribution, ...]:
-        return tuple(self._distribution(axis) for axis in self.axes)
 
-    def _distribution(self, axis: Axis) -> Distribution:
-        counts: dict[str, tuple[int, ...]] = {
-            split: tuple(self.counts[axis.name][i].tolist()) for i, split in enumerate(SPLITS)
+def axes_to_json(axes: tuple[Axis, ...]) -> str:
+    """For a build that counts on the same axes later."""
+    return json.dumps([asdict(axis) for axis in axes])
+
+
+def axes_from_json(text: str) -> tuple[Axis, ...]:
+    axes = []
+    for plain in json.loads(text):
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()
         }
-        unknown: dict[str, int] = {}
-        if axis.unknown is not None:
-            unknown = {s: int(self.unknown[axis.name][i]) for i, s in enumerate(SPLITS)}
-        return Distribution(
-            name=axis.name,
-            kind="ids" if axis.labels else "numbers",
-            edges=axis.shown_edges,
-            labels=axis.labels,
-            counts=counts,
-            unknown=unknown,
-            quantiles=axis.quantiles,
-        )
+        axes.append(Axis(**lists))
+    return tuple(axes)
+
+
+def _empty(axis: Axis) -> Distribution:
+    return Distribution(
+        name=axis.name,
+        kind="ids" if axis.labels else "numbers",
+        edges=axis.shown_edges,
+        labels=axis.labels,
+        counts=dict.fromkeys(SPLITS, (0,) * _size(axis)),
+        unknown=dict.fromkeys(SPLITS, 0) if axis.unknown is not None else {},
+        quantiles=axis.quantiles,
+    )
 
 
 def _size(axis: Axis) -> int:

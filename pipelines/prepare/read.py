@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from pipelines.errors import LakeError
 from pipelines.prepare.contract import check_contracts, raw_columns, wanted_columns
 from pipelines.prepare.explain import explained
-from pipelines.prepare.names import MALFORMED, as_read, col
+from pipelines.prepare.names import FILE, MALFORMED, as_read, col
+from pipelines.prepare.places import Places
+from pipelines.prepare.plan import Plan
 from pipelines.prepare.tables import RawTable, open_table
 from pipelines.prepare.types import RAW_KIND, column_types, lost, lost_elements
 from pipelines.recipe import Recipe
@@ -30,7 +32,8 @@ class Raw:
     Attributes:
         rows: every row of the main table once, cast, joined columns included.
         main: the main table, for its own columns and casts.
-        read: rows of the main table, counted at the source.
+        places: source partitions of the rows.
+        read: rows of the main table by source partition, counted at the source.
         excluded: those of them that the table's `where` leaves out.
         sources: table name -> path, rows and columns that no contract names, for the record.
         kept: what Spark keeps for this build; released by `release`.
@@ -38,18 +41,24 @@ class Raw:
 
     rows: "DataFrame"
     main: RawTable
-    read: int
-    excluded: int
+    places: Places
+    read: dict[str, int]
+    excluded: dict[str, int]
     sources: dict[str, dict[str, object]]
     kept: "list[DataFrame]" = field(default_factory=list)
+
+    @property
+    def rows_read(self) -> int:
+        """Of the main table."""
+        return sum(self.read.values())
 
     def release(self) -> None:
         for frame in self.kept:
             frame.unpersist()
 
 
-def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
-    """Read and join the recipe's tables.
+def read_raw(spark: "SparkSession", recipe: Recipe, plan: Plan) -> Raw:
+    """Read and join the recipe's tables; of the main table the partitions that the plan processes.
 
     Raises:
         LakeError: a table is missing, empty or unreadable, breaks the column contract, or has two
@@ -59,15 +68,28 @@ def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
     used = list(dict.fromkeys([source.main, *(join.table for join in source.joins)]))
     wanted = wanted_columns(recipe)
     tables = {
-        name: open_table(spark, name, source.tables[name], wanted.get(name, [])) for name in used
+        name: open_table(
+            spark,
+            name,
+            source.tables[name],
+            wanted.get(name, []),
+            plan.urls() if name == source.main else None,
+        )
+        for name in used
     }
     check_contracts(recipe, tables)
     main = tables[source.main]
     with explained(f"table {main.name!r} ({main.where})"):
-        read = main.everything.count()
-        excluded = read - main.frame.count() if source.tables[source.main].where else 0
-    _refuse_empty(main, read - excluded, source.tables[source.main])
-    sources = {main.name: _source(main, read)}
+        places = Places.of(plan, main.everything)
+        read = _counts(main.everything, places)
+        excluded = dict.fromkeys(read, 0)
+        if source.tables[source.main].where:
+            left = _counts(main.frame, places)
+            excluded = {name: read[name] - left[name] for name in read}
+    if not plan.kept:  # a new source partition may be empty, a dataset may not
+        kept_rows = sum(read.values()) - sum(excluded.values())
+        _refuse_empty(main, kept_rows, source.tables[source.main])
+    sources = {main.name: _source(main, sum(read.values()))}
     rows, kept = main.frame, []
     for index, join in enumerate(source.joins):
         table = tables[join.table]
@@ -81,7 +103,7 @@ def read_raw(spark: "SparkSession", recipe: Recipe) -> Raw:
                 _refuse_doubled_keys(main, rows, join)
             rows = rows.join(right, on=list(join.key), how="left")
         sources[join.table] = _source(table, count)
-    return Raw(rows, main, read, excluded, sources, kept)
+    return Raw(rows, main, places, read, excluded, sources, kept)
 
 
 def unfitted_of(recipe: Recipe, rows: "DataFrame") -> Unfitted:
@@ -89,6 +111,17 @@ def unfitted_of(recipe: Recipe, rows: "DataFrame") -> Unfitted:
     types = column_types(rows)
     raw: dict[str, RawKind] = {name: RAW_KIND[types[name]] for name in raw_columns(recipe)}
     return Unfitted(raw, recipe.derive, recipe.features, recipe.label)
+
+
+def _counts(frame: "DataFrame", places: Places) -> dict[str, int]:
+    """Rows a source partition."""
+    import pyspark.sql.functions as F
+
+    if not places.by_file:
+        return {places.names[0]: frame.count()}
+    file = F.col(FILE) if FILE in frame.columns else F.xxhash64(F.col("_metadata.file_path"))
+    rows = frame.select(file.alias(FILE)).groupBy(FILE).count().collect()
+    return places.by_name({row[FILE]: row["count"] for row in rows})
 
 
 def _source(table: RawTable, rows: int) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.errors import LakeError
 from pipelines.prepare.explain import explained
 from pipelines.prepare.names import FILE, MALFORMED, POSITION, as_read, col, ours
+from pipelines.prepare.sources import FILE_FORMATS
 from pipelines.prepare.types import can_become, cast, column_types, needs_check, wanted_from
 from pipelines.recipe import sections as s
 from pipelines.schema import Column, ColumnType, violations
@@ -35,7 +36,8 @@ class RawTable:
         everything: its rows before the table's `where`.
         frame: its columns, cast to the declared types; beside a cast column that may lose values,
             its value as read; the text of malformed lines where the format can have them; and
-            FILE and POSITION where rows can be found again in their files.
+            FILE where the table is made of files, and POSITION where rows can be found again in
+            them.
         casts: columns that may have lost values -> declared type.
         partition_columns: those that are in no file.
         extra: columns that are there and not declared, where any is declared.
@@ -57,11 +59,18 @@ class RawTable:
         return {n: t for n, t in column_types(self.frame).items() if not ours(n)}
 
 
-def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[str]) -> RawTable:
+def open_table(
+    spark: "SparkSession",
+    name: str,
+    table: s.Table,
+    wanted: list[str],
+    urls: list[str] | None = None,
+) -> RawTable:
     """Open a table.
 
     Args:
         wanted: columns that the recipe uses; JSON files are searched for them.
+        urls: files that are read; the columns are those of the whole table. None for all files.
 
     Raises:
         LakeError: there is nothing, or no such format, or its metadata cannot be read.
@@ -69,7 +78,7 @@ def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[st
     import pyspark.sql.functions as F
 
     where = str(table.table or table.path)
-    frame = _load(spark, name, table, where, wanted)
+    frame = _load(spark, name, table, where, wanted, urls)
     partition_columns = _partition_columns(frame, table)
     if table.partitions:
         with explained(f"table {name!r} ({where})"):
@@ -99,7 +108,8 @@ def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[st
             columns.append(col(column).alias(as_read(column)))
     if partition_columns is not None and "_metadata" not in frame.columns:
         columns.append(F.xxhash64(F.col("_metadata.file_path")).alias(FILE))
-        columns.append(F.col("_metadata.row_index").alias(POSITION))
+        if table.format == "parquet" and table.read_with != "spark":
+            columns.append(F.col("_metadata.row_index").alias(POSITION))
     extra = sorted(set(found) - set(table.columns)) if table.columns else []
     return RawTable(
         name=name,
@@ -114,8 +124,8 @@ def open_table(spark: "SparkSession", name: str, table: s.Table, wanted: list[st
 
 
 def _partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
-    """Columns that come from the folders' names; None where rows have no place in a file."""
-    if table.format != "parquet" or table.table or table.read_with == "spark":
+    """Columns that come from the folders' names; None where the table is not its files."""
+    if table.format not in FILE_FORMATS or table.table:
         return None
     relation = frame._jdf.queryExecution().analyzed()
     try:
@@ -125,7 +135,12 @@ def _partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
 
 
 def _load(
-    spark: "SparkSession", name: str, table: s.Table, where: str, wanted: list[str]
+    spark: "SparkSession",
+    name: str,
+    table: s.Table,
+    where: str,
+    wanted: list[str],
+    urls: list[str] | None,
 ) -> "DataFrame":
     from pyspark.errors import AnalysisException
 
@@ -135,15 +150,19 @@ def _load(
         options: dict[str, Any] = {
             k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()
         }
+        chosen = urls or where
+        if urls:  # partition columns are those of the whole table
+            options["basePath"] = where
         if table.format == "csv":
-            return _csv(spark, where, options)
+            return _csv(spark, where, chosen, options)
         if table.format == "json":
-            return _json(spark, where, options, wanted)
+            return _json(spark, where, chosen, options, wanted)
         frame = spark.read.format(table.format).options(**options).load(where)
         wide = _widened(frame)
-        if table.format not in ("parquet", "orc") or wide is None:
+        if table.format not in ("parquet", "orc") or (wide is None and not urls):
             return frame
-        return spark.read.format(table.format).options(**options).schema(wide).load(where)
+        reader = spark.read.format(table.format).options(**options)
+        return reader.schema(wide or frame.schema).load(chosen)
     except AnalysisException as error:
         raise LakeError(_why(name, table, where, error)) from None
     except Exception as error:
@@ -186,7 +205,9 @@ def _first(error: Exception) -> str:
     return sentence(str(error))
 
 
-def _csv(spark: "SparkSession", path: str, options: dict[str, Any]) -> "DataFrame":
+def _csv(
+    spark: "SparkSession", path: str, chosen_files: str | list[str], options: dict[str, Any]
+) -> "DataFrame":
     import pyspark.sql.types as T
 
     # Headers are compared file by file, and a line with too many or too few fields is kept as text.
@@ -194,11 +215,15 @@ def _csv(spark: "SparkSession", path: str, options: dict[str, Any]) -> "DataFram
     header = spark.read.options(**chosen).csv(path)
     fields = [*header.schema.fields, T.StructField(MALFORMED, T.StringType())]
     reader = spark.read.schema(T.StructType(fields)).options(**chosen)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(path)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(chosen_files)
 
 
 def _json(
-    spark: "SparkSession", path: str, options: dict[str, Any], wanted: list[str]
+    spark: "SparkSession",
+    path: str,
+    chosen_files: str | list[str],
+    options: dict[str, Any],
+    wanted: list[str],
 ) -> "DataFrame":
     import pyspark.sql.types as T
 
@@ -215,7 +240,7 @@ def _json(
                 fields[field.name] = field
     chosen = [*fields.values(), T.StructField(MALFORMED, T.StringType()), *parts]
     reader = spark.read.schema(T.StructType(chosen)).options(**options)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(path)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(chosen_files)
 
 
 def _json_fields(lines: list[str]) -> "list[StructField]":

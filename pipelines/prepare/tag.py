@@ -116,7 +116,12 @@ def _with_expression(
 
 
 def tag_rows(
-    checked: Checked, recipe: Recipe, raw: dict[str, RawKind], late: Collection[str] = ()
+    checked: Checked,
+    recipe: Recipe,
+    raw: dict[str, RawKind],
+    late: Collection[str] = (),
+    *,
+    with_file: bool = False,
 ) -> "DataFrame":
     """Add the bucket and the identity to every row, and keep what is needed.
 
@@ -125,11 +130,13 @@ def tag_rows(
         recipe: dedup, split and windows are read.
         raw: raw columns to keep -> kind.
         late: those of them that the tasks read themselves.
+        with_file: rows say which file they are from.
 
     Returns:
         a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
         ROW_ID and TIE long; where the recipe asks for them TWIN long, LATEST, WEIGHT, BASELINE; the
-        masks and PROBLEMS where there are checks; FILE and POSITION where there are late columns.
+        masks and PROBLEMS where there are checks; FILE where it is asked for, and with POSITION
+        where there are late columns.
     """
     import pyspark.sql.functions as F
 
@@ -148,8 +155,10 @@ def tag_rows(
     by_key = F.xxhash64(*(col(n) for n in key)) if key else F.lit(None).cast("long")
     row_id = F.when(has_key, by_key)
     carried = [as_kind(name, kind).alias(name) for name, kind in raw.items() if name not in late]
+    if late or with_file:
+        carried.append(F.col(FILE))
     if late:
-        carried += [F.col(FILE), F.col(POSITION)]
+        carried.append(F.col(POSITION))
     carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in rows.columns]
     if key:
         twin = F.when(has_key, F.xxhash64(F.lit("twin"), *(col(n) for n in key)))

@@ -6,6 +6,7 @@ take row groups as they lie.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,9 +19,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.lake.files import SPLITS, DataFile
-from pipelines.prepare.gather import BLOB_DDL, ROWS, blob_batch, forget_archives, rows_of
+from pipelines.lake.profile import FileTally
+from pipelines.prepare.gather import (
+    BLOB_DDL,
+    ROWS,
+    Layout,
+    blob_batch,
+    by_target,
+    forget_archives,
+    missing_values,
+)
 from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
-from pipelines.prepare.profiling import LABEL_COLUMN, Axis, Profiling
+from pipelines.prepare.profiling import LABEL_COLUMN, Axis, tally_of
 from pipelines.transform.arrow import ArrowTransform
 from pipelines.transform.spec import LabelSpec, TransformSpec
 from pipelines.transform.statistics import read_ipc
@@ -28,7 +38,7 @@ from pipelines.transform.statistics import read_ipc
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_FILE, _PROFILE, _UNSEEN = "file", "profile", "unseen"
+_FILE, _TALLY, _UNSEEN = "file", "tally", "unseen"
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,9 @@ class Writing:
         root: the dataset's folder or URL, seen by every executor.
         build_id: goes into the files' names.
         rows_per_row_group: rows of every row group but a file's last.
+        layout: which files belong to which source partition.
+        names: of the source partitions.
+        raw: raw columns whose missing values are counted.
         axes: distributions to count.
         class_weights: factor of the loss by class ("true" and "false" for a condition), or empty.
     """
@@ -46,6 +59,9 @@ class Writing:
     root: str
     build_id: str
     rows_per_row_group: int
+    layout: Layout
+    names: tuple[str, ...]
+    raw: tuple[str, ...]
     axes: tuple[Axis, ...]
     class_weights: dict[str, float]
 
@@ -56,13 +72,14 @@ class Written:
 
     Attributes:
         files: by path.
-        profiling: counts of the rows in them.
-        unseen: rows of validation and test whose class the train split does not have, left out.
+        tallies: counts of the rows in each of them.
+        unseen: source partition -> rows of validation and test whose class the train split does not
+            have, left out.
     """
 
     files: list[DataFile]
-    profiling: Profiling
-    unseen: int
+    tallies: list[FileTally]
+    unseen: Counter[str]
 
 
 def file_schema(spec: TransformSpec) -> pa.Schema:
@@ -104,18 +121,20 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, writing: Writing) -> Wr
     shared = context.broadcast((writing, spec.to_json()))
     try:
         rows = blobs.where(F.col("kind") == ROWS).mapInArrow(_writer(shared), BLOB_DDL)
-        collected = rows.repartition(1).mapInArrow(_collector(writing.axes), BLOB_DDL).collect()
+        collected = rows.collect()
     finally:
         shared.unpersist()
-    files, profiling, unseen = [], Profiling(writing.axes), 0
+    files: list[DataFile] = []
+    tallies: list[FileTally] = []
+    unseen = Counter[str]()
     for row in collected:
         if row["kind"] == _FILE:
             files.append(DataFile.model_validate_json(bytes(row["blob"])))
-        elif row["kind"] == _PROFILE:
-            profiling.add_bytes(bytes(row["blob"]))
+        elif row["kind"] == _TALLY:
+            tallies += FileTally.read_all(bytes(row["blob"]))
         else:
-            unseen += int(bytes(row["blob"]))
-    return Written(sorted(files, key=lambda f: f.path), profiling, unseen)
+            unseen[row["name"]] += int(bytes(row["blob"]))
+    return Written(sorted(files, key=lambda f: f.path), tallies, +unseen)
 
 
 @lru_cache(maxsize=1)
@@ -133,48 +152,53 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
         transform = _transform_of(text)
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
-        for batch in batches:
-            for _, _, target, blob in rows_of(batch):
-                profiling = Profiling(writing.axes)
-                out = []
-                columns, bucket, unseen = _transformed(read_ipc(blob), transform, writing)
-                for number, split in enumerate(SPLITS):
-                    begin, end = np.searchsorted(bucket, [number, number + 1])
-                    part = {n: values[begin:end] for n, values in columns.items()}
-                    name = f"part-{writing.build_id}-{target:05d}-{attempt}.parquet"
-                    if end > begin:
-                        profiling.add(number, part)
-                        path = f"split={split}/{name}"
-                        file = _write_file(part, split, path, transform.spec, writing)
-                        out.append((_FILE, "", target, file.model_dump_json().encode()))
-                out.append((_PROFILE, "", target, profiling.to_bytes()))
-                out.append((_UNSEEN, "", target, str(unseen).encode()))
-                yield blob_batch(out)
+        for target, group in by_target(batches):
+            rows = _in_order([read_ipc(row[3]) for row in sorted(group, key=lambda row: row[1])])
+            place = 0 if writing.layout.alone else writing.layout.partition_of(target)
+            partition = writing.names[place]
+            yield blob_batch(_written(rows, target, attempt, partition, transform, writing))
 
     return write
 
 
-def _collector(axes: tuple[Axis, ...]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    def collect(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forget_archives()
-        profiling = Profiling(axes)
-        for batch in batches:
-            kept = []
-            for row in rows_of(batch):
-                if row[0] == _PROFILE:
-                    profiling.add_bytes(row[3])
-                else:
-                    kept.append(row)
-            yield blob_batch(kept)
-        yield blob_batch([(_PROFILE, "", 0, profiling.to_bytes())])
+def _in_order(blobs: list[pa.Table]) -> pa.Table:
+    """One table of the blobs' rows, texts in one dictionary a column."""
+    if len(blobs) == 1:
+        return blobs[0]
+    return pa.concat_tables(blobs).unify_dictionaries().combine_chunks()
 
-    return collect
+
+def _written(
+    rows: pa.Table,
+    target: int,
+    attempt: int,
+    partition: str,
+    transform: ArrowTransform,
+    writing: Writing,
+) -> list[tuple[str, str, int, bytes]]:
+    """Write the files of a target; what they are, what is in them, and rows left out."""
+    out = []
+    rows, columns, bucket, unseen = _transformed(rows, transform, writing)
+    for number, split in enumerate(SPLITS):
+        begin, end = (int(i) for i in np.searchsorted(bucket, [number, number + 1]))
+        if end > begin:
+            part = {n: values[begin:end] for n, values in columns.items()}
+            path = f"split={split}/part-{writing.build_id}-{target:05d}-{attempt}.parquet"
+            file = _write_file(part, split, path, transform.spec, writing)
+            file = file.model_copy(update={"partition": partition})
+            missing = {n: missing_values(rows[n].slice(begin, end - begin)) for n in writing.raw}
+            tally = tally_of(path, part, writing.axes, missing)
+            out.append((_FILE, "", target, file.model_dump_json().encode()))
+            out.append((_TALLY, "", target, FileTally.write_all([tally])))
+    if unseen:
+        out.append((_UNSEEN, partition, target, str(unseen).encode()))
+    return out
 
 
 def _transformed(
     rows: pa.Table, transform: ArrowTransform, writing: Writing
-) -> tuple[dict[str, np.ndarray], np.ndarray, int]:
-    """The dataset's columns of a target's rows, their buckets, and how many rows were left out."""
+) -> tuple[pa.Table, dict[str, np.ndarray], np.ndarray, int]:
+    """The raw rows that stay, the dataset's columns of them, their buckets; and rows left out."""
     spec = transform.spec
     label, unseen = labels_of(rows[LABEL], spec.label)
     if unseen.any():
@@ -187,7 +211,7 @@ def _transformed(
         columns["sample_weight"] = _weights(rows, label, spec.label, writing.class_weights)
     if spec.label.baseline:
         columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
-    return columns, rows[BUCKET].to_numpy(), int(unseen.sum())
+    return rows, columns, rows[BUCKET].to_numpy(), int(unseen.sum())
 
 
 def labels_of(column: pa.ChunkedArray, label: LabelSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,9 @@ class Join(Section):
     cardinality: Literal["many_to_one", "one_to_one"] = "many_to_one"
     """What is checked: the joined table has one row a key; one_to_one wants the same of the main
     table, as it is read or by its deduplication."""
+    on_change: Literal["reprocess", "keep"] = "reprocess"
+    """What a change of the joined table does to rows that were published before: they are looked up
+    again, which processes every source partition; or they keep what was looked up for them."""
 
 
 class Windows(Section):
@@ -216,3 +219,24 @@ class Split(Section):
     """Of the split by key, and of the order of rows."""
     time: TimeSplit | None = None
     """Instead of `key`."""
+
+
+class Increments(Section):
+    """What a build does when the dataset has a version already, see `prepare/plan.py`."""
+
+    by: Literal["partition", "file", "table"] | Annotated[list[str], Field(min_length=1)] = (
+        "partition"
+    )
+    """What is processed again when a file of it changes: the folder of all partition columns, or of
+    some of them, the file, or the whole table."""
+    refit: Literal["never", "always"] = "never"
+    """Whether a build whose lake changed fits the transform again, on all rows."""
+    on_drift: Literal["warn", "fail", "refit"] = "warn"
+    """Where new rows differ from those that the transform was fitted on: say so in the ledger, the
+    report and MLflow; publish nothing; or fit again on all rows."""
+    max_psi: Annotated[float, Field(gt=0)] = 0.2
+    """Population stability index of a numeric column; the limit is higher where rows are few."""
+    max_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Largest difference of a value's share of a categorical column (L-infinity)."""
+    max_unknown: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Rise of the share of values that are out of the vocabulary."""

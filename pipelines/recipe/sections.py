@@ -14,7 +14,7 @@ from pipelines.recipe.base import Name, Section
 from pipelines.recipe.feature_sections import *
 from pipelines.recipe.feature_sections import Derivation, Feature
 from pipelines.recipe.lake_sections import *
-from pipelines.recipe.lake_sections import Clean, Label, Source, Split
+from pipelines.recipe.lake_sections import Clean, Increments, Label, Source, Split
 from pipelines.recipe.model_sections import *
 from pipelines.recipe.model_sections import Model
 
@@ -110,6 +110,7 @@ class Recipe(Section):
     derive: dict[Name, Derivation] = {}
     features: Annotated[dict[Name, Feature], Field(min_length=1)]
     dataset: Dataset
+    increments: Increments = Increments()
     model: Model
     train: Train = Train()
     stream: Stream = Stream()

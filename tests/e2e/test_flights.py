@@ -141,6 +141,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     import mlflow
 
     from pipelines.prepare.names import BUCKET, ROW_ID
+    from pipelines.prepare.plan import make_plan
     from pipelines.prepare.read import read_raw, unfitted_of
     from pipelines.prepare.rules import check_rows
     from pipelines.prepare.tag import tag_rows, with_labels
@@ -150,7 +151,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     recipe = load_recipe(
         RECIPE, workdir=str(folder / "one"), overrides=[f"lake={flights_lake}"], environment={}
     )
-    raw = read_raw(spark, recipe)
+    raw = read_raw(spark, recipe, make_plan(recipe, None))
     rows = with_labels(raw.rows, recipe)
     columns = unfitted_of(recipe, rows).raw
     tagged = tag_rows(check_rows(rows, recipe, raw.main), recipe, columns)

@@ -16,7 +16,9 @@ from pipelines.lake.commit import discard
 SCHEMA = pa.schema([("row_id", pa.int64())])
 
 
-def build(root: Path, build_id: str, rows: int = 10, read: int | None = None) -> Build:
+def build(
+    root: Path, build_id: str, rows: int = 10, read: int | None = None, base: int | None = None
+) -> Build:
     folder = root / "split=train"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"part-{build_id}-00000-0.parquet"
@@ -45,13 +47,14 @@ def build(root: Path, build_id: str, rows: int = 10, read: int | None = None) ->
         files=(file,),
         label_kind="binary",
         transform_digest="d",
+        base=base,
     )
 
 
 def test_versions_are_numbered_and_old_ones_stay_readable(tmp_path: Path) -> None:
     root = str(tmp_path / "ds")
     assert publish(root, build(tmp_path / "ds", "one", 10), SCHEMA, "{}") == 0
-    assert publish(root, build(tmp_path / "ds", "two", 20), SCHEMA, '{"x":1}') == 1
+    assert publish(root, build(tmp_path / "ds", "two", 20, base=0), SCHEMA, '{"x":1}') == 1
     newest, old = DatasetVersion.open(root), DatasetVersion.open(root, 0)
     assert (newest.version, newest.rows("train"), newest.transform_json) == (1, 20, '{"x":1}')
     assert (old.version, old.rows("train"), old.build.build_id) == (0, 10, "one")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipelines.prepare.run import _Beside
+from pipelines.prepare.building import Beside
 
 pytestmark = pytest.mark.spark
 
@@ -19,7 +19,7 @@ def slow_count(spark: object, seconds: float) -> int:
 
 
 def test_its_result_is_handed_over(spark: object) -> None:
-    with _Beside(spark.range(1), "one") as beside:
+    with Beside(spark.range(1), "one") as beside:
         found = beside.start(lambda: slow_count(spark, 0.1))
         assert spark.range(3).count() == 3
         assert found.result() == 1
@@ -27,7 +27,7 @@ def test_its_result_is_handed_over(spark: object) -> None:
 
 def test_it_ends_where_the_block_fails(spark: object) -> None:
     started = time.monotonic()
-    with pytest.raises(KeyError, match="first"), _Beside(spark.range(1), "two") as beside:
+    with pytest.raises(KeyError, match="first"), Beside(spark.range(1), "two") as beside:
         found = beside.start(lambda: slow_count(spark, 300))
         while not spark.sparkContext.statusTracker().getActiveJobsIds():
             time.sleep(0.1)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import LakeError
+from pipelines.prepare.plan import make_plan
 from pipelines.prepare.read import read_raw
 from tests import tiny
 from tests.prepare.tiny_builds import rows_of, run
@@ -134,7 +135,7 @@ def test_the_plan_reads_only_the_columns_and_partitions_that_are_wanted(
     (tiny_lake / "visits" / "part-0.parquet").unlink()
     pq.write_to_dataset(table, str(tiny_lake / "visits"), partition_cols=["month"])
     recipe = tiny.tiny_recipe(tmp_path, "source.tables.visits.partitions=month = 1")
-    raw = read_raw(spark, recipe)
+    raw = read_raw(spark, recipe, make_plan(recipe, None))
     tagged = tagged_of(raw, recipe)
     plan = plan_of(tagged)
     scan = next(line for line in plan.splitlines() if "FileScan" in line and "visit" in line)
@@ -151,7 +152,7 @@ def test_a_condition_on_rows_is_passed_on_to_the_files_and_counted(
 ) -> None:
     override = "source.tables.visits.where=clock > 1200 AND late IS NOT NULL"
     recipe = tiny.tiny_recipe(tmp_path, override)
-    raw = read_raw(spark, recipe)
+    raw = read_raw(spark, recipe, make_plan(recipe, None))
     plan = plan_of(tagged_of(raw, recipe))
     raw.release()
     pushed = plan[plan.index("PushedFilters: [") :].split("]")[0]
@@ -177,7 +178,7 @@ def tagged_of(raw: object, recipe: object) -> object:
 
 def test_small_joined_tables_are_broadcast(spark: object, tmp_path: Path) -> None:
     recipe = tiny.tiny_recipe(tmp_path)
-    raw = read_raw(spark, recipe)
+    raw = read_raw(spark, recipe, make_plan(recipe, None))
     tagged = tagged_of(raw, recipe)
     tagged.count()
     assert "BroadcastHashJoin" in plan_of(tagged)

@@ -14,6 +14,7 @@ from pipelines.lake import DatasetVersion
 from pipelines.prepare import prepare
 from pipelines.prepare.late import Late, LateReader, keeps_order, late_columns, late_files
 from pipelines.prepare.names import FILE, POSITION
+from pipelines.prepare.plan import make_plan
 from pipelines.prepare.read import read_raw, unfitted_of
 from pipelines.prepare.rules import check_rows
 from pipelines.prepare.tag import tag_rows, with_labels
@@ -99,7 +100,7 @@ def both(workdir: Path, **changes: Any) -> DatasetVersion:
 def late_of(spark: object, workdir: Path, **changes: Any) -> tuple[set[str], bool, str]:
     """Late columns, whether rows keep their order, and the columns that Spark's scan reads."""
     recipe = recipe_from_tree(tree(workdir, **changes), source="late", environment={})
-    raw = read_raw(spark, recipe)  # type: ignore[arg-type]
+    raw = read_raw(spark, recipe, make_plan(recipe, None))  # type: ignore[arg-type]
     rows = with_labels(raw.rows, recipe)
     checked = check_rows(rows, recipe, raw.main)
     unfitted = unfitted_of(recipe, rows)
@@ -236,7 +237,7 @@ def test_every_row_is_read_once(tmp_path: Path) -> None:
             piece = pa.table({FILE: pa.array([number] * len(place)), POSITION: place, "p": place})
             found.append(reader.completed(piece))
         whole = pa.concat_tables(found)
-        assert whole.column_names == ["p", "word", "x"]
+        assert whole.column_names == [FILE, "p", "word", "x"]
         assert whole["p"].to_pylist() == kept.tolist()
         assert whole["word"].to_pylist() == expected["word"].to_pylist()
         assert whole["x"].equals(expected["x"])

@@ -1,0 +1,336 @@
+"""Process rows: from the raw tables to written files that no one sees yet.
+
+Two jobs: the first reads the lake, fits the transform and counts every bucket; the second
+transforms and writes what the first kept. Where rows were rejected, they are read once more with
+all their columns, beside the second job.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from pipelines.errors import LakeError
+from pipelines.lake.build import read_sidecar_text
+from pipelines.lake.drift import ColumnDrift
+from pipelines.lake.files import SPLITS
+from pipelines.lake.profile import Profile
+from pipelines.lake.version import DatasetVersion
+from pipelines.prepare.accounts import named_buckets, profile_of
+from pipelines.prepare.drift import drift_between, drift_lines, refuse_drift
+from pipelines.prepare.explain import explained
+from pipelines.prepare.fit import Fitted, fit
+from pipelines.prepare.gather import Gathering, Layout, gathered
+from pipelines.prepare.late import Late, keeps_order, late_columns, late_files
+from pipelines.prepare.names import FILE, POSITION
+from pipelines.prepare.plan import Plan
+from pipelines.prepare.profiling import Axis, axes_from_json, axes_of
+from pipelines.prepare.quarantine import write_quarantine
+from pipelines.prepare.read import Raw, unfitted_of
+from pipelines.prepare.rivals import duplicates_folder, rivals_of, spans_partitions
+from pipelines.prepare.rules import Checked, check_rows
+from pipelines.prepare.tag import tag_rows, with_labels
+from pipelines.prepare.verdict import refuse_bad_labels, refuse_no_train_rows, refuse_violations
+from pipelines.prepare.windows import add_windows
+from pipelines.prepare.write import Writing, Written, write_files
+from pipelines.progress import Progress, Report
+from pipelines.recipe import Recipe
+from pipelines.transform.fit import Unfitted, class_weights
+from pipelines.transform.spec import RawKind, TransformSpec
+from pipelines.transform.variables import LABEL
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+AXES = "axes.json"
+_Result = TypeVar("_Result")
+
+
+class ContactError(Exception):
+    """Rows have keys of published rows whose source partitions have to be processed as well."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        super().__init__(", ".join(names))
+
+
+class DriftedError(Exception):
+    """Rows drifted, and the recipe wants the transform to be fitted again."""
+
+
+class Clock:
+    """Seconds a step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = round(self.seconds.get(name, 0) + now - self._last, 2)
+        self._last = now
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to publish.
+
+    Attributes:
+        recipe, root: what is built, and where.
+        build_id: in the names of all files that are written.
+        given_id: under which it is published once; None where nobody cares.
+        version: the newest one; the commit is the next or none.
+        now: when it began.
+        clock, report: of the whole run.
+    """
+
+    recipe: Recipe
+    root: str
+    build_id: str
+    given_id: str | None
+    version: int | None
+    now: datetime
+    clock: Clock
+    report: Report
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Written rows, and what was found out about them."""
+
+    unfitted: Unfitted
+    checked: Checked
+    fitted: Fitted
+    axes: tuple[Axis, ...]
+    weights: dict[str, float]
+    written: Written
+    profile: Profile
+    drift: tuple[ColumnDrift, ...]
+    quarantined: bool
+
+
+def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
+    """Run the jobs.
+
+    Raises:
+        LakeError, LedgerError: as `prepare`.
+        ContactError: more source partitions have to be processed.
+        DriftedError: the transform has to be fitted again.
+    """
+    from pyspark import StorageLevel
+
+    recipe, frozen = attempt.recipe, plan.frozen
+    what = "processing" if frozen else "fitting on"
+    attempt.report(Progress(f"{what} {raw.rows_read:,} rows"))
+    with explained(f"recipe {recipe.name!r}"):
+        spec = TransformSpec.from_json(frozen.transform_json) if frozen else None
+        checked, unfitted, tagged, late = _tagged(recipe, raw, spec)
+        targets = max(1, math.ceil(raw.rows_read / recipe.dataset.rows_per_file))
+        others = None
+        if plan.base and plan.kept and spans_partitions(recipe, plan.partitions):
+            others = rivals_of(tagged.sparkSession, plan.base, plan, targets)
+        shared = tagged.sparkSession.sparkContext.broadcast(late) if late else None
+        gathering = Gathering(
+            unfitted=unfitted,
+            checks=len(checked.checks),
+            targets=targets,
+            layout=_layout(recipe, raw),
+            seed=recipe.split.seed,
+            places=raw.places,
+            duplicates=duplicates_folder(attempt.root, attempt.build_id),
+            learn=spec is None,
+            late=shared,
+        )
+        blobs = gathered(tagged, gathering, others).persist(StorageLevel.DISK_ONLY)
+    try:
+        with explained(f"recipe {recipe.name!r}"):
+            fitted = fit(blobs, unfitted, spec)
+        attempt.clock.lap("fit")
+        contacts = sorted(set(fitted.counts.contacts) - plan.process)
+        if contacts:
+            raise ContactError(contacts)
+        buckets = named_buckets(fitted.counts, checked)
+        refuse_violations(checked.checks, fitted.counts, raw.rows_read)
+        if not frozen:
+            refuse_no_train_rows(buckets, recipe)
+            refuse_bad_labels(fitted.statistics[LABEL], recipe)
+        axes, weights = _counted_on(recipe, frozen, unfitted, fitted)
+        writing = Writing(
+            root=attempt.root,
+            build_id=attempt.build_id,
+            rows_per_row_group=recipe.dataset.rows_per_row_group,
+            layout=gathering.layout,
+            names=raw.places.names,
+            raw=tuple(unfitted.raw),
+            axes=axes,
+            class_weights=weights,
+        )
+        takes_out = [c.name for c in checked.checks if c.on_violation == "quarantine"]
+        rejected = sum(buckets.get(name, 0) for name in takes_out)
+        kept = sum(buckets.get(split, 0) for split in SPLITS)
+        beside_it = f", keeping {rejected:,} rejected ones" if rejected else ""
+        attempt.report(Progress(f"writing {kept:,} rows{beside_it}"))
+        written = _write(attempt, raw, tagged, checked, rejected, blobs, fitted.spec, writing)
+        attempt.clock.lap("write")
+    finally:
+        blobs.unpersist()
+        if shared:
+            shared.unpersist()
+    profile = profile_of(unfitted, axes, checked, fitted.counts, written)
+    drift = _drift(recipe, frozen, profile, attempt.report)
+    return Rows(unfitted, checked, fitted, axes, weights, written, profile, drift, rejected > 0)
+
+
+def _counted_on(
+    recipe: Recipe, frozen: DatasetVersion | None, unfitted: Unfitted, fitted: Fitted
+) -> tuple[tuple[Axis, ...], dict[str, float]]:
+    """What distributions are counted on, and the weights of classes; frozen as the transform is."""
+    if frozen:
+        fitted_by = frozen.build.transform_of or frozen.build.build_id
+        text = read_sidecar_text(frozen.root, fitted_by, AXES)
+        return axes_from_json(text), frozen.build.class_weights
+    axes = axes_of(fitted.spec, unfitted, fitted.statistics)
+    if recipe.label.class_weight is None:
+        return axes, {}
+    return axes, class_weights(recipe.label, fitted.statistics[LABEL])
+
+
+def _write(
+    attempt: Attempt,
+    raw: Raw,
+    tagged: "DataFrame",
+    checked: Checked,
+    rejected: int,
+    blobs: "DataFrame",
+    spec: TransformSpec,
+    writing: Writing,
+) -> Written:
+    """The second job, and beside it the rejected rows, where there are any."""
+
+    def keep() -> None:
+        if rejected:
+            write_quarantine(
+                checked,
+                raw.main,
+                root=attempt.root,
+                build_id=attempt.build_id,
+                expected=rejected,
+            )
+
+    with Beside(tagged, attempt.build_id) as beside, explained(f"recipe {attempt.recipe.name!r}"):
+        keeping = beside.start(keep)
+        written = write_files(blobs, spec, writing)
+        keeping.result()
+    return written
+
+
+def _drift(
+    recipe: Recipe, frozen: DatasetVersion | None, profile: Profile, report: Report
+) -> tuple[ColumnDrift, ...]:
+    if frozen is None:
+        return ()
+    drift = drift_between(frozen.fitted_profile, profile, recipe.increments)
+    lines = drift_lines(drift)
+    if lines and recipe.increments.on_drift == "refit":
+        raise DriftedError("; ".join(lines[:3]))
+    if recipe.increments.on_drift == "fail":
+        refuse_drift(drift)
+    if lines:
+        report(Progress(f"rows drifted from those of the transform: {'; '.join(lines[:3])}"))
+    return drift
+
+
+def _layout(recipe: Recipe, raw: Raw) -> Layout:
+    sizes = []
+    for name in raw.places.names:
+        rows = raw.read[name] - raw.excluded[name]
+        sizes.append(max(1, math.ceil(rows / recipe.dataset.rows_per_file)))
+    return Layout(tuple(sizes))
+
+
+class Beside:
+    """A second Spark job at the same time: each fills the cores that the other leaves idle.
+
+    Where the block fails, the second job is cancelled.
+    """
+
+    def __init__(self, frame: "DataFrame", build_id: str) -> None:
+        self._context = frame.sparkSession.sparkContext
+        self._tag = f"headrace-{build_id}"
+        self._pool = ThreadPoolExecutor(1)
+
+    def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
+        def tagged() -> "_Result":
+            self._context.addJobTag(self._tag)
+            return work()
+
+        return self._pool.submit(tagged)
+
+    def __enter__(self) -> "Beside":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._context.cancelJobsWithTag(self._tag)
+        self._pool.shutdown()
+
+
+def _tagged(
+    recipe: Recipe, raw: Raw, spec: TransformSpec | None
+) -> "tuple[Checked, Unfitted, DataFrame, Late | None]":
+    """The checked rows (for the quarantine), what is to be fitted, and the rows for the tasks."""
+    windows, with_file = recipe.source.windows, raw.places.by_file
+    if not windows:
+        rows = with_labels(raw.rows, recipe)
+        checked = check_rows(rows, recipe, raw.main)
+        unfitted = _unfitted(recipe, rows, spec)
+        late = _late(raw, checked, unfitted)
+        if late:
+            tagged = tag_rows(checked, recipe, unfitted.raw, late.columns, with_file=with_file)
+            if keeps_order(tagged):
+                return checked, unfitted, tagged, late
+        tagged = tag_rows(checked, recipe, unfitted.raw, with_file=with_file)
+        return checked, unfitted, tagged, None
+    # Rules look at single rows; what they reject is in no window.
+    checked = check_rows(raw.rows.drop(FILE, POSITION), recipe, raw.main)
+    excluded = checked.any_of("quarantine", "drop")
+    rows = checked.rows
+    if excluded is not None:
+        rows = rows.withColumn("__headrace_excluded", excluded)
+    rows = add_windows(rows, windows, "__headrace_excluded" if excluded is not None else None)
+    rows = with_labels(rows, recipe)
+    unfitted = _unfitted(recipe, rows, spec)
+    tagged = tag_rows(Checked(rows, checked.checks), recipe, unfitted.raw)
+    return checked, unfitted, tagged, None
+
+
+def _unfitted(recipe: Recipe, rows: "DataFrame", spec: TransformSpec | None) -> Unfitted:
+    """What is to be fitted, or was: then with the kinds of columns that it was fitted on.
+
+    Raises:
+        LakeError: a column is of another kind now.
+    """
+    found = unfitted_of(recipe, rows)
+    if spec is None:
+        return found
+    raw: dict[str, RawKind] = {column.name: column.kind for column in spec.raw}
+    other = [
+        f"{name} is {kind}, it was {raw.get(name, 'not used')}"
+        for name, kind in found.raw.items()
+        if kind != raw.get(name) and (kind, raw.get(name)) != ("integer", "real")
+    ]
+    if other:
+        raise LakeError(
+            f"columns have other types than the transform was fitted on: {'; '.join(other)}. "
+            "Repair the source, or fit again with --refit"
+        )
+    return Unfitted(raw, found.derive, found.features, found.label)
+
+
+def _late(raw: Raw, checked: Checked, unfitted: Unfitted) -> Late | None:
+    columns = late_columns(raw.main, checked.checks, unfitted.raw)
+    files = late_files(raw.main) if columns else None
+    return Late(raw.main.name, columns, files) if files else None

@@ -1,0 +1,154 @@
+"""Publish what a build wrote: check the accounts, write its sidecar, commit.
+
+A version is made of source partitions. Those that the build processed have its files; the files of
+the others are taken over from the base version, and what is replaced or gone is removed from the
+table in the same commit.
+"""
+
+import pipelines
+from pipelines.errors import LakeError
+from pipelines.lake.build import Build
+from pipelines.lake.commit import publish
+from pipelines.lake.ledger import Ledger
+from pipelines.lake.profile import TALLIES, FileTally
+from pipelines.lake.sources import Crossing
+from pipelines.prepare.accounts import partitions_of
+from pipelines.prepare.building import AXES, Attempt, Rows
+from pipelines.prepare.code import git_commit
+from pipelines.prepare.plan import Plan
+from pipelines.prepare.profiling import axes_to_json
+from pipelines.prepare.read import Raw
+from pipelines.prepare.report import report_html
+from pipelines.prepare.sources import list_table, same_files
+from pipelines.prepare.write import file_schema
+from pipelines.progress import Progress
+from pipelines.recipe.redact import redact
+from pipelines.transform.spec import TransformSpec
+
+
+def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
+    """Commit written rows with those of the base that are kept; returns the new version.
+
+    Raises:
+        LedgerError: a row is unaccounted for.
+        LakeError: a file changed while it was read.
+        ConflictError: another build was committed meanwhile.
+    """
+    recipe = attempt.recipe
+    attempt.report(Progress("checking the ledger and committing"))
+    own = partitions_of(plan, attempt.build_id, raw, rows.checked, rows.fitted.counts, rows.written)
+    for partition in own:
+        partition.ledger.check()
+    crossings = [
+        Crossing(loser=loser, winner=winner)
+        for loser, winner in sorted(rows.fitted.counts.crossings)
+    ]
+    _refuse_changed_files(attempt, plan)
+    base, kept = (plan.base, plan.kept) if not plan.refit else (None, frozenset[str]())
+    old = base.build if base else None
+    partitions = [*own, *(p for p in (old.partitions if old else ()) if p.name in kept)]
+    partitions.sort(key=lambda p: p.name)
+    files = [*rows.written.files, *(f for f in (old.files if old else ()) if f.partition in kept)]
+    build = Build(
+        build_id=attempt.build_id,
+        created_at=attempt.now.isoformat(timespec="seconds"),
+        headrace_version=pipelines.__version__,
+        recipe=redact(recipe.resolved()),
+        sources=redact(raw.sources),
+        ledger=Ledger.total(p.ledger for p in partitions),
+        files=tuple(sorted(files, key=lambda f: f.path)),
+        label_kind=recipe.label.kind,
+        transform_digest=rows.fitted.spec.digest(),
+        transform_of=(old.transform_of or old.build_id) if old else None,
+        base=attempt.version,
+        given_id=attempt.given_id,
+        git_commit=git_commit(),
+        partitions=tuple(partitions),
+        lookups=dict(plan.lookups),
+        crossings=(
+            *(c for c in (old.crossings if old else ()) if c.loser in kept),
+            *crossings,
+        ),
+        class_weights=rows.weights,
+        drift=rows.drift,
+        quarantine=f"_headrace/{attempt.build_id}/quarantine" if rows.quarantined else None,
+    )
+    texts: dict[str, str | bytes] = {
+        "profile.json": rows.profile.model_dump_json(),
+        "report.html": report_html(recipe.name, build, rows.profile),
+        TALLIES: FileTally.write_all(rows.written.tallies),
+    }
+    if old is None:
+        texts[AXES] = axes_to_json(rows.axes)
+    spec = rows.fitted.spec
+    return publish(attempt.root, build, file_schema(spec), spec.to_json(), texts)
+
+
+def publish_without(attempt: Attempt, plan: Plan) -> int:
+    """Commit the base without the source partitions that are gone; returns the new version.
+
+    Raises:
+        LakeError: nothing would be left.
+        ConflictError: another build was committed meanwhile.
+    """
+    assert plan.base is not None
+    old = plan.base.build
+    kept = plan.kept
+    files = tuple(f for f in old.files if f.partition in kept)
+    if not any(f.split == "train" for f in files):
+        raise LakeError(
+            f"source partitions are gone ({', '.join(sorted(plan.removed)[:5])}), and without them "
+            "the dataset has no training rows; nothing was published"
+        )
+    attempt.report(Progress("committing the version without source partitions that are gone"))
+    partitions = tuple(p for p in old.partitions if p.name in kept)
+    build = old.model_copy(
+        update={
+            "build_id": attempt.build_id,
+            "created_at": attempt.now.isoformat(timespec="seconds"),
+            "headrace_version": pipelines.__version__,
+            "ledger": Ledger.total(p.ledger for p in partitions),
+            "files": files,
+            "transform_of": old.transform_of or old.build_id,
+            "base": attempt.version,
+            "given_id": attempt.given_id,
+            "git_commit": git_commit(),
+            "partitions": partitions,
+            "lookups": dict(plan.lookups),
+            "crossings": tuple(c for c in old.crossings if c.loser in kept),
+            "drift": (),
+            "quarantine": None,
+        }
+    )
+    spec = TransformSpec.from_json(plan.base.transform_json)
+    profile = plan.base.fitted_profile.of_files([], ())
+    texts: dict[str, str | bytes] = {
+        "profile.json": profile.model_dump_json(),
+        "report.html": report_html(attempt.recipe.name, build, profile),
+        TALLIES: FileTally.write_all([]),
+    }
+    return publish(attempt.root, build, file_schema(spec), spec.to_json(), texts)
+
+
+def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:
+    """What was read is what was listed, or nothing is published."""
+    source = attempt.recipe.source
+    if plan.listing is not None:
+        now = list_table(source.tables[source.main], plan.listing.files)
+        files = now.files if now else {}
+        for name in plan.process:
+            for file in plan.partitions[name]:
+                found = files.get(file.path)
+                if found is None or found.identity != file.identity:
+                    raise _changed(source.main, file.path)
+    for table, before in plan.lookups.items():
+        now = list_table(source.tables[table], {f.path: f for f in before})
+        if now is None or not same_files(now.files.values(), before):
+            raise _changed(table, "its files")
+
+
+def _changed(table: str, what: str) -> LakeError:
+    return LakeError(
+        f"table {table!r}: {what} changed during the build, so what was read is neither the old "
+        "state nor the new. Nothing was published; run the build again"
+    )

@@ -1,0 +1,226 @@
+"""Rows that are not read again, and still compete: a dedup key may span source partitions.
+
+A build that processes some source partitions has to know which keys the others hold. What is
+published says it: a row's `row_id` is the hash of its key. Where a row that is read has the key of
+a published row elsewhere, a contact, that partition is processed as well, so that both meet. Rows
+that lost against a row of another partition are written down (crossings), so that their partition
+is processed when the winner goes, and so that they are not taken for new when it does not.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.lake.build import sidecar_folder
+from pipelines.lake.version import DatasetVersion
+from pipelines.prepare.counts import Counts
+from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
+from pipelines.prepare.places import Places
+from pipelines.prepare.plan import Plan
+from pipelines.recipe import Recipe
+from pipelines.transform.statistics import write_ipc
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FOLDER = "duplicates"
+_CROSSINGS = pa.schema(
+    [
+        (ROW_ID, pa.int64()),
+        (TWIN, pa.int64()),
+        ("loser", pa.string()),
+        ("winner", pa.string()),
+    ]
+)
+_RIVALS = pa.schema([(ROW_ID, pa.int64()), ("partition", pa.string())])
+_ROWS_A_BLOB = 1 << 20
+
+
+def spans_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
+    """Whether two source partitions can have rows of one dedup key.
+
+    They cannot where the key has all of the columns that folders are named after.
+    """
+    dedup = recipe.clean.dedup
+    if dedup is None:
+        return False
+    names = list(partitions)
+    if len(names) < 2 and names != []:
+        return False
+    folders = {part.partition("=")[0] for name in names for part in name.split("/")}
+    return not folders <= {*dedup.key}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of rows that are not read, at one target.
+
+    Attributes:
+        rivals: ROW_ID and partition of published rows of partitions that are kept.
+        beaten: rows, read again, that lost against a row of such a partition before.
+    """
+
+    rivals: pa.Table
+    beaten: pa.Table
+
+    @staticmethod
+    def of(rivals: list[pa.Table], beaten: list[pa.Table]) -> "Known":
+        return Known(
+            pa.concat_tables(rivals) if rivals else _RIVALS.empty_table(),
+            pa.concat_tables(beaten) if beaten else _CROSSINGS.empty_table(),
+        )
+
+    def settled(
+        self,
+        table: pa.Table,
+        kept: np.ndarray,
+        losses: np.ndarray,
+        places: Places,
+        counts: Counts,
+    ) -> tuple[np.ndarray, pa.Table]:
+        """The rows that stay, and the crossings to write down.
+
+        Args:
+            table: all rows of the target.
+            kept, losses: as `distinct_rows` returns them.
+            places: of the rows.
+            counts: takes the crossings and contacts.
+        """
+        if TWIN not in table.column_names:
+            return kept, _CROSSINGS.empty_table()
+        names = np.array(places.names, object)
+        partition = table[PARTITION].to_numpy()
+        identity = table[ROW_ID].to_numpy()
+        twin = pc.fill_null(table[TWIN], 0).to_numpy()
+        keyed = table[TWIN].is_valid().to_numpy()
+        across = losses[partition[losses[:, 0]] != partition[losses[:, 1]]]
+        found = [
+            _crossings(
+                identity[across[:, 0]],
+                twin[across[:, 0]],
+                names[partition[across[:, 0]]],
+                names[partition[across[:, 1]]],
+            )
+        ]
+        if self.beaten.num_rows:
+            before = {
+                (row[ROW_ID], row[TWIN], row["loser"]): row["winner"]
+                for row in self.beaten.to_pylist()
+            }
+            again = [
+                (position, before[key])
+                for position in kept[keyed[kept]].tolist()
+                if (key := (identity[position], twin[position], names[partition[position]]))
+                in before
+            ]
+            gone = np.array([position for position, _ in again], np.int64)
+            kept = np.setdiff1d(kept, gone, assume_unique=True)
+            winners = np.array([winner for _, winner in again], object)
+            found.append(_crossings(identity[gone], twin[gone], names[partition[gone]], winners))
+        if self.rivals.num_rows:
+            mine = pa.array(identity[kept[keyed[kept]]])
+            met = self.rivals.filter(pc.is_in(self.rivals[ROW_ID], value_set=mine))
+            for pair in met["partition"].value_counts().to_pylist():
+                counts.contacts[pair["values"]] += pair["counts"]
+        crossings = pa.concat_tables(found)
+        for row in (
+            crossings.group_by(["loser", "winner"]).aggregate([([], "count_all")]).to_pylist()
+        ):
+            counts.crossings[row["loser"], row["winner"]] += row["count_all"]
+        return kept, crossings
+
+
+def write_crossings(crossings: pa.Table, folder: str, target: int) -> None:
+    """Keep them beside the build's other files."""
+    files, path = fsspec.url_to_fs(folder)
+    files.makedirs(path, exist_ok=True)
+    with files.open(f"{path}/{target:08d}.parquet", "wb") as stream:
+        pq.write_table(crossings, stream)
+
+
+def duplicates_folder(root: str, build_id: str) -> str:
+    return f"{sidecar_folder(root, build_id)}/{FOLDER}"
+
+
+def rivals_of(
+    spark: "SparkSession", base: DatasetVersion, plan: Plan, targets: int
+) -> "DataFrame | None":
+    """Blobs of published rows that are kept, and of rows that they beat, dealt to the targets.
+
+    Args:
+        base: the version that has them.
+        plan: which source partitions are kept.
+        targets: as those of the rows that are read.
+    """
+    from pipelines.prepare.gather import BEATEN, BLOB_DDL, RIVALS
+
+    kept = plan.kept
+    work: list[tuple[str, str, str]] = [
+        (RIVALS, f"{base.root}/{file.path}", file.partition)
+        for file in base.build.files
+        if file.partition in kept
+    ]
+    losers = {c.loser for c in base.build.crossings if c.winner in kept}
+    again = [p for p in base.build.partitions if p.name in losers & plan.process]
+    for build_id in sorted({p.build_id for p in again}):
+        names = [p.name for p in again if p.build_id == build_id]
+        folder = duplicates_folder(base.root, build_id)
+        files, path = fsspec.url_to_fs(folder)
+        if files.exists(path):
+            work += [
+                (BEATEN, files.unstrip_protocol(file), name)
+                for file in files.glob(f"{path}/*.parquet")
+                for name in names
+            ]
+    if not work:
+        return None
+    frame = spark.createDataFrame(work, "kind string, path string, name string")
+    cores = spark.sparkContext.defaultParallelism
+    frame = frame.repartition(min(len(work), cores))
+    return frame.mapInArrow(_reading(targets, kept), BLOB_DDL)
+
+
+def _reading(targets: int, kept: frozenset[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pipelines.prepare.gather import RIVALS, blob_batch
+
+        for batch in batches:
+            for work in batch.to_pylist():
+                columns = ["row_id"] if work["kind"] == RIVALS else None
+                with fsspec.open(work["path"], "rb") as stream:
+                    table = pq.read_table(stream, columns=columns)
+                if work["kind"] == RIVALS:
+                    name = pa.array([work["name"]] * table.num_rows, pa.string())
+                    table = pa.Table.from_arrays([table["row_id"], name], schema=_RIVALS)
+                else:
+                    mine = pc.equal(table["loser"], work["name"])
+                    still = pc.is_in(table["winner"], value_set=pa.array(sorted(kept)))
+                    table = table.filter(pc.and_(mine, still))
+                for begin in range(0, table.num_rows, _ROWS_A_BLOB):
+                    part = table.slice(begin, _ROWS_A_BLOB).combine_chunks()
+                    for target, rows in _dealt(part, targets):
+                        yield blob_batch([(work["kind"], "", target, write_ipc(rows))])
+
+    return read
+
+
+def _dealt(table: pa.Table, targets: int) -> Iterator[tuple[int, pa.Table]]:
+    target = (table[ROW_ID].to_numpy().view(np.uint64) % np.uint64(targets)).astype(np.int64)
+    order = np.argsort(target, kind="stable")
+    table, target = table.take(pa.array(order)), target[order]
+    turns = np.flatnonzero(np.diff(target)) + 1
+    for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(target)], strict=True):
+        if end > begin:
+            yield int(target[begin]), table.slice(begin, end - begin)
+
+
+def _crossings(identity: Any, twin: Any, loser: Any, winner: Any) -> pa.Table:
+    arrays = [pa.array(identity, pa.int64()), pa.array(twin, pa.int64())]
+    arrays += [pa.array(list(names), pa.string()) for names in (loser, winner)]
+    return pa.Table.from_arrays(arrays, schema=_CROSSINGS)

@@ -1,0 +1,176 @@
+"""Which files the recipe's tables have, and which source partitions they make up.
+
+Files are listed by the driver without Spark, so that a build with nothing to do ends in seconds.
+Row counts come from Parquet footers, and only of files that were not there before.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.lake.sources import SourceFile
+from pipelines.recipe import Recipe
+from pipelines.recipe import sections as s
+
+# Formats whose tables are their files, and nothing but them.
+FILE_FORMATS = ("parquet", "csv", "json", "orc")
+# Hadoop's names of S3.
+_S3 = re.compile(r"^s3[an]://")
+_SEGMENT = re.compile(r"^[^=/]+=[^/]*$")
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one table.
+
+    Attributes:
+        root: the table's folder as Spark takes it, without a trailing slash.
+        files: those of them that Spark reads, by path relative to `root`.
+    """
+
+    root: str
+    files: Mapping[str, SourceFile]
+
+    def urls(self, paths: Iterable[str]) -> list[str]:
+        """As Spark takes them."""
+        return [f"{self.root}/{path}" if path else self.root for path in sorted(paths)]
+
+
+def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | None:
+    """The files of a table; None where only Spark knows them (a catalog) or there are none.
+
+    Args:
+        table: the recipe's.
+        known: files of an earlier listing; unchanged ones keep their row counts.
+    """
+    if not table.path:
+        return None
+    where = _S3.sub("s3://", table.path).rstrip("/")
+    try:
+        files, base = fsspec.url_to_fs(where)
+    except (ImportError, ValueError):  # a file system that this machine knows only through Spark
+        return None
+    files.invalidate_cache()
+    found: dict[str, SourceFile] = {}
+    base = base.rstrip("/")
+    if any(c in base for c in "*?[{"):
+        # The place of a file below a pattern is not defined: its whole path is its name.
+        matches: dict[str, Any] = {}
+        for path, info in files.glob(base, detail=True).items():
+            if info["type"] == "directory":
+                matches |= files.find(path, detail=True)
+            else:
+                matches[path] = info
+        names = {path: str(path).lstrip("/") for path in matches}
+        root = ""
+    elif files.isfile(base):
+        matches, names, root = {base: files.info(base)}, {base: ""}, table.path.rstrip("/")
+    elif files.isdir(base):
+        matches = files.find(base, detail=True)
+        names = {path: str(path)[len(base) + 1 :] for path in matches}
+        root = table.path.rstrip("/")
+    else:
+        return None
+    for path, info in matches.items():
+        name = names[path]
+        if not _hidden(name) or table.format not in FILE_FORMATS:
+            found[name] = SourceFile(path=name, bytes=int(info["size"]), changed=_changed(info))
+    if not found:
+        return None
+    if table.format == "parquet":
+        found = _with_rows(files, {names[p]: str(p) for p in matches}, found, known)
+    return Listing(root, found)
+
+
+def partition_of(path: str, by: str | list[str]) -> str:
+    """Name of the source partition of a file.
+
+    Args:
+        path: of the file, with the folders that are named `column=value`.
+        by: "partition" for all such folders, a list of columns for some of them, "file" for the
+            file itself, "table" for the whole table.
+    """
+    if by == "table":
+        return ""
+    if by == "file":
+        return path
+    folders = [part for part in path.split("/")[:-1] if _SEGMENT.match(part)]
+    if by != "partition":
+        folders = [part for part in folders if part.partition("=")[0] in by]
+    return "/".join(folders)
+
+
+def how_partitioned(recipe: Recipe) -> str | list[str]:
+    """`increments.by`, or "table" where rows of one partition depend on those of others."""
+    table = recipe.source.tables[recipe.source.main]
+    across = recipe.source.windows is not None or any(
+        isinstance(rule, s.Unique) for rule in recipe.clean.rules
+    )
+    if across or not table.path or table.format not in FILE_FORMATS:
+        return "table"
+    if any(c in table.path for c in "*?[{"):
+        return "table"
+    return recipe.increments.by
+
+
+def by_partition(
+    files: Mapping[str, SourceFile], by: str | list[str]
+) -> dict[str, tuple[SourceFile, ...]]:
+    """Source partition -> its files, both in the order of their names."""
+    found: dict[str, list[SourceFile]] = defaultdict(list)
+    for path in sorted(files):
+        found[partition_of(path, by)].append(files[path])
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def same_files(one: Iterable[SourceFile], other: Iterable[SourceFile]) -> bool:
+    return sorted(f.identity for f in one) == sorted(f.identity for f in other)
+
+
+def _hidden(path: str) -> bool:
+    """Whether Spark overlooks the file."""
+    return any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part)
+        for part in path.split("/")
+    )
+
+
+def _changed(info: Mapping[str, Any]) -> str:
+    if "ino" in info:  # a local file, of which the time is known in ns
+        from pathlib import Path
+
+        return str(Path(info["name"]).stat().st_mtime_ns)
+    for key in ("ETag", "etag", "md5", "content_settings", "LastModified", "mtime", "updated"):
+        if value := info.get(key):
+            return value.isoformat() if isinstance(value, datetime) else str(value)
+    return ""
+
+
+def _with_rows(
+    files: Any,
+    urls: Mapping[str, str],
+    found: Mapping[str, SourceFile],
+    known: Mapping[str, SourceFile],
+) -> dict[str, SourceFile]:
+    def counted(file: SourceFile) -> SourceFile:
+        before = known.get(file.path)
+        if before is not None and before.identity == file.identity:
+            return before
+        try:
+            with files.open(urls[file.path], "rb") as stream:
+                rows = pq.read_metadata(stream).num_rows
+        except (OSError, pa.ArrowInvalid):  # Spark says what is wrong with it
+            return file
+        return file.model_copy(update={"rows": rows})
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {file.path: file for file in pool.map(counted, found.values())}
