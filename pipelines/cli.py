@@ -21,6 +21,9 @@ app.command()(commands.prepare)
 app.command()(commands.train)
 app.command()(commands.evaluate)
 app.command()(commands.run)
+app.command()(commands.inspect)
+app.command()(commands.diff)
+app.command()(commands.vacuum)
 app.add_typer(commands.lake_app, name="lake")
 
 

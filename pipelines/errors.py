@@ -61,6 +61,10 @@ class DatasetError(HeadraceError):
     """A dataset version that is missing, damaged, or not what the reader was promised."""
 
 
+class RemovedError(DatasetError):
+    """A dataset version that was committed and whose files were removed since."""
+
+
 class ConflictError(DatasetError):
     """Two builds tried to publish at once and this one lost; nothing of it is visible."""
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def prepared_json(prepared: "Prepared") -> dict[str, Any]:
     return {
         **dataset_json(prepared.dataset),
+        "published": prepared.published,
+        "why": prepared.why,
+        "processed": prepared.dataset.build.processed.model_dump(),
+        "drifted": [d.name for d in prepared.dataset.build.drift if d.drifted],
         "report": prepared.report,
         "quarantine": prepared.quarantine,
         "seconds": {"prepare": prepared.seconds},
@@ -66,8 +70,8 @@ def merged(*results: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def ledger_lines(ledger: "Ledger") -> list[str]:
-    """The row accounting of a build."""
+def ledger_lines(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
+    """The row accounting of a version or of a build."""
     rows = [("rows read", ledger.read)]
     rows += [(f"  published, {split}", n) for split, n in ledger.published.items()]
     rows += [(f"  quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]
@@ -76,7 +80,7 @@ def ledger_lines(ledger: "Ledger") -> list[str]:
     rows.append(("  duplicates", ledger.duplicates))
     rows += [(f"  filtered, {reason}", n) for reason, n in ledger.filtered.items()]
     rows.append(("accounted for", ledger.accounted))
-    return ["Row ledger", *(f"  {name:<28}{n:>12,}" for name, n in rows)]
+    return [title, *(f"  {name:<28}{n:>12,}" for name, n in rows)]
 
 
 def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:

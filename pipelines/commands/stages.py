@@ -24,6 +24,28 @@ from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
 from pipelines.tracking.store import Store
 
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full",
+        help="Process every source partition, changed or not, with the transform as it is.",
+    ),
+]
+Refit = Annotated[
+    bool, typer.Option("--refit", help="Process everything and fit the transform again.")
+]
+GivenId = Annotated[
+    str | None,
+    typer.Option(
+        "--build-id",
+        metavar="ID",
+        help="Publish once under this id, however often the command is run: for retries.",
+    ),
+]
+RetryConflicts = Annotated[
+    int,
+    typer.Option(min=0, help="Begin again this often where another build was published meanwhile."),
+]
 ModelUri = Annotated[
     str | None,
     typer.Option("--model", metavar="URI", help="models:/NAME/VERSION or models:/NAME@ALIAS."),
@@ -31,18 +53,35 @@ ModelUri = Annotated[
 
 
 def prepare(
-    recipe: RecipePath, workdir: Workdir = "var", set_: Set = None, json_: Json = False
+    recipe: RecipePath,
+    workdir: Workdir = "var",
+    set_: Set = None,
+    full: Full = False,
+    refit: Refit = False,
+    build_id: GivenId = None,
+    retry_conflicts: RetryConflicts = 0,
+    json_: Json = False,
 ) -> None:
     """Clean, split, fit, transform and publish: raw tables to a new dataset version.
 
-    Runs on Spark. Every row read is accounted for, or nothing is published.
+    Runs on Spark. Every row read is accounted for, or nothing is published. Where the dataset has a
+    version already, source partitions that are new or changed are processed, with the transform as
+    it is; where nothing changed, nothing is done.
 
-    Example: headrace prepare conf/flights.yaml --set split.seed=7
+    Example: headrace prepare conf/flights.yaml --build-id nightly-2026-11-24
     """
     console = Console(json_)
     with guarded(console, "prepare"):
         loaded = recipe_of(recipe, workdir, set_)
-        result = _prepare(console, loaded, workdir)
+        result = _prepare(
+            console,
+            loaded,
+            workdir,
+            full=full,
+            refit=refit,
+            given_id=build_id,
+            retry_conflicts=retry_conflicts,
+        )
         _sum_up(console, loaded, workdir, result)
         console.result({"command": "prepare", "ok": True, **result})
 
@@ -114,17 +153,23 @@ def run(
         console.result({"command": "run", "ok": True, **result})
 
 
-def _prepare(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
+def _prepare(console: Console, recipe: Recipe, workdir: str, **asked: Any) -> dict[str, Any]:
+    from pipelines.prepare import Asked
     from pipelines.prepare import prepare as prepare_stage
     from pipelines.prepare.record import record_build
     from pipelines.spark_session import stop_own_session
 
     with console.stage("prepare") as report:
         try:
-            prepared = prepare_stage(recipe, workdir=workdir, report=report)
+            prepared = prepare_stage(recipe, workdir=workdir, report=report, asked=Asked(**asked))
         finally:
             stop_own_session()
     result = results.prepared_json(prepared)
+    if not prepared.published:
+        console.line(
+            f"prepare: {prepared.why}; version {prepared.dataset.version} stays the newest"
+        )
+        return result
     try:
         store = Store.of(recipe, workdir, os.environ)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
@@ -173,6 +218,11 @@ def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, An
     from pipelines.lake.ledger import Ledger
 
     lines = results.ledger_lines(Ledger.model_validate(result["ledger"]))
+    if result.get("published") and result["processed"]["read"] != result["ledger"]["read"]:
+        lines = [
+            *results.ledger_lines(Ledger.model_validate(result["processed"]), "Rows of this build"),
+            *lines,
+        ]
     if "metrics" in result:
         lines += results.metric_lines("Metrics", result["metrics"])
     lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")

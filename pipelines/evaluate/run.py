@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pipelines.distributed.launch import run_ranks
 from pipelines.distributed.task import RankTask
 from pipelines.errors import ModelError
-from pipelines.lake.version import DatasetVersion, absolute_root
+from pipelines.lake.storage import absolute_root
+from pipelines.lake.version import DatasetVersion
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text

@@ -8,14 +8,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.errors import DatasetError
+from pipelines.errors import DatasetError, RemovedError
 from pipelines.lake.drift import ColumnDrift
 from pipelines.lake.files import DataFile
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.sources import Crossing, SourceFile, SourcePartition
+from pipelines.lake.storage import open_files
 
 FORMAT_VERSION = 3
 
@@ -91,7 +91,7 @@ def write_sidecar(
     Nothing of it is visible to anyone before the commit.
     """
     folder = sidecar_folder(root, build.build_id)
-    files, path = fsspec.url_to_fs(folder)
+    files, path = open_files(folder)
     files.makedirs(path, exist_ok=True)
     own = {} if build.transform_of else {"transform.json": transform_json}
     for name, text in {
@@ -109,17 +109,18 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
     """The build and its transform.json.
 
     Raises:
-        DatasetError: the sidecar is missing or damaged.
+        RemovedError: the sidecar is missing.
+        DatasetError: it is damaged.
     """
     folder = sidecar_folder(root, build_id)
     try:
-        with fsspec.open(f"{folder}/build.json", "r", encoding="utf-8") as stream:
-            build = Build.model_validate_json(stream.read())
+        files, path = open_files(folder)
+        build = Build.model_validate_json(files.cat_file(f"{path}/build.json"))
         folder = sidecar_folder(root, build.transform_of or build_id)
-        with fsspec.open(f"{folder}/transform.json", "r", encoding="utf-8") as stream:
-            return build, stream.read()
+        files, path = open_files(folder)
+        return build, files.cat_file(f"{path}/transform.json").decode()
     except FileNotFoundError as error:
-        raise DatasetError(
+        raise RemovedError(
             f"dataset {root}: {folder} is not whole ({error.filename or error} is missing); the "
             "version was committed with it, so it was removed since, by `headrace vacuum` or by "
             "hand; `headrace inspect` lists the versions that can be read"
@@ -143,9 +144,9 @@ def read_sidecar_text(root: str, build_id: str, name: str) -> str:
 def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
     """As `read_sidecar_text`, of a file that is no text."""
     path = f"{sidecar_folder(root, build_id)}/{name}"
+    files, place = open_files(path)
     try:
-        with fsspec.open(path, "rb") as stream:
-            return bytes(stream.read())
+        return bytes(files.cat_file(place))
     except FileNotFoundError:
         raise DatasetError(
             f"dataset {root}: {path} is missing; it was removed after the version was committed"

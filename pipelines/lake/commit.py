@@ -3,19 +3,21 @@
 import json
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
-import fsspec
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipelines.errors import ConflictError, DatasetError
+from pipelines.errors import ConflictError, DatasetError, RemovedError
 from pipelines.lake.build import Build, read_sidecar, write_sidecar
 from pipelines.lake.files import DataFile
+from pipelines.lake.storage import delta_options, delta_table, open_files, reaching, said
 from pipelines.lake.version import BUILD_KEY
 
 PARTITION = "split"
+_AT_ONCE = 16  # requests to the store
 
 
 def publish(
@@ -44,60 +46,36 @@ def publish(
         ConflictError: another build was committed meanwhile; nothing of this one is visible.
     """
     build.ledger.check()
-    require_ours(root)
-    added = [file for file in build.files if f"-{build.build_id}-" in file.path]
-    _check_files(root, added)
-    write_sidecar(root, build, transform_json, texts)
-    table_schema = Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string())))
-    properties = CommitProperties(
-        custom_metadata={BUILD_KEY: build.build_id},
-        # The base is what this build compared the lake with: another commit since is a conflict.
-        max_commit_retries=0,
-        app_transactions=[Transaction(_app_id(build.given_id or build.build_id), 1)],
-    )
-    hooks = PostCommitHookProperties(cleanup_expired_logs=False)  # old versions stay readable
+    with reaching(root):
+        require_ours(root)
+        _check_files(root, [f for f in build.files if f"-{build.build_id}-" in f.path])
+        write_sidecar(root, build, transform_json, texts)
     try:
-        if build.base is None:
-            create_table_with_add_actions(
-                root,
-                table_schema,
-                [_add(file) for file in build.files],
-                mode="error",
-                partition_by=[PARTITION],
-                commit_properties=properties,
-                post_commithook_properties=hooks,
-            )
-        else:
-            table = DeltaTable(root, version=build.base)
-            there = set(_paths(table))
-            kept = {file.path for file in build.files} & there
-            actions: list[AddAction | RemoveAction] = [
-                _add(file) for file in build.files if file.path not in kept
-            ]
-            if kept:  # an overwrite would remove what is kept
-                actions += [_remove(path) for path in sorted(there - kept)]
-            table.create_write_transaction(
-                actions,
-                mode="append" if kept else "overwrite",
-                schema=table_schema,
-                partition_by=[PARTITION],
-                commit_properties=properties,
-                post_commithook_properties=hooks,
-            )
-    except DeltaError as error:
-        version = committed_version(root, build.build_id)
+        _commit(root, build, Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string()))))
+    except (DeltaError, OSError) as error:
+        try:
+            with reaching(root):
+                version = committed_version(root, build.build_id)
+        except DatasetError as silence:
+            raise DatasetError(
+                f"dataset {root}: the commit of build {build.build_id} got no answer "
+                f"({said(error)}), and neither did the question whether it was published "
+                f"({silence}). Run the build again: where it was, nothing is left to do"
+            ) from error
         if version is not None:  # the error came after the commit
             return version
-        kind = ConflictError if _lost(root, build, error) else DatasetError
-        raise kind(
-            f"dataset {root}: the commit of build {build.build_id} was refused: {error}. "
-            "Another build was published since this one began. Nothing of this one is visible; "
-            "run it again"
-            if kind is ConflictError
-            else f"dataset {root}: the commit of build {build.build_id} failed: {error}. "
+        if _lost(root, build, error):
+            raise ConflictError(
+                f"dataset {root}: the commit of build {build.build_id} was refused: {said(error)}. "
+                "Another build was published since this one began. Nothing of this one is "
+                "visible; run it again"
+            ) from error
+        raise DatasetError(
+            f"dataset {root}: the commit of build {build.build_id} failed: {said(error)}. "
             "Nothing of it is visible; run the build again"
         ) from error
-    version = committed_version(root, build.build_id)
+    with reaching(root):
+        version = committed_version(root, build.build_id)
     if version is None:
         raise ConflictError(
             f"dataset {root}: build {build.build_id} was committed and cannot be found in the "
@@ -106,17 +84,63 @@ def publish(
     return version
 
 
+def _commit(root: str, build: Build, schema: Schema) -> None:
+    """The one visible step.
+
+    Raises:
+        DeltaError, OSError: it was refused, or nobody knows.
+    """
+    properties = CommitProperties(
+        custom_metadata={BUILD_KEY: build.build_id},
+        # The base is what this build compared the lake with: another commit since is a conflict.
+        max_commit_retries=0,
+        app_transactions=[Transaction(_app_id(build.given_id or build.build_id), 1)],
+    )
+    hooks = PostCommitHookProperties(cleanup_expired_logs=False)  # old versions stay readable
+    if build.base is None:
+        create_table_with_add_actions(
+            root,
+            schema,
+            [_add(file) for file in build.files],
+            mode="error",
+            partition_by=[PARTITION],
+            storage_options=delta_options(root),
+            commit_properties=properties,
+            post_commithook_properties=hooks,
+        )
+        return
+    table = delta_table(root, build.base)
+    there = set(_paths(table))
+    kept = {file.path for file in build.files} & there
+    actions: list[AddAction | RemoveAction] = [
+        _add(file) for file in build.files if file.path not in kept
+    ]
+    if kept:  # an overwrite would remove what is kept
+        actions += [_remove(path) for path in sorted(there - kept)]
+    table.create_write_transaction(
+        actions,
+        mode="append" if kept else "overwrite",
+        schema=schema,
+        partition_by=[PARTITION],
+        commit_properties=properties,
+        post_commithook_properties=hooks,
+    )
+
+
 def published_version(root: str, given_id: str) -> int | None:
     """The version that was published under the id that a caller gave, or `None`."""
     try:
-        table = DeltaTable(root)
+        table = delta_table(root)
     except TableNotFoundError:
         return None
     if table.transaction_version(_app_id(given_id)) is None:
         return None
     for commit in table.history():
-        build_id = commit.get(BUILD_KEY)
-        if build_id and read_sidecar(root, str(build_id))[0].given_id == given_id:
+        try:
+            build, _ = read_sidecar(root, str(commit.get(BUILD_KEY)))
+        except RemovedError:
+            continue
+        if build.given_id == given_id:
             return int(commit["version"])
     raise DatasetError(
         f"dataset {root}: a build was published as {given_id!r}, and its version was removed by "
@@ -148,12 +172,12 @@ def _paths(table: DeltaTable) -> list[str]:
     return [str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()]
 
 
-def _lost(root: str, build: Build, error: DeltaError) -> bool:
+def _lost(root: str, build: Build, error: Exception) -> bool:
     """Whether the commit failed because another one came first."""
     if isinstance(error, CommitFailedError):
         return True
     try:
-        return build.base is None or DeltaTable(root).version() != build.base
+        return bool(delta_table(root).version() != build.base)
     except DeltaError:
         return False
 
@@ -165,7 +189,7 @@ def require_ours(root: str) -> None:
         DatasetError: with the commit's operation.
     """
     try:
-        newest = DeltaTable(root).history(1)[0]
+        newest = delta_table(root).history(1)[0]
     except TableNotFoundError:
         return
     if BUILD_KEY not in newest:
@@ -176,10 +200,18 @@ def require_ours(root: str) -> None:
 
 
 def _check_files(root: str, added: Iterable[DataFile]) -> None:
-    files, path = fsspec.url_to_fs(root)
-    for file in added:
-        full = f"{path}/{file.path}"
-        found = files.size(full) if files.exists(full) else None
+    files, path = open_files(root)
+
+    def size(file: DataFile) -> int | None:
+        try:
+            return int(files.info(f"{path}/{file.path}")["size"])
+        except FileNotFoundError:
+            return None
+
+    added = list(added)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        sizes = list(pool.map(size, added))
+    for file, found in zip(added, sizes, strict=True):
         if found != file.bytes:
             raise DatasetError(
                 f"dataset {root}: {file.path} has {found} bytes here, its writer wrote "
@@ -191,7 +223,7 @@ def _check_files(root: str, added: Iterable[DataFile]) -> None:
 def committed_version(root: str, build_id: str) -> int | None:
     """The version that `build_id` was committed as, or `None`."""
     try:
-        history = DeltaTable(root).history()
+        history = delta_table(root).history()
     except TableNotFoundError:
         return None
     return next((int(c["version"]) for c in history if c.get(BUILD_KEY) == build_id), None)
@@ -202,7 +234,7 @@ def discard(root: str, build_id: str) -> None:
 
     Files carry the build id in their names, so those of other builds cannot match.
     """
-    files, path = fsspec.url_to_fs(root)
+    files, path = open_files(root)
     if not files.exists(path) or committed_version(root, build_id) is not None:
         return
     for leftover in files.glob(f"{path}/{PARTITION}=*/part-{build_id}-*.parquet"):

@@ -2,22 +2,24 @@
 
 A file is removed only where its name tells the build that wrote it, and where that build was either
 committed and is of no kept version, or was never committed and has written nothing for so long that
-it must be dead. Everything else below the dataset's root is left alone. The Delta log stays, so
-that a removed version is told from one that never was.
+it must be dead. A removed version's transform, tallies and rejected rows stay while a kept version
+needs them. Everything else below the dataset's root is left alone. The Delta log stays, so that a
+removed version is told from one that never was.
 """
 
 import re
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import fsspec
-
 from pipelines.errors import DatasetError
 from pipelines.lake.history import PastVersion, versions_of
-from pipelines.lake.version import absolute_root
+from pipelines.lake.storage import absolute_root, open_files, reaching
 
+_AT_ONCE = 16  # requests to the store
 _PART = re.compile(r"part-(?P<build>.+)-\d+-\d+\.parquet$")
 
 
@@ -57,7 +59,8 @@ def vacuum(
     """
     root = absolute_root(root)
     # In this order: what is committed after the listing was not listed, or is known as committed.
-    there = _listed(root)
+    with reaching(root):
+        there = _listed(root)
     versions = versions_of(root)
     kept = [
         v
@@ -68,27 +71,30 @@ def vacuum(
     needed_builds: set[str] = set()
     for version in kept:
         if version.build is None:
-            if version is versions[-1]:
+            if version.trouble or version is versions[-1]:
                 raise DatasetError(
-                    f"dataset {root}: the newest version, {version.version}, cannot be read, so "
-                    "nothing is removed; see `headrace inspect`"
+                    f"dataset {root}: version {version.version} is to be kept and cannot be read, "
+                    "so what it needs is not known and nothing is removed"
+                    + (f": {version.trouble}" if version.trouble else "")
                 )
             continue  # removed by an earlier vacuum that kept less
         build = version.build
         needed_files |= {file.path for file in build.files}
         needed_builds |= {build.build_id, build.transform_of or build.build_id}
         needed_builds |= {partition.build_id for partition in build.partitions}
+    kept_builds = {v.build_id for v in kept}
     committed = {v.build_id for v in versions if v.build_id}
+
+    def needed(build_id: str, path: str) -> bool:
+        if path == f"_headrace/{build_id}/build.json":  # without it, the version is not opened
+            return build_id in kept_builds
+        return path in needed_files or (build_id in needed_builds and path.startswith("_headrace/"))
+
     gone: list[str] = []
     leftovers: list[str] = []
     for build_id, paths in there.items():
         if build_id in committed:
-            gone += [
-                p
-                for p in paths
-                if p not in needed_files
-                and not (build_id in needed_builds and p.startswith("_headrace/"))
-            ]
+            gone += [path for path in paths if not needed(build_id, path)]
         elif max(changed for _, changed in paths.values()) < now - leftovers_after:
             leftovers.append(build_id)
             gone += list(paths)
@@ -98,7 +104,8 @@ def vacuum(
         removed, tuple(sorted(leftovers)), tuple(sorted(gone)), sum(sizes[p] for p in gone)
     )
     if not dry_run:
-        _remove(root, result)
+        with reaching(root):
+            _remove(root, result)
     return result
 
 
@@ -110,13 +117,12 @@ def _superseded(versions: list[PastVersion]) -> list[tuple[PastVersion, datetime
 
 def _listed(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
     """Build id -> path below the root -> bytes and time of change, of all that builds wrote."""
-    files, base = fsspec.url_to_fs(root)
+    files, base = open_files(root)
     if not files.exists(base):
         raise DatasetError(f"there is no dataset at {root}")
-    files.invalidate_cache()
     found: dict[str, dict[str, tuple[int, datetime]]] = defaultdict(dict)
     for full, info in files.find(base, detail=True).items():
-        path = str(full)[len(base.rstrip("/")) + 1 :]
+        path = str(full)[len(base) + 1 :]
         build_id = _build_of(path)
         if build_id:
             found[build_id][path] = (int(info["size"]), _changed(info))
@@ -146,11 +152,17 @@ def _changed(info: dict[str, Any]) -> datetime:
 
 
 def _remove(root: str, found: Vacuumed) -> None:
-    files, base = fsspec.url_to_fs(root)
-    base = base.rstrip("/")
-    for path in found.files:
-        if files.exists(f"{base}/{path}"):
+    files, base = open_files(root)
+
+    def remove(path: str) -> None:
+        with suppress(FileNotFoundError):
             files.rm_file(f"{base}/{path}")
+
+    # Without its build.json a version is known as removed: those go before what they name.
+    first = [path for path in found.files if path.endswith("/build.json")]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for paths in (first, [path for path in found.files if path not in {*first}]):
+            list(pool.map(remove, paths))
     # Where folders are real, the empty ones of removed builds go too.
     for build_id in {b for p in found.files if (b := _build_of(p)) and p.startswith("_headrace/")}:
         folder = f"{base}/_headrace/{build_id}"

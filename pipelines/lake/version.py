@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -12,6 +11,7 @@ from pipelines.errors import DatasetError
 from pipelines.lake.build import Build, read_sidecar, read_sidecar_bytes, read_sidecar_text
 from pipelines.lake.files import SPLITS, DataFile, SplitName
 from pipelines.lake.profile import TALLIES, FileTally, Profile
+from pipelines.lake.storage import absolute_root, delta_table, reaching
 
 BUILD_KEY = "headrace.build"
 
@@ -42,7 +42,7 @@ class DatasetVersion:
         """
         root = absolute_root(root)
         try:
-            table = DeltaTable(root, version=version)
+            table = delta_table(root, version)
         except TableNotFoundError:
             raise DatasetError(
                 f"there is no dataset at {root}; run `headrace prepare` first"
@@ -51,7 +51,8 @@ class DatasetVersion:
             raise DatasetError(_why_not(root, version, error)) from None
         # Not the pinned table's own history: delta-rs lists every commit there, numbered down
         # from the pinned version.
-        history = DeltaTable(root).history()
+        with reaching(root):
+            history = delta_table(root).history()
         commit = next((c for c in history if c["version"] == table.version()), {})
         build_id = commit.get(BUILD_KEY)
         if not build_id:
@@ -59,7 +60,8 @@ class DatasetVersion:
                 f"dataset {root} version {table.version()} was not published by Headrace: its "
                 f"commit ({commit.get('operation', 'unknown')}) names no build"
             )
-        build, transform_json = read_sidecar(root, str(build_id))
+        with reaching(root):
+            build, transform_json = read_sidecar(root, str(build_id))
         committed = set(_relative_paths(table))
         built = {file.path for file in build.files}
         if committed != built:
@@ -130,7 +132,7 @@ def newest_version(root: str) -> int | None:
         DatasetError: the table's log is damaged.
     """
     try:
-        return int(DeltaTable(root).version())
+        return int(delta_table(root).version())
     except TableNotFoundError:
         return None
     except DeltaError as error:
@@ -142,11 +144,6 @@ def newest_version(root: str) -> int | None:
 def _why_not(root: str, version: int | None, error: DeltaError) -> str:
     newest = newest_version(root)
     return f"dataset {root} has no version {version}, the newest is {newest}: {error}"
-
-
-def absolute_root(root: str) -> str:
-    """A dataset's folder as it means the same from every working directory; URLs stay."""
-    return root if "://" in root else str(Path(root).absolute())
 
 
 def _relative_paths(table: DeltaTable) -> list[str]:

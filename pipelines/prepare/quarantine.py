@@ -2,16 +2,19 @@
 
 This is the second and last look at the lake, with all columns, and taken only where the first job
 found rows to keep. The rows lie beside the dataset's in the build's own folder, so that a commit
-shows both or neither.
+shows both or neither. The tasks write them, as they write the dataset's files: to the same store,
+with the same credentials, whatever file systems Spark itself knows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.errors import LedgerError
 from pipelines.lake.build import sidecar_folder
+from pipelines.lake.storage import open_files, reaching
 from pipelines.prepare.names import MALFORMED, PROBLEMS, REASONS, RULES, as_read, col, ours
 from pipelines.prepare.rules import PART as _PART
 from pipelines.prepare.rules import PROBLEM as _PROBLEM
@@ -21,23 +24,13 @@ from pipelines.prepare.tables import RawTable
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-
-@dataclass(frozen=True)
-class Quarantine:
-    """Where the rejected rows are.
-
-    Attributes:
-        path: folder of Parquet files.
-        rows: how many.
-    """
-
-    path: str
-    rows: int
+# Kinds of columns that Spark does not hand to Arrow; they are kept as texts.
+_AS_TEXT = ("CalendarIntervalType", "YearMonthIntervalType", "DayTimeIntervalType", "VariantType")
 
 
 def write_quarantine(
     checked: Checked, main: RawTable, *, root: str, build_id: str, expected: int
-) -> Quarantine:
+) -> None:
     """Write the rows that a quarantine check rejected.
 
     Args:
@@ -62,27 +55,57 @@ def write_quarantine(
         F.array_compact(F.array(*names)).alias(RULES),
         _reasons().alias(REASONS),
     )
-    frame.write.mode("error").parquet(folder)
-    written = frame.sparkSession.read.parquet(folder).count()
+    files, path = open_files(folder)
+    with reaching(folder):
+        files.makedirs(path, exist_ok=True)
+    counted = frame.mapInArrow(_writer(folder), "rows long").collect()
+    written = sum(row["rows"] for row in counted)
     if written != expected:
         raise LedgerError(
             f"{written:,} rows were written to the quarantine and {expected:,} were rejected when "
             "they were counted; the source changed during the build. Nothing was published; run "
             "the build again"
         )
-    files, path = fsspec.url_to_fs(folder)
-    for marker in files.glob(f"{path}/_SUCCESS"):
-        files.rm_file(marker)
-    return Quarantine(f"{folder}", written)
+
+
+def _writer(folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A task writes one file, named by its partition: tried again, it writes the same one."""
+
+    def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        name = f"part-{context.partitionId() if context else 0:05d}.parquet"
+        kept = (batch for batch in batches if batch.num_rows)
+        first = next(kept, None)
+        if first is None:
+            return
+        rows = first.num_rows
+        files, path = open_files(folder)
+        with (
+            reaching(folder),
+            files.open(f"{path}/{name}", "wb") as stream,
+            pq.ParquetWriter(stream, first.schema) as writer,
+        ):
+            writer.write_batch(first)
+            for batch in kept:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        yield pa.RecordBatch.from_pydict({"rows": [rows]})
+
+    return write
 
 
 def _as_they_were(rows: "DataFrame", main: RawTable) -> "list[Column]":
     there = set(rows.columns)
-    columns = [
-        col(as_read(name) if as_read(name) in there else name).alias(name)
-        for name in main.frame.columns
-        if not ours(name)
-    ]
+    columns = []
+    for field in main.frame.schema:
+        if ours(field.name):
+            continue
+        found = col(as_read(field.name) if as_read(field.name) in there else field.name)
+        if type(field.dataType).__name__ in _AS_TEXT:
+            found = found.cast("string")
+        columns.append(found.alias(field.name))
     if MALFORMED in there:
         columns.append(col(MALFORMED).alias("malformed_line"))
     return columns

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pipelines.lake.files import SPLITS
 from pipelines.lake.version import DatasetVersion
 from pipelines.recipe import Recipe
+from pipelines.tracking.lineage import BUILD_TAG
 from pipelines.tracking.run import start_run
 from pipelines.tracking.store import Store
 
@@ -26,8 +27,9 @@ def record_build(
         run.tags(
             {
                 "headrace.stage": "prepare",
-                "headrace.build": build.build_id,
+                BUILD_TAG: build.build_id,
                 "headrace.dataset": f"{dataset.version}",
+                "headrace.drifted": ", ".join(d.name for d in build.drift if d.drifted)[:500],
             }
         )
         run.dataset_input(
@@ -41,6 +43,8 @@ def record_build(
         run.metrics(
             {
                 "rows.read": ledger.read,
+                "rows.processed": build.processed.read,
+                **{f"drift.{d.measure}.{d.name}": d.value for d in build.drift},
                 **{f"rows.published.{split}": n for split, n in ledger.published.items()},
                 "rows.quarantined": sum(ledger.quarantined.values()),
                 "rows.duplicates": ledger.duplicates,

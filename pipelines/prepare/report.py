@@ -4,6 +4,7 @@ import html
 
 from pipelines.lake.build import Build
 from pipelines.lake.files import SPLITS
+from pipelines.lake.ledger import Ledger
 from pipelines.lake.profile import Distribution, Profile
 
 _COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
@@ -19,7 +20,7 @@ tabular-nums}h2{margin-top:2rem}.c{display:grid;grid-template-columns:1fr 440px;
 
 
 def report_html(name: str, build: Build, profile: Profile) -> str:
-    """The page: ledger, rules, raw columns, and the distribution of every dataset column by split.
+    """The page: ledger, drift, rules, raw columns, and each dataset column's distribution by split.
 
     Args:
         name: the recipe's.
@@ -33,6 +34,7 @@ def report_html(name: str, build: Build, profile: Profile) -> str:
         f"<p class=m>{_text(build.created_at)}, Headrace {_text(build.headrace_version)}, "
         f"transform {build.transform_digest[:12]}</p>",
         _ledger(build),
+        _drift(build),
         _sources(build),
         _rules(profile),
         _columns(build, profile),
@@ -46,7 +48,14 @@ def report_html(name: str, build: Build, profile: Profile) -> str:
 
 
 def _ledger(build: Build) -> str:
-    ledger = build.ledger
+    if not build.partial:
+        return _ledger_table("Row ledger", build.ledger, build)
+    return _ledger_table("Rows of this build", build.processed, build) + _ledger_table(
+        "Rows of the version", build.ledger, None
+    )
+
+
+def _ledger_table(title: str, ledger: Ledger, build: Build | None) -> str:
     rows = [("read", ledger.read)]
     rows += [(f"published, {split}", n) for split, n in ledger.published.items()]
     rows += [(f"quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]
@@ -54,8 +63,28 @@ def _ledger(build: Build) -> str:
     rows += [(f"filtered, {reason}", n) for reason, n in ledger.filtered.items()]
     rows += [("accounted for", ledger.accounted)]
     body = "".join(f"<tr><td>{_text(k)}<td class=n>{n:,}" for k, n in rows)
-    where = f"<p>Rejected rows: {_text(build.quarantine)}</p>" if build.quarantine else ""
-    return f"<h2>Row ledger</h2><table>{body}</table>{where}"
+    kept = build.quarantine if build else None
+    where = f"<p>Rejected rows: {_text(kept)}</p>" if kept else ""
+    return f"<h2>{title}</h2><table>{body}</table>{where}"
+
+
+def _drift(build: Build) -> str:
+    if not build.drift:
+        return ""
+    far = sorted(build.drift, key=lambda d: d.limit / d.value if d.value else float("inf"))
+    body = "".join(
+        f"<tr><td>{_text(d.name)}<td>{d.measure}<td class=n>{d.value:.3f}<td class=n>{d.limit:.3f}"
+        f"<td>{'<b>drifted</b>' if d.drifted else ''}"
+        for d in far
+    )
+    above = sum(d.drifted for d in far)
+    note = (
+        f"<p class=m>The rows of this build beside the train rows of build "
+        f"{_text(build.transform_of or build.build_id)}, which fitted the transform: {above} of "
+        f"{len(far)} measures are above their limits.</p>"
+    )
+    head = "<tr><th>column<th>measure<th class=n>value<th class=n>limit<th>"
+    return f"<h2>Drift</h2>{note}<table>{head}{body}</table>"
 
 
 def _sources(build: Build) -> str:
@@ -82,14 +111,15 @@ def _rules(profile: Profile) -> str:
 
 
 def _columns(build: Build, profile: Profile) -> str:
-    published = build.ledger.published
+    published = build.processed.published
     head = "<tr><th>raw column<th>kind" + "".join(
         f"<th class=n>missing, {split}" for split in SPLITS
     )
     body = "".join(
         f"<tr><td>{_text(c.name)}<td>{c.kind}"
         + "".join(
-            f"<td class=n>{c.missing[s]:,} ({_share(c.missing[s], published[s])})" for s in SPLITS
+            f"<td class=n>{c.missing[s]:,} ({_share(c.missing[s], published.get(s, 0))})"
+            for s in SPLITS
         )
         for c in profile.columns
     )

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.lake.build import sidecar_folder
+from pipelines.lake.storage import open_files
 from pipelines.lake.version import DatasetVersion
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
@@ -138,7 +138,7 @@ class Known:
 
 def write_crossings(crossings: pa.Table, folder: str, target: int) -> None:
     """Keep them beside the build's other files."""
-    files, path = fsspec.url_to_fs(folder)
+    files, path = open_files(folder)
     files.makedirs(path, exist_ok=True)
     with files.open(f"{path}/{target:08d}.parquet", "wb") as stream:
         pq.write_table(crossings, stream)
@@ -171,7 +171,7 @@ def rivals_of(
     for build_id in sorted({p.build_id for p in again}):
         names = [p.name for p in again if p.build_id == build_id]
         folder = duplicates_folder(base.root, build_id)
-        files, path = fsspec.url_to_fs(folder)
+        files, path = open_files(folder)
         if files.exists(path):
             work += [
                 (BEATEN, files.unstrip_protocol(file), name)
@@ -193,7 +193,8 @@ def _reading(targets: int, kept: frozenset[str]) -> Callable[..., Iterator[pa.Re
         for batch in batches:
             for work in batch.to_pylist():
                 columns = ["row_id"] if work["kind"] == RIVALS else None
-                with fsspec.open(work["path"], "rb") as stream:
+                files, path = open_files(work["path"])
+                with files.open(path, "rb") as stream:
                     table = pq.read_table(stream, columns=columns)
                 if work["kind"] == RIVALS:
                     name = pa.array([work["name"]] * table.num_rows, pa.string())

@@ -7,16 +7,17 @@ What a build does with the rows it processes is in `building.py`.
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import fsspec
+from typing import Any
 
 from pipelines.errors import ConflictError, DatasetError
 from pipelines.lake.build import sidecar_folder
 from pipelines.lake.commit import discard, published_version, require_ours
 from pipelines.lake.files import SPLITS
-from pipelines.lake.version import DatasetVersion, absolute_root, newest_version
+from pipelines.lake.storage import absolute_root, open_files, reaching
+from pipelines.lake.version import DatasetVersion, newest_version
 from pipelines.prepare.building import Attempt, Clock, ContactError, DriftedError, build_rows
 from pipelines.prepare.plan import Plan, make_plan
 from pipelines.prepare.publishing import publish_rows, publish_without
@@ -176,7 +177,8 @@ def _discarded_on_failure(root: str, build_id: str, work: "Callable[[], Prepared
     try:
         return work()
     except BaseException:
-        discard(root, build_id)
+        with suppress(DatasetError):  # a store that is gone; vacuum finds what is left
+            discard(root, build_id)
         raise
 
 
@@ -204,8 +206,13 @@ def _opened(root: str, version: int | None, report: Report) -> DatasetVersion | 
 
 
 def _check_root(root: str) -> None:
-    """Refuse a folder that holds something else before any work is done."""
-    files, path = fsspec.url_to_fs(root)
+    """Refuse a folder that holds something else, or cannot be reached, before any work is done."""
+    files, path = open_files(root)
+    with reaching(root):
+        _check_folder(root, files, path)
+
+
+def _check_folder(root: str, files: Any, path: str) -> None:
     if files.exists(path) and not files.isdir(path):
         raise DatasetError(f"dataset.path {root} is a file, expected a folder")
     if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):

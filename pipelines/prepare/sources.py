@@ -16,7 +16,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.errors import DatasetError, LakeError
 from pipelines.lake.sources import SourceFile
+from pipelines.lake.storage import reaching
 from pipelines.recipe import Recipe
 from pipelines.recipe import sections as s
 
@@ -51,17 +53,31 @@ def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | Non
     Args:
         table: the recipe's.
         known: files of an earlier listing; unchanged ones keep their row counts.
+
+    Raises:
+        LakeError: the store cannot be reached.
     """
     if not table.path:
         return None
     where = _S3.sub("s3://", table.path).rstrip("/")
     try:
-        files, base = fsspec.url_to_fs(where)
-    except (ImportError, ValueError):  # a file system that this machine knows only through Spark
+        files, base = fsspec.url_to_fs(where, use_listings_cache=False)
+    except (ImportError, ValueError, OSError):  # one that this machine knows only through Spark
         return None
-    files.invalidate_cache()
+    try:
+        with reaching(where):
+            return _listed(table, files, base.rstrip("/"), known)
+    except DatasetError as error:
+        if type(error.__cause__).__name__ == "NoCredentialsError":  # Spark has its own
+            return None
+        raise LakeError(str(error)) from error
+
+
+def _listed(
+    table: s.Table, files: Any, base: str, known: Mapping[str, SourceFile]
+) -> Listing | None:
+    assert table.path
     found: dict[str, SourceFile] = {}
-    base = base.rstrip("/")
     if any(c in base for c in "*?[{"):
         # The place of a file below a pattern is not defined: its whole path is its name.
         matches: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.profile import FileTally
+from pipelines.lake.storage import open_files, reaching
 from pipelines.prepare.gather import (
     BLOB_DDL,
     ROWS,
@@ -246,9 +246,8 @@ def _write_file(
     schema = file_schema(spec)
     arrays = [_arrow(columns[field.name], field.type) for field in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)
-    files, base = fsspec.url_to_fs(writing.root)
+    files, base = open_files(writing.root)
     full = f"{base}/{path}"
-    files.makedirs(full.rpartition("/")[0], exist_ok=True)
     # Ids repeat and compress as dictionaries; floats hardly do.
     ids = [f.name for f in schema if f.type == pa.int32()]
     row_groups = []
@@ -259,8 +258,10 @@ def _write_file(
             writer.write_table(part, row_group_size=part.num_rows)
             row_groups.append(part.num_rows)
     buffer = sink.getvalue()
-    with files.open(full, "wb") as stream:
-        stream.write(buffer)
+    with reaching(writing.root):
+        files.makedirs(full.rpartition("/")[0], exist_ok=True)
+        with files.open(full, "wb") as stream:
+            stream.write(buffer)
     content = hashlib.sha256()
     for field in schema:
         content.update(np.ascontiguousarray(columns[field.name]).data)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.errors import StreamError
 from pipelines.lake.files import DataFile, SplitName
+from pipelines.lake.storage import is_storage_error, open_files, said
 from pipelines.lake.version import DatasetVersion
 from pipelines.quiet import quiet_import
 from pipelines.stream.columns import Columns
@@ -149,9 +149,12 @@ class SplitStream:
                 num_epochs=1,
                 is_batched_reader=True,
             )
-        except (OSError, pa.ArrowException) as error:
+        except Exception as error:
+            if not (isinstance(error, pa.ArrowException) or is_storage_error(error)):
+                raise
             raise StreamError(
-                f"rank {self.rank}: a file of the dataset version is missing or damaged: {error}"
+                f"rank {self.rank}: a file of the dataset version is missing, damaged or out of "
+                f"reach: {said(error)}"
             ) from error
         try:
             yield from self._cut(plan, shards, first_step, reader)
@@ -234,17 +237,27 @@ class SplitStream:
             yield batch
 
 
+class StoreFiles(legacy.DaskFileSystem):
+    """An fsspec file system as the legacy dataset wants it; its base leaves these two open."""
+
+    def isfile(self, path: str) -> bool:
+        return bool(self.fs.isfile(path))
+
+    def isdir(self, path: str) -> bool:
+        return bool(self.fs.isdir(path))
+
+
 def petastorm_filesystem(root: str) -> tuple[Any, str]:
     """A file system for Petastorm's `Reader`, and the path of `root` on it.
 
     Petastorm passes pyarrow arguments that only the legacy dataset takes, and pyarrow 14 chooses
     the legacy dataset by the type of the file system alone.
     """
-    filesystem, path = fsspec.url_to_fs(root)
+    filesystem, path = open_files(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         local = isinstance(filesystem, LocalFileSystem)
-        return (pa.localfs if local else legacy.DaskFileSystem(filesystem)), path
+        return (pa.localfs if local else StoreFiles(filesystem)), path
 
 
 def refuse_pickled_metadata(root: str) -> None:
@@ -253,7 +266,7 @@ def refuse_pickled_metadata(root: str) -> None:
     Raises:
         StreamError: there is one.
     """
-    filesystem, base = fsspec.url_to_fs(root)
+    filesystem, base = open_files(root)
     if filesystem.exists(f"{base}/_common_metadata"):
         raise StreamError(
             f"{root} holds _common_metadata, where Petastorm keeps a pickled schema; reading it "

@@ -14,8 +14,12 @@ from petastorm.workers_pool import EmptyResultError
 from petastorm.workers_pool.worker_base import WorkerBase
 
 from pipelines.errors import StreamError
+from pipelines.lake.storage import is_storage_error, said
 from pipelines.stream.columns import Columns
 from pipelines.stream.plan import Block, RowRange
+
+# What pyarrow raises where a file is not what it was.
+_DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,13 @@ class BlockWorker(WorkerBase):
                 table = file.read_row_group(
                     item.row_group, columns=task.columns.names(), use_threads=False
                 )
-        except (OSError, pa.ArrowException, RuntimeError, KeyError, IndexError) as error:
+        except StreamError:
+            raise
+        except Exception as error:
+            if not (isinstance(error, _DAMAGED) or is_storage_error(error)):
+                raise
             raise StreamError(
-                f"{path} row group {item.row_group} cannot be read: {error}"
+                f"{path} row group {item.row_group} cannot be read: {said(error)}"
             ) from error
         self._kept = (path, item.row_group, table)
         return table

@@ -21,6 +21,7 @@ from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
 from pipelines.stream.columns import Columns, feature_columns, weight_columns
 from pipelines.stream.split_stream import SplitStream
+from pipelines.tracking.lineage import BUILD_TAG
 from pipelines.tracking.model import ModelVersion, RawInput, register
 from pipelines.tracking.run import TrackedRun, artifact_folder, start_run
 from pipelines.tracking.store import Store
@@ -130,7 +131,14 @@ def _compare_weights(model: keras.Model, collectives: Collectives) -> list[str]:
 
 def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: int) -> None:
     run.params(recipe.resolved())
-    run.tags({"headrace.ranks": str(size), "headrace.dataset": f"{dataset.version}"})
+    run.tags(
+        {
+            "headrace.stage": "train",
+            "headrace.ranks": str(size),
+            "headrace.dataset": f"{dataset.version}",
+            BUILD_TAG: dataset.build.build_id,
+        }
+    )
     run.dataset_input(
         name=recipe.name,
         root=dataset.root,

@@ -45,7 +45,7 @@ def test_the_whole_road_by_spark_submit(submitted: Done, workdir: Path) -> None:
 
 
 def test_every_stage_by_itself_gives_the_same(submitted: Done, workdir: Path) -> None:
-    prepared = job("prepare", workdir)
+    prepared = job("prepare", workdir, "--full")
     assert prepared.code == 0, prepared.err
     assert prepared.result["dataset"]["version"] == 1
     assert prepared.result["dataset"]["digest"] == submitted.result["dataset"]["digest"]
@@ -121,7 +121,9 @@ def test_figures_on_another_dataset_version_do_not_replace_the_first(
 ) -> None:
     import mlflow
 
-    version = headrace("prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json")
+    version = headrace(
+        "prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json", "--full"
+    )
     number = version.result["dataset"]["version"]
     done = headrace(
         "evaluate", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json",

@@ -4,51 +4,13 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from pipelines.errors import DatasetError, LedgerError
-from pipelines.lake import DataFile, DatasetVersion, Ledger, publish
-from pipelines.lake.build import Build
+from pipelines.lake import DatasetVersion, publish
 from pipelines.lake.commit import discard
-
-SCHEMA = pa.schema([("row_id", pa.int64())])
-
-
-def build(
-    root: Path, build_id: str, rows: int = 10, read: int | None = None, base: int | None = None
-) -> Build:
-    folder = root / "split=train"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{build_id}-00000-0.parquet"
-    pq.write_table(pa.table({"row_id": range(rows)}), path)
-    file = DataFile(
-        path=f"split=train/{path.name}",
-        split="train",
-        bytes=path.stat().st_size,
-        row_groups=(rows,),
-        content=f"content of {rows}",
-    )
-    ledger = Ledger(
-        read=rows if read is None else read,
-        published={"train": rows},
-        quarantined={},
-        duplicates=0,
-        filtered={},
-    )
-    return Build(
-        build_id=build_id,
-        created_at="2026-01-01T00:00:00+00:00",
-        headrace_version="0",
-        recipe={},
-        sources={},
-        ledger=ledger,
-        files=(file,),
-        label_kind="binary",
-        transform_digest="d",
-        base=base,
-    )
+from tests.lake.building import SCHEMA, build
 
 
 def test_versions_are_numbered_and_old_ones_stay_readable(tmp_path: Path) -> None:

@@ -279,5 +279,5 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
     ]
     kept = json.loads((sidecar / "recipe.json").read_text())
     assert kept["train"]["epochs"] == 2
-    assert all("hunter2" not in p.read_text() for p in sidecar.iterdir())
+    assert all(b"hunter2" not in p.read_bytes() for p in sidecar.iterdir())
     assert dataset.build.sources["visits"]["rows"] == tiny.ROWS

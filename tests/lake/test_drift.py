@@ -1,0 +1,87 @@
+"""Drift: a shift is found, chance is not."""
+
+import numpy as np
+import pytest
+
+from pipelines.lake.drift import id_drift, joined_bins, number_drift, psi, unknown_drift
+
+EDGES = np.linspace(-3, 3, 21)
+SEEDS = range(20)
+
+
+def binned(values: np.ndarray) -> np.ndarray:
+    return np.histogram(np.clip(values, -2.999, 2.999), EDGES)[0]
+
+
+@pytest.fixture(scope="module")
+def reference() -> np.ndarray:
+    return binned(np.random.default_rng(0).normal(size=50_000))
+
+
+def test_psi_of_hand_worked_shares() -> None:
+    # shares 0.5, 0.5 and 0.9, 0.1 up to the half row: (0.4) ln(1.8) + (-0.4) ln(0.2)
+    wanted = 0.4 * np.log(1.8) - 0.4 * np.log(0.2)
+    assert psi(np.array([50_000, 50_000]), np.array([90_000, 10_000])) == pytest.approx(
+        wanted, rel=1e-4
+    )
+    assert psi(np.array([30, 70]), np.array([30, 70])) == 0
+
+
+def test_bins_are_joined_until_they_hold_something() -> None:
+    one, other = joined_bins(np.array([1, 1, 50, 0, 45, 2, 1]), np.array([5, 0, 1, 3, 1, 0, 7]))
+    assert one.tolist() == [52, 48]
+    assert other.tolist() == [6, 11]
+    one, other = joined_bins(np.array([0, 0]), np.array([3, 4]))
+    assert (one.tolist(), other.tolist()) == ([0], [7])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_shifted_number_is_found(reference: np.ndarray, seed: int) -> None:
+    rng = np.random.default_rng(seed + 1)
+    found = number_drift("x", reference, binned(rng.normal(1.0, 1, 5000)), 0.2)
+    assert found is not None
+    assert found.drifted
+    small = number_drift("x", reference, binned(rng.normal(1.5, 1, 200)), 0.2)
+    assert small is not None
+    assert small.drifted
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_hundred_rows_that_did_not_change_are_no_drift(
+    reference: np.ndarray, seed: int
+) -> None:
+    rng = np.random.default_rng(seed + 100)
+    found = number_drift("x", reference, binned(rng.normal(size=200)), 0.02)
+    assert found is not None
+    assert not found.drifted
+    assert found.limit > 0.1  # though the recipe's own limit is far lower
+    shares = np.array([0.5, 0.3, 0.1, 0.05, 0.05])
+    before = rng.multinomial(50_000, shares)
+    ids = id_drift("c", before, rng.multinomial(200, shares), 0.02)
+    assert ids is not None
+    assert not ids.drifted
+    moved = id_drift("c", before, rng.multinomial(200, shares[::-1]), 0.02)
+    assert moved is not None
+    assert moved.drifted
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_unknown_values_become_more(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = (int(rng.binomial(50_000, 0.02)), 50_000)
+    same = unknown_drift("c", before, (int(rng.binomial(200, 0.02)), 200), 0.01)
+    more = unknown_drift("c", before, (int(rng.binomial(200, 0.4)), 200), 0.01)
+    assert same is not None
+    assert more is not None
+    assert not same.drifted
+    assert more.drifted
+    fewer = unknown_drift("c", (25_000, 50_000), (0, 200), 0.01)
+    assert fewer is not None
+    assert (fewer.value, fewer.drifted) == (0.0, False)
+
+
+def test_no_values_are_no_drift() -> None:
+    none, some = np.zeros(3, np.int64), np.ones(3, np.int64)
+    assert number_drift("x", none, some, 0.2) is None
+    assert id_drift("x", some, none, 0.2) is None
+    assert unknown_drift("x", (0, 0), (1, 2), 0.2) is None
