@@ -1,0 +1,93 @@
+"""Run `headrace` and end it with SIGKILL at a step: `python -m tests.e2e.killed STEP prepare …`.
+
+What is killed is the real program; only the moment is chosen here.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STEPS = (
+    "first data file", "before the sidecar", "in the sidecar", "before the commit",
+    "after the commit", "reading back", "before the record",
+)  # fmt: skip
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str) -> None:
+    setattr(owner, name, lambda *_, **__: die())
+
+
+def after(owner: Any, name: str) -> None:
+    real: Callable[..., Any] = getattr(owner, name)
+
+    def then_die(*arguments: Any, **keywords: Any) -> None:
+        real(*arguments, **keywords)
+        die()
+
+    setattr(owner, name, then_die)
+
+
+def watch_for_data(root: Path) -> None:
+    there = set(root.glob("split=*/*"))
+
+    def watch() -> None:
+        while not set(root.glob("split=*/*")) - there:
+            time.sleep(0.002)
+        die()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def third_sidecar_file() -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    real, seen = LocalFileSystem.open, []
+
+    def opened(self: Any, path: str, mode: str = "rb", **keywords: Any) -> Any:
+        if "/_headrace/" in str(path) and "w" in mode:
+            seen.append(path)
+            if len(seen) == 3:
+                die()
+        return real(self, path, mode, **keywords)
+
+    LocalFileSystem.open = opened
+
+
+def arm(step: str, root: Path) -> None:
+    import pipelines.lake.commit as commit
+    import pipelines.prepare.record as record
+
+    match step:
+        case "first data file":
+            watch_for_data(root)
+        case "before the sidecar":
+            before(commit, "write_sidecar")
+        case "in the sidecar":
+            third_sidecar_file()
+        case "before the commit":
+            before(commit.DeltaTable, "create_write_transaction")
+        case "after the commit":
+            after(commit.DeltaTable, "create_write_transaction")
+        case "reading back":
+            before(commit, "committed_version")
+        case "before the record":
+            before(record, "record_build")
+        case _:
+            raise ValueError(step)
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], Path(sys.argv[2]))
+    sys.argv = ["headrace", *sys.argv[3:]]
+    from pipelines.cli import main
+
+    main()
