@@ -75,6 +75,11 @@ class Build(BaseModel):
         """Whether rows of an earlier build are in the version."""
         return any(p.build_id != self.build_id for p in self.partitions)
 
+    def ledger_json(self) -> str:
+        """The ledger with what was found of drift, for people and for artifacts."""
+        drift = [{**d.model_dump(), "drifted": d.drifted} for d in self.drift]
+        return json.dumps({**self.ledger.model_dump(), "drift": drift}, indent=1)
+
 
 def sidecar_folder(root: str, build_id: str) -> str:
     return f"{root.rstrip('/')}/_headrace/{build_id}"
@@ -96,7 +101,7 @@ def write_sidecar(
     own = {} if build.transform_of else {"transform.json": transform_json}
     for name, text in {
         **own,
-        "ledger.json": build.ledger.model_dump_json(indent=1),
+        "ledger.json": build.ledger_json(),
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(texts or {}),
         "build.json": build.model_dump_json(indent=1),

@@ -42,7 +42,35 @@ class Distribution(_Frozen):
     unknown: dict[str, int] = {}
     """Of ids of a vocabulary: split -> values that are not in it."""
     quantiles: tuple[float, ...] = ()
-    """Of numbers: 0, 1, 5, 25, 50, 75, 95, 99 and 100% of the train split, before scaling."""
+    """Of numbers: 0, 1, 5, 25, 50, 75, 95, 99 and 100% of the train rows that the transform was
+    fitted on, before scaling."""
+
+    @property
+    def values(self) -> int:
+        """Of all splits."""
+        return sum(map(sum, self.counts.values()))
+
+    def quantile(self, share: float) -> float | None:
+        """About the value that this share of a number's values lies below, from the bins.
+
+        All splits together, within the bins' limits; None where there are no values, or no bins.
+        """
+        if not self.edges or not self.values:
+            return None
+        below = np.cumsum([0, *np.sum(list(self.counts.values()), axis=0)]) / self.values
+        return float(np.interp(share, below, self.edges))
+
+    @property
+    def unknown_share(self) -> float | None:
+        """Of ids of a vocabulary; None of others, and where there are no values."""
+        return sum(self.unknown.values()) / self.values if self.unknown and self.values else None
+
+    @property
+    def missing_share(self) -> float | None:
+        """Of ids that have a place for missing values."""
+        if not self.values or self.labels[:1] != ("missing",):
+            return None
+        return sum(counts[0] for counts in self.counts.values()) / self.values
 
 
 class RuleCount(_Frozen):

@@ -3,9 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.schema import ArrayType
 
 from pipelines.errors import DatasetError
 from pipelines.lake.build import Build, read_sidecar, read_sidecar_bytes, read_sidecar_text
@@ -71,6 +73,12 @@ class DatasetVersion:
                 f"{', '.join(sorted(committed ^ built)[:3])}"
             )
         return DatasetVersion(root, int(table.version()), build, transform_json)
+
+    @cached_property
+    def column_types(self) -> dict[str, str]:
+        """Columns of the Delta table at this version, and Delta's names of their types."""
+        fields = delta_table(self.root, self.version).schema().fields
+        return {field.name: _type_name(field.type) for field in fields}
 
     def files(self, split: SplitName) -> tuple[DataFile, ...]:
         """Files of a split by path, which is the canonical order of its rows."""
@@ -144,6 +152,12 @@ def newest_version(root: str) -> int | None:
 def _why_not(root: str, version: int | None, error: DeltaError) -> str:
     newest = newest_version(root)
     return f"dataset {root} has no version {version}, the newest is {newest}: {error}"
+
+
+def _type_name(kind: Any) -> str:
+    if isinstance(kind, ArrayType):
+        return f"array of {_type_name(kind.element_type)}"
+    return str(getattr(kind, "type", kind))
 
 
 def _relative_paths(table: DeltaTable) -> list[str]:

@@ -180,7 +180,7 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
         if shared:
             shared.unpersist()
     profile = profile_of(unfitted, axes, checked, fitted.counts, written)
-    drift = _drift(recipe, frozen, profile, attempt.report)
+    drift = _drift(recipe, frozen, profile, written.unseen.total(), attempt.report)
     return Rows(unfitted, checked, fitted, axes, weights, written, profile, drift, rejected > 0)
 
 
@@ -228,11 +228,11 @@ def _write(
 
 
 def _drift(
-    recipe: Recipe, frozen: DatasetVersion | None, profile: Profile, report: Report
+    recipe: Recipe, frozen: DatasetVersion | None, profile: Profile, unseen: int, report: Report
 ) -> tuple[ColumnDrift, ...]:
     if frozen is None:
         return ()
-    drift = drift_between(frozen.fitted_profile, profile, recipe.increments)
+    drift = drift_between(frozen.fitted_profile, profile, recipe.increments, unseen)
     lines = drift_lines(drift)
     if lines and recipe.increments.on_drift == "refit":
         raise DriftedError("; ".join(lines[:3]))

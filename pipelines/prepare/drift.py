@@ -5,18 +5,22 @@ import numpy as np
 from pipelines.errors import LakeError
 from pipelines.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
 from pipelines.lake.profile import Distribution, Profile
+from pipelines.prepare.profiling import LABEL_COLUMN
 from pipelines.recipe import sections as s
 
 _SHOWN = 5
 
 
-def drift_between(fitted: Profile, found: Profile, limits: s.Increments) -> tuple[ColumnDrift, ...]:
+def drift_between(
+    fitted: Profile, found: Profile, limits: s.Increments, unseen: int = 0
+) -> tuple[ColumnDrift, ...]:
     """Every measure of every column, the label included.
 
     Args:
         fitted: of the build that fitted the transform; its train split is the reference.
         found: of the new rows, all splits.
         limits: largest values.
+        unseen: new rows that are left out because the transform does not know their class.
     """
     references = {item.name: item for item in fitted.distributions}
     measured: list[ColumnDrift | None] = []
@@ -33,6 +37,9 @@ def drift_between(fitted: Profile, found: Profile, limits: s.Increments) -> tupl
             before = (reference.unknown.get("train", 0), int(r.sum()))
             now = (sum(item.unknown.values()), int(f.sum()))
             measured.append(unknown_drift(item.name, before, now, limits.max_unknown))
+        if item.name == LABEL_COLUMN and unseen:
+            now = (unseen, int(f.sum()) + unseen)
+            measured.append(unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown))
     return tuple(m for m in measured if m is not None)
 
 

@@ -55,5 +55,5 @@ def record_build(
         run.text(dataset.text("report.html"), "report.html")
         run.text(dataset.text("profile.json"), "profile.json")
         run.text(dataset.transform_json, "transform.json")
-        run.text(ledger.model_dump_json(indent=1), "ledger.json")
+        run.text(build.ledger_json(), "ledger.json")
     return run.run_id

@@ -147,7 +147,7 @@ def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: i
         rows={split: dataset.rows(split) for split in SPLITS},
     )
     run.text(dataset.transform_json, "transform.json")
-    run.text(dataset.build.ledger.model_dump_json(indent=1), "ledger.json")
+    run.text(dataset.build.ledger_json(), "ledger.json")
 
 
 def _register(

@@ -44,8 +44,9 @@ def answered(*arguments: str) -> Any:
 def test_inspect_lists_the_versions_and_shows_the_newest(workdir: Path) -> None:
     root = str(workdir / "dataset")
     text = said(workdir, "inspect", root, "--workdir", str(workdir))
-    assert text.count("daily, increment") == 2
-    assert "daily, all rows" in text
+    assert text.count(", increment") == 2
+    assert "daily, 0.1.0 " in text
+    assert ", all rows" in text
     assert "Version 2: build" in text
     assert "day=02" in text
     assert "day=01" not in text
@@ -86,10 +87,36 @@ def test_diff_tells_rows_files_and_partitions(workdir: Path) -> None:
     assert found["partitions"] == {"added": ["day=03"], "removed": ["day=01"], "changed": []}
     assert found["same_transform"]
     assert found["columns"] == {}
+    both = found["statistics"]["x"]
+    assert (both["first"]["values"], both["second"]["values"]) == (294, 294)
+    assert 40 < both["second"]["quantiles"][1] < 60
+    assert 0.3 < found["statistics"]["label"]["second"]["positive"] < 0.7
     assert {d["name"] for d in found["drift"]} == {"x", "height", "place", "label"}
     text = said(workdir, "diff", root, "0", "2")
     assert "source partitions removed: day=01" in text
     assert "no version 9" in said(workdir, "diff", root, "0", "9", code=1)
+
+
+def test_diff_tells_columns_that_came_went_or_changed(tmp_path: Path) -> None:
+    write_places(tmp_path)
+    write_day(tmp_path, 1)
+    build(tmp_path)
+    build(
+        tmp_path,
+        "features={x: {kind: quantile_buckets, buckets: 4}, place: {kind: vocabulary}, "
+        "more: {kind: hash, column: place, buckets: 4}}",
+    )
+    root = str(tmp_path / "dataset")
+    found = answered("diff", root, "0", "1")
+    assert found["columns"] == {
+        "x": ["float", "integer"], "height": ["float", None], "more": [None, "integer"],
+    }  # fmt: skip
+    assert not found["same_transform"]
+    assert found["other_bins"] == ["x"]
+    text = said(tmp_path, "diff", root, "0", "1")
+    assert "column x is integer, it was float" in text
+    assert "column height removed, float" in text
+    assert "column more added, integer" in text
 
 
 def test_vacuum_lists_first_and_removes_when_told(workdir: Path) -> None:

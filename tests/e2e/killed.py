@@ -26,14 +26,14 @@ def before(owner: Any, name: str) -> None:
     setattr(owner, name, lambda *_, **__: die())
 
 
-def after(owner: Any, name: str) -> None:
+def after(owner: Any, name: str, then: Callable[[], None] = die) -> None:
     real: Callable[..., Any] = getattr(owner, name)
 
-    def then_die(*arguments: Any, **keywords: Any) -> None:
+    def followed(*arguments: Any, **keywords: Any) -> None:
         real(*arguments, **keywords)
-        die()
+        then()
 
-    setattr(owner, name, then_die)
+    setattr(owner, name, followed)
 
 
 def watch_for_data(root: Path) -> None:
@@ -78,7 +78,8 @@ def arm(step: str, root: Path) -> None:
         case "after the commit":
             after(commit.DeltaTable, "create_write_transaction")
         case "reading back":
-            before(commit, "committed_version")
+            table = commit.DeltaTable
+            after(table, "create_write_transaction", lambda: before(commit, "committed_version"))
         case "before the record":
             before(record, "record_build")
         case _:

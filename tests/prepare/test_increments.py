@@ -222,6 +222,23 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     assert left == {f.path for f in refitted.dataset.build.files}
 
 
+def test_classes_that_the_transform_does_not_know_are_drift(lake: Path) -> None:
+    classes = (
+        "label={expression: \"coalesce(place, 'none')\", kind: classes}",
+        "features={x: {kind: standardize}}",
+    )
+    build(lake, *classes)
+    new = day_of(4, rows=100)
+    place = pa.array(["elsewhere"] * 40 + new["place"].to_pylist()[40:])
+    write_day(lake, 4, new.set_column(3, "place", place))
+    made = build(lake, *classes).dataset.build
+    left_out = made.processed.filtered["label class is not in the train split"]
+    assert left_out == 37  # of the 40, three are out by the rule
+    found = next(d for d in made.drift if (d.name, d.measure) == ("label", "unknown_share"))
+    assert (found.drifted, found.rows) == (True, 97)
+    assert found.value == pytest.approx(37 / 97)
+
+
 def test_a_build_with_an_id_is_published_once(lake: Path) -> None:
     first = build(lake, given_id="nightly-1")
     assert first.published

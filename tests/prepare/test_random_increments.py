@@ -1,0 +1,65 @@
+"""Whatever happens to a lake between builds, increments end where a full build ends."""
+
+import random
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tests.prepare.daily import (
+    build,
+    day_of,
+    rebuilt,
+    remove_day,
+    rows_of,
+    write_day,
+    write_places,
+)
+
+pytestmark = [pytest.mark.spark, pytest.mark.long]
+
+STEPS = 6
+
+
+def some_day(rng: random.Random, day: int) -> list[pa.Table]:
+    """Rows of the day's own keys, and of keys that other days have, earlier, later or tied."""
+    parts = [day_of(day, rows=40, at=rng.randrange(3))]
+    for _ in range(rng.randrange(3)):
+        first = 1000 * rng.randint(1, 8) + rng.randrange(30)
+        again = day_of(day, rows=rng.randint(1, 20), first=first)
+        at = pa.array([10 * rng.randint(1, 8)] * again.num_rows, pa.int64())
+        parts.append(again.set_column(1, "at", at))
+    return parts
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_increments_end_where_a_full_build_ends(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    write_places(tmp_path)
+    days = {1, 2, 3}
+    for day in days:
+        write_day(tmp_path, day, *some_day(rng, day))
+    build(tmp_path)
+    for step in range(STEPS):
+        for _ in range(rng.randint(1, 2)):
+            kind = rng.choice(["new", "corrected", "corrected", "removed"])
+            if kind == "new" or len(days) < 3:
+                day = rng.choice([d for d in range(1, 9) if d not in days] or [9])
+                write_day(tmp_path, day, *some_day(rng, day))
+                days.add(day)
+            elif kind == "corrected":
+                day = rng.choice(sorted(days))
+                write_day(tmp_path, day, *some_day(rng, day), file=f"step-{step}")
+            else:
+                day = rng.choice(sorted(days))
+                remove_day(tmp_path, day)
+                days.remove(day)
+        found = build(tmp_path)
+        if not found.published:  # a day that came and went
+            continue
+        made = found.dataset
+        whole = rebuilt(tmp_path, made)
+        pd.testing.assert_frame_equal(rows_of(made), rows_of(whole))
+        assert made.build.ledger == whole.build.ledger
+        assert made.rows("train") > 0
