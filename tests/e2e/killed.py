@@ -75,6 +75,8 @@ def arm(step: str, root: Path) -> None:
             third_sidecar_file()
         case "before the commit":
             before(commit.DeltaTable, "create_write_transaction")
+        case "before the first commit":
+            before(commit, "create_table_with_add_actions")
         case "after the commit":
             after(commit.DeltaTable, "create_write_transaction")
         case "reading back":

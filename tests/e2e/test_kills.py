@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from pipelines.errors import DatasetError
 from pipelines.lake import DatasetVersion
 from tests.e2e.killed import STEPS
-from tests.e2e.running import headrace
+from tests.e2e.running import Done, headrace
 from tests.prepare.daily import TREE, day_of, rows_of, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -51,7 +52,7 @@ class Lake:
             "--set", f"dataset.path={self.folder / dataset}",
         ]  # fmt: skip
 
-    def prepare(self, dataset: str) -> object:
+    def prepare(self, dataset: str) -> Done:
         return headrace(*self.arguments(dataset))
 
     def fresh(self) -> Path:
@@ -100,6 +101,25 @@ def test_killed_at_a_step(lake: Lake, step: str) -> None:
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     lake.check(root, published=step in ("after the commit", "reading back", "before the record"))
+
+
+@pytest.mark.parametrize("step", ["first data file", "in the sidecar", "before the first commit"])
+def test_a_first_build_that_is_killed_leaves_no_dataset(lake: Lake, step: str) -> None:
+    root = lake.folder / "killed"
+    shutil.rmtree(root, ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.killed", step, str(root), *lake.arguments("killed")],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with pytest.raises(DatasetError, match="there is no dataset"):
+        DatasetVersion.open(str(root))
+    again = lake.prepare("killed")
+    assert again.code == 0, again.err
+    shutil.rmtree(lake.folder / "first", ignore_errors=True)
+    assert lake.prepare("first").code == 0
+    first, mended = (DatasetVersion.open(str(lake.folder / name)) for name in ("first", "killed"))
+    assert (mended.version, mended.digest) == (0, first.digest)
 
 
 @pytest.mark.parametrize("number", range(RANDOM_KILLS))
