@@ -349,26 +349,23 @@ def _learnt(
     identity = table[ROW_ID].to_numpy()[kept]
     counts.buckets += _pairs(partition, bucket)
     order = order_of(identity, gathering.seed)
-    file = np.zeros(len(kept), np.int32)
+    file = np.full(len(kept), target, np.int32)
     if not layout.alone:
         file = layout.targets_of(partition, identity)
-    # Train rows first, and among those of a split the files one after the other.
-    place = np.lexsort((identity, order, file, bucket))
+    # Of a file the train rows first, then those of the other splits.
+    place = np.lexsort((identity, order, bucket, file))
     kept, file, bucket = kept[place], file[place], bucket[place]
     names = [*unfitted.raw, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
-    ordered = pa.table({n: _encoded(table[n]).take(pa.array(kept)) for n in names})
-    sizes = np.bincount(bucket, minlength=len(SPLITS))
-    begin = 0
-    for split, rows in enumerate(sizes.tolist()):
-        part = ordered.slice(begin, rows)
-        begin += rows
-        for name in unfitted.raw:
-            if nulls := missing_values(part[name]):
-                counts.nulls[name, split] = nulls
+    table = table.select(names).take(pa.array(kept))
+    for name in unfitted.raw:
+        missing = np.bincount(bucket[missing_values(table[name])], minlength=len(SPLITS))
+        for split, rows in enumerate(missing.tolist()):
+            if rows:
+                counts.nulls[name, split] = rows
     rows_out = [(COUNTS, "", target, counts.to_bytes())]
     if gathering.learn:
-        train = ordered.slice(0, int(sizes[0]))
+        train = encoded(table.filter(pa.array(bucket == 0)))
         columns = read_columns(train, unfitted.raw, unfitted.derived())
         for key, variable in unfitted.variables().items():
             summary = variable.of(columns)
@@ -376,38 +373,28 @@ def _learnt(
         label = unfitted.label_of(train[LABEL])
         rows_out.append((_kind_of(label), LABEL_KEY, target, label.to_bytes()))
     yield blob_batch(rows_out)
-    if layout.alone:
-        yield blob_batch([(ROWS, "", target, write_ipc(ordered))])
-        return
-    # One blob a file and split; names put them in the order of targets again.
-    turns = np.flatnonzero((np.diff(file) != 0) | (np.diff(bucket) != 0)) + 1
+    turns = np.flatnonzero(np.diff(file)) + 1
     blobs: list[tuple[str, str, int, bytes]] = []
     for first, end in zip([0, *turns.tolist()], [*turns.tolist(), len(file)], strict=True):
         if end > first:
-            blob = write_ipc(compacted(ordered.slice(first, end - first)), compression=None)
-            blobs.append((ROWS, f"{bucket[first]}-{target:08d}", int(file[first]), blob))
+            # Texts as they are: a dictionary would have to be cut to each of many small pieces.
+            blob = write_ipc(table.slice(first, end - first), compression=None)
+            blobs.append((ROWS, f"{target:08d}", int(file[first]), blob))
         if sum(len(b[3]) for b in blobs) >= _SPREAD_BYTES // 8:
             yield blob_batch(blobs)
             blobs = []
     yield blob_batch(blobs)
 
 
-def compacted(table: pa.Table) -> pa.Table:
-    """The same with dictionaries of those values only that occur."""
-    for index, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            array = table.column(index).combine_chunks()
-            codes = pc.fill_null(array.indices, 0).to_numpy()
-            there = np.zeros(max(len(array.dictionary), 1), bool)
-            there[codes] = True
-            new = np.cumsum(there, dtype=np.int32) - 1
-            mask = array.indices.is_null().to_numpy(zero_copy_only=False)
-            indices = pa.array(new[codes], mask=mask if array.null_count else None)
-            values = array.dictionary.filter(pa.array(there[: len(array.dictionary)]))
-            table = table.set_column(
-                index, field.name, pa.DictionaryArray.from_arrays(indices, values)
-            )
-    return table
+def encoded(table: pa.Table) -> pa.Table:
+    """Texts as dictionaries: they are counted and looked up once a distinct value from here on."""
+    columns = []
+    for column in table.columns:
+        array = column.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):  # no chunk at all
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else array
+        columns.append(array.dictionary_encode() if array.type == pa.string() else array)
+    return pa.Table.from_arrays(columns, names=table.column_names)
 
 
 def _kind_of(summary: object) -> str:
@@ -416,21 +403,13 @@ def _kind_of(summary: object) -> str:
     return TEXTS if isinstance(summary, TextCounts) else NUMBERS
 
 
-def _encoded(column: pa.ChunkedArray) -> pa.Array:
-    """Texts as a dictionary: they are counted and looked up once a distinct value from here on."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # no chunk at all
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else array
-    return array.dictionary_encode() if array.type == pa.string() else array
-
-
-def missing_values(column: pa.ChunkedArray) -> int:
-    """Nulls, NaN and infinities of a raw column."""
-    nulls = column.null_count
+def missing_values(column: pa.ChunkedArray) -> np.ndarray:
+    """Bool of shape (rows,): nulls, NaN and infinities of a raw column."""
+    missing = pc.is_null(column).to_numpy()
     if pa.types.is_floating(column.type):
-        finite = pc.is_finite(column.drop_null())
-        nulls += len(finite) - int(pc.sum(finite).as_py() or 0)
-    return int(nulls)
+        finite = pc.fill_null(pc.is_finite(column), False).to_numpy()
+        return np.asarray(missing | ~finite)
+    return np.asarray(missing)
 
 
 def distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,9 @@ def write_quarantine(
     files, path = open_files(folder)
     with reaching(folder):
         files.makedirs(path, exist_ok=True)
-    counted = frame.mapInArrow(_writer(folder), "rows long").collect()
+    # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
+    safe = frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
+    counted = safe.mapInArrow(_writer(folder, frame.columns), "rows long").collect()
     written = sum(row["rows"] for row in counted)
     if written != expected:
         raise LedgerError(
@@ -68,7 +70,9 @@ def write_quarantine(
         )
 
 
-def _writer(folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _writer(
+    folder: str, names: list[str]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A task writes one file, named by its partition: tried again, it writes the same one."""
 
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -76,7 +80,11 @@ def _writer(folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Rec
 
         context = TaskContext.get()
         name = f"part-{context.partitionId() if context else 0:05d}.parquet"
-        kept = (batch for batch in batches if batch.num_rows)
+        kept = (
+            pa.RecordBatch.from_arrays(batch.columns, schema=_renamed(batch.schema, names))
+            for batch in batches
+            if batch.num_rows
+        )
         first = next(kept, None)
         if first is None:
             return
@@ -94,6 +102,10 @@ def _writer(folder: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.Rec
         yield pa.RecordBatch.from_pydict({"rows": [rows]})
 
     return write
+
+
+def _renamed(schema: pa.Schema, names: list[str]) -> pa.Schema:
+    return pa.schema([field.with_name(n) for field, n in zip(schema, names, strict=True)])
 
 
 def _as_they_were(rows: "DataFrame", main: RawTable) -> "list[Column]":

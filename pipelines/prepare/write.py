@@ -26,6 +26,7 @@ from pipelines.prepare.gather import (
     Layout,
     blob_batch,
     by_target,
+    encoded,
     forget_archives,
     missing_values,
 )
@@ -162,10 +163,15 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
 
 
 def _in_order(blobs: list[pa.Table]) -> pa.Table:
-    """One table of the blobs' rows, texts in one dictionary a column."""
-    if len(blobs) == 1:
-        return blobs[0]
-    return pa.concat_tables(blobs).unify_dictionaries().combine_chunks()
+    """One table of the blobs' rows, split by split; in each of the blobs they are so already."""
+    pieces = []
+    bounds = [np.searchsorted(t[BUCKET].to_numpy(), range(len(SPLITS) + 1)) for t in blobs]
+    for split in range(len(SPLITS)):
+        for table, bound in zip(blobs, bounds, strict=True):
+            begin, end = int(bound[split]), int(bound[split + 1])
+            if end > begin:
+                pieces.append(table.slice(begin, end - begin))
+    return encoded(pa.concat_tables(pieces) if pieces else blobs[0])
 
 
 def _written(
@@ -179,6 +185,7 @@ def _written(
     """Write the files of a target; what they are, what is in them, and rows left out."""
     out = []
     rows, columns, bucket, unseen = _transformed(rows, transform, writing)
+    missing_values_of = {name: missing_values(rows[name]) for name in writing.raw}
     for number, split in enumerate(SPLITS):
         begin, end = (int(i) for i in np.searchsorted(bucket, [number, number + 1]))
         if end > begin:
@@ -186,7 +193,7 @@ def _written(
             path = f"split={split}/part-{writing.build_id}-{target:05d}-{attempt}.parquet"
             file = _write_file(part, split, path, transform.spec, writing)
             file = file.model_copy(update={"partition": partition})
-            missing = {n: missing_values(rows[n].slice(begin, end - begin)) for n in writing.raw}
+            missing = {n: int(m[begin:end].sum()) for n, m in missing_values_of.items()}
             tally = tally_of(path, part, writing.axes, missing)
             out.append((_FILE, "", target, file.model_dump_json().encode()))
             out.append((_TALLY, "", target, FileTally.write_all([tally])))
