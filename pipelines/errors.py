@@ -65,6 +65,14 @@ class RemovedError(DatasetError):
     """A dataset version that was committed and whose files were removed since."""
 
 
+class DamagedError(DatasetError):
+    """A dataset version whose record is damaged, or of a Headrace that kept less."""
+
+
+class UnreachableError(DatasetError):
+    """The store that a dataset is in refuses, or does not answer."""
+
+
 class ConflictError(DatasetError):
     """Two builds tried to publish at once and this one lost; nothing of it is visible."""
 

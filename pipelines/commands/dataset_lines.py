@@ -22,15 +22,15 @@ def version_lines(versions: "list[PastVersion]") -> list[str]:
     lines = [head]
     for v in versions:
         when = f"{v.committed:%Y-%m-%d %H:%M:%S}"
-        if v.build is None:
+        if v.summary is None:
             what = "removed" if v.build_id else "not by Headrace"
             what = "cannot be read" if v.trouble else what
             lines.append(f"{v.version:>7}  {when}  {v.build_id or '':<24}  {'':>12}  {what}")
             continue
-        rows = sum(v.build.ledger.published.values())
-        kind = "increment" if v.build.partial else "all rows"
-        name = v.build.recipe.get("name", "")
-        code = f"{v.build.headrace_version} {(v.build.git_commit or '')[:7]}".strip()
+        rows = sum(v.summary.rows.values())
+        kind = "increment" if v.summary.partial else "all rows"
+        name = v.summary.recipe
+        code = f"{v.summary.headrace_version} {(v.summary.git_commit or '')[:7]}".strip()
         lines.append(
             f"{v.version:>7}  {when}  {v.build_id or '':<24}  {rows:>12,}  {name}, {code}, {kind}"
         )

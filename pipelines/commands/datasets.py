@@ -167,17 +167,17 @@ def _runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, str]]
 
 
 def _version_json(version: "PastVersion") -> dict[str, Any]:
-    build = version.build
+    known = version.summary
     return {
         "version": version.version,
         "committed": version.committed.isoformat(),
         "build_id": version.build_id,
-        "readable": build is not None,
-        "recipe": build.recipe.get("name") if build else None,
-        "headrace_version": build.headrace_version if build else None,
-        "git_commit": build.git_commit if build else None,
-        "rows": build.ledger.published if build else None,
-        "increment": build.partial if build else None,
+        "readable": known is not None,
+        "recipe": known.recipe if known else None,
+        "headrace_version": known.headrace_version if known else None,
+        "git_commit": known.git_commit if known else None,
+        "rows": known.rows if known else None,
+        "increment": known.partial if known else None,
     }
 
 

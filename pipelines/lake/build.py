@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.errors import DatasetError, RemovedError
+from pipelines.errors import DamagedError, DatasetError, RemovedError
 from pipelines.lake.drift import ColumnDrift
 from pipelines.lake.files import DataFile
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.sources import Crossing, SourceFile, SourcePartition
-from pipelines.lake.storage import open_files
+from pipelines.lake.storage import open_files, reaching
 
 FORMAT_VERSION = 3
 
@@ -57,6 +57,8 @@ class Build(BaseModel):
     crossings: tuple[Crossing, ...] = ()
     """Between source partitions that this build processed."""
     class_weights: dict[str, float] = {}
+    key_types: dict[str, str] = {}
+    """Columns of the dedup and split keys, and their types when the transform was fitted."""
     drift: tuple[ColumnDrift, ...] = ()
     """Columns of the rows that this build added, compared with the rows the transform is of."""
     quarantine: str | None = None
@@ -110,38 +112,57 @@ def write_sidecar(
             stream.write(text.encode() if isinstance(text, str) else text)
 
 
-def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
-    """The build and its transform.json.
+def read_build(root: str, build_id: str) -> Build:
+    """What a build recorded.
 
     Raises:
-        RemovedError: the sidecar is missing.
-        DatasetError: it is damaged.
+        RemovedError: it is missing.
+        DamagedError: it is damaged, or of an older Headrace.
+        DatasetError: it is of a newer Headrace.
+        UnreachableError: the store does not answer.
     """
-    folder = sidecar_folder(root, build_id)
+    text = read_sidecar_bytes(root, build_id, "build.json")
     try:
-        files, path = open_files(folder)
-        build = Build.model_validate_json(files.cat_file(f"{path}/build.json"))
-        folder = sidecar_folder(root, build.transform_of or build_id)
-        files, path = open_files(folder)
-        return build, files.cat_file(f"{path}/transform.json").decode()
-    except FileNotFoundError as error:
-        raise RemovedError(
-            f"dataset {root}: {folder} is not whole ({error.filename or error} is missing); the "
-            "version was committed with it, so it was removed since, by `headrace vacuum` or by "
-            "hand; `headrace inspect` lists the versions that can be read"
-        ) from None
+        return Build.model_validate_json(text)
     except ValidationError as error:
-        raise DatasetError(
-            f"dataset {root}: {folder}/build.json is damaged or of another Headrace: "
-            f"{error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
+        where = f"dataset {root}: {sidecar_folder(root, build_id)}/build.json"
+        if (newer := _format_of(text)) > FORMAT_VERSION:
+            raise DatasetError(
+                f"{where} is of format {newer}, this Headrace knows {FORMAT_VERSION} and older; "
+                "update it"
+            ) from None
+        raise DamagedError(
+            f"{where} is damaged or of an older Headrace: {error.errors()[0]['msg']} at "
+            f"{error.errors()[0]['loc']}"
         ) from None
+
+
+def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
+    """The build and the transform that it fitted or used, as JSON.
+
+    Raises:
+        as `read_build`.
+    """
+    build = read_build(root, build_id)
+    fitted_by = build.transform_of or build_id
+    return build, read_sidecar_text(root, fitted_by, "transform.json")
+
+
+def _format_of(text: bytes) -> int:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return 0
+    version = found.get("format_version") if isinstance(found, dict) else None
+    return version if isinstance(version, int) else 0
 
 
 def read_sidecar_text(root: str, build_id: str, name: str) -> str:
     """One of the sidecar's files.
 
     Raises:
-        DatasetError: it is missing.
+        RemovedError: it is missing.
+        UnreachableError: the store does not answer.
     """
     return read_sidecar_bytes(root, build_id, name).decode()
 
@@ -150,9 +171,12 @@ def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
     """As `read_sidecar_text`, of a file that is no text."""
     path = f"{sidecar_folder(root, build_id)}/{name}"
     files, place = open_files(path)
-    try:
-        return bytes(files.cat_file(place))
-    except FileNotFoundError:
-        raise DatasetError(
-            f"dataset {root}: {path} is missing; it was removed after the version was committed"
-        ) from None
+    with reaching(root):
+        try:
+            return bytes(files.cat_file(place))
+        except FileNotFoundError:
+            raise RemovedError(
+                f"dataset {root}: {path} is missing; the version was committed with it, so it was "
+                "removed since, by `headrace vacuum` or by hand; `headrace inspect` lists the "
+                "versions that can be read"
+            ) from None

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipelines.errors import ConflictError, DatasetError, RemovedError
-from pipelines.lake.build import Build, read_sidecar, write_sidecar
-from pipelines.lake.files import DataFile
+from pipelines.errors import ConflictError, DamagedError, DatasetError, RemovedError
+from pipelines.lake.build import Build, read_build, write_sidecar
+from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.storage import delta_options, delta_table, open_files, reaching, said
-from pipelines.lake.version import BUILD_KEY
+from pipelines.lake.version import BUILD_KEY, newest_table
 
 PARTITION = "split"
 _AT_ONCE = 16  # requests to the store
@@ -129,16 +129,15 @@ def _commit(root: str, build: Build, schema: Schema) -> None:
 
 def published_version(root: str, given_id: str) -> int | None:
     """The version that was published under the id that a caller gave, or `None`."""
-    try:
-        table = delta_table(root)
-    except TableNotFoundError:
+    table = newest_table(root)
+    if table is None:
         return None
     if table.transaction_version(_app_id(given_id)) is None:
         return None
     for commit in table.history():
         try:
-            build, _ = read_sidecar(root, str(commit.get(BUILD_KEY)))
-        except RemovedError:
+            build = read_build(root, str(commit.get(BUILD_KEY)))
+        except (RemovedError, DamagedError):
             continue
         if build.given_id == given_id:
             return int(commit["version"])
@@ -188,10 +187,10 @@ def require_ours(root: str) -> None:
     Raises:
         DatasetError: with the commit's operation.
     """
-    try:
-        newest = delta_table(root).history(1)[0]
-    except TableNotFoundError:
+    table = newest_table(root)
+    if table is None:
         return
+    newest = table.history(1)[0]
     if BUILD_KEY not in newest:
         raise DatasetError(
             f"{root} is a Delta table whose newest commit ({newest.get('operation')}) is not a "
@@ -222,11 +221,10 @@ def _check_files(root: str, added: Iterable[DataFile]) -> None:
 
 def committed_version(root: str, build_id: str) -> int | None:
     """The version that `build_id` was committed as, or `None`."""
-    try:
-        history = delta_table(root).history()
-    except TableNotFoundError:
+    table = newest_table(root)
+    if table is None:
         return None
-    return next((int(c["version"]) for c in history if c.get(BUILD_KEY) == build_id), None)
+    return next((int(c["version"]) for c in table.history() if c.get(BUILD_KEY) == build_id), None)
 
 
 def discard(root: str, build_id: str) -> None:
@@ -235,10 +233,15 @@ def discard(root: str, build_id: str) -> None:
     Files carry the build id in their names, so those of other builds cannot match.
     """
     files, path = open_files(root)
-    if not files.exists(path) or committed_version(root, build_id) is not None:
-        return
-    for leftover in files.glob(f"{path}/{PARTITION}=*/part-{build_id}-*.parquet"):
-        files.rm_file(leftover)
-    sidecar = f"{path}/_headrace/{build_id}"
-    if files.exists(sidecar):
-        files.rm(sidecar, recursive=True)
+    with reaching(root):
+        if not files.exists(path) or committed_version(root, build_id) is not None:
+            return
+        for split in SPLITS:
+            folder = f"{path}/{PARTITION}={split}"
+            # no glob: the root's own name may have brackets
+            for found in files.ls(folder, detail=False) if files.isdir(folder) else []:
+                if str(found).rpartition("/")[2].startswith(f"part-{build_id}-"):
+                    files.rm_file(found)
+        sidecar = f"{path}/_headrace/{build_id}"
+        if files.exists(sidecar):
+            files.rm(sidecar, recursive=True)

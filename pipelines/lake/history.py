@@ -6,14 +6,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deltalake.exceptions import TableNotFoundError
-
-from pipelines.errors import DatasetError, RemovedError
-from pipelines.lake.build import Build, read_sidecar
-from pipelines.lake.storage import absolute_root, delta_table, reaching
-from pipelines.lake.version import BUILD_KEY
+from pipelines.errors import DatasetError, RemovedError, UnreachableError
+from pipelines.lake.build import read_build
+from pipelines.lake.storage import absolute_root, reaching
+from pipelines.lake.version import BUILD_KEY, newest_table
 
 _AT_ONCE = 16  # requests to the store
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is shown of a version in a list: a build's whole record may have megabytes.
+
+    Attributes:
+        recipe: its name.
+        headrace_version, git_commit: the code that built it.
+        rows: split -> published rows.
+        partial: whether rows of an earlier build are among them.
+    """
+
+    recipe: str
+    headrace_version: str
+    git_commit: str | None
+    rows: dict[str, int]
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -24,14 +40,14 @@ class PastVersion:
         version: the Delta version.
         committed: when.
         build_id: of the commit; None where another program made it.
-        build: what the build recorded; None where it cannot be read.
+        summary: of what the build recorded; None where it cannot be read.
         trouble: why it cannot; None where it was removed, by vacuum for example.
     """
 
     version: int
     committed: datetime
     build_id: str | None
-    build: Build | None
+    summary: Summary | None
     trouble: str | None = None
 
 
@@ -42,30 +58,39 @@ def versions_of(root: str) -> list[PastVersion]:
         DatasetError: there is no dataset, or its store cannot be reached.
     """
     root = absolute_root(root)
-    try:
-        with reaching(root):
-            history = delta_table(root).history()
-    except TableNotFoundError:
-        raise DatasetError(f"there is no dataset at {root}; run `headrace prepare` first") from None
+    table = newest_table(root)
+    if table is None:
+        raise DatasetError(f"there is no dataset at {root}; run `headrace prepare` first")
+    with reaching(root):
+        history = table.history()
     commits = sorted(history, key=lambda c: int(c["version"]))
-    with reaching(root), ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(lambda commit: _past(root, commit), commits))
 
 
 def _past(root: str, commit: Mapping[str, Any]) -> PastVersion:
     build_id = commit.get(BUILD_KEY)
-    build, trouble = None, None
+    summary, trouble = None, None
     if build_id:
         try:
-            build = read_sidecar(root, str(build_id))[0]
+            build = read_build(root, str(build_id))
+            summary = Summary(
+                recipe=str(build.recipe.get("name", "")),
+                headrace_version=build.headrace_version,
+                git_commit=build.git_commit,
+                rows=build.ledger.published,
+                partial=build.partial,
+            )
         except RemovedError:
             pass
+        except UnreachableError:
+            raise
         except DatasetError as error:
             trouble = str(error)
     return PastVersion(
         version=int(commit["version"]),
         committed=datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC),
         build_id=str(build_id) if build_id else None,
-        build=build,
+        summary=summary,
         trouble=trouble,
     )

@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 from deltalake import DeltaTable
 
-from pipelines.errors import DatasetError
+from pipelines.errors import DatasetError, UnreachableError
 from pipelines.recipe.redact import MASK, redact_text
 
 _S3 = re.compile(r"^s3[an]?://")
@@ -75,7 +75,7 @@ def delta_options(root: str) -> dict[str, str] | None:
         return None
     credentials, region, endpoint = _aws()
     if credentials is None:
-        raise DatasetError(
+        raise UnreachableError(
             f"dataset {root}: no AWS credentials were found. Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE and ~/.aws/credentials, or run on a machine "
             "that has a role"
@@ -97,14 +97,14 @@ def reaching(root: str) -> Iterator[None]:
     """Explain an error of the store.
 
     Raises:
-        DatasetError: the store refused, or did not answer.
+        UnreachableError: the store refused, or did not answer.
     """
     try:
         yield
     except Exception as error:
         if not is_storage_error(error):
             raise
-        raise DatasetError(f"{redact_text(root)} cannot be reached: {said(error)}") from error
+        raise UnreachableError(f"{redact_text(root)} cannot be reached: {said(error)}") from error
 
 
 def is_storage_error(error: BaseException) -> bool:
@@ -133,7 +133,7 @@ def _aws() -> tuple[Any, str | None, str | None]:
         endpoint = session.create_client("s3", region_name=region).meta.endpoint_url
         frozen = credentials.get_frozen_credentials() if credentials else None
     except BotoCoreError as error:  # a profile that is not there, a file that cannot be read
-        raise DatasetError(f"AWS's settings cannot be used: {error}") from None
+        raise UnreachableError(f"AWS's settings cannot be used: {error}") from None
     return frozen, region, None if "amazonaws.com" in endpoint else endpoint
 
 

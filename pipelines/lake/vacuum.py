@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipelines.errors import DatasetError
+from pipelines.lake.build import read_build
 from pipelines.lake.history import PastVersion, versions_of
 from pipelines.lake.storage import absolute_root, open_files, reaching
 
@@ -70,7 +71,7 @@ def vacuum(
     needed_files: set[str] = set()
     needed_builds: set[str] = set()
     for version in kept:
-        if version.build is None:
+        if version.summary is None:
             if version.trouble or version is versions[-1]:
                 raise DatasetError(
                     f"dataset {root}: version {version.version} is to be kept and cannot be read, "
@@ -78,12 +79,13 @@ def vacuum(
                     + (f": {version.trouble}" if version.trouble else "")
                 )
             continue  # removed by an earlier vacuum that kept less
-        build = version.build
+        build = read_build(root, str(version.build_id))
         needed_files |= {file.path for file in build.files}
         needed_builds |= {build.build_id, build.transform_of or build.build_id}
         needed_builds |= {partition.build_id for partition in build.partitions}
     kept_builds = {v.build_id for v in kept}
-    committed = {v.build_id for v in versions if v.build_id}
+    # The log of a version may have expired while files of its build live on in a newer one.
+    committed = {v.build_id for v in versions if v.build_id} | needed_builds
 
     def needed(build_id: str, path: str) -> bool:
         if path == f"_headrace/{build_id}/build.json":  # without it, the version is not opened
@@ -95,11 +97,13 @@ def vacuum(
     for build_id, paths in there.items():
         if build_id in committed:
             gone += [path for path in paths if not needed(build_id, path)]
+        elif not needed_files.isdisjoint(paths):
+            continue
         elif max(changed for _, changed in paths.values()) < now - leftovers_after:
             leftovers.append(build_id)
             gone += list(paths)
     sizes = {p: size for paths in there.values() for p, (size, _) in paths.items()}
-    removed = tuple(v.version for v in versions if v not in kept and v.build is not None)
+    removed = tuple(v.version for v in versions if v not in kept and v.summary is not None)
     result = Vacuumed(
         removed, tuple(sorted(leftovers)), tuple(sorted(gone)), sum(sizes[p] for p in gone)
     )

@@ -9,11 +9,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
 
-from pipelines.errors import DatasetError
+from pipelines.errors import DamagedError, DatasetError
 from pipelines.lake.build import Build, read_sidecar, read_sidecar_bytes, read_sidecar_text
 from pipelines.lake.files import SPLITS, DataFile, SplitName
 from pipelines.lake.profile import TALLIES, FileTally, Profile
-from pipelines.lake.storage import absolute_root, delta_table, reaching
+from pipelines.lake.storage import absolute_root, delta_table, reaching, said
 
 BUILD_KEY = "headrace.build"
 
@@ -43,18 +43,20 @@ class DatasetVersion:
                 commit and the build disagree about the files.
         """
         root = absolute_root(root)
+        newest = newest_table(root)
+        if newest is None:
+            raise DatasetError(f"there is no dataset at {root}; run `headrace prepare` first")
         try:
-            table = delta_table(root, version)
-        except TableNotFoundError:
-            raise DatasetError(
-                f"there is no dataset at {root}; run `headrace prepare` first"
-            ) from None
+            table = newest if version is None else delta_table(root, version)
         except DeltaError as error:
-            raise DatasetError(_why_not(root, version, error)) from None
+            raise DatasetError(
+                f"dataset {root} has no version {version}, the newest is {newest.version()}: "
+                f"{said(error)}"
+            ) from None
         # Not the pinned table's own history: delta-rs lists every commit there, numbered down
         # from the pinned version.
         with reaching(root):
-            history = delta_table(root).history()
+            history = newest.history()
         commit = next((c for c in history if c["version"] == table.version()), {})
         build_id = commit.get(BUILD_KEY)
         if not build_id:
@@ -62,12 +64,11 @@ class DatasetVersion:
                 f"dataset {root} version {table.version()} was not published by Headrace: its "
                 f"commit ({commit.get('operation', 'unknown')}) names no build"
             )
-        with reaching(root):
-            build, transform_json = read_sidecar(root, str(build_id))
+        build, transform_json = read_sidecar(root, str(build_id))
         committed = set(_relative_paths(table))
         built = {file.path for file in build.files}
         if committed != built:
-            raise DatasetError(
+            raise DamagedError(
                 f"dataset {root} version {table.version()}: the commit lists {len(committed)} "
                 f"files and its build {len(built)}; they differ in "
                 f"{', '.join(sorted(committed ^ built)[:3])}"
@@ -133,25 +134,27 @@ class DatasetVersion:
         return state.hexdigest()
 
 
-def newest_version(root: str) -> int | None:
-    """Number of the newest Delta version, whoever made it; `None` where there is no table.
+def newest_table(root: str) -> DeltaTable | None:
+    """The Delta table at its newest version, whoever made it; `None` where there is no table.
 
     Raises:
         DatasetError: the table's log is damaged.
+        UnreachableError: the store does not answer.
     """
     try:
-        return int(delta_table(root).version())
+        return delta_table(root)
     except TableNotFoundError:
         return None
     except DeltaError as error:
         raise DatasetError(
-            f"dataset {root}: its _delta_log is damaged: {error}; restore it from a backup"
+            f"dataset {root}: its _delta_log is damaged: {said(error)}; restore it from a backup"
         ) from None
 
 
-def _why_not(root: str, version: int | None, error: DeltaError) -> str:
-    newest = newest_version(root)
-    return f"dataset {root} has no version {version}, the newest is {newest}: {error}"
+def newest_version(root: str) -> int | None:
+    """Number of the newest version; see `newest_table`."""
+    table = newest_table(root)
+    return None if table is None else int(table.version())
 
 
 def _type_name(kind: Any) -> str:

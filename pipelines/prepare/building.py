@@ -5,7 +5,6 @@ transforms and writes what the first kept. Where rows were rejected, they are re
 all their columns, beside the second job.
 """
 
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,21 +22,29 @@ from pipelines.prepare.accounts import named_buckets, profile_of
 from pipelines.prepare.drift import drift_between, drift_lines, refuse_drift
 from pipelines.prepare.explain import explained
 from pipelines.prepare.fit import Fitted, fit
-from pipelines.prepare.gather import Gathering, Layout, gathered
+from pipelines.prepare.gather import Gathering, gathered
 from pipelines.prepare.late import Late, keeps_order, late_columns, late_files
+from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.plan import Plan
 from pipelines.prepare.profiling import Axis, axes_from_json, axes_of
 from pipelines.prepare.quarantine import write_quarantine
 from pipelines.prepare.read import Raw, unfitted_of
-from pipelines.prepare.rivals import duplicates_folder, rivals_of, spans_partitions
+from pipelines.prepare.rivals import (
+    duplicates_folder,
+    kept_rows,
+    rivals_of,
+    spans_partitions,
+)
 from pipelines.prepare.rules import Checked, check_rows
 from pipelines.prepare.tag import tag_rows, with_labels
+from pipelines.prepare.types import column_types
 from pipelines.prepare.verdict import refuse_bad_labels, refuse_no_train_rows, refuse_violations
 from pipelines.prepare.windows import add_windows
 from pipelines.prepare.write import Writing, Written, write_files
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.schema import ColumnType
 from pipelines.transform.fit import Unfitted, class_weights
 from pipelines.transform.spec import RawKind, TransformSpec
 from pipelines.transform.variables import LABEL
@@ -110,6 +117,7 @@ class Rows:
     profile: Profile
     drift: tuple[ColumnDrift, ...]
     quarantined: bool
+    key_types: dict[str, str]
 
 
 def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
@@ -125,19 +133,19 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
     recipe, frozen = attempt.recipe, plan.frozen
     what = "processing" if frozen else "fitting on"
     attempt.report(Progress(f"{what} {raw.rows_read:,} rows"))
+    key_types = _key_types(recipe, raw, frozen)
     with explained(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(frozen.transform_json) if frozen else None
         checked, unfitted, tagged, late = _tagged(recipe, raw, spec)
-        targets = max(1, math.ceil(raw.rows_read / recipe.dataset.rows_per_file))
-        others = None
+        others, layout = None, _layout(recipe, raw)
         if plan.base and plan.kept and spans_partitions(recipe, plan.partitions):
-            others = rivals_of(tagged.sparkSession, plan.base, plan, targets)
+            layout = _layout(recipe, raw, kept_rows(plan.base, plan))
+            others = rivals_of(tagged.sparkSession, plan.base, plan, layout)
         shared = tagged.sparkSession.sparkContext.broadcast(late) if late else None
         gathering = Gathering(
             unfitted=unfitted,
             checks=len(checked.checks),
-            targets=targets,
-            layout=_layout(recipe, raw),
+            layout=layout,
             seed=recipe.split.seed,
             places=raw.places,
             duplicates=duplicates_folder(attempt.root, attempt.build_id),
@@ -162,7 +170,8 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
             root=attempt.root,
             build_id=attempt.build_id,
             rows_per_row_group=recipe.dataset.rows_per_row_group,
-            layout=gathering.layout,
+            layout=layout,
+            seed=recipe.split.seed,
             names=raw.places.names,
             raw=tuple(unfitted.raw),
             axes=axes,
@@ -181,7 +190,9 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
             shared.unpersist()
     profile = profile_of(unfitted, axes, checked, fitted.counts, written)
     drift = _drift(recipe, frozen, profile, written.unseen.total(), attempt.report)
-    return Rows(unfitted, checked, fitted, axes, weights, written, profile, drift, rejected > 0)
+    return Rows(
+        unfitted, checked, fitted, axes, weights, written, profile, drift, rejected > 0, key_types
+    )
 
 
 def _counted_on(
@@ -243,12 +254,9 @@ def _drift(
     return drift
 
 
-def _layout(recipe: Recipe, raw: Raw) -> Layout:
-    sizes = []
-    for name in raw.places.names:
-        rows = raw.read[name] - raw.excluded[name]
-        sizes.append(max(1, math.ceil(rows / recipe.dataset.rows_per_file)))
-    return Layout(tuple(sizes))
+def _layout(recipe: Recipe, raw: Raw, rivals: int = 0) -> Layout:
+    rows = [raw.read[name] - raw.excluded[name] for name in raw.places.names]
+    return Layout.of(rows, recipe.dataset.rows_per_file, rivals)
 
 
 class Beside:
@@ -328,6 +336,29 @@ def _unfitted(recipe: Recipe, rows: "DataFrame", spec: TransformSpec | None) -> 
             "Repair the source, or fit again with --refit"
         )
     return Unfitted(raw, found.derive, found.features, found.label)
+
+
+def _key_types(recipe: Recipe, raw: Raw, frozen: DatasetVersion | None) -> dict[str, str]:
+    """Types of the columns that keys are made of: of another type, a key has another hash.
+
+    Raises:
+        LakeError: a column has another type than when the transform was fitted.
+    """
+    types = column_types(raw.rows)
+    names = [*(recipe.clean.dedup.key if recipe.clean.dedup else ()), *(recipe.split.key or ())]
+    found = {}
+    for name in (n for n in names if n in types):
+        whole = types[name] == ColumnType.INTEGER  # of any width, see `tag.py`
+        found[name] = "integer" if whole else raw.rows.schema[name].dataType.simpleString()
+    before = frozen.build.key_types if frozen else {}
+    other = [f"{n} is {t}, it was {before[n]}" for n, t in found.items() if before.get(n, t) != t]
+    if other:
+        raise LakeError(
+            f"columns of the dedup or split key have other types than before: {'; '.join(other)}. "
+            "Keys would no longer be those of published rows. Repair the source, declare the type "
+            "in source.tables, or build anew with --refit"
+        )
+    return found
 
 
 def _late(raw: Raw, checked: Checked, unfitted: Unfitted) -> Late | None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.prepare.counts import Counts
-from pipelines.prepare.gather import (
+from pipelines.prepare.blobs import (
     BLOB_DDL,
     COUNTS,
     ROWS,
@@ -21,6 +20,7 @@ from pipelines.prepare.gather import (
     forget_archives,
     rows_of,
 )
+from pipelines.prepare.counts import Counts
 from pipelines.recipe import sections as s
 from pipelines.transform.fit import Unfitted
 from pipelines.transform.spec import TransformSpec

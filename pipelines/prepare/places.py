@@ -79,7 +79,7 @@ class Places:
     @property
     def by_file(self) -> bool:
         """Whether rows have to say which file they are from."""
-        return len(self.hashes) > 0
+        return len(self.hashes) > 0 or len(self.names) > 1
 
     def of_rows(self, file: np.ndarray) -> np.ndarray:
         """int32 positions of the partitions of rows with these int64 FILE values.
@@ -87,8 +87,10 @@ class Places:
         Raises:
             LakeError: a file appeared during the build.
         """
+        if not len(file):
+            return np.zeros(0, np.int32)
         at = np.minimum(np.searchsorted(self.hashes, file), len(self.hashes) - 1)
-        if not np.array_equal(self.hashes[at], file):
+        if not len(self.hashes) or not np.array_equal(self.hashes[at], file):
             raise LakeError("a file appeared in the main table during the build; run it again")
         return self.positions[at]
 

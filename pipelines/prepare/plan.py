@@ -20,7 +20,7 @@ from pipelines.prepare.sources import (
     same_files,
 )
 from pipelines.recipe import Recipe
-from pipelines.recipe.redact import redact
+from pipelines.recipe.redact import redact_recipe
 
 # Sections of a recipe that decide about rows and their columns.
 _ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
@@ -147,9 +147,9 @@ def back_again(crossings: Iterable[Crossing], gone: frozenset[str]) -> frozenset
 
 def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """Up to three keys of sections that rows depend on, whose values differ."""
-    now = redact(recipe.resolved())
+    now = redact_recipe(recipe.resolved())
     try:  # with the defaults of keys that are newer than the version
-        then = redact(Recipe.model_validate(before).resolved())
+        then = redact_recipe(Recipe.model_validate(before).resolved())
     except ValidationError:
         return ["as a whole"]
     return [

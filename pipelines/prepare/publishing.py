@@ -5,13 +5,15 @@ the others are taken over from the base version, and what is replaced or gone is
 table in the same commit.
 """
 
+from collections.abc import Iterable
+
 import pipelines
 from pipelines.errors import LakeError
 from pipelines.lake.build import Build
 from pipelines.lake.commit import publish
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.profile import TALLIES, FileTally
-from pipelines.lake.sources import Crossing
+from pipelines.lake.sources import Crossing, SourceFile
 from pipelines.prepare.accounts import partitions_of
 from pipelines.prepare.building import AXES, Attempt, Rows
 from pipelines.prepare.code import git_commit
@@ -19,10 +21,10 @@ from pipelines.prepare.plan import Plan
 from pipelines.prepare.profiling import axes_to_json
 from pipelines.prepare.read import Raw
 from pipelines.prepare.report import report_html
-from pipelines.prepare.sources import list_table, same_files
+from pipelines.prepare.sources import by_partition, list_table, same_files
 from pipelines.prepare.write import file_schema
 from pipelines.progress import Progress
-from pipelines.recipe.redact import redact
+from pipelines.recipe.redact import redact, redact_recipe
 from pipelines.transform.spec import TransformSpec
 
 
@@ -49,11 +51,17 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
     partitions = [*own, *(p for p in (old.partitions if old else ()) if p.name in kept)]
     partitions.sort(key=lambda p: p.name)
     files = [*rows.written.files, *(f for f in (old.files if old else ()) if f.partition in kept)]
+    if not any(file.split == "train" for file in files):
+        raise LakeError(
+            f"no row of table {recipe.source.main!r} is left to train on, of {raw.rows_read:,} "
+            f"that were read: {'; '.join(Ledger.total(p.ledger for p in own).lines())}. Nothing "
+            "was published; look at the source, the label and the rules"
+        )
     build = Build(
         build_id=attempt.build_id,
         created_at=attempt.now.isoformat(timespec="seconds"),
         headrace_version=pipelines.__version__,
-        recipe=redact(recipe.resolved()),
+        recipe=redact_recipe(recipe.resolved()),
         sources=redact(raw.sources),
         ledger=Ledger.total(p.ledger for p in partitions),
         files=tuple(sorted(files, key=lambda f: f.path)),
@@ -70,6 +78,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
             *crossings,
         ),
         class_weights=rows.weights,
+        key_types=rows.key_types,
         drift=rows.drift,
         quarantine=f"_headrace/{attempt.build_id}/quarantine" if rows.quarantined else None,
     )
@@ -135,16 +144,19 @@ def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:
     source = attempt.recipe.source
     if plan.listing is not None:
         now = list_table(source.tables[source.main], plan.listing.files)
-        files = now.files if now else {}
+        found = by_partition(now.files, plan.by) if now else {}
         for name in plan.process:
-            for file in plan.partitions[name]:
-                found = files.get(file.path)
-                if found is None or found.identity != file.identity:
-                    raise _changed(source.main, file.path)
+            differing = _identities(plan.partitions[name]) ^ _identities(found.get(name, ()))
+            if differing:
+                raise _changed(source.main, min(differing)[0])
     for table, before in plan.lookups.items():
         now = list_table(source.tables[table], {f.path: f for f in before})
         if now is None or not same_files(now.files.values(), before):
             raise _changed(table, "its files")
+
+
+def _identities(files: Iterable[SourceFile]) -> set[tuple[str, int, str]]:
+    return {file.identity for file in files}
 
 
 def _changed(table: str, what: str) -> LakeError:

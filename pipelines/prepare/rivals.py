@@ -19,10 +19,13 @@ import pyarrow.parquet as pq
 from pipelines.lake.build import sidecar_folder
 from pipelines.lake.storage import open_files
 from pipelines.lake.version import DatasetVersion
+from pipelines.prepare.blobs import BEATEN, BLOB_DDL, RIVALS, blob_batch
 from pipelines.prepare.counts import Counts
+from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
 from pipelines.prepare.places import Places
 from pipelines.prepare.plan import Plan
+from pipelines.prepare.sources import same_files
 from pipelines.recipe import Recipe
 from pipelines.transform.statistics import write_ipc
 
@@ -38,7 +41,7 @@ _CROSSINGS = pa.schema(
         ("winner", pa.string()),
     ]
 )
-_RIVALS = pa.schema([(ROW_ID, pa.int64()), ("partition", pa.string())])
+_RIVALS = pa.schema([(ROW_ID, pa.int64()), ("partition", pa.dictionary(pa.int32(), pa.string()))])
 _ROWS_A_BLOB = 1 << 20
 
 
@@ -54,7 +57,20 @@ def spans_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
     if len(names) < 2 and names != []:
         return False
     folders = {part.partition("=")[0] for name in names for part in name.split("/")}
-    return not folders <= {*dedup.key}
+    # Spark may read `day=1` and `day=01` as one value.
+    return not folders <= {*dedup.key} or len({*map(_as_values, names)}) < len(names)
+
+
+def _as_values(name: str) -> tuple[str, ...]:
+    """A source partition's folders with numbers as numbers."""
+    values = []
+    for part in name.split("/"):
+        column, _, text = part.partition("=")
+        try:
+            values.append(f"{column}={float(text)}")
+        except ValueError:
+            values.append(f"{column}={text.casefold()}")
+    return tuple(values)
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,7 @@ class Known:
     @staticmethod
     def of(rivals: list[pa.Table], beaten: list[pa.Table]) -> "Known":
         return Known(
-            pa.concat_tables(rivals) if rivals else _RIVALS.empty_table(),
+            pa.concat_tables(rivals).unify_dictionaries() if rivals else _RIVALS.empty_table(),
             pa.concat_tables(beaten) if beaten else _CROSSINGS.empty_table(),
         )
 
@@ -109,9 +125,9 @@ class Known:
             )
         ]
         if self.beaten.num_rows:
+            mine = self.beaten.filter(pc.is_in(self.beaten[ROW_ID], value_set=table[ROW_ID]))
             before = {
-                (row[ROW_ID], row[TWIN], row["loser"]): row["winner"]
-                for row in self.beaten.to_pylist()
+                (row[ROW_ID], row[TWIN], row["loser"]): row["winner"] for row in mine.to_pylist()
             }
             again = [
                 (position, before[key])
@@ -148,18 +164,21 @@ def duplicates_folder(root: str, build_id: str) -> str:
     return f"{sidecar_folder(root, build_id)}/{FOLDER}"
 
 
+def kept_rows(base: DatasetVersion, plan: Plan) -> int:
+    """Published rows of partitions that are kept."""
+    return sum(file.rows for file in base.build.files if file.partition in plan.kept)
+
+
 def rivals_of(
-    spark: "SparkSession", base: DatasetVersion, plan: Plan, targets: int
+    spark: "SparkSession", base: DatasetVersion, plan: Plan, layout: Layout
 ) -> "DataFrame | None":
     """Blobs of published rows that are kept, and of rows that they beat, dealt to the targets.
 
     Args:
         base: the version that has them.
         plan: which source partitions are kept.
-        targets: as those of the rows that are read.
+        layout: of the rows that are read.
     """
-    from pipelines.prepare.gather import BEATEN, BLOB_DDL, RIVALS
-
     kept = plan.kept
     work: list[tuple[str, str, str]] = [
         (RIVALS, f"{base.root}/{file.path}", file.partition)
@@ -167,7 +186,12 @@ def rivals_of(
         if file.partition in kept
     ]
     losers = {c.loser for c in base.build.crossings if c.winner in kept}
-    again = [p for p in base.build.partitions if p.name in losers & plan.process]
+    # Rows of a partition that changed are other rows, whatever their keys: they meet the winners.
+    again = [
+        p
+        for p in base.build.partitions
+        if p.name in losers & plan.process and same_files(plan.partitions[p.name], p.files)
+    ]
     for build_id in sorted({p.build_id for p in again}):
         names = [p.name for p in again if p.build_id == build_id]
         folder = duplicates_folder(base.root, build_id)
@@ -175,7 +199,8 @@ def rivals_of(
         if files.exists(path):
             work += [
                 (BEATEN, files.unstrip_protocol(file), name)
-                for file in files.glob(f"{path}/*.parquet")
+                for file in files.ls(path, detail=False)
+                if file.endswith(".parquet")
                 for name in names
             ]
     if not work:
@@ -183,13 +208,11 @@ def rivals_of(
     frame = spark.createDataFrame(work, "kind string, path string, name string")
     cores = spark.sparkContext.defaultParallelism
     frame = frame.repartition(min(len(work), cores))
-    return frame.mapInArrow(_reading(targets, kept), BLOB_DDL)
+    return frame.mapInArrow(_reading(layout, kept), BLOB_DDL)
 
 
-def _reading(targets: int, kept: frozenset[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
+def _reading(layout: Layout, kept: frozenset[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from pipelines.prepare.gather import RIVALS, blob_batch
-
         for batch in batches:
             for work in batch.to_pylist():
                 columns = ["row_id"] if work["kind"] == RIVALS else None
@@ -197,7 +220,8 @@ def _reading(targets: int, kept: frozenset[str]) -> Callable[..., Iterator[pa.Re
                 with files.open(path, "rb") as stream:
                     table = pq.read_table(stream, columns=columns)
                 if work["kind"] == RIVALS:
-                    name = pa.array([work["name"]] * table.num_rows, pa.string())
+                    code = np.zeros(table.num_rows, np.int32)
+                    name = pa.DictionaryArray.from_arrays(code, [work["name"]])
                     table = pa.Table.from_arrays([table["row_id"], name], schema=_RIVALS)
                 else:
                     mine = pc.equal(table["loser"], work["name"])
@@ -205,14 +229,14 @@ def _reading(targets: int, kept: frozenset[str]) -> Callable[..., Iterator[pa.Re
                     table = table.filter(pc.and_(mine, still))
                 for begin in range(0, table.num_rows, _ROWS_A_BLOB):
                     part = table.slice(begin, _ROWS_A_BLOB).combine_chunks()
-                    for target, rows in _dealt(part, targets):
+                    for target, rows in _dealt(part, layout):
                         yield blob_batch([(work["kind"], "", target, write_ipc(rows))])
 
     return read
 
 
-def _dealt(table: pa.Table, targets: int) -> Iterator[tuple[int, pa.Table]]:
-    target = (table[ROW_ID].to_numpy().view(np.uint64) % np.uint64(targets)).astype(np.int64)
+def _dealt(table: pa.Table, layout: Layout) -> Iterator[tuple[int, pa.Table]]:
+    target = layout.target_of(table[ROW_ID].to_numpy())
     order = np.argsort(target, kind="stable")
     table, target = table.take(pa.array(order)), target[order]
     turns = np.flatnonzero(np.diff(target)) + 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.errors import ConflictError, DatasetError
+from pipelines.errors import ConflictError, DamagedError, DatasetError, RemovedError
 from pipelines.lake.build import sidecar_folder
 from pipelines.lake.commit import discard, published_version, require_ours
 from pipelines.lake.files import SPLITS
@@ -117,8 +117,8 @@ def _prepare_once(
     if done := _published(root, asked):
         return done
     clock = Clock()
-    require_ours(root)
     version = newest_version(root)
+    require_ours(root)
     base = _opened(root, version, report)
     report(Progress("listing the lake"))
     plan = make_plan(recipe, base, full=asked.full, refit=asked.refit)
@@ -198,7 +198,7 @@ def _opened(root: str, version: int | None, report: Report) -> DatasetVersion | 
         return None
     try:
         return DatasetVersion.open(root, version)
-    except DatasetError as error:
+    except (RemovedError, DamagedError) as error:
         report(
             Progress(f"everything is processed, because the newest version is of no use: {error}")
         )

@@ -4,6 +4,7 @@ Files are listed by the driver without Spark, so that a build with nothing to do
 Row counts come from Parquet footers, and only of files that were not there before.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.errors import DatasetError, LakeError
 from pipelines.lake.sources import SourceFile
@@ -68,9 +70,14 @@ def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | Non
         with reaching(where):
             return _listed(table, files, base.rstrip("/"), known)
     except DatasetError as error:
-        if type(error.__cause__).__name__ == "NoCredentialsError":  # Spark has its own
+        if _not_allowed(error.__cause__):  # Spark has credentials of its own
             return None
         raise LakeError(str(error)) from error
+
+
+def _not_allowed(error: BaseException | None) -> bool:
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    return isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds)
 
 
 def _listed(
@@ -83,7 +90,7 @@ def _listed(
         matches: dict[str, Any] = {}
         for path, info in files.glob(base, detail=True).items():
             if info["type"] == "directory":
-                matches |= files.find(path, detail=True)
+                matches |= _below(files, path)
             else:
                 matches[path] = info
         names = {path: str(path).lstrip("/") for path in matches}
@@ -91,13 +98,15 @@ def _listed(
     elif files.isfile(base):
         matches, names, root = {base: files.info(base)}, {base: ""}, table.path.rstrip("/")
     elif files.isdir(base):
-        matches = files.find(base, detail=True)
+        matches = _below(files, base)
         names = {path: str(path)[len(base) + 1 :] for path in matches}
         root = table.path.rstrip("/")
     else:
         return None
     for path, info in matches.items():
         name = names[path]
+        if (path != base and not name) or name.endswith("/"):
+            continue  # an empty object that stands for a folder
         if not _hidden(name) or table.format not in FILE_FORMATS:
             found[name] = SourceFile(path=name, bytes=int(info["size"]), changed=_changed(info))
     if not found:
@@ -105,6 +114,18 @@ def _listed(
     if table.format == "parquet":
         found = _with_rows(files, {names[p]: str(p) for p in matches}, found, known)
     return Listing(root, found)
+
+
+def _below(files: Any, base: str) -> dict[str, Any]:
+    """Every file below a folder and what is known of it; links are followed, as by Spark."""
+    if not isinstance(files, LocalFileSystem):
+        return dict(files.find(base, detail=True))
+    found = {}
+    for folder, _, names in os.walk(base, followlinks=True):
+        for name in names:
+            path = f"{folder}/{name}"
+            found[path] = files.info(path)
+    return found
 
 
 def partition_of(path: str, by: str | list[str]) -> str:
@@ -126,10 +147,15 @@ def partition_of(path: str, by: str | list[str]) -> str:
 
 
 def how_partitioned(recipe: Recipe) -> str | list[str]:
-    """`increments.by`, or "table" where rows of one partition depend on those of others."""
+    """`increments.by`, or "table" where rows of one partition depend on those of others.
+
+    They do in windows, and by rules and joins that say a key is there once.
+    """
     table = recipe.source.tables[recipe.source.main]
-    across = recipe.source.windows is not None or any(
-        isinstance(rule, s.Unique) for rule in recipe.clean.rules
+    across = (
+        recipe.source.windows is not None
+        or any(isinstance(rule, s.Unique) for rule in recipe.clean.rules)
+        or any(join.cardinality == "one_to_one" for join in recipe.source.joins)
     )
     if across or not table.path or table.format not in FILE_FORMATS:
         return "table"

@@ -152,7 +152,7 @@ def _load(
         }
         chosen = urls or where
         if urls:  # partition columns are those of the whole table
-            options["basePath"] = where
+            options.setdefault("basePath", where)
         if table.format == "csv":
             return _csv(spark, where, chosen, options)
         if table.format == "json":

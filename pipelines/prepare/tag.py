@@ -152,7 +152,8 @@ def tag_rows(
     has_key = F.lit(bool(key))
     for name in key:
         has_key = has_key & col(name).isNotNull()
-    by_key = F.xxhash64(*(col(n) for n in key)) if key else F.lit(None).cast("long")
+    keyed = [_widest(rows, name) for name in key]
+    by_key = F.xxhash64(*keyed) if key else F.lit(None).cast("long")
     row_id = F.when(has_key, by_key)
     carried = [as_kind(name, kind).alias(name) for name, kind in raw.items() if name not in late]
     if late or with_file:
@@ -161,7 +162,7 @@ def tag_rows(
         carried.append(F.col(POSITION))
     carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in rows.columns]
     if key:
-        twin = F.when(has_key, F.xxhash64(F.lit("twin"), *(col(n) for n in key)))
+        twin = F.when(has_key, F.xxhash64(F.lit("twin"), *keyed))
         carried.append(twin.alias(TWIN))
     carried += [_orderable(rows, name).alias(LATEST) for name in latest]
     if checked.checks:
@@ -235,6 +236,12 @@ def _split_by_time(time: s.TimeSplit, windows: s.Windows | None, crossing: int) 
         .when(first >= test, F.lit(2))
         .otherwise(F.lit(crossing))
     )
+
+
+def _widest(rows: "DataFrame", name: str) -> "Column":
+    """Whole numbers as long, so that a key of a column that is widened has the same hash."""
+    whole = column_types(rows)[name] == ColumnType.INTEGER
+    return col(name).cast("long") if whole else col(name)
 
 
 def _hashable(rows: "DataFrame", name: str) -> "Column":

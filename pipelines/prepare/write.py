@@ -20,17 +20,11 @@ import pyarrow.parquet as pq
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.profile import FileTally
 from pipelines.lake.storage import open_files, reaching
-from pipelines.prepare.gather import (
-    BLOB_DDL,
-    ROWS,
-    Layout,
-    blob_batch,
-    by_target,
-    encoded,
-    forget_archives,
-    missing_values,
-)
+from pipelines.prepare.blobs import BLOB_DDL, ROWS, blob_batch, by_target, forget_archives
+from pipelines.prepare.gather import missing_values
+from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
+from pipelines.prepare.pieces import in_order
 from pipelines.prepare.profiling import LABEL_COLUMN, Axis, tally_of
 from pipelines.transform.arrow import ArrowTransform
 from pipelines.transform.spec import LabelSpec, TransformSpec
@@ -51,6 +45,7 @@ class Writing:
         build_id: goes into the files' names.
         rows_per_row_group: rows of every row group but a file's last.
         layout: which files belong to which source partition.
+        seed: of the order of rows.
         names: of the source partitions.
         raw: raw columns whose missing values are counted.
         axes: distributions to count.
@@ -61,6 +56,7 @@ class Writing:
     build_id: str
     rows_per_row_group: int
     layout: Layout
+    seed: int
     names: tuple[str, ...]
     raw: tuple[str, ...]
     axes: tuple[Axis, ...]
@@ -154,24 +150,11 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
         for target, group in by_target(batches):
-            rows = _in_order([read_ipc(row[3]) for row in sorted(group, key=lambda row: row[1])])
-            place = 0 if writing.layout.alone else writing.layout.partition_of(target)
-            partition = writing.names[place]
+            rows = in_order([read_ipc(row[3]) for row in group], writing.seed)
+            partition = writing.names[writing.layout.partition_of(target)]
             yield blob_batch(_written(rows, target, attempt, partition, transform, writing))
 
     return write
-
-
-def _in_order(blobs: list[pa.Table]) -> pa.Table:
-    """One table of the blobs' rows, split by split; in each of the blobs they are so already."""
-    pieces = []
-    bounds = [np.searchsorted(t[BUCKET].to_numpy(), range(len(SPLITS) + 1)) for t in blobs]
-    for split in range(len(SPLITS)):
-        for table, bound in zip(blobs, bounds, strict=True):
-            begin, end = int(bound[split]), int(bound[split + 1])
-            if end > begin:
-                pieces.append(table.slice(begin, end - begin))
-    return encoded(pa.concat_tables(pieces) if pieces else blobs[0])
 
 
 def _written(

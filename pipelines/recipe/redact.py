@@ -9,6 +9,8 @@ _SECRET_KEY = re.compile(
     r"|(^|[._-])sas([._-]|$)",
     re.IGNORECASE,
 )
+# Sections whose keys and values are columns and expressions.
+_OF_COLUMNS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 _URI_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
@@ -19,6 +21,29 @@ def redact_text(text: str) -> str:
     'postgresql://***@db/mlflow'
     """
     return _URI_USERINFO.sub(MASK, text)
+
+
+def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
+    """A resolved recipe with secrets masked, and nothing that rows depend on.
+
+    A column may be called `api_key`: what a recipe says of columns is no secret. Options of readers
+    and settings of services are masked by their keys.
+    """
+    masked: dict[str, Any] = redact(resolved)
+    return {
+        section: _with_columns(value) if section in _OF_COLUMNS else masked[section]
+        for section, value in resolved.items()
+    }
+
+
+def _with_columns(value: Any, key: str = "") -> Any:
+    if key == "options":
+        return redact(value)
+    if isinstance(value, dict):
+        return {k: _with_columns(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_columns(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def redact(value: Any, key: str = "") -> Any:

@@ -70,8 +70,8 @@ def test_the_history_has_versions_that_cannot_be_read_too(tmp_path: Path) -> Non
     publish(str(root), build(root, "two", 20, base=0), SCHEMA, "{}")
     (root / "_headrace" / "one" / "build.json").unlink()
     old, new = versions_of(str(root))
-    assert (old.version, old.build_id, old.build) == (0, "one", None)
-    assert (new.version, new.build.ledger.read) == (1, 20)
+    assert (old.version, old.build_id, old.summary) == (0, "one", None)
+    assert (new.version, new.summary.rows) == (1, {"train": 20})
     assert old.committed <= new.committed
     with pytest.raises(DatasetError, match="headrace vacuum"):
         DatasetVersion.open(str(root), 0)

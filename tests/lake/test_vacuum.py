@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from pipelines.errors import DatasetError
 from pipelines.lake import DatasetVersion, publish
@@ -134,6 +135,22 @@ def test_a_vacuum_that_is_killed_leaves_no_version_that_looks_whole(
         with pytest.raises(DatasetError, match="removed since"):
             DatasetVersion.open(str(root), version)
     assert run(root, in_days=2).files == ("split=train/part-first-00000-0.parquet",)
+
+
+def test_live_files_stay_where_the_log_has_forgotten_their_build(root: Path) -> None:
+    for number in range(4):
+        base = DatasetVersion.open(str(root))
+        publish(str(root), increment(base, f"more{number}", 2), SCHEMA, "")
+    table = DeltaTable(str(root))
+    table.create_checkpoint()
+    for version in range(6):  # what expired log files are: gone
+        (root / "_delta_log" / f"{version:020d}.json").unlink()
+    live = {file.path for file in DatasetVersion.open(str(root)).build.files}
+    found = run(root, in_days=60)
+    assert not live & set(found.files)
+    newest = DatasetVersion.open(str(root))
+    assert newest.rows("train") == 20
+    assert all((root / path).exists() for path in live)
 
 
 def test_there_must_be_a_dataset(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
+from pipelines.errors import DatasetError, LakeError
 from pipelines.lake import DatasetVersion
 from tests.prepare.daily import (
     build,
@@ -113,6 +113,106 @@ def test_one_row_a_key_though_it_comes_again_on_another_day(lake: Path) -> None:
     last = build(lake)
     after = rows_of(last.dataset)
     pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_loser_that_is_corrected_may_win(lake: Path) -> None:
+    write_day(lake, 4, day_of(4), day_of(4, rows=10, first=1020, at=3))  # wins: at 43 against 10
+    build(lake)
+    again = day_of(1, rows=10, first=1020)
+    later = again.set_column(1, "at", pa.array([99] * 10, pa.int64()))
+    write_day(lake, 1, day_of(1, rows=20), later, day_of(1, rows=120, first=1030))
+    made = build(lake)
+    assert processed(made) == {"day=01", "day=04"}
+    same_rows(made.dataset, rebuilt(lake, made.dataset))
+
+
+def test_folders_that_spark_reads_as_one_value_may_share_a_key(lake: Path) -> None:
+    build(lake, "clean.dedup.key=[event, day]")
+    folder = lake / "lake" / "events" / "day=1"
+    folder.mkdir()
+    pq.write_table(day_of(1, at=1), folder / "part-0.parquet")
+    second = build(lake, "clean.dedup.key=[event, day]")
+    assert processed(second) == {"day=01", "day=1"}
+    assert second.dataset.build.ledger.duplicates == 147
+
+
+def test_a_key_of_another_type_is_refused_and_a_wider_one_is_not(lake: Path) -> None:
+    build(lake)
+    wide = day_of(4, rows=20, first=1010, at=1)
+    narrow = wide.set_column(0, "event", wide["event"].cast(pa.int32()))
+    for day in (1, 2, 3):  # all int32 now, and the keys are those that they were
+        rows = day_of(day)
+        write_day(lake, day, rows.set_column(0, "event", rows["event"].cast(pa.int32())))
+    write_day(lake, 4, narrow)
+    same = build(lake)
+    assert same.dataset.build.ledger.duplicates == 20
+    write_day(lake, 5)
+    for day in (1, 2, 3, 4, 5):
+        rows = day_of(day)
+        write_day(lake, day, rows.set_column(0, "event", rows["event"].cast(pa.string())))
+    with pytest.raises(LakeError, match="event is string, it was integer"):
+        build(lake)
+
+
+def test_a_lake_that_loses_its_labels_publishes_nothing(lake: Path) -> None:
+    first = build(lake, "increments.by=table")
+    for day in (1, 2, 3):
+        rows = day_of(day)
+        write_day(lake, day, rows.set_column(4, "y", pa.nulls(rows.num_rows, pa.bool_())))
+    with pytest.raises(LakeError, match=r"no row of table 'events' is left to train on, of 450"):
+        build(lake, "increments.by=table")
+    assert DatasetVersion.open(first.dataset.root).version == 0
+
+
+def test_columns_that_are_called_like_secrets_are_compared(lake: Path) -> None:
+    renamed = (
+        "source.joins=[{table: places, key: [place], columns: {api_key: height}}]",
+        "features={x: {kind: standardize}, api_key: {kind: standardize}}",
+    )
+    assert build(lake, *renamed).published
+    assert build(lake, *renamed).why == "nothing changed"
+    other = renamed[0].replace("api_key: height", "api_key: height, token: height")
+    assert "source.joins" in build(lake, other, renamed[1]).why
+
+
+def test_a_store_that_does_not_answer_is_no_reason_to_fit_again(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    build(lake)
+    write_day(lake, 4)
+    real = LocalFileSystem.cat_file
+
+    def away(self: LocalFileSystem, path: str, *more: object, **keywords: object) -> bytes:
+        if path.endswith("/build.json"):
+            raise TimeoutError("no answer")
+        return real(self, path, *more, **keywords)
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", away)
+    with pytest.raises(DatasetError, match="cannot be reached: no answer"):
+        build(lake)
+    monkeypatch.undo()
+    assert processed(build(lake)) == {"day=04"}
+
+
+def test_a_record_that_was_removed_is_built_anew(lake: Path) -> None:
+    first = build(lake)
+    (Path(first.dataset.root) / "_headrace" / first.dataset.build.build_id / "build.json").unlink()
+    second = build(lake)
+    assert (second.dataset.version, second.why) == (1, "the first build")
+    assert not second.dataset.build.partial
+
+
+def test_links_to_folders_are_followed(lake: Path) -> None:
+    build(lake)
+    away = lake / "away"
+    away.mkdir()
+    pq.write_table(day_of(4), away / "part-0.parquet")
+    (lake / "lake" / "events" / "day=04").symlink_to(away)
+    assert processed(build(lake)) == {"day=04"}
+    pq.write_table(day_of(4, rows=100), away / "part-0.parquet")
+    assert processed(build(lake)) == {"day=04"}
 
 
 def test_a_winner_may_move_on_and_go(lake: Path) -> None:

@@ -23,14 +23,12 @@ STEPS = 6
 
 
 def some_day(rng: random.Random, day: int) -> list[pa.Table]:
-    """Rows of the day's own keys, and of keys that other days have, earlier, later or tied."""
-    parts = [day_of(day, rows=40, at=rng.randrange(3))]
-    for _ in range(rng.randrange(3)):
-        first = 1000 * rng.randint(1, 8) + rng.randrange(30)
-        again = day_of(day, rows=rng.randint(1, 20), first=first)
-        at = pa.array([10 * rng.randint(1, 8)] * again.num_rows, pa.int64())
-        parts.append(again.set_column(1, "at", at))
-    return parts
+    """Rows of the day's own keys, and of keys that all days share: earlier, later or tied."""
+    shared = day_of(day, rows=30, first=100, at=rng.randrange(3))
+    at = pa.array([rng.randint(1, 5) for _ in range(shared.num_rows)], pa.int64())
+    some = pa.array([rng.random() < 0.4 for _ in range(shared.num_rows)])
+    own = day_of(day, rows=20 + rng.randrange(20), at=rng.randrange(3))
+    return [own, shared.set_column(1, "at", at).filter(some)]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.errors import RecipeError
 from pipelines.recipe import recipe_from_tree
-from pipelines.recipe.redact import redact, redact_text
+from pipelines.recipe.redact import redact, redact_recipe, redact_text
 from tests.tiny import tiny_tree
 
 
@@ -24,6 +24,23 @@ def test_redact_masks_secret_keys_and_uri_credentials() -> None:
         "password": None,
         "fs.azure.account.key.x": "***",
         "classes": "kept",
+    }
+
+
+def test_a_recipe_keeps_its_columns_whatever_they_are_called() -> None:
+    tree = {
+        "source": {
+            "tables": {"t": {"columns": {"api_key": "integer"}, "options": {"password": "abc"}}},
+            "joins": [{"columns": {"token": "height"}, "path": "s3://me:pw@lake/t"}],
+        },
+        "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "abc"}},
+    }
+    assert redact_recipe(tree) == {
+        "source": {
+            "tables": {"t": {"columns": {"api_key": "integer"}, "options": {"password": "***"}}},
+            "joins": [{"columns": {"token": "height"}, "path": "s3://***@lake/t"}],
+        },
+        "spark": {"conf": {"spark.hadoop.fs.s3a.secret.key": "***"}},
     }
 
 

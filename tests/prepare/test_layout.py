@@ -1,0 +1,83 @@
+"""Which file a row goes to: by partition and key alone, and files are complete in their group."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.prepare.layout import Layout, dealt_evenly
+from pipelines.prepare.names import BUCKET, ROW_ID
+from pipelines.prepare.pieces import in_order
+
+
+@pytest.mark.parametrize(
+    ("rows", "rivals", "expected"),
+    [
+        ([0], 0, Layout(1, 1, (1,))),  # an empty partition still has a place
+        ([100], 0, Layout(1, 1, (1,))),
+        ([101], 0, Layout(2, 1, (1,))),  # one partition: a target is a group is a file
+        ([950], 0, Layout(10, 1, (1,))),
+        ([300] * 4, 0, Layout(3, 4, (1, 1, 1, 1))),  # three groups, of one file each partition
+        ([600] * 2, 0, Layout(8, 2, (1, 1))),  # more than four groups: a multiple of four
+        ([50] * 3, 0, Layout(1, 2, (1, 1, 1))),  # small partitions: all in one group
+        ([1000, 10], 0, Layout(8, 2, (2, 1))),  # a large one has more files in each
+        ([100], 5_000_000, Layout(1, 5, (1,))),  # few new rows, many that they are compared with
+    ],
+)
+def test_layouts(rows: list[int], rivals: int, expected: Layout) -> None:
+    assert Layout.of(rows, 100, rivals) == expected
+
+
+layouts = st.builds(
+    Layout, st.integers(1, 9), st.integers(1, 7), st.lists(st.integers(1, 4), min_size=1).map(tuple)
+)
+
+
+@given(layouts, st.integers(0, 2**32))
+def test_a_file_is_of_one_partition_and_of_one_group(layout: Layout, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    identity = rng.integers(-(2**63), 2**63, 500)
+    partition = rng.integers(0, len(layout.sizes), 500)
+    file, target = layout.file_of(partition, identity), layout.target_of(identity)
+    assert file.min() >= 0
+    assert file.max() < layout.files
+    assert [layout.partition_of(f) for f in file.tolist()] == partition.tolist()
+    group = target // layout.targets_a_group
+    for number in set(file.tolist()):
+        assert len(set(group[file == number].tolist())) == 1
+    # of one key and partition there is one file, of one key one target
+    assert layout.file_of(partition[:1], identity[:1]) == file[:1]
+
+
+def test_large_groups_and_few_of_them_are_dealt_out_again() -> None:
+    assert Layout(1, 1, (1,)).in_one_task(100, large=True)
+    assert Layout(8, 12, (1,) * 12).in_one_task(2, large=False)
+    assert not Layout(8, 12, (1,) * 12).in_one_task(2, large=True)
+    assert not Layout(8, 12, (1,) * 12).in_one_task(100, large=False)
+    assert not Layout(8, 365, (1,) * 365).in_one_task(2, large=False)
+
+
+def test_the_order_of_a_file_does_not_depend_on_who_brought_its_rows() -> None:
+    rng = np.random.default_rng(3)
+    rows = pa.table(
+        {
+            ROW_ID: rng.integers(-(2**63), 2**63, 200),
+            BUCKET: pa.array(rng.integers(0, 3, 200), pa.int32()),
+            "text": [f"value {n % 7}" for n in range(200)],
+        }
+    )
+    whole = in_order([rows], seed=1)
+    parts = in_order([rows.slice(150), rows.slice(0, 20), rows.slice(20, 130)], seed=1)
+    assert whole.to_pylist() == parts.to_pylist()
+    assert whole[BUCKET].to_pylist() == sorted(rows[BUCKET].to_pylist())
+    assert whole[ROW_ID].to_pylist() != in_order([rows], seed=2)[ROW_ID].to_pylist()
+
+
+@pytest.mark.spark
+def test_numbers_are_dealt_to_tasks_in_turn(spark: object) -> None:
+    import pyspark.sql.functions as F
+
+    frame = spark.range(24).repartition(8, dealt_evenly(spark, F.col("id"), 8))
+    counts = frame.groupBy(F.spark_partition_id().alias("task")).count().collect()
+    assert sorted(row["count"] for row in counts) == [3] * 8
