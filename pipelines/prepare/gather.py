@@ -25,6 +25,7 @@ from pipelines.prepare.blobs import (
     NUMBERS,
     RIVALS,
     ROWS,
+    TABLES,
     TEXTS,
     Blob,
     blob_batch,
@@ -220,11 +221,12 @@ def _count(batch: pa.RecordBatch, partition: np.ndarray, checks: int, counts: Co
 
 
 def _pairs(one: np.ndarray, other: np.ndarray) -> "Counter[tuple[int, int]]":
-    """How often each pair of values occurs."""
+    """How often each pair of values, none negative, occurs."""
     if not len(one):
         return Counter()
-    pairs, found = np.unique(np.stack([one, other]), axis=1, return_counts=True)
-    return Counter(dict(zip(map(tuple, pairs.T.tolist()), found.tolist(), strict=True)))
+    width = int(other.max()) + 1
+    found = np.bincount(one.astype(np.int64) * width + other)
+    return Counter({divmod(i, width): int(found[i]) for i in np.flatnonzero(found).tolist()})
 
 
 def keep_examples(problems: pa.Array, counts: Counts) -> None:
@@ -279,7 +281,7 @@ def _gathering(
                 yield from pieces.files()
             last = target // layout.targets_a_group
             yield blob_batch([row for row in blobs if row[0] == COUNTS])
-            of = {kind: [read_ipc(row[3]) for row in blobs if row[0] == kind] for kind in _TABLES}
+            of = {kind: [read_ipc(row[3]) for row in blobs if row[0] == kind] for kind in TABLES}
             if not of[ROWS]:
                 continue
             table = pa.concat_tables(of[ROWS]).combine_chunks()
@@ -308,9 +310,6 @@ def _by_file(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     for first, end in zip([0, *turns.tolist()], [*turns.tolist(), len(file)], strict=True):
         if end > first:
             yield int(file[first]), rows.slice(first, end - first)
-
-
-_TABLES = (ROWS, RIVALS, BEATEN)
 
 
 def _learnt(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipelines.prepare.blobs import ROWS, Blob, blob_batch
+from pipelines.prepare.blobs import ORDERED, ROWS, Blob, blob_batch
 from pipelines.prepare.identity import order_of
 from pipelines.prepare.names import BUCKET, ROW_ID
 from pipelines.transform.statistics import write_ipc
@@ -35,7 +35,7 @@ class Pieces:
         self.bytes = 0
         for file in sorted(self._of):
             rows = in_order(self._of.pop(file), self._seed)
-            yield blob_batch([(ROWS, "", file, write_ipc(rows))])
+            yield blob_batch([(ROWS, ORDERED, file, write_ipc(rows))])
 
     def as_they_are(self) -> Iterator[pa.RecordBatch]:
         """The pieces, for somebody else to put together, and forget them."""

@@ -20,7 +20,14 @@ import pyarrow.parquet as pq
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.profile import FileTally
 from pipelines.lake.storage import open_files, reaching
-from pipelines.prepare.blobs import BLOB_DDL, ROWS, blob_batch, by_target, forget_archives
+from pipelines.prepare.blobs import (
+    BLOB_DDL,
+    ORDERED,
+    ROWS,
+    blob_batch,
+    by_target,
+    forget_archives,
+)
 from pipelines.prepare.gather import missing_values
 from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
@@ -150,7 +157,9 @@ def _writer(shared: Any) -> Callable[..., Iterator[pa.RecordBatch]]:
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
         for target, group in by_target(batches):
-            rows = in_order([read_ipc(row[3]) for row in group], writing.seed)
+            pieces = [read_ipc(row[3]) for row in group]
+            ordered = [row[1] for row in group] == [ORDERED]
+            rows = pieces[0] if ordered else in_order(pieces, writing.seed)
             partition = writing.names[writing.layout.partition_of(target)]
             yield blob_batch(_written(rows, target, attempt, partition, transform, writing))
 

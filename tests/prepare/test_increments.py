@@ -145,7 +145,7 @@ def test_a_key_of_another_type_is_refused_and_a_wider_one_is_not(lake: Path) -> 
         write_day(lake, day, rows.set_column(0, "event", rows["event"].cast(pa.int32())))
     write_day(lake, 4, narrow)
     same = build(lake)
-    assert same.dataset.build.ledger.duplicates == 20
+    assert same.dataset.build.ledger.duplicates == 17  # three of the 20 are out by the rule
     write_day(lake, 5)
     for day in (1, 2, 3, 4, 5):
         rows = day_of(day)
