@@ -1,6 +1,6 @@
 """One more day beside all days: what an increment costs, and a build that finds nothing to do.
 
-    .venv/bin/python -m benchmarks.increment               # 3 million rows, 12 days, 3 rounds
+    .venv/bin/python -m benchmarks.increment               # 12 million rows, 12 days, 3 rounds
     .venv/bin/python -m benchmarks.increment --quick       # 240 thousand rows, 1 round
 
 Each build is `headrace prepare` in a fresh process, on `headrace lake synthetic`: 12 days from
@@ -25,12 +25,12 @@ from benchmarks.headrace import clicks_recipe
 from benchmarks.lakes import clicks_lake, read_once
 from benchmarks.report import median_ratio, surroundings, table, write_json
 
-_ROWS, _QUICK_ROWS = 3_000_000, 240_000
+_ROWS, _QUICK_ROWS = 12_000_000, 240_000
 _FULL, _INCREMENT, _NOTHING = "all 12 days", "the 12th day", "nothing new"
 
 
 def main(
-    rows: Annotated[int | None, typer.Option(min=1200, help="3,000,000 by default.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1200, help="12,000,000 by default.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="3 by default.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small lake and one round.")] = False,
     workdir: Annotated[str, typer.Option(help="For lakes and outputs.")] = "var/benchmarks",
