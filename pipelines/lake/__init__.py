@@ -4,9 +4,26 @@ No engine runs here: `prepare` and `score` write files with Spark and hand them 
 `stream` and `evaluate` open a `DatasetVersion`. The only home of deltalake.
 """
 
-from pipelines.lake.commit import publish
-from pipelines.lake.files import DataFile
-from pipelines.lake.ledger import Ledger
-from pipelines.lake.version import DatasetVersion
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from pipelines.lake.commit import publish
+    from pipelines.lake.files import DataFile
+    from pipelines.lake.ledger import Ledger
+    from pipelines.lake.version import DatasetVersion
+
+_HOMES = {
+    "DataFile": "files",
+    "DatasetVersion": "version",
+    "Ledger": "ledger",
+    "publish": "commit",
+}
 __all__ = ["DataFile", "DatasetVersion", "Ledger", "publish"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is asked for: Spark's Python workers need no deltalake (1 s)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"pipelines.lake.{_HOMES[name]}"), name)

@@ -10,13 +10,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
-from deltalake import DeltaTable
 
 from pipelines.errors import DatasetError, UnreachableError
 from pipelines.recipe.redact import MASK, redact_text
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 _S3 = re.compile(r"^s3[an]?://")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,13 +56,15 @@ def open_files(root: str) -> tuple[Any, str]:
     return files, path.rstrip("/")
 
 
-def delta_table(root: str, version: int | None = None) -> DeltaTable:
+def delta_table(root: str, version: int | None = None) -> "DeltaTable":
     """The Delta table at a root.
 
     Raises:
         DeltaError: there is none, or no such version.
         DatasetError: the store cannot be reached.
     """
+    from deltalake import DeltaTable  # not needed by those who only write files
+
     with reaching(root):
         return DeltaTable(root, version=version, storage_options=delta_options(root))
 

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import LakeError
-from pipelines.prepare.plan import Plan
 from pipelines.prepare.sources import Listing, partition_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from pipelines.prepare.plan import Plan
 
 _LOCAL = ("file:", "file://")
 
@@ -54,7 +55,7 @@ class Places:
     positions: np.ndarray
 
     @staticmethod
-    def of(plan: Plan, frame: "DataFrame") -> "Places":
+    def of(plan: "Plan", frame: "DataFrame") -> "Places":
         """The places of the rows that a plan reads.
 
         Raises:

@@ -18,19 +18,20 @@ import pyarrow.parquet as pq
 
 from pipelines.lake.build import sidecar_folder
 from pipelines.lake.storage import open_files
-from pipelines.lake.version import DatasetVersion
 from pipelines.prepare.blobs import BEATEN, BLOB_DDL, RIVALS, blob_batch
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
 from pipelines.prepare.places import Places
-from pipelines.prepare.plan import Plan
 from pipelines.prepare.sources import same_files
 from pipelines.recipe import Recipe
 from pipelines.transform.statistics import write_ipc
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+    from pipelines.lake.version import DatasetVersion
+    from pipelines.prepare.plan import Plan
 
 FOLDER = "duplicates"
 _CROSSINGS = pa.schema(
@@ -164,13 +165,13 @@ def duplicates_folder(root: str, build_id: str) -> str:
     return f"{sidecar_folder(root, build_id)}/{FOLDER}"
 
 
-def kept_rows(base: DatasetVersion, plan: Plan) -> int:
+def kept_rows(base: "DatasetVersion", plan: "Plan") -> int:
     """Published rows of partitions that are kept."""
     return sum(file.rows for file in base.build.files if file.partition in plan.kept)
 
 
 def rivals_of(
-    spark: "SparkSession", base: DatasetVersion, plan: Plan, layout: Layout
+    spark: "SparkSession", base: "DatasetVersion", plan: "Plan", layout: Layout
 ) -> "DataFrame | None":
     """Blobs of published rows that are kept, and of rows that they beat, dealt to the targets.
 
@@ -213,36 +214,46 @@ def rivals_of(
 
 def _reading(layout: Layout, kept: frozenset[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: dict[str, list[pa.Table]] = {RIVALS: [], BEATEN: []}
         for batch in batches:
             for work in batch.to_pylist():
-                columns = ["row_id"] if work["kind"] == RIVALS else None
-                files, path = open_files(work["path"])
-                with files.open(path, "rb") as stream:
-                    table = pq.read_table(stream, columns=columns)
-                if work["kind"] == RIVALS:
-                    code = np.zeros(table.num_rows, np.int32)
-                    name = pa.DictionaryArray.from_arrays(code, [work["name"]])
-                    table = pa.Table.from_arrays([table["row_id"], name], schema=_RIVALS)
-                else:
-                    mine = pc.equal(table["loser"], work["name"])
-                    still = pc.is_in(table["winner"], value_set=pa.array(sorted(kept)))
-                    table = table.filter(pc.and_(mine, still))
-                for begin in range(0, table.num_rows, _ROWS_A_BLOB):
-                    part = table.slice(begin, _ROWS_A_BLOB).combine_chunks()
-                    for target, rows in _dealt(part, layout):
-                        yield blob_batch([(work["kind"], "", target, write_ipc(rows))])
+                kind = work["kind"]
+                held[kind].append(_read(work, kept))
+                if sum(table.num_rows for table in held[kind]) >= _ROWS_A_BLOB:
+                    yield from _dealt(kind, held.pop(kind), layout)
+                    held[kind] = []
+        for kind, tables in held.items():
+            yield from _dealt(kind, tables, layout)
 
     return read
 
 
-def _dealt(table: pa.Table, layout: Layout) -> Iterator[tuple[int, pa.Table]]:
+def _read(work: dict[str, str], kept: frozenset[str]) -> pa.Table:
+    columns = ["row_id"] if work["kind"] == RIVALS else None
+    files, path = open_files(work["path"])
+    with files.open(path, "rb") as stream:
+        table = pq.read_table(stream, columns=columns)
+    if work["kind"] == RIVALS:
+        code = np.zeros(table.num_rows, np.int32)
+        name = pa.DictionaryArray.from_arrays(code, [work["name"]])
+        return pa.Table.from_arrays([table["row_id"], name], schema=_RIVALS)
+    mine = pc.equal(table["loser"], work["name"])
+    still = pc.is_in(table["winner"], value_set=pa.array(sorted(kept)))
+    return table.filter(pc.and_(mine, still))
+
+
+def _dealt(kind: str, tables: list[pa.Table], layout: Layout) -> Iterator[pa.RecordBatch]:
+    """The rows as a blob a target: of many files together, or blobs would be many and small."""
+    if not sum(table.num_rows for table in tables):
+        return
+    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     target = layout.target_of(table[ROW_ID].to_numpy())
     order = np.argsort(target, kind="stable")
     table, target = table.take(pa.array(order)), target[order]
     turns = np.flatnonzero(np.diff(target)) + 1
     for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(target)], strict=True):
-        if end > begin:
-            yield int(target[begin]), table.slice(begin, end - begin)
+        blob = write_ipc(table.slice(begin, end - begin))
+        yield blob_batch([(kind, "", int(target[begin]), blob)])
 
 
 def _crossings(identity: Any, twin: Any, loser: Any, winner: Any) -> pa.Table:
