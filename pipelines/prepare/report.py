@@ -9,6 +9,7 @@ from pipelines.lake.profile import Distribution, Profile
 
 _COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
 _WIDTH, _HEIGHT = 420, 90
+_SHOWN_DRIFT = 12  # measures; those above their limits are all shown
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1000px;color:#222;
 padding:0 1rem}
@@ -72,11 +73,11 @@ def _drift(build: Build) -> str:
     if not build.drift:
         return ""
     far = sorted(build.drift, key=lambda d: d.limit / d.value if d.value else float("inf"))
-    body = "".join(
+    rows = [
         f"<tr><td>{_text(d.name)}<td>{d.measure}<td class=n>{d.value:.3f}<td class=n>{d.limit:.3f}"
         f"<td>{'<b>drifted</b>' if d.drifted else ''}"
         for d in far
-    )
+    ]
     above = sum(d.drifted for d in far)
     note = (
         f"<p class=m>The rows of this build beside the train rows of build "
@@ -84,7 +85,11 @@ def _drift(build: Build) -> str:
         f"{len(far)} measures are above their limits.</p>"
     )
     head = "<tr><th>column<th>measure<th class=n>value<th class=n>limit<th>"
-    return f"<h2>Drift</h2>{note}<table>{head}{body}</table>"
+    shown = max(_SHOWN_DRIFT, above)
+    table = f"<table>{head}{''.join(rows[:shown])}</table>"
+    rest = f"<table>{head}{''.join(rows[shown:])}</table>" if rows[shown:] else ""
+    more = f"<details><summary>{len(rows) - shown} more</summary>{rest}</details>" if rest else ""
+    return f"<h2>Drift</h2>{note}{table}{more}"
 
 
 def _sources(build: Build) -> str:
