@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from s3fs import S3FileSystem
 
 KEY, SECRET = "AKIAOFTHETESTS", "hunter2-of-the-tests"
 BUCKET = "lake"
@@ -49,6 +50,7 @@ class S3:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3]:
+    S3FileSystem.clear_instance_cache()  # one that was made for another server goes on with that
     log = (folder / "s3.log").open("w+")
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
@@ -60,6 +62,7 @@ def s3_server(folder: Path) -> Iterator[S3]:
         s3.files().mkdir(BUCKET)
         yield s3
     finally:
+        S3FileSystem.clear_instance_cache()
         server.terminate()
         server.wait(timeout=15)
         log.close()

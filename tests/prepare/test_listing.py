@@ -68,4 +68,3 @@ def test_a_store_that_is_away_is_an_error_and_one_that_asks_for_a_key_is_sparks(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     assert list_table(Table(path="s3://lake/events"), {}) is None
     assert list_table(Table(path="weird://lake/events"), {}) is None
-    S3FileSystem.clear_instance_cache()
