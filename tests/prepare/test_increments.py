@@ -204,6 +204,7 @@ def test_a_record_that_was_removed_is_built_anew(lake: Path) -> None:
     assert not second.dataset.build.partial
 
 
+@pytest.mark.long
 def test_links_to_folders_are_followed(lake: Path) -> None:
     build(lake)
     away = lake / "away"
@@ -215,6 +216,7 @@ def test_links_to_folders_are_followed(lake: Path) -> None:
     assert processed(build(lake)) == {"day=04"}
 
 
+@pytest.mark.long
 def test_a_winner_may_move_on_and_go(lake: Path) -> None:
     build(lake)
     again = day_of(1, rows=30, first=1020, at=3)
@@ -260,6 +262,7 @@ def test_another_recipe_fits_again(lake: Path) -> None:
     assert not build(lake, "features.x.kind=min_max", "train.epochs=3").published
 
 
+@pytest.mark.long
 def test_increments_may_refit_always(lake: Path) -> None:
     first = build(lake, "increments.refit=always")
     assert not build(lake, "increments.refit=always").published
@@ -367,6 +370,7 @@ def test_a_file_that_changes_during_the_build_is_not_published(
     assert not list((lake / "dataset").glob("split=*/*"))
 
 
+@pytest.mark.long
 def test_no_key_changes_its_split_in_twelve_increments(lake: Path) -> None:
     known: dict[int, str] = {}
     for day in range(4, 16):
@@ -399,6 +403,7 @@ def test_outside_readers_see_a_pinned_version(lake: Path) -> None:
         assert by_split == ours["split"].value_counts().to_dict()
 
 
+@pytest.mark.long
 def test_every_format_follows_its_lake(lake: Path) -> None:
     for day in (1, 2, 3):
         folder = lake / "lake" / "lines" / f"day={day:02}"
