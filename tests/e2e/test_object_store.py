@@ -44,6 +44,7 @@ def stage(lake: Path, s3: S3, name: str, *options: str, code: int = 0) -> Done:
     return done
 
 
+@pytest.mark.long
 def test_the_road_through_an_object_store(
     lake: Path, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
