@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _S3 = re.compile(r"^s3[an]?://")
+# What AWS's tools fall back on, and delta-rs as well. A private endpoint (vpce) is none of these.
+_AWS_ENDPOINT = re.compile(r"^https://s3([.-][a-z0-9-]+)?\.amazonaws\.com$")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Packages whose errors tell of a store and not of a defect; each comes with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
@@ -138,7 +140,7 @@ def _aws() -> tuple[Any, str | None, str | None]:
         frozen = credentials.get_frozen_credentials() if credentials else None
     except BotoCoreError as error:  # a profile that is not there, a file that cannot be read
         raise UnreachableError(f"AWS's settings cannot be used: {error}") from None
-    return frozen, region, None if "amazonaws.com" in endpoint else endpoint
+    return frozen, region, None if _AWS_ENDPOINT.match(endpoint) else endpoint
 
 
 def _secrets() -> list[str]:

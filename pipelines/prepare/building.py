@@ -6,11 +6,9 @@ all their columns, beside the second job.
 """
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pipelines.errors import LakeError
 from pipelines.lake.build import read_sidecar_text
@@ -19,6 +17,7 @@ from pipelines.lake.files import SPLITS
 from pipelines.lake.profile import Profile
 from pipelines.lake.version import DatasetVersion
 from pipelines.prepare.accounts import named_buckets, profile_of
+from pipelines.prepare.beside import Beside
 from pipelines.prepare.drift import drift_between, drift_lines, refuse_drift
 from pipelines.prepare.explain import explained
 from pipelines.prepare.fit import Fitted, fit
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 AXES = "axes.json"
-_Result = TypeVar("_Result")
 
 
 class ContactError(Exception):
@@ -257,33 +255,6 @@ def _drift(
 def _layout(recipe: Recipe, raw: Raw, rivals: int = 0) -> Layout:
     rows = [raw.read[name] - raw.excluded[name] for name in raw.places.names]
     return Layout.of(rows, recipe.dataset.rows_per_file, rivals)
-
-
-class Beside:
-    """A second Spark job at the same time: each fills the cores that the other leaves idle.
-
-    Where the block fails, the second job is cancelled.
-    """
-
-    def __init__(self, frame: "DataFrame", build_id: str) -> None:
-        self._context = frame.sparkSession.sparkContext
-        self._tag = f"headrace-{build_id}"
-        self._pool = ThreadPoolExecutor(1)
-
-    def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
-        def tagged() -> "_Result":
-            self._context.addJobTag(self._tag)
-            return work()
-
-        return self._pool.submit(tagged)
-
-    def __enter__(self) -> "Beside":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._context.cancelJobsWithTag(self._tag)
-        self._pool.shutdown()
 
 
 def _tagged(

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
-# Rows of other source partitions that a target compares its rows with: 40 MB.
+# Rows of other source partitions that a target compares its rows with, of 12 bytes each.
 _RIVALS_A_TARGET = 1_000_000
 # Targets whose rows one task may hold at once, of 65,536 rows each by default.
 _TARGETS_HELD = 32
@@ -99,8 +99,8 @@ class Layout:
 def dealt_evenly(spark: "SparkSession", number: "Column", tasks: int) -> "Column":
     """What to repartition by so that `number` 0, 1, 2, … go to the tasks in turn.
 
-    Spark hashes what it repartitions by, so that of as many numbers as tasks a third share a task
-    with another. Here each number stands for one whose hash falls where it should.
+    Spark hashes what it repartitions by: some tasks would get several numbers and others none. Here
+    each number stands for one whose hash falls where it should.
     """
     import pyspark.sql.functions as F
 

@@ -116,6 +116,7 @@ def publish_without(attempt: Attempt, plan: Plan) -> int:
             "build_id": attempt.build_id,
             "created_at": attempt.now.isoformat(timespec="seconds"),
             "headrace_version": pipelines.__version__,
+            "sources": {name: {**source, "rows": 0} for name, source in old.sources.items()},
             "ledger": Ledger.total(p.ledger for p in partitions),
             "files": files,
             "transform_of": old.transform_of or old.build_id,

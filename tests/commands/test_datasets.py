@@ -55,6 +55,7 @@ def test_inspect_lists_the_versions_and_shows_the_newest(workdir: Path) -> None:
     assert [v["version"] for v in found["versions"]] == [0, 1, 2]
     assert found["ledger"]["read"] == 300
     assert found["processed"]["read"] == 0
+    assert found["sources"]["events"]["rows"] == 0  # that build only took rows out
     assert [p["name"] for p in found["partitions"]] == ["day=02", "day=03"]
     assert found["partitions"][0]["files"][0]["rows"] == 150
     assert found["versions"][0]["git_commit"]

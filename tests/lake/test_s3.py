@@ -196,6 +196,28 @@ def test_what_a_store_says_is_masked(s3: S3) -> None:
     assert said(error) == "403: AWSAccessKeyId=*** and *** at s3://***@lake/ds"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [
+        ("https://vpce-1.s3.eu-west-1.vpce.amazonaws.com", True),  # a private endpoint of AWS
+        ("https://s3.cn-north-1.amazonaws.com.cn", True),
+        ("https://minio.example:9000", True),
+        ("https://s3.eu-west-1.amazonaws.com", False),  # what everyone falls back on
+        ("", False),
+    ],
+)
+def test_an_endpoint_that_is_not_aws_own_is_told_to_delta(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, endpoint: str, told: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    if not endpoint:
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+    options = delta_options("s3://lake/ds")
+    assert options is not None
+    assert options.get("AWS_ENDPOINT_URL") == (endpoint if told else None)
+    assert "AWS_ALLOW_HTTP" not in options
+
+
 def test_roots_mean_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute_root("ds") == str(tmp_path / "ds")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipelines.prepare.building import Beside
+from pipelines.prepare.beside import Beside
 
 pytestmark = pytest.mark.spark
 

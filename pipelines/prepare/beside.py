@@ -1,0 +1,37 @@
+"""A second Spark job at the same time as another."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_Result = TypeVar("_Result")
+
+
+class Beside:
+    """A second Spark job at the same time: each fills the cores that the other leaves idle.
+
+    Where the block fails, the second job is cancelled.
+    """
+
+    def __init__(self, frame: "DataFrame", build_id: str) -> None:
+        self._context = frame.sparkSession.sparkContext
+        self._tag = f"headrace-{build_id}"
+        self._pool = ThreadPoolExecutor(1)
+
+    def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
+        def tagged() -> "_Result":
+            self._context.addJobTag(self._tag)
+            return work()
+
+        return self._pool.submit(tagged)
+
+    def __enter__(self) -> "Beside":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._context.cancelJobsWithTag(self._tag)
+        self._pool.shutdown()
