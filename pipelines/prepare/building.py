@@ -21,7 +21,7 @@ from pipelines.prepare.beside import Beside
 from pipelines.prepare.drift import drift_between, drift_lines, refuse_drift
 from pipelines.prepare.explain import explained
 from pipelines.prepare.fit import Fitted, fit
-from pipelines.prepare.gather import Gathering, gathered
+from pipelines.prepare.gather import SMALL_KINDS, Gathering, gathered
 from pipelines.prepare.late import Late, keeps_order, late_columns, late_files
 from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import FILE, POSITION
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 AXES = "axes.json"
+_CELL_BYTES = 10  # of a raw row's number or text, about
 
 
 class ContactError(Exception):
@@ -135,9 +136,11 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
     with explained(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(frozen.transform_json) if frozen else None
         checked, unfitted, tagged, late = _tagged(recipe, raw, spec)
-        others, layout = None, _layout(recipe, raw)
+        small = SMALL_KINDS.issuperset(unfitted.raw.values())
+        row_bytes = _CELL_BYTES * len(unfitted.raw) if small else 0
+        others, layout = None, _layout(recipe, raw, row_bytes)
         if plan.base and plan.kept and spans_partitions(recipe, plan.partitions):
-            layout = _layout(recipe, raw, kept_rows(plan.base, plan))
+            layout = _layout(recipe, raw, row_bytes, kept_rows(plan.base, plan))
             others = rivals_of(tagged.sparkSession, plan.base, plan, layout)
         shared = tagged.sparkSession.sparkContext.broadcast(late) if late else None
         gathering = Gathering(
@@ -252,9 +255,9 @@ def _drift(
     return drift
 
 
-def _layout(recipe: Recipe, raw: Raw, rivals: int = 0) -> Layout:
+def _layout(recipe: Recipe, raw: Raw, row_bytes: int, rivals: int = 0) -> Layout:
     rows = [raw.read[name] - raw.excluded[name] for name in raw.places.names]
-    return Layout.of(rows, recipe.dataset.rows_per_file, rivals)
+    return Layout.of(rows, recipe.dataset.rows_per_file, rivals, row_bytes)
 
 
 def _tagged(

@@ -139,7 +139,7 @@ def _merging(keeps: dict[str, _Keep]) -> Callable[..., Iterator[pa.RecordBatch]]
                         yield done()
                     name, mergings, counts = found, {}, Counts()
                 if kind == COUNTS:
-                    counts.add(Counts.from_bytes(blob))
+                    counts.add(Counts.from_bytes(blob.to_pybytes()))
                 else:
                     of = TextCounts if kind == TEXTS else NumberSummary
                     mergings.setdefault(kind, Merging(of)).add(blob)

@@ -28,7 +28,7 @@ from pipelines.prepare.blobs import (
     TABLES,
     TEXTS,
     Blob,
-    blob_batch,
+    Blobs,
     by_target,
     forget_archives,
 )
@@ -49,13 +49,14 @@ from pipelines.prepare.names import (
     WEIGHT,
     mask,
 )
-from pipelines.prepare.pieces import Pieces, encoded
+from pipelines.prepare.pieces import Pieces
 from pipelines.prepare.places import Places
 from pipelines.prepare.rivals import Known, write_crossings
 from pipelines.prepare.rules import BITS, split_problems
+from pipelines.prepare.texts import alike, bytes_decoded, encoded, joined, taken
 from pipelines.transform.arrow import read_columns
 from pipelines.transform.fit import Unfitted
-from pipelines.transform.statistics import read_ipc, write_ipc
+from pipelines.transform.statistics import read_ipc
 from pipelines.transform.variables import LABEL as LABEL_KEY
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ if TYPE_CHECKING:
 _SPREAD_ROWS, _SPREAD_BYTES = 262_144, 128 * 2**20
 # It takes them in pieces of this size, the first of few rows.
 _PIECE_BYTES, _FIRST_ROWS = 16 * 2**20, 1024
-# Targets that a task takes one after the other, where there are enough for all cores: a Python
-# task costs some 0.2 s before it does anything (1 million rows, 16 targets, all of prepare: 47 s of
-# CPU in Python with a task a target and 42 tasks that merge, 32 s with 8 and 4). It holds the blobs
-# of all of them, compressed, and the rows of one: sorting the blobs first took the JVM 10 s of CPU
-# at 5 million rows, and Python as much.
-_TARGETS_A_TASK = 8
-_SMALL_KINDS = {"integer", "real", "string", "timestamp"}
+# A task takes targets one after the other, with the rows of so many files in all, where there are
+# enough for all cores: a Python task costs some 0.2 s before it does anything (1 million rows, 16
+# targets, all of prepare: 47 s of CPU in Python with a task a target and 42 tasks that merge, 32 s
+# with 8 and 4). It holds the blobs of all of them and the rows of one once more: sorting the blobs
+# first took the JVM 10 s of CPU at 5 million rows, and Python as much.
+_FILES_A_TASK = 8
+SMALL_KINDS = {"integer", "real", "string", "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -119,20 +120,21 @@ def gathered(
     if others is not None:
         blobs = blobs.unionAll(others)
     # Lists and images are large: their tasks hold one target each.
-    large = not _SMALL_KINDS.issuperset(gathering.unfitted.raw.values())
+    large = not SMALL_KINDS.issuperset(gathering.unfitted.raw.values())
 
-    def tasks(targets: int, at_most: int) -> int:
-        return min(at_most, max(4 * cores, targets // (1 if large else _TARGETS_A_TASK)))
+    def tasks(files: int, at_most: int) -> int:
+        return min(at_most, max(4 * cores, files // (1 if large else _FILES_A_TASK)))
 
     layout = gathering.layout
+    worth = layout.targets * layout.files_a_target
     spark = tagged.sparkSession
     target = F.col("target")
     if layout.in_one_task(cores, large=large):
-        number = tasks(layout.targets, layout.groups)
+        number = tasks(worth, layout.groups)
         group = F.floor(target / layout.targets_a_group)
         dealt = blobs.repartition(number, dealt_evenly(spark, group, number))
         return dealt.mapInArrow(_gathering(gathering, whole_groups=True), BLOB_DDL)
-    number = tasks(layout.targets, layout.targets)
+    number = tasks(worth, layout.targets)
     dealt = blobs.repartition(number, dealt_evenly(spark, target, number))
     found = dealt.mapInArrow(_gathering(gathering, whole_groups=False), BLOB_DDL)
     number = tasks(layout.files, layout.files)
@@ -164,20 +166,20 @@ def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator
                 if FILE in piece.column_names:
                     piece = piece.drop_columns([FILE])
                 held.append(_identified(piece, raw))
-                rows, size = rows + held[-1].num_rows, size + held[-1].nbytes
+                rows, size = rows + held[-1].num_rows, size + bytes_decoded(held[-1])
                 piece_rows = _piece_rows(held[-1])
                 if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
                     yield from _dealt(held, gathering.layout)
                     held, rows, size = [], 0, 0
         yield from _dealt(held, gathering.layout)
-        yield blob_batch([(COUNTS, "", 0, counts.to_bytes())])
+        yield Blobs.of([(COUNTS, "", 0, counts.to_bytes())]).batch()
 
     return spread
 
 
 def _piece_rows(last: pa.Table) -> int:
     """Rows of the next piece, by the size of the last one's."""
-    return max(16, _PIECE_BYTES * last.num_rows // max(last.nbytes, 1))
+    return max(16, _PIECE_BYTES * last.num_rows // max(bytes_decoded(last), 1))
 
 
 def _identified(table: pa.Table, raw: list[str]) -> pa.Table:
@@ -242,29 +244,23 @@ def keep_examples(problems: pa.Array, counts: Counts) -> None:
 def _dealt(held: list[pa.Table], layout: Layout) -> Iterator[pa.RecordBatch]:
     if not sum(t.num_rows for t in held):
         return
-    table = pa.concat_tables(held).combine_chunks()
-    held.clear()
-    kept = np.flatnonzero(table[BUCKET].to_numpy() < len(SPLITS))
+    known = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in held])
+    kept = np.flatnonzero(known[BUCKET].to_numpy() < len(SPLITS))
     targets = layout.targets
-    target = layout.target_of(table[ROW_ID].to_numpy()[kept])
+    target = layout.target_of(known[ROW_ID].to_numpy()[kept])
     target = target.astype(np.int16 if targets < 2**15 else np.int32)  # sorted by digits
     order = np.argsort(target, kind="stable")
-    table = table.take(pa.array(kept[order]))
+    table = taken(alike(held), pa.array(kept[order]), targets)
+    held.clear()
     begins = np.searchsorted(target[order], np.arange(targets + 1))
-    rows = []
-    size = 0
+    blobs = Blobs()
     for number in range(targets):
         begin, end = int(begins[number]), int(begins[number + 1])
-        if end > begin:
-            # Not compressed: Spark's shuffle does that.
-            blob = write_ipc(table.slice(begin, end - begin), compression=None)
-            rows.append((ROWS, "", number, blob))
-            size += len(blob)
-        if size >= _SPREAD_BYTES // 8:
-            yield blob_batch(rows)
-            rows, size = [], 0
-    if rows:
-        yield blob_batch(rows)
+        if end > begin:  # not compressed: Spark's shuffle does that
+            blobs.add_table(ROWS, "", number, table.slice(begin, end - begin))
+        if blobs.size >= _SPREAD_BYTES // 8:
+            yield blobs.batch()
+    yield blobs.batch()
 
 
 def _gathering(
@@ -280,11 +276,12 @@ def _gathering(
             if whole_groups and target // layout.targets_a_group != last:
                 yield from pieces.files()
             last = target // layout.targets_a_group
-            yield blob_batch([row for row in blobs if row[0] == COUNTS])
+            counted = [row[3].to_pybytes() for row in blobs if row[0] == COUNTS]
+            yield Blobs.of([(COUNTS, "", target, blob) for blob in counted]).batch()
             of = {kind: [read_ipc(row[3]) for row in blobs if row[0] == kind] for kind in TABLES}
             if not of[ROWS]:
                 continue
-            table = pa.concat_tables(of[ROWS]).combine_chunks()
+            table = joined(of[ROWS])
             counts = Counts()
             kept, losses = distinct_rows(table, list(gathering.unfitted.raw))
             known = Known.of(of[RIVALS], of[BEATEN])
@@ -292,7 +289,7 @@ def _gathering(
             if crossings.num_rows:
                 write_crossings(crossings, gathering.duplicates, target)
             rows, found = _learnt(table, kept, gathering, target, counts)
-            yield blob_batch(found)
+            yield Blobs.of(found).batch()
             for file, part in _by_file(rows):
                 pieces.add(file, part)
             if not whole_groups and pieces.bytes >= _SPREAD_BYTES:

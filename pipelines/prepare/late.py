@@ -24,6 +24,7 @@ from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.places import files_by_hash
 from pipelines.prepare.rules import Check
 from pipelines.prepare.tables import RawTable
+from pipelines.prepare.texts import bytes_decoded, stacked
 from pipelines.transform.spec import RawKind
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ _UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTy
 _READ_ROWS, _READ_BYTES = 65_536, 64 * 2**20
 # The first read of a task takes few rows: how large they are once decoded is not known before.
 _FIRST_ROWS = 4096
+# Texts are read as dictionaries where a file's dictionary takes no more bytes for each row of a
+# read than this (compressed; writers limit it to 1 MiB): every batch comes with a copy of it.
+_DICTIONARY_BYTES = 16
+_NUMBERED = pa.dictionary(pa.int32(), pa.string())
 # Operators of Spark after which rows are no longer in the order of their files.
 _SHUFFLES = re.compile(
     r"^[\s:+*()\d-]*(SortMergeJoin|ShuffledHashJoin|CartesianProduct|Window|\w*Exchange|Sort)\b",
@@ -151,7 +156,7 @@ class LateReader:
         rows = rows.drop_columns([POSITION])
         if not parts:
             return _empty(rows, self._late)
-        beside = pa.Table.from_batches(parts)
+        beside = stacked([pa.Table.from_batches([part]) for part in parts])
         for name in beside.column_names:
             rows = rows.append_column(name, beside[name])
         return rows
@@ -166,8 +171,13 @@ class LateReader:
         path, size, changed = self._late.files[file]
         try:
             stat = Path(path).stat()
-            self._open = pq.ParquetFile(path, pre_buffer=False)
-            schema = self._open.schema_arrow
+            plain = pq.ParquetFile(path, pre_buffer=False)
+            schema = plain.schema_arrow
+            numbered = self._numbered(plain.metadata, schema)
+            self._open = pq.ParquetFile(
+                path, pre_buffer=False, metadata=plain.metadata, read_dictionary=numbered
+            )
+            plain.close()
         except _UNREADABLE as error:
             raise self._unreadable(path, error) from None
         if (stat.st_size, stat.st_mtime_ns) != (size, changed):
@@ -179,6 +189,22 @@ class LateReader:
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self._file, self._group, self._batch = file, -1, None
         _check_types(schema, path, self._late)
+
+    def _numbered(self, meta: Any, schema: pa.Schema) -> list[str]:
+        """Text columns of a file to be read as dictionaries, which must not be large."""
+        texts = [n for n, sql in self._late.columns.items() if sql == "string"]
+        left = {n for n in texts if n in schema.names and schema.field(n).type == pa.string()}
+        for group in range(meta.num_row_groups if left else 0):
+            of = meta.row_group(group)
+            chunks = [of.column(i) for i in range(of.num_columns)]
+            row = sum(c.total_uncompressed_size for c in chunks) / max(of.num_rows, 1)
+            rows = min(of.num_rows, _READ_ROWS, int(_READ_BYTES / max(row, 1)))
+            for chunk in chunks:
+                if chunk.path_in_schema in left:
+                    size = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
+                    if not chunk.has_dictionary_page or size > _DICTIONARY_BYTES * rows:
+                        left.remove(chunk.path_in_schema)
+        return sorted(left)
 
     def _taken(self, position: np.ndarray) -> list[pa.RecordBatch]:
         """Rows at these rising places of the open file."""
@@ -234,7 +260,8 @@ class LateReader:
                 [self._column(batch, name) for name in self._late.columns],
                 names=list(self._late.columns),
             )
-            self._row_bytes = max(self._row_bytes, decoded.nbytes / max(batch.num_rows, 1))
+            size = bytes_decoded(pa.Table.from_batches([decoded]))
+            self._row_bytes = max(self._row_bytes, size / max(batch.num_rows, 1))
             return decoded
         except StopIteration:
             raise self._unreadable(path, ValueError("it has fewer rows than it had")) from None
@@ -246,6 +273,8 @@ class LateReader:
         if name not in batch.schema.names:
             return pa.nulls(batch.num_rows, kind)
         column = batch.column(batch.schema.get_field_index(name))
+        if column.type == _NUMBERED:
+            return column
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         return column if column.type == kind else column.cast(kind)

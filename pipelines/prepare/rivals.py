@@ -18,14 +18,13 @@ import pyarrow.parquet as pq
 
 from pipelines.lake.build import sidecar_folder
 from pipelines.lake.storage import open_files
-from pipelines.prepare.blobs import BEATEN, BLOB_DDL, RIVALS, blob_batch
+from pipelines.prepare.blobs import BEATEN, BLOB_DDL, RIVALS, Blobs
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.layout import Layout
 from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
 from pipelines.prepare.places import Places
 from pipelines.prepare.sources import same_files
 from pipelines.recipe import Recipe
-from pipelines.transform.statistics import write_ipc
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -252,8 +251,9 @@ def _dealt(kind: str, tables: list[pa.Table], layout: Layout) -> Iterator[pa.Rec
     table, target = table.take(pa.array(order)), target[order]
     turns = np.flatnonzero(np.diff(target)) + 1
     for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(target)], strict=True):
-        blob = write_ipc(table.slice(begin, end - begin))
-        yield blob_batch([(kind, "", int(target[begin]), blob)])
+        blobs = Blobs()
+        blobs.add_table(kind, "", int(target[begin]), table.slice(begin, end - begin), "lz4")
+        yield blobs.batch()
 
 
 def _crossings(identity: Any, twin: Any, loser: Any, winner: Any) -> pa.Table:

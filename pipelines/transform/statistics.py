@@ -117,7 +117,7 @@ class NumberSummary:
         return write_ipc(pa.table([pa.array(c) for c in columns], names=names))
 
     @staticmethod
-    def from_bytes(blob: bytes) -> "NumberSummary":
+    def from_bytes(blob: "bytes | pa.Buffer") -> "NumberSummary":
         return NumberSummary(*(column.to_numpy() for column in read_ipc(blob).columns))
 
     @staticmethod
@@ -185,7 +185,7 @@ class TextCounts:
         return write_ipc(self.table)
 
     @staticmethod
-    def from_bytes(blob: bytes) -> "TextCounts":
+    def from_bytes(blob: "bytes | pa.Buffer") -> "TextCounts":
         return TextCounts(read_ipc(blob))
 
     @staticmethod
@@ -206,7 +206,7 @@ class Merging:
         self._parts: list[Any] = []
         self._held = 0
 
-    def add(self, blob: bytes) -> None:
+    def add(self, blob: "bytes | pa.Buffer") -> None:
         part = self._kind.from_bytes(blob)
         self._parts.append(part)
         self._held += part.table.num_rows if isinstance(part, TextCounts) else len(part.mean)
@@ -234,6 +234,6 @@ def write_ipc(table: pa.Table, compression: str | None = "lz4") -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def read_ipc(blob: bytes) -> pa.Table:
+def read_ipc(blob: "bytes | pa.Buffer") -> pa.Table:
     with pa.ipc.open_stream(blob) as reader:
         return reader.read_all()

@@ -173,6 +173,46 @@ def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     assert (rows["word"] == 0).sum() == (ROWS + 1000) // 5 + 500
 
 
+def test_texts_are_the_same_however_their_files_hold_them(tmp_path: Path) -> None:
+    """As a dictionary, without one, and with one that was full before the file was."""
+    lake = tmp_path / "lake"
+    write(lake / "a.parquet", table())
+    for name, first, options in (
+        ("b", 3000, {"use_dictionary": False}),
+        ("c", 6000, {"dictionary_pagesize_limit": 2000, "data_page_size": 1000}),
+    ):
+        rows = table(first)
+        words = [f"w{i % 977}" if i % 9 else None for i in range(ROWS)]
+        rows = rows.set_column(4, "word", pa.array(words))
+        pq.write_table(rows, lake / f"{name}.parquet", row_group_size=1100, **options)
+    write(lake / "d.parquet", table(9000))
+    dataset = both(tmp_path, clean={"dedup": {"key": ["id"]}})
+    rows = rows_of(dataset)
+    assert len(rows) == 4 * ROWS
+    assert (rows["word"] == 0).sum() == 2 * ROWS // 5 + 2 * -(-ROWS // 9)
+    keyless = both(tmp_path / "again", table={"path": str(lake)})
+    assert len(rows_of(keyless)) == 4 * ROWS
+
+
+def test_a_file_is_read_by_dictionary_only_where_that_is_small(tmp_path: Path) -> None:
+    n = np.arange(40_000)
+    some = pa.table(
+        {"few": [f"{i % 9}" for i in n], "many": [f"a rather long text {i}" for i in n]}
+    )
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        some, path, row_group_size=40_000, dictionary_pagesize_limit=2**24, compression="NONE"
+    )
+    stat = path.stat()
+    files = {1: (str(path), stat.st_size, stat.st_mtime_ns)}
+    reader = LateReader(Late("t", {"few": "string", "many": "string"}, files))
+    found = reader.completed(pa.table({FILE: np.ones(40_000, np.int64), POSITION: n}))
+    assert pa.types.is_dictionary(found["few"].type)
+    assert found["many"].type == pa.string()
+    assert found["few"].to_pylist() == some["few"].to_pylist()
+    assert found["many"].to_pylist() == some["many"].to_pylist()
+
+
 def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     rule = {"kind": "range", "column": "x", "max": 2, "on_violation": "null"}

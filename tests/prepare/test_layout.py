@@ -29,6 +29,23 @@ def test_layouts(rows: list[int], rivals: int, expected: Layout) -> None:
     assert Layout.of(rows, 100, rivals) == expected
 
 
+@pytest.mark.parametrize(
+    ("rows", "row_bytes", "expected"),
+    [
+        ([1600], 400, Layout(16, 1, (1,))),  # 16 targets are enough, and no more than needed
+        ([3200], 400, Layout(16, 1, (2,), 2)),
+        ([100_000], 400, Layout(250, 1, (4,), 4)),  # four files at most
+        ([100_000], 500_000, Layout(500, 1, (2,), 2)),  # 128 MiB at most
+        ([100_000], 0, Layout(1000, 1, (1,))),  # images
+        ([8000] * 12, 400, Layout(80, 3, (1,) * 12, 4)),
+    ],
+)
+def test_targets_have_more_rows_where_there_are_many_small_ones(
+    rows: list[int], row_bytes: int, expected: Layout
+) -> None:
+    assert Layout.of(rows, 100, row_bytes=row_bytes) == expected
+
+
 layouts = st.builds(
     Layout, st.integers(1, 9), st.integers(1, 7), st.lists(st.integers(1, 4), min_size=1).map(tuple)
 )
@@ -56,6 +73,8 @@ def test_large_groups_and_few_of_them_are_dealt_out_again() -> None:
     assert not Layout(8, 12, (1,) * 12).in_one_task(2, large=True)
     assert not Layout(8, 12, (1,) * 12).in_one_task(100, large=False)
     assert not Layout(8, 365, (1,) * 365).in_one_task(2, large=False)
+    assert Layout(8, 8, (1,) * 12, 4).in_one_task(2, large=False)
+    assert not Layout(8, 9, (1,) * 12, 4).in_one_task(2, large=False)
 
 
 def test_the_order_of_a_file_does_not_depend_on_who_brought_its_rows() -> None:
