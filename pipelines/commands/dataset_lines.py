@@ -1,6 +1,6 @@
 """How `headrace inspect`, `diff` and `vacuum` show what they found, a line each."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.commands.results import ledger_lines
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pipelines.lake.drift import ColumnDrift
     from pipelines.lake.history import PastVersion
     from pipelines.lake.vacuum import Vacuumed
+    from pipelines.stream.shuffle import ShuffleQuality
 
 _SHOWN = 12
 
@@ -35,6 +36,23 @@ def version_lines(versions: "list[PastVersion]") -> list[str]:
             f"{v.version:>7}  {when}  {v.build_id or '':<24}  {rows:>12,}  {name}, {code}, {kind}"
         )
     return lines
+
+
+def shuffle_lines(how: dict[str, Any], found: "ShuffleQuality") -> list[str]:
+    order = "shuffled" if how["shuffle"] else "in order"
+    pairs = [
+        ("median distance of neighbours", found.distance, found.distance_full, ".3f"),
+        ("neighbours of one row group", found.same_row_group, found.same_row_group_full, ".4f"),
+        ("row groups a batch", found.row_groups_a_batch, found.row_groups_a_batch_full, ".1f"),
+        ("correlation with the dataset's order", found.drift, 0.0, ".4f"),
+    ]
+    return [
+        f"Shuffle of the train rows, first epoch, {found.rows:,} rows looked at",
+        f"  {order}, batches of {how['global_batch_size']:,}, {how['canonical_shards']} shards, "
+        f"blocks of {how['block_rows']:,} rows, seed {how['seed']}",
+        f"  {'':<38}{'this':>10}{'full permutation':>20}",
+        *(f"  {name:<38}{mine:>10{form}}{full:>20{form}}" for name, mine, full, form in pairs),
+    ]
 
 
 def chosen_lines(dataset: "DatasetVersion") -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.lake import DatasetVersion
     from pipelines.lake.drift import ColumnDrift
     from pipelines.lake.history import PastVersion
+    from pipelines.stream.shuffle import ShuffleQuality
 
 Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's folder or URL.")]
 
@@ -25,6 +26,12 @@ def inspect(
     version: Annotated[
         int | None, typer.Option(min=0, help="Which one; the newest by default.")
     ] = None,
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle", help="Also how well training on its recipe mixes the train rows."
+        ),
+    ] = False,
     workdir: Workdir = "var",
     json_: Json = False,
 ) -> None:
@@ -51,15 +58,47 @@ def inspect(
             console.line(f"  {run['stage']:<10}{run['run_id']}  {run['status']}  {run['name']}")
         if trouble or not runs:
             console.line(f"  {trouble or 'none that names this build'}")
+        mixed = _shuffle(chosen) if shuffle else None
+        if mixed:
+            console.line("")
+            for line in dataset_lines.shuffle_lines(*mixed):
+                console.line(line)
         console.result(
             {
                 "command": "inspect",
                 "ok": True,
+                **({"shuffle": mixed[0] | asdict(mixed[1])} if mixed else {}),
                 "versions": [_version_json(v) for v in versions],
                 **_chosen_json(chosen),
                 "runs": runs,
             }
         )
+
+
+def _shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality]":
+    """How the first epoch is planned, by the dataset's own recipe; and how well that mixes."""
+    from pipelines.recipe import sections
+    from pipelines.stream.columns import feature_columns, weight_columns
+    from pipelines.stream.plan import fitting_rows, plan_epoch, row_groups_of
+    from pipelines.stream.shuffle import shuffle_quality
+    from pipelines.transform.spec import TransformSpec
+
+    recipe = dataset.build.recipe
+    train = sections.Train.model_validate(recipe.get("train", {}))
+    stream = sections.Stream.model_validate(recipe.get("stream", {}))
+    spec = TransformSpec.from_json(dataset.transform_json)
+    row_bytes = feature_columns(spec, weight_columns(spec)).row_bytes
+    how = {
+        "global_batch_size": train.global_batch_size,
+        "canonical_shards": stream.canonical_shards,
+        "block_rows": stream.block_rows or fitting_rows(row_bytes),
+        "shuffle": stream.shuffle,
+        "seed": train.seed,
+    }
+    groups = row_groups_of([file.row_groups for file in dataset.files("train")])
+    drop = stream.last_batch == "drop"
+    plan = plan_epoch(groups, **how, epoch=0, drop_last=drop)  # type: ignore[arg-type]
+    return how, shuffle_quality(plan, groups)
 
 
 def diff(

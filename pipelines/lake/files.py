@@ -23,6 +23,8 @@ class DataFile(BaseModel):
     """SHA-256 of the rows in order, hexadecimal: equal rows, equal content, whatever the name."""
     partition: str = ""
     """The source partition that all of its rows are from."""
+    footer: str = ""
+    """CRC-32 of the file's footer, hexadecimal; empty in versions of before there was one."""
 
     @property
     def rows(self) -> int:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.profile import FileTally
 from pipelines.lake.storage import open_files, reaching
@@ -249,14 +250,16 @@ def _write_file(
     full = f"{base}/{path}"
     # Ids repeat and compress as dictionaries; floats hardly do.
     ids = [f.name for f in schema if f.type == pa.int32()]
-    row_groups = []
+    begins = range(0, table.num_rows, writing.rows_per_row_group)
+    parts = [table.slice(begin, writing.rows_per_row_group) for begin in begins]
+    row_groups = [part.num_rows for part in parts]
+    noted = {CHECKSUMS: checksums_of(table, row_groups)}
     sink = pa.BufferOutputStream()  # thousands of small writes, made one
-    with pq.ParquetWriter(sink, schema, use_dictionary=ids) as writer:
-        for begin in range(0, table.num_rows, writing.rows_per_row_group):
-            part = table.slice(begin, writing.rows_per_row_group)
+    with pq.ParquetWriter(sink, schema.with_metadata(noted), use_dictionary=ids) as writer:
+        for part in parts:
             writer.write_table(part, row_group_size=part.num_rows)
-            row_groups.append(part.num_rows)
     buffer = sink.getvalue()
+    footer = footer_checksum(footer_bytes(pa.BufferReader(buffer)))
     with reaching(writing.root):
         files.makedirs(full.rpartition("/")[0], exist_ok=True)
         with files.open(full, "wb") as stream:
@@ -270,6 +273,7 @@ def _write_file(
         bytes=buffer.size,
         row_groups=tuple(row_groups),
         content=content.hexdigest(),
+        footer=footer,
     )
 
 

@@ -67,6 +67,17 @@ class Stream(Section):
     shuffle: bool = True
     readers: Annotated[int, Field(ge=1)] = 1
     """Reader threads a rank; decoding releases the interpreter lock."""
+    block_rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows of a shard that are mixed with each other; by default 16,384, or fewer where rows are
+    wide (16 MiB). A rank holds about two blocks for each of the shards that it owns."""
+    last_batch: Literal["pad", "drop"] = "pad"
+    """What becomes of train rows that do not fill a batch: filled up with rows of weight 0, or left
+    out, other rows in every epoch. Validation and test are always padded."""
+    cache: Literal["memory", "disk"] | None = None
+    """Keep row groups that were read, for datasets in an object store. A rank has a memory of its
+    own; the disk (below the workdir) is shared by the ranks of a host."""
+    cache_bytes: Annotated[int, Field(ge=2**20)] = 4 * 2**30
+    """Size of the cache; what was used longest ago makes room."""
 
 
 class Evaluate(Section):

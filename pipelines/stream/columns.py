@@ -3,13 +3,16 @@
 The boundary Parquet -> training is checked here: types, lengths of lists, nulls.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import StreamError
+from pipelines.lake.checksums import WRAP, word_sum
 from pipelines.transform.spec import ModelInput, TransformSpec
 
 
@@ -30,11 +33,11 @@ class Columns:
             np.dtype(item.dtype).itemsize * prod(item.shape) for item in self.arrays.values()
         )
 
-    def empty(self, rows: int) -> dict[str, np.ndarray]:
-        """Zeroed arrays of `rows` rows."""
-        return {
-            name: np.zeros((rows, *item.shape), item.dtype) for name, item in self.arrays.items()
-        }
+    def empty(self, rows: int | tuple[int, ...], *, zeroed: bool = True) -> dict[str, np.ndarray]:
+        """Arrays of `rows` rows, or of several axes of them."""
+        axes = (rows,) if isinstance(rows, int) else rows
+        make = np.zeros if zeroed else np.empty
+        return {name: make((*axes, *item.shape), item.dtype) for name, item in self.arrays.items()}
 
     def fill(self, arrays: dict[str, np.ndarray], first: int, table: pa.Table) -> None:
         """Copy the rows of `table` into `arrays`, from row `first` on.
@@ -43,15 +46,53 @@ class Columns:
             StreamError: a column has another type or shape than wanted, or holds nulls.
         """
         for name, item in self.arrays.items():
-            row = first
-            for batch in table.select(list(item.columns)).to_batches():
-                target = arrays[name][row : row + len(batch)]
-                for position, column in enumerate(item.columns):
+            for position, column in enumerate(item.columns):
+                row = first
+                for chunk in table[column].chunks:
+                    target = arrays[name][row : row + len(chunk)]
                     # Several columns are scalars side by side; a single one may be of any shape.
                     part = target[:, position] if len(item.columns) > 1 else target
-                    values = _values(column, batch.column(position), item)
-                    part[...] = values.reshape(part.shape)
-                row += len(batch)
+                    part[...] = _values(column, chunk, item).reshape(part.shape)
+                    row += len(chunk)
+
+    def sums(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Checksum of every contiguous array of rows, whatever their order; zeros add nothing."""
+        return {
+            name: word_sum(arrays[name].reshape(-1), in_bytes=in_bytes)
+            for name, in_bytes in self._in_bytes.items()
+        }
+
+    def sums_by_shard(self, window: Mapping[str, np.ndarray], shards: int) -> dict[str, np.ndarray]:
+        """Checksums of what each shard gave to some batches, uint64 of shape (shards,).
+
+        Args:
+            window: contiguous arrays of shape (steps, shards * slice, …).
+            shards: how many there are.
+        """
+        found = {}
+        for name, in_bytes in self._in_bytes.items():
+            array = window[name]
+            words = array.reshape(len(array), shards, -1)
+            kind = np.uint64 if in_bytes else np.uint32
+            words = words if in_bytes else words.view(np.uint32)
+            found[name] = np.add.reduce(words, axis=(0, 2), dtype=kind).astype(np.uint64)
+        return found
+
+    def noted_sums(self, checksums: Mapping[str, list[int]], index: int) -> dict[str, int]:
+        """The checksums of all of a row group's rows in the arrays whose columns are all noted."""
+        return {
+            name: sum(checksums[column][index] for column in item.columns) % WRAP
+            for name, item in self.arrays.items()
+            if all(column in checksums for column in item.columns)
+        }
+
+    @cached_property
+    def _in_bytes(self) -> dict[str, bool]:
+        """Arrays whose rows are no whole words of four bytes."""
+        return {
+            name: bool(np.dtype(item.dtype).itemsize * (prod(item.shape) // len(item.columns)) % 4)
+            for name, item in self.arrays.items()
+        }
 
 
 def feature_columns(

@@ -1,16 +1,19 @@
 """A rank's batches as a tf.data dataset: named tensors of static shape, prefetched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from pipelines.stream.split_stream import Batch, SplitStream
+from pipelines.stream.epoch import Batch
+from pipelines.stream.split_stream import SplitStream
 
 
 def tf_batches(
-    stream: SplitStream, epoch: int, first_step: int = 0
+    stream: SplitStream, epochs: Sequence[int], first_step: int = 0
 ) -> Iterator[dict[str, tf.Tensor]]:
     """The elements of `as_tf_dataset`, with the stream's own error where one is raised.
+
+    An epoch was accounted for when its last batch is given.
 
     Raises:
         StreamError: a row group cannot be read, or rows delivered differ from the plan. TensorFlow
@@ -18,7 +21,7 @@ def tf_batches(
     """
     failures: list[Exception] = []
     try:
-        yield from as_tf_dataset(stream, epoch, first_step, failures)
+        yield from as_tf_dataset(stream, epochs, first_step, failures)
     except tf.errors.OpError:
         if failures:
             raise failures[0] from None
@@ -27,38 +30,40 @@ def tf_batches(
 
 def as_tf_dataset(
     stream: SplitStream,
-    epoch: int,
+    epochs: Sequence[int],
     first_step: int = 0,
     failures: list[Exception] | None = None,
 ) -> tf.data.Dataset:
-    """Batches of an epoch as dicts of tensors.
+    """Batches of one epoch after the other as dicts of tensors.
 
     Args:
         stream: the rank's view of a split.
-        epoch: decides the order of rows.
-        first_step: where to begin; earlier steps are not read.
+        epochs: their numbers, which decide the order of rows.
+        first_step: where to begin in the first of them; earlier steps are not read.
         failures: gets what the stream raises, which TensorFlow would only pass on as text.
 
     Returns:
-        a dataset of `stream.steps - first_step` elements: the arrays of `stream.columns`, and
-        `weight` float32 (batch,), with batch = `stream.batch_size_per_rank` rows each. Two batches
-        are prefetched.
+        a dataset of `len(epochs) * stream.steps - first_step` elements: the arrays of
+        `stream.columns`, and `weight` float32 (batch,), with batch = `stream.batch_size_per_rank`
+        rows each. Two batches are prefetched.
     """
+    rows = stream.batch_size_per_rank
     signature = {
-        name: tf.TensorSpec(array.shape, array.dtype)
-        for name, array in stream.columns.empty(stream.batch_size_per_rank).items()
+        name: tf.TensorSpec((None, *array.shape), array.dtype)
+        for name, array in stream.columns.empty(rows).items()
     }
-    signature["weight"] = tf.TensorSpec((stream.batch_size_per_rank,), tf.float32)
+    signature["weight"] = tf.TensorSpec((None, rows), tf.float32)
 
     def generate() -> Iterator[Batch]:
         try:
-            yield from stream.batches(epoch, first_step)
+            yield from stream.windows(epochs, first_step)
         except Exception as error:
             if failures is not None:
                 failures.append(error)
             raise
 
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    # Python is asked for several batches at once: a call of it costs as much as a batch.
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature).unbatch()
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 2

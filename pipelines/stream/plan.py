@@ -7,8 +7,13 @@ are therefore the same at any number of ranks that divides C, and a function of 
 seed, epoch) alone.
 
 A shard is read in *blocks* of about `block_rows` rows, and rows are permuted within a block.
+
+The last global batch is padded, so that every row is seen in every epoch; or it is dropped, so that
+every batch is full. Dropped rows rotate: a permuted line ends in other rows each epoch, and a line
+in canonical order begins where the rows dropped before it begin.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +23,10 @@ from pipelines.errors import StreamError
 
 # Mixed into the seed, so that row groups and rows are permuted independently of each other.
 _ROW_GROUPS, _ROWS = 1, 2
+# Rows of a block at most, and bytes of one at most: some blocks a shard are held at once, so that
+# wide rows (a 224 x 224 x 3 image has 150 kB) must come in shorter blocks than those of a table.
+BLOCK_ROWS = 16_384
+BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,13 @@ class EpochPlan:
         shards: the blocks of every canonical shard, in order.
         slice_rows: rows a shard gives to one global batch.
         steps: global batches, the last one padded; equal on every rank by construction.
+        dropped: rows of the split that are in no batch of this epoch.
     """
 
     shards: tuple[tuple[Block, ...], ...]
     slice_rows: int
     steps: int
+    dropped: int = 0
 
     @property
     def rows(self) -> int:
@@ -84,6 +95,20 @@ class EpochPlan:
 
     def shard_rows(self, shard: int) -> int:
         return sum(block.rows for block in self.shards[shard])
+
+
+def row_groups_of(files: Sequence[Sequence[int]]) -> list[RowGroup]:
+    """The index of a split, in canonical order, from the rows of each file's row groups."""
+    return [
+        RowGroup(file, index, rows)
+        for file, groups in enumerate(files)
+        for index, rows in enumerate(groups)
+    ]
+
+
+def fitting_rows(row_bytes: int) -> int:
+    """Rows of a block where nobody says how many: fewer where rows are wide."""
+    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
 
 
 def plan_epoch(
@@ -95,6 +120,7 @@ def plan_epoch(
     shuffle: bool,
     seed: int,
     epoch: int,
+    drop_last: bool = False,
 ) -> EpochPlan:
     """Plan one epoch.
 
@@ -105,9 +131,10 @@ def plan_epoch(
         block_rows: a block is closed when it holds at least this many rows.
         shuffle: permute row groups and rows; otherwise rows keep their canonical order.
         seed, epoch: decide the permutations, and nothing else does.
+        drop_last: leave out the rows that do not fill a global batch.
 
     Raises:
-        StreamError: the shards do not divide the batch, or there is no row.
+        StreamError: the shards do not divide the batch, there is no row, or no full batch.
     """
     if global_batch_size % canonical_shards:
         raise StreamError(
@@ -120,9 +147,19 @@ def plan_epoch(
     order = np.arange(len(row_groups))
     if shuffle:
         order = np.random.default_rng((_ROW_GROUPS, seed, epoch)).permutation(order)
-    line = [row_groups[i] for i in order if row_groups[i].rows]
+    slice_rows = global_batch_size // canonical_shards
+    steps, dropped = epoch_steps(total, canonical_shards, global_batch_size, drop_last=drop_last)
+    groups = (row_groups[i] for i in order)
+    line = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
+    if drop_last and not shuffle:
+        first = epoch * dropped % total
+        ends = _ends(line)
+        line = _between(line, ends, first, total) + _between(line, ends, 0, first)
+    ends = _ends(line)
     shards = []
-    for shard, ranges in enumerate(_cut(line, total, canonical_shards)):
+    for shard in range(canonical_shards):
+        begin, end = (total * s // canonical_shards for s in (shard, shard + 1))
+        ranges = _between(line, ends, begin, begin + steps * slice_rows if drop_last else end)
         blocks: list[Block] = []
         first = 0
         for number, block in enumerate(_blocks(ranges, block_rows)):
@@ -130,9 +167,28 @@ def plan_epoch(
             blocks.append(Block(shard, first, tuple(block), permutation))
             first += blocks[-1].rows
         shards.append(tuple(blocks))
+    return EpochPlan(tuple(shards), slice_rows, steps, dropped)
+
+
+def epoch_steps(
+    rows: int, canonical_shards: int, global_batch_size: int, *, drop_last: bool
+) -> tuple[int, int]:
+    """Steps of an epoch of so many rows, and rows that are dropped.
+
+    Raises:
+        StreamError: the rows do not fill one batch, and that would be dropped.
+    """
     slice_rows = global_batch_size // canonical_shards
-    longest = -(-total // canonical_shards)
-    return EpochPlan(tuple(shards), slice_rows, -(-longest // slice_rows))
+    if not drop_last:
+        longest = math.ceil(rows / canonical_shards)
+        return math.ceil(longest / slice_rows), 0
+    steps = rows // canonical_shards // slice_rows
+    if not steps:
+        raise StreamError(
+            f"the split has {rows:,} rows, which do not fill a batch of {global_batch_size:,}, and "
+            "stream.last_batch is drop; set it to pad, or take smaller batches"
+        )
+    return steps, rows - steps * global_batch_size
 
 
 def shards_of_rank(canonical_shards: int, rank: int, size: int) -> range:
@@ -150,14 +206,24 @@ def shards_of_rank(canonical_shards: int, rank: int, size: int) -> range:
     return range(rank * each, (rank + 1) * each)
 
 
-def reading_order(plan: EpochPlan, shards: Sequence[int], first_step: int = 0) -> list[Block]:
-    """Blocks of `shards` in the order in which step after step needs them.
+def reading_order(
+    plan: EpochPlan, shards: Sequence[int], first_step: int = 0, window: int = 1
+) -> list[Block]:
+    """Blocks of `shards` in the order in which they are needed.
 
     Blocks that were wholly consumed before `first_step` are left out.
+
+    Args:
+        window: steps that are made at once: all that a shard gives to them is needed before
+            anything of the next shard.
     """
     first_row = first_step * plan.slice_rows
+
+    def turn(block: Block) -> int:
+        return (max(block.first_row // plan.slice_rows, first_step) - first_step) // window
+
     needed = [
-        (max(block.first_row // plan.slice_rows, first_step), shard, block.first_row, block)
+        (turn(block), shard, block.first_row, block)
         for shard in shards
         for block in plan.shards[shard]
         if block.first_row + block.rows > first_row
@@ -165,22 +231,22 @@ def reading_order(plan: EpochPlan, shards: Sequence[int], first_step: int = 0) -
     return [block for *_, block in sorted(needed, key=lambda item: item[:3])]
 
 
-def _cut(line: Sequence[RowGroup], total: int, shards: int) -> list[list[RowRange]]:
-    """The line of row groups cut at total * c // shards."""
-    cut: list[list[RowRange]] = [[] for _ in range(shards)]
-    position = 0
-    shard = 0
-    for group in line:
-        start = 0
-        while start < group.rows:
-            while position >= total * (shard + 1) // shards:
-                shard += 1
-            end = total * (shard + 1) // shards
-            stop = min(group.rows, start + end - position)
-            cut[shard].append(RowRange(group.file, group.index, start, stop))
-            position += stop - start
-            start = stop
-    return cut
+def _ends(line: Sequence[RowRange]) -> np.ndarray:
+    """Rows of the line up to and with each range."""
+    return np.cumsum([item.rows for item in line])
+
+
+def _between(line: Sequence[RowRange], ends: np.ndarray, begin: int, end: int) -> list[RowRange]:
+    """Rows [begin, end) of the line."""
+    found: list[RowRange] = []
+    for at in range(int(np.searchsorted(ends, begin, side="right")), len(line)):
+        item, first = line[at], int(ends[at]) - line[at].rows
+        if first >= end:
+            break
+        start, stop = max(begin - first, 0), min(end - first, item.rows)
+        if stop > start:
+            found.append(RowRange(item.file, item.row_group, item.start + start, item.start + stop))
+    return found
 
 
 def _blocks(ranges: Sequence[RowRange], block_rows: int) -> list[list[RowRange]]:

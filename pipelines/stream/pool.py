@@ -28,6 +28,7 @@ class PlannedPool:
         """
         self.workers_count = workers_count
         self._tasks = iter(tasks)
+        self._count, self._begun = len(tasks), 0
         self._ahead = max(1, ahead)
         self._waiting: deque[Future[Any]] = deque()
         self._thread = threading.local()
@@ -41,6 +42,11 @@ class PlannedPool:
         )
         for _ in range(self._ahead):
             self._submit()
+
+    @property
+    def all_begun(self) -> bool:
+        """Whether every task was given to a reader thread."""
+        return self._begun == self._count
 
     def ventilate(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("a PlannedPool knows its tasks from the start")
@@ -78,6 +84,7 @@ class PlannedPool:
         assert self._executor is not None
         for task in self._tasks:
             self._waiting.append(self._executor.submit(self._run, task))
+            self._begun += 1
             return
 
     def _run(self, task: Any) -> Any:

@@ -9,14 +9,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.filesystem as legacy
 import pyarrow.parquet as pq
 from petastorm.workers_pool import EmptyResultError
 from petastorm.workers_pool.worker_base import WorkerBase
 
 from pipelines.errors import StreamError
-from pipelines.lake.storage import is_storage_error, said
+from pipelines.lake.checksums import column_sum
+from pipelines.lake.files import DataFile
+from pipelines.lake.storage import is_storage_error
+from pipelines.stream.cache import Cache
 from pipelines.stream.columns import Columns
+from pipelines.stream.files import Footer, Footers, retried, unreadable
 from pipelines.stream.plan import Block, RowRange
+from pipelines.stream.rooms import BlockRooms
 
 # What pyarrow raises where a file is not what it was.
 _DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
@@ -24,33 +30,45 @@ _DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
 @dataclass(frozen=True)
 class Task:
-    """One block for a worker: the files' full paths, and the rows their row groups must have."""
+    """One block for a worker: of which files, their full paths, and their footers."""
 
     block: Block
     columns: Columns
     paths: tuple[str, ...]
-    expected_rows: tuple[tuple[int, ...], ...]
+    files: tuple[DataFile, ...]
+    footers: Footers
+    rooms: BlockRooms
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True)
 class BlockRows:
-    """A block that was read: arrays of `rows` rows, permuted."""
+    """A block that was read: arrays of `rows` rows, permuted.
+
+    Attributes:
+        block, arrays: what was read.
+        sums: checksum of each array's rows, made of what was decoded.
+        room: where the arrays lie, to be given back to `Task.rooms`.
+    """
 
     block: Block
     arrays: dict[str, np.ndarray]
+    sums: dict[str, int]
+    room: dict[str, np.ndarray]
 
 
 class BlockWorker(WorkerBase):
     """Reads tasks one after the other; an instance belongs to one thread.
 
-    The last row group is kept decoded: neighbouring shards share the row group they are cut in,
-    and are read one after the other.
+    A row group that was used in part is kept decoded: neighbouring shards share the row group they
+    are cut in, and are read one after the other.
     """
 
     def __init__(self, worker_id: int, publish_func: Any, args: Any) -> None:
         super().__init__(worker_id, publish_func, args)
         self._filesystem = args[0]
         self._kept: tuple[str, int, pa.Table] | None = None
+        self._kept_aside: tuple[int, dict[str, np.ndarray]] | None = None
 
     @staticmethod
     def new_results_queue_reader() -> "BlockResults":
@@ -58,50 +76,107 @@ class BlockWorker(WorkerBase):
 
     def process(self, task: Task) -> None:
         block = task.block
-        out = task.columns.empty(block.rows)
-        order = None
-        if block.permutation_seed is not None:
-            order = np.random.default_rng(block.permutation_seed).permutation(block.rows)
+        shuffled = block.permutation_seed is not None
+        room = task.rooms.take(block.rows)
+        aside = self._aside(task.columns, block.rows) if shuffled else room
+        out = {name: array[: block.rows] for name, array in aside.items()}
         row = 0
         for item in block.ranges:
-            table = self._row_group(task, item).slice(item.start, item.rows)
+            table, footer = self._row_group(task, item)
+            rows = {name: array[row : row + item.rows] for name, array in out.items()}
             try:
-                task.columns.fill(out, row, table)
+                task.columns.fill(rows, 0, table.slice(item.start, item.rows))
             except StreamError as error:
                 path = task.paths[item.file]
                 raise StreamError(f"{path} row group {item.row_group}: {error}") from None
+            if footer is not None and item.rows == table.num_rows:
+                _compare(task, item, table, footer, rows)
             row += item.rows
-        if order is not None:
-            out = {name: array[order] for name, array in out.items()}
-        self.publish_func(BlockRows(block, out))
+        sums = task.columns.sums(out)
+        if shuffled:
+            order = np.random.default_rng(block.permutation_seed).permutation(block.rows)
+            for name, array in out.items():  # mode: without it NumPy would buffer
+                array.take(order, axis=0, out=room[name][: block.rows], mode="clip")
+        arrays = {name: array[: block.rows] for name, array in room.items()}
+        self.publish_func(BlockRows(block, arrays, sums, room))
 
-    def _row_group(self, task: Task, item: RowRange) -> pa.Table:
+    def _aside(self, columns: Columns, rows: int) -> dict[str, np.ndarray]:
+        """Arrays to fill that are then permuted into others."""
+        if self._kept_aside is None or self._kept_aside[0] < rows:
+            self._kept_aside = (rows, columns.empty(rows, zeroed=False))
+        return self._kept_aside[1]
+
+    def _row_group(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer | None]:
+        """The row group; and the footer of its file where its values are still to be compared."""
         path = task.paths[item.file]
+        where = f"{path} row group {item.row_group}"
         if self._kept and self._kept[:2] == (path, item.row_group):
-            return self._kept[2]
-        try:
-            with self._filesystem.open(path, "rb") as source:
-                file = pq.ParquetFile(source)
-                found = file.metadata.row_group(item.row_group).num_rows
-                expected = task.expected_rows[item.file][item.row_group]
-                if found != expected:
-                    raise StreamError(
-                        f"{path} row group {item.row_group} has {found} rows, the dataset version "
-                        f"says {expected}: the file was rewritten after it was published"
-                    )
-                table = file.read_row_group(
-                    item.row_group, columns=task.columns.names(), use_threads=False
-                )
-        except StreamError:
-            raise
-        except Exception as error:
-            if not (isinstance(error, _DAMAGED) or is_storage_error(error)):
+            return self._kept[2], None
+        key = _key(task, item) if task.cache else ""
+        table = task.cache.get(key) if task.cache else None
+        footer = None
+        if table is None:
+            try:
+                table, footer = retried(lambda: self._read(task, item))
+            except StreamError:
                 raise
-            raise StreamError(
-                f"{path} row group {item.row_group} cannot be read: {said(error)}"
-            ) from error
-        self._kept = (path, item.row_group, table)
-        return table
+            except Exception as error:
+                if not (isinstance(error, _DAMAGED) or is_storage_error(error)):
+                    raise
+                raise unreadable(where, error) from error
+            if task.cache or item.rows != table.num_rows:
+                _compare_columns(where, table, footer, item.row_group)
+                footer = None
+            if task.cache:
+                task.cache.put(key, table)
+        self._kept = (path, item.row_group, table) if item.rows != table.num_rows else None
+        return table, footer
+
+    def _read(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer]:
+        path = task.paths[item.file]
+        names = task.columns.names()
+        local = isinstance(self._filesystem, legacy.LocalFileSystem)
+        # Not the legacy file system's own: Python's file would take the interpreter's lock.
+        with pa.OSFile(path) if local else self._filesystem.open(path, "rb") as source:
+            footer = task.footers.of(path, source, task.files[item.file])
+            file = pq.ParquetFile(source, metadata=footer.meta, pre_buffer=not local)
+            table = file.read_row_group(item.row_group, columns=names, use_threads=False)
+        lost = [name for name in names if name not in table.column_names]
+        if lost:
+            raise StreamError(f"{path} has no column {lost[0]!r}")
+        return table, footer
+
+
+def _key(task: Task, item: RowRange) -> str:
+    file = task.files[item.file]
+    known = f"{file.bytes} {file.footer} {file.content}"
+    return f"{task.paths[item.file]} {known} {item.row_group} {task.columns.names()}"
+
+
+def _compare(
+    task: Task, item: RowRange, table: pa.Table, footer: Footer, rows: dict[str, np.ndarray]
+) -> None:
+    """Hold a whole row group, in its arrays, to the checksums that the file was written with.
+
+    That is cheaper than by column, and shows that the arrays were filled right.
+    """
+    noted = task.columns.noted_sums(footer.checksums, item.row_group)
+    found = task.columns.sums(rows)
+    if any(found[name] != expected for name, expected in noted.items()):
+        where = f"{task.paths[item.file]} row group {item.row_group}"
+        _compare_columns(where, table, footer, item.row_group)
+        raise StreamError(f"{where}: its values did not come into their arrays, a defect")
+
+
+def _compare_columns(where: str, table: pa.Table, footer: Footer, index: int) -> None:
+    for name in table.column_names:
+        if name in footer.checksums:
+            found, expected = column_sum(table[name]), footer.checksums[name][index]
+            if found != expected:
+                raise StreamError(
+                    f"{where}: the values of column {name!r} have checksum {found:08x}, they were "
+                    f"written with {expected:08x}; the file is damaged, restore it"
+                )
 
 
 class BlockResults:

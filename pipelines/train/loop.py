@@ -4,11 +4,12 @@ Every decision is taken on rank 0's numbers and broadcast, so that ranks never p
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipelines.distributed.collectives import Collectives
 from pipelines.errors import TrainError
@@ -76,8 +77,9 @@ def run_epochs(
     outcome = Outcome()
     kept: list[np.ndarray] | None = None
     rates, waited, worked = [], 0.0, 0.0
+    batches = tf_batches(train, range(epochs))  # the next epoch is read during validation
     for epoch in range(epochs):
-        loss, seconds, wait = _train_epoch(step, train, epoch, epochs, report)
+        loss, seconds, wait = _train_epoch(step, batches, train.steps, epoch, epochs, report)
         rates.append(train.rows / seconds)
         waited, worked = waited + wait, worked + seconds
         metrics = {
@@ -116,16 +118,20 @@ def _followed(metrics: Mapping[str, float], best: BestEpoch) -> float:
 
 
 def _train_epoch(
-    step: Step, train: SplitStream, epoch: int, epochs: int, report: Report
+    step: Step,
+    batches: Iterator[dict[str, tf.Tensor]],
+    steps: int,
+    epoch: int,
+    epochs: int,
+    report: Report,
 ) -> tuple[float, float, float]:
     """Mean loss of the epoch's rows by weight, seconds taken, seconds spent waiting for input."""
     losses, weights = [], []
     wait = 0.0
     started = reported = time.monotonic()
-    batches = tf_batches(train, epoch)
-    for number in range(train.steps + 1):
+    for number in range(steps):
         asked = time.monotonic()
-        batch = next(batches, None)  # one more than there are steps: the stream then accounts
+        batch = next(batches, None)
         wait += time.monotonic() - asked
         if batch is None:
             break
@@ -133,15 +139,15 @@ def _train_epoch(
         losses.append(loss)
         weights.append(weight)
         now = time.monotonic()
-        if now - reported >= _REPORT_EVERY or number + 1 == train.steps:
+        if now - reported >= _REPORT_EVERY or number + 1 == steps:
             reported = now
             _check(float(loss), epoch, number)
-            report(Progress(f"epoch {epoch + 1} of {epochs}", number + 1, train.steps))
-    if len(losses) != train.steps:
-        raise TrainError(f"epoch {epoch}: {len(losses)} steps were run, {train.steps} planned")
+            report(Progress(f"epoch {epoch + 1} of {epochs}", number + 1, steps))
+    if len(losses) != steps:
+        raise TrainError(f"epoch {epoch}: {len(losses)} steps were run, {steps} planned")
     seconds = time.monotonic() - started
     values = np.array([float(loss) for loss in losses])
-    _check(float(values.sum()), epoch, train.steps)
+    _check(float(values.sum()), epoch, steps)
     return epoch_loss(values, np.array([float(weight) for weight in weights])), seconds, wait
 
 

@@ -19,6 +19,7 @@ from pipelines.models.raw import export_raw_model
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
+from pipelines.stream.cache import make_cache
 from pipelines.stream.columns import Columns, feature_columns, weight_columns
 from pipelines.stream.split_stream import SplitStream
 from pipelines.tracking.lineage import BUILD_TAG
@@ -47,6 +48,10 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
     optimizer.build(model.trainable_variables)
     collectives.broadcast_variables([*model.weights, *optimizer.variables])
 
+    settings = recipe.stream
+    cache_folder = str(Path(payload["workdir"]) / "cache" / "stream")
+    cache = make_cache(settings.cache, settings.cache_bytes, cache_folder)
+
     def stream(split: SplitName, columns: Columns, shuffle: bool) -> SplitStream:
         return SplitStream.of(
             dataset,
@@ -55,10 +60,13 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
             rank=collectives.rank,
             size=collectives.size,
             global_batch_size=recipe.train.global_batch_size,
-            canonical_shards=recipe.stream.canonical_shards,
+            canonical_shards=settings.canonical_shards,
             shuffle=shuffle,
             seed=recipe.train.seed,
-            readers=recipe.stream.readers,
+            readers=settings.readers,
+            block_rows=settings.block_rows,
+            drop_last=split == "train" and settings.last_batch == "drop",
+            cache=cache,
         )
 
     if recipe.train.early_stopping and not dataset.rows("validation"):
@@ -78,7 +86,7 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
         outcome = run_epochs(
             model,
             make_train_step(model, optimizer, collectives, spec.label.kind),
-            stream("train", feature_columns(spec, weight_columns(spec)), recipe.stream.shuffle),
+            stream("train", feature_columns(spec, weight_columns(spec)), settings.shuffle),
             validation if dataset.rows("validation") else None,
             epochs=recipe.train.epochs,
             best=BestEpoch(recipe.train.early_stopping),

@@ -72,6 +72,18 @@ def test_inspect_shows_an_old_version(workdir: Path) -> None:
     assert found["drift"] == []
 
 
+def test_inspect_says_how_well_training_mixes_the_rows(workdir: Path) -> None:
+    root = str(workdir / "dataset")
+    text = said(workdir, "inspect", root, "--workdir", str(workdir), "--shuffle")
+    assert "Shuffle of the train rows, first epoch" in text
+    assert "full permutation" in text
+    found = answered("inspect", root, "--workdir", str(workdir), "--shuffle")["shuffle"]
+    assert found["rows"] == DatasetVersion.open(root).rows("train")
+    assert found["canonical_shards"] == 64
+    assert 0 < found["distance"] < 1
+    assert "shuffle" not in answered("inspect", root, "--workdir", str(workdir))
+
+
 def test_inspect_shows_drift(workdir: Path) -> None:
     found = answered(
         "inspect", str(workdir / "dataset"), "--version", "1", "--workdir", str(workdir)

@@ -66,22 +66,62 @@ def test_every_row_once_in_equal_shards_and_steps(
 
 
 @settings(max_examples=100, deadline=None)
-@given(LAYOUTS, st.integers(0, 10))
-def test_reading_order_serves_every_step_just_in_time(layout: list[list[int]], skip: int) -> None:
+@given(LAYOUTS, st.integers(0, 10), st.integers(1, 4))
+def test_reading_order_serves_every_step_just_in_time(
+    layout: list[list[int]], skip: int, window: int
+) -> None:
     if not sum(map(sum, layout)):
         return
     plan = plan_epoch(groups(layout), **options())
     skip = min(skip, plan.steps)
-    queue = reading_order(plan, range(4), skip)
+    queue = reading_order(plan, range(4), skip, window)
     there = dict.fromkeys(range(4), skip * plan.slice_rows)
-    for step in range(skip, plan.steps):
+    for step in range(skip, plan.steps, window):
         for shard in range(4):
-            need = min((step + 1) * plan.slice_rows, plan.shard_rows(shard))
+            need = min((step + window) * plan.slice_rows, plan.shard_rows(shard))
             while there[shard] < need:  # what the next block brings must be what is needed next
                 block = queue.pop(0)
                 assert block.shard == shard
                 there[shard] = block.first_row + block.rows
     assert queue == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(LAYOUTS, st.sampled_from([1, 2, 4]), st.integers(1, 5), st.booleans())
+def test_batches_are_full_and_dropped_rows_rotate(
+    layout: list[list[int]], shards: int, width: int, shuffle: bool
+) -> None:
+    total, batch = sum(map(sum, layout)), shards * width
+    chosen = options(
+        canonical_shards=shards, global_batch_size=batch, shuffle=shuffle, drop_last=True
+    )
+    if total // shards < width:
+        with pytest.raises(StreamError, match=r"no rows|do not fill a batch"):
+            plan_epoch(groups(layout), **chosen)
+        return
+    every = {(g.file, g.index, row) for g in groups(layout) for row in range(g.rows)}
+    missed = []
+    for epoch in range(4):
+        plan = plan_epoch(groups(layout), **{**chosen, "epoch": epoch})
+        rows = [row for shard in plan.shards for block in shard for row in rows_of(block)]
+        assert len(rows) == len(set(rows)) == plan.steps * batch == total - plan.dropped
+        assert {plan.shard_rows(shard) for shard in range(shards)} == {plan.steps * width}
+        missed.append(every - set(rows))
+    if not shuffle and 2 * plan.dropped <= total and shards == 1:
+        assert not missed[0] & missed[1]  # at two shards the ends of both rotate
+
+
+def test_all_rows_come_in_some_epoch_where_rows_are_dropped() -> None:
+    layout = groups([[10, 3], [7]])  # 20 rows, batches of 8: 4 are dropped
+    chosen = options(canonical_shards=2, global_batch_size=8, drop_last=True, shuffle=False)
+    missed = []
+    for epoch in range(5):
+        plan = plan_epoch(layout, **{**chosen, "epoch": epoch})
+        assert plan.dropped == 4
+        rows = {row for shard in plan.shards for block in shard for row in rows_of(block)}
+        missed.append({(g.file, g.index, r) for g in layout for r in range(g.rows)} - rows)
+    assert set.intersection(*missed) == set()
+    assert len(set.union(*missed)) == 20
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:

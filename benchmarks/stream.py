@@ -1,0 +1,138 @@
+"""Readers of the same rows, side by side: how near the stream is to the speed of decoding.
+
+    .venv/bin/python -m benchmarks.stream              # 2 million rows, 200,000 images, 3 rounds
+    .venv/bin/python -m benchmarks.stream --quick      # a tenth of that, 1 round
+
+| reader | what it does |
+|---|---|
+| pyarrow | row groups into matrices, in file order, no shuffle: the limit |
+| numpy | Headrace's batches as NumPy: exact plan, shuffled, checked |
+| tensorflow | the same as tensors from tf.data |
+| stock | Petastorm's thread pool, unbatch, shuffle, batch; a part of the rows |
+| tfrecord | tf.data over TFRecord, shuffled, `parse_example` on batches |
+
+Each in a fresh process with two reader threads, in an order that turns every round. Then ten epochs
+as tensors, for the memory.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.stream_files import Kind, ensure_files
+from benchmarks.stream_one import READ, StreamJob
+
+_ROWS: dict[Kind, int] = {"table": 2_000_000, "images": 200_000}
+_BATCH: dict[Kind, int] = {"table": 4096, "images": 4096}
+_EPOCHS = 10
+_RATIOS = {
+    "numpy_over_pyarrow": ("numpy", "pyarrow"),
+    "tensorflow_over_pyarrow": ("tensorflow", "pyarrow"),
+    "tensorflow_over_stock": ("tensorflow", "stock"),
+    "tensorflow_over_tfrecord": ("tensorflow", "tfrecord"),
+}
+
+
+def main(
+    rounds: Annotated[int | None, typer.Option(min=1, help="3 by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth, and one round.")] = False,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="table or images; both by default.")
+    ] = None,
+    reader: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be given several times.")
+    ] = None,
+    workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
+    json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
+) -> None:
+    """Measure the readers."""
+    rounds = rounds or (1 if quick else 3)
+    names = reader or [*READ]
+    figures: dict[str, Any] = {"benchmark": "stream", **surroundings()}
+    for chosen in kind or [*_ROWS]:
+        rows = _ROWS[chosen] // (10 if quick else 1)  # type: ignore[index]
+        found = _measure(str(Path(workdir).absolute()), chosen, rows, rounds, names)  # type: ignore[arg-type]
+        figures[chosen] = found
+        if chosen == "table":
+            figures["ratios"] = found["ratios"]
+    if json_:
+        write_json(json_, figures)
+
+
+def _measure(workdir: str, kind: Kind, rows: int, rounds: int, names: list[str]) -> dict[str, Any]:
+    typer.echo(f"{kind}: {rows:,} rows, {rounds} rounds")
+    folder = ensure_files(workdir, kind, rows)
+    batch = _BATCH[kind]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            run = _run(StreamJob(name, kind, folder, batch))
+            runs[name].append(run)
+            typer.echo(f"round {number + 1}: {name:<10} {run['rows_per_second']:>11,} rows/s")
+    rates = {name: [run["rows_per_second"] for run in found] for name, found in runs.items()}
+    ratios = {
+        name: round(median_ratio(rates[over], rates[under]), 3)
+        for name, (over, under) in _RATIOS.items()
+        if over in rates and under in rates
+    }
+    typer.echo("\n" + _say(runs))
+    typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
+    memory = {}
+    if "tensorflow" in names:
+        run = _run(StreamJob("tensorflow", kind, folder, batch, _EPOCHS))
+        memory = {"resident_mib": run["resident_mib"], "bound_mib": run["bound_mib"]}
+        typer.echo(
+            f"\n{_EPOCHS} epochs, MiB resident after each: "
+            f"{', '.join(map(str, run['resident_mib']))}; "
+            f"blocks and batches take {run['bound_mib']} at most\n"
+        )
+    return {"rows": rows, "ratios": ratios, "rounds": runs, "memory": memory}
+
+
+def _say(runs: dict[str, list[dict[str, Any]]]) -> str:
+    def middle(found: list[dict[str, Any]], field: str) -> float:
+        return statistics.median(run[field] for run in found)
+
+    header = ["reader (median)", "rows/s", "seconds", "CPU seconds", "MiB resident"]
+    return table(
+        header,
+        [
+            [
+                name,
+                f"{middle(found, 'rows_per_second'):,.0f}",
+                f"{middle(found, 'seconds'):.2f}",
+                f"{middle(found, 'cpu_seconds'):.2f}",
+                f"{max(run['resident_mib'][-1] for run in found):,}",
+            ]
+            for name, found in runs.items()
+        ],
+    )
+
+
+def _run(job: StreamJob) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        result, said = Path(folder) / "result.json", Path(folder) / "said.txt"
+        with said.open("w") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.stream_one", job.to_json(), str(result)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode or not result.exists():
+            typer.echo(f"{job.reader} failed:\n{said.read_text()[-3000:]}", err=True)
+            raise typer.Exit(1)
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
