@@ -40,6 +40,7 @@ def evaluate_rank(
         shuffle=False,
         seed=0,
         readers=recipe.stream.readers,
+        block_rows=recipe.stream.block_rows,
     )
     report(Progress(f"predicting {stream.rows:,} test rows"))
     found = predict_batches(model, stream.batches(epoch=0))

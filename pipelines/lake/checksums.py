@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 CHECKSUMS = "headrace.checksums"
 """In a data file's metadata: JSON, column -> `column_sum` of each row group."""
@@ -84,6 +85,13 @@ def footer_bytes(source: Any) -> bytes:
         raise pa.ArrowInvalid("it does not end as a Parquet file does")
     source.seek(size - _TAIL - length)
     return bytes(source.read(length))
+
+
+def parsed_footer(text: bytes) -> pq.ParquetFile:
+    """A footer alone as a Parquet file without rows: its metadata and schema can be read."""
+    return pq.ParquetFile(
+        pa.BufferReader(b"PAR1" + text + len(text).to_bytes(4, "little") + b"PAR1")
+    )
 
 
 def footer_checksum(text: bytes) -> str:

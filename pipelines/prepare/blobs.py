@@ -36,8 +36,8 @@ class Blobs:
     """A batch of blobs in the making: what is added lies in the batch's own memory at once.
 
     Blobs are as long as multiples of 8 bytes, so that all of them are aligned where they lie one
-    behind the other, on every side of a shuffle: tables can be read in place. (Copies cost 7 s of
-    CPU at 5 million rows; tables that are not aligned are slow, 13 s.)
+    behind the other, on every side of a shuffle: tables can be read in place. (Read in place
+    without being aligned, 5 million rows took 134 s of CPU where copies took 121.)
 
     Attributes:
         size: bytes that are held.

@@ -62,7 +62,7 @@ def as_tf_dataset(
                 failures.append(error)
             raise
 
-    # Python is asked for several batches at once: a call of it costs as much as a batch.
+    # Python is asked for several batches at once.
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature).unbatch()
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 Batch = dict[str, np.ndarray]
 
-# Rows of a shard that are cut at once, and bytes of the batches that are cut at once: a copy of few
-# rows costs as much as one of a thousand.
+# Rows of a shard that are cut at once, and bytes of the batches that are cut at once.
 _WINDOW_ROWS, _WINDOW_BYTES = 1024, 16 * 2**20
 
 
@@ -175,8 +174,8 @@ class EpochReader:
         wrong = []
         for number, shard in enumerate(shards.values()):
             sums = {name: int(found[number]) for name, found in given.items()}
-            if said := shard.wrong(sums):
-                wrong.append(said)
+            if difference := shard.wrong(sums):
+                wrong.append(difference)
         if self._reader is not None and next(self._reader, None) is not None:
             wrong.append("more blocks than planned")
         if wrong:

@@ -13,11 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.errors import StreamError
-from pipelines.lake.checksums import footer_bytes, footer_checksum, noted_checksums
+from pipelines.lake.checksums import footer_bytes, footer_checksum, noted_checksums, parsed_footer
 from pipelines.lake.files import DataFile
 from pipelines.lake.storage import is_storage_error, said
 
@@ -85,8 +82,7 @@ def read_footer(path: str, source: Any, file: DataFile) -> Footer:
     text = footer_bytes(source)
     if file.footer and file.footer != footer_checksum(text):
         raise StreamError(f"{path} has another footer than the dataset version says: {again}")
-    whole = b"PAR1" + text + len(text).to_bytes(4, "little") + b"PAR1"
-    meta = pq.read_metadata(pa.BufferReader(whole))
+    meta = parsed_footer(text).metadata
     found = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
     for index, (rows, expected) in enumerate(zip(found, file.row_groups, strict=False)):
         if rows != expected:

@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.errors import StreamError
-from pipelines.lake.checksums import footer_bytes, footer_checksum
+from pipelines.lake.checksums import footer_bytes, footer_checksum, parsed_footer
 from pipelines.lake.files import DataFile
 from pipelines.lake.storage import is_storage_error, open_files, reaching
 from pipelines.stream.files import retried, unreadable
@@ -89,8 +88,7 @@ def _footer(files: Any, path: str, name: str) -> tuple[DataFile, pa.Schema]:
     with files.open(path, "rb") as source:
         text = footer_bytes(source)
         size = source.seek(0, 2)
-        whole = b"PAR1" + text + len(text).to_bytes(4, "little") + b"PAR1"
-        file = pq.ParquetFile(pa.BufferReader(whole))
+        file = parsed_footer(text)
     meta = file.metadata
     rows = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
     found = DataFile(
