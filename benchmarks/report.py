@@ -16,7 +16,7 @@ import psutil
 import pipelines
 
 _ROOT = Path(__file__).parent.parent
-_PACKAGES = ("pyspark", "pyarrow", "polars", "numpy", "deltalake")
+_PACKAGES = ("pyspark", "pyarrow", "polars", "numpy", "deltalake", "tensorflow", "keras", "horovod")
 
 
 def surroundings() -> dict[str, Any]:

@@ -48,16 +48,18 @@ class StreamJob:
 def main() -> None:
     job = StreamJob(**json.loads(sys.argv[1]))
     read = READ[job.reader](job)
-    for _ in read(0):  # threads, functions and caches are there
+    for _ in read(1):  # threads, functions and caches are there
         break
+    in_epoch = sum(file.rows for file in index_of(job.folder))
     process, resident = psutil.Process(), []
     rows, cpu, started = 0, _cpu(), time.monotonic()
-    for epoch in range(job.epochs):
-        for count in read(epoch):
-            rows += count
-            if job.reader == "stock" and rows >= STOCK_ROWS:
-                break
-        resident.append(round(process.memory_info().rss / 2**20))
+    for count in read(job.epochs):
+        rows += count
+        if rows >= (len(resident) + 1) * in_epoch:
+            resident.append(round(process.memory_info().rss / 2**20))
+        if job.reader == "stock" and rows >= STOCK_ROWS:
+            resident.append(round(process.memory_info().rss / 2**20))
+            break
     seconds = time.monotonic() - started
     result: dict[str, Any] = {
         "rows": rows,
@@ -96,26 +98,28 @@ def _columns(kind: Kind) -> Any:
 
 
 def _stream(job: StreamJob) -> Any:
-    from pipelines.stream.plan import fitting_rows
+    from pipelines.stream.plan import fitting_rows, fitting_shards
     from pipelines.stream.split_stream import SplitStream
 
-    columns = _columns(job.kind)
+    columns, files = _columns(job.kind), index_of(job.folder)
+    block_rows = fitting_rows(columns.row_bytes)
     return SplitStream(
         job.folder,
-        index_of(job.folder),
+        files,
         columns,
         rank=0,
         size=1,
         global_batch_size=job.batch,
-        canonical_shards=64,
+        canonical_shards=fitting_shards(sum(f.rows for f in files), job.batch, block_rows),
         shuffle=True,
         seed=1,
         readers=READERS,
-        block_rows=fitting_rows(columns.row_bytes),
+        block_rows=block_rows,
     )
 
 
 Read = Callable[[int], Iterator[int]]
+"""Rows that come at once, of so many epochs."""
 
 
 def _pyarrow(job: StreamJob) -> Read:
@@ -146,9 +150,9 @@ def _pyarrow(job: StreamJob) -> Read:
                     matrix[:, position] = array.to_numpy()
         return table.num_rows
 
-    def read(epoch: int) -> Iterator[int]:
+    def read(epochs: int) -> Iterator[int]:
         with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(one, work)
+            yield from pool.map(one, work * epochs)
 
     return read
 
@@ -156,8 +160,8 @@ def _pyarrow(job: StreamJob) -> Read:
 def _numpy(job: StreamJob) -> Read:
     stream = _stream(job)
 
-    def read(epoch: int) -> Iterator[int]:
-        for batch in stream.batches(epoch):
+    def read(epochs: int) -> Iterator[int]:
+        for batch in stream.epochs(range(epochs)):
             yield int(batch["weight"].sum())
 
     return read
@@ -168,11 +172,11 @@ def _tensorflow(job: StreamJob) -> Read:
 
     stream = _stream(job)
 
-    def read(epoch: int) -> Iterator[int]:
+    def read(epochs: int) -> Iterator[int]:
         left = stream.rows
-        for batch in tf_batches(stream, [epoch]):
-            rows = min(left, len(batch["label"]))
-            left -= rows
+        for batch in tf_batches(stream, range(epochs)):
+            rows = min(left, len(batch["label"]))  # the rest is padding
+            left = left - rows or stream.rows
             yield rows
 
     return read
@@ -196,9 +200,9 @@ def _stock(job: StreamJob) -> Read:
         }
         return parts | {"label": row.label}
 
-    def read(epoch: int) -> Iterator[int]:
+    def read(epochs: int) -> Iterator[int]:
         with make_batch_reader(
-            urls, schema_fields=names, num_epochs=1, workers_count=READERS
+            urls, schema_fields=names, num_epochs=epochs, workers_count=READERS
         ) as reader:
             dataset = make_petastorm_dataset(reader).unbatch()
             dataset = dataset.shuffle(10 * job.batch).batch(job.batch).map(matrices).prefetch(2)
@@ -230,8 +234,8 @@ def _tfrecord(job: StreamJob) -> Read:
             return {"image": tf.reshape(pixels, (-1, SIDE, SIDE, 1)), "label": found["label"]}
         return found | {"categorical": tf.cast(found["categorical"], tf.int32)}
 
-    def read(epoch: int) -> Iterator[int]:
-        dataset = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths))
+    def read(epochs: int) -> Iterator[int]:
+        dataset = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).repeat(epochs)
         dataset = dataset.interleave(
             tf.data.TFRecordDataset,
             cycle_length=READERS,

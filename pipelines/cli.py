@@ -11,7 +11,7 @@ app = typer.Typer(
     name="headrace",
     help="From a data lake to a trained, registered model: Spark prepares, Petastorm streams, "
     "Horovod trains, MLflow tracks.\n\n"
-    "Exit codes: 0 done, 1 a failed run, 2 a bad recipe or bad options.",
+    "Exit codes: 0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -19,7 +19,11 @@ app = typer.Typer(
 )
 app.command()(commands.prepare)
 app.command()(commands.train)
+app.command()(commands.tune)
 app.command()(commands.evaluate)
+app.command()(commands.promote)
+app.command()(commands.rollback)
+app.command()(commands.score)
 app.command()(commands.run)
 app.command()(commands.inspect)
 app.command()(commands.diff)

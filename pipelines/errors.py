@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 EXIT_FAILED_RUN = 1
 EXIT_BAD_RECIPE = 2
+EXIT_FAILED_GATE = 3
 
 
 class HeadraceError(Exception):
@@ -85,12 +86,28 @@ class RankError(HeadraceError):
     """A rank that died, with its traceback on top."""
 
 
+class StoppedError(HeadraceError):
+    """A run that who started it wants no more."""
+
+
 class TrainError(HeadraceError):
     """A training run that cannot go on: a loss that is not finite, ranks that disagree."""
 
 
+class PreemptedError(HeadraceError):
+    """A training that was told to end (SIGTERM) and left a checkpoint."""
+
+    exit_code = 143
+
+
 class ModelError(HeadraceError):
     """A model version that is missing or does not fit the dataset version."""
+
+
+class GateError(HeadraceError):
+    """A model that is not to be promoted; nothing is broken."""
+
+    exit_code = EXIT_FAILED_GATE
 
 
 class MachineError(HeadraceError):

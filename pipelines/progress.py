@@ -17,11 +17,13 @@ class Progress:
         text: what is being done, in a few words.
         done: units finished so far; `None` where the amount of work is not known.
         total: units of work in all; `None` where it is not known.
+        metrics: of an epoch that has ended, its number among them as `epoch`.
     """
 
     text: str
     done: int | None = None
     total: int | None = None
+    metrics: dict[str, float] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -5,8 +5,11 @@ Both front ends take the same functions from here, so that an option is written 
 
 from pipelines.commands.datasets import diff, inspect, vacuum
 from pipelines.commands.guard import run_job
+from pipelines.commands.judging import promote, rollback
 from pipelines.commands.lakes import lake_app
+from pipelines.commands.scoring import score
 from pipelines.commands.stages import evaluate, prepare, run, train
+from pipelines.commands.tuning import tune
 
 __all__ = [
     "diff",
@@ -14,8 +17,12 @@ __all__ = [
     "inspect",
     "lake_app",
     "prepare",
+    "promote",
+    "rollback",
     "run",
     "run_job",
+    "score",
     "train",
+    "tune",
     "vacuum",
 ]

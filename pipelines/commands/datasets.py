@@ -79,26 +79,30 @@ def _shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality
     """How the first epoch is planned, by the dataset's own recipe; and how well that mixes."""
     from pipelines.recipe import sections
     from pipelines.stream.columns import feature_columns, weight_columns
-    from pipelines.stream.plan import fitting_rows, plan_epoch, row_groups_of
     from pipelines.stream.shuffle import shuffle_quality
+    from pipelines.stream.split_stream import SplitStream
     from pipelines.transform.spec import TransformSpec
 
     recipe = dataset.build.recipe
     train = sections.Train.model_validate(recipe.get("train", {}))
-    stream = sections.Stream.model_validate(recipe.get("stream", {}))
+    settings = sections.Stream.model_validate(recipe.get("stream", {}))
     spec = TransformSpec.from_json(dataset.transform_json)
-    row_bytes = feature_columns(spec, weight_columns(spec)).row_bytes
-    how = {
-        "global_batch_size": train.global_batch_size,
-        "canonical_shards": stream.canonical_shards,
-        "block_rows": stream.block_rows or fitting_rows(row_bytes),
-        "shuffle": stream.shuffle,
-        "seed": train.seed,
-    }
-    groups = row_groups_of([file.row_groups for file in dataset.files("train")])
-    drop = stream.last_batch == "drop"
-    plan = plan_epoch(groups, **how, epoch=0, drop_last=drop)  # type: ignore[arg-type]
-    return how, shuffle_quality(plan, groups)
+    stream = SplitStream.of(
+        dataset,
+        "train",
+        feature_columns(spec, weight_columns(spec)),
+        rank=0,
+        size=1,
+        global_batch_size=train.global_batch_size,
+        canonical_shards=settings.canonical_shards,
+        block_rows=settings.block_rows,
+        shuffle=settings.shuffle,
+        seed=train.seed,
+        drop_last=settings.last_batch == "drop",
+    )
+    shown = ("global_batch_size", "canonical_shards", "block_rows", "shuffle", "seed")
+    how = {name: getattr(stream, name) for name in shown}
+    return how, shuffle_quality(stream.plan(0), stream.row_groups())
 
 
 def diff(

@@ -1,6 +1,7 @@
 """From an exception to what a person reads and a scheduler sees: the exit code.
 
-0 done, 1 a failed run, 2 a bad recipe or bad options, 130 interrupted, 143 terminated.
+0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed, 130 interrupted,
+143 terminated.
 """
 
 import signal

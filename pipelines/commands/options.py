@@ -36,10 +36,18 @@ Json = Annotated[
 ]
 Ranks = Annotated[
     int | None,
-    typer.Option(min=1, help="Horovod ranks on this machine; overrides train.ranks."),
+    typer.Option(min=1, help="Horovod ranks; overrides train.ranks."),
 ]
 DatasetVersionNumber = Annotated[
     int | None, typer.Option("--dataset-version", min=0, help="Delta version to read.")
+]
+GivenId = Annotated[
+    str | None,
+    typer.Option(
+        "--build-id",
+        metavar="ID",
+        help="Publish once under this id, however often the command is run: for retries.",
+    ),
 ]
 
 

@@ -45,6 +45,7 @@ def trained_json(trained: "Trained") -> dict[str, Any]:
         "metrics": trained.metrics,
         "weights_checksum": trained.weights_checksum,
         "seconds": {"train": trained.seconds},
+        "first_step_at": trained.first_step_at,
     }
 
 
@@ -54,6 +55,8 @@ def evaluated_json(evaluated: "Evaluated") -> dict[str, Any]:
         "run_id": evaluated.run_id,
         "model_uri": evaluated.model_uri,
         "metrics": {f"test_{k}": v for k, v in evaluated.metrics.items()},
+        "verdict": evaluated.verdict,
+        "evaluation_report": evaluated.report,
         "seconds": {"evaluate": evaluated.seconds},
     }
 
@@ -81,6 +84,13 @@ def ledger_lines(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
     rows += [(f"  filtered, {reason}", n) for reason, n in ledger.filtered.items()]
     rows.append(("accounted for", ledger.accounted))
     return [title, *(f"  {name:<28}{n:>12,}" for name, n in rows)]
+
+
+def verdict_lines(verdict: dict[str, Any]) -> list[str]:
+    """Every gate, and whether the model may be promoted."""
+    gates = [f"  {'passed' if g['passed'] else 'FAILED'}  {g['text']}" for g in verdict["gates"]]
+    said = "passed" if verdict["passed"] else "failed: the model is not to be promoted"
+    return [f"Verdict {said}", *gates]
 
 
 def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:

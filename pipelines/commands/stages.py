@@ -4,6 +4,7 @@ Engines are imported inside the functions, so that `--help` and a bad recipe ans
 """
 
 import os
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,19 @@ import typer
 from pipelines.commands import results
 from pipelines.commands.console import Console
 from pipelines.commands.guard import guarded
+from pipelines.commands.judging import ModelUri, end_as_judged, judged
+from pipelines.commands.launching import (
+    Hosts,
+    Launcher,
+    MaxRanks,
+    MinRanks,
+    followed,
+    launch_recipe_of,
+    refuse_launched,
+)
 from pipelines.commands.options import (
     DatasetVersionNumber,
+    GivenId,
     Json,
     Ranks,
     RecipePath,
@@ -34,21 +46,17 @@ Full = Annotated[
 Refit = Annotated[
     bool, typer.Option("--refit", help="Process everything and fit the transform again.")
 ]
-GivenId = Annotated[
-    str | None,
-    typer.Option(
-        "--build-id",
-        metavar="ID",
-        help="Publish once under this id, however often the command is run: for retries.",
-    ),
-]
 RetryConflicts = Annotated[
     int,
     typer.Option(min=0, help="Begin again this often where another build was published meanwhile."),
 ]
-ModelUri = Annotated[
-    str | None,
-    typer.Option("--model", metavar="URI", help="models:/NAME/VERSION or models:/NAME@ALIAS."),
+Resume = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|never|CHECKPOINT",
+        help="Continue a training of this recipe that did not finish, begin anew, or go on from "
+        "this checkpoint.",
+    ),
 ]
 
 
@@ -91,19 +99,35 @@ def train(
     workdir: Workdir = "var",
     set_: Set = None,
     ranks: Ranks = None,
+    min_ranks: MinRanks = None,
+    max_ranks: MaxRanks = None,
+    launcher: Launcher = None,
+    hosts: Hosts = None,
     dataset_version: DatasetVersionNumber = None,
+    resume: Resume = "auto",
     json_: Json = False,
 ) -> None:
     """Train on a dataset version with Horovod and register the model in MLflow.
 
-    The registered model takes raw rows: the fitted transform is inside its graph.
+    The registered model takes raw rows: the fitted transform is inside its graph. A training that
+    was ended before it was done is continued from its newest whole checkpoint; SIGTERM leaves one
+    and ends with exit code 143.
 
     Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
     """
     console = Console(json_)
     with guarded(console, "train"):
-        loaded = recipe_of(recipe, workdir, set_, ranks)
-        result = _train(console, loaded, workdir, dataset_version)
+        launch = {
+            "ranks": ranks,
+            "min_ranks": min_ranks,
+            "max_ranks": max_ranks,
+            "launcher": launcher,
+            "hosts": hosts,
+        }
+        loaded = launch_recipe_of(recipe, workdir, set_, launch)
+        if followed(loaded):
+            return
+        result = _train(console, loaded, workdir, dataset_version, resume)
         _sum_up(console, loaded, workdir, result)
         console.result({"command": "train", "ok": True, **result})
 
@@ -113,22 +137,29 @@ def evaluate(
     workdir: Workdir = "var",
     set_: Set = None,
     ranks: Ranks = None,
+    launcher: Launcher = None,
+    hosts: Hosts = None,
     model: ModelUri = None,
     dataset_version: DatasetVersionNumber = None,
     json_: Json = False,
 ) -> None:
-    """Judge a registered model on the test split: exact metrics over all ranks, and plots.
+    """Judge a registered model on the test split: exact metrics, slices, plots, and a verdict.
 
     By default the newest version of the recipe's model, on the dataset version it was trained on.
+    Exit code 3 where a gate of the recipe failed; all figures are recorded then as well.
 
     Example: headrace evaluate conf/flights.yaml --model models:/flights/3
     """
     console = Console(json_)
     with guarded(console, "evaluate"):
-        loaded = recipe_of(recipe, workdir, set_, ranks)
+        launch = {"ranks": ranks, "launcher": launcher, "hosts": hosts}
+        loaded = launch_recipe_of(recipe, workdir, set_, launch)
+        if followed(loaded):
+            return
         result = _evaluate(console, loaded, workdir, model, dataset_version)
         _sum_up(console, loaded, workdir, result)
-        console.result({"command": "evaluate", "ok": True, **result})
+        console.result(judged("evaluate", result))
+    end_as_judged(result)
 
 
 def run(
@@ -138,22 +169,42 @@ def run(
     ranks: Ranks = None,
     json_: Json = False,
 ) -> None:
-    """The whole road: prepare, train, evaluate.
+    """The whole road: prepare, train, evaluate; exit code 3 where a gate failed.
 
     Example: headrace run conf/flights.yaml --ranks 2 --json
     """
     console = Console(json_)
     with guarded(console, "run"):
         loaded = recipe_of(recipe, workdir, set_, ranks)
-        prepared = _prepare(console, loaded, workdir)
-        trained = _train(console, loaded, workdir, prepared["dataset"]["version"])
-        evaluated = _evaluate(console, loaded, workdir, trained["model_uri"], None)
-        result = results.merged(prepared, trained, evaluated)
+        way = "run `headrace prepare` alone, then `headrace train` once a rank"
+        refuse_launched(loaded, f"prepares once: {way}")
+        result = _run(console, loaded, workdir)
         _sum_up(console, loaded, workdir, result)
-        console.result({"command": "run", "ok": True, **result})
+        console.result(judged("run", result))
+    end_as_judged(result)
 
 
-def _prepare(console: Console, recipe: Recipe, workdir: str, **asked: Any) -> dict[str, Any]:
+def _run(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
+    from pipelines.tracking.run import parent_run
+
+    store = Store.of(recipe, workdir, os.environ)
+    name = f"{recipe.name}-run"
+    with parent_run(store, name, "run", lambda p: console.line(p.text)) as parent:
+        run_id = parent.run_id if parent else None
+        prepared = _prepare(console, recipe, workdir, run_id)
+        version = prepared["dataset"]["version"]
+        trained = _train(console, recipe, workdir, version, parent_run_id=run_id)
+        evaluated = _evaluate(console, recipe, workdir, trained["model_uri"], None)
+    return {**results.merged(prepared, trained, evaluated), "pipeline_run_id": run_id}
+
+
+def _prepare(
+    console: Console,
+    recipe: Recipe,
+    workdir: str,
+    parent_run_id: str | None = None,
+    **asked: Any,
+) -> dict[str, Any]:
     from pipelines.prepare import Asked
     from pipelines.prepare import prepare as prepare_stage
     from pipelines.prepare.record import record_build
@@ -171,7 +222,7 @@ def _prepare(console: Console, recipe: Recipe, workdir: str, **asked: Any) -> di
         )
         return result
     try:
-        store = Store.of(recipe, workdir, os.environ)
+        store = replace(Store.of(recipe, workdir, os.environ), parent=parent_run_id)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
     except Exception as error:  # the dataset is there, whatever the tracking server says
         reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
@@ -180,13 +231,23 @@ def _prepare(console: Console, recipe: Recipe, workdir: str, **asked: Any) -> di
 
 
 def _train(
-    console: Console, recipe: Recipe, workdir: str, dataset_version: int | None
+    console: Console,
+    recipe: Recipe,
+    workdir: str,
+    dataset_version: int | None,
+    resume: str = "auto",
+    parent_run_id: str | None = None,
 ) -> dict[str, Any]:
     from pipelines.train import train as train_stage
 
     with console.stage("train") as report:
         trained = train_stage(
-            recipe, workdir=workdir, report=report, dataset_version=dataset_version
+            recipe,
+            workdir=workdir,
+            report=report,
+            dataset_version=dataset_version,
+            resume=resume,
+            parent_run_id=parent_run_id,
         )
     result = results.trained_json(trained)
     return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
@@ -230,6 +291,9 @@ def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, An
         lines.append(f"Report   {result['report']}")
     if result.get("quarantine"):
         lines.append(f"Rejected {result['quarantine']}")
+    if "verdict" in result:
+        lines += results.verdict_lines(result["verdict"])
+        lines.append(f"Judged   {result['evaluation_report']}, an artifact of the model's run")
     if "model_uri" in result:
         store = Store.of(recipe, workdir, os.environ)
         lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")

@@ -9,25 +9,51 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines.distributed.membership import Membership
+from pipelines.distributed.pulse import Pulse
+
 
 class Collectives(Protocol):
-    """The ranks of a run as one of them sees them. Every method is called by all ranks alike."""
+    """The ranks of a run as one of them sees them. Every method is called by all ranks alike.
+
+    Attributes:
+        pulse: where this rank says how far it is.
+        device: what it computes on, for people.
+        elastic: whether the ranks may be others after a while: then a lost rank, and
+            `change_asked`, are to be followed by `reform`.
+        generation: how often they have been others.
+        facts: what was remembered by rank 0 of an earlier generation.
+    """
 
     rank: int
     size: int
     local_rank: int
+    pulse: Pulse
+    device: str
+    elastic: bool
+    generation: int
+    facts: dict[str, Any]
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Each tensor summed over ranks, in one fused operation; may be traced."""
 
-    def broadcast_variables(self, variables: list[keras.Variable]) -> None:
-        """Give every rank the values of rank 0."""
+    def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
+        """Give every rank the values of one."""
 
-    def broadcast_object(self, value: Any) -> Any:
-        """Rank 0's `value` (plain types) on every rank."""
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        """One rank's `value` (plain types) on every rank."""
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         """All ranks' arrays one after the other, by rank, on every rank; (n, ...) with any n."""
+
+    def change_asked(self) -> bool:
+        """Whether the ranks are to be others; one rank may know before another one does."""
+
+    def reform(self) -> None:
+        """Leave, and go on among the ranks that there are then, with another rank and size."""
+
+    def remember(self, facts: dict[str, Any]) -> None:
+        """Have all ranks know these as `facts` after `reform`; of rank 0."""
 
     def shutdown(self) -> None:
         """Leave; the other ranks notice when this one leaves early."""
@@ -36,48 +62,104 @@ class Collectives(Protocol):
 class Solo:
     """A run of one rank."""
 
-    rank, size, local_rank = 0, 1, 0
+    rank, size, local_rank, generation = 0, 1, 0, 0
+    elastic, device = False, ""
+
+    def __init__(self, pulse: Pulse | None = None) -> None:
+        self.pulse = pulse or Pulse()
+        self.facts: dict[str, Any] = {}
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors
 
-    def broadcast_variables(self, variables: list[keras.Variable]) -> None:
+    def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
         pass
 
-    def broadcast_object(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
         return value
 
     def gather(self, array: np.ndarray) -> np.ndarray:
         return array
 
+    def change_asked(self) -> bool:
+        return False
+
+    def reform(self) -> None:
+        raise AssertionError("not elastic")
+
+    def remember(self, facts: dict[str, Any]) -> None:
+        pass
+
     def shutdown(self) -> None:
         pass
 
 
-class HorovodRanks:
-    """Ranks that the environment names (HOROVOD_RANK and so on), talking over Gloo or NCCL."""
+class Ranks:
+    """Ranks that a supervisor gave places to, talking over Gloo or NCCL."""
 
-    def __init__(self) -> None:
-        import horovod.tensorflow as hvd
+    device = ""
 
-        hvd.init()
-        self._hvd = hvd
-        self.rank, self.size, self.local_rank = hvd.rank(), hvd.size(), hvd.local_rank()
+    def __init__(self, membership: Membership, pulse: Pulse) -> None:
+        self._membership, self.pulse = membership, pulse
+        self.elastic = membership.elastic
+        self._enter(0)
+
+    def _enter(self, generation: int) -> None:
+        place = self._membership.wait_for(generation)
+        self.rank, self.size, self.local_rank = place.rank, place.size, place.local_rank
+        self.generation, self.facts = place.generation, place.facts
+        self._sums = 0
+        if self.size > 1:
+            import horovod.tensorflow as hvd
+
+            hvd.init()
+            self._hvd = hvd
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        reduced: list[tf.Tensor] = self._hvd.grouped_allreduce(tensors, op=self._hvd.Sum)
+        if self.size == 1:
+            return tensors
+        # By number, and not by the names of tensors, as Horovod would: in a process that has been
+        # among other ranks before, Keras gives other names than in a new one.
+        name = f"sum.{self._sums}"
+        if not tf.executing_eagerly():
+            self._sums += 1
+
+        @tf.custom_gradient
+        def summed(*parts: tf.Tensor) -> Any:
+            with tf.compat.v1.name_scope(None):  # else the name is below the layer's
+                total = self._hvd.grouped_allreduce(list(parts), op=self._hvd.Sum, name=name)
+            return total, lambda *above: self.sum(list(above))
+
+        reduced: list[tf.Tensor] = summed(*tensors)
         return reduced
 
-    def broadcast_variables(self, variables: list[keras.Variable]) -> None:
+    def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
         # A Keras variable is not a tf.Variable; its `value` is.
-        self._hvd.broadcast_variables([v.value for v in variables], root_rank=0)
+        if self.size > 1:
+            self._hvd.broadcast_variables([v.value for v in variables], root_rank=root)
 
-    def broadcast_object(self, value: Any) -> Any:
-        return self._hvd.broadcast_object(value, root_rank=0)
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        if self.size == 1:
+            return value
+        return self._hvd.broadcast_object(value, root_rank=root, name="object")
 
     def gather(self, array: np.ndarray) -> np.ndarray:
+        if self.size == 1:
+            return array
         gathered: np.ndarray = self._hvd.allgather(tf.constant(array)).numpy()
         return gathered
 
+    def change_asked(self) -> bool:
+        return self.elastic and self._membership.change_asked(self.generation)
+
+    def reform(self) -> None:
+        self.shutdown()
+        self._enter(self.generation + 1)
+
+    def remember(self, facts: dict[str, Any]) -> None:
+        if self.elastic:
+            self._membership.remember(facts)
+
     def shutdown(self) -> None:
-        self._hvd.shutdown()
+        if self.size > 1:
+            self._hvd.shutdown()

@@ -1,11 +1,10 @@
-"""A rank's process: `python -m pipelines.distributed.rank_main FOLDER RANK SIZE EVENTS PARENT`.
+"""A rank's process: `python -m pipelines.distributed.rank_main FOLDER EVENTS PARENT`.
 
-Started by `local.py`. Reads `task.json`, runs the function, and leaves `result.json` (rank 0) or
-`error-RANK.json` in the folder. Progress goes as JSON lines to file descriptor EVENTS.
+Started by `worker.py`. Reads `task.json` and its place, runs the function, and leaves `result.json`
+(rank 0) or `error.json` in the folder. Progress goes as JSON lines to file descriptor EVENTS.
 """
 
 import ctypes
-import json
 import os
 import signal
 import sys
@@ -13,6 +12,10 @@ import time
 import traceback
 from pathlib import Path
 
+from pipelines.distributed.folder import RankFolder
+from pipelines.distributed.latency import reduce_without_delay
+from pipelines.distributed.pulse import Pulse
+from pipelines.distributed.task import RankTask
 from pipelines.errors import HeadraceError
 from pipelines.progress import Progress
 from pipelines.quiet import quiet_import
@@ -21,37 +24,42 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
-    folder = Path(arguments[0])
-    rank, size, events, parent = (int(word) for word in arguments[1:])
+    folder = RankFolder(Path(arguments[0]))
+    events, parent = (int(word) for word in arguments[1:])
     _die_with(parent)
+    reduce_without_delay()
     signal.signal(signal.SIGTERM, _terminated)
+    # Ctrl-C reaches the whole terminal; the launcher says what is to happen.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with quiet_import():
             import tensorflow  # noqa: F401  (first, because the modules below import it too)
-        from pipelines.distributed.collectives import Collectives, HorovodRanks, Solo
+        from pipelines.distributed.collectives import Ranks
         from pipelines.distributed.devices import configure_devices
-        from pipelines.distributed.task import RankTask
+        from pipelines.distributed.membership import Membership
 
-        task = RankTask.from_json((folder / "task.json").read_text(encoding="utf-8"))
-        ranks: Collectives = HorovodRanks() if size > 1 else Solo()
-        configure_devices(ranks.local_rank, task.threads_per_rank)
+        task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
+        function = task.function()
+        pulse = Pulse(folder.pulse)
+        membership = Membership(folder, task.elastic)
+        ranks = Ranks(membership, pulse)
+        ranks.device = configure_devices(ranks.local_rank, task.threads_per_rank)
         with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
 
             def report(progress: Progress) -> None:
-                if rank == 0:
+                pulse.beat()
+                if ranks.rank == 0:
                     stream.write(progress.to_json() + "\n")
 
-            result = task.function()(task.payload, ranks, report)
-            if rank == 0:
-                aside = folder / "result.json.aside"
-                aside.write_text(json.dumps(result), encoding="utf-8")
-                aside.rename(folder / "result.json")
+            result = function(task.payload, ranks, report)
+            if ranks.rank == 0:
+                folder.leave_result(result)
             ranks.shutdown()
         return 0
     except BaseException as error:
-        _leave_error(folder, rank, error)
+        _leave_error(folder, error)
         # No clean-up: Horovod's own would wait for peers that this rank has just failed.
-        os._exit(1)
+        os._exit(error.exit_code if isinstance(error, HeadraceError) else 1)
 
 
 def _die_with(parent: int) -> None:
@@ -66,7 +74,9 @@ def _terminated(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _leave_error(folder: Path, rank: int, error: BaseException) -> None:
+def _leave_error(folder: RankFolder, error: BaseException) -> None:
+    from pipelines.distributed.lost import lost_a_peer
+
     text = "".join(traceback.format_exception(error))
     known = isinstance(error, HeadraceError)
     left = {
@@ -74,12 +84,10 @@ def _leave_error(folder: Path, rank: int, error: BaseException) -> None:
         "message": str(error) if known else str(error).splitlines()[0] if str(error) else "",
         "traceback": text,
         "time": time.time(),
-        "lost_a_peer": "Horovod has been shut down" in text or "HorovodInternalError" in text,
+        "lost_a_peer": lost_a_peer(error),
     }
     try:
-        aside = folder / f"error-{rank}.aside"
-        aside.write_text(json.dumps(left), encoding="utf-8")
-        aside.rename(folder / f"error-{rank}.json")
+        folder.leave_error(left)
     except OSError:
         sys.stderr.write(text)
 

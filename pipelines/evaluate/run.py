@@ -1,20 +1,23 @@
-"""The evaluate stage: a registered model and its dataset version in, metrics in its run out."""
+"""The evaluate stage: a registered model and its dataset version in, a verdict in its run out."""
 
 import os
-import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from pipelines.distributed.launch import run_ranks
+from pipelines.distributed.launch import launcher_of, run_ranks
 from pipelines.distributed.task import RankTask
-from pipelines.errors import ModelError
+from pipelines.errors import DamagedError, DatasetError, ModelError, UnreachableError
 from pipelines.lake.storage import absolute_root
 from pipelines.lake.version import DatasetVersion
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
-from pipelines.tracking.model import ModelVersion, find_model, model_file, tag_model
-from pipelines.tracking.store import Store
+from pipelines.tracking.model import ModelVersion, find_model, tag_model
+from pipelines.tracking.registry import champion_of, note_verdict
+from pipelines.tracking.store import Store, tracking_variables
+from pipelines.transform.spec import TransformSpec
 
 # Of the metrics that the label's kind has; they are shown with the model version.
 _METRICS_TAGGED = (
@@ -33,6 +36,8 @@ class Evaluated:
         model_uri: what was judged.
         dataset: whose test split it was judged on.
         metrics: see `metrics`, by the label's kind.
+        verdict: whether it may be promoted, and every gate, as plain values.
+        report: artifact path of the HTML page in the run.
         seconds: time a step.
     """
 
@@ -40,6 +45,8 @@ class Evaluated:
     model_uri: str
     dataset: DatasetVersion
     metrics: dict[str, float]
+    verdict: dict[str, Any]
+    report: str
     seconds: dict[str, float]
 
 
@@ -51,7 +58,7 @@ def evaluate(
     model_uri: str | None = None,
     dataset_version: int | None = None,
 ) -> Evaluated:
-    """Evaluate a model on the test split and log the result to the model's run.
+    """Evaluate a model on the test split, log the result to the model's run, and decide.
 
     Args:
         recipe: train.ranks, stream, evaluate and tracking are read.
@@ -85,27 +92,96 @@ def evaluate(
         raise ModelError(
             f"dataset {root} version {version} has no test rows; set split.fractions.test above 0"
         )
-    with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as folder:
-        keras_file = model_file(store, model, "keras_model", folder)
-        report(Progress(f"starting {recipe.train.ranks} ranks"))
-        task = RankTask(
-            target="pipelines.evaluate.rank:evaluate_rank",
-            payload={
-                "recipe": recipe.resolved(),
-                "workdir": workdir,
-                "dataset": {"root": root, "version": version},
-                "keras_file": keras_file,
-                "run_id": model.run_id,
-                "prefix": prefix,
-            },
-            threads_per_rank=recipe.train.threads_per_rank,
-            collective_timeout=recipe.train.collective_timeout,
-        )
-        metrics = run_ranks(task, recipe.train.ranks, report)["metrics"]
+    _refuse_missing_columns(recipe, dataset)
+    champion = champion_of(store)
+    report(Progress(f"starting {recipe.train.ranks} ranks"))
+    folder = f"evaluation/{prefix}"
+    task = RankTask(
+        target="pipelines.evaluate.rank:evaluate_rank",
+        payload={
+            "recipe": recipe.resolved(),
+            "workdir": workdir,
+            "dataset": {"root": root, "version": version},
+            "model_uri": model.uri,
+            "model_bytes": model.facts.get("model_bytes"),
+            "run_id": model.run_id,
+            "prefix": prefix,
+            "folder": folder,
+            "threshold": threshold_of(model, recipe),
+            "champion": _known(recipe, champion, model, dataset) if champion else None,
+            "now": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        threads_per_rank=recipe.train.threads_per_rank,
+        collective_timeout=recipe.train.collective_timeout,
+        environment=tracking_variables(os.environ),
+    )
+    launcher = launcher_of(recipe, workdir)
+    result = run_ranks(task, recipe.train.ranks, report, launcher)
+    metrics, verdict = result["metrics"], result["verdict"]
     tags = {f"{prefix}_{k}": f"{metrics[k]:.6f}" for k in _METRICS_TAGGED if k in metrics}
     tag_model(store, model, tags)
-    seconds = {"total": round(time.monotonic() - started, 2)}
-    return Evaluated(model.run_id, model.uri, dataset, metrics, seconds)
+    if version == trained_on:  # another split of rows is for information
+        note_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
+    return Evaluated(
+        run_id=model.run_id,
+        model_uri=model.uri,
+        dataset=dataset,
+        metrics=metrics,
+        verdict=verdict,
+        report=f"{folder}/report.html",
+        seconds={"total": round(time.monotonic() - started, 2)},
+    )
+
+
+def threshold_of(model: ModelVersion, recipe: Recipe) -> float:
+    """The threshold that the model was registered with.
+
+    A number in the recipe wins, so that another one can be tried without training.
+    """
+    asked = recipe.evaluate.threshold
+    if isinstance(asked, float) and "threshold" in recipe.evaluate.model_fields_set:
+        return asked
+    return float(model.facts.get("threshold", 0.5))
+
+
+def _known(
+    recipe: Recipe, champion: ModelVersion, model: ModelVersion, dataset: DatasetVersion
+) -> dict[str, Any]:
+    """What the ranks need of the champion, and why there can be no comparison."""
+    facts = champion.facts
+    known: dict[str, Any] = {
+        "uri": champion.uri,
+        "same": champion.uri == model.uri,
+        "threshold": float(facts.get("threshold", 0.5)),
+        "dataset": {"root": dataset.root, "version": dataset.version},
+        "why_not": "",
+    }
+    if facts["transform_digest"] == model.facts["transform_digest"] or known["same"]:
+        return known
+    # Its own rows, as its own transform made them; they are matched by their identity.
+    root, version = _root(recipe, champion), facts["dataset_version"]
+    try:
+        own = DatasetVersion.open(root, version)
+    except (UnreachableError, DamagedError):
+        raise  # the store may be back, or somebody may repair it: that is no failed gate
+    except DatasetError as error:
+        gone = redact_text(str(error))
+        return {**known, "why_not": f"the dataset of {champion.uri} is gone: {gone}"}
+    if not own.rows("test"):
+        return {**known, "why_not": f"the dataset of {champion.uri} has no test rows"}
+    return {**known, "dataset": {"root": root, "version": version}}
+
+
+def _refuse_missing_columns(recipe: Recipe, dataset: DatasetVersion) -> None:
+    spec = TransformSpec.from_json(dataset.transform_json)
+    known = {*(f.name for f in spec.features), *dataset.build.kept}
+    wanted = [c for item in recipe.evaluate.slices for c in item.columns]
+    missing = [column for column in dict.fromkeys(wanted) if column not in known]
+    if missing:
+        raise ModelError(
+            f"dataset {dataset.root} version {dataset.version} has no column "
+            f"{', '.join(missing)} for evaluate.slices; prepare it again with dataset.keep"
+        )
 
 
 def _root(recipe: Recipe, model: ModelVersion) -> str:

@@ -17,7 +17,9 @@ from pipelines.lake.ledger import Ledger
 from pipelines.lake.sources import Crossing, SourceFile, SourcePartition
 from pipelines.lake.storage import open_files, reaching
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+EXAMPLES = "raw_examples.parquet"
+"""Some raw rows of the build, as the transform reads them."""
 
 
 class Build(BaseModel):
@@ -59,6 +61,8 @@ class Build(BaseModel):
     class_weights: dict[str, float] = {}
     key_types: dict[str, str] = {}
     """Columns of the dedup and split keys, and their types when the transform was fitted."""
+    kept: dict[str, str] = {}
+    """Raw column -> its kind; they lie beside the features under `kept_` and their name."""
     drift: tuple[ColumnDrift, ...] = ()
     """Columns of the rows that this build added, compared with the rows the transform is of."""
     quarantine: str | None = None

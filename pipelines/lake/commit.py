@@ -2,18 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake import Schema
+from deltalake.transaction import AddAction
 
-from pipelines.errors import ConflictError, DamagedError, DatasetError, RemovedError
+from pipelines.errors import DamagedError, DatasetError, RemovedError
 from pipelines.lake.build import Build, read_build, write_sidecar
+from pipelines.lake.delta import Commit, check_files, committed_version, publish_files
 from pipelines.lake.files import SPLITS, DataFile
-from pipelines.lake.storage import delta_options, delta_table, open_files, reaching, said
+from pipelines.lake.storage import open_files, reaching
 from pipelines.lake.version import BUILD_KEY, newest_table
 
 PARTITION = "split"
@@ -48,83 +47,20 @@ def publish(
     build.ledger.check()
     with reaching(root):
         require_ours(root)
-        _check_files(root, [f for f in build.files if f"-{build.build_id}-" in f.path])
+        added = {f.path: f.bytes for f in build.files if f"-{build.build_id}-" in f.path}
+        check_files(root, added, f"dataset {root}")
         write_sidecar(root, build, transform_json, texts)
-    try:
-        _commit(root, build, Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string()))))
-    except (DeltaError, OSError) as error:
-        try:
-            with reaching(root):
-                version = committed_version(root, build.build_id)
-        except DatasetError as silence:
-            raise DatasetError(
-                f"dataset {root}: the commit of build {build.build_id} got no answer "
-                f"({said(error)}), and neither did the question whether it was published "
-                f"({silence}). Run the build again: where it was, nothing is left to do"
-            ) from error
-        if version is not None:  # the error came after the commit
-            return version
-        if _lost(root, build, error):
-            raise ConflictError(
-                f"dataset {root}: the commit of build {build.build_id} was refused: {said(error)}. "
-                "Another build was published since this one began. Nothing of this one is "
-                "visible; run it again"
-            ) from error
-        raise DatasetError(
-            f"dataset {root}: the commit of build {build.build_id} failed: {said(error)}. "
-            "Nothing of it is visible; run the build again"
-        ) from error
-    with reaching(root):
-        version = committed_version(root, build.build_id)
-    if version is None:
-        raise ConflictError(
-            f"dataset {root}: build {build.build_id} was committed and cannot be found in the "
-            "table's history; another program replaced the table meanwhile"
-        )
-    return version
-
-
-def _commit(root: str, build: Build, schema: Schema) -> None:
-    """The one visible step.
-
-    Raises:
-        DeltaError, OSError: it was refused, or nobody knows.
-    """
-    properties = CommitProperties(
-        custom_metadata={BUILD_KEY: build.build_id},
-        # The base is what this build compared the lake with: another commit since is a conflict.
-        max_commit_retries=0,
-        app_transactions=[Transaction(_app_id(build.given_id or build.build_id), 1)],
+    commit = Commit(
+        base=build.base,
+        key=BUILD_KEY,
+        build_id=build.build_id,
+        app_id=_app_id(build.given_id or build.build_id),
+        schema=Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string()))),
+        partition_by=(PARTITION,),
+        values_of=lambda path: {PARTITION: path.partition("/")[0].removeprefix(f"{PARTITION}=")},
     )
-    hooks = PostCommitHookProperties(cleanup_expired_logs=False)  # old versions stay readable
-    if build.base is None:
-        create_table_with_add_actions(
-            root,
-            schema,
-            [_add(file) for file in build.files],
-            mode="error",
-            partition_by=[PARTITION],
-            storage_options=delta_options(root),
-            commit_properties=properties,
-            post_commithook_properties=hooks,
-        )
-        return
-    table = delta_table(root, build.base)
-    there = set(_paths(table))
-    kept = {file.path for file in build.files} & there
-    actions: list[AddAction | RemoveAction] = [
-        _add(file) for file in build.files if file.path not in kept
-    ]
-    if kept:  # an overwrite would remove what is kept
-        actions += [_remove(path) for path in sorted(there - kept)]
-    table.create_write_transaction(
-        actions,
-        mode="append" if kept else "overwrite",
-        schema=schema,
-        partition_by=[PARTITION],
-        commit_properties=properties,
-        post_commithook_properties=hooks,
-    )
+    files = {file.path: _add(file) for file in build.files}
+    return publish_files(root, files, commit, f"dataset {root}", "build")
 
 
 def published_version(root: str, given_id: str) -> int | None:
@@ -162,25 +98,6 @@ def _add(file: DataFile) -> AddAction:
     )
 
 
-def _remove(path: str) -> RemoveAction:
-    split = path.partition("/")[0].removeprefix(f"{PARTITION}=")
-    return RemoveAction(path, True, int(time.time() * 1000), None, {PARTITION: split})
-
-
-def _paths(table: DeltaTable) -> list[str]:
-    return [str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()]
-
-
-def _lost(root: str, build: Build, error: Exception) -> bool:
-    """Whether the commit failed because another one came first."""
-    if isinstance(error, CommitFailedError):
-        return True
-    try:
-        return bool(delta_table(root).version() != build.base)
-    except DeltaError:
-        return False
-
-
 def require_ours(root: str) -> None:
     """Refuse a Delta table whose newest commit is not a build of Headrace: it would be replaced.
 
@@ -198,35 +115,6 @@ def require_ours(root: str) -> None:
         )
 
 
-def _check_files(root: str, added: Iterable[DataFile]) -> None:
-    files, path = open_files(root)
-
-    def size(file: DataFile) -> int | None:
-        try:
-            return int(files.info(f"{path}/{file.path}")["size"])
-        except FileNotFoundError:
-            return None
-
-    added = list(added)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sizes = list(pool.map(size, added))
-    for file, found in zip(added, sizes, strict=True):
-        if found != file.bytes:
-            raise DatasetError(
-                f"dataset {root}: {file.path} has {found} bytes here, its writer wrote "
-                f"{file.bytes}. Nothing was published. The folder must be one that the driver and "
-                "every executor share"
-            )
-
-
-def committed_version(root: str, build_id: str) -> int | None:
-    """The version that `build_id` was committed as, or `None`."""
-    table = newest_table(root)
-    if table is None:
-        return None
-    return next((int(c["version"]) for c in table.history() if c.get(BUILD_KEY) == build_id), None)
-
-
 def discard(root: str, build_id: str) -> None:
     """Remove what a failed build left below `root`, unless the build was committed after all.
 
@@ -234,7 +122,7 @@ def discard(root: str, build_id: str) -> None:
     """
     files, path = open_files(root)
     with reaching(root):
-        if not files.exists(path) or committed_version(root, build_id) is not None:
+        if not files.exists(path) or committed_version(root, BUILD_KEY, build_id) is not None:
             return
         for split in SPLITS:
             folder = f"{path}/{PARTITION}={split}"

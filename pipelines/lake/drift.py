@@ -7,6 +7,7 @@ of two shares is bounded by Hoeffding (1963), over all labels at once.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -118,3 +119,12 @@ def unknown_drift(
         name=name, measure="unknown_share", value=max(0.0, rise),
         limit=max(largest, chance), rows=found[1],
     )  # fmt: skip
+
+
+def drift_lines(drift: Iterable[ColumnDrift]) -> list[str]:
+    """The columns that drifted, the furthest first."""
+    far = sorted((d for d in drift if d.drifted), key=lambda d: d.limit / d.value)
+    return [
+        f"{d.name}: {d.measure} {d.value:.3f}, limit {d.limit:.3f} for {d.rows:,} values"
+        for d in far
+    ]

@@ -1,19 +1,28 @@
 """Open a dataset version: one Delta commit, its files and what its build left beside them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
 
-from pipelines.errors import DamagedError, DatasetError
-from pipelines.lake.build import Build, read_sidecar, read_sidecar_bytes, read_sidecar_text
+from pipelines.errors import DamagedError, DatasetError, RemovedError
+from pipelines.lake.build import (
+    EXAMPLES,
+    Build,
+    read_sidecar,
+    read_sidecar_bytes,
+    read_sidecar_text,
+)
 from pipelines.lake.files import SPLITS, DataFile, SplitName
 from pipelines.lake.profile import TALLIES, FileTally, Profile
-from pipelines.lake.storage import absolute_root, delta_table, reaching, said
+from pipelines.lake.storage import absolute_root, delta_table, open_files, reaching, said
 
 BUILD_KEY = "headrace.build"
 
@@ -119,6 +128,34 @@ class DatasetVersion:
 
     def _profile_of(self, build_id: str) -> Profile:
         return Profile.model_validate_json(read_sidecar_text(self.root, build_id, "profile.json"))
+
+    def raw_examples(self) -> "pa.Table | None":
+        """Some raw rows of the newest build, as the transform reads them; None where none are kept.
+
+        Columns as their kinds: int64, float64, timestamps in UTC, strings, bytes, or lists.
+        """
+        try:
+            blob = read_sidecar_bytes(self.root, self.build.build_id, EXAMPLES)
+        except RemovedError:
+            return None
+        return pq.read_table(pa.BufferReader(blob))
+
+    def read(self, split: SplitName, columns: Sequence[str]) -> "pa.Table":
+        """Columns of all rows of a split, in the canonical order, in memory.
+
+        Raises:
+            UnreachableError: the store does not answer.
+            DatasetError: a file is gone or cannot be read.
+        """
+        files, path = open_files(self.root)
+        parts = []
+        for file in self.files(split):
+            try:
+                with reaching(self.root), files.open(f"{path}/{file.path}", "rb") as stream:
+                    parts.append(pq.read_table(stream, columns=list(columns)))
+            except pa.ArrowInvalid as error:
+                raise DatasetError(f"{self.root}/{file.path} cannot be read: {error}") from None
+        return pa.concat_tables(parts)
 
     def text(self, name: str) -> str:
         """A file of the build's sidecar, for example `report.html`."""

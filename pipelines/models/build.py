@@ -4,15 +4,20 @@ import keras
 
 from pipelines.errors import RecipeError
 from pipelines.models.cnn import cnn
+from pipelines.models.dcn import dcn
 from pipelines.models.fit import fit_problems
 from pipelines.models.inputs import Tensors, make_inputs
 from pipelines.models.mlp import mlp
+from pipelines.models.own import own
+from pipelines.models.resnet import resnet
 from pipelines.models.rnn import rnn
 from pipelines.models.transformer import transformer
+from pipelines.models.wide_deep import wide_deep
 from pipelines.recipe import sections as s
 from pipelines.transform.spec import LabelSpec, TransformSpec
 
 LOGITS = "logits"
+_EXACT = "float32"  # of the head, whatever the precision of the layers before it
 OUTPUT = {"binary": "probability", "classes": "probabilities", "regression": "value"}
 """Name of the model's output by the label's kind."""
 
@@ -46,6 +51,14 @@ def _network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> keras.Kera
     match model:
         case s.Mlp():
             return mlp(model, inputs, spec)
+        case s.WideDeep():
+            return wide_deep(model, inputs, spec)
+        case s.Dcn():
+            return dcn(model, inputs, spec)
+        case s.Resnet():
+            return resnet(model, inputs, spec)
+        case s.Python():
+            return own(model, inputs, spec)
         case s.Cnn():
             return cnn(model, inputs, spec)
         case s.Rnn():
@@ -56,9 +69,9 @@ def _network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> keras.Kera
 
 def _head(label: LabelSpec, tensor: keras.KerasTensor) -> keras.KerasTensor:
     if label.kind == "classes":
-        logits = keras.layers.Dense(len(label.classes), name=LOGITS)(tensor)
+        logits = keras.layers.Dense(len(label.classes), dtype=_EXACT, name=LOGITS)(tensor)
     else:
-        logits = keras.layers.Dense(1, name="output.dense")(tensor)
-        logits = keras.layers.Reshape((), name=LOGITS)(logits)
+        logits = keras.layers.Dense(1, dtype=_EXACT, name="output.dense")(tensor)
+        logits = keras.layers.Reshape((), dtype=_EXACT, name=LOGITS)(logits)
     end = {"binary": "sigmoid", "classes": "softmax", "regression": "linear"}[label.kind]
-    return keras.layers.Activation(end, name=OUTPUT[label.kind])(logits)
+    return keras.layers.Activation(end, dtype=_EXACT, name=OUTPUT[label.kind])(logits)

@@ -13,6 +13,7 @@ def fit_problems(model: s.Model, spec: TransformSpec) -> list[Problem]:
         tokens=[f.name for f in spec.shaped if isinstance(f, TokensFeature)],
         series={f.name: f.length for f in spec.shaped if isinstance(f, SeriesFeature)},
         images=[f.name for f in spec.shaped if isinstance(f, ImageFeature)],
+        plain=bool(spec.inputs.keys() & {"numeric", "categorical"}),
     )
     if spec.label.kind == "classes" and len(spec.label.classes) < 2:
         there = ", ".join(spec.label.classes) or "none"

@@ -30,9 +30,11 @@ def flat_inputs(
     flattened.
     """
     parts = []
-    if "numeric" in inputs:
+    if "numeric" in inputs and "numeric" not in without:
         parts.append(inputs["numeric"])
     for position, feature in enumerate(spec.categorical):
+        if "categorical" in without:
+            break
         embed = _embedding(feature.name, feature.cardinality, model)
         parts.append(embed(inputs["categorical"][:, position]))
     for shaped in spec.shaped:

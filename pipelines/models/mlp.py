@@ -13,15 +13,27 @@ def mlp(model: s.Mlp, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor
 
 
 def hidden_layers(model: s.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """The dense layers `model.hidden`, with dropout after each; `tensor` where there are none."""
+    """The dense layers `model.hidden`, each normalized and with dropout as the recipe says."""
     for number, units in enumerate(model.hidden):
+        name = f"hidden.{number}"
+        plain = model.normalize == "none"
         tensor = keras.layers.Dense(
             units,
-            activation=model.activation,
+            activation=model.activation if plain else None,
             kernel_initializer=model.initializer,
             kernel_regularizer=regularizer(model),
-            name=f"hidden.{number}",
+            name=name,
         )(tensor)
+        if not plain:
+            tensor = normalized(model, tensor, name)
+            tensor = keras.layers.Activation(model.activation, name=f"{name}.activation")(tensor)
         if model.dropout:
-            tensor = keras.layers.Dropout(model.dropout, name=f"hidden.{number}.dropout")(tensor)
+            tensor = keras.layers.Dropout(model.dropout, name=f"{name}.dropout")(tensor)
     return tensor
+
+
+def normalized(model: s.Model, tensor: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Batch or layer normalization, as the recipe says."""
+    if model.normalize == "batch":
+        return keras.layers.BatchNormalization(name=f"{name}.normalize")(tensor)
+    return keras.layers.LayerNormalization(name=f"{name}.normalize")(tensor)

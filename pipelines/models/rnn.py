@@ -18,14 +18,17 @@ def rnn(model: s.Rnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor
     cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[model.cell]
     tensor = stacked_series(inputs, spec)
     for number, units in enumerate(model.units):
-        tensor = cell(
+        layer = cell(
             units,
             return_sequences=number + 1 < len(model.units),
             kernel_initializer=model.initializer,
             kernel_regularizer=regularizer(model),
             recurrent_regularizer=regularizer(model),
             name=f"{model.cell}.{number}",
-        )(tensor)
+        )
+        if model.bidirectional:
+            layer = keras.layers.Bidirectional(layer, name=f"both.{number}")
+        tensor = layer(tensor)
         if model.dropout:
             name = f"{model.cell}.{number}.dropout"
             tensor = keras.layers.Dropout(model.dropout, name=name)(tensor)

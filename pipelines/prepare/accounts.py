@@ -1,16 +1,17 @@
 """From what the tasks counted to what a build records: ledgers, and the profile of its rows."""
 
+from pipelines.lake.axis import Axis
 from pipelines.lake.files import SPLITS
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.profile import Profile, RuleCount
 from pipelines.lake.sources import SourcePartition
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.plan import Plan
-from pipelines.prepare.profiling import Axis, empty_profile
-from pipelines.prepare.read import Raw
-from pipelines.prepare.rules import Checked
+from pipelines.prepare.profiling import empty_profile
 from pipelines.prepare.tag import Buckets
 from pipelines.prepare.write import Written
+from pipelines.source.read import Raw
+from pipelines.source.rules import Checked
 from pipelines.transform.fit import Unfitted
 
 UNSEEN_CLASS = "label class is not in the train split"

@@ -10,40 +10,40 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pipelines.errors import LakeError
+from pipelines.lake.axis import AXES, Axis, axes_from_json
 from pipelines.lake.build import read_sidecar_text
-from pipelines.lake.drift import ColumnDrift
+from pipelines.lake.drift import ColumnDrift, drift_lines
 from pipelines.lake.files import SPLITS
 from pipelines.lake.profile import Profile
 from pipelines.lake.version import DatasetVersion
 from pipelines.prepare.accounts import named_buckets, profile_of
 from pipelines.prepare.beside import Beside
-from pipelines.prepare.drift import drift_between, drift_lines, refuse_drift
-from pipelines.prepare.explain import explained
+from pipelines.prepare.drift import drift_between, refuse_drift
 from pipelines.prepare.fit import Fitted, fit
-from pipelines.prepare.gather import SMALL_KINDS, Gathering, gathered
-from pipelines.prepare.late import Late, keeps_order, late_columns, late_files
+from pipelines.prepare.frozen import kept_as_before, key_types_as_before, unfitted_as_before
+from pipelines.prepare.gather import Gathering, gathered
 from pipelines.prepare.layout import Layout
-from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.plan import Plan
-from pipelines.prepare.profiling import Axis, axes_from_json, axes_of
-from pipelines.prepare.quarantine import write_quarantine
-from pipelines.prepare.read import Raw, unfitted_of
+from pipelines.prepare.profiling import axes_of
 from pipelines.prepare.rivals import (
     duplicates_folder,
     kept_rows,
     rivals_of,
     spans_partitions,
 )
-from pipelines.prepare.rules import Checked, check_rows
 from pipelines.prepare.tag import tag_rows, with_labels
-from pipelines.prepare.types import column_types
 from pipelines.prepare.verdict import refuse_bad_labels, refuse_no_train_rows, refuse_violations
-from pipelines.prepare.windows import add_windows
 from pipelines.prepare.write import Writing, Written, write_files
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
-from pipelines.schema import ColumnType
+from pipelines.source.explain import explained
+from pipelines.source.late import Late, keeps_order, late_of
+from pipelines.source.names import FILE, POSITION
+from pipelines.source.quarantine import write_quarantine
+from pipelines.source.read import Raw, kept_kinds
+from pipelines.source.rules import Checked, check_rows
+from pipelines.source.types import SMALL_KINDS
+from pipelines.source.windows import add_windows
 from pipelines.transform.fit import Unfitted, class_weights
 from pipelines.transform.spec import RawKind, TransformSpec
 from pipelines.transform.variables import LABEL
@@ -51,7 +51,6 @@ from pipelines.transform.variables import LABEL
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-AXES = "axes.json"
 _CELL_BYTES = 10  # of a raw row's number or text, about
 
 
@@ -117,6 +116,7 @@ class Rows:
     drift: tuple[ColumnDrift, ...]
     quarantined: bool
     key_types: dict[str, str]
+    kept: dict[str, RawKind]
 
 
 def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
@@ -132,10 +132,11 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
     recipe, frozen = attempt.recipe, plan.frozen
     what = "processing" if frozen else "fitting on"
     attempt.report(Progress(f"{what} {raw.rows_read:,} rows"))
-    key_types = _key_types(recipe, raw, frozen)
+    key_types = key_types_as_before(recipe, raw.rows, frozen)
     with explained(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(frozen.transform_json) if frozen else None
         checked, unfitted, tagged, late = _tagged(recipe, raw, spec)
+        kept_columns = kept_as_before(recipe, raw.rows, frozen)
         small = SMALL_KINDS.issuperset(unfitted.raw.values())
         row_bytes = _CELL_BYTES * len(unfitted.raw) if small else 0
         others, layout = None, _layout(recipe, raw, row_bytes)
@@ -152,6 +153,7 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
             duplicates=duplicates_folder(attempt.root, attempt.build_id),
             learn=spec is None,
             late=shared,
+            kept=tuple(kept_columns),
         )
         blobs = gathered(tagged, gathering, others).persist(StorageLevel.DISK_ONLY)
     try:
@@ -177,6 +179,8 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
             raw=tuple(unfitted.raw),
             axes=axes,
             class_weights=weights,
+            kept=kept_columns,
+            examples=recipe.dataset.raw_examples,
         )
         takes_out = [c.name for c in checked.checks if c.on_violation == "quarantine"]
         rejected = sum(buckets.get(name, 0) for name in takes_out)
@@ -192,7 +196,17 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
     profile = profile_of(unfitted, axes, checked, fitted.counts, written)
     drift = _drift(recipe, frozen, profile, written.unseen.total(), attempt.report)
     return Rows(
-        unfitted, checked, fitted, axes, weights, written, profile, drift, rejected > 0, key_types
+        unfitted=unfitted,
+        checked=checked,
+        fitted=fitted,
+        axes=axes,
+        weights=weights,
+        written=written,
+        profile=profile,
+        drift=drift,
+        quarantined=rejected > 0,
+        key_types=key_types,
+        kept=kept_columns,
     )
 
 
@@ -268,13 +282,14 @@ def _tagged(
     if not windows:
         rows = with_labels(raw.rows, recipe)
         checked = check_rows(rows, recipe, raw.main)
-        unfitted = _unfitted(recipe, rows, spec)
-        late = _late(raw, checked, unfitted)
+        unfitted = unfitted_as_before(recipe, rows, spec)
+        carried = {**kept_kinds(recipe, rows), **unfitted.raw}
+        late = late_of(raw.main, checked.checks, carried)
         if late:
-            tagged = tag_rows(checked, recipe, unfitted.raw, late.columns, with_file=with_file)
+            tagged = tag_rows(checked, recipe, carried, late.columns, with_file=with_file)
             if keeps_order(tagged):
                 return checked, unfitted, tagged, late
-        tagged = tag_rows(checked, recipe, unfitted.raw, with_file=with_file)
+        tagged = tag_rows(checked, recipe, carried, with_file=with_file)
         return checked, unfitted, tagged, None
     # Rules look at single rows; what they reject is in no window.
     checked = check_rows(raw.rows.drop(FILE, POSITION), recipe, raw.main)
@@ -284,58 +299,7 @@ def _tagged(
         rows = rows.withColumn("__headrace_excluded", excluded)
     rows = add_windows(rows, windows, "__headrace_excluded" if excluded is not None else None)
     rows = with_labels(rows, recipe)
-    unfitted = _unfitted(recipe, rows, spec)
-    tagged = tag_rows(Checked(rows, checked.checks), recipe, unfitted.raw)
+    unfitted = unfitted_as_before(recipe, rows, spec)
+    carried = {**kept_kinds(recipe, rows), **unfitted.raw}
+    tagged = tag_rows(Checked(rows, checked.checks), recipe, carried)
     return checked, unfitted, tagged, None
-
-
-def _unfitted(recipe: Recipe, rows: "DataFrame", spec: TransformSpec | None) -> Unfitted:
-    """What is to be fitted, or was: then with the kinds of columns that it was fitted on.
-
-    Raises:
-        LakeError: a column is of another kind now.
-    """
-    found = unfitted_of(recipe, rows)
-    if spec is None:
-        return found
-    raw: dict[str, RawKind] = {column.name: column.kind for column in spec.raw}
-    other = [
-        f"{name} is {kind}, it was {raw.get(name, 'not used')}"
-        for name, kind in found.raw.items()
-        if kind != raw.get(name) and (kind, raw.get(name)) != ("integer", "real")
-    ]
-    if other:
-        raise LakeError(
-            f"columns have other types than the transform was fitted on: {'; '.join(other)}. "
-            "Repair the source, or fit again with --refit"
-        )
-    return Unfitted(raw, found.derive, found.features, found.label)
-
-
-def _key_types(recipe: Recipe, raw: Raw, frozen: DatasetVersion | None) -> dict[str, str]:
-    """Types of the columns that keys are made of: of another type, a key has another hash.
-
-    Raises:
-        LakeError: a column has another type than when the transform was fitted.
-    """
-    types = column_types(raw.rows)
-    names = [*(recipe.clean.dedup.key if recipe.clean.dedup else ()), *(recipe.split.key or ())]
-    found = {}
-    for name in (n for n in names if n in types):
-        whole = types[name] == ColumnType.INTEGER  # of any width, see `tag.py`
-        found[name] = "integer" if whole else raw.rows.schema[name].dataType.simpleString()
-    before = frozen.build.key_types if frozen else {}
-    other = [f"{n} is {t}, it was {before[n]}" for n, t in found.items() if before.get(n, t) != t]
-    if other:
-        raise LakeError(
-            f"columns of the dedup or split key have other types than before: {'; '.join(other)}. "
-            "Keys would no longer be those of published rows. Repair the source, declare the type "
-            "in source.tables, or build anew with --refit"
-        )
-    return found
-
-
-def _late(raw: Raw, checked: Checked, unfitted: Unfitted) -> Late | None:
-    columns = late_columns(raw.main, checked.checks, unfitted.raw)
-    files = late_files(raw.main) if columns else None
-    return Late(raw.main.name, columns, files) if files else None

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 _EXAMPLES = 5
 
 
@@ -79,3 +81,12 @@ class Counts:
 
 def _pairs(rows: list[list[Any]]) -> "Counter[Any]":
     return Counter({(one, other): count for one, other, count in rows})
+
+
+def pairs_of(one: np.ndarray, other: np.ndarray) -> "Counter[tuple[int, int]]":
+    """How often each pair of values, none negative, occurs."""
+    if not len(one):
+        return Counter()
+    width = int(other.max()) + 1
+    found = np.bincount(one.astype(np.int64) * width + other)
+    return Counter({divmod(i, width): int(found[i]) for i in np.flatnonzero(found).tolist()})

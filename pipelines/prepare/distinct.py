@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.prepare.identity import row_hashes
-from pipelines.prepare.names import LATEST, PARTITION, ROW_ID, TIE, TWIN
+from pipelines.source.names import LATEST, PARTITION, ROW_ID, TIE, TWIN
 
 
 def distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.ndarray]:

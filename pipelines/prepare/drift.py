@@ -3,7 +3,13 @@
 import numpy as np
 
 from pipelines.errors import LakeError
-from pipelines.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
+from pipelines.lake.drift import (
+    ColumnDrift,
+    drift_lines,
+    id_drift,
+    number_drift,
+    unknown_drift,
+)
 from pipelines.lake.profile import Distribution, Profile
 from pipelines.prepare.profiling import LABEL_COLUMN
 from pipelines.recipe import sections as s
@@ -41,15 +47,6 @@ def drift_between(
             now = (unseen, int(f.sum()) + unseen)
             measured.append(unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown))
     return tuple(m for m in measured if m is not None)
-
-
-def drift_lines(drift: tuple[ColumnDrift, ...]) -> list[str]:
-    """The columns that drifted, the furthest first."""
-    far = sorted((d for d in drift if d.drifted), key=lambda d: d.limit / d.value)
-    return [
-        f"{d.name}: {d.measure} {d.value:.3f}, limit {d.limit:.3f} for {d.rows:,} values"
-        for d in far
-    ]
 
 
 def refuse_drift(drift: tuple[ColumnDrift, ...]) -> None:

@@ -1,7 +1,7 @@
 """Bring the rows of one identity together, as Arrow blobs, and learn from them: the first job.
 
 A shuffle of rows costs Spark a conversion a cell. Here a task deals its rows into one Arrow blob a
-target (`spread`), Spark moves the few blobs, and the target's task puts them together: it drops
+target (`spread.py`), Spark moves the few blobs, and the target's task puts them together: it drops
 duplicates, orders the rows, and makes the statistics of its train rows (`gather`). Where the lake
 has several source partitions, the rows are then dealt out again, as blobs, to the data files that
 they go to: a file has rows of one source partition, so that a later build can replace them. What is
@@ -32,28 +32,25 @@ from pipelines.prepare.blobs import (
     by_target,
     forget_archives,
 )
-from pipelines.prepare.counts import Counts
+from pipelines.prepare.counts import Counts, pairs_of
 from pipelines.prepare.distinct import distinct_rows
-from pipelines.prepare.identity import row_hashes
-from pipelines.prepare.late import Late, LateReader
 from pipelines.prepare.layout import Layout, dealt_evenly
-from pipelines.prepare.names import (
+from pipelines.prepare.pieces import Pieces
+from pipelines.prepare.rivals import Known, write_crossings
+from pipelines.prepare.spread import SPREAD_BYTES, spreading
+from pipelines.source.late import Late
+from pipelines.source.names import (
     BASELINE,
     BUCKET,
     FILE,
     LABEL,
     PARTITION,
-    PROBLEMS,
     ROW_ID,
-    TIE,
     WEIGHT,
-    mask,
 )
-from pipelines.prepare.pieces import Pieces
-from pipelines.prepare.places import Places
-from pipelines.prepare.rivals import Known, write_crossings
-from pipelines.prepare.rules import BITS, split_problems
-from pipelines.prepare.texts import alike, bytes_decoded, encoded, joined, taken
+from pipelines.source.places import Places
+from pipelines.source.texts import encoded, joined
+from pipelines.source.types import SMALL_KINDS
 from pipelines.transform.arrow import read_columns
 from pipelines.transform.fit import Unfitted
 from pipelines.transform.statistics import read_ipc
@@ -63,18 +60,12 @@ if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
-# A task deals out what it holds at this many rows or bytes: blobs of some thousand rows each at
-# fewer than a hundred targets, in some three times that memory.
-_SPREAD_ROWS, _SPREAD_BYTES = 262_144, 128 * 2**20
-# It takes them in pieces of this size, the first of few rows.
-_PIECE_BYTES, _FIRST_ROWS = 16 * 2**20, 1024
 # A task takes targets one after the other, with the rows of so many files in all, where there are
 # enough for all cores: a Python task costs some 0.2 s before it does anything (1 million rows, 16
 # targets, all of prepare: 47 s of CPU in Python with a task a target and 42 tasks that merge, 32 s
 # with 8 and 4). It holds the blobs of all of them and the rows of one once more: sorting the blobs
 # first took the JVM 10 s of CPU at 5 million rows, and Python as much.
 _FILES_A_TASK = 8
-SMALL_KINDS = {"integer", "real", "string", "timestamp"}
 
 
 @dataclass(frozen=True)
@@ -90,6 +81,7 @@ class Gathering:
         duplicates: where to say which rows lost against a row of another source partition.
         learn: whether statistics are made; not where the transform is there already.
         late: what the tasks read themselves.
+        kept: raw columns that are published as they are.
     """
 
     unfitted: Unfitted
@@ -100,6 +92,12 @@ class Gathering:
     duplicates: str
     learn: bool = True
     late: "Broadcast[Late] | None" = None
+    kept: tuple[str, ...] = ()
+
+    @property
+    def carried(self) -> list[str]:
+        """Raw columns that the rows have."""
+        return list(dict.fromkeys([*self.unfitted.raw, *self.kept]))
 
 
 def gathered(
@@ -115,7 +113,7 @@ def gathered(
 
     # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
     safe = tagged.toDF(*(f"c{i}" for i in range(len(tagged.columns))))
-    blobs = safe.mapInArrow(_spreading(gathering, tagged.columns), BLOB_DDL)
+    blobs = safe.mapInArrow(spreading(gathering, tagged.columns), BLOB_DDL)
     cores = tagged.sparkSession.sparkContext.defaultParallelism
     if others is not None:
         blobs = blobs.unionAll(others)
@@ -141,128 +139,6 @@ def gathered(
     return found.repartition(number, dealt_evenly(spark, target, number))
 
 
-def _spreading(gathering: Gathering, names: list[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    def spread(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forget_archives()
-        counts = Counts()
-        held: list[pa.Table] = []
-        rows = size = 0
-        piece_rows = _FIRST_ROWS
-        reader = LateReader(gathering.late.value) if gathering.late else None
-        raw, places = list(gathering.unfitted.raw), gathering.places
-        for unnamed in batches:
-            batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
-            partition = _partitions(batch, places)
-            _count(batch, partition, gathering.checks, counts)
-            table = pa.Table.from_batches([batch])
-            table = table.drop_columns(_only_for_counts(batch.schema.names))
-            table = table.append_column(PARTITION, pa.array(partition))
-            begin = 0
-            while begin < table.num_rows:
-                piece = table.slice(begin, piece_rows)
-                begin += piece.num_rows
-                # Rows that are not published are left out when rows are dealt, which copies anyway.
-                piece = reader.completed(piece) if reader else piece
-                if FILE in piece.column_names:
-                    piece = piece.drop_columns([FILE])
-                held.append(_identified(piece, raw))
-                rows, size = rows + held[-1].num_rows, size + bytes_decoded(held[-1])
-                piece_rows = _piece_rows(held[-1])
-                if rows >= _SPREAD_ROWS or size >= _SPREAD_BYTES:
-                    yield from _dealt(held, gathering.layout)
-                    held, rows, size = [], 0, 0
-        yield from _dealt(held, gathering.layout)
-        yield Blobs.of([(COUNTS, "", 0, counts.to_bytes())]).batch()
-
-    return spread
-
-
-def _piece_rows(last: pa.Table) -> int:
-    """Rows of the next piece, by the size of the last one's."""
-    return max(16, _PIECE_BYTES * last.num_rows // max(bytes_decoded(last), 1))
-
-
-def _identified(table: pa.Table, raw: list[str]) -> pa.Table:
-    """The rows, those without a key identified by all of themselves."""
-    keyless = table[ROW_ID].is_null()
-    if not pc.any(keyless).as_py():
-        return table
-    some = table.filter(keyless)
-    identity = pc.fill_null(table[ROW_ID], 0).to_numpy().copy()
-    tie = some[TIE].to_numpy().view(np.uint64)
-    identity[keyless.to_numpy()] = row_hashes([some[n] for n in raw], tie).view(np.int64)
-    index = table.column_names.index(ROW_ID)
-    return table.set_column(index, ROW_ID, pa.array(identity))
-
-
-def _only_for_counts(names: list[str]) -> list[str]:
-    masks = {mask(i) for i in range(len(names))}
-    return [name for name in names if name == PROBLEMS or name in masks]
-
-
-def _partitions(batch: pa.RecordBatch, places: Places) -> np.ndarray:
-    """int32 positions of the rows' source partitions."""
-    if not places.by_file:
-        return np.zeros(batch.num_rows, np.int32)
-    return places.of_rows(batch[FILE].to_numpy())
-
-
-def _count(batch: pa.RecordBatch, partition: np.ndarray, checks: int, counts: Counts) -> None:
-    """Rows of the buckets that are not published, and violations."""
-    bucket = batch[BUCKET].to_numpy()
-    out = np.flatnonzero(bucket >= len(SPLITS))
-    counts.buckets += _pairs(partition[out], bucket[out])
-    for start in range(0, checks, BITS):
-        bits = batch[mask(start // BITS)].to_numpy()
-        bits = bits[bits != 0]
-        for check in range(start, min(start + BITS, checks)):
-            if hit := int(np.count_nonzero(bits & (1 << (check - start)))):
-                counts.violations[check] += hit
-    if checks:
-        keep_examples(batch[PROBLEMS], counts)
-
-
-def _pairs(one: np.ndarray, other: np.ndarray) -> "Counter[tuple[int, int]]":
-    """How often each pair of values, none negative, occurs."""
-    if not len(one):
-        return Counter()
-    width = int(other.max()) + 1
-    found = np.bincount(one.astype(np.int64) * width + other)
-    return Counter({divmod(i, width): int(found[i]) for i in np.flatnonzero(found).tolist()})
-
-
-def keep_examples(problems: pa.Array, counts: Counts) -> None:
-    """Take in the PROBLEMS of rows, null where there is none."""
-    found: dict[int, list[str]] = {}
-    for text in problems.drop_null().unique().to_pylist():
-        for check, reason in split_problems(text):
-            found.setdefault(check, []).append(reason)
-    for check, reasons in found.items():
-        counts.keep_examples(check, reasons)
-
-
-def _dealt(held: list[pa.Table], layout: Layout) -> Iterator[pa.RecordBatch]:
-    if not sum(t.num_rows for t in held):
-        return
-    known = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in held])
-    kept = np.flatnonzero(known[BUCKET].to_numpy() < len(SPLITS))
-    targets = layout.targets
-    target = layout.target_of(known[ROW_ID].to_numpy()[kept])
-    target = target.astype(np.int16 if targets < 2**15 else np.int32)  # sorted by digits
-    order = np.argsort(target, kind="stable")
-    table = taken(alike(held), pa.array(kept[order]), targets)
-    held.clear()
-    begins = np.searchsorted(target[order], np.arange(targets + 1))
-    blobs = Blobs()
-    for number in range(targets):
-        begin, end = int(begins[number]), int(begins[number + 1])
-        if end > begin:  # not compressed: Spark's shuffle does that
-            blobs.add_table(ROWS, "", number, table.slice(begin, end - begin))
-        if blobs.size >= _SPREAD_BYTES // 8:
-            yield blobs.batch()
-    yield blobs.batch()
-
-
 def _gathering(
     gathering: Gathering, *, whole_groups: bool
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
@@ -283,7 +159,7 @@ def _gathering(
                 continue
             table = joined(of[ROWS])
             counts = Counts()
-            kept, losses = distinct_rows(table, list(gathering.unfitted.raw))
+            kept, losses = distinct_rows(table, gathering.carried)
             known = Known.of(of[RIVALS], of[BEATEN])
             kept, crossings = known.settled(table, kept, losses, gathering.places, counts)
             if crossings.num_rows:
@@ -292,7 +168,7 @@ def _gathering(
             yield Blobs.of(found).batch()
             for file, part in _by_file(rows):
                 pieces.add(file, part)
-            if not whole_groups and pieces.bytes >= _SPREAD_BYTES:
+            if not whole_groups and pieces.bytes >= SPREAD_BYTES:
                 yield from pieces.as_they_are()
         yield from pieces.files() if whole_groups else pieces.as_they_are()
 
@@ -320,11 +196,11 @@ def _learnt(
     counts.duplicates = Counter({i: n for i, n in enumerate(lost.tolist()) if n})
     bucket, partition = table[BUCKET].to_numpy()[kept], partition[kept]
     identity = table[ROW_ID].to_numpy()[kept]
-    counts.buckets += _pairs(partition, bucket)
+    counts.buckets += pairs_of(partition, bucket)
     file = layout.file_of(partition, identity)
     place = np.argsort(file, kind="stable")
     kept, file, bucket = kept[place], file[place], bucket[place]
-    names = [*unfitted.raw, BUCKET, LABEL, ROW_ID]
+    names = [*gathering.carried, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
     table = table.select(names).take(pa.array(kept))
     for name in unfitted.raw:

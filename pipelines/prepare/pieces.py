@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from pipelines.prepare.blobs import ORDERED, ROWS, Blobs
 from pipelines.prepare.identity import order_of
-from pipelines.prepare.names import BUCKET, ROW_ID
-from pipelines.prepare.texts import bytes_decoded, decoded, encoded, joined, stacked
+from pipelines.source.names import BUCKET, ROW_ID
+from pipelines.source.texts import bytes_decoded, decoded, encoded, joined, stacked
 
 # Bytes of one batch of blobs.
 _BATCH_BYTES = 16 * 2**20

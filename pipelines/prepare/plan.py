@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from pipelines.errors import LakeError
 from pipelines.lake.sources import Crossing, SourceFile
 from pipelines.lake.version import DatasetVersion
-from pipelines.prepare.sources import (
+from pipelines.recipe import Recipe
+from pipelines.recipe.redact import redact_recipe
+from pipelines.source.listing import (
     Listing,
     by_partition,
     how_partitioned,
     list_table,
     same_files,
 )
-from pipelines.recipe import Recipe
-from pipelines.recipe.redact import redact_recipe
 
 # Sections of a recipe that decide about rows and their columns.
 _ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
@@ -152,11 +152,13 @@ def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
         then = redact_recipe(Recipe.model_validate(before).resolved())
     except ValidationError:
         return ["as a whole"]
-    return [
+    changed = [
         path
         for section in _ROWS_DEPEND_ON
         for path in _differences(section, then[section], now[section])
-    ][:3]
+    ]
+    changed += _differences("dataset.keep", then["dataset"]["keep"], now["dataset"]["keep"])
+    return changed[:3]
 
 
 def changed_partitions(plan: Plan) -> tuple[list[str], list[str]]:

@@ -9,22 +9,22 @@ from collections.abc import Iterable
 
 import pipelines
 from pipelines.errors import LakeError
-from pipelines.lake.build import Build
+from pipelines.lake.axis import AXES, axes_to_json
+from pipelines.lake.build import EXAMPLES, Build
 from pipelines.lake.commit import publish
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.profile import TALLIES, FileTally
 from pipelines.lake.sources import Crossing, SourceFile
 from pipelines.prepare.accounts import partitions_of
-from pipelines.prepare.building import AXES, Attempt, Rows
+from pipelines.prepare.building import Attempt, Rows
 from pipelines.prepare.code import git_commit
 from pipelines.prepare.plan import Plan
-from pipelines.prepare.profiling import axes_to_json
-from pipelines.prepare.read import Raw
 from pipelines.prepare.report import report_html
-from pipelines.prepare.sources import by_partition, list_table, same_files
 from pipelines.prepare.write import file_schema
 from pipelines.progress import Progress
 from pipelines.recipe.redact import redact, redact_recipe
+from pipelines.source.listing import by_partition, list_table, same_files
+from pipelines.source.read import Raw
 from pipelines.transform.spec import TransformSpec
 
 
@@ -79,6 +79,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
         ),
         class_weights=rows.weights,
         key_types=rows.key_types,
+        kept=dict(rows.kept),
         drift=rows.drift,
         quarantine=f"_headrace/{attempt.build_id}/quarantine" if rows.quarantined else None,
     )
@@ -89,8 +90,10 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
     }
     if old is None:
         texts[AXES] = axes_to_json(rows.axes)
+    if rows.written.examples:
+        texts[EXAMPLES] = rows.written.examples
     spec = rows.fitted.spec
-    return publish(attempt.root, build, file_schema(spec), spec.to_json(), texts)
+    return publish(attempt.root, build, file_schema(spec, rows.kept), spec.to_json(), texts)
 
 
 def publish_without(attempt: Attempt, plan: Plan) -> int:
@@ -137,7 +140,7 @@ def publish_without(attempt: Attempt, plan: Plan) -> int:
         "report.html": report_html(attempt.recipe.name, build, profile),
         TALLIES: FileTally.write_all([]),
     }
-    return publish(attempt.root, build, file_schema(spec), spec.to_json(), texts)
+    return publish(attempt.root, build, file_schema(spec, old.kept), spec.to_json(), texts)
 
 
 def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:

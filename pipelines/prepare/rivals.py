@@ -21,10 +21,10 @@ from pipelines.lake.storage import open_files
 from pipelines.prepare.blobs import BEATEN, BLOB_DDL, RIVALS, Blobs
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.layout import Layout
-from pipelines.prepare.names import PARTITION, ROW_ID, TWIN
-from pipelines.prepare.places import Places
-from pipelines.prepare.sources import same_files
 from pipelines.recipe import Recipe
+from pipelines.source.listing import same_files
+from pipelines.source.names import PARTITION, ROW_ID, TWIN
+from pipelines.source.places import Places
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

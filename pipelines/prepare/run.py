@@ -21,9 +21,9 @@ from pipelines.lake.version import DatasetVersion, newest_version
 from pipelines.prepare.building import Attempt, Clock, ContactError, DriftedError, build_rows
 from pipelines.prepare.plan import Plan, make_plan
 from pipelines.prepare.publishing import publish_rows, publish_without
-from pipelines.prepare.read import read_raw
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.source.read import read_raw
 from pipelines.spark_session import spark_session
 
 

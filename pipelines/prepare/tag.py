@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import LakeError
 from pipelines.lake.files import SPLITS
-from pipelines.prepare.explain import explained
-from pipelines.prepare.names import (
+from pipelines.recipe import Recipe
+from pipelines.recipe import sections as s
+from pipelines.recipe.times import micros_of
+from pipelines.schema import ColumnType
+from pipelines.source.explain import explained
+from pipelines.source.names import (
     BASELINE,
     BUCKET,
     FILE,
@@ -28,12 +32,8 @@ from pipelines.prepare.names import (
     col,
     mask,
 )
-from pipelines.prepare.rules import BITS, Check, Checked
-from pipelines.prepare.types import RAW_KIND, as_kind, column_types
-from pipelines.recipe import Recipe
-from pipelines.recipe import sections as s
-from pipelines.recipe.times import micros_of
-from pipelines.schema import ColumnType
+from pipelines.source.rules import BITS, Check, Checked
+from pipelines.source.types import RAW_KIND, as_kind, column_types
 from pipelines.transform.spec import RawKind
 
 if TYPE_CHECKING:

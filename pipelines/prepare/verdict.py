@@ -2,8 +2,8 @@
 
 from pipelines.errors import LakeError
 from pipelines.prepare.counts import Counts
-from pipelines.prepare.rules import Check
 from pipelines.recipe import Recipe
+from pipelines.source.rules import Check
 from pipelines.transform.statistics import NumberSummary, TextCounts
 
 

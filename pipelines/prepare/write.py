@@ -7,8 +7,8 @@ take row groups as they lie.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.lake.axis import Axis
 from pipelines.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
 from pipelines.lake.files import SPLITS, DataFile
 from pipelines.lake.profile import FileTally
@@ -29,19 +30,30 @@ from pipelines.prepare.blobs import (
     by_target,
     forget_archives,
 )
+from pipelines.prepare.examples import TIME, picked, together
 from pipelines.prepare.gather import missing_values
 from pipelines.prepare.layout import Layout
-from pipelines.prepare.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from pipelines.prepare.pieces import in_order
-from pipelines.prepare.profiling import LABEL_COLUMN, Axis, tally_of
+from pipelines.prepare.profiling import LABEL_COLUMN, tally_of
+from pipelines.source.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
+from pipelines.source.texts import decoded
 from pipelines.transform.arrow import ArrowTransform
-from pipelines.transform.spec import LabelSpec, TransformSpec
+from pipelines.transform.spec import LabelSpec, RawKind, TransformSpec
 from pipelines.transform.statistics import read_ipc
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_FILE, _TALLY, _UNSEEN = "file", "tally", "unseen"
+Columns = dict[str, Any]
+"""NumPy arrays by name, and of what is kept as it was read Arrow's."""
+
+_FILE, _TALLY, _UNSEEN, _EXAMPLES = "file", "tally", "unseen", "examples"
+_KEPT = {
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "string": pa.string(),
+    "timestamp": TIME,
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Writing:
         raw: raw columns whose missing values are counted.
         axes: distributions to count.
         class_weights: factor of the loss by class ("true" and "false" for a condition), or empty.
+        kept: raw columns that are published as they are -> kind.
+        examples: raw rows that are wanted of all rows.
     """
 
     root: str
@@ -69,6 +83,14 @@ class Writing:
     raw: tuple[str, ...]
     axes: tuple[Axis, ...]
     class_weights: dict[str, float]
+    kept: dict[str, RawKind] = field(default_factory=dict)
+    examples: int = 0
+
+    def examples_of(self, target: int) -> int:
+        """Raw rows that a target gives as examples."""
+        if not self.examples or target % max(1, self.layout.files // self.examples):
+            return 0
+        return -(-self.examples // self.layout.files)
 
 
 @dataclass(frozen=True)
@@ -80,15 +102,21 @@ class Written:
         tallies: counts of the rows in each of them.
         unseen: source partition -> rows of validation and test whose class the train split does not
             have, left out.
+        examples: raw rows that are in the dataset, as a Parquet file; None where there are none.
     """
 
     files: list[DataFile]
     tallies: list[FileTally]
     unseen: Counter[str]
+    examples: bytes | None = None
 
 
-def file_schema(spec: TransformSpec) -> pa.Schema:
-    """Columns of a data file, without nulls.
+def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> pa.Schema:
+    """Columns of a data file, without nulls but in what is kept as it was read.
+
+    Args:
+        spec: the transform.
+        kept: raw columns that are published as they are -> kind; they are named `kept_…`.
 
     row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens and
     series, fixed-size binary for images; label float32, int32 for classes; sample_weight and
@@ -109,7 +137,9 @@ def file_schema(spec: TransformSpec) -> pa.Schema:
         fields.append(("sample_weight", pa.float32()))
     if spec.label.baseline:
         fields.append(("baseline", pa.float32()))
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
+    made = [pa.field(name, kind, nullable=False) for name, kind in fields]
+    made += [pa.field(f"kept_{n}", _KEPT[kind]) for n, kind in (kept or {}).items()]
+    return pa.schema(made)
 
 
 def write_files(blobs: "DataFrame", spec: TransformSpec, writing: Writing) -> Written:
@@ -132,14 +162,22 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, writing: Writing) -> Wr
     files: list[DataFile] = []
     tallies: list[FileTally] = []
     unseen = Counter[str]()
+    examples: list[tuple[int, bytes]] = []
     for row in collected:
         if row["kind"] == _FILE:
             files.append(DataFile.model_validate_json(bytes(row["blob"])))
         elif row["kind"] == _TALLY:
             tallies += FileTally.read_all(bytes(row["blob"]))
+        elif row["kind"] == _EXAMPLES:
+            examples.append((row["target"], bytes(row["blob"])))
         else:
             unseen[row["name"]] += int(bytes(row["blob"]))
-    return Written(sorted(files, key=lambda f: f.path), tallies, +unseen)
+    return Written(
+        files=sorted(files, key=lambda f: f.path),
+        tallies=tallies,
+        unseen=+unseen,
+        examples=together([blob for _, blob in sorted(examples)], writing.examples),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -192,25 +230,29 @@ def _written(
             out.append((_TALLY, "", target, FileTally.write_all([tally])))
     if unseen:
         out.append((_UNSEEN, partition, target, str(unseen).encode()))
+    if rows.num_rows and (wanted := writing.examples_of(target)):
+        out.append((_EXAMPLES, "", target, picked(rows, transform.spec, wanted)))
     return out
 
 
 def _transformed(
     rows: pa.Table, transform: ArrowTransform, writing: Writing
-) -> tuple[pa.Table, dict[str, np.ndarray], np.ndarray, int]:
+) -> tuple[pa.Table, Columns, np.ndarray, int]:
     """The raw rows that stay, the dataset's columns of them, their buckets; and rows left out."""
     spec = transform.spec
     label, unseen = labels_of(rows[LABEL], spec.label)
     if unseen.any():
         rows, label = rows.filter(pa.array(~unseen)), label[~unseen]
     # All splits at once: every vocabulary is made ready to be searched once a target.
-    columns: dict[str, np.ndarray] = {"row_id": rows[ROW_ID].to_numpy()}
+    columns: Columns = {"row_id": rows[ROW_ID].to_numpy()}
     columns |= transform(rows)
     columns[LABEL_COLUMN] = label
     if spec.label.weighted:
         columns["sample_weight"] = _weights(rows, label, spec.label, writing.class_weights)
     if spec.label.baseline:
         columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
+    for name, kind in writing.kept.items():
+        columns[f"kept_{name}"] = decoded(rows[name]).cast(_KEPT[kind])
     return rows, columns, rows[BUCKET].to_numpy(), int(unseen.sum())
 
 
@@ -241,9 +283,9 @@ def _weights(
 
 
 def _write_file(
-    columns: dict[str, np.ndarray], split: str, path: str, spec: TransformSpec, writing: Writing
+    columns: Columns, split: str, path: str, spec: TransformSpec, writing: Writing
 ) -> DataFile:
-    schema = file_schema(spec)
+    schema = file_schema(spec, writing.kept)
     arrays = [_arrow(columns[field.name], field.type) for field in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)
     files, base = open_files(writing.root)
@@ -253,7 +295,8 @@ def _write_file(
     begins = range(0, table.num_rows, writing.rows_per_row_group)
     parts = [table.slice(begin, writing.rows_per_row_group) for begin in begins]
     row_groups = [part.num_rows for part in parts]
-    noted = {CHECKSUMS: checksums_of(table, row_groups)}
+    trained_on = file_schema(spec).names
+    noted = {CHECKSUMS: checksums_of(table.select(trained_on), row_groups)}
     sink = pa.BufferOutputStream()  # thousands of small writes, made one
     with pq.ParquetWriter(sink, schema.with_metadata(noted), use_dictionary=ids) as writer:
         for part in parts:
@@ -265,8 +308,8 @@ def _write_file(
         with files.open(full, "wb") as stream:
             stream.write(buffer)
     content = hashlib.sha256()
-    for field in schema:
-        content.update(np.ascontiguousarray(columns[field.name]).data)
+    for name in trained_on:
+        content.update(np.ascontiguousarray(columns[name]).data)
     return DataFile(
         path=path,
         split=split,  # type: ignore[arg-type]
@@ -277,7 +320,11 @@ def _write_file(
     )
 
 
-def _arrow(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+def _arrow(
+    values: "np.ndarray | pa.ChunkedArray", kind: pa.DataType
+) -> "pa.Array | pa.ChunkedArray":
+    if isinstance(values, pa.ChunkedArray):
+        return values
     if values.ndim == 1:
         return pa.array(values, kind)
     flat = np.ascontiguousarray(values).reshape(-1)

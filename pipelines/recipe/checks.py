@@ -2,7 +2,7 @@
 
 Each check takes only sections that validated on their own, so that one wrong key does not hide the
 rest; a check whose sections are not all there is left out until they are. Keys about rows and
-columns are in `column_checks.py`.
+columns are in `column_checks.py`, those about training in `train_checks.py`.
 """
 
 import math
@@ -19,9 +19,20 @@ from pipelines.recipe.column_checks import (
     names,
     rules,
 )
-from pipelines.recipe.needs import metric_problems, model_problems
+from pipelines.recipe.evaluate_checks import evaluations, slices
+from pipelines.recipe.needs import model_problems
 from pipelines.recipe.problems import nearest
 from pipelines.recipe.times import micros_of
+from pipelines.recipe.train_checks import (
+    augmentations,
+    batches,
+    elastic,
+    followed_metrics,
+    launchers,
+    optimizers,
+    schedules,
+    tuning,
+)
 
 Valid = dict[str, Any]
 """Top-level key -> validated value; keys that failed validation are absent."""
@@ -109,56 +120,16 @@ def _times(split: s.Split) -> list[Problem]:
     return problems
 
 
-def _batches(train: s.Train, stream: s.Stream) -> list[Problem]:
-    problems = []
-    if stream.canonical_shards % train.ranks:
-        problems.append(
-            Problem(
-                "train.ranks",
-                f"{train.ranks} ranks cannot share {stream.canonical_shards} canonical shards "
-                "equally",
-                "use a divisor, or change stream.canonical_shards",
-            )
-        )
-    if train.global_batch_size % stream.canonical_shards:
-        problems.append(
-            Problem(
-                "train.global_batch_size",
-                f"{train.global_batch_size} rows cannot be cut from "
-                f"{stream.canonical_shards} canonical shards equally",
-                f"use a multiple of {stream.canonical_shards}",
-            )
-        )
-    return problems
-
-
-def _optimizer(train: s.Train) -> list[Problem]:
-    if train.optimizer.kind != "sgd" and train.optimizer.momentum:
-        kind = train.optimizer.kind
-        return [Problem("train.optimizer.momentum", f"{kind} takes no momentum", "use kind: sgd")]
-    return []
-
-
-def _early_stopping(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
-    if not train.early_stopping:
-        return []
-    problems = []
-    if split.key and split.fractions.validation == 0:
-        problems.append(
-            Problem(
-                "train.early_stopping",
-                "needs a validation split, and split.fractions.validation is 0",
-            )
-        )
-    return problems + metric_problems(train.early_stopping, label.kind)
-
-
 def _model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem]:
     return model_problems(
         model,
         tokens=[n for n, f in features.items() if isinstance(f, s.TextIds | s.MultiValued)],
         series={n: f.length for n, f in features.items() if isinstance(f, s.Series)},
         images=[n for n, f in features.items() if isinstance(f, s.Image)],
+        plain=any(
+            not isinstance(f, s.TextIds | s.MultiValued | s.Series | s.Image)
+            for f in features.values()
+        ),
     )
 
 
@@ -173,6 +144,14 @@ def _files(dataset: s.Dataset) -> list[Problem]:
     return []
 
 
+def _kept(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
+    taken = [name for name in features if name in {f"kept_{column}" for column in dataset.keep}]
+    return [
+        Problem(f"features.{name}", "dataset.keep makes a column of this name", "rename it")
+        for name in taken
+    ]
+
+
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_tables, ("source",)),
     (_joins, ("source",)),
@@ -184,9 +163,17 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (clips, ("features",)),
     (imputations, ("features",)),
     (names, ("features",)),
-    (_batches, ("train", "stream")),
-    (_optimizer, ("train",)),
-    (_early_stopping, ("train", "split", "label")),
+    (elastic, ("train", "stream")),
+    (launchers, ("train",)),
+    (batches, ("train", "stream")),
+    (optimizers, ("train",)),
+    (followed_metrics, ("train", "split", "label")),
+    (augmentations, ("train", "features", "label")),
+    (schedules, ("train",)),
+    (tuning, ("tune", "label")),
     (_model, ("model", "features")),
     (_files, ("dataset",)),
+    (_kept, ("dataset", "features")),
+    (evaluations, ("evaluate", "label")),
+    (slices, ("evaluate", "features", "dataset")),
 ]

@@ -64,7 +64,7 @@ def leaks(
 ) -> list[Problem]:
     """Features that read what the label is made of, or what is not known at prediction."""
     reason = dict.fromkeys(unavailable, "which `unavailable` says is not known at prediction")
-    for column in _names_in(label.expression):
+    for column in names_in(label.expression):
         reason.setdefault(column, "which the label is computed from")
     if source.windows:
         for column in source.windows.targets:
@@ -84,7 +84,7 @@ def leaks(
     return problems
 
 
-def _names_in(expression: str) -> list[str]:
+def names_in(expression: str) -> list[str]:
     """Words of a Spark SQL expression that may be columns; quoted texts are none."""
     without_texts = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", " ", expression)
     return [quoted or word for quoted, word in re.findall(r"`([^`]+)`|(\w+)", without_texts)]

@@ -1,6 +1,6 @@
 """The recipe's keys about the network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class _Network(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     l1: Annotated[float, Field(ge=0)] = 0.0
     l2: Annotated[float, Field(ge=0)] = 0.0
+    normalize: Literal["none", "batch", "layer"] = "none"
+    """Of every dense layer's output before its activation; batch is over all ranks' rows."""
     embedding_width: Count = 16
     """Largest width; a feature of n ids gets the smaller of this and ceil(sqrt(n))."""
 
@@ -30,6 +32,23 @@ class Mlp(_Network):
     hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
 
 
+class WideDeep(_Network):
+    """Dense layers over all inputs, and beside them one weight a number and an id (Cheng et al.
+    2016, arXiv:1606.07792)."""
+
+    kind: Literal["wide_deep"]
+    hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
+
+
+class Dcn(_Network):
+    """Cross layers, which multiply inputs with each other, beside dense layers (Wang et al. 2021,
+    arXiv:2008.13535)."""
+
+    kind: Literal["dcn"]
+    crosses: Count = 3
+    hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
+
+
 class Cnn(_Network):
     """Convolutions with pooling over one image, then dense layers with the other inputs beside."""
 
@@ -37,6 +56,18 @@ class Cnn(_Network):
     filters: Annotated[list[Count], Field(min_length=1)] = [32, 64]
     """One block a number: two 3 x 3 convolutions, then 2 x 2 max pooling while there is room."""
     hidden: list[Count] = [64]
+
+
+class Resnet(_Network):
+    """A small residual network over one image (He et al. 2016, arXiv:1512.03385), with batch
+    normalization; then dense layers with the other inputs beside."""
+
+    kind: Literal["resnet"]
+    filters: Annotated[list[Count], Field(min_length=1)] = [16, 32, 64]
+    """One stage a number; each after the first halves height and width."""
+    blocks: Count = 2
+    """Residual blocks of a stage."""
+    hidden: list[Count] = []
 
 
 class Rnn(_Network):
@@ -47,14 +78,19 @@ class Rnn(_Network):
 
     kind: Literal["rnn"]
     cell: Literal["lstm", "gru"] = "gru"
+    bidirectional: bool = False
     units: Annotated[list[Count], Field(min_length=1)] = [64]
     hidden: list[Count] = [32]
 
 
 class Transformer(_Network):
-    """A Transformer encoder over the series of one length, pooled, then dense layers."""
+    """A Transformer encoder, pooled, then dense layers with what it does not read beside."""
 
     kind: Literal["transformer"]
+    over: Literal["series", "text", "table"] = "series"
+    """series: the series of one length, step by step. text: the one list of ids, word by word, what
+    is filled up left out. table: the numbers and the categoricals, feature by feature (Gorishniy et
+    al. 2021, arXiv:2106.11959)."""
     blocks: Count = 2
     heads: Count = 4
     width: Count = 64
@@ -65,4 +101,17 @@ class Transformer(_Network):
     hidden: list[Count] = [32]
 
 
-Model = Annotated[Mlp | Cnn | Rnn | Transformer, Field(discriminator="kind")]
+class Python(_Network):
+    """The user's own: `function(inputs, spec, **options)` gives the last hidden layer."""
+
+    kind: Literal["python"]
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
+    """`module:function`; the module must be importable by every rank."""
+    options: dict[str, Any] = {}
+    hidden: list[Count] = []
+    """Dense layers after it."""
+
+
+Model = Annotated[
+    Mlp | WideDeep | Dcn | Cnn | Resnet | Rnn | Transformer | Python, Field(discriminator="kind")
+]

@@ -4,6 +4,7 @@ Asked of the recipe before anything starts, and of the dataset version before ra
 dataset may have been prepared by another recipe than the one that trains on it.
 """
 
+import math
 from collections.abc import Collection, Mapping
 
 from pipelines.errors import Problem
@@ -16,6 +17,12 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 """Validation metrics by the label's kind."""
 
+MOST_SHARDS = 64
+"""Canonical shards at most where the recipe does not say how many."""
+
+FEW_SHARDS = 16
+"""Canonical shards at least likewise, where the batch can be cut into so many."""
+
 TAKEN_INPUTS = frozenset(
     {
         "numeric", "categorical", "label", "weight", "sample_weight", "baseline", "row_id",
@@ -25,12 +32,22 @@ TAKEN_INPUTS = frozenset(
 """Names in a batch or a model that a feature with an input of its own must not have."""
 
 
+def elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
+    """Numbers of ranks that a training can go on with; none where it is not elastic."""
+    if train.min_ranks is None and train.max_ranks is None:
+        return []
+    shards = stream.canonical_shards or math.gcd(FEW_SHARDS, train.global_batch_size)
+    least, most = train.min_ranks or 1, train.max_ranks or train.ranks
+    return [size for size in range(least, most + 1) if shards % size == 0]
+
+
 def model_problems(
     model: s.Model,
     *,
     tokens: Collection[str],
     series: Mapping[str, int],
     images: Collection[str],
+    plain: bool = True,
 ) -> list[Problem]:
     """Why a model of this family cannot be built over such features.
 
@@ -39,22 +56,37 @@ def model_problems(
         tokens: names of features that are lists of ids.
         series: name of every feature that is a list of numbers -> its length.
         images: names of features that are images.
+        plain: whether there is any number or categorical.
     """
     problems = [
         Problem(f"features.{name}", "the name is taken in the model's batches", "rename it")
         for name in (*tokens, *series, *images)
         if name in TAKEN_INPUTS
     ]
-    if isinstance(model, s.Cnn) and len(images) != 1:
+    if isinstance(model, s.Cnn | s.Resnet) and len(images) != 1:
         there = ", ".join(images) or "none"
         problems.append(
             Problem(
                 "model.kind",
-                f"cnn reads one feature of kind image, there is {there}",
+                f"{model.kind} reads one feature of kind image, there is {there}",
                 "have one under features, or use mlp",
             )
         )
-    if isinstance(model, s.Rnn | s.Transformer):
+    over = model.over if isinstance(model, s.Transformer) else ""
+    if over == "text" and len(tokens) != 1:
+        there = ", ".join(tokens) or "none"
+        problems.append(
+            Problem(
+                "model.over",
+                f"a transformer over text reads one feature of kind text or list, there is {there}",
+                "have one under features, or use series or table",
+            )
+        )
+    if over == "table" and not plain:
+        problems.append(
+            Problem("model.over", "there is no number and no categorical among the features")
+        )
+    if isinstance(model, s.Rnn) or over == "series":
         if not series:
             problems.append(
                 Problem(
@@ -83,14 +115,19 @@ def model_problems(
     return problems
 
 
-def metric_problems(settings: s.EarlyStopping | None, label_kind: str) -> list[Problem]:
-    """Why early stopping cannot follow its metric with a label of this kind."""
-    if settings is None or settings.metric in METRICS[label_kind]:
-        return []
+def metric_problems(train: s.Train, label_kind: str) -> list[Problem]:
+    """Why early stopping or a plateau cannot follow its metric with a label of this kind."""
+    followed = []
+    if train.early_stopping is not None:
+        followed.append(("train.early_stopping.metric", train.early_stopping.metric))
+    if isinstance(train.schedule, s.ReduceOnPlateau):
+        followed.append(("train.schedule.metric", train.schedule.metric))
     return [
         Problem(
-            "train.early_stopping.metric",
-            f"{settings.metric} is not defined for a label of kind {label_kind}",
+            where,
+            f"{metric} is not defined for a label of kind {label_kind}",
             f"use {' or '.join(METRICS[label_kind])}",
         )
+        for where, metric in followed
+        if metric not in METRICS[label_kind]
     ]

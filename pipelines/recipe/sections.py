@@ -11,12 +11,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pipelines.recipe.base import Name, Section
+from pipelines.recipe.evaluate_sections import *
+from pipelines.recipe.evaluate_sections import Evaluate
 from pipelines.recipe.feature_sections import *
 from pipelines.recipe.feature_sections import Derivation, Feature
 from pipelines.recipe.lake_sections import *
 from pipelines.recipe.lake_sections import Clean, Increments, Label, Source, Split
 from pipelines.recipe.model_sections import *
 from pipelines.recipe.model_sections import Model
+from pipelines.recipe.train_sections import *
+from pipelines.recipe.train_sections import Metric, Train
 
 
 class Dataset(Section):
@@ -25,45 +29,21 @@ class Dataset(Section):
     path: Annotated[str, Field(min_length=1)]
     rows_per_file: Annotated[int, Field(ge=1)] = 65_536
     rows_per_row_group: Annotated[int, Field(ge=1)] = 8_192
-
-
-class Optimizer(Section):
-    """How gradients become updates; the learning rate is fixed."""
-
-    kind: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class EarlyStopping(Section):
-    """Stop when the validation metric has not improved for `patience` epochs; keep the best."""
-
-    metric: Literal["roc_auc", "accuracy", "mae", "loss"] = "loss"
-    """roc_auc is of a binary label, accuracy of binary and classes, mae of regression."""
-    patience: Annotated[int, Field(ge=1)] = 3
-
-
-class Train(Section):
-    """How the model is fitted."""
-
-    epochs: Annotated[int, Field(ge=1)] = 10
-    global_batch_size: Annotated[int, Field(ge=1)] = 1024
-    """Rows a step over all ranks."""
-    ranks: Annotated[int, Field(ge=1)] = 2
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    optimizer: Optimizer = Optimizer()
-    early_stopping: EarlyStopping | None = None
-    threads_per_rank: Annotated[int, Field(ge=1)] = 1
-    """TensorFlow compute threads a rank; 1 makes a CPU run repeatable bit for bit."""
-    collective_timeout: Annotated[int, Field(ge=1)] = 60
-    """Seconds the ranks wait for one that is frozen or cut off (Gloo's own timeout)."""
+    keep: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = []
+    """Raw columns that lie beside the features, as they were read; `evaluate.slices` may name them.
+    Training does not read them."""
+    raw_examples: Annotated[int, Field(ge=0)] = 64
+    """Raw rows that go with the dataset, and with every model: what a registered model is to make
+    of them is recorded, and compared before it is promoted. 0 keeps none of the lake's; rows are
+    made up then."""
 
 
 class Stream(Section):
     """How prepared rows reach the ranks."""
 
-    canonical_shards: Annotated[int, Field(ge=1)] = 64
-    """Equal streams a split is cut into, whatever the number of ranks; 64 serves 1 to 64 ranks."""
+    canonical_shards: Annotated[int, Field(ge=1)] | None = None
+    """Equal streams a split is cut into, whatever the number of ranks, which has to divide it. By
+    default 64, and down to 16 for splits of few rows; a power of two that divides the batch."""
     shuffle: bool = True
     readers: Annotated[int, Field(ge=1)] = 1
     """Reader threads a rank; decoding releases the interpreter lock."""
@@ -80,11 +60,25 @@ class Stream(Section):
     """Size of the cache; what was used longest ago makes room."""
 
 
-class Evaluate(Section):
-    """How the model is judged on the test split."""
+class Score(Section):
+    """How new rows are scored."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Probability from which a row counts as positive."""
+    key: Annotated[list[str], Field(min_length=1)] | None = None
+    """Raw columns that say which row a prediction is of; `clean.dedup.key` by default."""
+    columns: list[str] = []
+    """Further raw columns that are written beside the predictions."""
+    batch_rows: Annotated[int, Field(ge=1)] = 65_536
+    """Rows of one prediction at most; fewer where lists and images make them wide."""
+    rows_per_file: Annotated[int, Field(ge=1)] = 1_000_000
+    """Of the predictions."""
+    max_psi: Annotated[float, Field(gt=0)] = 0.2
+    """Of numbers and predictions: population stability index from which they count as drifted."""
+    max_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Of ids and classes: difference of a value's share from which they count as drifted."""
+    max_unknown: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Of vocabularies: rise of the share of unknown values, likewise."""
+    on_drift: Literal["report", "fail"] = "report"
+    """fail publishes no predictions of rows that drifted."""
 
 
 class Tracking(Section):
@@ -96,6 +90,39 @@ class Tracking(Section):
     """MLflow experiment; the recipe's name where it is left out."""
     registered_model: Annotated[str, Field(min_length=1)] | None = None
     """Name in the model registry; the recipe's name where it is left out."""
+    every_steps: Annotated[int, Field(ge=1)] | None = 100
+    """Steps of training after which loss and learning rate are logged, beside each epoch's."""
+    system_metrics: bool = True
+    """Log processor, memory, disk, network and GPU of rank 0's host every ten seconds."""
+
+
+class SearchRange(Section):
+    """Numbers that are tried for a key; integers where `low`, `high` and `step` are."""
+
+    low: int | float
+    high: int | float
+    step: int | float | None = None
+    log: bool = False
+    """Try as many from 0.001 to 0.01 as from 0.01 to 0.1."""
+
+
+class Choices(Section):
+    """Values that are tried for a key, of any type."""
+
+    choices: Annotated[list[Any], Field(min_length=1)]
+
+
+class Tune(Section):
+    """What `headrace tune` looks for."""
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    metric: Metric = "loss"
+    """Of the validation split."""
+    parameters: dict[str, SearchRange | Choices] = {}
+    """Dotted key of the recipe -> what is tried for it."""
+    pruning: bool = True
+    """End trials that are worse than half of the others were by the same epoch."""
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Spark(Section):
@@ -126,7 +153,9 @@ class Recipe(Section):
     train: Train = Train()
     stream: Stream = Stream()
     evaluate: Evaluate = Evaluate()
+    score: Score = Score()
     tracking: Tracking = Tracking()
+    tune: Tune = Tune()
     spark: Spark = Spark()
 
     def resolved(self) -> dict[str, Any]:

@@ -45,15 +45,15 @@ class Columns:
         Raises:
             StreamError: a column has another type or shape than wanted, or holds nulls.
         """
-        for name, item in self.arrays.items():
-            for position, column in enumerate(item.columns):
-                row = first
-                for chunk in table[column].chunks:
-                    target = arrays[name][row : row + len(chunk)]
-                    # Several columns are scalars side by side; a single one may be of any shape.
-                    part = target[:, position] if len(item.columns) > 1 else target
-                    part[...] = _values(column, chunk, item).reshape(part.shape)
-                    row += len(chunk)
+        for name, column, position, elements, kind in self._parts:
+            row = first
+            for chunk in table.column(column).chunks:
+                target = arrays[name][row : row + len(chunk)]
+                # Several columns are scalars side by side; a single one may be of any shape.
+                part = target if position is None else target[:, position]
+                values = _values(column, chunk, elements, kind, self.arrays[name])
+                part[...] = values if part.ndim == 1 else values.reshape(part.shape)
+                row += len(chunk)
 
     def sums(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         """Checksum of every contiguous array of rows, whatever their order; zeros add nothing."""
@@ -62,16 +62,16 @@ class Columns:
             for name, in_bytes in self._in_bytes.items()
         }
 
-    def sums_by_shard(self, window: Mapping[str, np.ndarray], shards: int) -> dict[str, np.ndarray]:
+    def sums_by_shard(self, sheet: Mapping[str, np.ndarray], shards: int) -> dict[str, np.ndarray]:
         """Checksums of what each shard gave to some batches, uint64 of shape (shards,).
 
         Args:
-            window: contiguous arrays of shape (steps, shards * slice, …).
+            sheet: contiguous arrays of shape (steps, shards * slice, …).
             shards: how many there are.
         """
         found = {}
         for name, in_bytes in self._in_bytes.items():
-            array = window[name]
+            array = sheet[name]
             words = array.reshape(len(array), shards, -1)
             kind = np.uint64 if in_bytes else np.uint32
             words = words if in_bytes else words.view(np.uint32)
@@ -85,6 +85,21 @@ class Columns:
             for name, item in self.arrays.items()
             if all(column in checksums for column in item.columns)
         }
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, str, int | None, int, pa.DataType]]:
+        """Array, column, its place in the array, elements of a row and their type."""
+        return [
+            (
+                name,
+                column,
+                position if len(item.columns) > 1 else None,
+                prod(item.shape) // len(item.columns),
+                _ARROW[item.dtype],
+            )
+            for name, item in self.arrays.items()
+            for position, column in enumerate(item.columns)
+        ]
 
     @cached_property
     def _in_bytes(self) -> dict[str, bool]:
@@ -122,18 +137,21 @@ def baseline_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
     return {"baseline": ("float32", "baseline")} if spec.label.baseline else {}
 
 
-def _values(column: str, array: pa.Array, item: ModelInput) -> np.ndarray:
+def _values(
+    column: str, array: pa.Array, elements: int, wanted: pa.DataType, item: ModelInput
+) -> np.ndarray:
     """The array's values, one after the other, without a copy where Arrow has them in one piece."""
-    elements = prod(item.shape) // len(item.columns)
     kind = array.type
     if array.null_count:
         raise StreamError(f"column {column!r} holds {array.null_count:,} nulls, expected none")
+    if kind == wanted and elements == 1:
+        return array.to_numpy()
     if pa.types.is_fixed_size_binary(kind) and item.dtype == "uint8":
         width = kind.byte_width
         if width == elements:
             values = np.frombuffer(array.buffers()[1], np.uint8)
             return values[array.offset * width : (array.offset + len(array)) * width]
-    elif pa.types.is_list(kind) and kind.value_type == _ARROW[item.dtype]:
+    elif pa.types.is_list(kind) and kind.value_type == wanted:
         lengths = array.value_lengths().to_numpy()
         if (lengths == elements).all():
             flat = array.flatten()
@@ -142,8 +160,6 @@ def _values(column: str, array: pa.Array, item: ModelInput) -> np.ndarray:
         wrong = np.unique(lengths[lengths != elements])
         what = f"lists of length {wrong[0]}" if len(wrong) else "nulls in its lists"
         raise StreamError(f"column {column!r} holds {what}, expected {elements} values each")
-    elif kind == _ARROW[item.dtype] and elements == 1:
-        return array.to_numpy()
     raise StreamError(
         f"column {column!r} has type {kind}, expected {item.dtype} of shape "
         f"{item.shape if len(item.columns) == 1 else ()}"

@@ -1,10 +1,17 @@
-"""A rank's batches as a tf.data dataset: named tensors of static shape, prefetched."""
+"""A rank's batches as a tf.data dataset: named tensors of static shape, prefetched.
 
+Copies of a row on its way here: decoded by pyarrow, into its block's matrix, and permuted into its
+batch (`sheets.py`). tf.data makes none: its tensors share the sheet's memory wherever a batch of an
+array has a multiple of 64 bytes, and otherwise copy it once.
+"""
+
+import atexit
+import weakref
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from pipelines.stream.epoch import Batch
+from pipelines.stream.sheets import Batch
 from pipelines.stream.split_stream import SplitStream
 
 
@@ -20,12 +27,39 @@ def tf_batches(
             alone would give an `UnknownError` with the text somewhere inside.
     """
     failures: list[Exception] = []
+    opened = _Opened(as_tf_dataset(stream, epochs, first_step, failures))
     try:
-        yield from as_tf_dataset(stream, epochs, first_step, failures)
+        while (batch := next(opened.iterator, None)) is not None:
+            yield batch
     except tf.errors.OpError:
         if failures:
             raise failures[0] from None
         raise
+    finally:
+        opened.close()
+
+
+class _Opened:
+    """A dataset that is being read, and is closed before the interpreter ends.
+
+    TensorFlow would wait, with the interpreter's lock, for a thread that waits for that lock.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        self.iterator: Iterator[dict[str, tf.Tensor]] = iter(dataset)
+        _all_opened.add(self)
+
+    def close(self) -> None:
+        self.iterator = iter(())
+
+
+_all_opened: "weakref.WeakSet[_Opened]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for opened in list(_all_opened):
+        opened.close()
 
 
 def as_tf_dataset(
@@ -56,14 +90,15 @@ def as_tf_dataset(
 
     def generate() -> Iterator[Batch]:
         try:
-            yield from stream.windows(epochs, first_step)
+            yield from stream.sheets(epochs, first_step)
         except Exception as error:
             if failures is not None:
                 failures.append(error)
             raise
 
-    # Python is asked for several batches at once.
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature).unbatch()
+    # Python is asked for several batches at once, whose memory the tensors of each then share.
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 2

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.errors import StreamError
+from pipelines.recipe.needs import FEW_SHARDS, MOST_SHARDS
 
 # Mixed into the seed, so that row groups and rows are permuted independently of each other.
 _ROW_GROUPS, _ROWS = 1, 2
@@ -27,6 +28,9 @@ _ROW_GROUPS, _ROWS = 1, 2
 # wide rows (a 224 x 224 x 3 image has 150 kB) must come in shorter blocks than those of a table.
 BLOCK_ROWS = 16_384
 BLOCK_BYTES = 16 * 2**20
+# Canonical shards where rows are few: with more a shard has few blocks, and an epoch would begin
+# only when nearly all of it was read.
+BLOCKS_A_SHARD = 4
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,17 @@ def row_groups_of(files: Sequence[Sequence[int]]) -> list[RowGroup]:
 def fitting_rows(row_bytes: int) -> int:
     """Rows of a block where nobody says how many: fewer where rows are wide."""
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
+
+
+def fitting_shards(rows: int, global_batch_size: int, block_rows: int) -> int:
+    """Canonical shards where nobody says how many, the same for any number of ranks.
+
+    They divide the batch, and are fewer where a shard would have fewer than four blocks.
+    """
+    shards = math.gcd(MOST_SHARDS, global_batch_size)
+    while shards > FEW_SHARDS and rows < shards * BLOCKS_A_SHARD * block_rows:
+        shards //= 2
+    return shards
 
 
 def plan_epoch(
@@ -207,20 +222,20 @@ def shards_of_rank(canonical_shards: int, rank: int, size: int) -> range:
 
 
 def reading_order(
-    plan: EpochPlan, shards: Sequence[int], first_step: int = 0, window: int = 1
+    plan: EpochPlan, shards: Sequence[int], first_step: int = 0, sheet_steps: int = 1
 ) -> list[Block]:
     """Blocks of `shards` in the order in which they are needed.
 
     Blocks that were wholly consumed before `first_step` are left out.
 
     Args:
-        window: steps that are made at once: all that a shard gives to them is needed before
+        sheet_steps: steps that are made at once: all that a shard gives to them is needed before
             anything of the next shard.
     """
     first_row = first_step * plan.slice_rows
 
     def turn(block: Block) -> int:
-        return (max(block.first_row // plan.slice_rows, first_step) - first_step) // window
+        return (max(block.first_row // plan.slice_rows, first_step) - first_step) // sheet_steps
 
     needed = [
         (turn(block), shard, block.first_row, block)

@@ -10,7 +10,7 @@ Memory: at most `ahead` results wait, however slow the consumer is.
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from petastorm.workers_pool import EmptyResultError
@@ -19,27 +19,27 @@ from petastorm.workers_pool import EmptyResultError
 class PlannedPool:
     """The pool interface of `petastorm.workers_pool`, over a fixed list of tasks."""
 
-    def __init__(self, tasks: Sequence[Any], *, workers_count: int, ahead: int) -> None:
+    def __init__(
+        self, tasks: Sequence[Any], *, threads: ThreadPoolExecutor, workers_count: int, ahead: int
+    ) -> None:
         """
         Args:
             tasks: arguments for the worker's `process`, one a result, in the order of results.
-            workers_count: reader threads.
+            threads: who works; shared with other pools, and not ended by this one.
+            workers_count: how many they are.
             ahead: results read before they are asked for, at least 1.
         """
         self.workers_count = workers_count
+        self._threads = threads
         self._tasks = iter(tasks)
         self._count, self._begun = len(tasks), 0
         self._ahead = max(1, ahead)
         self._waiting: deque[Future[Any]] = deque()
         self._thread = threading.local()
-        self._executor: ThreadPoolExecutor | None = None
 
     def start(self, worker_class: Any, worker_args: Any = None, ventilator: Any = None) -> None:
         """Begin reading ahead. `ventilator` is not used: the plan is the order."""
         self._worker_class, self._worker_args = worker_class, worker_args
-        self._executor = ThreadPoolExecutor(
-            self.workers_count, thread_name_prefix="headrace-reader"
-        )
         for _ in range(self._ahead):
             self._submit()
 
@@ -68,22 +68,23 @@ class PlannedPool:
 
     def stop(self) -> None:
         """Drop what was not begun; what is being read ends by itself."""
-        if self._executor:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._tasks = iter(())
+        for future in self._waiting:
+            future.cancel()
 
     def join(self) -> None:
-        """Wait for the reader threads to end."""
-        if self._executor:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+        """Wait for what is being read."""
+        self.stop()
+        # Of those that were cancelled nobody says so once the interpreter ends its threads.
+        wait([future for future in self._waiting if not future.cancelled()])
 
     @property
     def diagnostics(self) -> dict[str, int]:
         return {"results_waiting": sum(future.done() for future in self._waiting)}
 
     def _submit(self) -> None:
-        assert self._executor is not None
         for task in self._tasks:
-            self._waiting.append(self._executor.submit(self._run, task))
+            self._waiting.append(self._threads.submit(self._run, task))
             self._begun += 1
             return
 
@@ -93,7 +94,5 @@ class PlannedPool:
             self._thread.worker = self._worker_class(
                 threading.get_ident(), self._thread.published.append, self._worker_args
             )
-        self._thread.published.clear()
         self._thread.worker.process(task)
-        (result,) = self._thread.published
-        return result
+        return self._thread.published.pop()

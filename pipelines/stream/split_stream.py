@@ -4,28 +4,32 @@ The state of a stream is (epoch, step) and nothing else: batches are a function 
 version, the seed, the epoch and the step, whoever reads them, so a run goes on where another one
 was, with as many ranks as it likes, and without reading what was consumed.
 
-Memory: each own shard holds one block, and as many again are read ahead; see `memory_bytes`.
+Memory: the batches of one block of each own shard, and of as many read ahead; see `memory_bytes`.
 """
 
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipelines.lake.files import DataFile, SplitName
 from pipelines.lake.version import DatasetVersion
 from pipelines.stream.cache import Cache
 from pipelines.stream.columns import Columns
-from pipelines.stream.epoch import Batch, EpochReader, Rooms, window_steps
+from pipelines.stream.epoch import EpochReader, StreamRooms, sheet_steps
 from pipelines.stream.plan import (
     BLOCK_ROWS,
     EpochPlan,
     RowGroup,
     epoch_steps,
     fitting_rows,
+    fitting_shards,
     plan_epoch,
     row_groups_of,
 )
+from pipelines.stream.sheets import Batch
 from pipelines.stream.stores import refuse_pickled_metadata
 
 # Raised at every Reader that is opened; there is nothing a user could do about it.
@@ -71,17 +75,24 @@ class SplitStream:
     ) -> "SplitStream":
         """The stream of a split of a dataset version.
 
-        `block_rows` follows from the width of a row where it is left out or None.
+        Where they are left out or None, `block_rows` follows from the width of a row and
+        `canonical_shards` from the number of rows.
 
         Raises:
             StreamError: the dataset carries Petastorm's pickled metadata.
         """
         refuse_pickled_metadata(dataset.root)
-        options = {
-            **options,
-            "block_rows": options.get("block_rows") or fitting_rows(columns.row_bytes),
-        }
-        return SplitStream(dataset.root, dataset.files(split), columns, **options)
+        files = dataset.files(split)
+        block_rows = options.get("block_rows") or fitting_rows(columns.row_bytes)
+        shards = options.get("canonical_shards") or fitting_shards(
+            sum(file.rows for file in files), options["global_batch_size"], block_rows
+        )
+        options = {**options, "block_rows": block_rows, "canonical_shards": shards}
+        return SplitStream(dataset.root, files, columns, **options)
+
+    @cached_property
+    def _rooms(self) -> StreamRooms:
+        return StreamRooms(self.columns)
 
     @property
     def rows(self) -> int:
@@ -122,17 +133,20 @@ class SplitStream:
 
     @property
     def memory_bytes(self) -> int:
-        """What the rank's blocks and batches take at most, the row group in hand not counted.
+        """What the rank's batches in the making and reader threads take at most.
 
-        A block may be longer than `block_rows` by a row group.
+        For each shard that is the block in use, the one after it and, towards the end of an epoch,
+        the first of the next epoch. The row group in hand is not counted, nor what the user of the
+        batches keeps. A block may be longer than `block_rows` by a row group.
         """
         longest = max((rows for file in self.files for rows in file.row_groups), default=0)
         shards = self.canonical_shards // self.size
         in_shard = -(-self.rows // self.canonical_shards)
         block = min(self.block_rows + longest, in_shard) * self.columns.row_bytes
-        batch = self.batch_size_per_rank * (self.columns.row_bytes + 4)
-        # A reader has one more block in the making, before and after its permutation.
-        return (2 * shards + 3 * self.readers) * block + (window_steps(self) + 3) * batch
+        sheet = sheet_steps(self) * self.batch_size_per_rank * (self.columns.row_bytes + 4)
+        # Sheets are whole: one is begun and one is ended in an epoch that is under way, and some
+        # are with the user. A reader has a block that is not permuted yet.
+        return (3 * shards + self.readers) * block + 6 * sheet
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The rank's share of global batch `first_step`, `first_step` + 1, … of one epoch.
@@ -156,27 +170,29 @@ class SplitStream:
         Raises:
             StreamError: as `batches`.
         """
-        for window in self.windows(epochs, first_step):
-            for step in range(len(window["weight"])):
-                yield {name: array[step] for name, array in window.items()}
+        for sheet in self.sheets(epochs, first_step):
+            for step in range(len(sheet["weight"])):
+                yield {name: array[step] for name, array in sheet.items()}
 
-    def windows(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
+    def sheets(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
         """As `epochs`, some batches at a time: arrays of shape (batches, rows, …).
 
-        A window has batches of one epoch; how many is not part of the plan. Its memory is used
+        A sheet has batches of one epoch; how many is not part of the plan. Its memory is used
         again only when nothing refers to it any more.
         """
         opened: list[EpochReader] = []
-        rooms = Rooms(self)
-        try:
-            for place, epoch in enumerate(epochs):
-                if not opened:
-                    opened.append(EpochReader(self, epoch, 0 if place else first_step, rooms))
-                for window in opened[0].windows():
-                    if len(opened) == 1 and place + 1 < len(epochs) and opened[0].all_begun:
-                        opened.append(EpochReader(self, epochs[place + 1], 0, rooms))
-                    yield window
-                opened.pop(0).close()
-        finally:
-            for reader in opened:
-                reader.close()
+        with ThreadPoolExecutor(self.readers, thread_name_prefix="headrace-reader") as threads:
+            try:
+                for place, epoch in enumerate(epochs):
+                    if not opened:
+                        first = 0 if place else first_step
+                        opened.append(EpochReader(self, epoch, first, self._rooms, threads))
+                    for sheet in opened[0].sheets():
+                        if len(opened) == 1 and place + 1 < len(epochs) and opened[0].all_begun:
+                            following = epochs[place + 1]
+                            opened.append(EpochReader(self, following, 0, self._rooms, threads))
+                        yield sheet
+                    opened.pop(0).close()
+            finally:
+                for reader in opened:
+                    reader.close()

@@ -1,7 +1,7 @@
 """Petastorm worker that reads a planned block with pyarrow, straight into the final arrays.
 
 Petastorm's own batch worker goes through pandas, a column at a time, and hands on whole row groups
-only. This one reads the wanted columns and rows, permutes them, and publishes NumPy arrays.
+only. This one reads the wanted columns and rows, and puts them, permuted, into the batches' sheets.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ from pipelines.stream.cache import Cache
 from pipelines.stream.columns import Columns
 from pipelines.stream.files import Footer, Footers, retried, unreadable
 from pipelines.stream.plan import Block, RowRange
-from pipelines.stream.rooms import BlockRooms
+from pipelines.stream.rooms import Rooms
+from pipelines.stream.sheets import Sheets
 
 # What pyarrow raises where a file is not what it was.
 _DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
@@ -30,31 +31,40 @@ _DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
 @dataclass(frozen=True)
 class Task:
-    """One block for a worker: of which files, their full paths, and their footers."""
+    """One block for a worker.
+
+    Attributes:
+        block: what to read.
+        columns: of it.
+        paths, files, footers: the split's files, their full paths and their footers.
+        rooms: memory in which the block lies before it is permuted.
+        sheets: where the rows go.
+        skip: rows of the permuted block that were consumed before.
+        cache: where row groups are looked for first.
+    """
 
     block: Block
     columns: Columns
     paths: tuple[str, ...]
     files: tuple[DataFile, ...]
     footers: Footers
-    rooms: BlockRooms
+    rooms: Rooms
+    sheets: Sheets
+    skip: int = 0
     cache: Cache | None = None
 
 
 @dataclass(frozen=True)
 class BlockRows:
-    """A block that was read: arrays of `rows` rows, permuted.
+    """A block whose rows were put into the sheets.
 
     Attributes:
-        block, arrays: what was read.
+        block: what was read.
         sums: checksum of each array's rows, made of what was decoded.
-        room: where the arrays lie, to be given back to `Task.rooms`.
     """
 
     block: Block
-    arrays: dict[str, np.ndarray]
     sums: dict[str, int]
-    room: dict[str, np.ndarray]
 
 
 class BlockWorker(WorkerBase):
@@ -68,7 +78,6 @@ class BlockWorker(WorkerBase):
         super().__init__(worker_id, publish_func, args)
         self._filesystem = args[0]
         self._kept: tuple[str, int, pa.Table] | None = None
-        self._kept_aside: tuple[int, dict[str, np.ndarray]] | None = None
 
     @staticmethod
     def new_results_queue_reader() -> "BlockResults":
@@ -76,10 +85,8 @@ class BlockWorker(WorkerBase):
 
     def process(self, task: Task) -> None:
         block = task.block
-        shuffled = block.permutation_seed is not None
-        room = task.rooms.take(block.rows)
-        aside = self._aside(task.columns, block.rows) if shuffled else room
-        out = {name: array[: block.rows] for name, array in aside.items()}
+        out = task.rooms.take(block.rows)
+        sums = dict.fromkeys(out, 0)
         row = 0
         for item in block.ranges:
             table, footer = self._row_group(task, item)
@@ -89,22 +96,22 @@ class BlockWorker(WorkerBase):
             except StreamError as error:
                 path = task.paths[item.file]
                 raise StreamError(f"{path} row group {item.row_group}: {error}") from None
+            part = task.columns.sums(rows)
             if footer is not None and item.rows == table.num_rows:
-                _compare(task, item, table, footer, rows)
+                _compare(task, item, table, footer, part)
+            sums = {name: total + part[name] for name, total in sums.items()}
             row += item.rows
-        sums = task.columns.sums(out)
-        if shuffled:
+        order = None
+        if block.permutation_seed is not None:
             order = np.random.default_rng(block.permutation_seed).permutation(block.rows)
-            for name, array in out.items():  # mode: without it NumPy would buffer
-                array.take(order, axis=0, out=room[name][: block.rows], mode="clip")
-        arrays = {name: array[: block.rows] for name, array in room.items()}
-        self.publish_func(BlockRows(block, arrays, sums, room))
-
-    def _aside(self, columns: Columns, rows: int) -> dict[str, np.ndarray]:
-        """Arrays to fill that are then permuted into others."""
-        if self._kept_aside is None or self._kept_aside[0] < rows:
-            self._kept_aside = (rows, columns.empty(rows, zeroed=False))
-        return self._kept_aside[1]
+        if task.skip:
+            order = np.arange(block.rows) if order is None else order
+            consumed = {name: array[order[: task.skip]] for name, array in out.items()}
+            for name, found in task.columns.sums(consumed).items():
+                sums[name] -= found
+            order = order[task.skip :]
+        task.sheets.write(block.shard, block.first_row + task.skip, out, order)
+        self.publish_func(BlockRows(block, sums))
 
     def _row_group(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer | None]:
         """The row group; and the footer of its file where its values are still to be compared."""
@@ -141,9 +148,10 @@ class BlockWorker(WorkerBase):
             footer = task.footers.of(path, source, task.files[item.file])
             file = pq.ParquetFile(source, metadata=footer.meta, pre_buffer=not local)
             table = file.read_row_group(item.row_group, columns=names, use_threads=False)
-        lost = [name for name in names if name not in table.column_names]
-        if lost:
-            raise StreamError(f"{path} has no column {lost[0]!r}")
+        if table.num_columns != len(names):
+            found = set(table.column_names)  # a list that pyarrow makes anew each time
+            lost = next(name for name in names if name not in found)
+            raise StreamError(f"{path} has no column {lost!r}")
         return table, footer
 
 
@@ -154,14 +162,15 @@ def _key(task: Task, item: RowRange) -> str:
 
 
 def _compare(
-    task: Task, item: RowRange, table: pa.Table, footer: Footer, rows: dict[str, np.ndarray]
+    task: Task, item: RowRange, table: pa.Table, footer: Footer, found: dict[str, int]
 ) -> None:
-    """Hold a whole row group, in its arrays, to the checksums that the file was written with.
+    """Hold a whole row group to the checksums that the file was written with.
 
-    That is cheaper than by column, and shows that the arrays were filled right.
+    Args:
+        found: checksums of its arrays; they cost less than those of columns, and show that the
+            arrays were filled right.
     """
     noted = task.columns.noted_sums(footer.checksums, item.row_group)
-    found = task.columns.sums(rows)
     if any(found[name] != expected for name, expected in noted.items()):
         where = f"{task.paths[item.file]} row group {item.row_group}"
         _compare_columns(where, table, footer, item.row_group)

@@ -72,7 +72,8 @@ def register(
 
     Args:
         run: the run that trained it.
-        files: local paths of `saved_model` (folder), `keras_model`, `transform`.
+        files: local paths of `saved_model` (folder), `keras_model`, `transform`, `golden`,
+            `reference`.
         label_kind: binary, classes or regression; says what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
@@ -174,6 +175,8 @@ _FILE_NAMES = {
     "saved_model": "saved_model",
     "keras_model": "model.keras",
     "transform": "transform.json",
+    "golden": "golden.parquet",
+    "reference": "reference.json",
 }
 
 

@@ -1,16 +1,20 @@
 """One MLflow run: parameters, metrics, the dataset it read, artifacts, and its model version."""
 
+import contextlib
 import json
+import os
 import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import PreemptedError
+from pipelines.progress import Progress, Report
 from pipelines.recipe.redact import redact
 from pipelines.tracking.store import Store, connect, experiment_id
 
@@ -40,6 +44,34 @@ class TrackedRun:
         now = int(time.time() * 1000)
         batch = [Metric(name, float(value), now, step) for name, value in values.items()]
         self._client.log_batch(self.run_id, metrics=batch)
+
+    def steps_of(self, metric: str) -> set[int]:
+        """The steps for which a metric is logged."""
+        return {found.step for found in self._client.get_metric_history(self.run_id, metric)}
+
+    def history(self, metric: str) -> list[tuple[int, float]]:
+        """A metric's steps and values, the last one of each step."""
+        found = self._client.get_metric_history(self.run_id, metric)
+        return sorted({item.step: float(item.value) for item in found}.items())
+
+    def watch_machine(self) -> Callable[[], None]:
+        """Log processor, memory, disk, network and GPUs every ten seconds, until it is called."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor: Any = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+            self.run_id, sampling_interval=10, resume_logging=True
+        )
+        monitor.start()
+
+        def finish() -> None:
+            monitor.finish()
+            for part in monitor.monitors:  # the last interval, which may be the only one
+                part.clear_metrics()
+            monitor.collect_metrics()
+            monitor.publish_metrics(monitor.aggregate_metrics())
+            monitor.mlflow_logger.flush()
+
+        return finish
 
     def tags(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -84,12 +116,64 @@ class TrackedRun:
 def start_run(store: Store, run_name: str) -> Iterator[TrackedRun]:
     """A new run, ended as FINISHED, or FAILED where the block raises."""
     client = connect(store)
+    nested = {"mlflow.parentRunId": store.parent} if store.parent else {}
+    source = {"mlflow.source.name": "headrace", "mlflow.source.type": "JOB"}
     run = client.create_run(
         experiment_id(client, store),
         run_name=run_name,
-        tags={"mlflow.source.name": "headrace", "mlflow.source.type": "JOB", **_environment()},
+        tags={**source, **nested, **_environment()},
     )
     yield from _ending(TrackedRun(client, run.info.run_id, store))
+
+
+@contextmanager
+def parent_run(
+    store: Store, run_name: str, stage: str, report: Report
+) -> Iterator[TrackedRun | None]:
+    """A run for others to be shown below; None where the server does not answer.
+
+    Args:
+        store: where it is.
+        run_name: of it.
+        stage: for its tag `headrace.stage`.
+        report: told where the server does not answer.
+    """
+    stack = ExitStack()
+    run = None
+    with told(report), _asked_shortly():
+        run = stack.enter_context(start_run(store, run_name))
+        run.tags({"headrace.stage": stage})
+    try:
+        yield run
+    except BaseException as error:
+        with contextlib.suppress(Exception, type(error)):  # which is raised in a moment
+            stack.__exit__(type(error), error, error.__traceback__)
+        raise
+    with told(report):
+        stack.close()
+
+
+@contextmanager
+def told(report: Report) -> Iterator[None]:
+    """The work goes on, whatever the tracking server says."""
+    try:
+        yield
+    except Exception as error:
+        first = redact(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        report(Progress(f"MLflow does not answer, the run of the whole is not written: {first}"))
+
+
+@contextmanager
+def _asked_shortly() -> Iterator[None]:
+    """A dead server would be asked for minutes."""
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 @contextmanager
@@ -100,13 +184,22 @@ def resume_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
     yield TrackedRun(client, run_id, store)
 
 
+@contextmanager
+def continue_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
+    """A run that was begun before and goes on; ended as `start_run` ends it."""
+    client = connect(store)
+    client.update_run(run_id, status="RUNNING")
+    yield from _ending(TrackedRun(client, run_id, store))
+
+
 def _ending(run: TrackedRun) -> Iterator[TrackedRun]:
     try:
         yield run
     except BaseException as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         run.tags({"headrace.error": redact(f"{type(error).__name__}: {reason}")[:500]})
-        run._client.set_terminated(run.run_id, status="FAILED")
+        status = "KILLED" if isinstance(error, PreemptedError | KeyboardInterrupt) else "FAILED"
+        run._client.set_terminated(run.run_id, status=status)
         raise
     run._client.set_terminated(run.run_id, status="FINISHED")
 

@@ -4,10 +4,12 @@ The recipe's `tracking.uri` wins, then MLFLOW_TRACKING_URI, then SQLite and a fo
 workdir, which needs no server.
 """
 
+import contextlib
 import logging
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+def tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What ranks on other hosts have to know; credentials they have of their own."""
+    uri = environment.get("MLFLOW_TRACKING_URI")
+    return {"MLFLOW_TRACKING_URI": uri} if uri else {}
+
+
 @dataclass(frozen=True)
 class Store:
     """Where runs go.
@@ -30,12 +38,14 @@ class Store:
         experiment: name of the experiment.
         registered_model: name in the model registry.
         artifacts: folder for artifacts where the store has no server to say so, else `None`.
+        parent: run below which new runs are shown.
     """
 
     uri: str
     experiment: str
     registered_model: str
     artifacts: str | None
+    parent: str | None = None
 
     @staticmethod
     def of(recipe: Recipe, workdir: str, environment: Mapping[str, str]) -> "Store":
@@ -79,9 +89,28 @@ def connect(store: Store) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if store.artifacts is not None:
+        _make_database(store.uri)
     mlflow.set_tracking_uri(store.uri)
     mlflow.set_registry_uri(store.uri)
     return mlflow.MlflowClient()
+
+
+def _make_database(uri: str) -> None:
+    """MLflow's tables in a SQLite file of our own, whole or absent.
+
+    A process that is killed while MLflow makes them leaves a file that no later one can use.
+    """
+    import mlflow
+
+    file = Path(uri.removeprefix("sqlite:///"))
+    if file.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=file.parent) as folder:
+        aside = Path(folder) / file.name
+        mlflow.MlflowClient(f"sqlite:///{aside}").search_experiments()
+        with contextlib.suppress(FileExistsError):  # somebody else was quicker
+            file.hardlink_to(aside)
 
 
 def experiment_id(client: "MlflowClient", store: Store) -> str:

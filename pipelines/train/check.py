@@ -19,7 +19,7 @@ def trainable_spec(recipe: Recipe, dataset: DatasetVersion) -> TransformSpec:
     """
     spec = published_spec(dataset)
     problems = fit_problems(recipe.model, spec)
-    problems += metric_problems(recipe.train.early_stopping, spec.label.kind)
+    problems += metric_problems(recipe.train, spec.label.kind)
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
         raise RecipeError(source, problems)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipelines.recipe import sections as s
 
-_SMALLER_IS_BETTER = ("loss", "mae")
+SMALLER_IS_BETTER = ("loss", "mae")
 
 
 @dataclass
@@ -27,7 +27,7 @@ class BestEpoch:
 
     def improved(self, value: float, epoch: int) -> bool:
         """Take the value of `epoch` in; whether it is the best so far (the first always is)."""
-        sign = -1 if self.metric in _SMALLER_IS_BETTER else 1
+        sign = -1 if self.metric in SMALLER_IS_BETTER else 1
         if self.epoch < 0 or sign * value > sign * self.best:
             self.best, self.epoch = value, epoch
             return True

@@ -11,12 +11,32 @@ RowLosses = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 _EPSILON = 1e-7
 
 
-def row_losses(kind: str) -> RowLosses:
+def row_losses(kind: str, label_smoothing: float = 0.0) -> RowLosses:
     """A function of (labels, logits) that gives one loss a row, float32 (batch,).
 
     binary: sigmoid cross-entropy. classes: softmax cross-entropy of int32 labels. regression:
     squared error in the unit of the label as it is trained on.
+
+    Args:
+        kind: of the label.
+        label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016,
+            arXiv:1512.00567): 1 becomes 1 - share / 2 of a binary label, 0 becomes share / 2.
     """
+    if label_smoothing and kind == "binary":
+
+        def smooth_binary(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            soft = labels * (1 - label_smoothing) + label_smoothing / 2
+            return tf.nn.sigmoid_cross_entropy_with_logits(soft, logits)
+
+        return smooth_binary
+    if label_smoothing and kind == "classes":
+
+        def smooth_classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            number = logits.shape[-1]
+            one = tf.one_hot(labels, number) * (1 - label_smoothing)
+            return tf.nn.softmax_cross_entropy_with_logits(one + label_smoothing / number, logits)
+
+        return smooth_classes
     return {
         "binary": tf.nn.sigmoid_cross_entropy_with_logits,
         "classes": tf.nn.sparse_softmax_cross_entropy_with_logits,

@@ -1,15 +1,22 @@
 """The train stage: launches the ranks and says what came out. The work is in `rank.py`."""
 
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.distributed.launch import run_ranks
+from pipelines.distributed.launch import launcher_of, run_ranks
 from pipelines.distributed.task import RankTask
 from pipelines.lake.version import DatasetVersion
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.recipe.needs import elastic_sizes
+from pipelines.tracking.store import tracking_variables
 from pipelines.train.check import trainable_spec
+
+# Seconds from SIGTERM to the end: a step, and a checkpoint. Kubernetes gives 30 by default.
+_ENDING_GRACE = 25.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class Trained:
         model_uri: `models:/name/version` of the registered model.
         metrics: of the best epoch.
         weights_checksum: SHA-256 of the weights, one a rank.
-        seconds: time a step.
+        seconds: from the ranks' start to their first step, then epochs and registration; in all.
+        first_step_at: when that was, seconds since 1970.
     """
 
     dataset: DatasetVersion
@@ -31,10 +39,19 @@ class Trained:
     metrics: dict[str, float]
     weights_checksum: list[str]
     seconds: dict[str, float]
+    first_step_at: float = 0.0
 
 
 def train(
-    recipe: Recipe, *, workdir: str, report: Report, dataset_version: int | None = None
+    recipe: Recipe,
+    *,
+    workdir: str,
+    report: Report,
+    dataset_version: int | None = None,
+    resume: str = "auto",
+    parent_run_id: str | None = None,
+    register: bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train on a dataset version and register the model.
 
@@ -43,12 +60,19 @@ def train(
         workdir: local folder; holds the MLflow store where no other is configured.
         report: told of progress.
         dataset_version: the newest where it is left out.
+        resume: `auto` continues the newest whole checkpoint of a training of the same recipe on the
+            same dataset that did not finish, `never` begins anew, else a checkpoint's place.
+        parent_run_id: MLflow run below which this one is shown.
+        register: whether there is to be a model version of it.
+        should_stop: whether the training is wanted no more; asked again and again.
 
     Raises:
         DatasetError: there is no such dataset version, or it was changed.
         RecipeError: the model or early stopping does not fit the dataset's inputs and label.
         RankError: a rank died.
         StreamError, TrainError: from a rank, in its own words.
+        PreemptedError: SIGTERM came, and a checkpoint was left.
+        StoppedError: `should_stop` said so.
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
@@ -58,14 +82,23 @@ def train(
         "recipe": recipe.resolved(),
         "workdir": workdir,
         "dataset": {"root": dataset.root, "version": dataset.version},
+        "resume": resume,
+        "parent_run_id": parent_run_id,
+        "register": register,
     }
     task = RankTask(
         target="pipelines.train.rank:train_rank",
         payload=payload,
         threads_per_rank=recipe.train.threads_per_rank,
         collective_timeout=recipe.train.collective_timeout,
+        environment=tracking_variables(os.environ),
+        step_timeout=recipe.train.step_timeout,
+        ending_grace=_ENDING_GRACE,
+        max_restarts=recipe.train.max_restarts,
+        restart_payload={"resume": "auto"},
+        sizes=elastic_sizes(recipe.train, recipe.stream),
     )
-    result = run_ranks(task, recipe.train.ranks, report)
+    result = run_ranks(task, recipe.train.ranks, report, launcher_of(recipe, workdir), should_stop)
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,
@@ -74,4 +107,5 @@ def train(
         metrics=result["metrics"],
         weights_checksum=result["weights_checksum"],
         seconds=seconds,
+        first_step_at=result["first_step_at"],
     )

@@ -86,6 +86,22 @@ class ArrowTransform:
         return {name: pixels(values, feature)}
 
 
+def stacked_inputs(columns: Mapping[str, np.ndarray], spec: TransformSpec) -> dict[str, np.ndarray]:
+    """The model's inputs of a dataset's columns, as `ArrowTransform` makes them.
+
+    Returns:
+        input name -> array of `spec.inputs`' dtype and shape (rows, …).
+    """
+    return {
+        name: (
+            np.stack([columns[c] for c in item.columns], axis=1)
+            if name in ("numeric", "categorical")
+            else columns[name]
+        )
+        for name, item in spec.inputs.items()
+    }
+
+
 def read_columns(
     batch: "pa.RecordBatch | pa.Table",
     raw: Mapping[str, RawKind],

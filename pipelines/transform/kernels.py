@@ -24,8 +24,6 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 # RE2, as in TensorFlow: ASCII punctuation, and ASCII white space as C's isspace has it.
 PUNCTUATION = r"[!-/:-@\[-`{-~]"
 WHITE_SPACE = r"[\t\n\v\f\r ]+"
-# Sines and cosines nearer to 0 than this are 0: below it, libraries differ in the leading digits.
-SMALLEST_SINE = 1e-12
 
 
 def prescaled(
@@ -56,14 +54,22 @@ def indicator(values: Values, feature: ScaledFeature) -> np.ndarray:
 
 
 def cyclic(values: Values, feature: CyclicFeature) -> tuple[np.ndarray, np.ndarray]:
-    """Sine and cosine, float32 of shape (n,) each."""
+    """Sine and cosine, float32 of shape (n,) each.
+
+    Both are sines of an angle of a quarter turn at most, which is a difference that is exact where
+    the sine is near 0: there, one unit in the last place of a whole angle would be all of it.
+    """
+    period = feature.period
     numbers = np.where(values.missing, 0.0, real(values))
-    angle = np.mod(numbers, feature.period) / feature.period * (2 * np.pi)
-    both = []
-    for wave in (np.sin(angle), np.cos(angle)):
-        nothing = values.missing | (np.abs(wave) < SMALLEST_SINE)
-        both.append(np.where(nothing, 0.0, wave).astype(np.float32))
-    return both[0], both[1]
+    rest = np.fmod(numbers, period)
+    far = np.minimum(np.abs(rest), period - np.abs(rest))  # from the nearest whole turn
+    behind = (rest < 0) != (np.abs(rest) > period / 2)
+    up = np.where(far > period / 4, period / 2 - far, far)
+    sine = np.sin(up / period * (2 * np.pi))
+    cosine = np.sin((period / 4 - far) / period * (2 * np.pi))
+    both = (np.where(behind, -sine, sine), cosine)
+    found = [np.where(values.missing, 0.0, wave).astype(np.float32) for wave in both]
+    return found[0], found[1]
 
 
 def bucket_ids(values: Values, boundaries: np.ndarray) -> np.ndarray:

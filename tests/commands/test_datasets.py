@@ -79,7 +79,7 @@ def test_inspect_says_how_well_training_mixes_the_rows(workdir: Path) -> None:
     assert "full permutation" in text
     found = answered("inspect", root, "--workdir", str(workdir), "--shuffle")["shuffle"]
     assert found["rows"] == DatasetVersion.open(root).rows("train")
-    assert found["canonical_shards"] == 64
+    assert found["canonical_shards"] == 16
     assert 0 < found["distance"] < 1
     assert "shuffle" not in answered("inspect", root, "--workdir", str(workdir))
 

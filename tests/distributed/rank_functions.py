@@ -24,15 +24,21 @@ def collect(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict
         "broadcast": ranks.broadcast_object({"from": ranks.rank, **payload}),
         "gathered": ranks.gather(np.full(ranks.rank + 1, ranks.rank)).tolist(),
         "variable": float(ranks.sum([variable.value])[0]) / ranks.size,
+        "policies": sorted({os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")}),  # noqa: PTH208
     }
 
 
-def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
-    """Three steps on global batches of 64 rows, of which every rank takes its share."""
+def some_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Steps on global batches of 64 rows, of which every rank takes its share.
+
+    `payload`: `optimizer` (recipe keys), `steps`, `accumulate`, `compression`, `augment`,
+    `batch_norm`.
+    """
     from pipelines.models.build import build_model
-    from pipelines.recipe.sections import Mlp, Optimizer
+    from pipelines.recipe.sections import Augment, Mlp, Optimizer
+    from pipelines.train.augment import Augmentation
     from pipelines.train.optimizer import build_optimizer
-    from pipelines.train.step import make_train_step
+    from pipelines.train.step import StepOptions, TrainStep
     from pipelines.transform.spec import (
         RawColumn,
         ScaledFeature,
@@ -49,16 +55,31 @@ def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
         ),
     )
     keras.utils.set_random_seed(3 + ranks.rank)
-    model = build_model(Mlp(kind="mlp", hidden=[8], l2=0.01), spec)
-    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.5, momentum=0.9))
+    normalize = "batch" if payload.get("batch_norm") else "none"
+    model = build_model(Mlp(kind="mlp", hidden=[8], l2=0.01, normalize=normalize), spec)
+    settings = Optimizer.model_validate(payload["optimizer"])
+    optimizer = build_optimizer(settings)
     optimizer.build(model.trainable_variables)
     ranks.broadcast_variables([*model.weights, *optimizer.variables])
-    step = make_train_step(model, optimizer, ranks, spec.label.kind)
+    augment = Augmentation(
+        Augment.model_validate(payload.get("augment", {})),
+        images=(),
+        seed=1,
+        rank=ranks.rank,
+        size=ranks.size,
+    )
+    options = StepOptions(
+        accumulate=payload.get("accumulate", 1),
+        compression=payload.get("compression", "none"),
+        augmentation=augment,
+    )
+    step = TrainStep(model, optimizer, ranks, spec.label.kind, options)
     rng = np.random.default_rng(0)
     share = 64 // ranks.size
     mine = slice(ranks.rank * share, (ranks.rank + 1) * share)
-    for _ in range(payload.get("steps", 3)):
-        weight = rng.random(64).astype(np.float32)
+    losses = []
+    for number in range(payload.get("steps", 3)):
+        weight = (rng.random(64) + 0.1).astype(np.float32)
         weight[50:] = 0  # padding, all of it on the last rank
         whole = {
             "numeric": rng.normal(size=(64, 1)).astype(np.float32),
@@ -66,8 +87,54 @@ def one_step(payload: dict, ranks: Collectives, report: Report) -> dict:
             "label": rng.integers(0, 2, 64).astype(np.float32),
             "weight": weight,
         }
-        step({name: tf.constant(array[mine]) for name, array in whole.items()})
-    return {"weights": [float(w) for array in model.get_weights() for w in array.reshape(-1)]}
+        update = (number + 1) % options.accumulate == 0
+        batch = {name: tf.constant(array[mine]) for name, array in whole.items()}
+        found = step(batch, number, rate=settings.learning_rate, update=update)
+        losses.append(float(found.loss))
+    return {
+        "weights": [float(w) for array in model.get_weights() for w in array.reshape(-1)],
+        "losses": losses,
+    }
+
+
+def all_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """`some_steps` of every one of `payload`'s: ranks take seconds to start."""
+    return {name: some_steps(one, ranks, report) for name, one in payload.items()}
+
+
+def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
+    from pipelines.train.agreement import compare_weights
+
+    model = keras.Sequential([keras.layers.Dense(2)])
+    model.build((None, 3))
+    ranks.broadcast_variables(model.weights)
+    compare_weights(model, ranks, "at first")
+    if ranks.rank == 1:
+        model.weights[0].assign_add(np.full((3, 2), 1e-7))
+    compare_weights(model, ranks, "after step 5")
+    return {}
+
+
+def march(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Ten steps of a collective each; rank 1 does what `payload` says before the fourth."""
+
+    @tf.function
+    def step(value: tf.Tensor) -> tf.Tensor:
+        return ranks.sum([value])[0]
+
+    for number in range(10):
+        if ranks.rank == 1 and number == 3:
+            if payload["what"] == "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif payload["what"] == "sleep":
+                time.sleep(600)
+            elif payload["what"] == "skip":
+                continue
+        ranks.pulse.enter(number)
+        step(tf.constant(1.0))
+        ranks.pulse.leave(number)
+    ranks.gather(np.array([1]))
+    return {}
 
 
 def fail_with_stream_error(payload: dict, ranks: Collectives, report: Report) -> dict:
@@ -96,3 +163,15 @@ def tell_and_wait(payload: dict, ranks: Collectives, report: Report) -> dict:
     report(Progress(" ".join(map(str, pids.tolist()))))
     time.sleep(600)
     return {}
+
+
+def die_at_first(payload: dict, ranks: Collectives, report: Report) -> dict:
+    if ranks.rank == 1:
+        try:
+            os.mkdir(f"{payload['folder']}/died")  # noqa: PTH102
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    ranks.sum([tf.constant(1.0)])
+    return {"resume": payload["resume"]}

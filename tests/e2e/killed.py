@@ -37,10 +37,15 @@ def after(owner: Any, name: str, then: Callable[[], None] = die) -> None:
 
 
 def watch_for_data(root: Path) -> None:
-    there = set(root.glob("split=*/*"))
+    """Of a dataset, or of predictions by day."""
+
+    def files() -> set[Path]:
+        return {*root.glob("split=*/*"), *root.glob("day=*/*")}
+
+    there = files()
 
     def watch() -> None:
-        while not set(root.glob("split=*/*")) - there:
+        while not files() - there:
             time.sleep(0.002)
         die()
 
@@ -63,7 +68,11 @@ def third_sidecar_file() -> None:
 
 
 def arm(step: str, root: Path) -> None:
+    from deltalake import DeltaTable
+
     import pipelines.lake.commit as commit
+    import pipelines.lake.delta as delta
+    import pipelines.lake.predictions as predictions
     import pipelines.prepare.record as record
 
     match step:
@@ -74,14 +83,19 @@ def arm(step: str, root: Path) -> None:
         case "in the sidecar":
             third_sidecar_file()
         case "before the commit":
-            before(commit.DeltaTable, "create_write_transaction")
+            before(DeltaTable, "create_write_transaction")
         case "before the first commit":
-            before(commit, "create_table_with_add_actions")
+            before(delta, "create_table_with_add_actions")
         case "after the commit":
-            after(commit.DeltaTable, "create_write_transaction")
+            after(DeltaTable, "create_write_transaction")
         case "reading back":
-            table = commit.DeltaTable
-            after(table, "create_write_transaction", lambda: before(commit, "committed_version"))
+            after(
+                DeltaTable,
+                "create_write_transaction",
+                lambda: before(delta, "committed_version"),
+            )
+        case "before the predictions' record":
+            before(predictions, "_write_record")
         case "before the record":
             before(record, "record_build")
         case _:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from tests.tiny import write_tiny_lake
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -49,11 +55,49 @@ def headrace(*arguments: str, **environment: str) -> Done:
     return run(str(BIN / "headrace"), *arguments, **environment)
 
 
+def killed_at_step(step: str, root: Path, arguments: list[str]) -> None:
+    """Run `headrace` and have it killed at a step; see `killed.py`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.killed", step, str(root), *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def killed_after(seconds: float, arguments: list[str]) -> None:
+    """Run `headrace` and kill it after a while, wherever it is then."""
+    process = subprocess.Popen(
+        [str(BIN / "headrace"), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    process.kill()
+    process.wait(timeout=60)
+
+
+def moment(number: int, of: int, seconds: float) -> float:
+    """One moment in each of as many equal parts, from the start to a little after the end."""
+    part = seconds * 1.05 / of
+    return (number + random.Random(number).random()) * part
+
+
+def prepared_tiny(folder: Path, tree: dict[str, Any]) -> Path:
+    """The tiny lake, its dataset and `tiny.yaml` in a folder, the same for every workdir."""
+    write_tiny_lake(folder / "lake")
+    tree["source"]["tables"] = {n: {"path": f"{folder}/lake/{n}"} for n in ("visits", "shops")}
+    tree["dataset"]["path"] = f"{folder}/dataset"
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tree))
+    done = headrace("prepare", str(folder / "tiny.yaml"), "--workdir", str(folder / "w"))
+    assert done.code == 0, done.err
+    return folder
+
+
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
+def mlflow_server(folder: Path, port: int = 0) -> Iterator[str]:
     """A real MLflow server on loopback, SQLite behind it, serving artifacts; yields its address."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     log = (folder / "server.log").open("w")

@@ -56,8 +56,8 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert first.code == 0, first.err
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
-        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Metrics|  |"
-        r"Dataset  |Report  |Model  |MLflow  "
+        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Metrics|Verdict|  |"
+        r"Dataset  |Report  |Judged  |Model  |MLflow  "
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]
     assert noise == []
@@ -139,13 +139,14 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
 ) -> None:
     """On every test row: raw row -> registered model equals prepared row -> bare model."""
     import mlflow
+    import pyspark.sql.functions as F
 
-    from pipelines.prepare.names import BUCKET, ROW_ID
     from pipelines.prepare.plan import make_plan
-    from pipelines.prepare.read import read_raw, unfitted_of
-    from pipelines.prepare.rules import check_rows
     from pipelines.prepare.tag import tag_rows, with_labels
     from pipelines.recipe import load_recipe
+    from pipelines.source.names import BUCKET, ROW_ID
+    from pipelines.source.read import read_raw, unfitted_of
+    from pipelines.source.rules import check_rows
 
     result = first.result
     recipe = load_recipe(
@@ -183,7 +184,22 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     expected = pd.Series(found["probability"], index=found["row_id"])
     assert len(expected) == len(by_raw) == result["ledger"]["published"]["test"]
     np.testing.assert_allclose(by_raw["probability"].loc[expected.index], expected, atol=1e-5)
-    np.testing.assert_array_equal(by_raw["prediction"], by_raw["probability"] >= 0.5)
+    threshold = result["metrics"]["test_threshold"]
+    assert 0.1 < threshold < 0.5  # chosen for F1, of a label that is true in a quarter of the rows
+    np.testing.assert_array_equal(by_raw["prediction"], by_raw["probability"] >= threshold)
+
+    scored = headrace(
+        "score", RECIPE, "--workdir", str(folder / "one"), "--json", "--set",
+        f"lake={flights_lake}", "--model", result["model_uri"], "--input",
+        str(flights_lake / "flights"), "--output", str(folder / "scores"),
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    assert scored.result["ledger"]["scored"] == result["ledger"]["read"]  # of the label it asks not
+    scores = spark.read.parquet(str(folder / "scores"))
+    identity = F.xxhash64("time_hour", "carrier", "flight").alias("row_id")
+    in_spark = scores.select(identity, "probability").toPandas().set_index("row_id")
+    by_batch = in_spark["probability"].loc[expected.index]
+    np.testing.assert_allclose(by_batch, expected, atol=1e-5)
 
 
 def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, server: str) -> None:
@@ -204,11 +220,24 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     for name in ("train_loss", "val_loss", "val_roc_auc", "rows_per_second", "input_wait_share"):
         history = client.get_metric_history(run_.info.run_id, name)
         assert [m.step for m in history] == list(range(int(result["metrics"]["epochs"]))), name
+    assert 0 < metrics["step_milliseconds_p50"] <= metrics["step_milliseconds_p99"]
+    assert 0 < metrics["allreduce_share"] <= 1
+    steps = client.get_metric_history(run_.info.run_id, "step_loss")
+    assert [m.step for m in steps][:2] == [100, 200]
+    assert metrics["system/cpu_utilization_percentage"] >= 0
+    tags = run_.data.tags
+    assert re.fullmatch(r"rank 0 on \S+ CPU, 1 thread; rank 1 on .*", tags["headrace.devices"])
+    assert Path(tags["headrace.checkpoints"]).is_dir()
+    assert tags["mlflow.parentRunId"] == result["pipeline_run_id"]
+    assert client.get_run(result["pipeline_run_id"]).info.status == "FINISHED"
     (dataset,) = run_.inputs.dataset_inputs
     assert dataset.dataset.name == "flights"
     assert result["dataset"]["digest"].startswith(dataset.dataset.digest)
     plots = {f.path for f in client.list_artifacts(run_.info.run_id, "plots/test")}
-    assert plots == {"plots/test/confusion_matrix.png", "plots/test/roc_and_pr.png"}
+    names = ("calibration", "confusion_matrix", "importance", "learning_curves", "slices",
+             "predictions_by_split", "roc_and_pr", "thresholds")  # fmt: skip
+    assert plots == {f"plots/test/{name}.png" for name in names}
+    assert result["verdict"]["passed"]
     name, _, number = result["model_uri"].removeprefix("models:/").partition("/")
     version = client.get_model_version(name, number)
     assert version.run_id == result["run_id"]
@@ -228,6 +257,7 @@ def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> N
     build = client.get_run(result["prepare_run_id"])
     assert build.info.status == "FINISHED"
     assert build.data.tags["headrace.stage"] == "prepare"
+    assert build.data.tags["mlflow.parentRunId"] == result["pipeline_run_id"]
     assert build.data.tags["headrace.build"] == result["dataset"]["build_id"]
     assert build.data.metrics["rows.read"] == result["ledger"]["read"]
     assert build.data.metrics["rows.published.test"] == result["ledger"]["published"]["test"]

@@ -1,10 +1,6 @@
 """A driver that is killed leaves the old version or the new one, and the rerun mends it."""
 
-import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +11,7 @@ import yaml
 from pipelines.errors import DatasetError
 from pipelines.lake import DatasetVersion
 from tests.e2e.killed import STEPS
-from tests.e2e.running import Done, headrace
+from tests.e2e.running import Done, headrace, killed_after, killed_at_step, moment
 from tests.prepare.daily import TREE, day_of, rows_of, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -95,11 +91,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_a_step(lake: Lake, step: str) -> None:
     root = lake.fresh()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.killed", step, str(root), *lake.arguments("killed")],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed_at_step(step, root, lake.arguments("killed"))
     lake.check(root, published=step in ("after the commit", "reading back", "before the record"))
 
 
@@ -107,11 +99,7 @@ def test_killed_at_a_step(lake: Lake, step: str) -> None:
 def test_a_first_build_that_is_killed_leaves_no_dataset(lake: Lake, step: str) -> None:
     root = lake.folder / "killed"
     shutil.rmtree(root, ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.killed", step, str(root), *lake.arguments("killed")],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed_at_step(step, root, lake.arguments("killed"))
     with pytest.raises(DatasetError, match="there is no dataset"):
         DatasetVersion.open(str(root))
     again = lake.prepare("killed")
@@ -125,12 +113,5 @@ def test_a_first_build_that_is_killed_leaves_no_dataset(lake: Lake, step: str) -
 @pytest.mark.parametrize("number", range(RANDOM_KILLS))
 def test_killed_at_a_random_time(lake: Lake, number: int) -> None:
     root = lake.fresh()
-    # from the start to a little after the end, one moment in each of as many equal parts
-    part = lake.seconds * 1.05 / RANDOM_KILLS
-    moment = (number + random.Random(number).random()) * part
-    arguments = [str(Path(sys.executable).with_name("headrace")), *lake.arguments("killed")]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(moment)
-    process.kill()
-    process.wait(timeout=60)
+    killed_after(moment(number, RANDOM_KILLS, lake.seconds), lake.arguments("killed"))
     lake.check(root)

@@ -1,5 +1,9 @@
 """A dataset in an object store, every stage a process of its own: the same as on a disk."""
 
+import os
+import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +11,8 @@ import pytest
 import yaml
 
 from pipelines.lake import DatasetVersion
-from tests.e2e.running import Done, headrace
+from tests.e2e.running import BIN, Done, headrace
+from tests.e2e.running import ROOT as REPOSITORY
 from tests.prepare.daily import TREE, day_of, write_day, write_places
 from tests.s3 import KEY, S3, SECRET, s3_server
 
@@ -67,7 +72,33 @@ def test_the_road_through_an_object_store(
 
     trained = stage(lake, s3, "train", *there).result
     assert trained["dataset"] == third["dataset"]
+    # checkpoints there, too, of a training that is told to end and goes on
+    kept = ["--set", "train.checkpoint.path=s3://lake/checkpoints", "--set", "train.epochs=400"]
+    process = subprocess.Popen(
+        [str(BIN / "headrace"), "train", str(lake / "daily.yaml"), "--workdir", str(lake), *there,
+         *kept],
+        stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env={**os.environ, **s3.environment},
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 9 of" in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    process.stdout.read()
+    assert process.wait(timeout=60) == 143
+    found = s3.files().find("lake/checkpoints")
+    assert found and all(path.endswith(".ckpt") for path in found)
+    more = stage(lake, s3, "train", *there, *kept)
+    assert re.search(r"continuing (in|after) epoch", more.err)
+    assert any(path.endswith("finished.json") for path in s3.files().find("lake/checkpoints"))
     assert stage(lake, s3, "evaluate", *there).result["metrics"]["test_rows"] > 0
+
+    scores = ["--output", f"{ROOT}-scores", "--model", trained["model_uri"]]
+    events = ["--input", str(lake / "lake" / "events")]
+    scored = stage(lake, s3, "score", *there, *events, *scores).result
+    assert scored["ledger"]["read"] == scored["ledger"]["scored"] + 12
+    assert s3.files().find(scored["quarantine"])
+    assert not stage(lake, s3, "score", *there, *events, *scores).result["published"]
 
     dataset = [ROOT, "--json"]
     shown = headrace("inspect", *dataset, "--workdir", str(lake), **s3.environment).result

@@ -27,6 +27,7 @@ def run_recipe(name: str, workdir: Path, lake: Path, *options: str) -> Done:
     return done
 
 
+@pytest.mark.long
 def test_digits_by_a_convolutional_network(tmp_path: Path, digits_lake: Path) -> None:
     done = run_recipe("digits", tmp_path, digits_lake)
     assert done.result["ledger"]["read"] == 1797
@@ -38,6 +39,7 @@ def test_digits_by_a_convolutional_network(tmp_path: Path, digits_lake: Path) ->
     assert {len(image) for image in images} == {8 * 8}
 
 
+@pytest.mark.long
 def test_digits_by_the_classic_dense_network(tmp_path: Path, digits_lake: Path) -> None:
     done = run_recipe(
         "digits", tmp_path, digits_lake, "--set", "model={kind: mlp, hidden: [64]}"

@@ -44,6 +44,7 @@ def test_the_whole_road_by_spark_submit(submitted: Done, workdir: Path) -> None:
     assert result["metrics"]["test_rows"] == result["ledger"]["published"]["test"]
 
 
+@pytest.mark.long
 def test_every_stage_by_itself_gives_the_same(submitted: Done, workdir: Path) -> None:
     prepared = job("prepare", workdir, "--full")
     assert prepared.code == 0, prepared.err
@@ -116,6 +117,7 @@ def test_bad_lakes_are_exit_code_1_and_publish_nothing(
     assert not dataset.exists()
 
 
+@pytest.mark.long
 def test_figures_on_another_dataset_version_do_not_replace_the_first(
     workdir: Path, submitted: Done
 ) -> None:
@@ -180,7 +182,7 @@ def dataset_file_of_one_row(path: Path) -> bytes:
     return sink.getvalue()
 
 
-def test_a_terminated_training_ends_its_run_as_failed(workdir: Path, submitted: Done) -> None:
+def test_a_terminated_training_ends_its_run_as_killed(workdir: Path, submitted: Done) -> None:
     import signal
     import subprocess
 
@@ -204,7 +206,7 @@ def test_a_terminated_training_ends_its_run_as_failed(workdir: Path, submitted: 
     assert process.returncode == 143
     assert "terminated by SIGTERM" in err
     (new,) = [r for r in client.search_runs([experiment(client)]) if r.info.run_id not in known]
-    assert new.info.status == "FAILED"
+    assert new.info.status == "KILLED"
 
 
 def experiment(client: object) -> str:

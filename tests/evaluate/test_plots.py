@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipelines.evaluate.plots import binary_plots, classes_plots, regression_plots
+from pipelines.evaluate import plots
+from pipelines.evaluate.importance import Importance
+from pipelines.evaluate.slices import SliceResult
+from pipelines.models.threshold import thresholds
 from tests.evaluate.test_metrics import LABEL, PROBABILITIES, PROBABILITY, TRUTH
 
 
@@ -17,22 +20,17 @@ def drawn(figure: Figure) -> int:
     return len(file.getvalue())
 
 
-def test_binary_plots_show_the_counts() -> None:
-    plots = binary_plots(LABEL, PROBABILITY, 0.5)
-    assert sorted(plots) == ["confusion_matrix.png", "roc_and_pr.png"]
-    texts = [t.get_text() for t in plots["confusion_matrix.png"].axes[0].texts]
+def test_a_confusion_matrix_shows_the_counts() -> None:
+    predicted = (PROBABILITY >= 0.5).astype(int)
+    figure = plots.confusion(LABEL.astype(int), predicted, ("0", "1"), "t")
+    texts = [t.get_text() for t in figure.axes[0].texts]
     assert sorted(texts) == ["1", "2", "2", "3"]
-    assert all(drawn(figure) > 1000 for figure in plots.values())
-
-
-def test_one_class_alone_has_no_curves() -> None:
-    plots = binary_plots(np.zeros(3), np.array([0.1, 0.2, 0.3]), 0.5)
-    assert list(plots) == ["confusion_matrix.png"]
+    assert drawn(figure) > 1000
 
 
 def test_a_confusion_matrix_names_the_classes_as_they_are() -> None:
     names = ("low", "$mid_{dle}$", "", "über $1")
-    figure = classes_plots(TRUTH, PROBABILITIES, names)["confusion_matrix.png"]
+    figure = plots.confusion(TRUTH, PROBABILITIES.argmax(axis=1), names, "t")
     axes = figure.axes[0]
     counts = [[int(axes.texts[4 * row + column].get_text()) for column in range(4)]
               for row in range(4)]  # fmt: skip
@@ -43,12 +41,26 @@ def test_a_confusion_matrix_names_the_classes_as_they_are() -> None:
 
 
 def test_hundreds_of_classes_are_drawn_without_names() -> None:
-    probabilities = np.eye(200, dtype=np.float32)
-    figure = classes_plots(np.arange(200), probabilities, [f"class {n}" for n in range(200)])
-    axes = figure["confusion_matrix.png"].axes[0]
+    classes = np.arange(200)
+    figure = plots.confusion(classes, classes, [f"class {n}" for n in range(200)], "t")
+    axes = figure.axes[0]
     assert not axes.texts
     assert not axes.get_yticklabels()
-    assert max(figure["confusion_matrix.png"].get_size_inches()) < 16
+    assert max(figure.get_size_inches()) < 16
+
+
+def test_curves_of_both_kinds() -> None:
+    figure = plots.roc_and_pr(LABEL.astype(int), PROBABILITY, np.ones(8))
+    assert [axes.get_title() for axes in figure.axes] == ["ROC", "Precision and recall"]
+    assert drawn(figure) > 1000
+
+
+def test_calibration_puts_what_came_true_over_what_was_said() -> None:
+    figure = plots.calibration(np.array([0.1, 0.1, 0.62, 0.62]), np.array([0, 0, 1, 1]), "it")
+    _, line = figure.axes[0].get_lines()
+    assert np.round(line.get_xdata(), 2).tolist() == [0.1, 0.62]
+    assert line.get_ydata().tolist() == [0, 1]
+    assert [int(bar.get_height()) for bar in figure.axes[1].patches if bar.get_height()] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -58,11 +70,46 @@ def test_hundreds_of_classes_are_drawn_without_names() -> None:
 def test_regression_plots_put_truth_below_and_residuals_beside(
     truth: list[float], predicted: list[float]
 ) -> None:
-    found = regression_plots(np.array(truth), np.array(predicted))
-    figure = found["predictions_and_residuals.png"]
-    left, right = figure.axes[:2]
-    assert (left.get_xlabel(), left.get_ylabel()) == ("true value", "prediction")
-    assert sum(bar.get_height() for bar in right.patches) == len(truth)
-    middle = np.mean([bar.get_x() * bar.get_height() for bar in right.patches]) * 60 / len(truth)
-    assert middle == pytest.approx(np.mean(truth) - np.mean(predicted), abs=0.05)
+    figure = plots.predictions_and_residuals(np.array(truth), np.array(predicted))
+    predictions, residuals = figure.axes[0], figure.axes[1]
+    assert (predictions.get_xlabel(), predictions.get_ylabel()) == ("true value", "prediction")
+    assert residuals.get_xlabel() == "true value - prediction"
+    assert sum(bar.get_height() for bar in residuals.patches) == len(truth)
     assert drawn(figure) > 1000
+
+
+def test_predictions_by_split_are_shares() -> None:
+    values = {"train": np.full(30, 0.2), "test": np.array([0.2, 0.9, 0.9])}
+    figure = plots.by_split(values, "probability")
+    shown = {p.get_label(): p for p in figure.axes[0].patches}
+    heights = np.diff(shown["test"].get_xy()[:, 1])
+    assert np.round(heights.max(), 3) == round(2 / 3, 3)
+    assert drawn(figure) > 1000
+
+
+def test_classes_by_split() -> None:
+    figure = plots.by_split(
+        {"validation": np.array([0, 0]), "test": np.array([0, 1])}, "class", ["a", "b"]
+    )
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [1, 0, 0.5, 0.5]
+
+
+def test_learning_curves_count_epochs_from_one() -> None:
+    figure = plots.learning_curves({"train_loss": [(0, 0.5), (1, 0.4)], "val_loss": [(0, 0.6)]})
+    (axes,) = figure.axes
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == [1, 1]
+    both = plots.learning_curves({"train_loss": [(0, 0.5)], "val_accuracy": [(0, 0.6)]})
+    assert len(both.axes) == 2
+
+
+def test_thresholds_slices_and_importance_are_drawn() -> None:
+    found = thresholds(LABEL, PROBABILITY)
+    curves = plots.threshold_curves({"validation": found, "test": found}, 0.4, ("test",))
+    assert drawn(curves) > 1000
+    small = SliceResult(("a",), "a=1", 5, True, {"roc_auc": 0.1})
+    large = SliceResult(("a",), "a=$2", 500, False, {"roc_auc": 0.6})
+    figure = plots.worst_slices([large, small], "roc_auc", 0.7)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [r"a=\$2 (500)"]
+    bars = plots.importance_bars([Importance("x", 0.1, 0.01), Importance("y", 0.0, 0.0)], "mae")
+    assert [t.get_text() for t in bars.axes[0].get_yticklabels()] == ["x", "y"]
+    assert drawn(bars) > 1000

@@ -117,3 +117,7 @@ def processed(made: Prepared) -> set[str]:
     """Source partitions that the build read."""
     build = made.dataset.build
     return {p.name for p in build.partitions if p.build_id == build.build_id}
+
+
+def same_rows(one: DatasetVersion, other: DatasetVersion) -> None:
+    pd.testing.assert_frame_equal(rows_of(one), rows_of(other))

@@ -12,14 +12,14 @@ import pytest
 from pipelines.errors import LakeError
 from pipelines.lake import DatasetVersion
 from pipelines.prepare import prepare
-from pipelines.prepare.late import Late, LateReader, keeps_order, late_columns, late_files
-from pipelines.prepare.names import FILE, POSITION
 from pipelines.prepare.plan import make_plan
-from pipelines.prepare.read import read_raw, unfitted_of
-from pipelines.prepare.rules import check_rows
 from pipelines.prepare.tag import tag_rows, with_labels
 from pipelines.progress import silent
 from pipelines.recipe import recipe_from_tree
+from pipelines.source.late import Late, LateReader, keeps_order, late_columns, late_files
+from pipelines.source.names import FILE, POSITION
+from pipelines.source.read import read_raw, unfitted_of
+from pipelines.source.rules import check_rows
 from tests.prepare.tiny_builds import nothing_published, rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]

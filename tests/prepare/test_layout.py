@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.prepare.layout import Layout, dealt_evenly
-from pipelines.prepare.names import BUCKET, ROW_ID
 from pipelines.prepare.pieces import in_order
+from pipelines.source.names import BUCKET, ROW_ID
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,7 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
         "build.json",
         "ledger.json",
         "profile.json",
+        "raw_examples.parquet",
         "recipe.json",
         "report.html",
         "tallies.parquet",

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.errors import LakeError
 from pipelines.prepare.counts import Counts
-from pipelines.prepare.gather import keep_examples
-from pipelines.prepare.rules import PART, PROBLEM
+from pipelines.prepare.spread import keep_examples
+from pipelines.source.rules import PART, PROBLEM
 from tests import tiny
 from tests.prepare.people import RULES, build, people, quarantine_of
 from tests.prepare.tiny_builds import nothing_published, rows_of, run

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipelines.stream.cache import Cache, DiskCache, MemoryCache, make_cache
-from tests.stream.test_split_stream import ids, stream, write
+from tests.stream.rows import ids, stream, write
 
 ROWS = 10_000
 

@@ -11,7 +11,7 @@ import pipelines.stream.files as files
 from pipelines.errors import StreamError
 from pipelines.lake.checksums import checksums_of, column_sum, footer_bytes
 from pipelines.stream.files import Footers, read_footer, retried
-from tests.stream.test_split_stream import write
+from tests.stream.rows import write
 
 
 def test_what_a_store_says_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import StreamError
 from pipelines.stream.folder import folder_files
-from tests.stream.test_split_stream import ids, stream, write
+from tests.stream.rows import ids, stream, write
 
 
 def test_a_folder_streams_like_a_dataset(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pipelines.errors import StreamError
 from pipelines.stream.plan import (
     Block,
     RowGroup,
+    fitting_shards,
     plan_epoch,
     reading_order,
     shards_of_rank,
@@ -157,3 +158,21 @@ def test_what_does_not_divide_is_refused() -> None:
         shards_of_rank(8, 0, 3)
     with pytest.raises(StreamError, match="do not divide a global batch of 9"):
         plan_epoch(groups([[5]]), **options(global_batch_size=9))
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "shards"),
+    [
+        (10**9, 4096, 64),
+        (64 * 4 * 16_384, 4096, 64),
+        (64 * 4 * 16_384 - 1, 4096, 32),
+        (2_000_000, 4096, 16),
+        (100, 4096, 16),
+        (0, 4096, 16),
+        (10**9, 96, 32),  # they divide the batch
+        (100, 100, 4),
+        (10**9, 7, 1),
+    ],
+)
+def test_small_data_have_fewer_shards(rows: int, batch: int, shards: int) -> None:
+    assert fitting_shards(rows, batch, 16_384) == shards

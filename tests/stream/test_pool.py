@@ -1,7 +1,8 @@
 """The reader pool: planned order, bounded, errors re-raised, threads gone after a stop."""
 
-import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
@@ -22,6 +23,12 @@ class Doubler(WorkerBase):
         time.sleep(0.002 * (number % 3))
         Doubler.done.append(number)
         self.publish_func(number * 2)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
 
 
 def take_all(pool: PlannedPool) -> list[Any]:
@@ -45,16 +52,17 @@ def settled() -> int:
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("count", [0, 1, 30])
 def test_results_come_in_planned_order(workers: int, count: int) -> None:
-    pool = PlannedPool(range(count), workers_count=workers, ahead=5)
-    pool.start(Doubler)
-    assert take_all(pool) == [2 * n for n in range(count)]
-    pool.stop()
-    pool.join()
+    with ThreadPoolExecutor(workers) as threads:
+        pool = PlannedPool(range(count), threads=threads, workers_count=workers, ahead=5)
+        pool.start(Doubler)
+        assert take_all(pool) == [2 * n for n in range(count)]
+        pool.stop()
+        pool.join()
 
 
-def test_no_more_is_read_ahead_than_asked_for() -> None:
+def test_no_more_is_read_ahead_than_asked_for(threads: ThreadPoolExecutor) -> None:
     Doubler.done = []
-    pool = PlannedPool(range(0, 300, 3), workers_count=2, ahead=4)
+    pool = PlannedPool(range(0, 300, 3), threads=threads, workers_count=2, ahead=4)
     pool.start(Doubler)
     assert settled() == 4
     pool.get_results()
@@ -63,8 +71,8 @@ def test_no_more_is_read_ahead_than_asked_for() -> None:
     pool.join()
 
 
-def test_an_error_of_a_worker_is_raised_in_its_place() -> None:
-    pool = PlannedPool([3, -1, 6], workers_count=2, ahead=3)
+def test_an_error_of_a_worker_is_raised_in_its_place(threads: ThreadPoolExecutor) -> None:
+    pool = PlannedPool([3, -1, 6], threads=threads, workers_count=2, ahead=3)
     pool.start(Doubler)
     assert pool.get_results() == 6
     with pytest.raises(ValueError, match="number -1"):
@@ -73,13 +81,22 @@ def test_an_error_of_a_worker_is_raised_in_its_place() -> None:
     pool.join()
 
 
-def test_a_stop_in_mid_epoch_leaves_no_thread() -> None:
-    before = threading.active_count()
-    pool = PlannedPool(range(1000), workers_count=3, ahead=10)
+def test_a_stop_in_mid_epoch_drops_what_was_not_begun(threads: ThreadPoolExecutor) -> None:
+    Doubler.done = []
+    pool = PlannedPool(range(0, 3000, 3), threads=threads, workers_count=4, ahead=500)
+    other = PlannedPool([3, 6], threads=threads, workers_count=4, ahead=2)
     pool.start(Doubler)
-    names = [t.name for t in threading.enumerate() if t.name.startswith("headrace-reader")]
-    assert len(names) == 3
+    other.start(Doubler)
     pool.get_results()
     pool.stop()
     pool.join()
-    assert threading.active_count() == before
+    assert len(Doubler.done) < 400
+    assert take_all(other) == [6, 12]  # the threads go on for others
+
+
+def test_after_a_stop_nothing_is_begun(threads: ThreadPoolExecutor) -> None:
+    pool = PlannedPool(range(100), threads=threads, workers_count=4, ahead=2)
+    pool.start(Doubler)
+    pool.stop()
+    pool.join()
+    assert len(take_all(pool)) <= 2

@@ -12,7 +12,7 @@ from pipelines.lake.files import DataFile
 from pipelines.stream.split_stream import SplitStream
 from tests.faulty import Gate, gate
 from tests.s3 import S3, s3_server
-from tests.stream.test_split_stream import COLUMNS, ids, write
+from tests.stream.rows import COLUMNS, ids, write
 
 ROOT = "s3://lake/data"
 

@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from pipelines.errors import TrainError
-from pipelines.recipe.sections import EarlyStopping
-from pipelines.train.early_stopping import BestEpoch
 from pipelines.train.loop import _followed, epoch_loss
 
 
 def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -> None:
-    best = BestEpoch(EarlyStopping(metric="roc_auc", patience=1))
     with pytest.raises(TrainError, match="labels of one class only"):
-        _followed({"val_loss": 0.5, "train_loss": 0.4}, best)
-    assert _followed({"val_loss": 0.5, "val_roc_auc": 0.7}, best) == 0.7
+        _followed({"val_loss": 0.5, "train_loss": 0.4}, "roc_auc", "early_stopping")
+    assert _followed({"val_loss": 0.5, "val_roc_auc": 0.7}, "roc_auc", "schedule") == 0.7
 
 
 @pytest.mark.parametrize(

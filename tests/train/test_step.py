@@ -11,7 +11,7 @@ from pipelines.distributed.collectives import Solo
 from pipelines.models.build import build_model
 from pipelines.recipe.sections import Mlp, Optimizer
 from pipelines.train.optimizer import build_optimizer
-from pipelines.train.step import make_train_step
+from pipelines.train.step import StepOptions, TrainStep
 from pipelines.transform.spec import LabelSpec, RawColumn, ScaledFeature, TransformSpec
 
 BINARY = LabelSpec()
@@ -50,8 +50,8 @@ def sgd_step(model: keras.Model, rows: dict[str, Any], label: LabelSpec = BINARY
     """Loss and weight of one step at rate 0.1."""
     optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
     optimizer.build(model.trainable_variables)
-    found = make_train_step(model, optimizer, Solo(), label.kind)(rows)
-    return [float(value) for value in found]
+    found = TrainStep(model, optimizer, Solo(), label.kind)(rows, rate=0.1)
+    return [float(found.loss), float(found.weight)]
 
 
 def test_forward_loss_backpropagation_and_update_by_hand() -> None:
@@ -141,3 +141,83 @@ def test_optimizers(settings: Optimizer, kind: type) -> None:
     optimizer = build_optimizer(settings)
     assert type(optimizer) is kind
     assert float(optimizer.learning_rate) == pytest.approx(settings.learning_rate)
+
+
+def test_the_classic_2_3_1_network_by_hand() -> None:
+    """Half the mean squared error 1/(2n) Σ (y - y*)², plain SGD at 0.1.
+
+    Training minimizes the mean squared error, twice that, so that half the rate makes its update.
+    x = (1, 2): hidden sums (0.1 + 0.4, 0.2 - 0.2, 0.3 - 1.0) + 0.1 = (0.6, 0.1, -0.6), relu
+    (0.6, 0.1, 0); y = 0.5 · 0.6 - 1.0 · 0.1 + 2.0 · 0 + 0.2 = 0.4, y* = 1: half MSE 0.18.
+    dL/dy = -0.6; output kernel -0.6 · (0.6, 0.1, 0), bias -0.6; hidden -0.6 · (0.5, -1, 0 by relu).
+    """
+    two = spec(REGRESSION).model_copy(
+        update={"features": tuple(ScaledFeature(name=n, column="x") for n in ("x", "z"))}
+    )
+    model = build_model(Mlp(kind="mlp", hidden=[3]), two)
+    w1 = np.array([[0.1, 0.2, 0.3], [0.2, -0.1, -0.5]])
+    b1, w2, b2 = np.full(3, 0.1), np.array([[0.5], [-1.0], [2.0]]), np.array([0.2])
+    model.set_weights([w1, b1, w2, b2])
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.05))
+    optimizer.build(model.trainable_variables)
+    rows = {
+        "numeric": tf.constant([[1.0, 2.0]]),
+        "label": tf.constant([1.0]),
+        "weight": tf.constant([1.0]),
+    }
+    np.testing.assert_allclose(model({"numeric": rows["numeric"]}), [0.4], atol=1e-6)
+    found = TrainStep(model, optimizer, Solo(), "regression")(rows, rate=0.05)
+    assert float(found.loss) / 2 == pytest.approx(0.18, abs=1e-6)
+    hidden = np.array([-0.3, 0.6, 0.0])
+    expected = [
+        w1 - 0.1 * np.array([[1.0], [2.0]]) * hidden,
+        b1 - 0.1 * hidden,
+        w2 - 0.1 * np.array([[-0.36], [-0.06], [0.0]]),
+        b2 + 0.1 * 0.6,
+    ]
+    for weight, value in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(weight, value, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_keeps_float32_weights_and_outputs(precision: str) -> None:
+    keras.config.set_dtype_policy(precision)
+    try:
+        keras.utils.set_random_seed(1)
+        model = build_model(Mlp(kind="mlp", hidden=[8], normalize="batch"), spec(BINARY))
+        assert model.get_layer("hidden.0").compute_dtype == precision.removeprefix("mixed_")
+        optimizer = build_optimizer(Optimizer(kind="adam"), precision)
+        optimizer.build(model.trainable_variables)
+        step = TrainStep(model, optimizer, Solo(), "binary")
+        rows = batch([-2.0, -1.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0], [1.0] * 4)
+        losses = [float(step(rows, n, rate=0.05).loss) for n in range(30)]
+        assert losses[-1] < 0.5 * losses[0]
+        assert {w.dtype for w in model.weights} == {"float32"}
+        assert model({"numeric": rows["numeric"]}).dtype == tf.float32
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out() -> None:
+    model = one_neuron()
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1), "mixed_float16")
+    optimizer.build(model.trainable_variables)
+    step = TrainStep(model, optimizer, Solo(), "binary")
+    before = model.get_weights()
+    scale = float(optimizer.dynamic_scale)
+    step(batch([float("inf")], [1.0], [1.0]), rate=0.1)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert float(optimizer.dynamic_scale) < scale
+
+
+def test_label_smoothing_by_hand() -> None:
+    """Logit 0.75, label 1 smoothed by 0.2 to 0.9: 0.9 · 0.3868710 + 0.1 · 1.1368710."""
+    model = one_neuron()
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
+    optimizer.build(model.trainable_variables)
+    options = StepOptions(label_smoothing=0.2)
+    found = TrainStep(model, optimizer, Solo(), "binary", options)(
+        batch([2.0], [1.0], [1.0]), rate=0.1
+    )
+    assert float(found.loss) == pytest.approx(0.9 * 0.3868710 + 0.1 * 1.1368710, abs=1e-6)

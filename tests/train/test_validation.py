@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from pipelines.train.losses import mean_loss
-from pipelines.train.validation import validation_metrics
+from pipelines.train.validation import roc_auc, validation_metrics
 from pipelines.transform.spec import LabelSpec
 
 
@@ -41,3 +44,18 @@ def test_regression_has_the_loss_in_the_trained_unit_and_the_error_in_the_labels
 
 def test_a_probability_of_0_for_what_is_true_has_a_finite_loss() -> None:
     assert mean_loss("binary", np.array([0.0]), np.array([1.0])) == pytest.approx(16.118, abs=1e-3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.1000001, 0.5, 1.0])),
+        min_size=2,
+        max_size=40,
+    ).filter(lambda rows: len({label for label, _ in rows}) == 2)
+)
+def test_roc_auc_is_scikit_learns(rows: list[tuple[bool, float]]) -> None:
+    """With ties, of which a half counts."""
+    truth = np.array([float(label) for label, _ in rows], np.float32)
+    score = np.array([value for _, value in rows], np.float32)
+    assert roc_auc(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)

@@ -49,6 +49,18 @@ def test_cyclic() -> None:
     assert cosine.tolist() == pytest.approx([1, 0, -1, 0, 0], abs=0)
 
 
+def test_cyclic_is_right_next_to_where_it_is_zero() -> None:
+    """By hand: near a multiple of half a period the sine is the angle's distance from it."""
+    tiny = 2.0**-40
+    around = [24 + tiny, -tiny, 12 - tiny, -12 + tiny, 36 + tiny, 12.0, 6.0, -6.0]
+    feature = CyclicFeature(name="f", column="c", period=24.0)
+    sine, cosine = kernels.cyclic(real(*around), feature)
+    small = tiny / 24 * 2 * np.pi
+    expected = [small, -small, small, -small, -small, 0, 1, -1]
+    np.testing.assert_allclose(sine, expected, rtol=1e-6)
+    np.testing.assert_allclose(cosine, [1, 1, -1, -1, -1, -1, 0, 0], rtol=1e-6)
+
+
 def test_buckets_are_closed_on_the_left() -> None:
     ids = kernels.bucket_ids(real(-1.0, 0.0, 0.5, 2.0, 9.0, None), np.array([0.0, 2.0]))
     assert ids.tolist() == [1, 2, 2, 3, 3, 0]

@@ -203,6 +203,15 @@ def test_both_executions_agree(rows: list[dict]) -> None:
     compare(rows)
 
 
+@pytest.mark.parametrize("turns", [0, -1, 3])
+def test_they_agree_next_to_where_a_wave_is_zero(turns: int) -> None:
+    """There a whole angle's last digit would be all of its sine."""
+    beside = [0.0, -1.2275605775659547e-11, 1.2275605775659547e-11, 1e-9, -3e-7, 1e-300, -4e-15]
+    quarters = [quarter * 6.0 + turns * 24.0 for quarter in range(4)]
+    rows = [dict.fromkeys(RAW) | {R: quarter + small} for quarter in quarters for small in beside]
+    compare(rows)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_they_agree_where_everything_is_missing(count: int) -> None:
     compare([dict.fromkeys(RAW)] * count)

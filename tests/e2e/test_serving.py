@@ -1,0 +1,108 @@
+"""The registered model behind MLflow's own server, and scoring by spark-submit: one answer."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from pipelines.recipe.overrides import apply_overrides
+from tests.e2e.running import BIN, ROOT, headrace, run
+from tests.prepare.daily import TREE, day_of
+from tests.score.scored import SETTINGS, lake_with_model
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake, and a champion."""
+    folder = tmp_path_factory.mktemp("serving")
+    lake_with_model(folder)
+    tree = yaml.safe_load(yaml.safe_dump(TREE))
+    apply_overrides(tree, SETTINGS)
+    (folder / "daily.yaml").write_text(yaml.safe_dump(tree))
+    common = [str(folder / "daily.yaml"), "--workdir", str(folder)]
+    assert headrace("evaluate", *common).code == 0
+    assert headrace("promote", *common).code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
+    """`mlflow models serve` on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (folder / "serve.log").open("w")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    store = f"sqlite:///{folder}/mlflow/mlflow.db"
+    process = subprocess.Popen(
+        [
+            str(BIN / "mlflow"), "models", "serve", "-m", "models:/daily@champion",
+            "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port),
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**inherited, "MLFLOW_TRACKING_URI": store, "PATH": f"{BIN}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 180
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/ping", timeout=2).read()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "serve.log").read_text()
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.3)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.close()
+
+
+def test_the_server_answers_as_the_batch_does(folder: Path, server: str) -> None:
+    done = run(
+        str(BIN / "spark-submit"), "--master", "local[2]", "--conf", "spark.ui.enabled=false",
+        str(ROOT / "jobs" / "score.py"), str(folder / "daily.yaml"), "--workdir", str(folder),
+        "--input", str(folder / "lake" / "events"), "--output", str(folder / "scores"), "--json",
+        PYSPARK_PYTHON=str(BIN / "python"), SPARK_LOCAL_IP="127.0.0.1",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.result["ledger"]["scored"] == 441
+    paths = DeltaTable(str(folder / "scores")).get_add_actions(flatten=True)["path"].to_pylist()
+    frame = pd.concat(
+        pq.ParquetFile(folder / "scores" / str(path)).read().to_pandas() for path in paths
+    ).set_index("event")
+
+    raw = pd.concat([day_of(day).to_pandas() for day in (1, 2, 3)])
+    places = pq.read_table(folder / "lake" / "places").to_pandas()
+    raw = raw[raw["x"] >= 0].merge(places, on="place", how="left")
+    records = json.loads(raw[["x", "height", "place"]].to_json(orient="records"))
+    request = urllib.request.Request(
+        f"{server}/invocations",
+        json.dumps({"dataframe_records": records}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    answer = json.loads(urllib.request.urlopen(request, timeout=60).read())["predictions"]
+    assert len(answer) == 441
+    served = pd.DataFrame(answer, index=raw["event"])
+    both = frame.join(served, rsuffix="_served")
+    assert np.abs(both["probability"] - both["probability_served"]).max() < 1e-5
+    assert (both["prediction"] == both["prediction_served"]).all()
+    assert done.result["model_uri"] == "models:/daily/1"

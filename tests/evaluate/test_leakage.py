@@ -1,0 +1,86 @@
+"""A feature that copies the label is called out, an honest one is not."""
+
+import numpy as np
+import pytest
+
+from pipelines.evaluate.leakage import strengths
+from pipelines.recipe import sections as s
+from pipelines.transform.spec import (
+    HashFeature,
+    LabelSpec,
+    RawColumn,
+    ScaledFeature,
+    TransformSpec,
+    VocabularyFeature,
+)
+
+ROWS = 4000
+RANDOM = np.random.default_rng(11)
+RAW = tuple(RawColumn(name=n, kind="real", nullable=True) for n in ("copy", "honest", "gap"))
+RAW += tuple(RawColumn(name=n, kind="string", nullable=True) for n in ("id", "word"))
+FEATURES = (
+    ScaledFeature(name="copy", column="copy"),
+    ScaledFeature(name="honest", column="honest"),
+    ScaledFeature(name="gap", column="gap", indicator=True),
+    HashFeature(name="id", columns=("id",), buckets=50),
+    VocabularyFeature(name="word", column="word", values=("a", "b", "c")),
+)
+
+
+def inputs(truth: np.ndarray) -> dict[str, np.ndarray]:
+    noise = RANDOM.normal(size=ROWS)
+    scaled = (truth - truth.mean()) / truth.std()
+    gap = truth > np.median(truth) if len(np.unique(truth)) > 5 else truth > 0
+    return {
+        # `gap` is filled with 0 exactly where the label is positive, and says so beside it
+        "numeric": np.stack(
+            [scaled, scaled + 1.5 * noise, np.where(gap, 0, noise), gap], axis=1
+        ).astype(np.float32),
+        "categorical": np.stack(
+            [
+                np.where(truth > 0, RANDOM.integers(1, 25, ROWS), RANDOM.integers(25, 50, ROWS)),
+                RANDOM.integers(0, 5, ROWS),
+            ],
+            axis=1,
+        ).astype(np.int32),
+    }
+
+
+def spec_of(label: LabelSpec) -> TransformSpec:
+    return TransformSpec(raw=RAW, derived=(), features=FEATURES, label=label)
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes"])
+def test_copies_are_suspicious(kind: str) -> None:
+    truth = (RANDOM.random(ROWS) < 0.3).astype(int)
+    classes = ("no", "yes") if kind == "classes" else ()
+    spec = spec_of(LabelSpec(kind=kind, classes=classes))
+    found = {f.feature: f for f in strengths(inputs(truth), truth, spec, s.Leakage())}
+    suspicious = {name for name, f in found.items() if f.suspicious}
+    assert suspicious == {"copy", "gap", "id"}
+    assert found["copy"].strength == pytest.approx(1)
+    assert found["word"].strength < 0.1
+    assert 0.2 < found["honest"].strength < 0.9
+
+
+def test_a_copy_of_a_number_is_suspicious_and_a_near_relative_is_not() -> None:
+    truth = RANDOM.normal(5, 3, ROWS)
+    spec = spec_of(LabelSpec(kind="regression", center=5.0, scale=3.0))
+    found = {f.feature: f for f in strengths(inputs(truth), truth, spec, s.Leakage())}
+    assert {n for n, f in found.items() if f.suspicious} == {"copy"}
+
+
+def test_what_the_recipe_allows_is_not_suspicious() -> None:
+    truth = (RANDOM.random(ROWS) < 0.3).astype(int)
+    settings = s.Leakage(allow=["copy", "gap"])
+    found = strengths(inputs(truth), truth, spec_of(LabelSpec()), settings)
+    assert {f.feature for f in found if f.suspicious} == {"id"}
+    assert [f.feature for f in found if f.allowed] != []
+    stricter = strengths(inputs(truth), truth, spec_of(LabelSpec()), s.Leakage(limit=0.2))
+    assert "honest" in {f.feature for f in stricter if f.suspicious}
+
+
+def test_few_rows_say_nothing() -> None:
+    truth = (RANDOM.random(ROWS) < 0.3).astype(int)
+    few = {name: array[:50] for name, array in inputs(truth).items()}
+    assert strengths(few, truth[:50], spec_of(LabelSpec()), s.Leakage()) == []

@@ -1,0 +1,77 @@
+"""Two models on the same rows, whatever their datasets look like."""
+
+import numpy as np
+import pytest
+
+from pipelines.evaluate.predicting import Rows
+from pipelines.evaluate.rivalry import compare_with
+from pipelines.recipe import sections as s
+from pipelines.transform.spec import LabelSpec
+
+GATES = [{"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.01}]
+SETTINGS = s.Evaluate.model_validate({"gates": GATES, "bootstrap": 50})
+BINARY = LabelSpec()
+
+
+def rows(ids: list[int], labels: list[int], scores: list[float]) -> Rows:
+    return {
+        "row_id": np.array(ids),
+        "label": np.array(labels, np.float32),
+        "probability": np.array(scores, np.float32),
+    }
+
+
+def compare(own: Rows, others: Rows, settings: s.Evaluate = SETTINGS):
+    return compare_with("models:/m/1", (own, BINARY, 0.5), (others, BINARY, 0.5), settings)
+
+
+def test_rows_are_matched_by_identity_and_label() -> None:
+    own = rows([1, 2, 3, 4, 5], [0, 1, 0, 1, 1], [0.1, 0.9, 0.2, 0.8, 0.1])
+    others = rows([2, 3, 4, 5, 9], [1, 0, 1, 0, 1], [0.4, 0.6, 0.7, 0.5, 0.5])
+    found = compare(own, others)  # 5 has another label there, 1 and 9 are on one side only
+    assert (found.rows, found.of, found.why_not) == (3, 5, "")
+    (difference,) = found.differences.values()
+    assert difference.candidate == 1.0  # of 2, 3, 4
+    assert difference.champion == 0.5
+
+
+def test_rows_of_one_identity_are_matched_in_order() -> None:
+    own = rows([7, 7, 8], [0, 0, 1], [0.1, 0.2, 0.9])
+    others = rows([7, 7, 7, 8], [0, 0, 0, 1], [0.3, 0.3, 0.3, 0.2])
+    found = compare(own, others)
+    assert found.rows == 3
+
+
+def test_too_few_shared_rows_are_no_comparison() -> None:
+    own = rows([1, 2, 3, 4, 5], [0, 1, 0, 1, 1], [0.1, 0.9, 0.2, 0.8, 0.1])
+    found = compare(own, rows([1, 2], [0, 1], [0.1, 0.2]))
+    assert "only 2 of 5 test rows" in found.why_not
+
+
+def test_another_kind_of_label_is_no_comparison() -> None:
+    own = rows([1, 2], [0, 1], [0.1, 0.9])
+    other = LabelSpec(kind="classes", classes=("a", "b"))
+    found = compare_with("models:/m/1", (own, BINARY, 0.5), (own, other, 0.5), SETTINGS)
+    assert "another kind of label" in found.why_not
+
+
+def test_numbers_are_compared_in_their_own_unit() -> None:
+    gates = [{"kind": "champion", "metric": "mae", "not_worse_by": 0.0}]
+    settings = s.Evaluate.model_validate({"gates": gates, "bootstrap": 50})
+    one = LabelSpec(kind="regression", center=10.0, scale=2.0)
+    other = LabelSpec(kind="regression", center=0.0, scale=1.0)
+    truth = np.linspace(5, 15, 40)
+    own = {
+        "row_id": np.arange(40),
+        "label": ((truth - 10) / 2).astype(np.float32),
+        "value": ((truth + 1 - 10) / 2).astype(np.float32),  # off by 1
+    }
+    others = {
+        "row_id": np.arange(40),
+        "label": truth.astype(np.float32),
+        "value": (truth + 3).astype(np.float32),  # off by 3
+    }
+    found = compare_with("models:/m/1", (own, one, 0.5), (others, other, 0.5), settings)
+    (difference,) = found.differences.values()
+    assert found.rows == 40
+    assert difference.better_by == pytest.approx(2, abs=1e-4)

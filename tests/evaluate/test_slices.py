@@ -1,0 +1,144 @@
+"""Rows told apart by what columns hold: values read back, crosses, buckets, few rows."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.evaluate.metrics import BinaryScorer
+from pipelines.evaluate.slices import (
+    SliceResult,
+    codes_of,
+    columns_of,
+    slice_results,
+    worst_first,
+)
+from pipelines.recipe import sections as s
+from pipelines.transform.spec import (
+    BucketsFeature,
+    CyclicFeature,
+    HashFeature,
+    RawColumn,
+    ScaledFeature,
+    TransformSpec,
+    VocabularyFeature,
+)
+
+SPEC = TransformSpec(
+    raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in "abcdefg"),
+    derived=(),
+    features=(
+        VocabularyFeature(name="word", column="a", values=("x", "y")),
+        ScaledFeature(name="heat", column="b", center=50.0, scale=10.0, indicator=True),
+        ScaledFeature(name="size", column="c", center=1.0, scale=0.5, log1p=True),
+        BucketsFeature(name="age", column="d", boundaries=(10.0, 20.0)),
+        HashFeature(name="tail", columns=("e",), buckets=3),
+        CyclicFeature(name="hour", column="f", period=24.0),
+    ),
+)
+ANGLE = 2 * np.pi * np.array([0, 6, 6, 23]) / 24
+ROWS = pa.table(
+    {
+        "word": pa.array([0, 1, 2, 3], pa.int32()),
+        "heat": pa.array([0.0, 1.0, 1.0, 0.0], pa.float32()),
+        "heat_missing": pa.array([0.0, 0.0, 0.0, 1.0], pa.float32()),
+        "size": pa.array((np.log1p([0, 1, 2, 3]) - 1) / 0.5, pa.float32()),
+        "age": pa.array([0, 1, 2, 3], pa.int32()),
+        "tail": pa.array([0, 1, 2, 3], pa.int32()),
+        "hour_sin": pa.array(np.sin(ANGLE), pa.float32()),
+        "hour_cos": pa.array(np.cos(ANGLE), pa.float32()),
+        "kept_city": pa.array(["Rome", None, "Rome", "Köln"]),
+        "kept_year": pa.array([2012, 2013, None, 2013], pa.int64()),
+        "kept_speed": pa.array([1.5, np.nan, 3.0, None], pa.float64()),
+        "kept_at": pa.array([0, 86_400_000_000, 1, None], pa.timestamp("us", "UTC")),
+    }
+)
+KEPT = ("city", "year", "speed", "at", "word_raw")
+
+
+def parts(*columns: str, buckets: list[float] | None = None) -> list[str]:
+    """The part of each row."""
+    item = s.Slice(columns=list(columns), buckets=buckets)
+    needed = columns_of(item, SPEC, KEPT)
+    codes, names = codes_of(item, SPEC, ROWS.select(needed))
+    return [names[code] for code in codes]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("word", ["word=missing", "word=unknown", "word=x", "word=y"]),
+        ("heat", ["heat=50", "heat=60", "heat=60", "heat missing"]),
+        ("size", ["size=0", "size=1", "size=2", "size=3"]),
+        ("age", ["age=missing", "age=below to 10", "age=10 to 20", "age=20 to above"]),
+        ("tail", ["tail=missing", "tail=bucket 1", "tail=bucket 2", "tail=bucket 3"]),
+        ("hour", ["hour=0", "hour=6", "hour=6", "hour=23"]),
+        ("city", ["city=Rome", "city=missing", "city=Rome", "city=Köln"]),
+        ("year", ["year=2012", "year=2013", "year missing", "year=2013"]),
+        ("speed", ["speed=1.5", "speed missing", "speed=3", "speed missing"]),
+        ("at", ["at=1970-01-01", "at=1970-01-02", "at=1970-01-01", "at=missing"]),
+    ],
+)
+def test_values_are_read_back(column: str, expected: list[str]) -> None:
+    assert parts(column) == expected
+
+
+def test_every_combination_is_a_part() -> None:
+    assert parts("city", "year") == [
+        "city=Rome, year=2012",
+        "city=missing, year=2013",
+        "city=Rome, year missing",
+        "city=Köln, year=2013",
+    ]
+
+
+def test_buckets_of_the_recipe_and_of_the_rows() -> None:
+    assert parts("year", buckets=[2013]) == [
+        "year below 2013", "year from 2013", "year missing", "year from 2013"
+    ]  # fmt: skip
+    item = s.Slice(columns=["many"])
+    numbers = pa.table({"kept_many": np.arange(100)})
+    codes, names = codes_of(item, SPEC, numbers)
+    assert len(names) == 5
+    assert np.bincount(codes).tolist() == [20] * 5
+
+
+def test_kept_columns_go_before_features_of_their_name() -> None:
+    rows = ROWS.append_column("kept_word", pa.array(["a", "b", "c", "d"]))
+    codes, names = codes_of(s.Slice(columns=["word"]), SPEC, rows)
+    assert [names[code] for code in codes] == ["word=a", "word=b", "word=c", "word=d"]
+    assert columns_of(s.Slice(columns=["word"]), SPEC, ["word"]) == ["kept_word"]
+
+
+def test_metrics_of_a_part_are_those_of_its_rows() -> None:
+    random = np.random.default_rng(0)
+    truth, score = (random.random(500) < 0.4).astype(float), random.random(500)
+    codes = np.array([0] * 20 + [1] * 480)
+    settings = s.Evaluate(bootstrap=30, min_rows=100)
+    found = slice_results(
+        s.Slice(columns=["c"]),
+        codes,
+        ["few", "many"],
+        lambda rows: BinaryScorer(truth[rows], score[rows], 0.5),
+        np.ones(500),
+        settings,
+    )
+    assert [(r.value, r.rows, r.small) for r in found] == [("few", 20, True), ("many", 480, False)]
+    alone = BinaryScorer(truth[20:], score[20:], 0.5)
+    assert found[1].metrics == {**alone.counts(), **alone(np.ones(480))}
+    interval = found[1].intervals["roc_auc"]
+    assert interval.low < found[1].metrics["roc_auc"] < interval.high
+    wide = found[0].intervals["roc_auc"]
+    assert wide.high - wide.low > interval.high - interval.low
+
+
+def test_the_worst_come_first_and_few_rows_last() -> None:
+    def result(value: str, metric: float | None, *, small: bool = False) -> SliceResult:
+        metrics = {} if metric is None else {"m": metric}
+        return SliceResult(("c",), value, 10, small, metrics)
+
+    results = [result("good", 0.9), result("tiny", 0.1, small=True), result("bad", 0.2),
+               result("none", None)]  # fmt: skip
+    order = [r.value for r in worst_first(results, "m", higher_is_better=True)]
+    assert order == ["bad", "good", "tiny", "none"]
+    turned = [r.value for r in worst_first(results, "m", higher_is_better=False)]
+    assert turned == ["good", "bad", "tiny", "none"]

@@ -1,0 +1,56 @@
+"""The choice of a threshold, by hand and as a property."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from pipelines.errors import TrainError
+from pipelines.models.threshold import choose_threshold, thresholds
+
+TRUTH = np.array([1, 1, 0, 1, 0, 0])
+PROBABILITY = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.1])
+
+
+def test_every_threshold_by_hand() -> None:
+    found = thresholds(TRUTH, PROBABILITY)
+    assert found["threshold"].tolist() == [0.9, 0.8, 0.7, 0.6, 0.3, 0.1]
+    assert found["precision"] == pytest.approx([1, 1, 2 / 3, 3 / 4, 3 / 5, 1 / 2])
+    assert found["recall"] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1, 1, 1])
+    assert found["f1"].argmax() == 3
+
+
+def test_choices_by_hand() -> None:
+    best = choose_threshold(TRUTH, PROBABILITY, "max_f1")
+    assert best.threshold == pytest.approx((0.6 + 0.3) / 2)  # half-way to the next row
+    assert (best.precision, best.recall) == (pytest.approx(3 / 4), 1)
+    precise = choose_threshold(TRUTH, PROBABILITY, "precision", 0.9)
+    assert (precise.precision, precise.recall) == (1, pytest.approx(2 / 3))
+    assert precise.threshold == pytest.approx(0.75)
+    recalled = choose_threshold(TRUTH, PROBABILITY, "recall", 0.6)
+    assert (recalled.precision, recalled.recall) == (1, pytest.approx(2 / 3))
+
+
+def test_what_cannot_be_reached_says_how_far_it_goes() -> None:
+    with pytest.raises(TrainError, match=r"precision of 0.9.*the best is 0.5000"):
+        choose_threshold(np.array([0, 1]), np.array([0.9, 0.1]), "precision", 0.9)
+    with pytest.raises(TrainError, match="no positive row"):
+        choose_threshold(np.zeros(3), np.array([0.1, 0.2, 0.3]), "max_f1")
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([0.1, 0.2, 0.5, 0.50001, 0.9]) | st.floats(0, 1)),
+        min_size=2,
+        max_size=40,
+    ).filter(lambda rows: any(truth for truth, _ in rows))
+)
+def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[bool, float]]) -> None:
+    truth, probability = (np.array(column) for column in zip(*rows, strict=True))
+    found = choose_threshold(truth, probability, "max_f1")
+    best = max(sk.f1_score(truth, probability >= t, zero_division=0) for t in probability)
+    assert found.f1 == pytest.approx(best)
+    if 1e-6 < found.threshold < 1 - 1e-6:  # it does what it was chosen for
+        again = sk.f1_score(truth, probability >= found.threshold, zero_division=0)
+        assert again == pytest.approx(best)

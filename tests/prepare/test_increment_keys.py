@@ -1,0 +1,130 @@
+"""One row a key, whichever source partitions it comes in, from increment to increment."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import LakeError
+from tests.prepare.daily import (
+    build,
+    day_of,
+    processed,
+    rebuilt,
+    remove_day,
+    rows_of,
+    same_rows,
+    write_day,
+)
+
+pytestmark = pytest.mark.spark
+
+
+def test_one_row_a_key_though_it_comes_again_on_another_day(lake: Path) -> None:
+    first = build(lake)
+    before = rows_of(first.dataset)
+    # 20 events of the first day once more, later: the first day loses them
+    write_day(lake, 4, day_of(4), day_of(4, rows=20, first=1010, at=1))
+    second = build(lake)
+    assert processed(second) == {"day=01", "day=04"}
+    assert second.dataset.build.ledger.duplicates == 20 - 3  # three of them are out by the rule
+    same_rows(second.dataset, rebuilt(lake, second.dataset))
+    # an old row arrives late: it loses, and stays lost
+    write_day(lake, 5, day_of(5), day_of(1, rows=10, first=2050))
+    third = build(lake)
+    assert processed(third) == {"day=02", "day=05"}
+    same_rows(third.dataset, rebuilt(lake, third.dataset))
+    # the day that won is corrected away: the first day's rows come back
+    write_day(lake, 4, day_of(4))
+    fourth = build(lake)
+    assert processed(fourth) >= {"day=01", "day=04"}
+    same_rows(fourth.dataset, rebuilt(lake, fourth.dataset))
+    remove_day(lake, 4)
+    remove_day(lake, 5)
+    last = build(lake)
+    after = rows_of(last.dataset)
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_loser_that_is_corrected_may_win(lake: Path) -> None:
+    write_day(lake, 4, day_of(4), day_of(4, rows=10, first=1020, at=3))  # wins: at 43 against 10
+    build(lake)
+    again = day_of(1, rows=10, first=1020)
+    later = again.set_column(1, "at", pa.array([99] * 10, pa.int64()))
+    write_day(lake, 1, day_of(1, rows=20), later, day_of(1, rows=120, first=1030))
+    made = build(lake)
+    assert processed(made) == {"day=01", "day=04"}
+    same_rows(made.dataset, rebuilt(lake, made.dataset))
+
+
+def test_folders_that_spark_reads_as_one_value_may_share_a_key(lake: Path) -> None:
+    build(lake, "clean.dedup.key=[event, day]")
+    folder = lake / "lake" / "events" / "day=1"
+    folder.mkdir()
+    pq.write_table(day_of(1, at=1), folder / "part-0.parquet")
+    second = build(lake, "clean.dedup.key=[event, day]")
+    assert processed(second) == {"day=01", "day=1"}
+    assert second.dataset.build.ledger.duplicates == 147
+
+
+def test_a_key_of_another_type_is_refused_and_a_wider_one_is_not(lake: Path) -> None:
+    build(lake)
+    wide = day_of(4, rows=20, first=1010, at=1)
+    narrow = wide.set_column(0, "event", wide["event"].cast(pa.int32()))
+    for day in (1, 2, 3):  # all int32 now, and the keys are those that they were
+        rows = day_of(day)
+        write_day(lake, day, rows.set_column(0, "event", rows["event"].cast(pa.int32())))
+    write_day(lake, 4, narrow)
+    same = build(lake)
+    assert same.dataset.build.ledger.duplicates == 17  # three of the 20 are out by the rule
+    write_day(lake, 5)
+    for day in (1, 2, 3, 4, 5):
+        rows = day_of(day)
+        write_day(lake, day, rows.set_column(0, "event", rows["event"].cast(pa.string())))
+    with pytest.raises(LakeError, match="event is string, it was integer"):
+        build(lake)
+
+
+@pytest.mark.long
+def test_a_winner_may_move_on_and_go(lake: Path) -> None:
+    build(lake)
+    again = day_of(1, rows=30, first=1020, at=3)
+    write_day(lake, 4, day_of(4), again)  # wins against the first day
+    build(lake)
+    write_day(lake, 5, day_of(5), day_of(5, rows=30, first=1020, at=4))  # wins against both
+    made = build(lake)
+    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    remove_day(lake, 4)  # the first day's rows now lose against the fifth
+    made = build(lake)
+    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    remove_day(lake, 5)
+    made = build(lake)
+    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    assert made.dataset.build.ledger.duplicates == 0
+
+
+def test_a_key_with_the_partition_column_meets_no_other_partition(lake: Path) -> None:
+    build(lake, "clean.dedup.key=[event, day]")
+    write_day(lake, 4, day_of(4), day_of(4, rows=20, first=1010, at=1))
+    second = build(lake, "clean.dedup.key=[event, day]")
+    assert processed(second) == {"day=04"}
+    assert second.dataset.build.ledger.duplicates == 0
+
+
+@pytest.mark.long
+def test_no_key_changes_its_split_in_twelve_increments(lake: Path) -> None:
+    known: dict[int, str] = {}
+    for day in range(4, 16):
+        # some rows come again a day later
+        write_day(lake, day, day_of(day, rows=40), day_of(day, rows=5, first=1000 * (day - 1)))
+        made = build(lake).dataset
+        found = rows_of(made).set_index("row_id")["split"].to_dict()
+        assert len(found) == made.build.ledger.accounted - made.build.ledger.duplicates - sum(
+            made.build.ledger.quarantined.values()
+        )
+        assert {k: v for k, v in found.items() if k in known} == known
+        known = found
+    assert made.version == 11
+    assert set(known.values()) == {"train", "validation", "test"}

@@ -1,0 +1,92 @@
+"""Files of rows that tell who they are, and streams over them."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
+from pipelines.lake.files import DataFile
+from pipelines.stream.columns import Columns
+from pipelines.stream.split_stream import SplitStream
+from pipelines.transform.spec import ModelInput
+
+COLUMNS = Columns(
+    {
+        "numeric": ModelInput("float32", (2,), ("a", "b")),
+        "categorical": ModelInput("int32", (1,), ("c",)),
+        "label": ModelInput("float32", (), ("label",)),
+        "row_id": ModelInput("int64", (), ("row_id",)),
+        "tokens": ModelInput("int32", (3,), ("tokens",)),
+        "series": ModelInput("float32", (2,), ("series",)),
+        "image": ModelInput("uint8", (2, 1, 2), ("image",)),
+    }
+)
+
+
+def image(row: int) -> np.ndarray:
+    return np.array([1, row % 256, row // 256, 255], np.uint8).reshape(2, 1, 2)
+
+
+def write(
+    root: Path,
+    layout: list[list[int]],
+    first: int = 0,
+    *,
+    checksums: bool = True,
+    plain: bool = False,
+) -> tuple[DataFile, ...]:
+    """Files of the given row groups; every value of a row tells its row_id.
+
+    Args:
+        root: folder.
+        layout: rows of the row groups of each file.
+        first: row_id of the first row.
+        checksums: noted in files and index; versions of before had none.
+        plain: neither compressed nor encoded, so that a byte of the file is one of a value.
+    """
+    files = []
+    for number, row_groups in enumerate(layout):
+        path = root / f"part-{number:03d}.parquet"
+        rows = np.arange(first, first + sum(row_groups))
+        first += len(rows)
+        table = pa.table(
+            {
+                "row_id": rows,
+                "a": rows.astype(np.float32),
+                "b": (-rows).astype(np.float32),
+                "c": (rows % 1000).astype(np.int32),
+                "label": (rows % 2).astype(np.float32),
+                "tokens": pa.array([[r, 0, -r] for r in rows], pa.list_(pa.int32())),
+                "series": pa.array([[r / 2, r] for r in rows], pa.list_(pa.float32())),
+                "image": pa.array([image(r).tobytes() for r in rows], pa.binary(4)),
+            }
+        )
+        noted = {CHECKSUMS: checksums_of(table, row_groups)} if checksums else None
+        schema = table.schema.with_metadata(noted)
+        options = {"compression": "NONE", "use_dictionary": False} if plain else {}
+        with pq.ParquetWriter(path, schema, **options) as writer:
+            start = 0
+            for size in row_groups:
+                writer.write_table(table.slice(start, size), row_group_size=max(size, 1))
+                start += size
+        file = DataFile(path=path.name, split="train", bytes=0, row_groups=row_groups, content="")
+        files.append(of_now(file, root) if checksums else of_now(file, root, footer=False))
+    return tuple(files)
+
+
+def of_now(file: DataFile, root: Path, *, footer: bool = True) -> DataFile:
+    path = root / file.path
+    found = footer_checksum(footer_bytes(pa.OSFile(str(path)))) if footer else ""
+    return file.model_copy(update={"bytes": path.stat().st_size, "footer": found})
+
+
+def stream(root: Path, files: tuple[DataFile, ...], **changes: object) -> SplitStream:
+    usual = {"rank": 0, "size": 1, "global_batch_size": 32, "canonical_shards": 8}
+    usual |= {"shuffle": True, "seed": 5, "readers": 2, "block_rows": 40}
+    return SplitStream(str(root), files, COLUMNS, **{**usual, **changes})
+
+
+def ids(batch: dict[str, np.ndarray]) -> list[int]:
+    return batch["row_id"][batch["weight"] > 0].tolist()

@@ -1,0 +1,39 @@
+"""Beginning with the weights of another model."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from pipelines.errors import TrainError
+from pipelines.models.build import build_model
+from pipelines.recipe.sections import Mlp
+from pipelines.tracking.store import Store
+from pipelines.train.initial import take_weights
+from tests.models.specs import NUMBER, WORD, spec_of
+
+STORE = Store("sqlite:///nowhere", "e", "m", None)
+
+
+def model(*hidden: int) -> keras.Model:
+    return build_model(Mlp(kind="mlp", hidden=list(hidden)), spec_of(NUMBER, WORD))
+
+
+def test_weights_are_taken_over(tmp_path: Path) -> None:
+    first, second = model(4), model(4)
+    first.save(tmp_path / "first.keras")
+    take_weights(second, str(tmp_path / "first.keras"), STORE)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_file_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    model(5).save(tmp_path / "five.keras")
+    with pytest.raises(TrainError, match=r"five\.keras has .* weights.*hidden\.0/kernel is"):
+        take_weights(model(4), str(tmp_path / "five.keras"), STORE)
+    with pytest.raises(TrainError, match=r"none\.keras is not there"):
+        take_weights(model(4), str(tmp_path / "none.keras"), STORE)
+    (tmp_path / "no.keras").write_text("no model")
+    with pytest.raises(TrainError, match=r"no\.keras cannot be read"):
+        take_weights(model(4), str(tmp_path / "no.keras"), STORE)

@@ -1,0 +1,77 @@
+"""A step on two ranks is the step on one with the same global batch, whatever the policy."""
+
+from typing import Any
+
+import pytest
+
+from pipelines.distributed.launch import run_ranks
+from pipelines.distributed.task import RankTask
+from pipelines.errors import TrainError
+from pipelines.progress import silent
+
+pytestmark = pytest.mark.e2e
+
+SGD = {"kind": "sgd", "learning_rate": 0.5, "momentum": 0.9}
+ADAM = {"kind": "adam", "learning_rate": 0.05}
+
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "nesterov": {"optimizer": {**SGD, "nesterov": True}},
+    "clip_norm": {"optimizer": {**SGD, "clip_norm": 0.05}},
+    "clip_value": {"optimizer": {"kind": "sgd", "learning_rate": 0.5, "clip_value": 0.01}},
+    "adam": {"optimizer": ADAM},
+    "adamw": {"optimizer": {**ADAM, "kind": "adamw", "weight_decay": 0.1}},
+    "lamb": {"optimizer": {**ADAM, "kind": "lamb", "weight_decay": 0.1}},
+    "accumulate": {"accumulate": 2, "steps": 4},
+    "four steps": {"steps": 4},
+    "batch_norm": {"batch_norm": True},
+    "noise and mixup": {"augment": {"noise": 0.5, "mixup": 0.4}},
+    "fp16": {"compression": "fp16"},
+}
+Found = dict[str, dict[str, list[float]]]
+
+
+def steps(ranks: int) -> Found:
+    payload = {name: {"optimizer": SGD, **policy} for name, policy in POLICIES.items()}
+    return run_ranks(RankTask("tests.distributed.rank_functions:all_steps", payload), ranks, silent)
+
+
+@pytest.fixture(scope="module")
+def one() -> Found:
+    return steps(1)
+
+
+@pytest.fixture(scope="module")
+def two() -> Found:
+    return steps(2)
+
+
+def apart(a: list[float], b: list[float]) -> float:
+    assert len(a) == len(b)
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name != "fp16"])
+def test_two_ranks_make_the_step_of_one(one: Found, two: Found, policy: str) -> None:
+    """With sample weights, padding on one rank only, and L2: weights and losses within 1e-6."""
+    assert apart(one[policy]["weights"], two[policy]["weights"]) < 1e-6
+    assert apart(one[policy]["losses"], two[policy]["losses"]) < 1e-6
+    plain = one["four steps" if policy == "accumulate" else "plain"]["weights"]
+    if policy not in ("plain", "batch_norm"):  # the policy does something
+        assert apart(plain, one[policy]["weights"]) > 1e-4
+
+
+def test_gathering_two_batches_is_one_batch_of_both(one: Found) -> None:
+    """Only the second of two makes an update, and has a loss."""
+    assert [loss > 0 for loss in one["accumulate"]["losses"]] == [False, True, False, True]
+
+
+def test_compressed_gradients_are_near(two: Found) -> None:
+    assert 0 < apart(two["plain"]["weights"], two["fp16"]["weights"]) < 2e-2
+
+
+def test_ranks_whose_weights_differ_are_stopped() -> None:
+    task = RankTask("tests.distributed.rank_functions:disagree", {})
+    with pytest.raises(TrainError, match="after step 5 the ranks have different weights"):
+        run_ranks(task, 2, silent)
