@@ -42,9 +42,8 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 .PHONY: package
-package: setup ## the wheel, in dist/
-	@uv=$$(command -v uv || ls $$HOME/.local/bin/uv .tools/uv/bin/uv 2>/dev/null | head -n 1); \
-	"$$uv" build --wheel --quiet --out-dir dist && ls dist
+package: setup ## the wheel, and the same as a zip for spark-submit --py-files, in dist/
+	@scripts/package.sh dist && ls dist
 
 .PHONY: clean
 clean: ## remove what was built, but neither the environment nor WORKDIR

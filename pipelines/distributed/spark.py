@@ -74,9 +74,15 @@ class SparkSource(Board):
 
 
 def _task_of(address: str, port: int, secret: str) -> Any:
+    from pyspark import TaskContext
+
     def task(index: int, _: Iterator[int]) -> Iterator[int]:
         # The rank's process finds its packages where this one does, --py-files included.
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        context = TaskContext.get()
+        gpus = context.resources().get("gpu") if context else None
+        if gpus:  # Spark hands them out; without, ranks of a host share what there is
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
         run_agent(BoardAddress(address, port, secret, index))  # why it failed, the driver knows
         return iter([index])
 

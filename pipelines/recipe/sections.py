@@ -19,6 +19,8 @@ from pipelines.recipe.lake_sections import *
 from pipelines.recipe.lake_sections import Clean, Increments, Label, Source, Split
 from pipelines.recipe.model_sections import *
 from pipelines.recipe.model_sections import Model
+from pipelines.recipe.schedule_sections import *
+from pipelines.recipe.schedule_sections import RunSchedule
 from pipelines.recipe.train_sections import *
 from pipelines.recipe.train_sections import Metric, Train
 
@@ -156,6 +158,8 @@ class Recipe(Section):
     score: Score = Score()
     tracking: Tracking = Tracking()
     tune: Tune = Tune()
+    schedule: RunSchedule | None = None
+    """When it runs by itself; commands don't look at it."""
     spark: Spark = Spark()
 
     def resolved(self) -> dict[str, Any]:

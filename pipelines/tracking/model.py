@@ -9,8 +9,8 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import ModelError
@@ -20,7 +20,8 @@ from pipelines.tracking.store import Store, connect
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = Path(__file__).with_name("model_code") / "raw_model.py"
+# On a cluster the package may be a zip that came by --py-files.
+_CODE = resources.files("pipelines.tracking") / "model_code" / "raw_model.py"
 _FACTS = "headrace"
 _OUTPUTS = {
     "binary": (("probability", "double"), ("prediction", "long")),
@@ -93,11 +94,11 @@ def register(
         ),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
-    with _active(run.run_id), warnings.catch_warnings():
+    with _active(run.run_id), resources.as_file(_CODE) as code, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(_CODE),
+            python_model=str(code),
             artifacts={name: str(path) for name, path in files.items()},
             signature=signature,
             input_example=example,

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Packs the locked environment, Headrace in it, for spark-submit --archives (HEADRACE_ARCHIVE).
+#
+#   deploy/spark/pack.sh FILE.tar.gz [options of venv-pack]
+#
+# The archive links to the interpreter that it was made with: /usr/bin/python3.11 of the same version
+# has to be on the hosts, or --python-prefix says where theirs is.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=$(realpath -m "${1:?the file to write}")
+shift
+for uv in "$(command -v uv || true)" "$HOME/.local/bin/uv" .tools/uv/bin/uv; do
+    [ -x "$uv" ] && break
+done
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# Not editable: the hosts don't have this checkout.
+UV_PROJECT_ENVIRONMENT=$folder/environment "$uv" sync --locked --no-dev --no-editable --quiet
+"$uv" tool run venv-pack -p "$folder/environment" -o "$out" --force "$@"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The wheel, and a copy named .zip: spark-submit's --py-files takes no wheel. The copy has the
+# package's metadata too. Usage: scripts/package.sh DIRECTORY
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=${1:-dist}
+for uv in "$(command -v uv || true)" "$HOME/.local/bin/uv" .tools/uv/bin/uv; do
+    [ -x "$uv" ] && break
+done
+"$uv" build --wheel --quiet --out-dir "$out"
+for wheel in "$out"/headrace-*.whl; do
+    cp "$wheel" "${wheel%.whl}.zip"
+done

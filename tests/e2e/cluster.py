@@ -1,0 +1,249 @@
+"""A real standalone Spark cluster on loopback, whose executors have no Headrace of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+import pyspark
+
+from tests.e2e.running import ROOT, Done
+
+_SPARK = Path(pyspark.__file__).parent
+_CLASS = "org.apache.spark.deploy"
+GPU = "3"
+"""Address of the GPU that each worker claims to have; nobody computes on it."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Cluster:
+    """A master and workers as processes; see the module."""
+
+    def __init__(self, folder: Path, workers: int = 2, cores: int = 2) -> None:
+        self.folder = folder
+        self._cores = cores
+        self.python = _python_without_headrace(folder / "python")
+        self.package = _package(folder / "dist")
+        self._gpus = folder / "gpus.sh"
+        self._gpus.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": ["{GPU}"]}}\'\n')
+        self._gpus.chmod(0o755)
+        self._port = free_port()
+        self.url = f"spark://127.0.0.1:{self._port}"
+        self._page = free_port()
+        self._processes: list[subprocess.Popen] = []
+        self.workers: list[subprocess.Popen] = []
+        self._count = workers
+
+    def __enter__(self) -> "Cluster":
+        self._start("master.Master", "--port", str(self._port), "--webui-port", str(self._page))
+        for _ in range(self._count):
+            self.add_worker()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            _kill_tree(process)
+
+    def add_worker(self) -> None:
+        """Start a worker, and wait until the master knows it."""
+        before = self._alive()
+        number = len(self.workers)
+        conf = self.folder / "worker.conf"
+        conf.write_text(
+            "spark.worker.resource.gpu.amount 1\n"
+            f"spark.worker.resource.gpu.discoveryScript {self._gpus}\n"
+        )
+        process = self._start(
+            "worker.Worker", "--cores", str(self._cores), "--memory", "3g", "--webui-port", "0",
+            "--work-dir", str(self.folder / f"work-{number}"), "--properties-file", str(conf),
+            self.url,
+        )  # fmt: skip
+        self.workers.append(process)
+        _wait(lambda: self._alive() > before, 60, "the worker did not register")
+
+    def kill_worker(self) -> None:
+        """As when a host is lost: the worker's JVM, its executors and their Python processes."""
+        _kill_tree(self.workers.pop())
+
+    def kill_executor(self) -> None:
+        """The JVM of one executor alone; its worker starts another one."""
+        self.executors()[0].kill()
+
+    def executors(self) -> list[psutil.Process]:
+        found = []
+        for worker in self.workers:
+            for child in psutil.Process(worker.pid).children(recursive=True):
+                if any("CoarseGrainedExecutorBackend" in word for word in _words(child)):
+                    found.append(child)
+        return found
+
+    def submit(
+        self,
+        stage: str,
+        *options: str,
+        watch: "Watch | None" = None,
+        seconds: float = 900,
+        **env: str,
+    ) -> Done:
+        """Run a stage by `deploy/spark/submit.sh`.
+
+        Args:
+            stage: a file of `jobs/`.
+            options: the recipe, and what follows.
+            watch: is shown every line of standard error as it comes.
+            seconds: that it may take.
+            env: further environment.
+        """
+        command = [
+            str(ROOT / "deploy/spark/submit.sh"), self.url, stage,
+            "--conf", "spark.driver.host=127.0.0.1", "--executor-memory", "2g",
+            "--conf", "spark.ui.enabled=false", "--", *options,
+        ]  # fmt: skip
+        out, err = (self.folder / f"{stage}.{what}" for what in ("out", "err"))
+        with out.open("w") as standard, err.open("w") as error:
+            process = subprocess.Popen(
+                command,
+                stdout=standard,
+                stderr=error,
+                cwd=self.folder,  # where no Headrace is to be found by chance
+                start_new_session=True,
+                env=self._environment()
+                | {"HEADRACE_PYTHON": self.python, "HEADRACE_PACKAGE": self.package}
+                | env,
+            )
+        deadline = time.monotonic() + seconds
+        seen = 0
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)
+                assert time.monotonic() < deadline, f"{stage} goes on:\n{err.read_text()}"
+                lines = err.read_text().splitlines()
+                for line in lines[seen:]:
+                    if watch is not None:
+                        watch.see(line)
+                seen = len(lines)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=30)
+        return Done(process.returncode, out.read_text(), err.read_text())
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen:
+        log = (self.folder / f"{name}-{len(self._processes)}.log").open("w")
+        process = subprocess.Popen(
+            [
+                str(_SPARK / "bin/spark-class"),
+                f"{_CLASS}.{name}",
+                "--host",
+                "127.0.0.1",
+                *arguments,
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            start_new_session=True,
+            env=self._environment(),
+        )
+        self._processes.append(process)
+        return process
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("MLFLOW_", "SPARK_", "PYSPARK_")) and k != "PYTHONPATH"
+        }
+        return kept | {"SPARK_HOME": str(_SPARK), "SPARK_LOCAL_IP": "127.0.0.1"}
+
+    def _alive(self) -> int:
+        import json
+
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self._page}/json/") as page:
+                    told = json.loads(page.read())
+                return int(told["aliveworkers"])
+            except (OSError, urllib.error.URLError):
+                assert time.monotonic() < deadline, "the master did not start"
+                time.sleep(0.3)
+
+
+class Watch:
+    """Does something once, a moment after a line with a certain text was printed."""
+
+    def __init__(self, text: str, then: Callable[[], None], after: float = 0.0) -> None:
+        self._text, self._then, self._after = text, then, after
+        self.done = False
+
+    def see(self, line: str) -> None:
+        if not self.done and self._text in line:
+            self.done = True
+            time.sleep(self._after)
+            self._then()
+
+
+def _python_without_headrace(folder: Path) -> str:
+    """An interpreter with this environment's packages, and without this checkout."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    packages = next((folder / "lib").glob("python*/site-packages"))
+    # The .pth files of a folder that a .pth file names are not read; one of them is this checkout.
+    here = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "dependencies.pth").write_text(f"{here}\n")
+    python = str(folder / "bin/python")
+    found = subprocess.run(
+        [python, "-c", "import pyspark; import pipelines"],
+        capture_output=True, text=True, check=False, cwd=folder,
+    )  # fmt: skip
+    assert "No module named 'pipelines'" in found.stderr, found
+    return python
+
+
+def _package(folder: Path) -> str:
+    """The zip that `make package` makes."""
+    subprocess.run([str(ROOT / "scripts/package.sh"), str(folder)], check=True)
+    return str(next(folder.glob("headrace-*.zip")))
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _kill_tree(process: subprocess.Popen) -> None:
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return
+    process.kill()
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.wait(timeout=30)
+
+
+def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.3)
