@@ -59,9 +59,7 @@ def _terminated(number: int, frame: Any) -> None:
 
 
 def _fail(console: Console, command: str, error: BaseException, message: str, code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(f"headrace {command}: {message}\n")
-    sys.stderr.flush()
+    console.error(f"headrace {command}: {message}", code)
     failure = {"type": type(error).__name__.lstrip("_"), "message": message}
     console.result({"command": command, "ok": False, "exit_code": code, "error": failure})
     raise typer.Exit(code) from error

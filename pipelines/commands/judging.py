@@ -1,12 +1,14 @@
 """Promote and rollback, and how a verdict becomes an exit code."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.commands.console import Console
+from pipelines.commands.console import Console, LogFormat
 from pipelines.commands.guard import guarded
-from pipelines.commands.options import Json, RecipePath, Set, Workdir, recipe_of
+from pipelines.commands.observers import observers_of
+from pipelines.commands.options import Json, Log, RecipePath, Set, Workdir, recipe_of
 from pipelines.errors import EXIT_FAILED_GATE
 
 ModelUri = Annotated[
@@ -20,6 +22,7 @@ def promote(
     workdir: Workdir = "var",
     set_: Set = None,
     model: ModelUri = None,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Make a model the champion: it has to have passed its gates, and to give what it gave.
@@ -30,15 +33,17 @@ def promote(
 
     Example: headrace promote conf/flights.yaml --model models:/flights/3
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "promote"):
         from pipelines.evaluate import promote as promote_stage
 
         loaded = recipe_of(recipe, workdir, set_)
+        console.observers = observers_of(loaded, os.environ, console.line)
         with console.stage("promote") as report:
             done = promote_stage(loaded, workdir=workdir, report=report, model_uri=model)
+            report.result = {"model_uri": done.model_uri}
         before = f"version {done.moved.before}" if done.moved.before else "no version"
-        console.line(f"Champion {done.model_uri}, before it {before}")
+        console.summary([f"Champion {done.model_uri}, before it {before}"])
         console.result(
             {
                 "command": "promote",
@@ -53,19 +58,25 @@ def promote(
 
 
 def rollback(
-    recipe: RecipePath, workdir: Workdir = "var", set_: Set = None, json_: Json = False
+    recipe: RecipePath,
+    workdir: Workdir = "var",
+    set_: Set = None,
+    log_format: Log = LogFormat.TEXT,
+    json_: Json = False,
 ) -> None:
     """Make the version before the champion the champion again.
 
     Example: headrace rollback conf/flights.yaml
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "rollback"):
         from pipelines.evaluate import rollback as rollback_stage
 
         loaded = recipe_of(recipe, workdir, set_)
         moved = rollback_stage(loaded, workdir=workdir)
-        console.line(f"Champion version {moved.champion}, rolled back from version {moved.before}")
+        console.summary(
+            [f"Champion version {moved.champion}, rolled back from version {moved.before}"]
+        )
         console.result(
             {
                 "command": "rollback",

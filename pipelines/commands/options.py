@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.commands.console import LogFormat
 from pipelines.recipe import Recipe, load_recipe
 
 RecipePath = Annotated[
@@ -32,6 +33,14 @@ Json = Annotated[
         "--json",
         help="Print one JSON object with the result as the last line of standard output; "
         "everything else goes to standard error.",
+    ),
+]
+Log = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        envvar="HEADRACE_LOG_FORMAT",
+        help="How progress is written: lines for people, or one JSON object a line.",
     ),
 ]
 Ranks = Annotated[

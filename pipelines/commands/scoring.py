@@ -1,13 +1,16 @@
 """The score command: raw rows in, predictions in the lake out."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.commands.console import Console
+from pipelines.commands.console import Console, LogFormat
 from pipelines.commands.guard import guarded
 from pipelines.commands.judging import ModelUri
-from pipelines.commands.options import GivenId, Json, RecipePath, Set, Workdir, recipe_of
+from pipelines.commands.observers import observers_of
+from pipelines.commands.options import GivenId, Json, Log, RecipePath, Set, Workdir, recipe_of
+from pipelines.recipe.redact import redact_text
 
 Input = Annotated[
     str,
@@ -37,6 +40,7 @@ def score(
     set_: Set = None,
     full: FullScore = False,
     build_id: GivenId = None,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Score raw rows with the champion: predictions back into the lake, as versions of a table.
@@ -47,12 +51,13 @@ def score(
 
     Example: headrace score conf/flights.yaml --input var/lake/flights/flights --output var/scores
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "score"):
         from pipelines.score.run import score as score_stage
         from pipelines.spark_session import stop_own_session
 
         loaded = recipe_of(recipe, workdir, set_)
+        console.observers = observers_of(loaded, os.environ, console.line)
         with console.stage("score") as report:
             try:
                 done = score_stage(
@@ -67,33 +72,33 @@ def score(
                 )
             finally:
                 stop_own_session()
-        record = done.record
+            report.result = result = {"source": redact_text(input_), **_json(done)}
         if not done.published:
             console.line(f"score: {done.why}; version {done.version} stays the newest")
-        for line in _lines(done):
-            console.line(line)
-        console.result(
-            {
-                "command": "score",
-                "ok": True,
-                "predictions": {
-                    "path": done.root,
-                    "version": done.version,
-                    "build_id": record.build_id,
-                },
-                "model_uri": record.model,
-                "run_id": record.run_id,
-                "dataset": record.dataset,
-                "published": done.published,
-                "why": done.why,
-                "processed": record.processed.model_dump(),
-                "ledger": record.ledger.model_dump(),
-                "drifted": [d.name for d in record.drift if d.drifted],
-                "rules_left_out": list(record.rules_left_out),
-                "quarantine": done.quarantine,
-                "seconds": {"score": done.seconds},
-            }
-        )
+        console.summary(_lines(done))
+        console.result({"command": "score", "ok": True, **result})
+
+
+def _json(done: Any) -> dict[str, Any]:
+    record = done.record
+    return {
+        "predictions": {
+            "path": done.root,
+            "version": done.version,
+            "build_id": record.build_id,
+        },
+        "model_uri": record.model,
+        "run_id": record.run_id,
+        "dataset": record.dataset,
+        "published": done.published,
+        "why": done.why,
+        "processed": record.processed.model_dump(),
+        "ledger": record.ledger.model_dump(),
+        "drifted": [d.name for d in record.drift if d.drifted],
+        "rules_left_out": list(record.rules_left_out),
+        "quarantine": done.quarantine,
+        "seconds": {"score": done.seconds},
+    }
 
 
 def _lines(done: Any) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.commands import results
-from pipelines.commands.console import Console
+from pipelines.commands.console import Console, LogFormat
 from pipelines.commands.guard import guarded
 from pipelines.commands.judging import ModelUri, end_as_judged, judged
 from pipelines.commands.launching import (
@@ -22,10 +22,12 @@ from pipelines.commands.launching import (
     launch_recipe_of,
     refuse_launched,
 )
+from pipelines.commands.observers import observers_of
 from pipelines.commands.options import (
     DatasetVersionNumber,
     GivenId,
     Json,
+    Log,
     Ranks,
     RecipePath,
     Set,
@@ -68,6 +70,7 @@ def prepare(
     refit: Refit = False,
     build_id: GivenId = None,
     retry_conflicts: RetryConflicts = 0,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Clean, split, fit, transform and publish: raw tables to a new dataset version.
@@ -78,9 +81,10 @@ def prepare(
 
     Example: headrace prepare conf/flights.yaml --build-id nightly-2026-11-24
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "prepare"):
         loaded = recipe_of(recipe, workdir, set_)
+        console.observers = observers_of(loaded, os.environ, console.line)
         result = _prepare(
             console,
             loaded,
@@ -105,6 +109,7 @@ def train(
     hosts: Hosts = None,
     dataset_version: DatasetVersionNumber = None,
     resume: Resume = "auto",
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Train on a dataset version with Horovod and register the model in MLflow.
@@ -115,7 +120,7 @@ def train(
 
     Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "train"):
         launch = {
             "ranks": ranks,
@@ -127,6 +132,7 @@ def train(
         loaded = launch_recipe_of(recipe, workdir, set_, launch)
         if followed(loaded):
             return
+        console.observers = observers_of(loaded, os.environ, console.line)
         result = _train(console, loaded, workdir, dataset_version, resume)
         _sum_up(console, loaded, workdir, result)
         console.result({"command": "train", "ok": True, **result})
@@ -141,6 +147,7 @@ def evaluate(
     hosts: Hosts = None,
     model: ModelUri = None,
     dataset_version: DatasetVersionNumber = None,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Judge a registered model on the test split: exact metrics, slices, plots, and a verdict.
@@ -150,12 +157,13 @@ def evaluate(
 
     Example: headrace evaluate conf/flights.yaml --model models:/flights/3
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "evaluate"):
         launch = {"ranks": ranks, "launcher": launcher, "hosts": hosts}
         loaded = launch_recipe_of(recipe, workdir, set_, launch)
         if followed(loaded):
             return
+        console.observers = observers_of(loaded, os.environ, console.line)
         result = _evaluate(console, loaded, workdir, model, dataset_version)
         _sum_up(console, loaded, workdir, result)
         console.result(judged("evaluate", result))
@@ -167,17 +175,19 @@ def run(
     workdir: Workdir = "var",
     set_: Set = None,
     ranks: Ranks = None,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """The whole road: prepare, train, evaluate; exit code 3 where a gate failed.
 
     Example: headrace run conf/flights.yaml --ranks 2 --json
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "run"):
         loaded = recipe_of(recipe, workdir, set_, ranks)
         way = "run `headrace prepare` alone, then `headrace train` once a rank"
         refuse_launched(loaded, f"prepares once: {way}")
+        console.observers = observers_of(loaded, os.environ, console.line)
         result = _run(console, loaded, workdir)
         _sum_up(console, loaded, workdir, result)
         console.result(judged("run", result))
@@ -215,7 +225,7 @@ def _prepare(
             prepared = prepare_stage(recipe, workdir=workdir, report=report, asked=Asked(**asked))
         finally:
             stop_own_session()
-    result = results.prepared_json(prepared)
+        report.result = result = results.prepared_json(prepared)
     if not prepared.published:
         console.line(
             f"prepare: {prepared.why}; version {prepared.dataset.version} stays the newest"
@@ -249,7 +259,7 @@ def _train(
             resume=resume,
             parent_run_id=parent_run_id,
         )
-    result = results.trained_json(trained)
+        report.result = result = results.trained_json(trained)
     return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
 
 
@@ -270,7 +280,7 @@ def _evaluate(
             model_uri=model_uri,
             dataset_version=dataset_version,
         )
-    result = results.evaluated_json(evaluated)
+        report.result = result = results.evaluated_json(evaluated)
     return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
 
 
@@ -298,5 +308,4 @@ def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, An
         store = Store.of(recipe, workdir, os.environ)
         lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
         lines.append(f"MLflow   {store.open_command()}")
-    for line in lines:
-        console.line(line)
+    console.summary(lines)

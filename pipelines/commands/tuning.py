@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.commands.console import Console
+from pipelines.commands.console import Console, LogFormat
 from pipelines.commands.guard import guarded
 from pipelines.commands.launching import refuse_launched
+from pipelines.commands.observers import observers_of
 from pipelines.commands.options import (
     DatasetVersionNumber,
     Json,
+    Log,
     Ranks,
     RecipePath,
     Set,
@@ -37,6 +39,7 @@ def tune(
     trials: Trials = None,
     output: Output = None,
     dataset_version: DatasetVersionNumber = None,
+    log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Search for better values of the keys under `tune.parameters`, by training after training.
@@ -47,7 +50,7 @@ def tune(
 
     Example: headrace tune conf/flights.yaml --trials 20
     """
-    console = Console(json_)
+    console = Console(json_, log_format)
     with guarded(console, "tune"):
         overrides = [*(set_ or []), *([f"tune.trials={trials}"] if trials else [])]
         loaded = recipe_of(recipe, workdir, overrides, ranks)
@@ -55,6 +58,7 @@ def tune(
             why = Problem("tune.parameters", "is empty", "say which keys to try, and what for them")
             raise RecipeError(recipe, [why])
         refuse_launched(loaded, "searches once: run it alone, with --ranks")
+        console.observers = observers_of(loaded, os.environ, console.line)
         result = _tune(console, loaded, workdir, overrides, recipe, dataset_version, output)
         console.result({"command": "tune", "ok": True, **result})
 
@@ -92,10 +96,13 @@ def _tune(
                 parent.params({"best": tuned.overrides})
                 parent.metrics({f"best_val_{recipe.tune.metric}": tuned.value})
                 parent.text(text, "best_recipe.yaml")
-    for key, value in tuned.overrides.items():
-        console.line(f"  {key:<34} {value}")
-    console.line(f"Best {recipe.tune.metric} {tuned.value:.5g}, trials {tuned.trials}")
-    console.line(f"Recipe   {best_file}")
+    console.summary(
+        [
+            *(f"  {key:<34} {value}" for key, value in tuned.overrides.items()),
+            f"Best {recipe.tune.metric} {tuned.value:.5g}, trials {tuned.trials}",
+            f"Recipe   {best_file}",
+        ]
+    )
     return {
         "best": tuned.overrides,
         "value": tuned.value,
