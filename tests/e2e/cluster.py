@@ -1,21 +1,25 @@
-"""A real standalone Spark cluster on loopback, whose executors have no Headrace of their own."""
+"""A real standalone Spark cluster, whose executors have no Headrace of their own.
 
+On loopback, or on hosts that are network namespaces.
+"""
+
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import psutil
 import pyspark
 
+from tests.e2e.namespaces import HERE, Place
 from tests.e2e.running import ROOT, Done
 
 _SPARK = Path(pyspark.__file__).parent
@@ -33,25 +37,33 @@ def free_port() -> int:
 class Cluster:
     """A master and workers as processes; see the module."""
 
-    def __init__(self, folder: Path, workers: int = 2, cores: int = 2) -> None:
+    def __init__(
+        self, folder: Path, master: Place = HERE, workers: Sequence[Place] = (HERE, HERE)
+    ) -> None:
+        """
+        Args:
+            folder: for logs and work.
+            master: its host, and the drivers'.
+            workers: host of each.
+        """
         self.folder = folder
-        self._cores = cores
+        self._master, self._places = master, list(workers)
         self.python = _python_without_headrace(folder / "python")
         self.package = _package(folder / "dist")
         self._gpus = folder / "gpus.sh"
         self._gpus.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": ["{GPU}"]}}\'\n')
         self._gpus.chmod(0o755)
         self._port = free_port()
-        self.url = f"spark://127.0.0.1:{self._port}"
+        self.url = f"spark://{master.address}:{self._port}"
         self._page = free_port()
         self._processes: list[subprocess.Popen] = []
         self.workers: list[subprocess.Popen] = []
-        self._count = workers
 
     def __enter__(self) -> "Cluster":
-        self._start("master.Master", "--port", str(self._port), "--webui-port", str(self._page))
-        for _ in range(self._count):
-            self.add_worker()
+        ports = ("--port", str(self._port), "--webui-port", str(self._page))
+        self._start("master.Master", self._master, *ports)
+        for place in self._places:
+            self.add_worker(place)
         return self
 
     def __exit__(
@@ -60,7 +72,7 @@ class Cluster:
         for process in self._processes:
             _kill_tree(process)
 
-    def add_worker(self) -> None:
+    def add_worker(self, place: Place = HERE) -> None:
         """Start a worker, and wait until the master knows it."""
         before = self._alive()
         number = len(self.workers)
@@ -70,7 +82,7 @@ class Cluster:
             f"spark.worker.resource.gpu.discoveryScript {self._gpus}\n"
         )
         process = self._start(
-            "worker.Worker", "--cores", str(self._cores), "--memory", "3g", "--webui-port", "0",
+            "worker.Worker", place, "--cores", "2", "--memory", "3g", "--webui-port", "0",
             "--work-dir", str(self.folder / f"work-{number}"), "--properties-file", str(conf),
             self.url,
         )  # fmt: skip
@@ -97,7 +109,8 @@ class Cluster:
         self,
         stage: str,
         *options: str,
-        watch: "Watch | None" = None,
+        before: Sequence[str] = (),
+        watch: "Sees | None" = None,
         seconds: float = 900,
         **env: str,
     ) -> Done:
@@ -106,24 +119,25 @@ class Cluster:
         Args:
             stage: a file of `jobs/`.
             options: the recipe, and what follows.
+            before: options of spark-submit.
             watch: is shown every line of standard error as it comes.
             seconds: that it may take.
             env: further environment.
         """
-        command = [
+        words = [
             str(ROOT / "deploy/spark/submit.sh"), self.url, stage,
-            "--conf", "spark.driver.host=127.0.0.1", "--executor-memory", "2g",
-            "--conf", "spark.ui.enabled=false", "--", *options,
+            "--conf", f"spark.driver.host={self._master.address}", "--executor-memory", "2g",
+            "--conf", "spark.ui.enabled=false", *before, "--", *options,
         ]  # fmt: skip
         out, err = (self.folder / f"{stage}.{what}" for what in ("out", "err"))
         with out.open("w") as standard, err.open("w") as error:
             process = subprocess.Popen(
-                command,
+                self._master.command(words),
                 stdout=standard,
                 stderr=error,
                 cwd=self.folder,  # where no Headrace is to be found by chance
                 start_new_session=True,
-                env=self._environment()
+                env=self._environment(self._master)
                 | {"HEADRACE_PYTHON": self.python, "HEADRACE_PACKAGE": self.package}
                 | env,
             )
@@ -144,45 +158,48 @@ class Cluster:
                 process.wait(timeout=30)
         return Done(process.returncode, out.read_text(), err.read_text())
 
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen:
+    def _start(self, name: str, place: Place, *arguments: str) -> subprocess.Popen:
         log = (self.folder / f"{name}-{len(self._processes)}.log").open("w")
+        words = [str(_SPARK / "bin/spark-class"), f"{_CLASS}.{name}", "--host", place.address]
         process = subprocess.Popen(
-            [
-                str(_SPARK / "bin/spark-class"),
-                f"{_CLASS}.{name}",
-                "--host",
-                "127.0.0.1",
-                *arguments,
-            ],
+            place.command([*words, *arguments]),
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
             start_new_session=True,
-            env=self._environment(),
+            env=self._environment(place),
         )
         self._processes.append(process)
         return process
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, place: Place) -> dict[str, str]:
         kept = {
             k: v
             for k, v in os.environ.items()
             if not k.startswith(("MLFLOW_", "SPARK_", "PYSPARK_")) and k != "PYTHONPATH"
         }
-        return kept | {"SPARK_HOME": str(_SPARK), "SPARK_LOCAL_IP": "127.0.0.1"}
+        return kept | {"SPARK_HOME": str(_SPARK), "SPARK_LOCAL_IP": place.address}
 
     def _alive(self) -> int:
-        import json
-
+        """Workers that the master knows; asked on the master's host."""
+        page = f"http://{self._master.address}:{self._page}/json/"
+        script = f"import urllib.request as u; print(u.urlopen({page!r}).read().decode())"
         deadline = time.monotonic() + 60
         while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self._page}/json/") as page:
-                    told = json.loads(page.read())
-                return int(told["aliveworkers"])
-            except (OSError, urllib.error.URLError):
-                assert time.monotonic() < deadline, "the master did not start"
-                time.sleep(0.3)
+            told = subprocess.run(
+                self._master.command([sys.executable, "-c", script]),
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if told.returncode == 0:
+                return int(json.loads(told.stdout)["aliveworkers"])
+            assert time.monotonic() < deadline, f"the master did not start: {told.stderr}"
+            time.sleep(0.3)
+
+
+class Sees(Protocol):
+    """Is shown lines."""
+
+    def see(self, line: str) -> None: ...
 
 
 class Watch:

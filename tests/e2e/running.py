@@ -94,8 +94,17 @@ def prepared_tiny(folder: Path, tree: dict[str, Any]) -> Path:
 
 
 @contextmanager
-def mlflow_server(folder: Path, port: int = 0) -> Iterator[str]:
-    """A real MLflow server on loopback, SQLite behind it, serving artifacts; yields its address."""
+def mlflow_server(
+    folder: Path, port: int = 0, backend: str = "", artifacts: str = "", **environment: str
+) -> Iterator[str]:
+    """A real MLflow server on loopback that serves artifacts; yields its address.
+
+    Args:
+        folder: for its log, and for SQLite and artifacts where nothing else is said.
+        port: any free one by default.
+        backend, artifacts: where it stores.
+        environment: further variables.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
@@ -107,13 +116,14 @@ def mlflow_server(folder: Path, port: int = 0) -> Iterator[str]:
             "server",
             "--host=127.0.0.1",
             f"--port={port}",
-            f"--backend-store-uri=sqlite:///{folder}/mlflow.db",
-            f"--artifacts-destination={folder}/artifacts",
+            f"--backend-store-uri={backend or f'sqlite:///{folder}/mlflow.db'}",
+            f"--artifacts-destination={artifacts or f'{folder}/artifacts'}",
             "--workers=1",
         ],
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        env={**os.environ, **environment},
     )
     try:
         deadline = time.monotonic() + 120

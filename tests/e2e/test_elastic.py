@@ -66,7 +66,7 @@ def test_a_lost_rank_is_replaced(
     said = ""
     for line in process.stdout:
         said += line
-        if re.search(r"epoch \d\d of", line) and "was killed" not in said:
+        if re.search(r"epoch \d+ of", line) and "was killed" not in said:
             ranks = [p for p in psutil.Process(process.pid).children() if is_rank(p)]
             ranks.sort(key=lambda p: p.pid)
             ranks[lost].send_signal(signal.SIGKILL)

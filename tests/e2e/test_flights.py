@@ -88,6 +88,7 @@ def test_ranks_end_with_identical_weights(first: Done) -> None:
     assert checksums[0] == checksums[1]
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_again(first: Done, second: Done) -> None:
     assert second.code == 0, second.err
     one, two = first.result, second.result
@@ -202,6 +203,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     np.testing.assert_allclose(by_batch, expected, atol=1e-5)
 
 
+@pytest.mark.long
 def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, server: str) -> None:
     import mlflow
 
@@ -248,6 +250,7 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert info.saved_input_example_info is not None
 
 
+@pytest.mark.long
 def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> None:
     import mlflow
 

@@ -90,6 +90,7 @@ def test_by_somebody_else(folder: Path, local: dict, tmp_path: Path) -> None:
     assert said[0][0] == ""  # one rank speaks
 
 
+@pytest.mark.long
 def test_a_launched_rank_that_is_told_to_end(folder: Path, tmp_path: Path) -> None:
     """As when a pod other than the first one is preempted: a checkpoint first, of all ranks."""
     follower, leader = started_by_somebody(folder, tmp_path, "--set", "train.epochs=2000")
@@ -104,6 +105,7 @@ def test_a_launched_rank_that_is_told_to_end(folder: Path, tmp_path: Path) -> No
     assert list(tmp_path.glob("checkpoints/*/*/*.ckpt"))
 
 
+@pytest.mark.long
 def test_ranks_elsewhere_are_told_where_to_track(folder: Path, tmp_path: Path) -> None:
     """The shell gives nothing of this environment on, as ssh would not."""
     shell = '["/bin/sh", "-c", "unset MLFLOW_TRACKING_URI; exec sh -c \\"$1\\""]'
@@ -135,7 +137,7 @@ def test_a_host_that_cannot_be_reached(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "elastic"),
     [
-        (SPARK, False),
+        pytest.param(SPARK, False, marks=pytest.mark.long),
         pytest.param(SPARK, True, marks=pytest.mark.long),
         pytest.param(HOSTS, True, marks=pytest.mark.long),
     ],

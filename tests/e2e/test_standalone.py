@@ -80,7 +80,7 @@ def test_the_first_day(cluster: Cluster, day: Day) -> None:
     assert prepared["ledger"]["read"] == len_of(day.lake / "flights")
     seen = SeenGpus(cluster)
     trained = well(cluster.submit("train", *day.common, watch=seen, HEADRACE_GPUS="1"))
-    assert trained["ranks"] == 2
+    assert len(trained["weights_checksum"]) == 2
     assert seen.found == {GPU}  # what Spark gave a task, its rank was given
     judged = well(cluster.submit("evaluate", *day.common))
     assert judged["verdict"]["passed"]

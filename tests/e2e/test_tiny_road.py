@@ -182,6 +182,7 @@ def dataset_file_of_one_row(path: Path) -> bytes:
     return sink.getvalue()
 
 
+@pytest.mark.long
 def test_a_terminated_training_ends_its_run_as_killed(workdir: Path, submitted: Done) -> None:
     import signal
     import subprocess

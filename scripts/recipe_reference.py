@@ -1,0 +1,179 @@
+"""Writes docs/recipe.md, the reference of all recipe keys, from the recipe's own models.
+
+    .venv/bin/python scripts/recipe_reference.py > docs/recipe.md
+
+What a key means is the text below its field in `pipelines/recipe/*sections.py`.
+"""
+
+import ast
+import datetime
+import importlib
+import inspect
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Literal, Union
+
+import annotated_types
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from pipelines.recipe import Recipe
+from pipelines.recipe.base import Section
+
+_INTRODUCTION = """# Recipe reference
+
+Every key that a recipe may have, with its type, its default and what it does. A key that is not
+listed is refused, with the nearest name. This page is generated: `scripts/recipe_reference.py`.
+
+`${key}` in a value is another key of the recipe (`${lake}`), `${workdir}` the folder of `--workdir`
+and `${env:NAME}` an environment variable. `--set KEY=VALUE` overrides a key by its dotted path,
+for example `--set train.optimizer.learning_rate=0.01`.
+"""
+_PLAIN = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    type(None): "null",
+    Any: "any value",
+    datetime.date: "date",
+}
+_LIMITS = {
+    annotated_types.Ge: ("ge", "≥"),
+    annotated_types.Gt: ("gt", ">"),
+    annotated_types.Le: ("le", "≤"),
+    annotated_types.Lt: ("lt", "<"),
+}
+
+
+def main() -> None:
+    sys.stdout.write(reference())
+
+
+def reference() -> str:
+    """The page."""
+    parts = [_INTRODUCTION]
+    for section in _sections():
+        parts.append(f"## {section.__name__}\n")
+        parts.append(f"{_flowing(inspect.getdoc(section) or '')}\n")
+        parts += ["| key | type | default | |", "|---|---|---|---|"]
+        notes = _notes(section)
+        for name, field in section.model_fields.items():
+            said = _flowing(notes.get(name, "")).replace("|", "\\|")
+            shown = _type(field.annotation, field.metadata).replace("|", "\\|")
+            parts.append(f"| `{name}` | {shown} | {_default(field)} | {said} |")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _sections() -> list[type[Section]]:
+    """The recipe, and every section below it, in the order in which a reader comes to them."""
+    found: list[type[Section]] = []
+
+    def visit(section: type[Section]) -> None:
+        if section in found:
+            return
+        found.append(section)
+        for field in section.model_fields.values():
+            for below in _within(field.annotation):
+                visit(below)
+
+    visit(Recipe)
+    return found
+
+
+def _within(annotation: Any) -> Iterator[type[Section]]:
+    if inspect.isclass(annotation) and issubclass(annotation, Section):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        if not isinstance(argument, FieldInfo | str | int | float):
+            yield from _within(argument)
+
+
+def _type(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        given = [m for item in arguments[1:] for m in getattr(item, "metadata", [item])]
+        return _type(arguments[0], [*given, *metadata])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(argument, metadata) for argument in arguments)
+    if origin is list:
+        few = [m.min_length for m in metadata if isinstance(m, annotated_types.MinLen)]
+        most = [m.max_length for m in metadata if isinstance(m, annotated_types.MaxLen)]
+        count = f"{few[0]} " if few and few == most else ""
+        return f"list of {count}{_type(arguments[0])}"
+    if origin is dict:
+        return f"{_type(arguments[0])} → {_type(arguments[1])}"
+    if inspect.isclass(annotation) and issubclass(annotation, Section):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    if annotation in _PLAIN:
+        return _PLAIN[annotation] + (_limits(metadata) if annotation in (int, float) else "")
+    raise TypeError(f"no word for {annotation!r}")
+
+
+def _limits(metadata: list[Any] | tuple[Any, ...]) -> str:
+    said = [
+        f" {sign} {getattr(item, attribute):g}"
+        for item in metadata
+        for kind, (attribute, sign) in _LIMITS.items()
+        if isinstance(item, kind)
+    ]
+    return ",".join(said)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "**required**" if field.default_factory is None else "computed"
+    if field.default is None:
+        return ""
+    if isinstance(field.default, Section):
+        told = field.default.model_dump(exclude_unset=True)
+        return f"`{told}`" if told else "its defaults"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    return f"`{field.default}`"
+
+
+def _notes(section: type[Section]) -> dict[str, str]:
+    """Of each key, the text below it."""
+    notes: dict[str, str] = {}
+    for parent in reversed(section.__mro__):
+        if inspect.isclass(parent) and issubclass(parent, Section) and parent is not Section:
+            notes |= _notes_in(parent.__module__).get(parent.__name__, {})
+    return notes
+
+
+@cache
+def _notes_in(module: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    source = inspect.getsource(importlib.import_module(module))
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        here = found.setdefault(node.name, {})
+        for one, following in zip(node.body, node.body[1:], strict=False):
+            if (
+                isinstance(one, ast.AnnAssign)
+                and isinstance(one.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+                and isinstance(following.value.value, str)
+            ):
+                here[one.target.id] = inspect.cleandoc(following.value.value)
+    return found
+
+
+def _flowing(text: str) -> str:
+    """Paragraphs on a line each."""
+    blocks = textwrap.dedent(text).strip().split("\n\n")
+    return "<br>".join(" ".join(block.split()) for block in blocks)
+
+
+if __name__ == "__main__":
+    main()
