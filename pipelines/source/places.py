@@ -61,9 +61,12 @@ def files_by_hash(frame: "DataFrame") -> dict[int, str]:
             pairs += [(url, f"{scheme}{path}") for scheme in _LOCAL]
         else:
             pairs.append((url, url))
-    # As Arrow, the table goes to the JVM without a job.
-    columns = [pa.array(column, pa.string()) for column in zip(*pairs, strict=True)]
-    found = frame.sparkSession.createDataFrame(pa.table(columns, names=["url", "shown"]))
+    session = frame.sparkSession
+    if session.version.startswith("3."):
+        found = session.createDataFrame(pairs, "url string, shown string")
+    else:  # as Arrow, which Spark 4 takes, the table goes to the JVM without a job
+        columns = [pa.array(column, pa.string()) for column in zip(*pairs, strict=True)]
+        found = session.createDataFrame(pa.table(columns, names=["url", "shown"]))
     rows = found.select("url", F.xxhash64("shown").alias("hash")).collect()
     return {row["hash"]: row["url"] for row in rows}
 

@@ -290,9 +290,14 @@ def _flat(frame: "DataFrame", column: str) -> "SparkColumn":
 
 
 def _widened(frame: "DataFrame") -> "StructType | None":
-    """The schema with 64-bit numbers, or None where it has none narrower."""
+    """The schema with 64-bit numbers, or None where it has none narrower.
+
+    Files of one table may differ in width then. Spark 3 reads a file in its own width only.
+    """
     import pyspark.sql.types as T
 
+    if frame.sparkSession.version.startswith("3."):
+        return None
     wide: dict[type[T.DataType], T.DataType] = {
         T.ByteType: T.LongType(), T.ShortType: T.LongType(), T.IntegerType: T.LongType(),
         T.FloatType: T.DoubleType(),

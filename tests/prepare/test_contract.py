@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from tests.prepare.people import build, people, quarantine_of
@@ -82,6 +83,7 @@ def test_extra_columns_are_listed_and_wider_types_accepted(tmp_path: Path) -> No
     assert dataset.build.ledger.quarantined == {}
 
 
+@pytest.mark.skipif(pyspark.__version__ < "4", reason="Spark 3 reads a file in its own width only")
 def test_a_later_file_may_have_a_wider_type(tmp_path: Path) -> None:
     folder = tmp_path / "lake" / "people"
     folder.mkdir(parents=True)

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The tests of the Spark stages and of the Spark launcher on pyspark 3.5, in a second environment that
+# shares everything else with the first:
+#     scripts/test-spark35.sh [pytest options]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for uv in "$(command -v uv || true)" "$HOME/.local/bin/uv" .tools/uv/bin/uv; do
+    [ -x "$uv" ] && break
+done
+env=.tools/spark35
+[ -x "$env/bin/python" ] || "$uv" venv --quiet --python .venv/bin/python "$env"
+# Its own packages come before those that a .pth file names.
+"$uv" pip install --quiet --python "$env/bin/python" --no-deps "pyspark==3.5.*" "py4j==0.10.9.7" -e .
+here=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+there=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+echo "$here" > "$there/shared.pth"
+ln -sf "$PWD/.venv/bin/mlflow" "$env/bin/mlflow"
+"$env/bin/python" -c 'import pyspark; print("pyspark", pyspark.__version__); assert pyspark.__version__.startswith("3.5.")'
+if [ $# -eq 0 ]; then
+    set -- tests/prepare tests/score tests/source tests/e2e/test_tiny_road.py \
+        tests/e2e/test_launchers.py::test_on_spark_executors tests/e2e/test_standalone.py
+fi
+exec "$env/bin/python" -m pytest "$@"
