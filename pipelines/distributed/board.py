@@ -24,6 +24,8 @@ HEADER = "X-Headrace-Secret"
 # Seconds of silence after which a host counts as lost.
 _SILENCE = 20.0
 _LARGEST = 64 * 2**20
+# An agent of a run whose supervisor died may find the next run's at the same place.
+_REPLACED = "this rank's supervisor is gone, and that of another run is in its place"
 
 
 class RemoteWorker:
@@ -164,9 +166,11 @@ class Board:
         with self._lock:
             worker = self._workers.get(name)
             if worker is None and self._over is None:
+                if not told.get("first"):
+                    return {"over": {"why": _REPLACED}}
                 worker = RemoteWorker(name, told["host"], told["order"])
                 self._workers[name] = worker
-            first = bool(told.get("first"))
+        first = bool(told.get("first"))
         if worker is None:
             return {"over": self._over}
         for progress in told.pop("progress", []):

@@ -62,7 +62,7 @@ def postgres(folder: Path) -> Iterator[str]:
              "mlflow"],
             check=True, env={**os.environ, "PGPASSWORD": "of-the-tests"}, cwd="/",
         )  # fmt: skip
-        yield f"postgresql://mlflow:of-the-tests@127.0.0.1:{port}/mlflow"
+        yield f"postgresql+psycopg2://mlflow:of-the-tests@127.0.0.1:{port}/mlflow"
     finally:
         server.terminate()
         server.wait(timeout=30)

@@ -189,8 +189,13 @@ try:
     run_agent(BoardAddress("127.0.0.1", board.port, "wrong", 0))
 except RankError as error:
     print(error, len(board.workers()))
+agent_of_another_run = {"name": "old", "host": "here", "order": 0, "code": None}
+print(board.take(agent_of_another_run)["over"]["why"], len(board.workers()))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert done.stdout == ("the supervisor turns this rank away: the secret of another run 0\n")
+    assert done.stdout == (
+        "the supervisor turns this rank away: the secret of another run 0\n"
+        "this rank's supervisor is gone, and that of another run is in its place 0\n"
+    )
