@@ -32,6 +32,18 @@ test: lint ## every check that CI makes: lint, unit tests, end-to-end tests (TES
 test-all: lint ## test, and the tests that take long
 	@$(BIN)/pytest $(TESTS)
 
+.PHONY: test-airflow
+test-airflow: setup ## the DAGs in a real Airflow, in an environment of its own: 20 minutes
+	@scripts/test-airflow.sh $(TESTS)
+
+.PHONY: test-spark35
+test-spark35: setup ## Spark's stages and launcher on pyspark 3.5, in a second environment: an hour
+	@scripts/test-spark35.sh $(TESTS)
+
+.PHONY: docs
+docs: setup ## docs/recipe.md, from the recipe's models
+	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
+
 .PHONY: bench
 bench: setup ## prepare beside plain Spark, Spark ML and Polars: 5 million rows, an hour (BENCH=--quick)
 	@$(BIN)/python -m benchmarks.prepare --workdir "$(WORKDIR)/benchmarks" $(BENCH)

@@ -35,15 +35,18 @@ class RunSchedule(Section):
     cron: Text = "@daily"
     """Five fields, or a preset such as `@daily`."""
     start: Annotated[date, Field(strict=False)]
-    """First logical date."""
+    """First logical date. The run of a date begins when what the date names is over: that of
+    2026-11-24, by `@daily`, at the end of that day."""
     end: Annotated[date, Field(strict=False)] | None = None
     timezone: Text = "UTC"
+    """Of `cron` and `start`. `{{ ds }}` stays in UTC; in Berlin the day is
+    `{{ logical_date.in_timezone('Europe/Berlin') | ds }}`."""
     catchup: bool = False
     """Whether dates before today that had no run get one."""
     partitions: Text | None = None
     """Template of `source.tables.<main>.partitions`: the logical date selects what is read, for
     example `date <= '{{ ds }}'`. Prepare takes back what it no longer reads, so it has to name all
-    of the past, not one day."""
+    of the past, not one day; and it fits the transform again where the condition changed."""
     wait_for: list[Text] = []
     """Templates of files, folders or URLs that have to be there before a run begins, for example
     `${lake}/flights/date={{ ds }}/_SUCCESS`."""
@@ -57,6 +60,6 @@ class RunSchedule(Section):
     """Between two tries."""
     minutes: StageMinutes = StageMinutes()
     deadline_minutes: Count | None = None
-    """From the time a run was due to its end; what misses it is told to Airflow's log and hooks."""
+    """From the time a run is queued to its end; missing it is told to Airflow's log and hooks."""
     train_pool: Text | None = None
     """Airflow pool for train and evaluate, of as many slots as there are GPU machines."""
