@@ -171,11 +171,14 @@ class TrainStep:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
         *gradients, loss, weight, flags = self._summed(found, flag)
         gradients = [tf.math.divide_no_nan(gradient, weight) for gradient in gradients]
-        self._rate.assign(rate)
-        self._optimizer.apply(gradients, self._model.trainable_variables)
-        self.updates.assign_add(1)
-        for total in self._gathered:
-            total.assign(tf.zeros_like(total))
+        # Counters wait for no gradient by themselves: where the sum failed because a rank is lost,
+        # they must not say that there was an update.
+        with tf.control_dependencies([weight, *gradients]):
+            self._rate.assign(rate)
+            self._optimizer.apply(gradients, self._model.trainable_variables)
+            self.updates.assign_add(1)
+            for total in self._gathered:
+                total.assign(tf.zeros_like(total))
         return tf.math.divide_no_nan(loss, weight), weight, flags
 
     def _local(self, batch: Mapping[str, tf.Tensor], number: tf.Tensor) -> list[tf.Tensor]:
