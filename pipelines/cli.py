@@ -17,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(commands.init)
+app.command()(commands.doctor)
 app.command()(commands.prepare)
 app.command()(commands.train)
 app.command()(commands.tune)

@@ -1,0 +1,37 @@
+"""How CSV files are written, from their first lines."""
+
+import pytest
+
+from pipelines.propose.dialect import dialect_of, encoding_of
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "why"),
+    [
+        ("a,b\n1,2\n", {"escape": '"'}, "as most are"),
+        ("a;b\n1,5;2,5\n3,5;4,5\n", {"sep": ";", "escape": '"'}, "commas are in the numbers"),
+        ("a\tb\nx, y\t1\n", {"sep": "\t", "escape": '"'}, "tabs"),
+        ("a|b\n1|2\n", {"sep": "|", "escape": '"'}, "bars"),
+        ("time\n10:00\n11:00\n", {"escape": '"'}, "a single column"),
+        ("1,x\n2,y\n3,z\n", {"header": False, "escape": '"'}, "numbers from the first line on"),
+        ("2023,2024\nx,y\n", {"escape": '"'}, "a header of numbers above texts"),
+        ("a,b\nx,y\nz,w\n", {"escape": '"'}, "texts alone: the first are names"),
+        ('a,b\n"say \\"hi\\"",1\n', {}, "Spark's own way with quotes"),
+        ('a,b\n"x\ny",1\n', {"escape": '"', "multiLine": True}, "a line break in a field"),
+    ],
+)
+def test_what_spark_has_to_be_told(text: str, options: dict, why: str) -> None:
+    assert dialect_of(text, "utf-8").options() == options, why
+
+
+def test_fields_are_read_as_they_are_written() -> None:
+    text = 'a;b\n"say ""hi"";\nok";1\n\n;\n'
+    found = dialect_of(text, "utf-8")
+    assert found.rows(text) == [["a", "b"], ['say "hi";\nok', "1"], ["", ""]]
+
+
+def test_bytes_that_are_no_utf8_are_latin_letters() -> None:
+    assert encoding_of("é,日本".encode()) == "utf-8"
+    assert encoding_of("日本".encode()[:-1]) == "utf-8"  # the last character is cut
+    assert encoding_of("é,è,ü and more".encode("latin-1")) == "latin-1"
+    assert dialect_of("é,b\nx,1\n", "latin-1").options()["encoding"] == "ISO-8859-1"

@@ -1,0 +1,130 @@
+"""What is predicted of a column; and that Spark makes the same labels of it as the sample has."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.propose.label import LabelProposal, label_column, likely_labels, propose_label
+from pipelines.propose.option_error import OptionError
+from tests.propose.tables import days, sample_of
+
+TEXTS = ["a", "b", "c", "d"] * 25
+# values, expression, kind, settings, why
+TABLE = [
+    ([True, False, None] * 20, "y", "binary", {}, "a truth value"),
+    ([0, 1] * 50, "y = 1", "binary", {}, "two numbers: the larger one is meant"),
+    ([0] * 97 + [1] * 3, "y = 1", "binary", {"class_weight": "balanced"}, "3% are rare"),
+    (["no", "yes"] * 50, "y = 'yes'", "binary", {}, "yes is meant, and not no"),
+    (["it's", "b", "b"] * 30, "y = 'it\\'s'", "binary", {}, "the rarer text"),
+    (TEXTS, "y", "classes", {}, "a few texts, each often"),
+    ([1, 2, 3, 5] * 30, "y", "classes", {}, "a few whole numbers, each often"),
+    ([1.0, 2.0, 3.0, None] * 30, "try_cast(y AS bigint)", "classes", {}, "pandas' whole numbers"),
+    ([0.0, 1.0, float("nan")] * 30, "nullif(y, double('NaN')) = 1.0", "binary", {}, "with NaN"),
+    (list(range(100)), "y", "regression", {"standardize": True}, "numbers"),
+    ([0.1, 0.2, 0.3] * 50, "y", "regression", {"standardize": True}, "numbers with a point"),
+    (
+        ["a", "b"] * 500 + [f"rare {n}" for n in range(30)],
+        "CASE WHEN y IN ('a', 'b') THEN y WHEN y IS NOT NULL THEN '(other)' END",
+        "classes", {"class_weight": "balanced"}, "rare ones together",
+    ),
+    (
+        [1, 2] * 500 + [3] * 5,
+        "CASE WHEN y IN (1, 2) THEN cast(y AS string) END",
+        "classes", {}, "too few of the others for a class",
+    ),
+    (["a"] * 900 + [f"rare {n}" for n in range(100)], "y = 'a'", "binary", {}, "one and the rest"),
+    (
+        [f"{n} Inc." if n % 2 else f"{n} Air" for n in range(20)],
+        "array_contains(split(y, ' '), 'Air')", "binary", {}, "a word that half of them have",
+    ),
+    ([f"{n:02}" for n in range(20)], "y > '09'", "binary", {}, "all different: which half"),
+]  # fmt: skip
+
+
+def label_of(values: object, name: str = "y") -> LabelProposal:
+    sample = sample_of({name: pa.array(values), "x": list(range(len(values)))})
+    return propose_label(label_column(name, sample.columns, {}))
+
+
+@pytest.mark.parametrize(("values", "expression", "kind", "settings", "why"), TABLE)
+def test_the_label_that_a_column_makes(
+    values: list, expression: str, kind: str, settings: dict, why: str
+) -> None:
+    found = label_of(values)
+    assert (found.expression, found.kind) == (expression, kind), why
+    assert dict(found.settings) == settings, why
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("values", [row[0] for row in TABLE], ids=[row[4] for row in TABLE])
+def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark: object) -> None:
+    from pipelines.prepare.tag import with_labels
+    from pipelines.source.names import LABEL
+    from tests.tiny import tiny_recipe
+
+    found = label_of(values)
+    recipe = tiny_recipe(__file__).model_copy(
+        update={"label": tiny_recipe(__file__).label.model_validate(found.section)}
+    )
+    rows = spark.createDataFrame(pa.table({"y": pa.array(values)}))
+    labels = [row[0] for row in with_labels(rows, recipe).select(LABEL).collect()]
+    assert labels == found.values.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("arr_dely", r"--label arr_dely: there is no such column; did you mean arr_delay\?"),
+        ("none", "all 40 sampled values are null"),
+        ("same", "all 40 sampled values that are there are 'a'; there is nothing to learn"),
+        ("at", "is a time, which is no label"),
+        ("list", "is a list, which is no label"),
+        ("bytes", "cannot be a label; it is bytes"),
+        ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.6%\), which is too few"),
+        ("nearly", "nearly all values are 'a'; 3 other values come in 3 of 2,000 sampled rows"),
+    ],
+)
+def test_columns_that_are_no_label(name: str, message: str) -> None:
+    columns = {
+        "arr_delay": list(range(40)),
+        "none": pa.nulls(40, pa.int64()),
+        "same": ["a"] * 40,
+        "at": days(40),
+        "list": [[1]] * 40,
+        "one": ["a"] * 38 + ["b", None],
+    }
+    if name == "nearly":
+        columns = {"nearly": ["a"] * 1997 + ["b", "c", "d"]}
+    sample = sample_of(columns)
+    with pytest.raises(OptionError, match=message):
+        propose_label(label_column(name, sample.columns, {"bytes": "bytes"}))
+
+
+def test_figures_are_of_the_sample() -> None:
+    assert label_of([0] * 75 + [1] * 25).why == ("true in 25 of 100 sampled rows (25.0%)",)
+    assert label_of(TEXTS).why == ("4 classes: 'a' 25.0%, 'b' 25.0%, 'c' 25.0%, 'd' 25.0%",)
+    assert label_of(list(range(101))).why == ("101 different numbers from 0 to 100, median 50",)
+
+
+def test_codes_tell_labels_apart_and_numbers_in_halves() -> None:
+    assert label_of([0, 1, None] * 20).codes[:3].tolist() == [0, 1, -1]
+    codes = label_of([float(n) for n in range(100)]).codes
+    assert codes.tolist() == [0] * 50 + [1] * 50
+
+
+def test_likely_labels_are_named_like_ones_conditions_and_the_last_columns() -> None:
+    rows = 60
+    sample = sample_of(
+        {
+            "id": np.arange(rows) + 7,
+            "churn": np.arange(rows) % 3,
+            "city": [f"c{n % 7}" for n in range(rows)],
+            "flag": np.arange(rows) % 2 == 0,
+            "at": days(rows),
+            "amount2": np.arange(rows) / 7,
+        }
+    )
+    found = likely_labels(sample.columns.values())
+    assert [label.column for label in found] == ["churn", "flag", "amount2"]
+    # A column that is no label is none of them.
+    assert likely_labels(sample_of({"a": ["x"] * 99 + ["y"]}).columns.values()) == []

@@ -1,0 +1,98 @@
+"""What texts are taken for is what Spark casts them to."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from pipelines.propose.text_types import told
+from pipelines.schema import ColumnType
+from pipelines.source.names import col
+from pipelines.source.types import cast
+
+
+@pytest.mark.parametrize(
+    ("texts", "type_", "declared", "why"),
+    [
+        (["1", "-2", "+3"], "integer", "integer", "whole numbers"),
+        (["1", "2.5", "1e-3", ".5"], "real", "real", "one has a point"),
+        (["1.0", "NaN", "inf"], "real", "real", "Spark's double takes them"),
+        (["00501", "10001"], "string", "", "a code with a leading zero"),
+        (["true", "FALSE"], "boolean", "boolean", "truth values"),
+        (["yes", "no", "y"], "boolean", "boolean", "as people write them"),
+        (["2024-01-31", "2024-02-01"], "timestamp", "date", "days"),
+        (["2024-01-31 10:00", "2024-01-31T10:00:00.5Z"], "timestamp", "timestamp", "moments"),
+        (["2024-01-31", "2024-01-31T10:00:00+02:00"], "timestamp", "timestamp", "some of both"),
+        (["10:30", "11:00"], "string", "", "Spark would take them for times of today"),
+        (["31.01.2024", "01.02.2024"], "string", "", "not as Spark casts dates"),
+        (["1,5", "2,25"], "string", "", "not as Spark casts numbers"),
+        (["a", "1"], "string", "", "half of them are no numbers"),
+        ([None, None], "string", "", "nothing is known"),
+        (["1" * 30, "2"], "real", "real", "too large for 64 bits"),
+    ],
+)
+def test_what_texts_are(texts: list[str | None], type_: str, declared: str, why: str) -> None:
+    found = told(pa.array(texts, pa.string()), whole_numbers=True)
+    assert (found.type.value, found.declared) == (type_, declared), why
+
+
+def test_some_of_another_kind_are_counted_and_shown() -> None:
+    found = told(pa.array([str(n) for n in range(199)] + ["x"]), whole_numbers=True)
+    assert (found.type, found.bad, found.example) == (ColumnType.INTEGER, 1, "x")
+    assert found.values.to_pylist() == [*range(199), None]
+    many = told(pa.array([str(n) for n in range(95)] + ["x"] * 5), whole_numbers=True)
+    assert many.type is ColumnType.STRING  # 5% of the rows would go to quarantine
+
+
+def test_a_day_that_does_not_exist_does_not_cast() -> None:
+    found = told(pa.array(["2024-02-28"] * 200 + ["2024-02-30"]), whole_numbers=True)
+    assert (found.type, found.bad, found.example) == (ColumnType.TIMESTAMP, 1, "2024-02-30")
+
+
+def test_in_parquet_texts_of_digits_are_codes() -> None:
+    digits = pa.array(["17", "4"])
+    assert told(digits, whole_numbers=False).type is ColumnType.STRING
+    assert told(pa.array(["17.5", "4"]), whole_numbers=False).type is ColumnType.REAL
+
+
+def test_how_texts_are_written_that_do_not_cast() -> None:
+    assert told(pa.array(["1,5", "2,25"]), whole_numbers=True).foreign == (
+        "a number with a decimal comma"
+    )
+    assert "2024-01-31" in told(pa.array(["31.01.2024"]), whole_numbers=True).foreign
+
+
+def test_moments_are_in_utc() -> None:
+    found = told(pa.array(["2024-01-31T10:00:00+02:00", "2024-01-31 10:00"]), whole_numbers=True)
+    assert found.values.to_pylist() == [
+        datetime(2024, 1, 31, 8, tzinfo=UTC),
+        datetime(2024, 1, 31, 10, tzinfo=UTC),
+    ]
+
+
+COLUMNS = {
+    "integer": ["1", "-2", "+3", " 4", "9" * 18],
+    "real": ["1", "2.5", "1e-3", ".5", "1.", "-inf", "NaN", "Infinity", "+1E5", " 7 "],
+    "boolean": ["true", "FALSE", "yes", "No", "t", "F", "y", "N"],
+    "date": ["2024-01-31", "1969-12-31", "0001-01-01", "9999-12-31"],
+    "timestamp": [
+        "2024-01-31", "2024-01-31 10:00", "2024-01-31T10:00:00Z", "2024-01-31T10:00:00.123456",
+        "2024-01-31 10:00:00+02:00", "2024-01-31T10:00:00.123456789Z", "2024-01-31T10:00:00-0530",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("declared", list(COLUMNS))
+def test_spark_casts_them_to_the_same_values(declared: str, spark: object) -> None:
+    texts = COLUMNS[declared]
+    found = told(pa.array(texts), whole_numbers=True)
+    assert (found.declared, found.bad) == (declared, 0)
+    frame = spark.createDataFrame([(text,) for text in texts], ["a"])
+    cast_ = frame.select(cast("a", ColumnType.STRING, declared).alias("a"))
+    if declared in ("date", "timestamp"):
+        rows = cast_.select(col("a").cast("timestamp").alias("a")).selectExpr("unix_micros(a)")
+        expected = found.values.cast(pa.int64()).to_pylist()
+    else:
+        rows, expected = cast_, found.values.to_pylist()
+    assert list(map(repr, (row[0] for row in rows.collect()))) == list(map(repr, expected))

@@ -1,0 +1,60 @@
+"""Whatever is written reads back as the same value, on one line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.propose.yaml_text import flow, printable, scalar, shown
+from pipelines.recipe.parse import parse_yaml
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+)  # fmt: skip
+
+
+@given(VALUE)
+def test_any_value_survives(value: object) -> None:
+    text = flow(value)
+    assert len(text.splitlines()) <= 1
+    assert parse_yaml(f"key: {text}") == {"key": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("carrier", "carrier"),
+        ("var/lake/flights", "var/lake/flights"),
+        ("no", '"no"'),  # YAML's false
+        ("null", '"null"'),
+        ("2024-01-31", '"2024-01-31"'),
+        ("1e3", '"1e3"'),
+        ("a: b", '"a: b"'),
+        ("Größe", '"Größe"'),
+        ("a # b", '"a # b"'),
+        ("", '""'),
+        ("a\nb", '"a\\nb"'),
+        ("${workdir}/lake", "${workdir}/lake"),
+        (1e-5, "1e-05"),
+        (True, "true"),
+        (None, "null"),
+    ],
+)
+def test_texts_are_quoted_where_they_would_be_something_else(value: object, text: str) -> None:
+    assert scalar(value) == text
+
+
+def test_a_variable_is_quoted_where_its_braces_would_end_a_mapping() -> None:
+    assert flow({"path": "${workdir}/a"}) == '{path: "${workdir}/a"}'
+
+
+@given(st.text(max_size=50))
+def test_a_comment_is_one_line_that_yaml_reads(text: str) -> None:
+    assert parse_yaml(f"a: 1 # {printable(text)}\nb: 2") == {"a": 1, "b": 2}
+
+
+def test_a_long_value_is_cut_in_messages() -> None:
+    assert shown("x" * 100) == "'" + "x" * 39 + "…'"
+    assert shown(12.5) == "12.5"
