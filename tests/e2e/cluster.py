@@ -120,7 +120,7 @@ class Cluster:
             stage: a file of `jobs/`.
             options: the recipe, and what follows.
             before: options of spark-submit.
-            watch: is shown every line of standard error as it comes.
+            watch: is shown every line as it comes.
             seconds: that it may take.
             env: further environment.
         """
@@ -146,8 +146,9 @@ class Cluster:
         try:
             while process.poll() is None:
                 time.sleep(0.1)
-                assert time.monotonic() < deadline, f"{stage} goes on:\n{err.read_text()}"
-                lines = err.read_text().splitlines()
+                assert time.monotonic() < deadline, f"{stage} goes on:\n{out.read_text()}"
+                # spark-submit writes all that its Python says to standard output.
+                lines = out.read_text().splitlines()
                 for line in lines[seen:]:
                     if watch is not None:
                         watch.see(line)

@@ -138,8 +138,8 @@ def test_a_spark_cluster_that_loses_a_host(
 
         cut = Cut()
         failed = cluster.submit("train", *options, before=spread, watch=cut, seconds=300)
-        assert cut.at, failed.err
-        assert failed.code == 1, failed.err
+        assert cut.at, failed.out
+        assert failed.code == 1, failed.out
         while ours(hosts):
             assert time.monotonic() - cut.at < 60, [p.cmdline() for p in ours(hosts)]
             time.sleep(0.5)
@@ -147,5 +147,5 @@ def test_a_spark_cluster_that_loses_a_host(
         hosts.mend("c")
         cluster.add_worker(hosts["c"])
         done = cluster.submit("train", *options, before=spread, seconds=400)
-        assert done.code == 0, done.err
-        assert "continuing" in done.err
+        assert done.code == 0, done.out
+        assert "continuing" in done.out

@@ -71,7 +71,7 @@ def day(tmp_path_factory: pytest.TempPathFactory, flights_lake: Path) -> Day:
 
 
 def well(done: Done) -> dict:
-    assert done.code == 0, done.err
+    assert done.code == 0, done.out[-3000:]
     return done.result
 
 
@@ -133,12 +133,12 @@ def test_an_executor_dies_during_training(cluster: Cluster, day: Day) -> None:
     kill = Watch("epoch 2 of 6", cluster.kill_executor)
     failed = cluster.submit("train", *longer, watch=kill, seconds=300)
     assert kill.done
-    assert failed.code == 1
+    assert failed.code == 1, failed.out[-3000:]
     assert "rank" in failed.result["error"]["message"]
     assert not ranks_left(cluster)
     resumed = cluster.submit("train", *longer)
     assert well(resumed)["model_uri"] == "models:/flights/3"
-    assert "train: continuing" in resumed.err
+    assert "train: continuing" in resumed.out
 
 
 class SeenGpus:
