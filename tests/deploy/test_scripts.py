@@ -88,6 +88,7 @@ def trained(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_the_pods_of_an_mpijob_train(folder: Path, trained: dict[str, Any]) -> None:
     """Every pod with the words and variables of the manifest; the operator's part is made up."""
     job = one(rendered("local/train"), "MPIJob", "headrace-train")
@@ -110,6 +111,7 @@ def test_the_pods_of_an_mpijob_train(folder: Path, trained: dict[str, Any]) -> N
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
