@@ -1,5 +1,6 @@
 """Shared by all tests: the order they run in, one Spark session, and the lakes they read."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pipelines.examples.flights import write_flights_lake
 from pipelines.progress import silent
 from pipelines.recipe.sections import Spark
 from tests.tiny import write_tiny_lake
+
+# Of every JVM that tests start: they end before code that was optimised would pay.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
 _ORDER = {"spark": 1, "e2e": 2, "long": 3}
 

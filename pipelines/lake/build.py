@@ -54,6 +54,9 @@ class Build(BaseModel):
     git_commit: str | None = None
     """Of the code, where it runs from a checkout."""
     partitions: tuple[SourcePartition, ...] = ()
+    pruned: bool = False
+    """Whether `partitions` has only those that `source.tables.<main>.partitions` selects, or there
+    is no such condition."""
     lookups: dict[str, tuple[SourceFile, ...]] = {}
     """Joined table -> its files; a table whose files are not known is left out."""
     crossings: tuple[Crossing, ...] = ()

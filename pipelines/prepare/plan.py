@@ -3,7 +3,7 @@
 A pure comparison of the lake as it is listed now with what the newest version recorded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipelines.source.listing import (
 )
 
 # Sections of a recipe that decide about rows and their columns.
-_ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
+ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 _WHOLE = ""
 
 
@@ -36,6 +36,9 @@ class Plan:
         by: how the main table is divided, as `increments.by`.
         listing: the main table's files; None where only Spark knows them.
         partitions: every source partition there is now, and its files.
+        left_out: folders of the main table that the condition in `partitions` leaves out; they are
+            in neither `listing` nor `partitions`.
+        pruned: whether `partitions` has only those that the condition selects, or there is none.
         lookups: joined table -> its files, as far as they are known.
         process: source partitions whose rows are read.
         removed: source partitions of the base that are gone.
@@ -47,6 +50,8 @@ class Plan:
     by: str | list[str]
     listing: Listing | None
     partitions: Mapping[str, tuple[SourceFile, ...]]
+    left_out: frozenset[str]
+    pruned: bool
     lookups: Mapping[str, tuple[SourceFile, ...]]
     process: frozenset[str]
     removed: frozenset[str]
@@ -70,7 +75,9 @@ class Plan:
 
     def urls(self) -> list[str] | None:
         """Files to read; None where the whole table is."""
-        if self.listing is None or self.process == frozenset(self.partitions):
+        if self.listing is None:
+            return None
+        if self.process == frozenset(self.partitions) and not self.left_out:
             return None
         paths = [f.path for name in self.process for f in self.partitions[name]]
         return self.listing.urls(paths)
@@ -85,7 +92,12 @@ class Plan:
 
 
 def make_plan(
-    recipe: Recipe, base: DatasetVersion | None, *, full: bool = False, refit: bool = False
+    recipe: Recipe,
+    base: DatasetVersion | None,
+    *,
+    full: bool = False,
+    refit: bool = False,
+    leave_out: Callable[[Listing], frozenset[str]] | None = None,
 ) -> Plan:
     """Compare the lake with the newest version.
 
@@ -94,15 +106,24 @@ def make_plan(
         base: the newest version, or None before the first.
         full: process everything, with the transform as it is.
         refit: process everything and fit the transform.
+        leave_out: says which folders of the main table its condition in `partitions` leaves out;
+            without it the condition decides about rows alone, and a change of it fits again.
 
     Raises:
-        LakeError: `increments.by` names columns that no folder has.
+        LakeError: `increments.by` names columns that no folder has; or nothing is selected.
     """
     old = {p.name: p for p in base.build.partitions} if base else {}
     known = {f.path: f for p in old.values() for f in p.files}
     source = recipe.source
     by = how_partitioned(recipe)
-    listing = list_table(source.tables[source.main], known)
+    table = source.tables[source.main]
+    listing = list_table(table, known)
+    pruned = listing is not None and (leave_out is not None or not table.partitions)
+    left_out: frozenset[str] = frozenset()
+    if listing is not None and leave_out is not None:
+        left_out = leave_out(listing)
+        listing = listing.without(left_out)
+        _refuse_nothing(recipe, listing)
     partitions = by_partition(listing.files, by) if listing else {_WHOLE: ()}
     _refuse_no_folders(by, partitions)
     lookups: dict[str, tuple[SourceFile, ...]] = {}
@@ -116,6 +137,8 @@ def make_plan(
         by=by,
         listing=listing,
         partitions=partitions,
+        left_out=left_out,
+        pruned=pruned,
         lookups=lookups,
         process=frozenset(),
         removed=frozenset(old) - frozenset(partitions),
@@ -124,8 +147,12 @@ def make_plan(
     )
     if base is None:
         return plan.refitted("the first build")
-    if changed := changed_keys(base.build.recipe, recipe):
-        return plan.refitted(f"the recipe changed ({', '.join(changed)})")
+    changed = changed_keys(base.build.recipe, recipe)
+    if pruned and (base.build.pruned or not _condition(base.build.recipe, source.main)):
+        # What it selects is compared partition by partition.
+        changed = [key for key in changed if key != f"source.tables.{source.main}.partitions"]
+    if changed:
+        return plan.refitted(f"the recipe changed ({', '.join(changed[:3])})")
     if refit or not base.build.partitions:
         return plan.refitted("asked to fit again" if refit else "the version is of an older kind")
     process, why = _changes(recipe, plan)
@@ -146,7 +173,7 @@ def back_again(crossings: Iterable[Crossing], gone: frozenset[str]) -> frozenset
 
 
 def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """Up to three keys of sections that rows depend on, whose values differ."""
+    """Keys of sections that rows depend on, whose values differ."""
     now = redact_recipe(recipe.resolved())
     try:  # with the defaults of keys that are newer than the version
         then = redact_recipe(Recipe.model_validate(before).resolved())
@@ -154,11 +181,10 @@ def changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
         return ["as a whole"]
     changed = [
         path
-        for section in _ROWS_DEPEND_ON
+        for section in ROWS_DEPEND_ON
         for path in _differences(section, then[section], now[section])
     ]
-    changed += _differences("dataset.keep", then["dataset"]["keep"], now["dataset"]["keep"])
-    return changed[:3]
+    return changed + _differences("dataset.keep", then["dataset"]["keep"], now["dataset"]["keep"])
 
 
 def changed_partitions(plan: Plan) -> tuple[list[str], list[str]]:
@@ -192,6 +218,19 @@ def _changes(recipe: Recipe, plan: Plan) -> tuple[frozenset[str], str]:
     some = [*new, *changed, *sorted(plan.removed)]
     names = f" ({', '.join(some[:3])}{', …' if len(some) > 3 else ''})" if any(some) else ""
     return frozenset([*new, *changed]), f"source partitions: {why}{names}"
+
+
+def _condition(recipe: Mapping[str, Any], main: str) -> str | None:
+    """`source.tables.<main>.partitions` of a recipe as a version keeps it."""
+    found = recipe.get("source", {}).get("tables", {}).get(main, {}).get("partitions")
+    return str(found) if found else None
+
+
+def _refuse_nothing(recipe: Recipe, listing: Listing) -> None:
+    name = recipe.source.main
+    table = recipe.source.tables[name]
+    if not listing.files:
+        raise LakeError(f"table {name!r} at {table.path} is empty: 0 rows where {table.partitions}")
 
 
 def _refuse_no_folders(by: str | list[str], partitions: Mapping[str, Any]) -> None:

@@ -72,6 +72,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
         given_id=attempt.given_id,
         git_commit=git_commit(),
         partitions=tuple(partitions),
+        pruned=plan.pruned,
         lookups=dict(plan.lookups),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in kept),
@@ -119,6 +120,7 @@ def publish_without(attempt: Attempt, plan: Plan) -> int:
             "build_id": attempt.build_id,
             "created_at": attempt.now.isoformat(timespec="seconds"),
             "headrace_version": pipelines.__version__,
+            "recipe": redact_recipe(attempt.recipe.resolved()),
             "sources": {name: {**source, "rows": 0} for name, source in old.sources.items()},
             "ledger": Ledger.total(p.ledger for p in partitions),
             "files": files,
@@ -127,6 +129,7 @@ def publish_without(attempt: Attempt, plan: Plan) -> int:
             "given_id": attempt.given_id,
             "git_commit": git_commit(),
             "partitions": partitions,
+            "pruned": plan.pruned,
             "lookups": dict(plan.lookups),
             "crossings": tuple(c for c in old.crossings if c.loser in kept),
             "drift": (),
@@ -148,7 +151,7 @@ def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:
     source = attempt.recipe.source
     if plan.listing is not None:
         now = list_table(source.tables[source.main], plan.listing.files)
-        found = by_partition(now.files, plan.by) if now else {}
+        found = by_partition(now.without(plan.left_out).files, plan.by) if now else {}
         for name in plan.process:
             differing = _identities(plan.partitions[name]) ^ _identities(found.get(name, ()))
             if differing:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import ConflictError, DamagedError, DatasetError, RemovedError
 from pipelines.lake.build import sidecar_folder
@@ -23,8 +24,12 @@ from pipelines.prepare.plan import Plan, make_plan
 from pipelines.prepare.publishing import publish_rows, publish_without
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
+from pipelines.source.pruned import can_prune, folders_left_out
 from pipelines.source.read import read_raw
 from pipelines.spark_session import spark_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,12 @@ def _prepare_once(
     require_ours(root)
     base = _opened(root, version, report)
     report(Progress("listing the lake"))
-    plan = make_plan(recipe, base, full=asked.full, refit=asked.refit)
+    spark = leave_out = None
+    if can_prune(recipe):  # Spark alone knows what the condition means
+        spark = _spark(recipe, workdir, report)
+        clock.lap("start_spark")
+        leave_out = partial(folders_left_out, spark, recipe)
+    plan = make_plan(recipe, base, full=asked.full, refit=asked.refit, leave_out=leave_out)
     clock.lap("plan")
     if plan.nothing:
         assert base is not None
@@ -131,19 +141,16 @@ def _prepare_once(
     attempt = Attempt(recipe, root, build_id, asked.given_id, version, now, clock, report)
     if version is not None:
         report(Progress(plan.why))
-    return _discarded_on_failure(root, build_id, lambda: _built(attempt, plan, workdir, version))
+    return _discarded_on_failure(root, build_id, lambda: _built(attempt, plan, workdir, spark))
 
 
-def _built(attempt: Attempt, plan: Plan, workdir: str, version: int | None) -> Prepared:
+def _built(attempt: Attempt, plan: Plan, workdir: str, started: "SparkSession | None") -> Prepared:
     clock, report, recipe = attempt.clock, attempt.report, attempt.recipe
     if not plan.process:
         published = publish_without(attempt, plan)
         clock.lap("commit")
         return _prepared(attempt, plan, published)
-    report(Progress("starting Spark"))
-    spark = spark_session(
-        recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
-    )
+    spark = started or _spark(recipe, workdir, report)
     clock.lap("start_spark")
     while True:
         report(Progress("reading tables"))
@@ -166,6 +173,13 @@ def _built(attempt: Attempt, plan: Plan, workdir: str, version: int | None) -> P
         finally:
             raw.release()
         discard(attempt.root, attempt.build_id)
+
+
+def _spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
+    report(Progress("starting Spark"))
+    return spark_session(
+        recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
+    )
 
 
 def _prepared(attempt: Attempt, plan: Plan, version: int) -> Prepared:

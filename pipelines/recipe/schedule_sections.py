@@ -46,7 +46,8 @@ class RunSchedule(Section):
     partitions: Text | None = None
     """Template of `source.tables.<main>.partitions`: the logical date selects what is read, for
     example `date <= '{{ ds }}'`. Prepare takes back what it no longer reads, so it has to name all
-    of the past, not one day; and it fits the transform again where the condition changed."""
+    of the past, not one day. Of a condition that changed, only the source partitions that came or
+    went are processed."""
     wait_for: list[Text] = []
     """Templates of files, folders or URLs that have to be there before a run begins, for example
     `${lake}/flights/date={{ ds }}/_SUCCESS`."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from pipelines.lake.score_record import ScoredPartition, ScoreRecord
 from pipelines.lake.sources import SourceFile
@@ -10,13 +9,13 @@ from pipelines.recipe import Recipe
 from pipelines.source.listing import (
     Listing,
     by_partition,
+    folder_values,
     how_partitioned,
     list_table,
     same_files,
 )
 
 _WHOLE = ""
-NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,4 @@ def partition_values(name: str, by: str | list[str]) -> dict[str, str | None]:
     """Columns and values that a source partition's name says, in its order."""
     if by in ("file", "table") or not name:
         return {}
-    pairs = (part.partition("=") for part in name.split("/"))
-    return {
-        unquote(column): None if value == NULL_PARTITION else unquote(value)
-        for column, _, value in pairs
-    }
+    return folder_values(name)

@@ -11,8 +11,9 @@ import pyarrow as pa
 from pipelines.errors import DatasetError, LakeError, Problem, RecipeError
 from pipelines.lake.score_record import ScoreRecord
 from pipelines.lake.storage import absolute_root
-from pipelines.score.plan import NULL_PARTITION, ScorePlan, partition_values
+from pipelines.score.plan import ScorePlan, partition_values
 from pipelines.score.reading import arrow_types
+from pipelines.source.listing import NULL_PARTITION
 from pipelines.transform.spec import LabelSpec
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
@@ -26,6 +27,8 @@ from pipelines.recipe import sections as s
 
 # Formats whose tables are their files, and nothing but them.
 FILE_FORMATS = ("parquet", "csv", "json", "orc")
+# Name of the folder whose rows have null in the partition column.
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 # Hadoop's names of S3.
 _S3 = re.compile(r"^s3[an]://")
 _SEGMENT = re.compile(r"^[^=/]+=[^/]*$")
@@ -47,6 +50,25 @@ class Listing:
     def urls(self, paths: Iterable[str]) -> list[str]:
         """As Spark takes them."""
         return [f"{self.root}/{path}" if path else self.root for path in sorted(paths)]
+
+    def without(self, folders: frozenset[str]) -> "Listing":
+        """The same without the files of some folders."""
+        files = {path: file for path, file in self.files.items() if folder_of(path) not in folders}
+        return replace(self, files=files)
+
+
+def folder_of(path: str) -> str:
+    """The folder of a listed file, relative to its table's root."""
+    return path.rpartition("/")[0]
+
+
+def folder_values(folders: str) -> dict[str, str | None]:
+    """Columns and values that folders named `column=value` say, in their order."""
+    pairs = (part.partition("=") for part in folders.split("/") if _SEGMENT.match(part))
+    return {
+        unquote(column): None if value == NULL_PARTITION else unquote(value)
+        for column, _, value in pairs
+    }
 
 
 def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | None:

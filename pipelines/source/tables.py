@@ -78,11 +78,11 @@ def open_table(
     import pyspark.sql.functions as F
 
     where = str(table.table or table.path)
-    frame = _load(spark, name, table, where, wanted, urls)
-    partition_columns = _partition_columns(frame, table)
+    frame = load(spark, name, table, where, wanted, urls)
+    partition_columns = partition_columns_of(frame, table)
     if table.partitions:
         with explained(f"table {name!r} ({where})"):
-            frame = _pruned(frame, name, table.partitions)
+            frame = pruned(frame, name, table.partitions)
     everything = frame
     if table.where:
         with explained(f"source.tables.{name}.where ({table.where})"):
@@ -123,7 +123,7 @@ def open_table(
     )
 
 
-def _partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
+def partition_columns_of(frame: "DataFrame", table: s.Table) -> list[str] | None:
     """Columns that come from the folders' names; None where the table is not its files."""
     if table.format not in FILE_FORMATS or table.table:
         return None
@@ -134,7 +134,7 @@ def _partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
         return None
 
 
-def _load(
+def load(
     spark: "SparkSession",
     name: str,
     table: s.Table,
@@ -142,6 +142,7 @@ def _load(
     wanted: list[str],
     urls: list[str] | None,
 ) -> "DataFrame":
+    """The table as Spark reads it, before anything is asked of it."""
     from pyspark.errors import AnalysisException
 
     try:
@@ -310,18 +311,18 @@ def _widened(frame: "DataFrame") -> "StructType | None":
     return T.StructType(fields) if changed else None
 
 
-def _pruned(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
+def pruned(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
     """The partitions where `condition` holds; a condition on other columns would hide rows."""
     import pyspark.sql.functions as F
 
-    pruned = frame.where(F.expr(condition))
+    rest = frame.where(F.expr(condition))
     # Spark plans conditions on partition columns into the scan's list of files; a Filter above the
     # scan is one on rows.
-    plan = pruned._jdf.queryExecution().sparkPlan().toString()
+    plan = rest._jdf.queryExecution().sparkPlan().toString()
     if any(line.lstrip(" :+-").startswith("Filter ") for line in plan.splitlines()):
         raise LakeError(
             f"source.tables.{name}.partitions ({condition}) uses columns that are no partition "
             "columns, so rows would be left out that the ledger never saw; use "
             f"source.tables.{name}.where to filter rows"
         )
-    return pruned
+    return rest

@@ -86,7 +86,11 @@ def test_no_rank_outlives_a_killed_launcher() -> None:
             "rank 1 of 2 does not come; rank 0 is inside step 4; rank 1 is before step 4",
             marks=pytest.mark.long,
         ),
-        ("skip", "rank 1 of 2 does not come; rank 0 is inside step 10; rank 1 is before step 11"),
+        pytest.param(
+            "skip",
+            "rank 1 of 2 does not come; rank 0 is inside step 10; rank 1 is before step 11",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_rank_that_does_not_come_is_named(what: str, says: str) -> None:
@@ -98,6 +102,7 @@ def test_a_rank_that_does_not_come_is_named(what: str, says: str) -> None:
     assert time.monotonic() - began < 90
 
 
+@pytest.mark.long
 def test_gloo_notices_a_frozen_rank_first_where_it_is_quicker() -> None:
     task = RankTask(f"{HERE}:march", {"what": "stop"}, collective_timeout=5)
     with pytest.raises(RankError, match=r"rank 0 of 2 lost its peers.*rank 1 of 2 is stopped"):

@@ -1,8 +1,10 @@
 """Running Headrace and its neighbours as processes, the way users do."""
 
+import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.prepare.plan import ROWS_DEPEND_ON
 from tests.tiny import write_tiny_lake
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +86,24 @@ def moment(number: int, of: int, seconds: float) -> float:
 
 
 def prepared_tiny(folder: Path, tree: dict[str, Any]) -> Path:
-    """The tiny lake, its dataset and `tiny.yaml` in a folder, the same for every workdir."""
-    write_tiny_lake(folder / "lake")
-    tree["source"]["tables"] = {n: {"path": f"{folder}/lake/{n}"} for n in ("visits", "shops")}
+    """A dataset of the tiny lake and `tiny.yaml` in a folder, the same for every workdir.
+
+    What is prepared in the same way is prepared once in a test run, and copied. The lake is shared.
+    """
+    tables = {**tree["source"], "tables": None}
+    prepared_by = [tables, *(tree.get(s) for s in ROWS_DEPEND_ON), tree["dataset"].get("keep")]
+    digest = hashlib.sha256(json.dumps(prepared_by, sort_keys=True).encode()).hexdigest()[:12]
+    shared = folder.parent / f"prepared-{digest}"
+    tree["source"]["tables"] = {n: {"path": f"{shared}/lake/{n}"} for n in ("visits", "shops")}
+    if not (shared / "dataset").exists():
+        write_tiny_lake(shared / "lake")
+        tree["dataset"]["path"] = f"{shared}/dataset"
+        (shared / "tiny.yaml").write_text(yaml.safe_dump(tree))
+        done = headrace("prepare", str(shared / "tiny.yaml"), "--workdir", str(shared / "w"))
+        assert done.code == 0, done.err
+    shutil.copytree(shared / "dataset", folder / "dataset")
     tree["dataset"]["path"] = f"{folder}/dataset"
     (folder / "tiny.yaml").write_text(yaml.safe_dump(tree))
-    done = headrace("prepare", str(folder / "tiny.yaml"), "--workdir", str(folder / "w"))
-    assert done.code == 0, done.err
     return folder
 
 

@@ -133,6 +133,7 @@ def test_the_threshold_goes_with_the_model(folder: Path, champion: dict[str, Any
     assert metadata["threshold_chosen"]["choose"] == "max_f1"
 
 
+@pytest.mark.long
 def test_worse_is_refused_better_is_promoted_and_rollback_goes_back(
     folder: Path, champion: dict[str, Any]
 ) -> None:

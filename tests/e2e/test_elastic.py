@@ -50,7 +50,8 @@ def weights(workdir: Path, uri: str) -> list[np.ndarray]:
     return [np.array(v) for v in keras.models.load_model(file, safe_mode=True).weights]
 
 
-@pytest.mark.parametrize("lost", [pytest.param(1, marks=pytest.mark.long), 0])
+@pytest.mark.long
+@pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_rank_is_replaced(
     folder: Path, undisturbed: list[np.ndarray], tmp_path: Path, lost: int
 ) -> None:

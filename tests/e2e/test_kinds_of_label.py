@@ -208,6 +208,7 @@ TIDES = TransformSpec(
 )
 
 
+@pytest.mark.long
 def test_numbers_with_weights_and_a_baseline(tmp_path: Path) -> None:
     write_version(tmp_path / "dataset", TIDES, {split: tides(split) for split in SPLITS})
     series = {"kind": "series", "length": 8}

@@ -41,6 +41,7 @@ def train(folder: Path, workdir: Path, *options: str) -> list[str]:
     return ["train", str(folder / "tiny.yaml"), "--workdir", str(workdir), "--json", *options]
 
 
+@pytest.mark.long
 def test_over_a_remote_shell(folder: Path, local: dict, tmp_path: Path) -> None:
     done = headrace(*train(folder, tmp_path, *HOSTS))
     assert done.code == 0, done.err

@@ -134,6 +134,7 @@ def test_a_stage_that_ends_well_and_one_that_fails(folder: Path) -> None:
     assert "visits" in events[3]["run"]["facets"]["errorMessage"]["message"]
 
 
+@pytest.mark.long
 def test_an_endpoint_that_is_not_there_fails_nothing(folder: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     done = headrace(

@@ -97,8 +97,16 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
     ("override", "message"),
     [
         ("source.tables.visits.path=/nowhere/visits", "there is nothing at /nowhere/visits"),
-        ("split.key=[dya]", "column 'dya' is missing (wanted by split.key)"),
-        ("features.shop.kind=standardize", "column 'shop' has type string"),
+        pytest.param(
+            "split.key=[dya]",
+            "column 'dya' is missing (wanted by split.key)",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "features.shop.kind=standardize",
+            "column 'shop' has type string",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_bad_lakes_are_exit_code_1_and_publish_nothing(
@@ -139,6 +147,7 @@ def test_figures_on_another_dataset_version_do_not_replace_the_first(
     assert len(client.get_metric_history(submitted.result["run_id"], "test_log_loss")) == 1
 
 
+@pytest.mark.long
 def test_a_model_does_not_fit_a_dataset_with_another_transform(
     workdir: Path, submitted: Done
 ) -> None:
