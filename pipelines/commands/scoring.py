@@ -11,6 +11,7 @@ from pipelines.commands.judging import ModelUri
 from pipelines.commands.observers import observers_of
 from pipelines.commands.options import GivenId, Json, Log, RecipePath, Set, Workdir, recipe_of
 from pipelines.recipe.redact import redact_text
+from pipelines.tracking.store import Store
 
 Input = Annotated[
     str,
@@ -72,7 +73,11 @@ def score(
                 )
             finally:
                 stop_own_session()
-            report.result = result = {"source": redact_text(input_), **_json(done)}
+            report.result = result = {
+                "source": redact_text(input_),
+                **_json(done),
+                "tracking_uri": Store.of(loaded, workdir, os.environ).shown,
+            }
         if not done.published:
             console.line(f"score: {done.why}; version {done.version} stays the newest")
         console.summary(_lines(done))

@@ -234,6 +234,7 @@ def _prepare(
     try:
         store = replace(Store.of(recipe, workdir, os.environ), parent=parent_run_id)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
+        result["tracking_uri"] = store.shown
     except Exception as error:  # the dataset is there, whatever the tracking server says
         reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
         console.line(f"prepare: the build is published and MLflow has no record of it: {reason}")

@@ -207,9 +207,10 @@ def test_what_was_killed_is_tried_again_and_done_once(third: str, flights: Fligh
     assert [words for words in left if workdir in words] == []
 
 
-def test_the_task_names_its_mlflow_run(first: str, flights: Flights) -> None:
-    trained = flights.home.xcom("flights", date(1), "train")
-    assert f"MLflow run {trained['run_id']} in {trained['tracking_uri']}" in first
+def test_tasks_name_their_mlflow_run(first: str, flights: Flights) -> None:
+    for task, key in (("prepare", "prepare_run_id"), ("train", "run_id"), ("score_1", "run_id")):
+        result = flights.home.xcom("flights", date(1), task)
+        assert f"MLflow run {result[key]} in {result['tracking_uri']}" in first
 
 
 def test_a_failed_gate_keeps_the_champion_and_without_one_nothing_is_scored(

@@ -196,6 +196,8 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     )  # fmt: skip
     assert scored.code == 0, scored.err
     assert scored.result["ledger"]["scored"] == result["ledger"]["read"]  # of the label it asks not
+    assert scored.result["run_id"] == result["run_id"]
+    assert scored.result["tracking_uri"] == result["tracking_uri"]
     scores = spark.read.parquet(str(folder / "scores"))
     identity = F.xxhash64("time_hour", "carrier", "flight").alias("row_id")
     in_spark = scores.select(identity, "probability").toPandas().set_index("row_id")
