@@ -85,7 +85,8 @@ def seaweed(folder: Path) -> Iterator[S3]:
         [
             str(BIN / "weed"), "server", f"-dir={folder}/weed", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-master.port={ports[0]}", f"-volume.port={ports[1]}",
-            "-volume.max=0", "-filer", f"-filer.port={ports[2]}", "-s3", f"-s3.port={ports[3]}",
+            "-volume.max=100", "-master.volumeSizeLimitMB=64", "-filer",
+            f"-filer.port={ports[2]}", "-s3", f"-s3.port={ports[3]}",
             f"-s3.config={access}",
         ],
         stdout=log,

@@ -25,8 +25,10 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed"),
 ]
-# Hadoop 3.4 has its defaults with units, which the older hadoop-aws of the tests cannot read.
+# Hadoop 3.4 has its defaults with units, and classes of a newer AWS library; the older hadoop-aws
+# of the tests has neither.
 _OLDER = {
+    "aws.credentials.provider": "com.amazonaws.auth.EnvironmentVariableCredentialsProvider",
     "threads.keepalivetime": 60,
     "connection.establish.timeout": 5000,
     "connection.timeout": 200000,

@@ -120,11 +120,13 @@ def test_a_worker_dies_during_scoring(cluster: Cluster, day: Day) -> None:
 
 
 def test_an_executor_dies_during_prepare(cluster: Cluster, day: Day) -> None:
-    digest = day.newest().digest
+    beside = day.folder / "beside-full"
+    shutil.copytree(day.folder / "datasets/flights", beside)
     kill = Watch("prepare: writing", cluster.kill_executor, after=0.5)
     well(cluster.submit("prepare", *day.common, "--full", watch=kill))
     assert kill.done
-    assert day.newest().digest == digest
+    well(headrace("prepare", *day.common, "--full", "--set", f"dataset.path={beside}"))
+    assert day.newest().digest == DatasetVersion.open(str(beside)).digest
 
 
 def test_an_executor_dies_during_training(cluster: Cluster, day: Day) -> None:
