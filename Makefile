@@ -37,7 +37,7 @@ test-airflow: setup ## the DAGs in a real Airflow, in an environment of its own:
 	@scripts/test-airflow.sh $(TESTS)
 
 .PHONY: test-spark35
-test-spark35: setup ## Spark's stages and launcher on pyspark 3.5, in a second environment: an hour
+test-spark35: setup ## Spark's stages and launcher on pyspark 3.5, in a second environment: half an hour
 	@scripts/test-spark35.sh $(TESTS)
 
 .PHONY: docs

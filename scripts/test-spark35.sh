@@ -17,8 +17,9 @@ there=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pureli
 echo "$here" > "$there/shared.pth"
 ln -sf "$PWD/.venv/bin/mlflow" "$env/bin/mlflow"
 "$env/bin/python" -c 'import pyspark; print("pyspark", pyspark.__version__); assert pyspark.__version__.startswith("3.5.")'
-if [ $# -eq 0 ]; then
-    set -- tests/prepare tests/score tests/source tests/e2e/test_tiny_road.py \
-        tests/e2e/test_launchers.py::test_on_spark_executors tests/e2e/test_standalone.py
+if [ $# -gt 0 ]; then
+    exec "$env/bin/python" -m pytest "$@"
 fi
-exec "$env/bin/python" -m pytest "$@"
+"$env/bin/python" -m pytest -m "not long" tests/prepare tests/score tests/source tests/e2e/test_tiny_road.py
+"$env/bin/python" -m pytest tests/e2e/test_launchers.py::test_on_spark_executors \
+    tests/e2e/test_standalone.py::test_the_first_day
