@@ -23,6 +23,11 @@ _RESULTS_DEPEND_ON = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "true",
+    # Spark 4's default. Spark 3 refuses days before 1582 and times before 1900 without them.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
 }
 
 # A generated method of more than 8,000 bytes of byte-code is never compiled by the JVM; Spark's own

@@ -8,6 +8,8 @@ from pipelines.errors import HeadraceError, LakeError
 
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
+_DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
+
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
@@ -38,6 +40,10 @@ def sentence(text: str) -> str:
     if "FAILED_READ_FILE" in text and file:
         cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
         return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")
+    if _DAMAGED.search(text):
+        cause = re.search(r"(?:TProtocolException|Parquet\w*Exception): ([^\n]+)", text)
+        why = f": {cause[1].strip()}" if cause else ""
+        return f"a Parquet file is damaged, Spark 3 does not say which{why}"
     if "TIMESTAMP(NANOS" in text:
         return (
             "a column holds timestamps in nanoseconds, which Spark does not read; write them as "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from pipelines.errors import LakeError
@@ -25,6 +26,9 @@ from tests.prepare.tiny_builds import nothing_published, rows_of
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 ROWS = 3000
+# Spark 3 reads an integer in its file's own width only, so it looks at `count` itself.
+WIDENS = pyspark.__version__ >= "4"
+COUNT = {"count"} if WIDENS else set()
 
 
 def table(first: int = 0, rows: int = ROWS) -> pa.Table:
@@ -117,7 +121,7 @@ def test_spark_reads_what_conditions_casts_and_keys_need_and_nothing_else(
 ) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     late, in_order, scan = late_of(spark, tmp_path)
-    assert late == {"x", "count", "flag", "word"}
+    assert late == {"x", "flag", "word"} | COUNT
     assert in_order
     for column, there in {"id": True, "y": True, "text": True, "x": False, "word": False}.items():
         assert (re.search(rf"[<,]{column}:", scan) is not None) is there, (column, scan)
@@ -154,6 +158,7 @@ def test_rows_that_are_filtered_dropped_or_doubled(tmp_path: Path) -> None:
     assert ledger.quarantined["id % 10 != 1"] > 100
 
 
+@pytest.mark.skipif(not WIDENS, reason="Spark 3 reads a file in its own width only")
 def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     """Narrower numbers, floats, categories as pandas has them, a column that is not there."""
     lake = tmp_path / "lake"
@@ -217,7 +222,7 @@ def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_p
     write(tmp_path / "lake" / "a.parquet", table())
     rule = {"kind": "range", "column": "x", "max": 2, "on_violation": "null"}
     late, _, scan = late_of(spark, tmp_path, clean={"rules": [rule]})
-    assert late == {"count", "flag", "word"}
+    assert late == {"flag", "word"} | COUNT
     assert "x:double" in scan
 
 
