@@ -55,7 +55,7 @@ def sentence(text: str) -> str:
         if causes:
             return f"{causes[-1][1].strip()} ({causes[-1][0]})"
     worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
-    if "PythonException" in text and worker:
+    if worker and ("PythonException" in text or "thrown from the Python worker" in text):
         return str(worker[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("at ", "== SQL", "'", "JVM", "py4j"))]

@@ -222,8 +222,8 @@ def _python_without_headrace(folder: Path) -> str:
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next((folder / "lib").glob("python*/site-packages"))
     # The .pth files of a folder that a .pth file names are not read; one of them is this checkout.
-    here = next(path for path in sys.path if path.endswith("site-packages"))
-    (packages / "dependencies.pth").write_text(f"{here}\n")
+    here = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(here) + "\n")
     python = str(folder / "bin/python")
     found = subprocess.run(
         [python, "-c", "import pyspark; import pipelines"],
