@@ -110,8 +110,15 @@ def wait_for(text: str, log: Path, process: psutil.Process) -> None:
 
 def kill_job(airflow: psutil.Process, *words: str) -> None:
     """SIGKILL to the process below Airflow whose command line has these words."""
-    (job,) = [p for p in airflow.children(recursive=True) if set(words) <= set(p.cmdline())]
+    (job,) = [p for p in airflow.children(recursive=True) if set(words) <= set(words_of(p))]
     job.kill()
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # gone meanwhile, or nobody has asked how it ended
+        return []
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +175,7 @@ def third(second: str, flights: Flights) -> str:
     before = set(checkpoints.rglob("*.ckpt"))
 
     def kill(airflow: psutil.Process, log: Path) -> None:
-        wait_for("prepare: fitting on", log, airflow)
+        wait_for("prepare: processing", log, airflow)  # rows of the new month alone
         kill_job(airflow, "org.apache.spark.deploy.SparkSubmit")
         deadline = time.monotonic() + PATIENCE
         while not set(checkpoints.rglob("*.ckpt")) - before:
