@@ -15,6 +15,7 @@ from pipelines.errors import ModelError
 from pipelines.evaluate import plots
 from pipelines.evaluate.bootstrap import Interval, intervals
 from pipelines.evaluate.importance import Importance
+from pipelines.evaluate.labels import LabelsScorer, rows_together
 from pipelines.evaluate.leakage import Strength
 from pipelines.evaluate.metrics import BinaryScorer, scorer_of
 from pipelines.evaluate.slices import (
@@ -40,7 +41,7 @@ class Evidence:
 
     Attributes:
         spec: the dataset's transform.
-        threshold: of a binary label.
+        threshold: of a binary label, and of each of several.
         test: gathered rows, see `predicting.Rows`.
         validation, train: likewise; empty where the split has no rows. Of train some.
         slice_columns: of the test rows, in their order: what the slices need.
@@ -70,6 +71,7 @@ class Outcome:
         metric: by which slices are ordered.
         slices: the worst first.
         thresholds: rows of the threshold table.
+        labels: of several labels a row, what is known of each.
         figures: by file name.
     """
 
@@ -78,6 +80,7 @@ class Outcome:
     metric: str
     slices: list[SliceResult]
     thresholds: list[dict[str, float]]
+    labels: list[dict[str, float | str]] = field(default_factory=list)
     figures: dict[str, Figure] = field(default_factory=dict)
 
 
@@ -91,7 +94,7 @@ def judge(evidence: Evidence, settings: s.Evaluate) -> Outcome:
     scorer = scorer_of(test, label, evidence.threshold)
     weight = weights_of(test, settings)
     metrics = {**scorer.counts(), **scorer(weight)}
-    if label.kind == "binary":
+    if label.has_threshold:
         metrics["threshold"] = evidence.threshold
     made = intervals(
         scorer,
@@ -103,7 +106,8 @@ def judge(evidence: Evidence, settings: s.Evaluate) -> Outcome:
     metric = settings.metric or MAIN[label.kind]
     higher = DIRECTIONS[label.kind][metric] == "higher"
     slices = worst_first(_slices(evidence, settings, weight), metric, higher_is_better=higher)
-    outcome = Outcome(metrics, made, metric, slices, _threshold_table(evidence))
+    of_labels = scorer.of_labels(weight, label.classes) if isinstance(scorer, LabelsScorer) else []
+    outcome = Outcome(metrics, made, metric, slices, _threshold_table(evidence), of_labels)
     outcome.figures.update(_figures(evidence, weight, outcome))
     return outcome
 
@@ -147,9 +151,9 @@ def _slices(evidence: Evidence, settings: s.Evaluate, weight: np.ndarray) -> lis
 
 def _threshold_table(evidence: Evidence) -> list[dict[str, float]]:
     """What other thresholds would do; on the validation split, where the choice belongs."""
-    if evidence.spec.label.kind != "binary":
+    if not evidence.spec.label.has_threshold:
         return []
-    rows = evidence.validation or evidence.test
+    rows = _as_one(evidence.validation or evidence.test)
     table = []
     for threshold in sorted({*_TABLE.tolist(), evidence.threshold}):
         scorer = BinaryScorer(rows["label"], rows["probability"], threshold)
@@ -162,8 +166,15 @@ def _threshold_table(evidence: Evidence) -> list[dict[str, float]]:
     return table
 
 
+def _as_one(rows: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Rows of a binary label; several labels count as rows of one."""
+    return rows_together(rows) if rows["label"].ndim == 2 else rows
+
+
 def _figures(evidence: Evidence, weight: np.ndarray, outcome: Outcome) -> dict[str, Figure]:
     found = _figures_of_kind(evidence, weight)
+    if outcome.labels:
+        found["labels.png"] = plots.label_bars(outcome.labels)
     if evidence.history:
         found["learning_curves.png"] = plots.learning_curves(evidence.history)
     if any(not r.small and outcome.metric in r.metrics for r in outcome.slices):
@@ -205,13 +216,18 @@ def _figures_of_kind(evidence: Evidence, weight: np.ndarray) -> dict[str, Figure
 def _binary_figures(
     evidence: Evidence, splits: Mapping[str, Mapping[str, np.ndarray]], weight: np.ndarray
 ) -> dict[str, Figure]:
-    test, threshold = evidence.test, evidence.threshold
+    test, threshold = _as_one(evidence.test), evidence.threshold
     truth, probability = test["label"].astype(np.int64), test["probability"]
+    splits = {name: _as_one(rows) for name, rows in splits.items()}
+    weight = np.repeat(weight, len(truth) // len(weight))
     predicted = (probability.astype(np.float64) >= threshold).astype(np.int64)
-    title = f"Confusion matrix, threshold {threshold:.4g}"
+    several = evidence.spec.label.kind == "multi_label"
+    title = f"{'All labels' if several else 'Confusion matrix'}, threshold {threshold:.4g}"
     found = {
         "confusion_matrix.png": plots.confusion(truth, predicted, ("0", "1"), title),
-        "calibration.png": plots.calibration(probability, truth, "label 1"),
+        "calibration.png": plots.calibration(
+            probability, truth, "all labels" if several else "label 1"
+        ),
         "predictions_by_split.png": plots.by_split(
             {name: rows["probability"] for name, rows in splits.items()}, "probability"
         ),
@@ -233,6 +249,7 @@ def as_json(outcome: Outcome, evidence: Evidence) -> dict[str, Any]:
         "metrics": outcome.metrics,
         "intervals": {n: [i.low, i.high] for n, i in outcome.intervals.items()},
         "thresholds": outcome.thresholds,
+        **({"labels": outcome.labels} if outcome.labels else {}),
         "importance": [vars(item) for item in evidence.importances],
         "single_features": [
             {"feature": item.feature, "strength": item.strength, "suspicious": item.suspicious}

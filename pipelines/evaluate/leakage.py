@@ -16,8 +16,9 @@ from pipelines.transform.spec import LabelSpec, TransformSpec
 
 # A copy of the label gives 1. Of a regression it takes more to be suspicious: what is to be
 # forecast is often close to what it is now.
-LIMITS = {"binary": 0.95, "classes": 0.95, "regression": 0.995}
+LIMITS = {"binary": 0.95, "classes": 0.95, "multi_label": 0.95, "regression": 0.995}
 _LEAVES, _LEAST_ROWS = 64, 100
+_LEAST_WITH = 10  # rows with a label, and without it, from which its AUC says something
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,27 @@ def _strength(values: np.ndarray, truth: np.ndarray, label: LabelSpec, *, ids: b
         return float(np.clip(1 - errors / without, 0, 1)) if without > 0 else 0.0
     guess = _guess_number(values, truth.astype(np.float64), fitted, ids=ids)[judged]
     seen = truth[judged].astype(np.float64)
+    if label.kind == "multi_label":  # the one of which it says most
+        enough = np.minimum(seen.sum(axis=0), (1 - seen).sum(axis=0)) >= _LEAST_WITH
+        pairs = ((seen[:, i], guess[:, i]) for i in np.flatnonzero(enough))
+        return max((_strength_of_one(*pair) for pair in pairs), default=0.0)
     if label.kind == "binary":
-        area = roc_auc(*Ranked.of(seen, guess).counts(np.ones(len(seen))))
-        return 0.0 if np.isnan(area) else float(np.clip(2 * area - 1, 0, 1))
+        return _strength_of_one(seen, guess)
     spread = ((seen - seen.mean()) ** 2).sum()
     return float(np.clip(1 - ((seen - guess) ** 2).sum() / spread, 0, 1)) if spread > 0 else 0.0
+
+
+def _strength_of_one(seen: np.ndarray, guess: np.ndarray) -> float:
+    area = roc_auc(*Ranked.of(seen, guess).counts(np.ones(len(seen))))
+    return 0.0 if np.isnan(area) else float(np.clip(2 * area - 1, 0, 1))
 
 
 def _guess_number(
     values: np.ndarray, truth: np.ndarray, fitted: np.ndarray, *, ids: bool
 ) -> np.ndarray:
+    if ids and truth.ndim == 2:
+        one_by_one = (_guess_number(values, column, fitted, ids=True) for column in truth.T)
+        return np.stack(list(one_by_one), axis=1)
     if ids:
         codes = np.unique(values[:, 0], return_inverse=True)[1]
         rows = np.bincount(codes[fitted], minlength=codes.max() + 1)

@@ -12,14 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from pipelines.errors import ModelError
+from pipelines.evaluate.binned import Calibration
 from pipelines.evaluate.curves import Ranked, average_precision, roc_auc
+from pipelines.evaluate.labels import CURVE_CELLS, EPSILON, LabelsScorer, ratio
 from pipelines.models.reference import in_own_unit
 from pipelines.transform.spec import LabelSpec
 
-CALIBRATION_BINS = 15
 _TOPS = (2, 3, 5)
-_CURVE_CELLS = 50_000_000  # rows times classes up to which each class gets a ROC curve
-_EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Scorer(Protocol):
@@ -51,10 +50,10 @@ class BinaryScorer:
         # In float64, as the registered model compares.
         self._predicted = (exact >= threshold).astype(np.int64)
         self._ranked = Ranked.of(self._truth, probability)
-        clipped = np.clip(exact, _EPSILON, 1 - _EPSILON)
+        clipped = np.clip(exact, EPSILON, 1 - EPSILON)
         self._log_loss = -np.log(np.where(self._truth > 0, clipped, 1 - clipped))
         self._brier = (exact - self._truth) ** 2
-        self._calibration = _Calibration(exact, self._truth)
+        self._calibration = Calibration(exact, self._truth)
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         """Metrics.
@@ -113,17 +112,17 @@ class ClassesScorer:
         self._predicted = probabilities.argmax(axis=1)
         rows = np.arange(self.rows)
         of_truth = exact[rows, self._truth]
-        self._log_loss = -np.log(np.clip(of_truth, _EPSILON, 1 - _EPSILON))
+        self._log_loss = -np.log(np.clip(of_truth, EPSILON, 1 - EPSILON))
         self._brier = (exact**2).sum(axis=1) - 2 * of_truth + 1
         # Of equal probabilities the later class comes first, as in scikit-learn.
         given = probabilities[rows, self._truth][:, None]
         later = np.arange(self._classes) > self._truth[:, None]
         self._rank = ((probabilities > given) | ((probabilities == given) & later)).sum(axis=1)
         right = (self._predicted == self._truth).astype(np.int64)
-        self._calibration = _Calibration(exact[rows, self._predicted], right)
+        self._calibration = Calibration(exact[rows, self._predicted], right)
         self._curves = (
             [Ranked.of(self._truth == c, probabilities[:, c]) for c in range(self._classes)]
-            if exact.size <= _CURVE_CELLS
+            if exact.size <= CURVE_CELLS
             else []
         )
 
@@ -196,7 +195,7 @@ class RegressionScorer:
         squared = self._error**2
         mse = float(weight @ squared / total)
         mae = float(weight @ self._absolute / total)
-        relative = self._absolute / np.maximum(np.abs(self._truth), _EPSILON)
+        relative = self._absolute / np.maximum(np.abs(self._truth), EPSILON)
         found = {
             "mse": mse,
             "half_mse": mse / 2,
@@ -242,38 +241,27 @@ class RegressionScorer:
 
 def scorer_of(
     found: Mapping[str, np.ndarray], label: LabelSpec, threshold: float
-) -> "BinaryScorer | ClassesScorer | RegressionScorer":
+) -> "BinaryScorer | ClassesScorer | LabelsScorer | RegressionScorer":
     """The scorer of gathered predictions; the one place that tells the label's kinds apart.
 
     Args:
         found: `label`, the model's output under its own name, and `baseline` where there is one, as
             `models.predict.Predictor` returns them.
         label: what they mean.
-        threshold: of a binary label.
+        threshold: of a binary label, and of each of several.
 
     Raises:
         ModelError: a prediction is not finite, or there is no row.
     """
+    if label.kind == "multi_label":
+        _check(found["label"], found["probabilities"])
+        return LabelsScorer(found["label"], found["probabilities"], threshold)
     if label.kind == "classes":
         return ClassesScorer(found["label"], found["probabilities"])
     if label.kind == "regression":
         truth, predicted = (in_own_unit(found[name], label) for name in ("label", "value"))
         return RegressionScorer(truth, predicted, found.get("baseline"))
     return BinaryScorer(found["label"], found["probability"], threshold)
-
-
-class _Calibration:
-    """Mean probability beside what came true, in bins of equal width."""
-
-    def __init__(self, probability: np.ndarray, came_true: np.ndarray) -> None:
-        place = np.ceil(probability * CALIBRATION_BINS).astype(np.int64) - 1
-        self._bin = np.clip(place, 0, CALIBRATION_BINS - 1)
-        self._difference = probability - came_true
-
-    def error(self, weight: np.ndarray) -> float:
-        """Expected calibration error (Guo et al. 2017, arXiv:1706.04599)."""
-        sums = np.bincount(self._bin, weight * self._difference, CALIBRATION_BINS)
-        return float(np.abs(sums).sum() / weight.sum())
 
 
 def _matrix(
@@ -292,7 +280,7 @@ def _of_each(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and F1 of every class, 0 where they are not defined."""
     hits = matrix.diagonal()
     named, there = matrix.sum(axis=0), matrix.sum(axis=1)
-    return _ratio(hits, named), _ratio(hits, there), _ratio(2 * hits, named + there)
+    return ratio(hits, named), ratio(hits, there), ratio(2 * hits, named + there)
 
 
 def _averages(matrix: np.ndarray, occurring: np.ndarray) -> dict[str, float]:
@@ -305,10 +293,6 @@ def _averages(matrix: np.ndarray, occurring: np.ndarray) -> dict[str, float]:
         found[f"{name}_micro"] = float(matrix.trace() / total)  # of one label a row all the same
         found[f"{name}_weighted"] = float(values @ there / total)
     return found
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros(len(below)), where=below > 0)
 
 
 def _check(label: np.ndarray, predicted: np.ndarray) -> None:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics as sk
 
+from pipelines.evaluate.binned import CALIBRATION_BINS
 from pipelines.evaluate.importance import Importance
-from pipelines.evaluate.metrics import CALIBRATION_BINS
 from pipelines.evaluate.slices import SliceResult
 
 COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
@@ -195,6 +195,27 @@ def worst_slices(results: Sequence[SliceResult], metric: str, whole: float) -> F
     axes.set(xlabel=metric, title="Slices, the worst first; the line is all rows")
     axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
     axes.grid(alpha=0.3, axis="x")
+    return figure
+
+
+def label_bars(table: Sequence[Mapping[str, float | str]]) -> Figure:
+    """Precision, recall and F1 of each label, as `labels.LabelsScorer.of_labels` has them."""
+    shown = table[:_SHOWN_CLASSES]
+    figure = Figure(figsize=(8, 1.6 + 0.36 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(shown))
+    colors = {"precision": "#3b6ea5", "recall": "#d08a2e", "f1": "#4f9a5a"}
+    for offset, (name, color) in zip((-0.26, 0, 0.26), colors.items(), strict=True):
+        values = [float(row[name]) for row in shown]
+        axes.barh(places + offset, values, 0.24, color=color, label=name)
+    names = [f"{_plain(str(row['label'])[:50])} ({float(row['rows']):,.0f})" for row in shown]
+    axes.set_yticks(places, names, fontsize="small")
+    axes.invert_yaxis()
+    more = len(table) - len(shown)
+    title = "Labels, the worst F1 first" + (f"; {more} more are not shown" if more > 0 else "")
+    axes.set(xlim=(0, 1), title=title)
+    axes.grid(alpha=0.3, axis="x")
+    figure.legend(ncols=3, fontsize="small", loc="outside lower center")
     return figure
 
 

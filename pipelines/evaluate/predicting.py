@@ -14,6 +14,7 @@ from pipelines.recipe import Recipe
 from pipelines.stream.columns import baseline_columns, feature_columns, weight_columns
 from pipelines.stream.sheets import Batch
 from pipelines.stream.split_stream import SplitStream
+from pipelines.transform.multi_label import row_keys
 from pipelines.transform.spec import TransformSpec
 
 Rows = dict[str, np.ndarray]
@@ -33,7 +34,7 @@ def predicted_rows(
     """Rows of a split, of all ranks, on every rank.
 
     What is gathered are predictions, not metrics: a rank's AUC says nothing about the whole. A row
-    takes some 16 bytes and, of classes, 4 more a class.
+    takes some 16 bytes and, of classes, 4 more a class, of several labels 8.
 
     Args:
         dataset, spec: whose split, and its transform.
@@ -68,7 +69,7 @@ def sampled_inputs(
         for name in (*spec.inputs, "label", "row_id"):
             kept.setdefault(name, []).append(batch[name][there])
     gathered = {n: collectives.gather(np.concatenate(parts)) for n, parts in kept.items()}
-    order = np.lexsort((gathered["label"], gathered["row_id"]))[:rows]
+    order = np.lexsort((*row_keys(gathered["label"]), gathered["row_id"]))[:rows]
     return {name: gathered[name][order] for name in spec.inputs}, gathered["label"][order]
 
 
@@ -107,5 +108,5 @@ def _in_order(rows: Rows, output: str) -> Rows:
     """By identity; rows of one identity by what is known of them."""
     predicted = rows[output]
     first = predicted.max(axis=1) if predicted.ndim == 2 else predicted
-    order = np.lexsort((first, rows["label"], rows["row_id"]))
+    order = np.lexsort((first, *row_keys(rows["label"]), rows["row_id"]))
     return {name: array[order] for name, array in rows.items()}

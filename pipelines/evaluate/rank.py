@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pyarrow as pa
 
 from pipelines.distributed.collectives import Collectives
 from pipelines.evaluate.gates import Champion, Judged, asked_of, judge_gates, verdict
@@ -29,6 +30,7 @@ from pipelines.tracking.golden import check_golden
 from pipelines.tracking.model import find_model, model_file
 from pipelines.tracking.run import resume_run
 from pipelines.tracking.store import Store
+from pipelines.transform.multi_label import row_keys
 from pipelines.transform.spec import TransformSpec
 
 _TRAIN_ROWS = 50_000  # whose predictions are shown beside those of the other splits
@@ -154,7 +156,10 @@ class _Rank:
             for name in columns_of(item, self._spec, kept)
         ]
         table = self._dataset.read("test", ["row_id", "label", *dict.fromkeys(wanted)])
-        order = np.lexsort((table["label"].to_numpy(), table["row_id"].to_numpy()))
+        flat = table["label"].combine_chunks()
+        label = flat.flatten().to_numpy() if pa.types.is_list(flat.type) else flat.to_numpy()
+        keys = row_keys(label.reshape(-1, *self._spec.label.array[1]))
+        order = np.lexsort((*keys, table["row_id"].to_numpy()))
         return table.take(order)
 
     def _history(self) -> dict[str, list[tuple[int, float]]]:
@@ -203,6 +208,7 @@ class _Rank:
             confidence=settings.confidence,
             figures=outcome.figures,
             thresholds=outcome.thresholds,
+            labels=outcome.labels,
             slices=outcome.slices,
             metric=outcome.metric,
             strengths=evidence.strengths,

@@ -27,6 +27,7 @@ _TITLES = {
     "calibration.png": "Calibration",
     "predictions_and_residuals.png": "Predictions and residuals",
     "predictions_by_split.png": "Predictions by split",
+    "labels.png": "Labels",
     "thresholds.png": "Threshold",
     "slices.png": "Worst slices",
     "importance.png": "Importance of features",
@@ -43,6 +44,7 @@ def report_html(
     confidence: float,
     figures: Mapping[str, Figure],
     thresholds: Sequence[Mapping[str, float]],
+    labels: Sequence[Mapping[str, float | str]],
     slices: Sequence[SliceResult],
     metric: str,
     strengths: Sequence[Strength],
@@ -56,6 +58,7 @@ def report_html(
         metrics, intervals, confidence: of the test split.
         figures: by file name.
         thresholds: rows of the threshold table; empty where the label has none.
+        labels: rows of the table of labels; empty where rows have one label each.
         slices: the worst first.
         metric: by which they are ordered.
         strengths: what single features say of the label, the strongest first.
@@ -67,7 +70,8 @@ def report_html(
         _gates(verdict),
         _metrics(metrics, intervals, confidence),
         *(_figure(name, figures[name]) for name in _TITLES if name in figures),
-        _thresholds(thresholds),
+        _table("Labels, the worst F1 first", labels),
+        _table("Threshold table", thresholds),
         _slices(slices, metric),
         _strengths(strengths),
         "</body></html>",
@@ -102,15 +106,17 @@ def _metrics(
     return f"<h2>Metrics</h2>{note}<table>{head}{''.join(rows)}</table>"
 
 
-def _thresholds(rows: Sequence[Mapping[str, float]]) -> str:
+def _table(title: str, rows: Sequence[Mapping[str, float | str]]) -> str:
     if not rows:
         return ""
-    names = list(rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th class=n>{_text(name)}" for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td class=n>{_number(row[name])}" for name in names) for row in rows
-    )
-    return f"<h2>Threshold table</h2><table><tr>{head}{body}</table>"
+    body = "".join("<tr>" + "".join(_value(row.get(name, "")) for name in names) for row in rows)
+    return f"<h2>{title}</h2><table><tr>{head}{body}</table>"
+
+
+def _value(value: float | str) -> str:
+    return f"<td>{_text(value)}" if isinstance(value, str) else f"<td class=n>{_number(value)}"
 
 
 def _slices(slices: Sequence[SliceResult], metric: str) -> str:

@@ -86,6 +86,7 @@ def _shared(
         same = np.isclose(one[mine], other[theirs], rtol=1e-5, atol=1e-5 * label.scale)
     else:
         same = own["label"][mine] == others["label"][theirs]
+        same = same.all(axis=1) if same.ndim == 2 else same
     mine, theirs = mine[same], theirs[same]
     order = np.argsort(mine, kind="stable")
     return mine[order], theirs[order]

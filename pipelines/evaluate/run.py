@@ -23,6 +23,7 @@ from pipelines.transform.spec import TransformSpec
 _METRICS_TAGGED = (
     *("roc_auc", "pr_auc", "f1", "log_loss"),  # binary
     *("accuracy", "f1_macro"),  # classes
+    *("exact_match", "f1_micro", "roc_auc_macro"),  # multi_label
     *("mae", "rmse", "r2", "mae_over_baseline"),  # regression
 )
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.evaluate.bootstrap import Interval, intervals
+from pipelines.evaluate.labels import LabelsScorer
 from pipelines.evaluate.metrics import BinaryScorer, ClassesScorer, RegressionScorer
 from pipelines.recipe import sections as s
 from pipelines.transform.spec import (
@@ -23,7 +24,7 @@ from pipelines.transform.spec import (
     VocabularyFeature,
 )
 
-AnyScorer = BinaryScorer | ClassesScorer | RegressionScorer
+AnyScorer = BinaryScorer | ClassesScorer | LabelsScorer | RegressionScorer
 MISSING = "missing"
 _BUCKETS = 5
 _FEW_DRAWS = 50  # of slices with few rows, of which there may be thousands

@@ -18,7 +18,13 @@ from pipelines.transform.spec import LabelSpec, TransformSpec
 
 LOGITS = "logits"
 _EXACT = "float32"  # of the head, whatever the precision of the layers before it
-OUTPUT = {"binary": "probability", "classes": "probabilities", "regression": "value"}
+OUTPUT = {
+    "binary": "probability",
+    "classes": "probabilities",
+    "multi_label": "probabilities",
+    "regression": "value",
+}
+_END = {"binary": "sigmoid", "classes": "softmax", "multi_label": "sigmoid", "regression": "linear"}
 """Name of the model's output by the label's kind."""
 
 
@@ -29,6 +35,7 @@ def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:
     Output, by the label's kind:
         binary: `probability` float32 (batch,), the sigmoid of the layer named `logits`.
         classes: `probabilities` float32 (batch, classes), the softmax of `logits`.
+        multi_label: likewise the sigmoid of each.
         regression: `value` float32 (batch,), standardized as the label is; equal to `logits`.
 
     Raises:
@@ -68,10 +75,10 @@ def _network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> keras.Kera
 
 
 def _head(label: LabelSpec, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    if label.kind == "classes":
+    if label.classes:
         logits = keras.layers.Dense(len(label.classes), dtype=_EXACT, name=LOGITS)(tensor)
     else:
         logits = keras.layers.Dense(1, dtype=_EXACT, name="output.dense")(tensor)
         logits = keras.layers.Reshape((), dtype=_EXACT, name=LOGITS)(logits)
-    end = {"binary": "sigmoid", "classes": "softmax", "regression": "linear"}[label.kind]
+    end = _END[label.kind]
     return keras.layers.Activation(end, dtype=_EXACT, name=OUTPUT[label.kind])(logits)

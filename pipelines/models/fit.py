@@ -15,9 +15,8 @@ def fit_problems(model: s.Model, spec: TransformSpec) -> list[Problem]:
         images=[f.name for f in spec.shaped if isinstance(f, ImageFeature)],
         plain=bool(spec.inputs.keys() & {"numeric", "categorical"}),
     )
-    if spec.label.kind == "classes" and len(spec.label.classes) < 2:
+    what = {"classes": "classes", "multi_label": "labels"}.get(spec.label.kind)
+    if what and len(spec.label.classes) < 2:
         there = ", ".join(spec.label.classes) or "none"
-        problems.append(
-            Problem("label.kind", f"the train split has not two classes, only: {there}")
-        )
+        problems.append(Problem("label.kind", f"the train split has not two {what}, only: {there}"))
     return problems

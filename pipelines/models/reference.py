@@ -29,8 +29,8 @@ def prediction_axis(output: np.ndarray, label: LabelSpec) -> Axis:
     """What predictions are counted on.
 
     Args:
-        output: the model's, of some rows: probabilities of a binary label (rows,), of classes
-            (rows, classes), or numbers in the label's own unit (rows,).
+        output: the model's, of some rows: probabilities of a binary label (rows,), of classes or
+            several labels (rows, classes), or numbers in the label's own unit (rows,).
         label: what it means.
     """
     if label.kind == "classes":
@@ -46,12 +46,12 @@ def prediction_axis(output: np.ndarray, label: LabelSpec) -> Axis:
 
 
 def count_predictions(axis: Axis, output: np.ndarray) -> Sequence[int]:
-    """Predictions in each bin, or of each class.
+    """Predictions in each bin, or of each class; of several labels all their probabilities.
 
     Args:
         axis: of `prediction_axis`.
         output: as there.
     """
-    values = output.argmax(axis=1) if output.ndim == 2 else output
+    values = output.argmax(axis=1) if axis.labels else output
     counts: list[int] = axis.count(values).tolist()
     return counts

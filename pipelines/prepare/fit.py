@@ -22,7 +22,7 @@ from pipelines.prepare.blobs import (
 )
 from pipelines.prepare.counts import Counts
 from pipelines.recipe import sections as s
-from pipelines.transform.fit import Unfitted
+from pipelines.transform.fit import OF_TEXTS, Unfitted
 from pipelines.transform.spec import TransformSpec
 from pipelines.transform.statistics import Merging, NumberSummary, TextCounts
 from pipelines.transform.variables import LABEL, Statistics, Texts
@@ -76,7 +76,7 @@ def fit(blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = N
     for key, variable in variables.items():  # there may be no row at all
         empty = TextCounts if isinstance(variable, Texts) else NumberSummary
         statistics.setdefault(key, empty.merge([]))
-    empty = TextCounts if unfitted.label.kind == "classes" else NumberSummary
+    empty = TextCounts if unfitted.label.kind in OF_TEXTS else NumberSummary
     statistics.setdefault(LABEL, empty.merge([]))
     nullable = {name for name, _ in counts.nulls}
     return Fitted(unfitted.fitted(statistics, nullable), statistics, counts)

@@ -60,7 +60,7 @@ def axes_of(spec: TransformSpec, unfitted: Unfitted, statistics: Statistics) -> 
         else:
             axes.append(_id_axis(feature))
     label = statistics[LABEL]
-    if spec.label.kind == "classes":
+    if spec.label.classes:
         shown = spec.label.classes[:30]
         axes.append(Axis(LABEL_COLUMN, labels=(*shown, "other")))
     else:
@@ -124,6 +124,9 @@ def tally_of(
         axes: what is counted.
         missing: raw column -> rows where it is missing.
     """
+    label = columns[LABEL_COLUMN]
+    if label.ndim == 2:  # of several labels a row, the positions of those that it has
+        columns = columns | {LABEL_COLUMN: np.nonzero(label)[1]}
     return FileTally(
         path=path,
         counts={axis.name: axis.count(columns[axis.name]) for axis in axes},

@@ -34,6 +34,7 @@ from pipelines.source.names import (
 )
 from pipelines.source.rules import BITS, Check, Checked
 from pipelines.source.types import RAW_KIND, as_kind, column_types
+from pipelines.transform.multi_label import SEPARATOR
 from pipelines.transform.spec import RawKind
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ _LABEL_TYPES = {
     "classes": (
         {ColumnType.STRING, ColumnType.INTEGER, ColumnType.BOOLEAN},
         "a text or a whole number",
+    ),
+    "multi_label": (
+        {ColumnType.STRINGS, ColumnType.INTEGERS},
+        "an array of texts or whole numbers, for example `array_compact(array(IF(a, 'a', NULL), "
+        "IF(b, 'b', NULL)))`",
     ),
     "regression": (
         {ColumnType.REAL, ColumnType.INTEGER, ColumnType.BOOLEAN},
@@ -80,7 +86,7 @@ class Buckets:
 
 
 def with_labels(rows: "DataFrame", recipe: Recipe) -> "DataFrame":
-    """Add LABEL (double, or text for classes), and WEIGHT and BASELINE (double) where wanted.
+    """Add LABEL (double, or text for classes and multi_label), and WEIGHT and BASELINE (double).
 
     Raises:
         LakeError: an expression does not compile, or has the wrong type.
@@ -110,9 +116,22 @@ def _with_expression(
         raise LakeError(f"{where} ({expression}) has type {sql}, expected {wanted}")
     if kind == "classes":
         return made.withColumn(name, F.col(name).cast("string"))
+    if kind == "multi_label":
+        return made.withColumn(name, _joined(F.col(name), where))
     number = F.col(name).cast("double")
     finite = ~F.isnan(number) & (F.abs(number) < float("inf"))
     return made.withColumn(name, F.when(finite, number) if name != WEIGHT else number)
+
+
+def _joined(labels: "Column", where: str) -> "Column":
+    """Labels of a row as `transform.multi_label` has them; nulls and empty texts are none."""
+    import pyspark.sql.functions as F
+
+    named = F.filter(labels.cast("array<string>"), lambda label: label != "")
+    bad = F.exists(named, lambda label: label.contains(SEPARATOR))
+    said = F.raise_error(F.lit(f"{where}: a label contains the control character 0x1F"))
+    text = F.concat_ws(SEPARATOR, F.array_sort(F.array_distinct(named)))
+    return F.when(labels.isNull(), None).when(bad, said.cast("string")).otherwise(text)
 
 
 def tag_rows(

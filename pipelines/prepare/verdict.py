@@ -48,6 +48,15 @@ def refuse_no_train_rows(buckets: dict[str, int], recipe: Recipe) -> None:
 def refuse_bad_labels(found: "NumberSummary | TextCounts", recipe: Recipe) -> None:
     """Raises `LakeError` where all train rows have one label."""
     where = f"Check label.expression ({recipe.label.expression})"
+    if recipe.label.kind == "multi_label":
+        assert isinstance(found, TextCounts)
+        if found.table.num_rows < 2:
+            there = ", ".join(repr(word) for word, _ in found.most_frequent()) or "none"
+            raise LakeError(
+                "the train split has fewer than two labels, and a label of kind multi_label needs "
+                f"two; there is {there}, and nothing was published. {where}"
+            )
+        return
     if isinstance(found, TextCounts):
         if found.table.num_rows < 2:
             (only,) = (word for word, _ in found.most_frequent())

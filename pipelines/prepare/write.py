@@ -38,6 +38,7 @@ from pipelines.prepare.profiling import LABEL_COLUMN, tally_of
 from pipelines.source.names import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from pipelines.source.texts import decoded
 from pipelines.transform.arrow import ArrowTransform
+from pipelines.transform.multi_label import as_matrix
 from pipelines.transform.spec import LabelSpec, RawKind, TransformSpec
 from pipelines.transform.statistics import read_ipc
 
@@ -119,8 +120,8 @@ def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> p
         kept: raw columns that are published as they are -> kind; they are named `kept_…`.
 
     row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens and
-    series, fixed-size binary for images; label float32, int32 for classes; sample_weight and
-    baseline float32 where the spec has them.
+    series, fixed-size binary for images; label float32, int32 for classes, a list of float32 for
+    multi_label; sample_weight and baseline float32 where the spec has them.
     """
     fields = [("row_id", pa.int64())]
     for name, item in spec.inputs.items():
@@ -132,7 +133,9 @@ def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> p
             fields.append((name, pa.binary(int(np.prod(item.shape)))))
         else:
             fields.append((name, pa.list_(pa.from_numpy_dtype(np.dtype(item.dtype)))))
-    fields.append((LABEL_COLUMN, pa.int32() if spec.label.kind == "classes" else pa.float32()))
+    dtype, shape = spec.label.array
+    label = pa.from_numpy_dtype(np.dtype(dtype))
+    fields.append((LABEL_COLUMN, pa.list_(label) if shape else label))
     if spec.label.weighted:
         fields.append(("sample_weight", pa.float32()))
     if spec.label.baseline:
@@ -265,6 +268,8 @@ def labels_of(column: pa.ChunkedArray, label: LabelSpec) -> tuple[np.ndarray, np
             found = found.combine_chunks()
         ids = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int32)
         return ids, ids < 0
+    if label.kind == "multi_label":
+        return as_matrix(column, label.classes)
     values = column.to_numpy()
     return ((values - label.center) / label.scale).astype(np.float32), np.zeros(len(values), bool)
 

@@ -52,6 +52,9 @@ def labels(label: s.Label) -> list[Problem]:
             )
     if label.class_weight is not None and label.kind == "regression":
         problems.append(Problem("label.class_weight", "a regression has no classes"))
+    if label.class_weight is not None and label.kind == "multi_label":
+        text = "a row of a multi_label has no class whose weight it could have"
+        problems.append(Problem("label.class_weight", text, "use label.sample_weight"))
     return problems
 
 

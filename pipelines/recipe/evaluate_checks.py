@@ -18,7 +18,7 @@ def evaluations(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
             fix = nearest(metric, list(known))
             text = f"there is no metric {metric!r} for a label of kind {label.kind}"
             problems.append(Problem(where, text, fix))
-    if not isinstance(evaluate.threshold, float) and label.kind != "binary":
+    if not isinstance(evaluate.threshold, float) and label.kind in ("classes", "regression"):
         text = f"a label of kind {label.kind} has no threshold to choose"
         problems.append(Problem("evaluate.threshold", text, "leave it out"))
     declared = [item.columns for item in evaluate.slices]

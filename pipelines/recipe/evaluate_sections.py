@@ -120,9 +120,10 @@ class Leakage(Section):
     """Features that say too much of the label by themselves fail the verdict."""
 
     limit: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Strength from which a single feature is suspicious: of a binary label 2 AUC - 1, of classes
-    the share of the errors of always naming the most frequent class that it avoids, of a regression
-    R². By default 0.95, of a regression 0.995."""
+    """Strength from which a single feature is suspicious: of a binary label 2 AUC - 1, of several
+    labels that of the one it says most of, of classes the share of the errors of always naming the
+    most frequent class that it avoids, of a regression R². By default 0.95, of a regression
+    0.995."""
     allow: list[Text] = []
     """Features that may be as strong as that, because they are known at the moment of prediction
     all the same."""
@@ -132,10 +133,12 @@ class Evaluate(Section):
     """How the model is judged on the test split."""
 
     threshold: Threshold = 0.5
-    """Of a binary label: probability from which a row counts as positive, or how it is chosen. What
-    is chosen is part of the registered model."""
+    """Of a binary label: probability from which a row counts as positive, or how it is chosen; of
+    multi_label that of every label, chosen on all of them together. What is chosen is part of the
+    registered model."""
     metric: Text | None = None
-    """By which slices and features are ordered; roc_auc, accuracy or mae by default."""
+    """By which slices and features are ordered; roc_auc, accuracy, roc_auc_macro or mae by
+    default."""
     weighted: bool = False
     """Whether rows weigh as `label.sample_weight` and class weights say, or all the same."""
     bootstrap: Annotated[int, Field(ge=0)] = 200

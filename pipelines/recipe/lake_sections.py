@@ -173,9 +173,10 @@ class Label(Section):
 
     expression: Text
     """Spark SQL over the main table's and joined columns; rows where it is null are filtered."""
-    kind: Literal["binary", "classes", "regression"] = "binary"
+    kind: Literal["binary", "classes", "multi_label", "regression"] = "binary"
     """binary: a condition. classes: a text or whole number, one of those of the train split.
-    regression: a number."""
+    multi_label: an array of texts or whole numbers, any number of those of the train split, each by
+    itself true or not; empty: none of them. regression: a number."""
     standardize: bool = False
     """Regression: train on (y - mean) / standard deviation; predictions are in y's own unit."""
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None

@@ -5,6 +5,7 @@ from typing import Literal
 Direction = Literal["higher", "lower"]
 
 _OF_CLASSES = ("accuracy", "roc_auc_ovr", "top_2", "top_3", "top_5")
+_OF_LABELS = ("exact_match", "roc_auc_macro", "roc_auc_micro", "pr_auc_macro", "pr_auc_micro")
 _SHARED = tuple(
     f"{name}_{average}"
     for average in ("macro", "micro", "weighted")
@@ -26,9 +27,15 @@ DIRECTIONS: dict[str, dict[str, Direction]] = {
         ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", *_SHARED), _LOSSES
     ),
     "classes": _directions((*_OF_CLASSES, *_SHARED), _LOSSES),
+    "multi_label": _directions((*_OF_LABELS, *_SHARED), ("hamming_loss", *_LOSSES)),
     "regression": _directions(("r2",), _ERRORS),
 }
 """Label kind -> metrics that can be compared."""
 
-MAIN: dict[str, str] = {"binary": "roc_auc", "classes": "accuracy", "regression": "mae"}
+MAIN: dict[str, str] = {
+    "binary": "roc_auc",
+    "classes": "accuracy",
+    "multi_label": "roc_auc_macro",
+    "regression": "mae",
+}
 """By which slices and features are ordered where the recipe names none."""

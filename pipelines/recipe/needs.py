@@ -13,6 +13,7 @@ from pipelines.recipe import sections as s
 METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("loss", "roc_auc", "accuracy"),
     "classes": ("loss", "accuracy"),
+    "multi_label": ("loss", "roc_auc_macro", "f1_micro", "exact_match"),
     "regression": ("loss", "mae"),
 }
 """Validation metrics by the label's kind."""

@@ -9,7 +9,7 @@ from pipelines.recipe.base import Count, Section
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Metric = Literal["roc_auc", "accuracy", "mae", "loss"]
+Metric = Literal["roc_auc", "accuracy", "mae", "loss", "roc_auc_macro", "f1_micro", "exact_match"]
 
 
 class Optimizer(Section):
@@ -98,7 +98,8 @@ class EarlyStopping(Section):
     """Stop when the validation metric has not improved for `patience` epochs; keep the best."""
 
     metric: Metric = "loss"
-    """roc_auc is of a binary label, accuracy of binary and classes, mae of regression."""
+    """roc_auc is of a binary label, accuracy of binary and classes, mae of regression;
+    roc_auc_macro, f1_micro and exact_match of multi_label."""
     patience: Annotated[int, Field(ge=1)] = 3
 
 

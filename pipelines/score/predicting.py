@@ -52,7 +52,7 @@ class Scoring:
         partition_columns: of the table that is scored.
         written: columns that are written as they are.
         constants: column -> value in all rows.
-        threshold: of a binary label.
+        threshold: of a binary label, and of each of several.
         batch_rows: see `recipe.sections.Score`.
         axes: what the transform's columns are counted on.
         prediction_axis: likewise; None where the model has no reference.
@@ -280,16 +280,31 @@ def predictions_of(output: np.ndarray, label: LabelSpec, threshold: float) -> di
     Args:
         output: float64 (rows,) or (rows, classes).
         label: what it means.
-        threshold: of a binary label.
+        threshold: of a binary label, and of each of several.
     """
     if label.kind == "classes":
         best = output.argmax(axis=1)
         names = pa.array(label.classes, pa.string()).take(pa.array(best))
         return {"prediction": names, "probability": pa.array(output.max(axis=1))}
+    if label.kind == "multi_label":
+        return _several(output, label.classes, threshold)
     if label.kind == "regression":
         return {"prediction": pa.array(output)}
     named = (output >= threshold).astype(np.int64)
     return {"prediction": pa.array(named), "probability": pa.array(output)}
+
+
+def _several(output: np.ndarray, labels: tuple[str, ...], threshold: float) -> dict[str, pa.Array]:
+    """Lists of the labels from the threshold on, and maps of all to their probability."""
+    named = output >= threshold
+    names = pa.array(labels, pa.string())
+    ends = np.append(0, named.sum(axis=1).cumsum()).astype(np.int32)
+    each = np.arange(len(output) + 1, dtype=np.int32) * len(labels)
+    every = names.take(pa.array(np.tile(np.arange(len(labels)), len(output))))
+    return {
+        "prediction": pa.ListArray.from_arrays(ends, names.take(pa.array(np.nonzero(named)[1]))),
+        "probability": pa.MapArray.from_arrays(each, every, pa.array(output.reshape(-1))),
+    }
 
 
 def _as_read(rows: pa.Table, name: str) -> pa.ChunkedArray:

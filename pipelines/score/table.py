@@ -19,6 +19,15 @@ from pipelines.transform.spec import LabelSpec
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_PREDICTED: dict[str, dict[str, pa.DataType]] = {
+    "binary": {"prediction": pa.int64(), "probability": pa.float64()},
+    "classes": {"prediction": pa.string(), "probability": pa.float64()},
+    "multi_label": {
+        "prediction": pa.list_(pa.string()),
+        "probability": pa.map_(pa.string(), pa.float64()),
+    },
+    "regression": {"prediction": pa.float64()},
+}
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
@@ -66,10 +75,7 @@ def table_schema(
         RecipeError: a written column has the name of one that is made.
     """
     kinds = arrow_types(rows, [name for name in written if name not in by])
-    prediction = {"binary": pa.int64(), "classes": pa.string(), "regression": pa.float64()}
-    made: dict[str, pa.DataType] = {"prediction": prediction[label.kind]}
-    if label.kind != "regression":
-        made["probability"] = pa.float64()
+    made = dict(_PREDICTED[label.kind])
     made |= {
         "model_version": pa.int64(),
         "dataset_version": pa.int64(),

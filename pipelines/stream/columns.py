@@ -113,17 +113,20 @@ class Columns:
 def feature_columns(
     spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None
 ) -> Columns:
-    """The model's inputs by name, and `label` (rows,): int32 for classes, else float32.
+    """The model's inputs by name, and `label`, see `LabelSpec.array`.
 
     Args:
         spec: says what the inputs are made of.
         extra: further single columns: name -> (dtype, column).
     """
-    label = "int32" if spec.label.kind == "classes" else "float32"
-    single = {"label": (label, "label"), **(extra or {})}
+    dtype, shape = spec.label.array
     return Columns(
         spec.inputs
-        | {name: ModelInput(dtype, (), (column,)) for name, (dtype, column) in single.items()}
+        | {"label": ModelInput(dtype, shape, ("label",))}
+        | {
+            name: ModelInput(dtype, (), (column,))
+            for name, (dtype, column) in (extra or {}).items()
+        }
     )
 
 

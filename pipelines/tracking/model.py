@@ -26,6 +26,7 @@ _FACTS = "headrace"
 _OUTPUTS = {
     "binary": (("probability", "double"), ("prediction", "long")),
     "classes": (("prediction", "string"), ("probability", "double")),
+    "multi_label": (("prediction", "texts"), ("probability", "by label")),
     "regression": (("prediction", "double"),),
 }
 
@@ -66,7 +67,7 @@ def register(
     label_kind: str,
     inputs: Sequence[RawInput],
     example: "pd.DataFrame",
-    threshold: float,
+    threshold: float | None,
     facts: dict[str, Any],
 ) -> ModelVersion:
     """Log the model to the run and register it as a new version.
@@ -75,10 +76,10 @@ def register(
         run: the run that trained it.
         files: local paths of `saved_model` (folder), `keras_model`, `transform`, `golden`,
             `reference`.
-        label_kind: binary, classes or regression; says what `predict` returns.
+        label_kind: binary, classes, multi_label or regression; says what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
-        threshold: default of the `threshold` parameter of `predict`, which a binary label has.
+        threshold: default of the `threshold` parameter of `predict`; None where the label has none.
         facts: plain values to find again in `ModelVersion.facts`.
     """
     import mlflow
@@ -88,9 +89,9 @@ def register(
 
     signature = ModelSignature(
         inputs=Schema([ColSpec(_column_type(item), item.name) for item in inputs]),
-        outputs=Schema([ColSpec(DataType[type_], name) for name, type_ in _OUTPUTS[label_kind]]),
+        outputs=Schema([ColSpec(_output_type(kind), name) for name, kind in _OUTPUTS[label_kind]]),
         params=ParamSchema(
-            [ParamSpec("threshold", DataType.double, threshold)] if label_kind == "binary" else []
+            [] if threshold is None else [ParamSpec("threshold", DataType.double, threshold)]
         ),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
@@ -190,6 +191,14 @@ def _column_type(item: RawInput) -> Any:
     # of nanoseconds, lists as arrays, and its server takes no null for binary: the model checks the
     # values itself.
     return DataType.string if item.kind == "string" else AnyType()  # type: ignore[no-untyped-call]
+
+
+def _output_type(kind: str) -> Any:
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array, Map
+
+    several = {"texts": Array(DataType.string), "by label": Map(DataType.double)}
+    return several.get(kind) or DataType[kind]
 
 
 def _parse(uri: str) -> tuple[str, str]:

@@ -14,14 +14,19 @@ _EPSILON = 1e-7
 def row_losses(kind: str, label_smoothing: float = 0.0) -> RowLosses:
     """A function of (labels, logits) that gives one loss a row, float32 (batch,).
 
-    binary: sigmoid cross-entropy. classes: softmax cross-entropy of int32 labels. regression:
-    squared error in the unit of the label as it is trained on.
+    binary: sigmoid cross-entropy. classes: softmax cross-entropy of int32 labels. multi_label: the
+    mean over labels of sigmoid cross-entropy. regression: squared error in the unit of the label as
+    it is trained on.
 
     Args:
         kind: of the label.
         label_smoothing: share of the label that is spread over all classes (Szegedy et al. 2016,
-            arXiv:1512.00567): 1 becomes 1 - share / 2 of a binary label, 0 becomes share / 2.
+            arXiv:1512.00567): 1 becomes 1 - share / 2 of a binary label and of each of several,
+            0 becomes share / 2.
     """
+    if kind == "multi_label":
+        of_each = row_losses("binary", label_smoothing)
+        return lambda labels, logits: tf.reduce_mean(of_each(labels, logits), axis=-1)
     if label_smoothing and kind == "binary":
 
         def smooth_binary(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -50,7 +55,7 @@ def mean_loss(kind: str, predicted: np.ndarray, label: np.ndarray) -> float:
     Args:
         kind: of the label.
         predicted: probability (rows,), probabilities (rows, classes), or value (rows,).
-        label: (rows,), as the dataset has it.
+        label: as the dataset has it.
     """
     predicted = predicted.astype(np.float64)
     if kind == "regression":

@@ -89,14 +89,14 @@ def register_model(
             label_kind=spec.label.kind,
             inputs=[RawInput(c.name, c.kind) for c in spec.raw],
             example=example,
-            threshold=threshold,
+            threshold=threshold if spec.label.has_threshold else None,
             facts={
                 "dataset_root": redact_text(dataset.root),
                 "dataset_version": dataset.version,
                 "dataset_digest": dataset.digest,
                 "transform_digest": spec.digest(),
                 "model_bytes": size,
-                **({"threshold": threshold, **chosen} if spec.label.kind == "binary" else {}),
+                **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )
 
@@ -108,7 +108,10 @@ def _threshold(
     if isinstance(wanted, float):
         return wanted, {}
     truth, output = held_out or (np.zeros(0), np.zeros(0))
-    chosen = choose_threshold(truth, output, wanted.choose, getattr(wanted, "at_least", 0.0))
+    # Several labels count as rows of one.
+    chosen = choose_threshold(
+        truth.reshape(-1), output.reshape(-1), wanted.choose, getattr(wanted, "at_least", 0.0)
+    )
     return chosen.threshold, {"threshold_chosen": {**wanted.model_dump(), **asdict(chosen)}}
 
 
@@ -162,6 +165,8 @@ def _write_golden(
             "prediction": pa.array(names, pa.string()),  # null where rounding decides
             "probability": pa.array(output.max(axis=1).astype(np.float64)),
         }
+    elif spec.label.kind == "multi_label":
+        recorded = {"probability": pa.array(list(output.astype(np.float64)))}
     elif spec.label.kind == "regression":
         recorded = {"prediction": pa.array(output)}
     else:

@@ -42,19 +42,22 @@ def validation_metrics(
     """Metrics by the label's kind, in float64.
 
     Args:
-        truth: (rows,), as the dataset has it.
+        truth: as the dataset has it.
         predicted: the model's output for these rows.
         label: kind and unit.
 
     Returns:
         binary: loss, accuracy (at probability 0.5), and roc_auc where both classes occur.
-        classes: loss, accuracy. regression: loss (mean squared error, in the unit that is trained
-        on) and mae in the label's own unit.
+        classes: loss, accuracy. multi_label: loss, exact_match and f1_micro (at probability 0.5),
+        and roc_auc_macro over the labels that some rows have and some have not. regression: loss
+        (mean squared error, in the unit that is trained on) and mae in the label's own unit.
     """
     metrics = {"loss": mean_loss(label.kind, predicted, truth)}
     if label.kind == "regression":
         error = np.abs(predicted.astype(np.float64) - truth)
         metrics["mae"] = float(error.mean() * label.scale)
+    elif label.kind == "multi_label":
+        metrics |= _of_labels(truth > 0.5, predicted)
     elif label.kind == "classes":
         metrics["accuracy"] = float(np.mean(predicted.argmax(axis=1) == truth))
     else:
@@ -62,6 +65,19 @@ def validation_metrics(
         if 0 < truth.sum() < len(truth):
             metrics["roc_auc"] = roc_auc(truth, predicted)
     return metrics
+
+
+def _of_labels(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Metrics of several labels, both (rows, labels)."""
+    named = predicted >= 0.5
+    count = int(truth.sum()) + int(named.sum())
+    found = {
+        "exact_match": float((named == truth).all(axis=1).mean()),
+        "f1_micro": 2 * int((truth & named).sum()) / count if count else 0.0,
+    }
+    both = truth.any(axis=0) & ~truth.all(axis=0)
+    areas = [roc_auc(truth[:, i], predicted[:, i]) for i in np.flatnonzero(both)]
+    return found | ({"roc_auc_macro": float(np.mean(areas))} if areas else {})
 
 
 def roc_auc(truth: np.ndarray, score: np.ndarray) -> float:

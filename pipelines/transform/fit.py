@@ -12,6 +12,7 @@ from pipelines.errors import LakeError
 from pipelines.recipe import sections as s
 from pipelines.recipe.times import micros_of
 from pipelines.transform.columns import read_column
+from pipelines.transform.multi_label import each_label
 from pipelines.transform.spec import (
     BucketsFeature,
     CyclicFeature,
@@ -40,6 +41,9 @@ from pipelines.transform.variables import (
     variables_of,
 )
 
+OF_TEXTS = ("classes", "multi_label")
+"""Kinds of label whose values are texts."""
+
 
 @dataclass(frozen=True)
 class Unfitted:
@@ -63,11 +67,16 @@ class Unfitted:
         return variables_of(self.features)
 
     def label_variable(self) -> "Numbers | Texts":
-        return Texts(LABEL) if self.label.kind == "classes" else Numbers(LABEL)
+        return Texts(LABEL) if self.label.kind in OF_TEXTS else Numbers(LABEL)
 
     def label_of(self, array: pa.Array) -> "NumberSummary | TextCounts":
-        """Statistics of the labels of the train rows: a float64 or string Arrow array."""
-        kind: RawKind = "string" if self.label.kind == "classes" else "real"
+        """Statistics of the labels of the train rows: a float64 or string Arrow array.
+
+        Of a multi_label each string is a row's labels, see `multi_label.py`; each is counted.
+        """
+        kind: RawKind = "string" if self.label.kind in OF_TEXTS else "real"
+        if self.label.kind == "multi_label":
+            array = each_label(array)
         return self.label_variable().of({LABEL: read_column(array, kind)})
 
     def fitted(self, statistics: Statistics, nullable: set[str]) -> TransformSpec:

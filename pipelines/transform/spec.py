@@ -212,9 +212,9 @@ Shaped = TokensFeature | SeriesFeature | ImageFeature
 class LabelSpec(_Frozen):
     """What the dataset's `label` column means, and how a model's output becomes an answer."""
 
-    kind: Literal["binary", "classes", "regression"] = "binary"
-    """binary: float32 0 or 1. classes: int32 position in `classes`. regression: float32
-    (y - center) / scale."""
+    kind: Literal["binary", "classes", "multi_label", "regression"] = "binary"
+    """binary: float32 0 or 1. classes: int32 position in `classes`. multi_label: float32 0 or 1 of
+    each of `classes`, a list. regression: float32 (y - center) / scale."""
     classes: tuple[str, ...] = ()
     center: float = 0.0
     scale: float = 1.0
@@ -223,6 +223,18 @@ class LabelSpec(_Frozen):
     baseline: bool = False
     """Whether rows carry `baseline` (float32, in the label's own unit, not standardized): what one
     would predict without a model."""
+
+    @property
+    def array(self) -> tuple[str, tuple[int, ...]]:
+        """dtype of labels in a dataset, and their shape without the rows."""
+        if self.kind == "multi_label":
+            return "float32", (len(self.classes),)
+        return "int32" if self.kind == "classes" else "float32", ()
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether a probability becomes an answer by a threshold."""
+        return self.kind in ("binary", "multi_label")
 
 
 @dataclass(frozen=True)

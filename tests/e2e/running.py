@@ -108,6 +108,54 @@ def prepared_tiny(folder: Path, tree: dict[str, Any]) -> Path:
 
 
 @contextmanager
+def served_model(workdir: Path, model: str, log_file: Path) -> Iterator[str]:
+    """`mlflow models serve` of a model in the store below `workdir`; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = log_file.open("w")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    store = f"sqlite:///{workdir}/mlflow/mlflow.db"
+    process = subprocess.Popen(
+        [
+            str(BIN / "mlflow"), "models", "serve", "-m", model,
+            "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port),
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**inherited, "MLFLOW_TRACKING_URI": store, "PATH": f"{BIN}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 180
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/ping", timeout=2).read()
+                break
+            except OSError:
+                assert process.poll() is None, log_file.read_text()
+                assert time.monotonic() < deadline, "the server did not start"
+                time.sleep(0.3)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+        log.close()
+
+
+def asked(address: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a served model predicts for raw rows."""
+    request = urllib.request.Request(
+        f"{address}/invocations",
+        json.dumps({"dataframe_records": records}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    answer = json.loads(urllib.request.urlopen(request, timeout=60).read())
+    return list(answer["predictions"])
+
+
+@contextmanager
 def mlflow_server(
     folder: Path, port: int = 0, backend: str = "", artifacts: str = "", **environment: str
 ) -> Iterator[str]:

@@ -1,12 +1,6 @@
 """The registered model behind MLflow's own server, and scoring by spark-submit: one answer."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +12,7 @@ import yaml
 from deltalake import DeltaTable
 
 from pipelines.recipe.overrides import apply_overrides
-from tests.e2e.running import BIN, ROOT, headrace, run
+from tests.e2e.running import BIN, ROOT, asked, headrace, run, served_model
 from tests.prepare.daily import TREE, day_of
 from tests.score.scored import SETTINGS, lake_with_model
 
@@ -41,39 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
-    """`mlflow models serve` on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (folder / "serve.log").open("w")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-    store = f"sqlite:///{folder}/mlflow/mlflow.db"
-    process = subprocess.Popen(
-        [
-            str(BIN / "mlflow"), "models", "serve", "-m", "models:/daily@champion",
-            "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port),
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env={**inherited, "MLFLOW_TRACKING_URI": store, "PATH": f"{BIN}:{os.environ['PATH']}"},
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/ping", timeout=2).read()
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "serve.log").read_text()
-                assert time.monotonic() < deadline, "the server did not start"
-                time.sleep(0.3)
+    with served_model(folder, "models:/daily@champion", folder / "serve.log") as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-        log.close()
 
 
 def test_the_server_answers_as_the_batch_does(folder: Path, server: str) -> None:
@@ -94,12 +57,7 @@ def test_the_server_answers_as_the_batch_does(folder: Path, server: str) -> None
     places = pq.read_table(folder / "lake" / "places").to_pandas()
     raw = raw[raw["x"] >= 0].merge(places, on="place", how="left")
     records = json.loads(raw[["x", "height", "place"]].to_json(orient="records"))
-    request = urllib.request.Request(
-        f"{server}/invocations",
-        json.dumps({"dataframe_records": records}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    answer = json.loads(urllib.request.urlopen(request, timeout=60).read())["predictions"]
+    answer = asked(server, records)
     assert len(answer) == 441
     served = pd.DataFrame(answer, index=raw["event"])
     both = frame.join(served, rsuffix="_served")

@@ -63,6 +63,18 @@ def test_copies_are_suspicious(kind: str) -> None:
     assert 0.2 < found["honest"].strength < 0.9
 
 
+def test_a_copy_of_one_of_several_labels_is_suspicious() -> None:
+    one = (RANDOM.random(ROWS) < 0.3).astype(int)
+    rare = np.zeros(ROWS, int)
+    rare[:4] = 1  # whatever is said of so few rows is chance
+    truth = np.stack([RANDOM.random(ROWS) < 0.5, one, rare], axis=1).astype(np.float32)
+    spec = spec_of(LabelSpec(kind="multi_label", classes=("other", "one", "rare")))
+    found = {f.feature: f for f in strengths(inputs(one), truth, spec, s.Leakage())}
+    assert {name for name, f in found.items() if f.suspicious} == {"copy", "gap", "id"}
+    assert found["copy"].strength == pytest.approx(1)
+    assert found["word"].strength < 0.1
+
+
 def test_a_copy_of_a_number_is_suspicious_and_a_near_relative_is_not() -> None:
     truth = RANDOM.normal(5, 3, ROWS)
     spec = spec_of(LabelSpec(kind="regression", center=5.0, scale=3.0))

@@ -102,6 +102,17 @@ def test_learning_curves_count_epochs_from_one() -> None:
     assert len(both.axes) == 2
 
 
+def test_labels_are_drawn_up_to_what_can_be_read() -> None:
+    rows = {"rows": 1200.0, "precision": 0.9, "recall": 0.5, "f1": 0.64}
+    table = [{"label": f"${n}", **rows} for n in range(33)]
+    figure = plots.label_bars(table)
+    (axes,) = figure.axes
+    assert axes.get_yticklabels()[0].get_text() == r"\$0 (1,200)"
+    assert len(axes.get_yticklabels()) == 30
+    assert axes.get_title() == "Labels, the worst F1 first; 3 more are not shown"
+    assert drawn(figure) > 1000
+
+
 def test_thresholds_slices_and_importance_are_drawn() -> None:
     found = thresholds(LABEL, PROBABILITY)
     curves = plots.threshold_curves({"validation": found, "test": found}, 0.4, ("test",))

@@ -55,6 +55,21 @@ def test_another_kind_of_label_is_no_comparison() -> None:
     assert "another kind of label" in found.why_not
 
 
+def test_rows_of_several_labels_are_the_same_where_all_of_them_are() -> None:
+    gates = [{"kind": "champion", "metric": "f1_micro", "not_worse_by": 0.0}]
+    settings = s.Evaluate.model_validate({"gates": gates, "bootstrap": 50})
+    label = LabelSpec(kind="multi_label", classes=("a", "b"))
+    truth = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
+    own = {"row_id": np.arange(4), "label": truth, "probabilities": truth}
+    changed = truth.copy()
+    changed[1, 0] = 0
+    others = {"row_id": np.arange(4), "label": changed, "probabilities": 1 - truth}
+    found = compare_with("models:/m/1", (own, label, 0.5), (others, label, 0.5), settings)
+    assert (found.rows, found.of, found.why_not) == (3, 4, "")
+    (difference,) = found.differences.values()
+    assert (difference.candidate, difference.champion) == (1.0, 0.0)
+
+
 def test_numbers_are_compared_in_their_own_unit() -> None:
     gates = [{"kind": "champion", "metric": "mae", "not_worse_by": 0.0}]
     settings = s.Evaluate.model_validate({"gates": gates, "bootstrap": 50})

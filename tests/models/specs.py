@@ -34,6 +34,7 @@ RAW = (
 )
 
 BINARY = LabelSpec()
+LABELS = LabelSpec(kind="multi_label", classes=("wet", "windy"))
 CLASSES = LabelSpec(kind="classes", classes=("low", "middle", "high"))
 REGRESSION = LabelSpec(kind="regression", center=5.0, scale=2.0)
 

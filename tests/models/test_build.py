@@ -18,6 +18,7 @@ from tests.models.specs import (
     EVERY,
     HASH,
     IMAGE,
+    LABELS,
     NUMBER,
     REGRESSION,
     SERIES,
@@ -45,6 +46,7 @@ def test_outputs_follow_the_label(kind: str) -> None:
     for label, name, shape in (
         (BINARY, "probability", (5,)),
         (CLASSES, "probabilities", (5, 3)),
+        (LABELS, "probabilities", (5, 2)),
         (REGRESSION, "value", (5,)),
     ):
         spec = spec_of(*EVERY, label=label)
@@ -53,8 +55,8 @@ def test_outputs_follow_the_label(kind: str) -> None:
         logits, output = logits_of(model)(rows), model(rows)
         assert model.output_names == [name]
         assert output.shape == logits.shape == shape
-        end = {"binary": tf.sigmoid, "classes": tf.nn.softmax, "regression": tf.identity}
-        np.testing.assert_allclose(output, end[label.kind](logits), rtol=1e-5)
+        end = {"classes": tf.nn.softmax, "regression": tf.identity}
+        np.testing.assert_allclose(output, end.get(label.kind, tf.sigmoid)(logits), rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

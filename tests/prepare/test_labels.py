@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.errors import LakeError
+from pipelines.transform.spec import LabelSpec, TransformSpec
 from tests.prepare.people import build, people, recipe
-from tests.prepare.tiny_builds import rows_of
+from tests.prepare.tiny_builds import nothing_published, rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
@@ -33,6 +36,76 @@ def test_a_class_that_training_never_saw_is_filtered(tmp_path: Path) -> None:
     dataset = build(tmp_path, table, clean={}, label={"expression": "c", "kind": "classes"})
     assert dataset.build.ledger.filtered["label class is not in the train split"] == 1
     assert sorted(rows_of(dataset)["label"].unique()) == [0, 1]
+
+
+TAGS = [["b", "a"], [], ["a", "a", None, ""], None, ["b"], [None]]
+
+
+def tags_of(row: int) -> set[str]:
+    return {tag for tag in TAGS[row % len(TAGS)] or () if tag}
+
+
+@pytest.mark.parametrize("read_with", ["auto", "spark"])
+def test_several_labels_a_row(tmp_path: Path, read_with: str) -> None:
+    tags = pa.array([TAGS[n % len(TAGS)] for n in range(40)], pa.list_(pa.string()))
+    table = people().append_column("tags", tags)
+    dataset = build(
+        tmp_path,
+        table,
+        clean={},
+        label={"expression": "tags", "kind": "multi_label", "sample_weight": "id + 1.0"},
+        dataset={"path": str(tmp_path / "dataset"), "keep": ["id"]},
+        source=source_of(tmp_path, read_with),
+    )
+    assert dataset.build.ledger.filtered == {"label is null": 7}  # rows 3, 9, …, 39
+    rows = rows_of(dataset)
+    assert len(rows) == 33
+    for row, label in zip(rows["kept_id"], rows["label"], strict=True):
+        assert label.tolist() == [float(name in tags_of(row)) for name in "ab"], row
+    assert (rows["sample_weight"] == rows["kept_id"] + 1).all()
+    spec = TransformSpec.from_json(dataset.transform_json)
+    assert spec.label == LabelSpec(kind="multi_label", classes=("a", "b"), weighted=True)
+    (found,) = (d for d in dataset.profile.distributions if d.name == "label")
+    assert found.labels == ("a", "b", "other")
+    counts = np.array(list(found.counts.values())).sum(axis=0)
+    published = [tags_of(row) for row in rows["kept_id"]]
+    assert counts.tolist() == [sum(name in tags for tags in published) for name in "ab"] + [0]
+
+
+def test_a_label_that_training_never_saw_is_filtered(tmp_path: Path) -> None:
+    only = rows_by_split(tmp_path)["test"][0]
+    codes = [[7, 10 + n % 2] + ([99] if n == only else []) for n in range(40)]
+    table = people().append_column("codes", pa.array(codes, pa.list_(pa.int32())))
+    label = {"expression": "codes", "kind": "multi_label"}
+    dataset = build(tmp_path, table, clean={}, label=label)
+    assert dataset.build.ledger.filtered["label class is not in the train split"] == 1
+    spec = TransformSpec.from_json(dataset.transform_json)
+    assert spec.label.classes == ("7", "10", "11")
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("note", r"label.expression \(note\) has type string, expected an array of texts"),
+        (
+            "array(double(id))",
+            r"has type array<double>, expected an array of texts or whole numbers",
+        ),
+        ("array('a')", "fewer than two labels.*there is 'a', and nothing was published"),
+        ("slice(array('a'), 1, 0)", "fewer than two labels.*there is none, and nothing"),
+        ("array(concat('a', char(31)), 'b')", "a label contains the control character 0x1F"),
+    ],
+)
+def test_what_is_no_set_of_labels_is_refused(tmp_path: Path, expression: str, message: str) -> None:
+    label = {"expression": expression, "kind": "multi_label"}
+    with pytest.raises(LakeError, match=message):
+        build(tmp_path, clean={}, label=label)
+    assert nothing_published(tmp_path)
+
+
+def source_of(workdir: Path, read_with: str) -> dict[str, object]:
+    tables = {"people": {"path": f"{workdir}/lake/people", "read_with": read_with}}
+    return {"tables": tables, "main": "people"}
 
 
 def rows_by_split(workdir: Path) -> dict[str, list[int]]:

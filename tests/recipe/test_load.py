@@ -95,6 +95,22 @@ def test_every_problem_is_reported_at_once_with_path_value_and_nearest_key() -> 
         ("label.expression=amount > 50", "features.amount", "the label is computed from"),
         ("derive.hour.columns=[hour]", "derive.hour.columns", "itself derived"),
         (
+            "label={expression: tags, kind: multi_label, class_weight: balanced}",
+            "label.class_weight",
+            "no class whose weight",
+        ),
+        (
+            "label={expression: tags, kind: multi_label, standardize: true}",
+            "label.standardize",
+            "use kind: regression",
+        ),
+        (
+            "train.early_stopping={metric: roc_auc_macro}",
+            "train.early_stopping.metric",
+            "not defined",
+        ),
+        ("evaluate.metric=hamming_loss", "evaluate.metric", "no metric 'hamming_loss' for a label"),
+        (
             "derive.hour={kind: difference, columns: [day, clock]}",
             "features.hour.kind",
             "vocabulary of the real number",

@@ -46,6 +46,7 @@ UNITS = [0.5, 10.0, 100.0, 1e3, 0, 0, 0.0, 1e4, 2e4, 255.0, 0.25, 0]
 LABELS = {
     "binary": LabelSpec(),
     "classes": LabelSpec(kind="classes", classes=("no", "maybe", "yes")),
+    "multi_label": LabelSpec(kind="multi_label", classes=("much", "little")),
     "regression": LabelSpec(kind="regression", center=7.0, scale=2.0),
 }
 
@@ -71,6 +72,10 @@ def trained(spec: TransformSpec) -> Any:
     if spec.label.kind == "classes":
         # logits are 0, 1000 - v and v - 1000
         kernel, bias = np.array([[0.0, -1.0, 1.0]]), np.array([0.0, 1000.0, -1000.0])
+        model.get_layer("logits").set_weights([kernel, bias])
+    elif spec.label.kind == "multi_label":
+        # logits are v - 1000 and 2000 - v
+        kernel, bias = np.array([[1.0, -1.0]]), np.array([-1000.0, 2000.0])
         model.get_layer("logits").set_weights([kernel, bias])
     else:
         shift = -1000.0 if spec.label.kind == "binary" else 0.0
@@ -136,7 +141,7 @@ def served(folder: Path) -> dict[str, Any]:
                 label_kind=kind,
                 inputs=[RawInput(column.name, column.kind) for column in spec.raw],
                 example=example_rows(spec),
-                threshold=0.5,
+                threshold=0.5 if spec.label.has_threshold else None,
                 facts={"dataset_version": 4},
             )
         assert find_model(store).facts == {"dataset_version": 4}
@@ -160,6 +165,20 @@ def test_classes_are_named(served: dict[str, Any]) -> None:
     assert found.index.tolist() == [9]
     assert found["prediction"].tolist() == ["no"]
     np.testing.assert_allclose(found["probability"], 1 / 3, rtol=1e-6)
+
+
+def test_several_labels_are_lists_and_probabilities_by_name(served: dict[str, Any]) -> None:
+    none = pd.DataFrame({name: [None] * 3 for name in RAW}, index=[4, 5, 6])
+    some = none.assign(x=[2000.0, 3000.0, 9000.0])  # values 1000, 1500 and 4500
+    found = served["multi_label"].predict(some)
+    assert found.index.tolist() == [4, 5, 6]
+    assert found["prediction"].tolist() == [["much", "little"], ["much", "little"], ["much"]]
+    assert [list(row) for row in found["probability"]] == [["much", "little"]] * 3
+    assert found["probability"][4] == pytest.approx({"much": 0.5, "little": 1.0})
+    found = served["multi_label"].predict(some, params={"threshold": 0.6})
+    assert found["prediction"].tolist() == [["little"], ["much", "little"], ["much"]]
+    found = served["multi_label"].predict(some.iloc[:0])
+    assert (len(found), list(found.columns)) == (0, ["prediction", "probability"])
 
 
 def test_binary_takes_a_threshold(served: dict[str, Any]) -> None:

@@ -10,12 +10,14 @@ import tensorflow as tf
 from pipelines.distributed.collectives import Solo
 from pipelines.models.build import build_model
 from pipelines.recipe.sections import Mlp, Optimizer
+from pipelines.train.losses import row_losses
 from pipelines.train.optimizer import build_optimizer
 from pipelines.train.step import StepOptions, TrainStep
 from pipelines.transform.spec import LabelSpec, RawColumn, ScaledFeature, TransformSpec
 
 BINARY = LabelSpec()
 REGRESSION = LabelSpec(kind="regression")
+LABELS = LabelSpec(kind="multi_label", classes=("a", "b"))
 CLASSES = LabelSpec(kind="classes", classes=("a", "b", "c"))
 
 
@@ -66,6 +68,31 @@ def test_forward_loss_backpropagation_and_update_by_hand() -> None:
     assert b2 == pytest.approx(-0.25 + 0.1 * 0.3208213, abs=1e-6)
     assert w1 == pytest.approx(0.5 + 0.1 * 0.3208213 * 2, abs=1e-6)
     assert b1 == pytest.approx(0.1 * 0.3208213, abs=1e-6)
+
+
+def test_several_labels_by_hand() -> None:
+    model = build_model(Mlp(kind="mlp", hidden=[1]), spec(LABELS))
+    model.set_weights(
+        [np.array([[0.5]]), np.zeros(1), np.array([[1.0, -1.0]]), np.array([-0.25, 0.0])]
+    )
+    rows = batch([2.0], [1.0], [1.0]) | {"label": tf.constant([[1.0, 1.0]])}
+    # x = 2: hidden 1, logits 0.75 and -1; -ln p of both are 0.3868710 and 1.3132617, their mean:
+    loss, weight = sgd_step(model, rows, LABELS)
+    assert loss == pytest.approx((0.3868710 + 1.3132617) / 2, abs=1e-6)
+    assert weight == 1.0
+    # d loss / d logits = (p - 1) / 2: -0.3208213 / 2 and -0.7310586 / 2
+    biases = model.get_weights()[3]
+    np.testing.assert_allclose(
+        biases, [-0.25 + 0.1 * 0.3208213 / 2, 0.1 * 0.7310586 / 2], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_several_labels_are_smoothed_as_one_is(share: float) -> None:
+    labels, logits = tf.constant([[1.0, 0.0]]), tf.constant([[0.75, -1.0]])
+    each = [float(row_losses("binary", share)(labels[:, i], logits[:, i])[0]) for i in range(2)]
+    found = row_losses("multi_label", share)(labels, logits)
+    np.testing.assert_allclose(found, [np.mean(each)], rtol=1e-6)
 
 
 def test_squared_error_by_hand() -> None:

@@ -27,15 +27,21 @@ MISSING_STRING = b"\xff"
 ROWS_A_CALL = 65_536
 ELEMENTS_A_CALL = 262_144
 ELEMENT = {"integers": "integer", "reals": "real", "strings": "string"}
-OUTPUT = {"binary": "probability", "classes": "probabilities", "regression": "value"}
+OUTPUT = {
+    "binary": "probability",
+    "classes": "probabilities",
+    "multi_label": "probabilities",
+    "regression": "value",
+}
 
 
 class RawModel(mlflow.pyfunc.PythonModel):
     """Predicts every raw row; what comes back depends on the label's kind.
 
     binary: `probability` (float64) and `prediction` (0 or 1). classes: `prediction` (the class as a
-    text) and `probability` (of that class). regression: `prediction` (float64, in the label's own
-    unit).
+    text) and `probability` (of that class). multi_label: `prediction` (a list of the labels from
+    the threshold on) and `probability` (a dict of all labels and theirs). regression: `prediction`
+    (float64, in the label's own unit).
     """
 
     def load_context(self, context):
@@ -57,7 +63,8 @@ class RawModel(mlflow.pyfunc.PythonModel):
                 NA. Timestamps are datetimes or ISO 8601 texts, in UTC where they name no zone;
                 lists are lists or NumPy arrays, images the bytes of a PNG or JPEG file, or these
                 as Base64 text. Further columns are ignored.
-            params: of a binary label `threshold`, the probability from which `prediction` is 1.
+            params: of a binary label `threshold`, the probability from which `prediction` is 1; of
+                several labels, from which it names a label.
 
         Raises:
             ValueError: a column is missing, a value does not fit its column's type, or a file is
@@ -77,14 +84,21 @@ class RawModel(mlflow.pyfunc.PythonModel):
                 for start in range(0, len(frame), self._rows_a_call)
             ]
         )
+        threshold = (params or {}).get("threshold", 0.5)
         if self._label["kind"] == "regression":
             columns = {"prediction": found}
         elif self._label["kind"] == "classes":
             best = found.argmax(axis=1)
             names = np.array(self._label["classes"], dtype=object)
             columns = {"prediction": names[best], "probability": found[np.arange(len(best)), best]}
+        elif self._label["kind"] == "multi_label":
+            names = self._label["classes"]
+            pairs = [dict(zip(names, row, strict=True)) for row in found.tolist()]
+            columns = {
+                "prediction": [[n for n, p in row.items() if p >= threshold] for row in pairs],
+                "probability": pairs,
+            }
         else:
-            threshold = (params or {}).get("threshold", 0.5)
             columns = {"probability": found, "prediction": (found >= threshold).astype(np.int64)}
         return pd.DataFrame(columns, index=frame.index)
 
