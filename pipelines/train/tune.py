@@ -4,10 +4,12 @@ The study lies in a SQLite file; a search that was ended goes on with the same c
 that was under way is tried again.
 """
 
+import fcntl
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,8 @@ def tune(
         parent_run_id: MLflow run below which trials are shown.
 
     Raises:
-        TrainError: there are no validation rows, or no trial came to its end.
+        TrainError: there are no validation rows, no trial came to its end, or there is another
+            search for the recipe in this workdir.
     """
     import optuna
 
@@ -73,6 +76,51 @@ def tune(
         )
     folder = Path(workdir).absolute() / "tune"
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder, recipe.name):
+        return _searched(
+            recipe,
+            recipe_with,
+            folder,
+            dataset,
+            workdir=workdir,
+            report=report,
+            dataset_version=dataset_version,
+            parent_run_id=parent_run_id,
+        )
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Two searches would take each other's trials for ones that were left.
+
+    Raises:
+        TrainError: there is another one.
+    """
+    with (folder / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TrainError(
+                f"another search for recipe {name} is under way in {folder}; wait for its end, or "
+                "give this one another --workdir"
+            ) from None
+        yield
+
+
+def _searched(
+    recipe: Recipe,
+    recipe_with: Callable[[dict[str, Any]], Recipe],
+    folder: Path,
+    dataset: DatasetVersion,
+    *,
+    workdir: str,
+    report: Report,
+    dataset_version: int | None,
+    parent_run_id: str | None,
+) -> Tuned:
+    import optuna
+
+    settings = recipe.tune
     study = optuna.create_study(
         storage=f"sqlite:///{folder}/{recipe.name}.db",
         study_name=_study_name(recipe, dataset),

@@ -1,5 +1,6 @@
 """A search for better values: trials that are runs, one after the other and over two commands."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_a_search_goes_on_where_it_was_and_leaves_the_best_recipe(folder: Path) 
         rates.append(trial.data.params["train.optimizer.learning_rate"])
     assert len(set(rates)) == 2  # the second command does not draw what the first one did
     assert not client.search_registered_models()
+
+
+def test_a_second_search_at_the_same_time_is_refused(folder: Path) -> None:
+    (folder / "tune").mkdir(exist_ok=True)
+    with (folder / "tune/tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = headrace("tune", str(folder / "tiny.yaml"), "--workdir", str(folder))
+    assert done.code == 1
+    assert "another search for recipe tiny is under way" in done.err
 
 
 def test_a_search_for_nothing_is_refused(folder: Path) -> None:
