@@ -109,7 +109,7 @@ def _parts(job: dict[str, Any]) -> dict[str, Any]:
     mlflow.set_tracking_uri(f"sqlite:///{job['home']}/mlflow/mlflow.db")
     folder = mlflow.artifacts.download_artifacts(f"{job['uri']}/artifacts")
     spec = TransformSpec.from_json(Path(folder, "transform.json").read_text(encoding="utf-8"))
-    packed(f"{folder}/saved_model", f"{folder}/model.zip")
+    packed(f"{folder}/network", f"{folder}/model.zip")
     pa.set_cpu_count(1)
     seconds: dict[str, float] = {}
 

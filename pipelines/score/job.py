@@ -94,7 +94,8 @@ class Job:
             spec = TransformSpec.from_json(_text(files("transform", folder)))
             reference = Reference.of(json.loads(_text(files("reference", folder))))
             packed_file = f"{folder}/headrace-model-{self.build_id}.zip"
-            packed(files("saved_model", folder), packed_file)
+            # Models of an older Headrace have the network in the SavedModel that takes raw rows.
+            packed(files(self.model.facts.get("network", "saved_model"), folder), packed_file)
             found, rows, schema, by = self._score(spark, spec, reference, packed_file)
             drift = drift_of(reference, found, spec.label, self.recipe.score)
             self._look_at(drift)

@@ -74,8 +74,8 @@ def register(
 
     Args:
         run: the run that trained it.
-        files: local paths of `saved_model` (folder), `keras_model`, `transform`, `golden`,
-            `reference`.
+        files: local paths of `saved_model` and `network` (folders), `keras_model`, `transform`,
+            `golden`, `reference`.
         label_kind: binary, classes, multi_label or regression; says what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
@@ -175,6 +175,7 @@ def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> Non
 
 _FILE_NAMES = {
     "saved_model": "saved_model",
+    "network": "network",
     "keras_model": "model.keras",
     "transform": "transform.json",
     "golden": "golden.parquet",

@@ -14,7 +14,7 @@ from pipelines.lake.axis import AXES
 from pipelines.lake.build import read_sidecar_text
 from pipelines.lake.version import DatasetVersion
 from pipelines.models.predict import Predictor, on_cpu
-from pipelines.models.raw import export_raw_model
+from pipelines.models.raw import export_network, export_raw_model
 from pipelines.models.reference import answers, count_predictions, prediction_axis
 from pipelines.models.threshold import choose_threshold
 from pipelines.progress import Progress, Report
@@ -67,12 +67,14 @@ def register_model(
     with artifact_folder() as folder:
         files = {
             "saved_model": str(folder / "saved_model"),
+            "network": str(folder / "network"),
             "keras_model": str(folder / "model.keras"),
             "transform": str(folder / "transform.json"),
             "golden": str(folder / "golden.parquet"),
             "reference": str(folder / "reference.json"),
         }
         export_raw_model(model, spec, files["saved_model"])
+        export_network(model, spec, files["network"])
         model.save(files["keras_model"])
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
         reference = _columns(dataset, report)
@@ -96,6 +98,7 @@ def register_model(
                 "dataset_digest": dataset.digest,
                 "transform_digest": spec.digest(),
                 "model_bytes": size,
+                "network": "network",
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from pipelines.models.build import build_model
-from pipelines.models.raw import export_raw_model, with_transform
+from pipelines.models.raw import export_network, export_raw_model, with_transform
 from pipelines.recipe.sections import Cnn, Mlp
+from pipelines.score.network import network_of, packed
 from pipelines.transform.graph import MISSING_STRING
 from pipelines.transform.spec import LabelSpec
 from tests.models.specs import (
@@ -17,6 +18,7 @@ from tests.models.specs import (
     CLASSES,
     EVERY,
     HASH,
+    LABELS,
     NUMBER,
     REGRESSION,
     WORD,
@@ -47,11 +49,14 @@ def test_scalars_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(with_transform(model, spec)(raw), bare, rtol=1e-6)
 
 
-@pytest.mark.parametrize("label", [BINARY, CLASSES, REGRESSION], ids=lambda label: label.kind)
+@pytest.mark.parametrize(
+    "label", [BINARY, CLASSES, LABELS, REGRESSION], ids=lambda label: label.kind
+)
 def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
     spec = spec_of(*EVERY, label=label)
     model = build_model(Cnn(kind="cnn", filters=[2], hidden=[4]), spec)
-    export_raw_model(model, spec, str(tmp_path))
+    export_raw_model(model, spec, str(tmp_path / "raw"))
+    export_network(model, spec, str(tmp_path / "network"))
     pixels = np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1)
     raw = {
         "raw_0": tf.constant([14.0, 10.0], tf.float64),
@@ -62,22 +67,25 @@ def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
         "raw_5": tf.stack([tf.io.encode_png(pixels[0]), tf.constant(MISSING_STRING)]),
     }
     h_a, h_u = (1 + int(tf.strings.to_hash_bucket_fast(w, 100)) for w in (b"a", b"unseen"))
-    bare = model(
-        {
-            "numeric": np.array([[2.0], [0.0]], np.float32),
-            "categorical": np.array([[2, h_a], [1, h_u]], np.int32),
-            "_tags": np.array([[4, 3, 2, 2], [0, 0, 0, 0]], np.int32),
-            "tide": np.array([[1, 0, 3, 0, 0, 0], [0] * 6], np.float32),
-            "wind": np.array([[0] * 6, [7] * 6], np.float32),
-            "photo": np.concatenate([pixels, np.zeros_like(pixels)]),
-        }
-    ).numpy()
-    found = served(tmp_path, raw)
+    inputs = {
+        "numeric": np.array([[2.0], [0.0]], np.float32),
+        "categorical": np.array([[2, h_a], [1, h_u]], np.int32),
+        "_tags": np.array([[4, 3, 2, 2], [0, 0, 0, 0]], np.int32),
+        "tide": np.array([[1, 0, 3, 0, 0, 0], [0] * 6], np.float32),
+        "wind": np.array([[0] * 6, [7] * 6], np.float32),
+        "photo": np.concatenate([pixels, np.zeros_like(pixels)]),
+    }
+    bare = model(inputs).numpy()
+    found = served(tmp_path / "raw", raw)
     if label.kind == "regression":
         assert list(found) == ["value"]
         assert found["value"].dtype == tf.float64
         np.testing.assert_allclose(found["value"], bare * 2.0 + 5.0, rtol=1e-5)
     else:
         (output,) = found
-        assert output == {"binary": "probability", "classes": "probabilities"}[label.kind]
+        assert output == ("probability" if label.kind == "binary" else "probabilities")
         np.testing.assert_allclose(found[output], bare, rtol=1e-5)
+    packed(str(tmp_path / "network"), str(tmp_path / "network.zip"))
+    network = network_of(str(tmp_path / "network.zip"), spec, 1)
+    (answer,) = found.values()
+    np.testing.assert_allclose(network(inputs), answer, rtol=1e-5)
