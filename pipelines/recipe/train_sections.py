@@ -173,8 +173,9 @@ class Train(Section):
     augment: Augment = Augment()
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Of the layers' arithmetic; weights stay float32. float16 scales the loss by itself."""
-    compression: Literal["none", "fp16"] = "none"
-    """Of gradients on their way between ranks. Horovod 0.28 sums no bfloat16 of TensorFlow's."""
+    compression: Literal["none", "fp16", "bf16"] = "none"
+    """Of gradients on their way between ranks: half the bytes. bf16 has the range of float32 and is
+    summed in it."""
     threads_per_rank: Annotated[int, Field(ge=1)] = 1
     """TensorFlow compute threads a rank; 1 makes a CPU run repeatable bit for bit."""
     collective_timeout: Annotated[int, Field(ge=1)] = 30

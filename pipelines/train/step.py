@@ -23,7 +23,6 @@ from pipelines.train.optimizer import rate_of
 
 # Random numbers that a dropout layer may draw within a step.
 _DRAWS = 1024
-_COMPRESSED = {"none": None, "fp16": tf.float16}
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class StepOptions:
     Attributes:
         label_smoothing: see `losses.row_losses`.
         accumulate: batches that make one update.
-        compression: `none` or `fp16`, of gradients on their way between ranks.
+        compression: `none`, `fp16` or `bf16`, of gradients on their way between ranks.
         augmentation: of the rows.
         seed: of dropout; ranks have different ones.
     """
@@ -212,11 +211,14 @@ class TrainStep:
 
     def _summed(self, found: list[tf.Tensor], flag: tf.Tensor) -> list[tf.Tensor]:
         """Gradients, loss, weight and flag over all ranks."""
-        kind = _COMPRESSED[self._options.compression]
-        if kind is None or self._collectives.size == 1:
+        compression = self._options.compression
+        if compression == "none" or self._collectives.size == 1:
             return self._collectives.sum([*found, flag])
         *gradients, loss, weight = found
-        small = self._collectives.sum([tf.cast(gradient, kind) for gradient in gradients])
+        if compression == "bf16":
+            small = self._collectives.sum_bfloat16([tf.cast(g, tf.float32) for g in gradients])
+        else:
+            small = self._collectives.sum([tf.cast(g, tf.float16) for g in gradients])
         return [
             *(tf.cast(g, v.dtype) for g, v in zip(small, self._variables, strict=True)),
             *self._collectives.sum([loss, weight, flag]),

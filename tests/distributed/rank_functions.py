@@ -102,6 +102,18 @@ def all_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     return {name: some_steps(one, ranks, report) for name, one in payload.items()}
 
 
+def sum_bfloat16(payload: dict, ranks: Collectives, report: Report) -> dict:
+    @tf.function
+    def summed(large: tf.Tensor, small: tf.Tensor) -> list[tf.Tensor]:
+        return ranks.sum_bfloat16([large, small])
+
+    small = 1.0 if ranks.rank == 0 else 0.75 * 2**-8
+    found = summed(tf.fill([2, 1], 2.0**60), tf.fill([5], small))
+    flat = np.concatenate([tensor.numpy().reshape(1, -1) for tensor in found], axis=1)
+    everywhere = ranks.gather(flat)
+    return {"sums": [[row[:2].tolist(), row[2:].tolist()] for row in everywhere]}
+
+
 def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
     from pipelines.train.agreement import compare_weights
 

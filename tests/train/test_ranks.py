@@ -28,6 +28,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "batch_norm": {"batch_norm": True},
     "noise and mixup": {"augment": {"noise": 0.5, "mixup": 0.4}},
     "fp16": {"compression": "fp16"},
+    "bf16": {"compression": "bf16"},
 }
 Found = dict[str, dict[str, list[float]]]
 
@@ -52,7 +53,7 @@ def apart(a: list[float], b: list[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("policy", [name for name in POLICIES if name != "fp16"])
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name not in ("fp16", "bf16")])
 def test_two_ranks_make_the_step_of_one(one: Found, two: Found, policy: str) -> None:
     """With sample weights, padding on one rank only, and L2: weights and losses within 1e-6."""
     assert apart(one[policy]["weights"], two[policy]["weights"]) < 1e-6
@@ -67,8 +68,18 @@ def test_gathering_two_batches_is_one_batch_of_both(one: Found) -> None:
     assert [loss > 0 for loss in one["accumulate"]["losses"]] == [False, True, False, True]
 
 
-def test_compressed_gradients_are_near(two: Found) -> None:
-    assert 0 < apart(two["plain"]["weights"], two["fp16"]["weights"]) < 2e-2
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+def test_compressed_gradients_are_near(two: Found, kind: str) -> None:
+    assert 0 < apart(two["plain"]["weights"], two[kind]["weights"]) < 2e-2
+
+
+def test_bfloat16_is_summed_in_float32_and_alike_on_every_rank() -> None:
+    """Of sizes that no number of ranks divides, and with a range that float16 has not."""
+    task = RankTask("tests.distributed.rank_functions:sum_bfloat16", {})
+    found = run_ranks(task, 3, silent)
+    # 1 and twice 0.75 * 2**-8, either of which would be lost in a bfloat16 beside 1
+    sums = [[3 * 2.0**60] * 2, [1 + 2.0**-7] * 5]
+    assert found == {"sums": [sums] * 3}
 
 
 def test_ranks_whose_weights_differ_are_stopped() -> None:
