@@ -67,6 +67,7 @@ def ran(workdir: Path, *options: str, command: str = "run") -> Done:
     return headrace(command, str(workdir / "r.yaml"), "--workdir", str(workdir), "--json", *options)
 
 
+@pytest.mark.long
 def test_a_newcomer_comes_to_a_judged_model_with_no_edit_but_the_label(tmp_path: Path) -> None:
     table = write_subscribers(tmp_path / "lake" / "subscribers")
     done = started(tmp_path, table, "--label", "churned")
