@@ -15,7 +15,7 @@ from pipelines.errors import ModelError
 from pipelines.evaluate import plots
 from pipelines.evaluate.bootstrap import Interval, intervals
 from pipelines.evaluate.importance import Importance
-from pipelines.evaluate.labels import LabelsScorer, rows_together
+from pipelines.evaluate.labels import LabelsScorer, rows_together, step_of
 from pipelines.evaluate.leakage import Strength
 from pipelines.evaluate.metrics import BinaryScorer, scorer_of
 from pipelines.evaluate.slices import (
@@ -219,7 +219,9 @@ def _binary_figures(
     test, threshold = _as_one(evidence.test), evidence.threshold
     truth, probability = test["label"].astype(np.int64), test["probability"]
     splits = {name: _as_one(rows) for name, rows in splits.items()}
-    weight = np.repeat(weight, len(truth) // len(weight))
+    if evidence.test["label"].ndim == 2:
+        weight = weight[:: step_of(evidence.test["label"])]
+        weight = np.repeat(weight, len(truth) // len(weight))
     predicted = (probability.astype(np.float64) >= threshold).astype(np.int64)
     several = evidence.spec.label.kind == "multi_label"
     title = f"{'All labels' if several else 'Confusion matrix'}, threshold {threshold:.4g}"

@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.evaluate.binned import Calibration
 from pipelines.evaluate.curves import Ranked, average_precision, roc_auc
 
+_SHOWN_CELLS = 5_000_000  # rows times labels of which curves and tables are made
 CURVE_CELLS = 50_000_000
 """Rows times classes up to which each class gets a ROC curve."""
 EPSILON = float(np.finfo(np.float64).eps)
@@ -132,9 +133,18 @@ def together(label: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, 
     return label.reshape(-1).astype(np.int64), probabilities.reshape(-1)
 
 
+def step_of(label: np.ndarray) -> int:
+    """Which of how many rows `rows_together` takes."""
+    return -(-label.size // _SHOWN_CELLS)
+
+
 def rows_together(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`label` and `probability` likewise, of rows as `predicting.Rows` has them."""
-    label, probability = together(rows["label"], rows["probabilities"])
+    """`label` and `probability` likewise, of rows as `predicting.Rows` has them.
+
+    Of many rows every second one, or third and so on: what is made of these is to be looked at.
+    """
+    every = step_of(rows["label"])
+    label, probability = together(rows["label"][::every], rows["probabilities"][::every])
     return {"label": label, "probability": probability}
 
 

@@ -36,7 +36,10 @@ from pipelines.transform.spec import TransformSpec
 _TRAIN_ROWS = 50_000  # whose predictions are shown beside those of the other splits
 _LEAK_ROWS = 20_000  # on which single features are looked at where importance is not measured
 _SAMPLE_BYTES = 256 * 2**20  # of the model's inputs that importance is measured on
-_CURVES = ("train_loss", "val_loss", "val_roc_auc", "val_accuracy", "val_mae")
+_CURVES = (
+    *("train_loss", "val_loss", "val_roc_auc", "val_accuracy", "val_mae"),
+    *("val_roc_auc_macro", "val_f1_micro", "val_exact_match"),
+)
 
 
 def evaluate_rank(

@@ -24,8 +24,8 @@ OUTPUT = {
     "multi_label": "probabilities",
     "regression": "value",
 }
-_END = {"binary": "sigmoid", "classes": "softmax", "multi_label": "sigmoid", "regression": "linear"}
 """Name of the model's output by the label's kind."""
+_END = {"binary": "sigmoid", "classes": "softmax", "multi_label": "sigmoid", "regression": "linear"}
 
 
 def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:

@@ -71,6 +71,6 @@ def export_network(model: keras.Model, spec: TransformSpec, folder: str) -> None
         for key, name in names.items()
     }
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    module.model = model  # its variables, and what tables its layers look things up in
     module.network = tf.function(network, input_signature=[signature], autograph=False)
     tf.saved_model.save(module, folder, signatures={NETWORK: module.network})

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipelines.lake.axis import Axis
+from pipelines.transform.multi_label import NONE, counted_ids
 from pipelines.transform.spec import LabelSpec
 
 PREDICTION = "prediction"
@@ -33,8 +34,9 @@ def prediction_axis(output: np.ndarray, label: LabelSpec) -> Axis:
             several labels (rows, classes), or numbers in the label's own unit (rows,).
         label: what it means.
     """
-    if label.kind == "classes":
-        return Axis(PREDICTION, labels=(*label.classes[:_SHOWN_CLASSES], "other"))
+    if label.classes:
+        first = (NONE,) if label.kind == "multi_label" else ()
+        return Axis(PREDICTION, labels=(*first, *label.classes[:_SHOWN_CLASSES], "other"))
     low, high = 0.0, 1.0
     if label.kind == "regression":
         low, high = (float(q) for q in np.quantile(output, [0.005, 0.995]))
@@ -45,13 +47,19 @@ def prediction_axis(output: np.ndarray, label: LabelSpec) -> Axis:
     return Axis(PREDICTION, edges, edges)
 
 
-def count_predictions(axis: Axis, output: np.ndarray) -> Sequence[int]:
-    """Predictions in each bin, or of each class; of several labels all their probabilities.
+def count_predictions(
+    axis: Axis, output: np.ndarray, label: LabelSpec, threshold: float
+) -> Sequence[int]:
+    """Predictions in each bin, of each class, or of each of several labels.
 
     Args:
         axis: of `prediction_axis`.
-        output: as there.
+        output, label: as there.
+        threshold: from which a row has one of several labels.
     """
-    values = output.argmax(axis=1) if axis.labels else output
+    if label.kind == "multi_label":
+        values = counted_ids(output.astype(np.float64) >= threshold)
+    else:
+        values = output.argmax(axis=1) if label.kind == "classes" else output
     counts: list[int] = axis.count(values).tolist()
     return counts

@@ -167,7 +167,7 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
         refuse_violations(checked.checks, fitted.counts, raw.rows_read)
         if not frozen:
             refuse_no_train_rows(buckets, recipe)
-            refuse_bad_labels(fitted.statistics[LABEL], recipe)
+            refuse_bad_labels(fitted.statistics[LABEL], recipe, buckets["train"])
         axes, weights = _counted_on(recipe, frozen, unfitted, fitted)
         writing = Writing(
             root=attempt.root,
@@ -194,7 +194,7 @@ def build_rows(attempt: Attempt, plan: Plan, raw: Raw) -> Rows:
         if shared:
             shared.unpersist()
     profile = profile_of(unfitted, axes, checked, fitted.counts, written)
-    drift = _drift(recipe, frozen, profile, written.unseen.total(), attempt.report)
+    drift = _drift(recipe, frozen, profile, written, attempt.report)
     return Rows(
         unfitted=unfitted,
         checked=checked,
@@ -254,11 +254,16 @@ def _write(
 
 
 def _drift(
-    recipe: Recipe, frozen: DatasetVersion | None, profile: Profile, unseen: int, report: Report
+    recipe: Recipe,
+    frozen: DatasetVersion | None,
+    profile: Profile,
+    written: Written,
+    report: Report,
 ) -> tuple[ColumnDrift, ...]:
     if frozen is None:
         return ()
-    drift = drift_between(frozen.fitted_profile, profile, recipe.increments, unseen)
+    rows, unseen = sum(sum(file.row_groups) for file in written.files), written.unseen.total()
+    drift = drift_between(frozen.fitted_profile, profile, recipe.increments, rows, unseen)
     lines = drift_lines(drift)
     if lines and recipe.increments.on_drift == "refit":
         raise DriftedError("; ".join(lines[:3]))

@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 def drift_between(
-    fitted: Profile, found: Profile, limits: s.Increments, unseen: int = 0
+    fitted: Profile, found: Profile, limits: s.Increments, rows: int, unseen: int = 0
 ) -> tuple[ColumnDrift, ...]:
     """Every measure of every column, the label included.
 
@@ -26,6 +26,7 @@ def drift_between(
         fitted: of the build that fitted the transform; its train split is the reference.
         found: of the new rows, all splits.
         limits: largest values.
+        rows: new rows that are published.
         unseen: new rows that are left out because the transform does not know their class.
     """
     references = {item.name: item for item in fitted.distributions}
@@ -44,7 +45,7 @@ def drift_between(
             now = (sum(item.unknown.values()), int(f.sum()))
             measured.append(unknown_drift(item.name, before, now, limits.max_unknown))
         if item.name == LABEL_COLUMN and unseen:
-            now = (unseen, int(f.sum()) + unseen)
+            now = (unseen, rows + unseen)
             measured.append(unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown))
     return tuple(m for m in measured if m is not None)
 

@@ -10,6 +10,7 @@ from pipelines.lake.axis import Axis
 from pipelines.lake.files import SPLITS
 from pipelines.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
 from pipelines.transform.fit import Unfitted
+from pipelines.transform.multi_label import NONE, counted_ids
 from pipelines.transform.spec import (
     BucketsFeature,
     CyclicFeature,
@@ -61,8 +62,8 @@ def axes_of(spec: TransformSpec, unfitted: Unfitted, statistics: Statistics) -> 
             axes.append(_id_axis(feature))
     label = statistics[LABEL]
     if spec.label.classes:
-        shown = spec.label.classes[:30]
-        axes.append(Axis(LABEL_COLUMN, labels=(*shown, "other")))
+        none = (NONE,) if spec.label.kind == "multi_label" else ()
+        axes.append(Axis(LABEL_COLUMN, labels=(*none, *spec.label.classes[:30], "other")))
     else:
         assert isinstance(label, NumberSummary)
         axes.append(_number_axis(LABEL_COLUMN, label, spec.label.center, spec.label.scale))
@@ -125,8 +126,8 @@ def tally_of(
         missing: raw column -> rows where it is missing.
     """
     label = columns[LABEL_COLUMN]
-    if label.ndim == 2:  # of several labels a row, the positions of those that it has
-        columns = columns | {LABEL_COLUMN: np.nonzero(label)[1]}
+    if label.ndim == 2:
+        columns = columns | {LABEL_COLUMN: counted_ids(label)}
     return FileTally(
         path=path,
         counts={axis.name: axis.count(columns[axis.name]) for axis in axes},

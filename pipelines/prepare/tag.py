@@ -112,7 +112,7 @@ def _with_expression(
         found = column_types(made)[name]
         sql = made.schema[name].dataType.simpleString()
     types, wanted = _LABEL_TYPES[kind]
-    if found not in types:
+    if found not in types or "array<array" in sql:
         raise LakeError(f"{where} ({expression}) has type {sql}, expected {wanted}")
     if kind == "classes":
         return made.withColumn(name, F.col(name).cast("string"))
@@ -129,7 +129,13 @@ def _joined(labels: "Column", where: str) -> "Column":
 
     named = F.filter(labels.cast("array<string>"), lambda label: label != "")
     bad = F.exists(named, lambda label: label.contains(SEPARATOR))
-    said = F.raise_error(F.lit(f"{where}: a label contains the control character 0x1F"))
+    said = F.raise_error(
+        F.concat(
+            F.lit(f"{where}: a label contains the control character 0x1F: "),
+            F.to_json(named),
+            F.lit("; take it out, for example with transform(…, t -> replace(t, char(31), ' '))"),
+        )
+    )
     text = F.concat_ws(SEPARATOR, F.array_sort(F.array_distinct(named)))
     return F.when(labels.isNull(), None).when(bad, said.cast("string")).otherwise(text)
 

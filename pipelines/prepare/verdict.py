@@ -1,10 +1,14 @@
 """Reasons to publish nothing, found when the first job has counted and fitted."""
 
+import pyarrow.compute as pc
+
 from pipelines.errors import LakeError
 from pipelines.prepare.counts import Counts
 from pipelines.recipe import Recipe
 from pipelines.source.rules import Check
 from pipelines.transform.statistics import NumberSummary, TextCounts
+
+_MOST_LABELS = 5000
 
 
 def refuse_violations(checks: tuple[Check, ...], counts: Counts, read: int) -> None:
@@ -45,8 +49,8 @@ def refuse_no_train_rows(buckets: dict[str, int], recipe: Recipe) -> None:
     )
 
 
-def refuse_bad_labels(found: "NumberSummary | TextCounts", recipe: Recipe) -> None:
-    """Raises `LakeError` where all train rows have one label."""
+def refuse_bad_labels(found: "NumberSummary | TextCounts", recipe: Recipe, rows: int) -> None:
+    """Raises `LakeError` where all of the train split's `rows` have one label."""
     where = f"Check label.expression ({recipe.label.expression})"
     if recipe.label.kind == "multi_label":
         assert isinstance(found, TextCounts)
@@ -55,6 +59,17 @@ def refuse_bad_labels(found: "NumberSummary | TextCounts", recipe: Recipe) -> No
             raise LakeError(
                 "the train split has fewer than two labels, and a label of kind multi_label needs "
                 f"two; there is {there}, and nothing was published. {where}"
+            )
+        if found.table.num_rows > _MOST_LABELS:
+            raise LakeError(
+                f"the train split has {found.table.num_rows:,} different labels, and a row of a "
+                f"dataset has a number for each, {_MOST_LABELS:,} at most; keep those that come "
+                f"often, for example with filter(…), and nothing was published. {where}"
+            )
+        if pc.min(found.table["count"]).as_py() == rows:
+            raise LakeError(
+                f"every row of the train split ({rows:,}) has every label; there is nothing to "
+                f"learn and nothing was published. {where}"
             )
         return
     if isinstance(found, TextCounts):

@@ -102,8 +102,8 @@ def label_column(name: str, columns: Mapping[str, Column], unusable: Mapping[str
         )
     if column.type.value.startswith("list"):
         raise OptionError(
-            f"{where}: the column is a list, which init proposes no label for; choose another one, "
-            "and where a row has any number of labels set label.kind to multi_label in the recipe"
+            f"{where}: the column is a list, which init proposes no label for; leave --label out, "
+            "and where a row has any number of labels write label.kind: multi_label in the recipe"
         )
     if not column.there:
         raise OptionError(f"{where}: all {column.rows:,} sampled values are null")

@@ -137,8 +137,7 @@ class Evaluate(Section):
     multi_label that of every label, chosen on all of them together. What is chosen is part of the
     registered model."""
     metric: Text | None = None
-    """By which slices and features are ordered; roc_auc, accuracy, roc_auc_macro or mae by
-    default."""
+    """By which slices and features are ordered; roc_auc, accuracy, f1_micro or mae by default."""
     weighted: bool = False
     """Whether rows weigh as `label.sample_weight` and class weights say, or all the same."""
     bootstrap: Annotated[int, Field(ge=0)] = 200

@@ -176,7 +176,8 @@ class Label(Section):
     kind: Literal["binary", "classes", "multi_label", "regression"] = "binary"
     """binary: a condition. classes: a text or whole number, one of those of the train split.
     multi_label: an array of texts or whole numbers, any number of those of the train split, each by
-    itself true or not; empty: none of them. regression: a number."""
+    itself true or not; empty: none of them. regression: a number. A row of another split with a
+    class or label that the train split does not have is filtered."""
     standardize: bool = False
     """Regression: train on (y - mean) / standard deviation; predictions are in y's own unit."""
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None

@@ -35,7 +35,7 @@ DIRECTIONS: dict[str, dict[str, Direction]] = {
 MAIN: dict[str, str] = {
     "binary": "roc_auc",
     "classes": "accuracy",
-    "multi_label": "roc_auc_macro",
+    "multi_label": "f1_micro",
     "regression": "mae",
 }
 """By which slices and features are ordered where the recipe names none."""

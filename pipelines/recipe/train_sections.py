@@ -169,7 +169,7 @@ class Train(Section):
     accumulate: Count = 1
     """Global batches that make one update."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of a binary or class label that is spread over all classes."""
+    """Share of a label that is spread over all classes; of multi_label, of each between 0 and 1."""
     augment: Augment = Augment()
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     """Of the layers' arithmetic; weights stay float32. float16 scales the loss by itself."""

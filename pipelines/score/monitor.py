@@ -76,9 +76,7 @@ def drift_of(
             measured.append(unknown_drift(axis.name, one, other, limits.max_unknown))
     if reference.predictions is not None and found.predictions is not None:
         measure, limit = (
-            (id_drift, limits.max_distance)
-            if label.kind == "classes"
-            else (number_drift, limits.max_psi)
+            (id_drift, limits.max_distance) if label.classes else (number_drift, limits.max_psi)
         )
         measured.append(measure("prediction", reference.predictions, found.predictions, limit))
     return tuple(m for m in measured if m is not None)

@@ -210,6 +210,7 @@ def _pieces(
 
 def _rows_at_once(spec: TransformSpec, batch_rows: int) -> int:
     width = sum(int(np.prod(item.shape)) for item in spec.inputs.values())
+    width += 8 * len(spec.label.classes)  # names and numbers of all labels of a row
     return max(16, min(batch_rows, _ELEMENTS // max(1, width)))
 
 
@@ -264,7 +265,9 @@ def _predict(
             "feature holds extreme values, or the model is damaged"
         )
     if scoring.prediction_axis:
-        found.add_predictions(np.array(count_predictions(scoring.prediction_axis, output)))
+        label, threshold = transform.spec.label, scoring.threshold
+        counts = count_predictions(scoring.prediction_axis, output, label, threshold)
+        found.add_predictions(np.array(counts))
     schema = scoring.output.schema
     made: dict[str, Any] = {name: _as_read(rows, name) for name in scoring.written}
     made |= predictions_of(output, transform.spec.label, scoring.threshold)

@@ -74,17 +74,17 @@ def register_model(
             "reference": str(folder / "reference.json"),
         }
         export_raw_model(model, spec, files["saved_model"])
-        export_network(model, spec, files["network"])
         model.save(files["keras_model"])
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
         reference = _columns(dataset, report)
         if held_out:
-            reference |= _predictions(held_out[1], spec)
+            reference |= _predictions(held_out[1], spec, threshold)
         Path(files["reference"]).write_text(json.dumps(reference), encoding="utf-8")
         example = example_rows(spec)
         tolerance = _TOLERANCE[recipe.train.precision]
         _write_golden(files["golden"], dataset.raw_examples(), example, model, spec, tolerance)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        export_network(model, spec, files["network"])  # the same weights again: not of the size
         return register(
             run,
             files=files,
@@ -138,11 +138,11 @@ def _columns(dataset: DatasetVersion, report: Report) -> dict[str, Any]:
     }
 
 
-def _predictions(output: np.ndarray, spec: TransformSpec) -> dict[str, Any]:
+def _predictions(output: np.ndarray, spec: TransformSpec, threshold: float) -> dict[str, Any]:
     """How the predictions of the validation split are distributed."""
     output = answers(output, spec.label)
     axis = prediction_axis(output, spec.label)
-    counts = list(count_predictions(axis, output))
+    counts = list(count_predictions(axis, output, spec.label, threshold))
     return {"predictions": {"axis": asdict(axis), "counts": counts}}
 
 

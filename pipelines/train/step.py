@@ -75,7 +75,7 @@ class TrainStep:
             model: of `models.build.build_model`.
             optimizer: built for the model's trainable variables.
             collectives: sums over ranks.
-            label_kind: binary, classes or regression; says which loss.
+            label_kind: see `LabelSpec.kind`; says which loss.
             options: the rest.
         """
         self._model, self._optimizer, self._collectives = model, optimizer, collectives

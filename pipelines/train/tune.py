@@ -76,7 +76,7 @@ def tune(
         )
     folder = Path(workdir).absolute() / "tune"
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, recipe.name):
+    with _alone(folder, recipe.name, report):
         return _searched(
             recipe,
             recipe_with,
@@ -90,7 +90,7 @@ def tune(
 
 
 @contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
+def _alone(folder: Path, name: str, report: Report) -> Iterator[None]:
     """Two searches would take each other's trials for ones that were left.
 
     Raises:
@@ -99,11 +99,13 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
     with (folder / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise TrainError(
                 f"another search for recipe {name} is under way in {folder}; wait for its end, or "
                 "give this one another --workdir"
             ) from None
+        except OSError:  # a file system without locks
+            report(Progress(f"{folder} has no locks: do not search for {name} twice at a time"))
         yield
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+NONE = "(none)"
+"""What rows without any label are counted under."""
+
 SEPARATOR = "\x1f"
 """Between two labels of a row; no label contains it."""
 
@@ -35,6 +38,16 @@ def as_matrix(
     other = np.zeros(len(texts), bool)
     other[row[~known]] = True
     return matrix, other
+
+
+def counted_ids(label: np.ndarray) -> np.ndarray:
+    """What is counted of labels (rows, classes): 1 + the position of each, 0 for rows without any.
+
+    Args:
+        label: above 0 where a row has the label.
+    """
+    there = label > 0
+    return np.append(np.nonzero(there)[1] + 1, np.zeros((~there.any(axis=1)).sum(), np.int64))
 
 
 def row_keys(label: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -89,3 +90,17 @@ def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
     network = network_of(str(tmp_path / "network.zip"), spec, 1)
     (answer,) = found.values()
     np.testing.assert_allclose(network(inputs), answer, rtol=1e-5)
+
+
+def test_a_layer_that_looks_things_up_is_exported_with_its_table(tmp_path: Path) -> None:
+    spec = spec_of(WORD)
+    ids = keras.Input((1,), dtype="int32", name="categorical")
+    found = keras.layers.IntegerLookup(vocabulary=[2, 3], num_oov_indices=1)(ids)
+    hidden = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(found))
+    output = keras.layers.Dense(1, activation="sigmoid")(hidden)
+    model = keras.Model({"categorical": ids}, keras.layers.Reshape((), name="probability")(output))
+    export_network(model, spec, str(tmp_path / "network"))
+    packed(str(tmp_path / "network"), str(tmp_path / "network.zip"))
+    inputs = {"categorical": np.array([[2], [0], [3]], np.int32)}
+    network = network_of(str(tmp_path / "network.zip"), spec, 1)
+    np.testing.assert_allclose(network(inputs), model(inputs), rtol=1e-6)

@@ -66,10 +66,11 @@ def test_several_labels_a_row(tmp_path: Path, read_with: str) -> None:
     spec = TransformSpec.from_json(dataset.transform_json)
     assert spec.label == LabelSpec(kind="multi_label", classes=("a", "b"), weighted=True)
     (found,) = (d for d in dataset.profile.distributions if d.name == "label")
-    assert found.labels == ("a", "b", "other")
+    assert found.labels == ("(none)", "a", "b", "other")
     counts = np.array(list(found.counts.values())).sum(axis=0)
     published = [tags_of(row) for row in rows["kept_id"]]
-    assert counts.tolist() == [sum(name in tags for tags in published) for name in "ab"] + [0]
+    with_each = [sum(name in tags for tags in published) for name in "ab"]
+    assert counts.tolist() == [sum(not tags for tags in published), *with_each, 0]
 
 
 def test_a_label_that_training_never_saw_is_filtered(tmp_path: Path) -> None:
@@ -93,13 +94,23 @@ def test_a_label_that_training_never_saw_is_filtered(tmp_path: Path) -> None:
         ),
         ("array('a')", "fewer than two labels.*there is 'a', and nothing was published"),
         ("slice(array('a'), 1, 0)", "fewer than two labels.*there is none, and nothing"),
-        ("array(concat('a', char(31)), 'b')", "a label contains the control character 0x1F"),
+        ("array(concat('a', char(31)), 'b')", "control character 0x1F: .*a.*take it out"),
+        ("array('a', 'b')", r"every row of the train split \(\d+\) has every label"),
+        ("array(array('a'))", r"has type array<array<string>>, expected an array of texts"),
     ],
 )
 def test_what_is_no_set_of_labels_is_refused(tmp_path: Path, expression: str, message: str) -> None:
     label = {"expression": expression, "kind": "multi_label"}
     with pytest.raises(LakeError, match=message):
         build(tmp_path, clean={}, label=label)
+    assert nothing_published(tmp_path)
+
+
+def test_more_labels_than_a_row_can_have_numbers_for_are_refused(tmp_path: Path) -> None:
+    codes = [[f"{n}-{i}" for i in range(300)] for n in range(40)]
+    table = people().append_column("codes", pa.array(codes))
+    with pytest.raises(LakeError, match=r"different labels, .* 5,000 at most; keep those"):
+        build(tmp_path, table, clean={}, label={"expression": "codes", "kind": "multi_label"})
     assert nothing_published(tmp_path)
 
 

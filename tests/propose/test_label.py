@@ -78,7 +78,7 @@ def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark
         ("none", "all 40 sampled values are null"),
         ("same", "all 40 sampled values that are there are 'a'; there is nothing to learn"),
         ("at", "is a time, which is no label"),
-        ("list", "label.kind to multi_label"),
+        ("list", "label.kind: multi_label"),
         ("bytes", "cannot be a label; it is bytes"),
         ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.6%\), which is too few"),
         ("nearly", "nearly all values are 'a'; 3 other values come in 3 of 2,000 sampled rows"),

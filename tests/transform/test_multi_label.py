@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.recipe import sections as s
 from pipelines.transform.fit import Unfitted
-from pipelines.transform.multi_label import SEPARATOR, as_matrix, each_label, row_keys
+from pipelines.transform.multi_label import SEPARATOR, as_matrix, counted_ids, each_label, row_keys
 from pipelines.transform.spec import LabelSpec
 from pipelines.transform.variables import LABEL
 
@@ -44,6 +44,11 @@ def test_each_label_is_counted_and_whole_numbers_come_by_value() -> None:
     assert spec.label == LabelSpec(kind="multi_label", classes=("9", "10", "b"))
     assert spec.label.array == ("float32", (3,))
     assert spec.label.has_threshold
+
+
+def test_rows_without_a_label_are_counted() -> None:
+    rows = np.array([[0, 1], [0, 0], [1, 1], [0, 0]], np.float32)
+    assert np.bincount(counted_ids(rows)).tolist() == [2, 1, 2]
 
 
 @pytest.mark.parametrize("labels", [1, 8, 9, 64, 65, 200])
