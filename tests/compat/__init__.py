@@ -1,0 +1,1 @@
+"""What an earlier release wrote, read and carried on by this one: `tests/fixtures/`."""

@@ -1,0 +1,83 @@
+"""Kept datasets: every version opens, says what it said, and streams the same batches."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.errors import DatasetError
+from pipelines.lake import DatasetVersion
+from pipelines.lake.compare import compare
+from pipelines.lake.files import SPLITS
+from pipelines.lake.history import versions_of
+from pipelines.train.check import published_spec
+from tests.compat.kept import DATASETS
+from tests.fixtures.v1.make import batch_digests
+from tests.fixtures.v1.unpack import expected
+
+VERSIONS = [(name, number) for name in DATASETS for number in range(3 if name == "visits" else 1)]
+
+
+@pytest.mark.parametrize(("name", "number"), VERSIONS)
+def test_a_version_opens_and_is_what_it_was(kept: Path, name: str, number: int) -> None:
+    said = expected()["datasets"][name][number]
+    dataset = DatasetVersion.open(str(kept / "datasets" / name), number)
+    assert dataset.build.build_id == said["build_id"]
+    assert dataset.digest == said["digest"]
+    assert dataset.build.ledger.model_dump() == said["ledger"]
+    dataset.build.ledger.check()
+    published_spec(dataset)  # raises where transform.json is not the one that was published
+    for split in SPLITS:
+        assert (
+            dataset.read(split, ["row_id", "label"]).num_rows == said["ledger"]["published"][split]
+        )
+    assert dataset.raw_examples().num_rows > 0
+    assert dataset.profile.distributions
+
+
+def test_what_was_quarantined_is_beside_it(kept: Path) -> None:
+    for version in versions_of(str(kept / "datasets" / "visits")):
+        dataset = DatasetVersion.open(str(kept / "datasets" / "visits"), version.version)
+        rows = ds.dataset(f"{dataset.root}/{dataset.build.quarantine}").to_table()
+        assert rows.num_rows == sum(dataset.build.processed.quarantined.values()) > 0
+        assert set(rows["amount"].to_pylist()) == {-1.0}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_same_batches_are_streamed(kept: Path, name: str) -> None:
+    found = batch_digests(f"{kept}/datasets/{name}")
+    assert found == expected()["batches"][name]
+
+
+def test_inspect_and_diff_show_every_version(kept: Path) -> None:
+    root = str(kept / "datasets" / "visits")
+    for number in range(3):
+        done = CliRunner().invoke(
+            app,
+            ["inspect", root, "--version", str(number), "--shuffle", "--workdir", str(kept),
+             "--json"],
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert [v["readable"] for v in found["versions"]] == [True] * 3
+        assert found["dataset"]["digest"] == expected()["datasets"]["visits"][number]["digest"]
+        assert found["runs"]
+    first, last = (DatasetVersion.open(root, number) for number in (0, 2))
+    found = compare(first, last)
+    assert found.same_transform
+    assert found.partitions["added"] == ["day=3"]
+    assert found.partitions["changed"] == ["day=2"]
+
+
+def test_a_version_of_a_newer_headrace_is_named(kept: Path, tmp_path: Path) -> None:
+    root = tmp_path / "letters"
+    shutil.copytree(kept / "datasets" / "letters", root)
+    (file,) = root.glob("_headrace/*/build.json")
+    build = json.loads(file.read_text())
+    file.write_text(json.dumps({**build, "format_version": 99, "of_then": [1]}))
+    with pytest.raises(DatasetError, match=r"build\.json is of format 99, this Headrace knows"):
+        DatasetVersion.open(str(root))

@@ -1,0 +1,158 @@
+"""Kept models: each is loaded, served and judged, the aliases move, the study goes on."""
+
+import base64
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import optuna
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.evaluate import promote, rollback
+from pipelines.lake import DatasetVersion
+from pipelines.progress import silent
+from pipelines.tracking.golden import ABSOLUTE, RECORDED, RELATIVE, differing
+from pipelines.tracking.model import find_model, model_file
+from pipelines.tracking.registry import champion_of, verdict_of
+from pipelines.tracking.store import Store, connect
+from pipelines.train.tune import _study_name
+from tests.compat.kept import DATASETS, kept_recipe, succeeded
+from tests.e2e.running import asked, served_model
+from tests.fixtures.v1.unpack import expected
+
+pytestmark = pytest.mark.e2e
+MODELS = sorted(expected()["models"])
+FAMILIES = {"mlp", "wide_deep", "dcn", "cnn", "resnet", "rnn", "transformer", "python"}
+
+
+def store_of(workdir: Path, name: str) -> Store:
+    return Store.of(kept_recipe(workdir, name), str(workdir), {})
+
+
+def name_of(uri: str) -> str:
+    return uri.removeprefix("models:/").partition("/")[0]
+
+
+def recorded(workdir: Path, uri: str, folder: Path) -> tuple[pd.DataFrame, dict[str, Any], Any]:
+    """Raw rows of a model, what was predicted of them then, and what is rounding."""
+    store = store_of(workdir, name_of(uri))
+    path = model_file(store, find_model(store, uri), "golden", str(folder))
+    table = pq.read_table(path)
+    names = [n for n in table.column_names if n.startswith(RECORDED)]
+    then = {n.removeprefix(RECORDED): table[n].to_pylist() for n in names}
+    metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
+    limits = {"absolute": float(metadata[ABSOLUTE]), "relative": float(metadata[RELATIVE])}
+    return table.drop_columns(names).to_pandas(), then, limits
+
+
+def compare(found: pd.DataFrame, then: dict[str, Any], limits: Any) -> None:
+    for column, values in then.items():
+        now = found[column].tolist()
+        if isinstance(now[0], dict):
+            now = [list(row.values()) for row in now]
+        expected_values = np.array(values, object if isinstance(values[0], str) else None)
+        different, _ = differing(expected_values, np.array(now), **limits)
+        assert not different.any(), column
+
+
+def test_a_model_of_every_family_is_kept(kept: Path) -> None:
+    families = set()
+    for uri in MODELS:
+        store = store_of(kept, name_of(uri))
+        run = connect(store).get_run(find_model(store, uri).run_id)
+        families.add(run.data.params["model.kind"])
+    assert families == FAMILIES
+
+
+@pytest.mark.parametrize("uri", MODELS)
+def test_a_model_says_of_raw_rows_what_it_said(kept: Path, uri: str, tmp_path: Path) -> None:
+    rows, then, limits = recorded(kept, uri, tmp_path)
+    connect(store_of(kept, name_of(uri)))
+    compare(mlflow.pyfunc.load_model(uri).predict(rows), then, limits)
+
+
+def test_runs_figures_and_verdicts_are_there(kept: Path) -> None:
+    for uri, facts in expected()["models"].items():
+        store = store_of(kept, name_of(uri))
+        model = find_model(store, uri)
+        client = connect(store)
+        assert client.get_run(model.run_id).info.status == "FINISHED"
+        losses = [m.value for m in client.get_metric_history(facts["run_id"], "train_loss")]
+        assert facts["metrics"]["train_loss"] in losses
+        assert len(losses) == facts["metrics"]["epochs"]
+        if "passed" in facts:
+            assert verdict_of(store, model)["passed"] == facts["passed"]
+            figures = client.get_run(model.run_id).data.metrics
+            assert figures["test_rows"] == facts["evaluated"]["test_rows"]
+
+
+def test_the_champion_is_followed_and_rolled_back(own: Path) -> None:
+    recipe = kept_recipe(own, "visits")
+    store = store_of(own, "visits")
+    assert champion_of(store).version == 2
+    done = promote(recipe, workdir=str(own), report=silent, model_uri="models:/visits/3")
+    assert (done.moved.champion, done.moved.before) == (3, 2)
+    assert done.golden.passed and done.golden.rows > 10
+    for champion in (2, 1):
+        assert rollback(recipe, workdir=str(own)).champion == champion
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["models:/series/1"]
+    + [pytest.param(u, marks=pytest.mark.long) for u in MODELS if u != "models:/series/1"],
+)
+def test_a_model_is_judged_as_it_was(own: Path, uri: str) -> None:
+    facts = expected()["models"][uri]
+    found = succeeded(own, "evaluate", name_of(uri), "--model", uri)
+    for name, value in facts.get("evaluated", {}).items():
+        assert found["metrics"][name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    if "passed" in facts:
+        assert found["verdict"]["passed"] == facts["passed"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_model_is_served(kept: Path, name: str, tmp_path: Path) -> None:
+    uri = f"models:/{name}/1"
+    rows, then, limits = recorded(kept, uri, tmp_path)
+    records = [{k: as_json(v) for k, v in row.items()} for row in rows.to_dict("records")]
+    with served_model(kept, uri, tmp_path / "serve.log") as address:
+        compare(pd.DataFrame(asked(address, records)), then, limits)
+
+
+def as_json(value: Any) -> Any:
+    """A raw value as a client of the server writes it."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, np.ndarray):
+        return [as_json(item) for item in value.tolist()]
+    if value is None or value is pd.NaT or value != value:
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+
+
+def test_the_study_is_the_one_that_the_recipe_goes_on_with(kept: Path, tmp_path: Path) -> None:
+    recipe = kept_recipe(kept, "visits")
+    dataset = DatasetVersion.open(recipe.dataset.path)
+    study = optuna.load_study(
+        study_name=_study_name(recipe, dataset), storage=f"sqlite:///{kept}/tune/visits.db"
+    )
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert study.best_trial.user_attrs == expected()["study"]
+
+
+@pytest.mark.long
+def test_the_study_goes_on(own: Path) -> None:
+    done = succeeded(own, "tune", "visits", "--trials", "3")
+    assert done["trials"] == {"COMPLETE": 3}
+
+
+def test_nothing_of_the_place_where_they_were_made_is_left(kept: Path) -> None:
+    before = expected()["root"]
+    with sqlite3.connect(kept / "mlflow" / "mlflow.db") as database:
+        assert not [line for line in database.iterdump() if before in line]
