@@ -94,6 +94,10 @@ class TrainError(HeadraceError):
     """A training run that cannot go on: a loss that is not finite, ranks that disagree."""
 
 
+class FormatError(TrainError):
+    """A checkpoint of a format that this program cannot read."""
+
+
 class PreemptedError(HeadraceError):
     """A training that was told to end (SIGTERM) and left a checkpoint."""
 

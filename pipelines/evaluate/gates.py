@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from pipelines.evaluate.bootstrap import Difference
 from pipelines.evaluate.leakage import Strength
 from pipelines.evaluate.slices import SliceResult
+from pipelines.formats import VERDICT
 from pipelines.recipe import sections as s
 from pipelines.recipe.metric_names import DIRECTIONS
 
@@ -91,6 +94,20 @@ def asked_of(settings: s.Evaluate) -> dict[str, Any]:
     }
 
 
+def is_asked(settings: s.Evaluate, asked: Mapping[str, Any]) -> bool:
+    """Whether a verdict answers what the recipe asks.
+
+    Args:
+        settings: of the recipe.
+        asked: what `asked_of` gave then; keys that are newer than the verdict had their default.
+    """
+    try:
+        then = s.Evaluate.model_validate(dict(asked))
+    except ValidationError:
+        return False
+    return asked_of(then) == asked_of(settings)
+
+
 def verdict(passed: Sequence[Gated], **facts: Any) -> dict[str, Any]:
     """The decision as plain values.
 
@@ -99,6 +116,7 @@ def verdict(passed: Sequence[Gated], **facts: Any) -> dict[str, Any]:
         facts: of the model, the dataset and the champion.
     """
     return {
+        VERDICT.key: VERDICT.current,
         "passed": all(gate.passed for gate in passed),
         **facts,
         "gates": [asdict(gate) for gate in passed],

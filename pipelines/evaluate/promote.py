@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from pipelines.errors import GateError, ModelError
-from pipelines.evaluate.gates import asked_of
+from pipelines.evaluate.gates import is_asked
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.tracking.golden import Checked, check_golden
@@ -63,7 +63,7 @@ def promote(
             f"decided {decided['decided_at']}; the champion stays "
             f"{champion.uri if champion else 'none'}:\n{lines}"
         )
-    if decided["asked"] != asked_of(recipe.evaluate):
+    if not is_asked(recipe.evaluate, decided["asked"]):
         raise ModelError(
             f"model {model.uri} was judged by other gates than the recipe has now; run `headrace "
             f"evaluate` with --model {model.uri} again, and the same --set in both"

@@ -11,13 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipelines.errors import DamagedError, DatasetError, RemovedError
+from pipelines.formats import BUILD, TRANSFORM
 from pipelines.lake.drift import ColumnDrift
 from pipelines.lake.files import DataFile
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.sources import Crossing, SourceFile, SourcePartition
 from pipelines.lake.storage import open_files, reaching
 
-FORMAT_VERSION = 4
 EXAMPLES = "raw_examples.parquet"
 """Some raw rows of the build, as the transform reads them."""
 
@@ -30,7 +30,7 @@ class Build(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = BUILD.current
     build_id: str
     created_at: str
     """UTC, ISO 8601."""
@@ -129,15 +129,10 @@ def read_build(root: str, build_id: str) -> Build:
         UnreachableError: the store does not answer.
     """
     text = read_sidecar_bytes(root, build_id, "build.json")
+    where = f"dataset {root}: {sidecar_folder(root, build_id)}/build.json"
     try:
-        return Build.model_validate_json(text)
+        return Build.model_validate_json(BUILD.migrated_text(text, where, DatasetError))
     except ValidationError as error:
-        where = f"dataset {root}: {sidecar_folder(root, build_id)}/build.json"
-        if (newer := _format_of(text)) > FORMAT_VERSION:
-            raise DatasetError(
-                f"{where} is of format {newer}, this Headrace knows {FORMAT_VERSION} and older; "
-                "update it"
-            ) from None
         raise DamagedError(
             f"{where} is damaged or of an older Headrace: {error.errors()[0]['msg']} at "
             f"{error.errors()[0]['loc']}"
@@ -152,16 +147,12 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
     """
     build = read_build(root, build_id)
     fitted_by = build.transform_of or build_id
-    return build, read_sidecar_text(root, fitted_by, "transform.json")
-
-
-def _format_of(text: bytes) -> int:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return 0
-    version = found.get("format_version") if isinstance(found, dict) else None
-    return version if isinstance(version, int) else 0
+    transform = read_sidecar_text(root, fitted_by, "transform.json")
+    # Damage is told by who needs it.
+    if (version := TRANSFORM.version_in(transform) or 0) > TRANSFORM.current:
+        where = f"dataset {root}: {sidecar_folder(root, fitted_by)}/transform.json"
+        TRANSFORM.check(version, where, DatasetError)
+    return build, transform
 
 
 def read_sidecar_text(root: str, build_id: str, name: str) -> str:

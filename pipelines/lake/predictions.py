@@ -15,6 +15,7 @@ from deltalake.transaction import AddAction
 from pydantic import ValidationError
 
 from pipelines.errors import DatasetError, LedgerError
+from pipelines.formats import PREDICTIONS
 from pipelines.lake.build import read_sidecar_text, sidecar_folder
 from pipelines.lake.delta import Commit, check_files, committed_version, publish_files
 from pipelines.lake.score_record import PredictionFile, ScoreRecord
@@ -52,11 +53,12 @@ def read_record(root: str, build_id: str) -> ScoreRecord:
         DatasetError: it is missing or damaged.
     """
     text = read_sidecar_text(root, build_id, RECORD)
+    where = f"{sidecar_folder(root, build_id)}/{RECORD}"
     try:
-        return ScoreRecord.model_validate_json(text)
+        return ScoreRecord.model_validate_json(PREDICTIONS.migrated_text(text, where, DatasetError))
     except ValidationError as error:
         raise DatasetError(
-            f"{sidecar_folder(root, build_id)}/{RECORD} is damaged or of another Headrace: "
+            f"{where} is damaged or of another Headrace: "
             f"{error.errors()[0]['msg']} at {error.errors()[0]['loc']}; score with --full into "
             "another --output"
         ) from None

@@ -7,10 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import LedgerError
+from pipelines.formats import PREDICTIONS
 from pipelines.lake.drift import ColumnDrift
 from pipelines.lake.sources import SourceFile
-
-_FORMAT = 1
 
 
 class _Frozen(BaseModel):
@@ -89,7 +88,7 @@ class ScoredPartition(_Frozen):
 class ScoreRecord(_Frozen):
     """What one scoring job left beside the predictions."""
 
-    format_version: int = _FORMAT
+    format_version: int = PREDICTIONS.current
     build_id: str
     created_at: str
     headrace_version: str

@@ -15,6 +15,7 @@ from pipelines.lake.commit import publish
 from pipelines.lake.ledger import Ledger
 from pipelines.lake.profile import TALLIES, FileTally
 from pipelines.lake.sources import Crossing, SourceFile
+from pipelines.lake.transform_file import transform_digest
 from pipelines.prepare.accounts import partitions_of
 from pipelines.prepare.building import Attempt, Rows
 from pipelines.prepare.code import git_commit
@@ -57,6 +58,8 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
             f"that were read: {'; '.join(Ledger.total(p.ledger for p in own).lines())}. Nothing "
             "was published; look at the source, the label and the rules"
         )
+    # A base's transform is taken over as it is written, whatever its format.
+    transform_json = base.transform_json if base else rows.fitted.spec.to_json()
     build = Build(
         build_id=attempt.build_id,
         created_at=attempt.now.isoformat(timespec="seconds"),
@@ -66,7 +69,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
         ledger=Ledger.total(p.ledger for p in partitions),
         files=tuple(sorted(files, key=lambda f: f.path)),
         label_kind=recipe.label.kind,
-        transform_digest=rows.fitted.spec.digest(),
+        transform_digest=transform_digest(transform_json),
         transform_of=(old.transform_of or old.build_id) if old else None,
         base=attempt.version,
         given_id=attempt.given_id,
@@ -93,8 +96,8 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
         texts[AXES] = axes_to_json(rows.axes)
     if rows.written.examples:
         texts[EXAMPLES] = rows.written.examples
-    spec = rows.fitted.spec
-    return publish(attempt.root, build, file_schema(spec, rows.kept), spec.to_json(), texts)
+    schema = file_schema(rows.fitted.spec, rows.kept)
+    return publish(attempt.root, build, schema, transform_json, texts)
 
 
 def publish_without(attempt: Attempt, plan: Plan) -> int:
@@ -143,7 +146,8 @@ def publish_without(attempt: Attempt, plan: Plan) -> int:
         "report.html": report_html(attempt.recipe.name, build, profile),
         TALLIES: FileTally.write_all([]),
     }
-    return publish(attempt.root, build, file_schema(spec, old.kept), spec.to_json(), texts)
+    schema = file_schema(spec, old.kept)
+    return publish(attempt.root, build, schema, plan.base.transform_json, texts)
 
 
 def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:

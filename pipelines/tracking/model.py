@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import ModelError
+from pipelines.formats import MODEL
 from pipelines.tracking.run import TrackedRun
 from pipelines.tracking.store import Store, connect
 
@@ -104,7 +105,7 @@ def register(
             signature=signature,
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in packages],
-            metadata={_FACTS: json.dumps(facts)},
+            metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **facts})},
         )
     client = connect(run.store)
     name = run.store.registered_model
@@ -151,7 +152,9 @@ def find_model(store: Store, uri: str | None = None) -> ModelVersion:
         raise ModelError(f"model {uri or store.registered_model}: {error.message}") from None
     if _FACTS not in metadata:
         raise ModelError(f"model {uri} was not made by Headrace; train one with `headrace train`")
-    return ModelVersion(name, int(found.version), str(found.run_id), json.loads(metadata[_FACTS]))
+    facts = MODEL.migrated(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
+    del facts[MODEL.key]
+    return ModelVersion(name, int(found.version), str(found.run_id), facts)
 
 
 def model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ModelError
+from pipelines.formats import VERDICT
 from pipelines.tracking.model import ModelVersion, find_model
 from pipelines.tracking.store import Store, connect
 
@@ -71,7 +72,10 @@ def verdict_of(store: Store, model: ModelVersion) -> dict[str, Any]:
         )
     with tempfile.TemporaryDirectory(prefix="headrace-verdict-") as folder:
         found = client.download_artifacts(model.run_id, path, folder)
-        decided: dict[str, Any] = json.loads(Path(found).read_text(encoding="utf-8"))
+        text = Path(found).read_text(encoding="utf-8")
+    decided = VERDICT.migrated(
+        json.loads(text), f"the verdict at {path} of run {model.run_id}", ModelError
+    )
     if decided.get("model") != model.uri:
         raise ModelError(
             f"the verdict at {path} of run {model.run_id} is about {decided.get('model')}, not "

@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from pipelines.errors import DatasetError, RecipeError
+from pipelines.lake.transform_file import transform_digest
 from pipelines.lake.version import DatasetVersion
 from pipelines.models.fit import fit_problems
 from pipelines.recipe import Recipe
@@ -32,17 +33,15 @@ def published_spec(dataset: DatasetVersion) -> TransformSpec:
     Raises:
         DatasetError: transform.json is not the one that was published, or of another Headrace.
     """
+    where = f"dataset {dataset.root} version {dataset.version}: transform.json"
     try:
-        spec = TransformSpec.from_json(dataset.transform_json)
+        spec = TransformSpec.from_json(dataset.transform_json, where)
     except ValidationError as error:
         problem = error.errors()[0]
         raise DatasetError(
-            f"dataset {dataset.root} version {dataset.version}: transform.json is damaged or of "
+            f"{where} is damaged or of "
             f"another Headrace: {problem['msg']} at {problem['loc']}; prepare the dataset again"
         ) from None
-    if spec.digest() != dataset.build.transform_digest:
-        raise DatasetError(
-            f"dataset {dataset.root} version {dataset.version}: transform.json was changed after "
-            "it was published; prepare the dataset again"
-        )
+    if transform_digest(dataset.transform_json) != dataset.build.transform_digest:
+        raise DatasetError(f"{where} was changed after it was published; prepare the dataset again")
     return spec

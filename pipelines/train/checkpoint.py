@@ -27,12 +27,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipelines.errors import TrainError
+from pipelines.errors import FormatError, TrainError
+from pipelines.formats import CHECKPOINT
 from pipelines.lake.storage import is_storage_error, open_files, said
 from pipelines.lake.version import DatasetVersion
 from pipelines.recipe import Recipe
+from pipelines.recipe.base import identifying
 
-FORMAT = 1
 _STATE = "state"
 _NAME = re.compile(r"^step-(\d{9})\.ckpt$")
 _FINISHED = "finished.json"
@@ -60,7 +61,7 @@ class Saved:
 
 def training_id(recipe: Recipe, dataset: DatasetVersion) -> str:
     """Digest of all that decides what comes out of a training, the number of ranks aside."""
-    tree = recipe.resolved()
+    tree = identifying(recipe)
     learnt = {key: value for key, value in tree["train"].items() if key not in _NOT_LEARNT}
     stream = {k: tree["stream"][k] for k in ("canonical_shards", "shuffle", "block_rows")}
     stream["last_batch"] = tree["stream"]["last_batch"]
@@ -118,11 +119,17 @@ class Checkpoints:
         return f"{stamp}-{int(now % 1 * 1000):03d}-{os.getpid()}"
 
     def newest(self, attempt: str) -> tuple[Saved | None, list[str]]:
-        """The newest whole checkpoint of an attempt, and why newer ones were passed over."""
+        """The newest whole checkpoint of an attempt, and why newer ones were passed over.
+
+        Raises:
+            FormatError: the newest whole one is of a format that this program cannot read.
+        """
         passed: list[str] = []
         for name in sorted(filter(_NAME.match, self._names(attempt)), reverse=True):
             try:
                 return self.read(attempt, name), passed
+            except FormatError:
+                raise  # a training that a newer Headrace began is not begun anew by this one
             except TrainError as error:
                 passed.append(str(error))
         return None, passed
@@ -144,7 +151,7 @@ class Checkpoints:
             TrainError: the disk is full, or the store refuses.
         """
         buffer = io.BytesIO()
-        text = json.dumps({"format": FORMAT, **state}).encode()
+        text = json.dumps({CHECKPOINT.key: CHECKPOINT.current, **state}).encode()
         members: dict[str, Any] = {_STATE: np.frombuffer(text, np.uint8), **arrays}
         np.savez(buffer, **members)
         name = f"step-{step:09d}.ckpt"
@@ -248,7 +255,8 @@ def read_checkpoint(place: str) -> Saved:
     """A checkpoint by its folder or URL.
 
     Raises:
-        TrainError: it is missing, cut, damaged, of another format, or out of reach.
+        TrainError: it is missing, cut, damaged, or out of reach.
+        FormatError: it is of another format.
     """
     root, _, name = place.rpartition("/")
     files, path = open_files(root or ".")
@@ -265,10 +273,7 @@ def read_checkpoint(place: str) -> Saved:
         if not is_storage_error(error):
             raise
         raise TrainError(f"checkpoint {place} cannot be read: {said(error)}") from error
-    if state.get("format") != FORMAT:
-        raise TrainError(
-            f"checkpoint {place} is of format {state.get('format')}, this Headrace reads {FORMAT}"
-        )
+    state = CHECKPOINT.migrated(state, f"checkpoint {place}", FormatError)
     return Saved(place, state, arrays)
 
 

@@ -96,7 +96,7 @@ def register_model(
                 "dataset_root": redact_text(dataset.root),
                 "dataset_version": dataset.version,
                 "dataset_digest": dataset.digest,
-                "transform_digest": spec.digest(),
+                "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
                 "network": "network",
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),

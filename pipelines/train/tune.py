@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import RecipeError, StoppedError, TrainError
+from pipelines.formats import STUDY
 from pipelines.lake.version import DatasetVersion
 from pipelines.progress import Progress, Report
 from pipelines.recipe import Recipe
 from pipelines.recipe import sections as s
+from pipelines.recipe.base import identifying
 from pipelines.train.checkpoint import training_id
 from pipelines.train.early_stopping import SMALLER_IS_BETTER
 from pipelines.train.run import train
@@ -132,6 +134,9 @@ def _searched(
         else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
+    place = f"study {study.study_name} in {folder}/{recipe.name}.db"
+    STUDY.migrated(study.user_attrs, place, TrainError)
+    study.set_user_attr(STUDY.key, STUDY.current)
     running, finished = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.is_finished
     for left in study.get_trials(states=(running,)):
         study.tell(left.number, state=optuna.trial.TrialState.FAIL)
@@ -196,7 +201,7 @@ def _searched(
 
 def _study_name(recipe: Recipe, dataset: DatasetVersion) -> str:
     """Trials of one study are of one recipe, one dataset, and one search."""
-    searched = recipe.tune.model_dump(mode="json", exclude={"trials"})
+    searched = {k: v for k, v in identifying(recipe.tune).items() if k != "trials"}
     text = json.dumps(searched, sort_keys=True).encode()
     return f"{training_id(recipe, dataset)}-{hashlib.sha256(text).hexdigest()[:12]}"
 

@@ -36,11 +36,13 @@ Features are what the model reads:
               channels integers in that order; zeros where missing.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.errors import DatasetError
+from pipelines.formats import TRANSFORM
 
 MISSING_ID = 0
 FIRST_UNKNOWN_ID = 1
@@ -255,7 +257,7 @@ class ModelInput:
 class TransformSpec(_Frozen):
     """Everything needed to turn a raw row into what the model reads, and its output into words."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
     features: tuple[FittedFeature, ...]
@@ -315,10 +317,15 @@ class TransformSpec(_Frozen):
         return self.model_dump_json(indent=1)
 
     @staticmethod
-    def from_json(text: str) -> "TransformSpec":
-        """Raises `pydantic.ValidationError` for a text that is no spec of this format version."""
-        return TransformSpec.model_validate_json(text)
+    def from_json(text: str, where: str = "transform.json") -> "TransformSpec":
+        """Return the spec in a text, of today's format or an older one.
 
-    def digest(self) -> str:
-        """SHA-256 of the spec, hexadecimal; equal specs have equal digests."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        Args:
+            text: what `to_json` wrote, now or then.
+            where: its place, for an error.
+
+        Raises:
+            DatasetError: it is of a newer format.
+            pydantic.ValidationError: it is no spec.
+        """
+        return TransformSpec.model_validate_json(TRANSFORM.migrated_text(text, where, DatasetError))

@@ -16,6 +16,7 @@ from pipelines.evaluate import Evaluated, evaluate
 from pipelines.lake import DataFile, Ledger, publish
 from pipelines.lake.build import Build
 from pipelines.lake.files import SPLITS
+from pipelines.lake.transform_file import transform_digest
 from pipelines.progress import silent
 from pipelines.recipe import Recipe, recipe_from_tree
 from pipelines.train import Trained, train
@@ -60,7 +61,7 @@ def write_version(root: Path, spec: TransformSpec, splits: dict[str, pa.Table]) 
     build = Build(
         build_id="by-hand", created_at="2026-01-01T00:00:00+00:00", headrace_version="0", recipe={},
         sources={}, files=tuple(files), label_kind=spec.label.kind,
-        transform_digest=spec.digest(),
+        transform_digest=transform_digest(spec.to_json()),
         ledger=Ledger(
             read=sum(published.values()), published=published, quarantined={}, duplicates=0,
             filtered={},

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import DatasetError, RecipeError
+from pipelines.lake.transform_file import transform_digest
 from pipelines.recipe.sections import EarlyStopping, Mlp, Rnn, Train
 from pipelines.train.check import trainable_spec
 from pipelines.transform.spec import LabelSpec, ScaledFeature, TransformSpec
@@ -19,7 +20,7 @@ REGRESSION = TransformSpec(
 
 
 def dataset(spec: TransformSpec, text: str = "", digest: str = "") -> Any:
-    build = SimpleNamespace(transform_digest=digest or spec.digest())
+    build = SimpleNamespace(transform_digest=digest or transform_digest(spec.to_json()))
     return SimpleNamespace(
         root="/data", version=3, build=build, transform_json=text or spec.to_json()
     )
@@ -50,6 +51,9 @@ def test_a_changed_or_foreign_transform_is_refused() -> None:
     mlp = recipe("loss", Mlp(kind="mlp"))
     with pytest.raises(DatasetError, match=r"version 3: transform\.json was changed"):
         trainable_spec(mlp, dataset(REGRESSION, digest="0" * 64))
-    older = REGRESSION.to_json().replace('"format_version": 2', '"format_version": 1')
+    foreign = REGRESSION.to_json().replace('"features"', '"characteristics"')
     with pytest.raises(DatasetError, match=r"of another Headrace.*prepare the dataset again"):
-        trainable_spec(mlp, dataset(REGRESSION, text=older))
+        trainable_spec(mlp, dataset(REGRESSION, text=foreign))
+    newer = REGRESSION.to_json().replace('"format_version": 3', '"format_version": 4')
+    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 4"):
+        trainable_spec(mlp, dataset(REGRESSION, text=newer))
