@@ -16,21 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import StreamError
-from pipelines.lake.storage import is_storage_error, said
-from pipelines.quiet import quiet_import
+from pipelines.lake.storage import is_storage_error, open_files, said
 from pipelines.stream.columns import Columns
 from pipelines.stream.files import Footers, retried
+from pipelines.stream.petastorm_api import Reader
 from pipelines.stream.plan import reading_order, shards_of_rank
+from pipelines.stream.pool import PlannedPool
 from pipelines.stream.rooms import Rooms
 from pipelines.stream.shard import Shard
 from pipelines.stream.sheets import Batch, Sheets
-from pipelines.stream.stores import petastorm_filesystem
-
-with quiet_import():  # petastorm warns about pyarrow.filesystem, and pkg_resources about itself
-    from petastorm.reader import Reader
-
-    from pipelines.stream.pool import PlannedPool
-    from pipelines.stream.worker import BlockRows, BlockWorker, Task
+from pipelines.stream.worker import BlockRows, BlockWorker, Task
 
 if TYPE_CHECKING:
     from pipelines.stream.split_stream import SplitStream
@@ -93,7 +88,7 @@ class EpochReader:
 
     def _open(self) -> None:
         stream = self.stream
-        filesystem, base = petastorm_filesystem(stream.root)
+        filesystem, base = open_files(stream.root)
         paths = tuple(f"{base}/{file.path}" for file in stream.files)
         order = reading_order(self._plan, self._shards, self.first_step, self._sheet_steps)
         if not order:  # more shards than rows: this rank has only padding

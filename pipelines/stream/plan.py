@@ -164,7 +164,7 @@ def plan_epoch(
         order = np.random.default_rng((_ROW_GROUPS, seed, epoch)).permutation(order)
     slice_rows = global_batch_size // canonical_shards
     steps, dropped = epoch_steps(total, canonical_shards, global_batch_size, drop_last=drop_last)
-    groups = (row_groups[i] for i in order)
+    groups = (row_groups[i] for i in order.tolist())
     line = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
     if drop_last and not shuffle:
         first = epoch * dropped % total

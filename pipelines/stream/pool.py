@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from petastorm.workers_pool import EmptyResultError
+from pipelines.stream.petastorm_api import EmptyResultError
 
 
 class PlannedPool:

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.filesystem as legacy
 import pyarrow.parquet as pq
-from petastorm.workers_pool import EmptyResultError
-from petastorm.workers_pool.worker_base import WorkerBase
+from fsspec.implementations.local import LocalFileSystem
 
 from pipelines.errors import StreamError
 from pipelines.lake.checksums import column_sum
@@ -21,6 +19,7 @@ from pipelines.lake.storage import is_storage_error
 from pipelines.stream.cache import Cache
 from pipelines.stream.columns import Columns
 from pipelines.stream.files import Footer, Footers, retried, unreadable
+from pipelines.stream.petastorm_api import EmptyResultError, WorkerBase
 from pipelines.stream.plan import Block, RowRange
 from pipelines.stream.rooms import Rooms
 from pipelines.stream.sheets import Sheets
@@ -142,8 +141,8 @@ class BlockWorker(WorkerBase):
     def _read(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer]:
         path = task.paths[item.file]
         names = task.columns.names()
-        local = isinstance(self._filesystem, legacy.LocalFileSystem)
-        # Not the legacy file system's own: Python's file would take the interpreter's lock.
+        local = isinstance(self._filesystem, LocalFileSystem)
+        # Not the file system's own: Python's file would take the interpreter's lock.
         with pa.OSFile(path) if local else self._filesystem.open(path, "rb") as source:
             footer = task.footers.of(path, source, task.files[item.file])
             file = pq.ParquetFile(source, metadata=footer.meta, pre_buffer=not local)

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
-from petastorm.workers_pool import EmptyResultError
-from petastorm.workers_pool.worker_base import WorkerBase
 
+from pipelines.stream.petastorm_api import EmptyResultError, WorkerBase
 from pipelines.stream.pool import PlannedPool
 
 
