@@ -4,12 +4,10 @@ The recipe's `tracking.uri` wins, then MLFLOW_TRACKING_URI, then SQLite and a fo
 workdir, which needs no server.
 """
 
-import contextlib
 import logging
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.quiet import quiet_import
 from pipelines.recipe import Recipe
 from pipelines.recipe.redact import redact_text
+from pipelines.tracking.database import open_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,27 +89,10 @@ def connect(store: Store) -> "MlflowClient":
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if store.artifacts is not None:
-        _make_database(store.uri)
+        open_database(store.uri)
     mlflow.set_tracking_uri(store.uri)
     mlflow.set_registry_uri(store.uri)
     return mlflow.MlflowClient()
-
-
-def _make_database(uri: str) -> None:
-    """MLflow's tables in a SQLite file of our own, whole or absent.
-
-    A process that is killed while MLflow makes them leaves a file that no later one can use.
-    """
-    import mlflow
-
-    file = Path(uri.removeprefix("sqlite:///"))
-    if file.exists():
-        return
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=file.parent) as folder:
-        aside = Path(folder) / file.name
-        mlflow.MlflowClient(f"sqlite:///{aside}").search_experiments()
-        with contextlib.suppress(FileExistsError):  # somebody else was quicker
-            file.hardlink_to(aside)
 
 
 def experiment_id(client: "MlflowClient", store: Store) -> str:

@@ -1,0 +1,121 @@
+"""MLflow's database of another MLflow: an older one is migrated, a newer one named."""
+
+import contextlib
+import logging
+import sqlite3
+from pathlib import Path
+
+import mlflow
+import pytest
+from alembic import command
+
+from pipelines.errors import ModelError
+from pipelines.tracking.database import open_database
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A database with a run, as this MLflow makes it."""
+    file = tmp_path / "a folder" / "mlflow.db"
+    file.parent.mkdir()
+    open_database(f"sqlite:///{file}")
+    client = mlflow.MlflowClient(f"sqlite:///{file}")
+    experiment = client.create_experiment("mine", artifact_location=str(tmp_path / "artifacts"))
+    run = client.create_run(experiment, run_name="first")
+    client.log_metric(run.info.run_id, "loss", 0.5)
+    return file
+
+
+def downgrade(file: Path, revision: str) -> None:
+    """Take the schema back, by the way down that MLflow's own steps have."""
+    from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config = _get_alembic_config(str(engine.url))
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
+
+
+def schema(file: Path) -> str:
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        return str(database.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+
+
+def set_schema(file: Path, revision: str) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        database.commit()
+
+
+def runs(file: Path) -> list[tuple[str, float]]:
+    client = mlflow.MlflowClient(f"sqlite:///{file}")
+    (experiment,) = client.search_experiments(filter_string="name = 'mine'")
+    found = client.search_runs([experiment.experiment_id])
+    return [(run.info.run_name, run.data.metrics["loss"]) for run in found]
+
+
+@pytest.mark.parametrize("steps", [1, 8])
+def test_an_older_one_is_migrated_and_kept(
+    file: Path, steps: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = schema(file)
+    downgrade(file, f"-{steps}")
+    older = schema(file)
+    assert older != now
+    with caplog.at_level(logging.WARNING, logger="headrace"):
+        open_database(f"sqlite:///{file}")
+    before = file.with_name(f"mlflow.db.schema-{older}")
+    assert f"a copy as it was: {before}" in caplog.text
+    assert (schema(file), schema(before)) == (now, older)
+    assert runs(file) == [("first", 0.5)]
+    left = {path.name for path in file.parent.iterdir()}
+    assert left == {file.name, before.name, f".{file.name}.lock"}
+
+
+def test_one_that_was_looked_at_is_not_looked_at_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.tracking.database._revisions", lambda: pytest.fail("looked"))
+    open_database(f"sqlite:///{file}")
+
+
+def test_one_that_this_mlflow_made_by_itself_is_looked_at_once(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA user_version = 0")
+    for _ in range(2):
+        open_database(f"sqlite:///{file}")
+    assert runs(file) == [("first", 0.5)]
+    assert not list(file.parent.glob("*.schema-*"))
+
+
+def test_one_of_a_newer_mlflow_is_named_and_stays_as_it_is(file: Path) -> None:
+    set_schema(file, "f00dfeed0001")
+    before = file.read_bytes()
+    with pytest.raises(ModelError, match=r"has schema f00dfeed0001, which MLflow .* does not know"):
+        open_database(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
+def test_what_is_no_database_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"mlflow\.db is no database of MLflow \("):
+        open_database(f"sqlite:///{file}")
+
+
+def test_a_migration_that_fails_leaves_it_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    downgrade(file, "-1")
+    older = schema(file)
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(failing))
+    with pytest.raises(ModelError, match=r"could not be migrated: no room\. It is as it was"):
+        open_database(f"sqlite:///{file}")
+    assert schema(file) == older
+    assert not list(file.parent.glob("*.schema-*"))
