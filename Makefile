@@ -38,7 +38,11 @@ test-airflow: setup ## the DAGs in a real Airflow, in an environment of its own:
 
 .PHONY: test-spark35
 test-spark35: setup ## Spark's stages and launcher on pyspark 3.5, in a second environment: half an hour
-	@scripts/test-spark35.sh $(TESTS)
+	@scripts/test-spark.sh 3.5 $(TESTS)
+
+.PHONY: test-spark40
+test-spark40: setup ## the same on pyspark 4.0
+	@scripts/test-spark.sh 4.0 $(TESTS)
 
 .PHONY: docs
 docs: setup ## docs/recipe.md, from the recipe's models

@@ -1,8 +1,8 @@
 """Keep what libraries print at import away from the person who runs the pipeline.
 
-TensorFlow 2.18 writes its cuDNN and cuBLAS notices to file descriptor 2 before any log level is
-read, and pyspark's launcher does the same; redirecting the descriptor is the only way. What was
-caught is shown after all when the block fails, because then it may hold the cause.
+TensorFlow writes its oneDNN and CUDA notices to file descriptor 2 before any log level is read, and
+pyspark's launcher does the same; redirecting the descriptor is the only way. What was caught is
+shown after all when the block fails, because then it may hold the cause.
 """
 
 import os

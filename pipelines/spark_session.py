@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     Raises:
         MachineError: Java is missing, too old, or Spark did not start.
     """
+    # Rows go to Python as Arrow here; what PySpark says of pandas 3 is about functions on frames.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession
 
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ

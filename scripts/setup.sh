@@ -4,6 +4,36 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# --- nobody waits before a dark screen ------------------------------------------------------------
+logs=$(mktemp -d)
+working=""
+trap '[ -z "$working" ] || kill "$working" 2>/dev/null || true; rm -rf "$logs"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# watched TELL COMMAND…: runs it, its output in $logs/output, and every 15 s says what TELL prints.
+watched() {
+    local tell=$1 began=$SECONDS said=$SECONDS
+    shift
+    "$@" >"$logs/output" 2>&1 &
+    working=$!
+    while kill -0 "$working" 2>/dev/null; do
+        sleep 0.2
+        if [ $((SECONDS - said)) -ge 15 ]; then
+            said=$SECONDS
+            echo "set-up: $((SECONDS - began)) s: $("$tell")"
+        fi
+    done
+    local code=0
+    wait "$working" || code=$?
+    working=""
+    if [ $code -ne 0 ]; then
+        cat "$logs/output" >&2
+        echo "set-up: it failed after $((SECONDS - began)) s; what was printed is above" >&2
+        exit $code
+    fi
+}
+
 # --- what must come from the system: a JRE for Spark, a compiler for Horovod --------------------
 java_major() {
     local java="${JAVA_HOME:+$JAVA_HOME/bin/}java"
@@ -58,9 +88,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     done
     if have apt-get && [ "$(id -u)" = 0 ]; then
         echo "set-up: installing ${missing[*]} with apt-get"
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            "${packages[@]/#JRE/$(jre)}" >/dev/null
+        tell_apt() { tail -n 1 "$logs/output"; }
+        watched tell_apt apt-get update
+        DEBIAN_FRONTEND=noninteractive watched tell_apt apt-get install -y \
+            --no-install-recommends "${packages[@]/#JRE/$(jre)}"
         if ! java_is_there; then
             echo "set-up: Java 17 was installed, but JAVA_HOME=${JAVA_HOME:-} names another one; unset it" >&2
             exit 1
@@ -100,14 +131,36 @@ fi
 # EXTRAS=gpu adds TensorFlow's CUDA libraries; a later set-up keeps what was chosen.
 extras=${EXTRAS-$(cat .venv/.headrace-extras 2>/dev/null || true)}
 # The stamp names what the environment was made from; only a change of it costs a sync.
-want=$( (cat pyproject.toml uv.lock scripts/setup.sh; echo "$extras") | sha256sum | cut -d' ' -f1)
+want=$( (cat pyproject.toml uv.lock scripts/setup.sh scripts/horovod_build/pyproject.toml \
+    scripts/horovod_build/src/headrace_horovod_build/*.py; echo "$extras") | sha256sum | cut -d' ' -f1)
 if [ -x .venv/bin/headrace ] && [ "$(cat .venv/.headrace-set-up 2>/dev/null)" = "$want" ]; then
     exit 0
 fi
 echo "set-up: installing the locked environment (the first time 3 to 6 minutes: Horovod is compiled)"
+# What uv is doing, of what it printed; and of Horovod's build, of what its compiler printed.
+tell_uv() {
+    local output=$logs/output percent
+    if grep -q '^Prepared' "$output"; then
+        echo "installing, and compiling byte-code"
+        return
+    fi
+    if grep -q 'Building horovod' "$output" && ! grep -q 'Built horovod' "$output"; then
+        percent=$(grep -oE '^\[ *[0-9]+%\]' "$logs/horovod" 2>/dev/null | tail -n 1 | tr -dc '0-9')
+        echo "compiling Horovod${percent:+, $percent% done}"
+        return
+    fi
+    local name left=""
+    for name in $(sed -nE 's/^ *Downloading ([^ ]+).*/\1/p' "$output"); do
+        grep -qE "^ *Downloaded $name\$" "$output" || left="$left $name"
+    done
+    echo "downloading${left:-, nearly done}"
+}
+export HEADRACE_BUILD_LOG=$logs/horovod
 # Compiled byte-code makes every start of TensorFlow three times as fast.
+export UV_COMPILE_BYTECODE=1
 # shellcheck disable=SC2086  # one word an extra
-UV_COMPILE_BYTECODE=1 "$uv" sync --locked --quiet ${extras:+$(printf -- '--extra %s ' $extras)}
+watched tell_uv "$uv" sync --locked ${extras:+$(printf -- '--extra %s ' $extras)}
+grep -E '^(Prepared|Installed|Bytecode compiled)' "$logs/output" | sed 's/^/set-up: uv: /'
 echo "$extras" >.venv/.headrace-extras
 echo "$want" >.venv/.headrace-set-up
 echo "set-up: done"

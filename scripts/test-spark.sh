@@ -1,22 +1,37 @@
 #!/usr/bin/env bash
-# The tests of the Spark stages and of the Spark launcher on pyspark 3.5, in a second environment that
-# shares everything else with the first:
-#     scripts/test-spark35.sh [pytest options]
+# The tests of the Spark stages and of the Spark launcher on an older pyspark, in an environment of its
+# own that shares everything else with the first:
+#     scripts/test-spark.sh 3.5|4.0 [pytest options]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+release=${1:?which pyspark: 3.5 or 4.0}
+shift
+case $release in
+    3.5) py4j=0.10.9.7 ;;
+    4.0) py4j=0.10.9.9 ;;
+    *)
+        echo "no tests for pyspark $release: 3.5 or 4.0 (the locked one is tested by \`make test\`)" >&2
+        exit 2
+        ;;
+esac
 for uv in "$(command -v uv || true)" "$HOME/.local/bin/uv" .tools/uv/bin/uv; do
     [ -x "$uv" ] && break
 done
-env=.tools/spark35
+env=.tools/spark${release/./}
 [ -x "$env/bin/python" ] || "$uv" venv --quiet --python .venv/bin/python "$env"
 # Its own packages come before those that a .pth file names.
-"$uv" pip install --quiet --python "$env/bin/python" --no-deps "pyspark==3.5.*" "py4j==0.10.9.7" -e .
+"$uv" pip install --quiet --python "$env/bin/python" --no-deps "pyspark==$release.*" "py4j==$py4j" -e .
 here=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 there=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "$here" > "$there/shared.pth"
 ln -sf "$PWD/.venv/bin/mlflow" "$env/bin/mlflow"
-"$env/bin/python" -c 'import pyspark; print("pyspark", pyspark.__version__); assert pyspark.__version__.startswith("3.5.")'
+"$env/bin/python" - "$release" <<'CHECK'
+import sys
+import pyspark
+print("pyspark", pyspark.__version__)
+assert pyspark.__version__.startswith(sys.argv[1] + ".")
+CHECK
 if [ $# -gt 0 ]; then
     exec "$env/bin/python" -m pytest "$@"
 fi

@@ -122,7 +122,7 @@ def by_split(values: Mapping[str, np.ndarray], what: str, names: Sequence[str] =
     else:
         together = np.concatenate(list(values.values()))
         low, high = np.quantile(together, [0.001, 0.999])
-        edges = np.linspace(low, high if high > low else low + 1, 51)
+        edges = np.linspace(low, high if high > low else low + 1, 51).tolist()
         for split, numbers in values.items():
             shares = np.full(len(numbers), 1 / len(numbers))
             axes.hist(np.clip(numbers, edges[0], edges[-1]), edges, weights=shares, label=split,

@@ -133,9 +133,27 @@ def _listed(
             found[name] = SourceFile(path=name, bytes=int(info["size"]), changed=_changed(info))
     if not found:
         return None
+    _refuse_empty(table, found)
     if table.format == "parquet":
         found = _with_rows(files, {names[p]: str(p) for p in matches}, found, known)
     return Listing(root, found)
+
+
+def _refuse_empty(table: s.Table, found: Mapping[str, SourceFile]) -> None:
+    """Refuse files without a byte where a file has at least a footer: Spark 4.1 skips them unsaid.
+
+    Raises:
+        LakeError: there is one, and the table's options don't say that it is to be skipped.
+    """
+    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
+    skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
+    for path, file in found.items():
+        if name and not skipped and file.bytes == 0:
+            assert table.path
+            whole = f"{table.path.rstrip('/')}/{path}" if path else table.path
+            raise LakeError(
+                f"{whole} is not a readable {name} file: it is empty; restore or remove it"
+            )
 
 
 def _below(files: Any, base: str) -> dict[str, Any]:

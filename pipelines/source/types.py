@@ -100,8 +100,8 @@ def cast(name: str, found: ColumnType, declared: str) -> "SparkColumn":
     column, text = col(name), f"{quoted(name)}"
     result = F.expr(f"try_cast({text} AS {_SQL[declared]})")
     if declared == "integer" and found is ColumnType.REAL:
-        whole = (column == F.floor(column)) & ~F.isnan(column.cast("double"))
-        return F.when(whole, result)
+        # Since Spark 4.1 `floor` fails on numbers beyond its type, where the cast is null.
+        return F.when(column % 1 == 0, result)
     if declared == "real" and found is ColumnType.STRING:
         # Java reads 1d and 2f as numbers; people do not. Hardly any text has such a letter, so what
         # is slow (counting characters, ICU) is behind CASE: AND would have it done for all rows.
@@ -115,7 +115,7 @@ def cast(name: str, found: ColumnType, declared: str) -> "SparkColumn":
     if declared == "boolean" and found is ColumnType.INTEGER:
         return F.when(column.isin(0, 1), result)
     if declared == "list[integer]" and found is ColumnType.REALS:
-        return F.when(F.forall(column, lambda x: x.isNull() | (x == F.floor(x))), result)
+        return F.when(F.forall(column, lambda x: x.isNull() | (x % 1 == 0)), result)
     return result
 
 

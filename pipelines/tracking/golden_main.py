@@ -47,8 +47,9 @@ def main() -> None:
             expected = np.stack(expected)
             found = np.array([list(row.values()) for row in found])
         other, distance = differing(expected, found, absolute=absolute, relative=relative)
-        other = other.reshape(len(raw), -1).any(axis=1)
-        different, largest = different | other, max(largest, distance)
+        other = np.asarray(other.reshape(len(raw), -1).any(axis=1))
+        different |= other
+        largest = max(largest, distance)
     answer: dict[str, Any] = {
         "rows": len(raw),
         "largest_difference": largest,

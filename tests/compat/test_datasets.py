@@ -8,6 +8,7 @@ import pyarrow.dataset as ds
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.digests import batch_digests
 from pipelines.cli import app
 from pipelines.errors import DatasetError
 from pipelines.lake import DatasetVersion
@@ -16,7 +17,6 @@ from pipelines.lake.files import SPLITS
 from pipelines.lake.history import versions_of
 from pipelines.train.check import published_spec
 from tests.compat.kept import DATASETS
-from tests.fixtures.v1.make import batch_digests
 from tests.fixtures.v1.unpack import expected
 
 VERSIONS = [(name, number) for name in DATASETS for number in range(3 if name == "visits" else 1)]

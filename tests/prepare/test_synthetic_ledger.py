@@ -1,6 +1,7 @@
 """Every bucket of the ledger at once, on the synthetic lake, whose dirt is known to the row."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,16 @@ def test_the_profile_counts_the_same_rows(dataset: DatasetVersion) -> None:
     assert nulls["i5"]["train"] == pytest.approx(0.05 * published["train"], rel=0.2)
 
 
+@pytest.fixture
+def counted_reads(spark: object) -> Iterator[None]:
+    """Have Hadoop count the bytes of every read: those of several ranges at once it does not."""
+    settings = spark.sparkContext._jsc.hadoopConfiguration()
+    settings.set("parquet.hadoop.vectored.io.enabled", "false")
+    yield
+    settings.unset("parquet.hadoop.vectored.io.enabled")
+
+
+@pytest.mark.usefixtures("counted_reads")
 @pytest.mark.parametrize("read_with", ["spark", "auto"])
 def test_the_lake_is_read_twice_at_most(
     spark: object, lake: Path, tmp_path: Path, raw: pd.DataFrame, read_with: str

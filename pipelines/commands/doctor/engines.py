@@ -123,7 +123,7 @@ def gpus() -> list[Finding]:
     if not shown:
         return [ok("gpus", "none; ranks compute on the CPU")]
     if _told and len(seen) < len(shown) and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        fix = "uv sync --extra gpu; TensorFlow 2.18 wants CUDA 12.5 and cuDNN 9.3"
+        fix = "uv sync --extra gpu; TensorFlow 2.21 wants CUDA 12.5 or newer 12, and cuDNN 9"
         what = f"the driver shows {len(shown)}, TensorFlow sees {len(seen)}"
         return [fail("gpus", what, fix)]
     found = [ok("gpus", "; ".join(shown))]
