@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,12 +184,41 @@ def _tensorflow(job: StreamJob) -> Read:
     return read
 
 
+def _stock_petastorm() -> tuple[Any, Any]:
+    """Return Petastorm's own reader and its way to tf.data, with the names that they lack today.
+
+    Its worker, its thread pool and its order are as they are; what pyarrow and NumPy removed is put
+    in its place, as `stream/petastorm_api.py` does for the part that Headrace uses.
+    """
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from pipelines.stream.petastorm_api import FilePiece
+
+    class Piece(FilePiece):
+        def read(self, columns: Any, partitions: Any) -> pa.Table:
+            with self.open_file_func(self.path) as source:
+                return pq.ParquetFile(source).read_row_group(self.row_group, columns=list(columns))
+
+    # Once the module above was imported, Petastorm can be.
+    parts = {name: import_module(f"petastorm.{name}") for name in _STOCK}
+    parts["etl.dataset_metadata"].pq.ParquetDatasetPiece = Piece
+    parts["arrow_reader_worker"].pq = parts["reader"].pq
+    parts["fs_utils"].pyarrow = SimpleNamespace(localfs=fsspec.filesystem("file"))
+    np.string_, np.unicode_ = np.bytes_, np.str_  # type: ignore[attr-defined]
+    to_tensorflow = import_module("petastorm.tf_utils").make_petastorm_dataset
+    return parts["reader"].make_batch_reader, to_tensorflow
+
+
+_STOCK = ("reader", "etl.dataset_metadata", "arrow_reader_worker", "fs_utils")
+
+
 def _stock(job: StreamJob) -> Read:
     """As Petastorm's README and Horovod's Keras estimator do it: unbatch, shuffle, batch."""
     import tensorflow as tf
-    from petastorm import make_batch_reader
-    from petastorm.tf_utils import make_petastorm_dataset
 
+    make_batch_reader, make_petastorm_dataset = _stock_petastorm()
     names = _columns(job.kind).names()
     urls = [f"file://{job.folder}/{file.path}" for file in index_of(job.folder)]
 

@@ -19,6 +19,7 @@ from pipelines.source.listing import (
     by_partition,
     how_partitioned,
     list_table,
+    refuse_empty_files,
     same_files,
 )
 
@@ -110,7 +111,8 @@ def make_plan(
             without it the condition decides about rows alone, and a change of it fits again.
 
     Raises:
-        LakeError: `increments.by` names columns that no folder has; or nothing is selected.
+        LakeError: `increments.by` names columns that no folder has; nothing is selected; or a file
+            is empty.
     """
     old = {p.name: p for p in base.build.partitions} if base else {}
     known = {f.path: f for p in old.values() for f in p.files}
@@ -124,12 +126,14 @@ def make_plan(
         left_out = leave_out(listing)
         listing = listing.without(left_out)
         _refuse_nothing(recipe, listing)
+    refuse_empty_files(table, listing)
     partitions = by_partition(listing.files, by) if listing else {_WHOLE: ()}
     _refuse_no_folders(by, partitions)
     lookups: dict[str, tuple[SourceFile, ...]] = {}
     for join in source.joins:
         before = base.build.lookups.get(join.table, ()) if base else ()
         found = list_table(source.tables[join.table], {f.path: f for f in before})
+        refuse_empty_files(source.tables[join.table], found)
         if found:
             lookups[join.table] = tuple(found.files[path] for path in sorted(found.files))
     plan = Plan(

@@ -12,6 +12,7 @@ from pipelines.source.listing import (
     folder_values,
     how_partitioned,
     list_table,
+    refuse_empty_files,
     same_files,
 )
 
@@ -71,13 +72,15 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
         full: read everything, scored or not.
 
     Raises:
-        LakeError: the store cannot be reached.
+        LakeError: the store cannot be reached, or a file is empty.
     """
     there = base.partitions if base else ()
     old = {p.name: p for p in there if p.source == source}
     known = {f.path: f for p in old.values() for f in p.files}
     by = how_partitioned(recipe)
-    listing = list_table(recipe.source.tables[recipe.source.main], known)
+    table = recipe.source.tables[recipe.source.main]
+    listing = list_table(table, known)
+    refuse_empty_files(table, listing)
     partitions = by_partition(listing.files, by) if listing else {_WHOLE: ()}
     new = [name for name in partitions if name not in old]
     changed = [

@@ -97,6 +97,28 @@ def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | Non
         raise LakeError(str(error)) from error
 
 
+def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
+    """Refuse files without a byte where a file has at least a footer: Spark 4.1 skips them unsaid.
+
+    Args:
+        table: whose files they are; where its options say so, Spark may skip what is no file of it.
+        listing: those that are to be read.
+
+    Raises:
+        LakeError: there is one.
+    """
+    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
+    skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
+    if listing is None or name is None or skipped:
+        return
+    for path, file in listing.files.items():
+        if file.bytes == 0:
+            (url,) = listing.urls([path])
+            raise LakeError(
+                f"{url} is not a readable {name} file: it is empty; restore or remove it"
+            )
+
+
 def _not_allowed(error: BaseException | None) -> bool:
     kinds = [kind.__name__ for kind in type(error).__mro__]
     return isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds)
@@ -133,27 +155,9 @@ def _listed(
             found[name] = SourceFile(path=name, bytes=int(info["size"]), changed=_changed(info))
     if not found:
         return None
-    _refuse_empty(table, found)
     if table.format == "parquet":
         found = _with_rows(files, {names[p]: str(p) for p in matches}, found, known)
     return Listing(root, found)
-
-
-def _refuse_empty(table: s.Table, found: Mapping[str, SourceFile]) -> None:
-    """Refuse files without a byte where a file has at least a footer: Spark 4.1 skips them unsaid.
-
-    Raises:
-        LakeError: there is one, and the table's options don't say that it is to be skipped.
-    """
-    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
-    skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
-    for path, file in found.items():
-        if name and not skipped and file.bytes == 0:
-            assert table.path
-            whole = f"{table.path.rstrip('/')}/{path}" if path else table.path
-            raise LakeError(
-                f"{whole} is not a readable {name} file: it is empty; restore or remove it"
-            )
 
 
 def _below(files: Any, base: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.errors import TrainError
+from pipelines.errors import FormatError, TrainError
 from pipelines.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint
 from pipelines.train.keeping import check_fits, find_checkpoint
 
@@ -35,6 +35,18 @@ def test_nothing_in_it_is_executed(tmp_path: Path) -> None:
         np.savez(file, state=np.array([{"a": 1}], dtype=object))  # a pickle
     with pytest.raises(TrainError, match=r"step-000000001\.ckpt is cut or damaged"):
         read_checkpoint(str(place))
+
+
+def test_one_of_a_newer_headrace_is_not_passed_over(tmp_path: Path) -> None:
+    """The training would go on from before it, or begin anew."""
+    kept = Checkpoints(str(tmp_path))
+    for step in (1, 2):
+        kept.write("a", step, {"step": step, **({"format": 2} if step == 2 else {})}, ARRAYS)
+    with pytest.raises(FormatError, match="is of format 2, this Headrace knows format 1 of a"):
+        kept.newest("a")
+    with pytest.raises(FormatError):
+        find_checkpoint(kept, "auto", lambda _: None)
+    assert find_checkpoint(kept, "never", lambda _: None).saved is None
 
 
 @pytest.mark.parametrize("how", ["cut", "damaged", "empty"])
