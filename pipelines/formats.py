@@ -114,8 +114,8 @@ class Format:
 
 TRANSFORM = Format("fitted transform", 3, oldest=2)
 """`transform.json`, also in a model. 3: its digest is that of its bytes."""
-BUILD = Format("dataset version", 5)
-"""`build.json`, and with it all that a build leaves beside it. 5: its transform may be of 3."""
+BUILD = Format("dataset version", 5, steps={4: lambda tree: {**tree, "transform_format": 2}})
+"""`build.json`, and with it all that a build leaves beside it. 5: it says its transform's own."""
 PREDICTIONS = Format("version of predictions", 1)
 """`score.json`."""
 CHECKPOINT = Format("checkpoint", 1, key="format")

@@ -45,6 +45,8 @@ class Build(BaseModel):
     """Of the version, those of earlier builds included."""
     label_kind: str
     transform_digest: str
+    transform_format: int = TRANSFORM.current
+    """Of `transform.json`, which stays as the build that fitted it wrote it."""
     transform_of: str | None = None
     """The build that fitted the transform and keeps it; None where it is this one."""
     base: int | None = None
@@ -147,12 +149,9 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
     """
     build = read_build(root, build_id)
     fitted_by = build.transform_of or build_id
-    transform = read_sidecar_text(root, fitted_by, "transform.json")
-    # Damage is told by who needs it.
-    if (version := TRANSFORM.version_in(transform) or 0) > TRANSFORM.current:
-        where = f"dataset {root}: {sidecar_folder(root, fitted_by)}/transform.json"
-        TRANSFORM.check(version, where, DatasetError)
-    return build, transform
+    where = f"dataset {root}: {sidecar_folder(root, fitted_by)}/transform.json"
+    TRANSFORM.check(build.transform_format, where, DatasetError)
+    return build, read_sidecar_text(root, fitted_by, "transform.json")
 
 
 def read_sidecar_text(root: str, build_id: str, name: str) -> str:

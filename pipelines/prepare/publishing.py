@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pipelines
 from pipelines.errors import LakeError
+from pipelines.formats import TRANSFORM
 from pipelines.lake.axis import AXES, axes_to_json
 from pipelines.lake.build import EXAMPLES, Build
 from pipelines.lake.commit import publish
@@ -70,6 +71,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: Raw, rows: Rows) -> int:
         files=tuple(sorted(files, key=lambda f: f.path)),
         label_kind=recipe.label.kind,
         transform_digest=transform_digest(transform_json),
+        transform_format=old.transform_format if old else TRANSFORM.current,
         transform_of=(old.transform_of or old.build_id) if old else None,
         base=attempt.version,
         given_id=attempt.given_id,

@@ -48,6 +48,7 @@ def test_a_further_day_is_added_by_the_same_transform(own: Path) -> None:
     after = found.dataset
     assert after.build.transform_digest == before.build.transform_digest
     assert after.transform_json == before.transform_json
+    assert after.build.transform_format == 2
     assert {f.path for f in before.build.files} < {f.path for f in after.build.files}
     assert after.build.ledger.read == before.build.ledger.read + 120
     # What everything processed anew by the same transform makes of the lake, row by row.
