@@ -20,7 +20,7 @@ from pipelines.errors import LakeError
 from pipelines.lake.storage import open_files, reaching
 from pipelines.source.late import Late
 from pipelines.source.names import FILE, POSITION, PROBLEMS, REASONS, RULES
-from pipelines.source.rules import split_problems
+from pipelines.source.rules import rules_and_reasons
 
 _HELD_ROWS = 100_000
 
@@ -104,12 +104,8 @@ class Rejected:
             if column not in rows.column_names and column in values:
                 same = pa.array([values[column]] * rows.num_rows, pa.string())
                 rows = rows.append_column(column, same)
-        found = [split_problems(text) if text else [] for text in problems]
-        rules = [[self._checks[check] for check, _ in row] for row in found]
-        reasons = [[reason for _, reason in row] for row in found]
-        texts = pa.list_(pa.string())
-        rows = rows.append_column(RULES, pa.array(rules, texts))
-        rows = rows.append_column(REASONS, pa.array(reasons, texts))
+        rules, reasons = rules_and_reasons(problems, self._checks)
+        rows = rows.append_column(RULES, rules).append_column(REASONS, reasons)
         schema = rows.schema.remove_metadata()
         self._held[schema].append(rows.replace_schema_metadata(None))
         if sum(table.num_rows for table in self._held[schema]) >= _HELD_ROWS:

@@ -5,9 +5,12 @@ a row that breaks any also gets a text that says what was wrong, for people. Wha
 rows is decided by `tag.py`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from pipelines.errors import LakeError
 from pipelines.recipe import Recipe
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 BITS = 62  # checks a mask column
 # Between the problems of a row, and between a check's position and what was wrong.
 PROBLEM, PART = "\x1e", "\x1f"
+# A reason may quote a value that has a separator in it.
+_NEXT_PROBLEM = re.compile(f"{PROBLEM}(?=\\d+{PART})")
 
 
 @dataclass(frozen=True)
@@ -163,8 +168,23 @@ def check_rows(
 
 def split_problems(text: str) -> list[tuple[int, str]]:
     """The PROBLEMS of a row: (position of the check, what was wrong)."""
-    pairs = (item.partition(PART) for item in text.split(PROBLEM))
+    pairs = (item.partition(PART) for item in _NEXT_PROBLEM.split(text))
     return [(int(number), reason) for number, _, reason in pairs]
+
+
+def rules_and_reasons(
+    problems: Sequence[str | None], checks: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
+    """Return the names of the checks that rows violate, and why: lists of texts, one a row.
+
+    Args:
+        problems: PROBLEMS of each row.
+        checks: names of all checks, by their position.
+    """
+    found = [split_problems(text) if text else [] for text in problems]
+    texts = pa.list_(pa.string())
+    rules = pa.array([[checks[check] for check, _ in row] for row in found], texts)
+    return rules, pa.array([[reason for _, reason in row] for row in found], texts)
 
 
 def _contract_checks(rows: "DataFrame", main: RawTable) -> "list[tuple[Check, Column, Column]]":

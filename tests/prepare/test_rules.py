@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import LakeError
 from pipelines.prepare.counts import Counts
 from pipelines.prepare.spread import keep_examples
-from pipelines.source.rules import PART, PROBLEM
+from pipelines.source.rules import PART, PROBLEM, rules_and_reasons
 from tests import tiny
 from tests.prepare.people import RULES, build, people, quarantine_of
 from tests.prepare.tiny_builds import nothing_published, rows_of, run
@@ -158,3 +158,11 @@ def test_examples_do_not_depend_on_where_a_batch_ends() -> None:
     assert whole.examples == parts.examples
     assert whole.examples[0] == [f"b{n:04}" for n in range(5)]
     assert whole.examples[1] == [f"a{n}" for n in range(9000, 9005)]
+
+
+def test_a_reason_may_have_separators_in_it() -> None:
+    """It quotes the value that broke the rule, and the value is the lake's."""
+    told = f"0{PART}got a{PROBLEM}b{PART}c{PROBLEM}2{PART}is null"
+    rules, reasons = rules_and_reasons([told, None], ["first", "second", "third"])
+    assert rules.to_pylist() == [["first", "third"], []]
+    assert reasons.to_pylist() == [[f"got a{PROBLEM}b{PART}c", "is null"], []]
