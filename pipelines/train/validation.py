@@ -88,5 +88,6 @@ def roc_auc(truth: np.ndarray, score: np.ndarray) -> float:
     """
     positive = truth > 0.5
     n = int(positive.sum())
-    above = rankdata(score)[positive].sum() - n * (n + 1) / 2
+    # SciPy 1.18 ranks float32 in float32, which ends at 16 million rows.
+    above = rankdata(score.astype(np.float64))[positive].sum() - n * (n + 1) / 2
     return float(above / (n * (len(truth) - n)))
