@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import DatasetError
@@ -63,6 +63,7 @@ def test_of_every_artifact_the_next_format_is_refused(item: Format) -> None:
         )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none()), st.integers(1, 10**9))
 def test_the_version_in_a_text_is_that_of_its_object(tree: dict, version: int) -> None:
     """Wherever the key stands, and whatever text looks like it."""
@@ -74,6 +75,7 @@ def test_the_version_in_a_text_is_that_of_its_object(tree: dict, version: int) -
             assert THREE.version_in(text.encode()) == expected
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_what_is_no_json_has_no_version(text: str | bytes) -> None:
     try:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.lake.transform_file import transform_digest
@@ -19,12 +19,14 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@settings(max_examples=30, deadline=None)
 @given(TREES)
 def test_of_format_3_it_is_that_of_the_bytes(tree: dict) -> None:
     text = json.dumps({**tree, "format_version": 3}, indent=1)
     assert transform_digest(text) == sha256(text)
 
 
+@settings(max_examples=30, deadline=None)
 @given(TREES)
 def test_of_format_2_it_is_that_of_the_text_without_white_space(tree: dict) -> None:
     """As the first release took it: of the same values, written without white space."""
