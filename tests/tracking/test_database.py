@@ -56,7 +56,7 @@ def runs(file: Path) -> list[tuple[str, float]]:
     return [(run.info.run_name, run.data.metrics["loss"]) for run in found]
 
 
-@pytest.mark.parametrize("steps", [1, 8])
+@pytest.mark.parametrize("steps", [1, pytest.param(8, marks=pytest.mark.long)])
 def test_an_older_one_is_migrated_and_kept(
     file: Path, steps: int, caplog: pytest.LogCaptureFixture
 ) -> None:
