@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.report import table
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC
 
 _SPLITS = ("train", "validation", "test")
 _SAME_SPLIT_FUNCTION = ("plain_spark", "spark_ml")

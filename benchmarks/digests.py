@@ -87,7 +87,7 @@ def run(*words: str) -> dict[str, Any]:
 
 def dataset_digests(root: str, version: int) -> dict[str, Any]:
     """Return digests of a version's rows by split, and of its transform but for its format."""
-    from pipelines.lake.version import DatasetVersion
+    from headrace.lake.version import DatasetVersion
 
     dataset = DatasetVersion.open(root, version)
     rows = {}
@@ -105,10 +105,10 @@ def dataset_digests(root: str, version: int) -> dict[str, Any]:
 
 def batch_digests(root: str) -> dict[str, str]:
     """Return a digest of the first two epochs' batches of each split of the newest version."""
-    from pipelines.lake.version import DatasetVersion
-    from pipelines.stream.columns import feature_columns, weight_columns
-    from pipelines.stream.split_stream import SplitStream
-    from pipelines.transform.spec import TransformSpec
+    from headrace.lake.version import DatasetVersion
+    from headrace.stream.columns import feature_columns, weight_columns
+    from headrace.stream.split_stream import SplitStream
+    from headrace.transform.spec import TransformSpec
 
     dataset = DatasetVersion.open(root)
     spec = TransformSpec.from_json(dataset.transform_json)
@@ -132,7 +132,7 @@ def predictions_of(tracking_uri: str, model_uri: str, root: str) -> dict[str, An
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import mlflow
 
-    from pipelines.lake.version import DatasetVersion
+    from headrace.lake.version import DatasetVersion
 
     mlflow.set_tracking_uri(tracking_uri)
     raw = DatasetVersion.open(root).raw_examples()

@@ -3,16 +3,16 @@
 import os
 from typing import Any
 
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
-from pipelines.lake.files import SPLITS
-from pipelines.recipe import Recipe
-from pipelines.recipe.load import recipe_from_tree
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
+from headrace.lake.files import SPLITS
+from headrace.recipe import Recipe
+from headrace.recipe.load import recipe_from_tree
 
 
 def prepare_clicks(lake: str, out: str, workdir: str, extra: tuple[str, ...]) -> dict[str, Any]:
     """Run the stage; its seconds a stage, its files a split and its ledger."""
-    from pipelines.prepare import prepare
-    from pipelines.progress import silent
+    from headrace.prepare import prepare
+    from headrace.progress import silent
 
     prepared = prepare(clicks_recipe(lake, out, extra), workdir=workdir, report=silent)
     dataset = prepared.dataset

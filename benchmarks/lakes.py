@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.examples.folder import MANIFEST, write_once
-from pipelines.examples.synthetic import write_synthetic_lake
-from pipelines.progress import silent
-from pipelines.recipe.sections import Spark
-from pipelines.spark_session import spark_session, stop_own_session
+from headrace.examples.folder import MANIFEST, write_once
+from headrace.examples.synthetic import write_synthetic_lake
+from headrace.progress import silent
+from headrace.recipe.sections import Spark
+from headrace.spark_session import spark_session, stop_own_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-import pipelines
+import headrace
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("pyspark", "pyarrow", "polars", "numpy", "deltalake", "tensorflow", "keras", "horovod")
@@ -71,7 +71,7 @@ def _cpu_model() -> str:
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {
         "python": sys.version.split()[0],
-        "headrace": pipelines.__version__,
+        "headrace": headrace.__version__,
     }
     for name in _PACKAGES:
         try:

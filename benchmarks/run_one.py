@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from benchmarks.contest import Job
-from pipelines.recipe.sections import Spark
-from pipelines.spark_session import spark_session, stop_own_session
+from headrace.recipe.sections import Spark
+from headrace.spark_session import spark_session, stop_own_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -85,10 +85,10 @@ def _model(folder: str) -> dict[str, str]:
     if known.exists():
         found: dict[str, str] = json.loads(known.read_text(encoding="utf-8"))
         return found
-    from pipelines.prepare import prepare
-    from pipelines.progress import silent
-    from pipelines.spark_session import stop_own_session
-    from pipelines.train import train
+    from headrace.prepare import prepare
+    from headrace.progress import silent
+    from headrace.spark_session import stop_own_session
+    from headrace.train import train
 
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from benchmarks.headrace import clicks_recipe
-from pipelines.examples.synthetic import TEXT_NUMERIC
-from pipelines.recipe.sections import Spark
-from pipelines.spark_session import spark_session, stop_own_session
+from headrace.examples.synthetic import TEXT_NUMERIC
+from headrace.recipe.sections import Spark
+from headrace.spark_session import spark_session, stop_own_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,8 +49,8 @@ def _out(job: dict[str, Any], what: str = "") -> str:
 
 
 def _headrace(spark: "SparkSession", job: dict[str, Any]) -> None:
-    from pipelines.progress import silent
-    from pipelines.score.run import score
+    from headrace.progress import silent
+    from headrace.score.run import score
 
     recipe = clicks_recipe(job["lake"], f"{job['home']}/dataset")
     score(
@@ -101,10 +101,10 @@ def _parts(job: dict[str, Any]) -> dict[str, Any]:
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
-    from pipelines.score.network import network_of, packed
-    from pipelines.score.predicting import predictions_of
-    from pipelines.transform.arrow import ArrowTransform, stacked_inputs
-    from pipelines.transform.spec import TransformSpec
+    from headrace.score.network import network_of, packed
+    from headrace.score.predicting import predictions_of
+    from headrace.transform.arrow import ArrowTransform, stacked_inputs
+    from headrace.transform.spec import TransformSpec
 
     mlflow.set_tracking_uri(f"sqlite:///{job['home']}/mlflow/mlflow.db")
     folder = mlflow.artifacts.download_artifacts(f"{job['uri']}/artifacts")

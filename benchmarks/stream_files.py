@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
-from pipelines.lake.files import DataFile
+from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
+from headrace.lake.files import DataFile
 
 Kind = Literal["table", "images"]
 FILES, NUMERIC, CATEGORICAL, SIDE = 8, 13, 26, 28

@@ -82,8 +82,8 @@ def _cpu() -> float:
 
 
 def _columns(kind: Kind) -> Any:
-    from pipelines.stream.columns import Columns
-    from pipelines.transform.spec import ModelInput
+    from headrace.stream.columns import Columns
+    from headrace.transform.spec import ModelInput
 
     label = ModelInput("float32", (), ("label",))
     if kind == "images":
@@ -100,8 +100,8 @@ def _columns(kind: Kind) -> Any:
 
 
 def _stream(job: StreamJob) -> Any:
-    from pipelines.stream.plan import fitting_rows, fitting_shards
-    from pipelines.stream.split_stream import SplitStream
+    from headrace.stream.plan import fitting_rows, fitting_shards
+    from headrace.stream.split_stream import SplitStream
 
     columns, files = _columns(job.kind), index_of(job.folder)
     block_rows = fitting_rows(columns.row_bytes)
@@ -170,7 +170,7 @@ def _numpy(job: StreamJob) -> Read:
 
 
 def _tensorflow(job: StreamJob) -> Read:
-    from pipelines.stream.dataset import tf_batches
+    from headrace.stream.dataset import tf_batches
 
     stream = _stream(job)
 
@@ -194,7 +194,7 @@ def _stock_petastorm() -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from pipelines.stream.petastorm_api import FilePiece
+    from headrace.stream.petastorm_api import FilePiece
 
     class Piece(FilePiece):
         def read(self, columns: Any, partitions: Any) -> pa.Table:

@@ -22,9 +22,9 @@ import typer
 
 from benchmarks.report import median_ratio, surroundings, table, write_json
 from benchmarks.stream_files import ensure_files
-from pipelines.distributed.launch import run_ranks
-from pipelines.distributed.task import RankTask
-from pipelines.progress import silent
+from headrace.distributed.launch import run_ranks
+from headrace.distributed.task import RankTask
+from headrace.progress import silent
 
 _FILES_ROWS = 2_000_000
 _NETWORKS = {"mlp": [190, 190, 78], "estimator": [64]}

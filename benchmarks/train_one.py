@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.stream_files import NUMERIC, index_of
-from pipelines.distributed.collectives import Collectives
-from pipelines.progress import Report
+from headrace.distributed.collectives import Collectives
+from headrace.progress import Report
 
 NAMES = tuple(f"numeric{i}" for i in range(NUMERIC))
 
@@ -25,16 +25,16 @@ def steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[s
     import keras
     import tensorflow as tf
 
-    from pipelines.models.build import build_model
-    from pipelines.recipe import sections as s
-    from pipelines.stream.columns import Columns
-    from pipelines.stream.dataset import tf_batches
-    from pipelines.stream.plan import BLOCK_ROWS
-    from pipelines.stream.split_stream import SplitStream
-    from pipelines.train.ahead import ahead
-    from pipelines.train.optimizer import build_optimizer
-    from pipelines.train.step import TrainStep
-    from pipelines.transform.spec import ModelInput, RawColumn, ScaledFeature, TransformSpec
+    from headrace.models.build import build_model
+    from headrace.recipe import sections as s
+    from headrace.stream.columns import Columns
+    from headrace.stream.dataset import tf_batches
+    from headrace.stream.plan import BLOCK_ROWS
+    from headrace.stream.split_stream import SplitStream
+    from headrace.train.ahead import ahead
+    from headrace.train.optimizer import build_optimizer
+    from headrace.train.step import TrainStep
+    from headrace.transform.spec import ModelInput, RawColumn, ScaledFeature, TransformSpec
 
     if not tf.config.list_physical_devices("GPU"):
         cores = sorted(os.sched_getaffinity(0))

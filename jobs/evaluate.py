@@ -1,6 +1,6 @@
 """spark-submit entry point of the evaluate stage: `spark-submit jobs/evaluate.py RECIPE`."""
 
-from pipelines.commands import evaluate, run_job
+from headrace.commands import evaluate, run_job
 
 if __name__ == "__main__":
     run_job(evaluate)

@@ -1,6 +1,6 @@
 """spark-submit entry point of the prepare stage: `spark-submit jobs/prepare.py RECIPE`."""
 
-from pipelines.commands import prepare, run_job
+from headrace.commands import prepare, run_job
 
 if __name__ == "__main__":
     run_job(prepare)

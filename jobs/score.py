@@ -1,6 +1,6 @@
 """spark-submit entry point of the score stage: `spark-submit jobs/score.py RECIPE --input …`."""
 
-from pipelines.commands import run_job, score
+from headrace.commands import run_job, score
 
 if __name__ == "__main__":
     run_job(score)

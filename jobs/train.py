@@ -1,6 +1,6 @@
 """spark-submit entry point of the train stage: `spark-submit jobs/train.py RECIPE`."""
 
-from pipelines.commands import run_job, train
+from headrace.commands import run_job, train
 
 if __name__ == "__main__":
     run_job(train)

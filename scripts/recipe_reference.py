@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/recipe_reference.py > docs/recipe.md
 
-What a key means is the text below its field in `pipelines/recipe/*sections.py`.
+What a key means is the text below its field in `pipelines/headrace/recipe/*sections.py`.
 """
 
 import ast
@@ -21,8 +21,8 @@ import annotated_types
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from pipelines.recipe import Recipe
-from pipelines.recipe.base import Section
+from headrace.recipe import Recipe
+from headrace.recipe.base import Section
 
 _INTRODUCTION = """# Recipe reference
 

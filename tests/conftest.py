@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.examples.flights import write_flights_lake
-from pipelines.progress import silent
-from pipelines.recipe.sections import Spark
+from headrace.examples.flights import write_flights_lake
+from headrace.progress import silent
+from headrace.recipe.sections import Spark
 from tests.tiny import write_tiny_lake
 
 # Of every JVM that tests start: they end before code that was optimised would pay.
@@ -39,7 +39,7 @@ def own_mlflow() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """The one Spark session of the test run."""
-    from pipelines.spark_session import spark_session, stop_own_session
+    from headrace.spark_session import spark_session, stop_own_session
 
     scratch = tmp_path_factory.mktemp("spark")
     session = spark_session(Spark(master="local[2]"), app_name="tests", scratch=str(scratch))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import DatasetError
-from pipelines.formats import FORMATS, Format
+from headrace.errors import DatasetError
+from headrace.formats import FORMATS, Format
 
 THREE = Format(
     "box",

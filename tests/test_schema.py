@@ -1,6 +1,6 @@
 """The column contract."""
 
-from pipelines.schema import Column, ColumnType, violations
+from headrace.schema import Column, ColumnType, violations
 
 INTEGER = frozenset({ColumnType.INTEGER})
 

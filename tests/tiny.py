@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.recipe import Recipe, recipe_from_tree
+from headrace.recipe import Recipe, recipe_from_tree
 
 ROWS, UNLABELLED, DUPLICATES = 600, 6, 5
 

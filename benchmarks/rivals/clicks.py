@@ -7,7 +7,7 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -7,7 +7,7 @@ categories in another, and writes what 26 broadcast joins and 13 expressions mak
 from typing import TYPE_CHECKING
 
 from benchmarks.rivals.clicks import clean_clicks
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row, SparkSession

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.rivals.clicks import SPLITS
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
 
 
 def prepare_clicks(lake: str, out: str) -> None:

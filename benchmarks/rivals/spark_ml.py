@@ -7,7 +7,7 @@ last id. Its standard deviation is that of the imputed column.
 from typing import TYPE_CHECKING
 
 from benchmarks.rivals.clicks import clean_clicks
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

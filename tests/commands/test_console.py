@@ -5,11 +5,11 @@ import json
 import pytest
 import typer
 
-from pipelines.commands.console import Console
-from pipelines.commands.guard import guarded
-from pipelines.commands.results import metric_lines
-from pipelines.errors import LakeError
-from pipelines.progress import Progress
+from headrace.commands.console import Console
+from headrace.commands.guard import guarded
+from headrace.commands.results import metric_lines
+from headrace.errors import LakeError
+from headrace.progress import Progress
 
 
 def test_plain_lines_when_piped(capsys: pytest.CaptureFixture[str]) -> None:

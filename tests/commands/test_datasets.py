@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from pipelines.lake import DatasetVersion
+from headrace.cli import app
+from headrace.lake import DatasetVersion
 from tests.prepare.daily import build, remove_day, write_day, write_places
 
 pytestmark = pytest.mark.spark

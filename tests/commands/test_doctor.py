@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commands.doctor import engines, machine, services
-from pipelines.commands.doctor.finding import Finding, State
-from pipelines.recipe import Recipe
-from pipelines.recipe.load import recipe_from_tree
+from headrace.commands.doctor import engines, machine, services
+from headrace.commands.doctor.finding import Finding, State
+from headrace.recipe import Recipe
+from headrace.recipe.load import recipe_from_tree
 from tests.tiny import tiny_tree
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe import Recipe, load_recipe
+from headrace.recipe import Recipe, load_recipe
 from tests.e2e.running import ROOT, Done, headrace
 
 DATASETS = ("visits", "pictures", "letters", "series")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.errors import TrainError
-from pipelines.lake import DatasetVersion
-from pipelines.train.checkpoint import Checkpoints, read_checkpoint, training_id
+from headrace.errors import TrainError
+from headrace.lake import DatasetVersion
+from headrace.train.checkpoint import Checkpoints, read_checkpoint, training_id
 from tests.compat.kept import command, kept_recipe
 from tests.fixtures.v1.unpack import expected
 

@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.digests import batch_digests
-from pipelines.cli import app
-from pipelines.errors import DatasetError
-from pipelines.lake import DatasetVersion
-from pipelines.lake.compare import compare
-from pipelines.lake.files import SPLITS
-from pipelines.lake.history import versions_of
-from pipelines.train.check import published_spec
+from headrace.cli import app
+from headrace.errors import DatasetError
+from headrace.lake import DatasetVersion
+from headrace.lake.compare import compare
+from headrace.lake.files import SPLITS
+from headrace.lake.history import versions_of
+from headrace.train.check import published_spec
 from tests.compat.kept import DATASETS
 from tests.fixtures.v1.unpack import expected
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.lake import DatasetVersion
-from pipelines.lake.predictions import version_of
-from pipelines.prepare import Asked, Prepared, prepare
-from pipelines.progress import silent
-from pipelines.score.run import Scored, score
+from headrace.lake import DatasetVersion
+from headrace.lake.predictions import version_of
+from headrace.prepare import Asked, Prepared, prepare
+from headrace.progress import silent
+from headrace.score.run import Scored, score
 from tests.compat.kept import kept_recipe
 from tests.fixtures.v1 import lakes
 from tests.fixtures.v1.unpack import expected

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.evaluate import promote, rollback
-from pipelines.lake import DatasetVersion
-from pipelines.progress import silent
-from pipelines.tracking.golden import ABSOLUTE, RECORDED, RELATIVE, differing
-from pipelines.tracking.model import find_model, model_file
-from pipelines.tracking.registry import champion_of, verdict_of
-from pipelines.tracking.store import Store, connect
-from pipelines.train.tune import _study_name
+from headrace.evaluate import promote, rollback
+from headrace.lake import DatasetVersion
+from headrace.progress import silent
+from headrace.tracking.golden import ABSOLUTE, RECORDED, RELATIVE, differing
+from headrace.tracking.model import find_model, model_file
+from headrace.tracking.registry import champion_of, verdict_of
+from headrace.tracking.store import Store, connect
+from headrace.train.tune import _study_name
 from tests.compat.kept import DATASETS, kept_recipe, succeeded
 from tests.e2e.running import asked, served_model
 from tests.fixtures.v1.unpack import expected

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from deltalake import DeltaTable
 
-from pipelines.lake import DatasetVersion
-from pipelines.lake.files import SPLITS
+from headrace.lake import DatasetVersion
+from headrace.lake.files import SPLITS
 
 
 def test_deltalake_gives_a_partitioned_dataset_to_pandas_and_arrow(kept: Path) -> None:

@@ -196,8 +196,8 @@ def test_its_run_fails_with_the_reason(home: AirflowHome) -> None:
 def test_nothing_to_read_is_an_import_error(setting: str, told: str, home: AirflowHome) -> None:
     done = home.python(READ, str(DAGS), **{setting: "/nowhere"})
     assert done.code == 0, done.err
-    assert list(done.result["errors"]) == ["headrace.py"]
-    assert told in done.result["errors"]["headrace.py"]
+    assert list(done.result["errors"]) == ["headrace_dags.py"]
+    assert told in done.result["errors"]["headrace_dags.py"]
 
 
 def test_exit_code_2_is_not_tried_again(home: AirflowHome) -> None:

@@ -15,7 +15,7 @@ DESCRIBE = Path(__file__).parents[2] / "deploy/airflow/dags/headrace_describe.py
 
 def describe(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, DESCRIBE, folder, "/w"],
+        [sys.executable, "-P", DESCRIBE, folder, "/w"],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
 

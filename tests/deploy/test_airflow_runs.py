@@ -14,7 +14,7 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from pipelines.lake import DatasetVersion
+from headrace.lake import DatasetVersion
 from tests.deploy.airflow_home import AirflowHome, make_environment
 from tests.e2e.running import ROOT, mlflow_server
 from tests.tiny import tiny_tree, write_tiny_lake

@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from pipelines.cli import app
-from pipelines.recipe import load_recipe
+from headrace.cli import app
+from headrace.recipe import load_recipe
 from tests.deploy.manifests import (
     KUBERNETES,
     OVERLAYS,

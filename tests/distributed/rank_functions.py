@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.distributed.collectives import Collectives
-from pipelines.errors import StreamError
-from pipelines.progress import Progress, Report
+from headrace.distributed.collectives import Collectives
+from headrace.errors import StreamError
+from headrace.progress import Progress, Report
 
 
 def collect(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[str, Any]:
@@ -34,12 +34,12 @@ def some_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     `payload`: `optimizer` (recipe keys), `steps`, `accumulate`, `compression`, `augment`,
     `batch_norm`.
     """
-    from pipelines.models.build import build_model
-    from pipelines.recipe.sections import Augment, Mlp, Optimizer
-    from pipelines.train.augment import Augmentation
-    from pipelines.train.optimizer import build_optimizer
-    from pipelines.train.step import StepOptions, TrainStep
-    from pipelines.transform.spec import (
+    from headrace.models.build import build_model
+    from headrace.recipe.sections import Augment, Mlp, Optimizer
+    from headrace.train.augment import Augmentation
+    from headrace.train.optimizer import build_optimizer
+    from headrace.train.step import StepOptions, TrainStep
+    from headrace.transform.spec import (
         RawColumn,
         ScaledFeature,
         TransformSpec,
@@ -115,7 +115,7 @@ def sum_bfloat16(payload: dict, ranks: Collectives, report: Report) -> dict:
 
 
 def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
-    from pipelines.train.agreement import compare_weights
+    from headrace.train.agreement import compare_weights
 
     model = keras.Sequential([keras.layers.Dense(2)])
     model.build((None, 3))

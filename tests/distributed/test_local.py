@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.distributed.launch import run_ranks
-from pipelines.distributed.task import RankTask
-from pipelines.errors import RankError, StreamError
-from pipelines.progress import Progress, silent
+from headrace.distributed.launch import run_ranks
+from headrace.distributed.task import RankTask
+from headrace.errors import RankError, StreamError
+from headrace.progress import Progress, silent
 
 pytestmark = pytest.mark.e2e
 HERE = "tests.distributed.rank_functions"
@@ -60,8 +60,8 @@ def test_a_killed_rank_ends_all_within_seconds() -> None:
 def test_no_rank_outlives_a_killed_launcher() -> None:
     script = textwrap.dedent(
         f"""
-        from pipelines.distributed.launch import run_ranks
-        from pipelines.distributed.task import RankTask
+        from headrace.distributed.launch import run_ranks
+        from headrace.distributed.task import RankTask
         run_ranks(RankTask("{HERE}:tell_and_wait", {{}}), 2, lambda p: print(p.text, flush=True))
         """
     )
@@ -133,7 +133,7 @@ def alive(pid: int) -> bool:
 
 def test_importing_the_launcher_loads_no_engine() -> None:
     code = (
-        "import pipelines.distributed.launch, sys;"
+        "import headrace.distributed.launch, sys;"
         "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     )
     done = subprocess.run(

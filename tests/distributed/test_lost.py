@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.distributed.lost import lost_a_peer
+from headrace.distributed.lost import lost_a_peer
 
 
 @pytest.mark.parametrize(

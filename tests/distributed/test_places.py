@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.distributed.folder import RankFolder
-from pipelines.distributed.launched import LaunchedRank, launched_rank
-from pipelines.distributed.place import places
-from pipelines.errors import MachineError
+from headrace.distributed.folder import RankFolder
+from headrace.distributed.launched import LaunchedRank, launched_rank
+from headrace.distributed.place import places
+from headrace.errors import MachineError
 
 
 def test_local_and_cross_ranks_are_counted_by_host() -> None:

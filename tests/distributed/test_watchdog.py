@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.distributed.pulse import Position, Pulse
-from pipelines.distributed.watchdog import Watchdog, late_ranks
-from pipelines.errors import RankError
+from headrace.distributed.pulse import Position, Pulse
+from headrace.distributed.watchdog import Watchdog, late_ranks
+from headrace.errors import RankError
 
 
 @pytest.mark.parametrize(

@@ -226,10 +226,10 @@ def _python_without_headrace(folder: Path) -> str:
     (packages / "dependencies.pth").write_text("\n".join(here) + "\n")
     python = str(folder / "bin/python")
     found = subprocess.run(
-        [python, "-c", "import pyspark; import pipelines"],
+        [python, "-c", "import pyspark; import headrace"],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
-    assert "No module named 'pipelines'" in found.stderr, found
+    assert "No module named 'headrace'" in found.stderr, found
     return python
 
 

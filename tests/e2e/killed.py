@@ -70,10 +70,10 @@ def third_sidecar_file() -> None:
 def arm(step: str, root: Path) -> None:
     from deltalake import DeltaTable
 
-    import pipelines.lake.commit as commit
-    import pipelines.lake.delta as delta
-    import pipelines.lake.predictions as predictions
-    import pipelines.prepare.record as record
+    import headrace.lake.commit as commit
+    import headrace.lake.delta as delta
+    import headrace.lake.predictions as predictions
+    import headrace.prepare.record as record
 
     match step:
         case "first data file":
@@ -105,6 +105,6 @@ def arm(step: str, root: Path) -> None:
 if __name__ == "__main__":
     arm(sys.argv[1], Path(sys.argv[2]))
     sys.argv = ["headrace", *sys.argv[3:]]
-    from pipelines.cli import main
+    from headrace.cli import main
 
     main()

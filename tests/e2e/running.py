@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.prepare.plan import ROWS_DEPEND_ON
+from headrace.prepare.plan import ROWS_DEPEND_ON
 from tests.tiny import write_tiny_lake
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipelines.tracking.run import resume_run
-from pipelines.tracking.store import Store
+from headrace.tracking.run import resume_run
+from headrace.tracking.store import Store
 from tests.e2e.running import Done, headrace, prepared_tiny
 from tests.tiny import tiny_tree, write_tiny_lake
 

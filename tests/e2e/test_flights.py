@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.lake import DatasetVersion
-from pipelines.models.predict import predict_batches
-from pipelines.stream.columns import feature_columns
-from pipelines.stream.split_stream import SplitStream
-from pipelines.transform.spec import TransformSpec
+from headrace.lake import DatasetVersion
+from headrace.models.predict import predict_batches
+from headrace.stream.columns import feature_columns
+from headrace.stream.split_stream import SplitStream
+from headrace.transform.spec import TransformSpec
 from tests.e2e.running import BIN, Done, headrace, mlflow_server, run
 
 pytestmark = pytest.mark.e2e
@@ -123,7 +123,7 @@ def test_the_stream_delivers_the_published_rows(first: Done) -> None:
 
 PREDICT = """
 import sys
-for absent in ("pyspark", "pipelines"):  # importing one of them fails from here on
+for absent in ("pyspark", "headrace"):  # importing one of them fails from here on
     sys.modules[absent] = None
 import mlflow, pandas as pd
 uri, model, rows, out = sys.argv[1:]
@@ -142,12 +142,12 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     import mlflow
     import pyspark.sql.functions as F
 
-    from pipelines.prepare.plan import make_plan
-    from pipelines.prepare.tag import tag_rows, with_labels
-    from pipelines.recipe import load_recipe
-    from pipelines.source.names import BUCKET, ROW_ID
-    from pipelines.source.read import read_raw, unfitted_of
-    from pipelines.source.rules import check_rows
+    from headrace.prepare.plan import make_plan
+    from headrace.prepare.tag import tag_rows, with_labels
+    from headrace.recipe import load_recipe
+    from headrace.source.names import BUCKET, ROW_ID
+    from headrace.source.read import read_raw, unfitted_of
+    from headrace.source.rules import check_rows
 
     result = first.result
     recipe = load_recipe(

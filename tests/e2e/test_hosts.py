@@ -67,7 +67,7 @@ def ours(hosts: Hosts) -> list[psutil.Process]:
             words = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        if "pipelines.distributed" in words or "headrace train" in words or "jobs/train" in words:
+        if "headrace.distributed" in words or "headrace train" in words or "jobs/train" in words:
             found.append(process)
     return found
 

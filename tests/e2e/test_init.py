@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.lake import DatasetVersion
+from headrace.lake import DatasetVersion
 from tests.e2e.running import Done, headrace
 
 pytestmark = pytest.mark.e2e

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines.errors import DatasetError
-from pipelines.lake import DatasetVersion
+from headrace.errors import DatasetError
+from headrace.lake import DatasetVersion
 from tests.e2e.killed import STEPS
 from tests.e2e.running import Done, headrace, killed_after, killed_at_step, moment
 from tests.prepare.daily import TREE, day_of, rows_of, write_day, write_places

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.evaluate import Evaluated, evaluate
-from pipelines.lake import DataFile, Ledger, publish
-from pipelines.lake.build import Build
-from pipelines.lake.files import SPLITS
-from pipelines.lake.transform_file import transform_digest
-from pipelines.progress import silent
-from pipelines.recipe import Recipe, recipe_from_tree
-from pipelines.train import Trained, train
-from pipelines.transform.arrow import ArrowTransform
-from pipelines.transform.spec import (
+from headrace.evaluate import Evaluated, evaluate
+from headrace.lake import DataFile, Ledger, publish
+from headrace.lake.build import Build
+from headrace.lake.files import SPLITS
+from headrace.lake.transform_file import transform_digest
+from headrace.progress import silent
+from headrace.recipe import Recipe, recipe_from_tree
+from headrace.train import Trained, train
+from headrace.transform.arrow import ArrowTransform
+from headrace.transform.spec import (
     ImageFeature,
     LabelSpec,
     RawColumn,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.lake import DatasetVersion
+from headrace.lake import DatasetVersion
 from tests.e2e.running import BIN, Done, headrace
 from tests.e2e.running import ROOT as REPOSITORY
 from tests.prepare.daily import TREE, day_of, write_day, write_places

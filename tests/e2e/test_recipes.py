@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.lake import DatasetVersion
+from headrace.lake import DatasetVersion
 from tests.e2e.running import Done, headrace
 
 pytestmark = pytest.mark.e2e

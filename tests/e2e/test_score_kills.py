@@ -10,8 +10,8 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from pipelines.lake.predictions import newest_predictions
-from pipelines.recipe.overrides import apply_overrides
+from headrace.lake.predictions import newest_predictions
+from headrace.recipe.overrides import apply_overrides
 from tests.e2e.running import Done, headrace, killed_after, killed_at_step, moment
 from tests.prepare.daily import TREE, day_of, write_day
 from tests.score.scored import SETTINGS, lake_with_model

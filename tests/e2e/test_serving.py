@@ -11,7 +11,7 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from pipelines.recipe.overrides import apply_overrides
+from headrace.recipe.overrides import apply_overrides
 from tests.e2e.running import BIN, ROOT, asked, headrace, run, served_model
 from tests.prepare.daily import TREE, day_of
 from tests.score.scored import SETTINGS, lake_with_model

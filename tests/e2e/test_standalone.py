@@ -13,8 +13,8 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from pipelines.lake import DatasetVersion
-from pipelines.recipe.overrides import apply_overrides
+from headrace.lake import DatasetVersion
+from headrace.recipe.overrides import apply_overrides
 from tests.e2e.cluster import GPU, Cluster, Watch
 from tests.e2e.running import ROOT, Done, headrace
 
@@ -160,7 +160,7 @@ def ranks_left(cluster: Cluster) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "pipelines.distributed.rank_main" in words and cluster.python in words[0]:
+        if "headrace.distributed.rank_main" in words and cluster.python in words[0]:
             found.append(process)
     return found
 

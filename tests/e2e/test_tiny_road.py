@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines.lake import DatasetVersion
+from headrace.lake import DatasetVersion
 from tests.e2e.running import BIN, ROOT, Done, headrace, run
 from tests.tiny import tiny_tree, write_tiny_lake
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.recipe import load_recipe
+from headrace.recipe import load_recipe
 from tests.e2e.running import headrace, prepared_tiny
 from tests.tiny import tiny_tree
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.lake import DatasetVersion
-from pipelines.lake.build import read_build
-from pipelines.lake.history import versions_of
+from headrace.lake import DatasetVersion
+from headrace.lake.build import read_build
+from headrace.lake.history import versions_of
 from tests.prepare.daily import TREE, rows_of, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines.evaluate.bootstrap import difference, intervals
-from pipelines.evaluate.metrics import BinaryScorer, RegressionScorer
+from headrace.evaluate.bootstrap import difference, intervals
+from headrace.evaluate.metrics import BinaryScorer, RegressionScorer
 
 RANDOM = np.random.default_rng(5)
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipelines.evaluate.bootstrap import Difference
-from pipelines.evaluate.gates import Champion, Gated, Judged, compared, judge_gates, verdict
-from pipelines.evaluate.leakage import Strength
-from pipelines.evaluate.slices import SliceResult
-from pipelines.recipe import sections as s
+from headrace.evaluate.bootstrap import Difference
+from headrace.evaluate.gates import Champion, Gated, Judged, compared, judge_gates, verdict
+from headrace.evaluate.leakage import Strength
+from headrace.evaluate.slices import SliceResult
+from headrace.recipe import sections as s
 
 METRIC = {"kind": "metric", "metric": "roc_auc"}
 SLICE = {"kind": "slice", "metric": "roc_auc", "columns": ["c"]}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines.evaluate.importance import importances, losses_of, places_of
-from pipelines.transform.spec import (
+from headrace.evaluate.importance import importances, losses_of, places_of
+from headrace.transform.spec import (
     CyclicFeature,
     ImageFeature,
     RawColumn,

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from pipelines.errors import ModelError
-from pipelines.evaluate.labels import LabelsScorer
-from pipelines.evaluate.metrics import BinaryScorer, scorer_of
-from pipelines.transform.spec import LabelSpec
+from headrace.errors import ModelError
+from headrace.evaluate.labels import LabelsScorer
+from headrace.evaluate.metrics import BinaryScorer, scorer_of
+from headrace.transform.spec import LabelSpec
 
 EXACT = pytest.approx
 SPEC = LabelSpec(kind="multi_label", classes=("fog", "rain", "snow"))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipelines.evaluate.leakage import strengths
-from pipelines.recipe import sections as s
-from pipelines.transform.spec import (
+from headrace.evaluate.leakage import strengths
+from headrace.recipe import sections as s
+from headrace.transform.spec import (
     HashFeature,
     LabelSpec,
     RawColumn,

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from pipelines.errors import ModelError
-from pipelines.evaluate.metrics import (
+from headrace.errors import ModelError
+from headrace.evaluate.metrics import (
     BinaryScorer,
     ClassesScorer,
     RegressionScorer,
     scorer_of,
 )
-from pipelines.models.reference import in_own_unit
-from pipelines.transform.spec import LabelSpec
+from headrace.models.reference import in_own_unit
+from headrace.transform.spec import LabelSpec
 
 LABEL = np.array([1, 1, 1, 0, 0, 0, 0, 0], np.float32)
 PROBABILITY = np.array([0.9, 0.6, 0.2, 0.7, 0.5, 0.4, 0.3, 0.1], np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipelines.evaluate import plots
-from pipelines.evaluate.importance import Importance
-from pipelines.evaluate.slices import SliceResult
-from pipelines.models.threshold import thresholds
+from headrace.evaluate import plots
+from headrace.evaluate.importance import Importance
+from headrace.evaluate.slices import SliceResult
+from headrace.models.threshold import thresholds
 from tests.evaluate.test_metrics import LABEL, PROBABILITIES, PROBABILITY, TRUTH
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipelines.evaluate.predicting import Rows
-from pipelines.evaluate.rivalry import compare_with
-from pipelines.recipe import sections as s
-from pipelines.transform.spec import LabelSpec
+from headrace.evaluate.predicting import Rows
+from headrace.evaluate.rivalry import compare_with
+from headrace.recipe import sections as s
+from headrace.transform.spec import LabelSpec
 
 GATES = [{"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.01}]
 SETTINGS = s.Evaluate.model_validate({"gates": GATES, "bootstrap": 50})

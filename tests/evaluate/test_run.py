@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipelines.errors import DatasetError, UnreachableError
-from pipelines.evaluate import run
-from pipelines.lake.version import DatasetVersion
-from pipelines.tracking.model import ModelVersion
+from headrace.errors import DatasetError, UnreachableError
+from headrace.evaluate import run
+from headrace.lake.version import DatasetVersion
+from headrace.tracking.model import ModelVersion
 from tests.tiny import tiny_recipe
 
 

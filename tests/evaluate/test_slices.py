@@ -4,16 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.evaluate.metrics import BinaryScorer
-from pipelines.evaluate.slices import (
+from headrace.evaluate.metrics import BinaryScorer
+from headrace.evaluate.slices import (
     SliceResult,
     codes_of,
     columns_of,
     slice_results,
     worst_first,
 )
-from pipelines.recipe import sections as s
-from pipelines.transform.spec import (
+from headrace.recipe import sections as s
+from headrace.transform.spec import (
     BucketsFeature,
     CyclicFeature,
     HashFeature,

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipelines.examples.digits import write_digits_lake
-from pipelines.progress import silent
+from headrace.examples.digits import write_digits_lake
+from headrace.progress import silent
 
 PART = Path("digits", "part-0.parquet")
 

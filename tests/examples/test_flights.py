@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.examples.flights import write_flights_lake
-from pipelines.progress import silent
+from headrace.errors import LakeError
+from headrace.examples.flights import write_flights_lake
+from headrace.progress import silent
 
 
 def table(lake: Path, name: str) -> object:

@@ -8,9 +8,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pipelines.errors import LakeError
-from pipelines.examples import synthetic as syn
-from pipelines.progress import silent
+from headrace.errors import LakeError
+from headrace.examples import synthetic as syn
+from headrace.progress import silent
 
 ROWS = 20_000
 

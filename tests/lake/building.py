@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake import DataFile, DatasetVersion, Ledger, publish
-from pipelines.lake.build import Build
-from pipelines.lake.sources import SourcePartition
+from headrace.lake import DataFile, DatasetVersion, Ledger, publish
+from headrace.lake.build import Build
+from headrace.lake.sources import SourcePartition
 
 SCHEMA = pa.schema([("row_id", pa.int64())])
 

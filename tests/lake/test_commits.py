@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from pipelines.errors import ConflictError, DatasetError
-from pipelines.lake import DatasetVersion, publish
-from pipelines.lake.build import Build
-from pipelines.lake.commit import published_version
-from pipelines.lake.history import versions_of
+from headrace.errors import ConflictError, DatasetError
+from headrace.lake import DatasetVersion, publish
+from headrace.lake.build import Build
+from headrace.lake.commit import published_version
+from headrace.lake.history import versions_of
 from tests.lake.building import SCHEMA, build, increment, whole
 
 

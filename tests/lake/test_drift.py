@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.lake.drift import id_drift, joined_bins, number_drift, psi, unknown_drift
+from headrace.lake.drift import id_drift, joined_bins, number_drift, psi, unknown_drift
 
 EDGES = np.linspace(-3, 3, 21)
 SEEDS = range(20)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.errors import LedgerError
-from pipelines.lake import Ledger
+from headrace.errors import LedgerError
+from headrace.lake import Ledger
 
 
 def ledger(read: int) -> Ledger:

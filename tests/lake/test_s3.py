@@ -9,14 +9,14 @@ import botocore.session  # noqa: F401  # its credentials are masked once it is l
 import polars as pl
 import pytest
 
-from pipelines.errors import ConflictError, DatasetError
-from pipelines.lake import DatasetVersion, publish
-from pipelines.lake.build import Build
-from pipelines.lake.commit import discard, published_version
-from pipelines.lake.history import versions_of
-from pipelines.lake.storage import absolute_root, delta_options, open_files, said
-from pipelines.lake.vacuum import vacuum
-from pipelines.lake.version import newest_version
+from headrace.errors import ConflictError, DatasetError
+from headrace.lake import DatasetVersion, publish
+from headrace.lake.build import Build
+from headrace.lake.commit import discard, published_version
+from headrace.lake.history import versions_of
+from headrace.lake.storage import absolute_root, delta_options, open_files, said
+from headrace.lake.vacuum import vacuum
+from headrace.lake.version import newest_version
 from tests.lake.building import SCHEMA, build, increment, whole
 from tests.s3 import KEY, S3, SECRET, s3_server
 

@@ -6,7 +6,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.lake.transform_file import transform_digest
+from headrace.lake.transform_file import transform_digest
 
 VALUES = st.recursive(
     st.text() | st.integers() | st.booleans() | st.none(),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from pipelines.errors import DatasetError
-from pipelines.lake import DatasetVersion, publish
-from pipelines.lake.vacuum import Vacuumed, vacuum
+from headrace.errors import DatasetError
+from headrace.lake import DatasetVersion, publish
+from headrace.lake.vacuum import Vacuumed, vacuum
 from tests.lake.building import SCHEMA, build, data_file, increment, whole
 
 DAY = timedelta(days=1)

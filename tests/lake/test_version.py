@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from pipelines.errors import DatasetError, LedgerError
-from pipelines.lake import DatasetVersion, publish
-from pipelines.lake.commit import discard
+from headrace.errors import DatasetError, LedgerError
+from headrace.lake import DatasetVersion, publish
+from headrace.lake.commit import discard
 from tests.lake.building import SCHEMA, build
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.transform.spec import (
+from headrace.transform.spec import (
     FittedFeature,
     HashFeature,
     ImageFeature,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.errors import RecipeError
-from pipelines.models.build import build_model, logits_of
-from pipelines.recipe.sections import Cnn, Mlp, Rnn, Transformer
-from pipelines.transform.spec import LabelSpec
+from headrace.errors import RecipeError
+from headrace.models.build import build_model, logits_of
+from headrace.recipe.sections import Cnn, Mlp, Rnn, Transformer
+from headrace.transform.spec import LabelSpec
 from tests.models.specs import (
     BINARY,
     CLASSES,

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.models.build import build_model, logits_of
-from pipelines.models.inputs import embedding_width
-from pipelines.recipe.sections import Cnn, Mlp, Rnn, Transformer
-from pipelines.transform.spec import ImageFeature, LabelSpec
+from headrace.models.build import build_model, logits_of
+from headrace.models.inputs import embedding_width
+from headrace.recipe.sections import Cnn, Mlp, Rnn, Transformer
+from headrace.transform.spec import ImageFeature, LabelSpec
 from tests.models.specs import (
     HASH,
     IMAGE,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.models.fit import fit_problems
-from pipelines.recipe.sections import Cnn, Mlp, Model, Rnn, Transformer
-from pipelines.transform.spec import FittedFeature, ImageFeature, SeriesFeature
+from headrace.models.fit import fit_problems
+from headrace.recipe.sections import Cnn, Mlp, Model, Rnn, Transformer
+from headrace.transform.spec import FittedFeature, ImageFeature, SeriesFeature
 from tests.models.specs import EVERY, IMAGE, NUMBER, SERIES, spec_of
 
 LONGER = SeriesFeature(name="long", column="tide", length=7)

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.distributed.collectives import Solo
-from pipelines.errors import RecipeError
-from pipelines.models.build import build_model, logits_of
-from pipelines.recipe import sections as s
-from pipelines.train.optimizer import build_optimizer
-from pipelines.train.step import TrainStep
-from pipelines.transform.spec import TransformSpec
+from headrace.distributed.collectives import Solo
+from headrace.errors import RecipeError
+from headrace.models.build import build_model, logits_of
+from headrace.recipe import sections as s
+from headrace.train.optimizer import build_optimizer
+from headrace.train.step import TrainStep
+from headrace.transform.spec import TransformSpec
 from tests.models.specs import HASH, IMAGE, NUMBER, SERIES, TOKENS, WIND, WORD, inputs_of, spec_of
 
 

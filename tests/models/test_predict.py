@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipelines.models.build import build_model
-from pipelines.models.predict import predict_batches
-from pipelines.recipe.sections import Mlp
-from pipelines.transform.spec import LabelSpec
+from headrace.models.build import build_model
+from headrace.models.predict import predict_batches
+from headrace.recipe.sections import Mlp
+from headrace.transform.spec import LabelSpec
 from tests.models.specs import BINARY, CLASSES, EVERY, REGRESSION, inputs_of, spec_of
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.models.build import build_model
-from pipelines.models.raw import export_network, export_raw_model, with_transform
-from pipelines.recipe.sections import Cnn, Mlp
-from pipelines.score.network import network_of, packed
-from pipelines.transform.graph import MISSING_STRING
-from pipelines.transform.spec import LabelSpec
+from headrace.models.build import build_model
+from headrace.models.raw import export_network, export_raw_model, with_transform
+from headrace.recipe.sections import Cnn, Mlp
+from headrace.score.network import network_of, packed
+from headrace.transform.graph import MISSING_STRING
+from headrace.transform.spec import LabelSpec
 from tests.models.specs import (
     BINARY,
     CLASSES,

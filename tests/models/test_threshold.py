@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from pipelines.errors import TrainError
-from pipelines.models.threshold import choose_threshold, thresholds
+from headrace.errors import TrainError
+from headrace.models.threshold import choose_threshold, thresholds
 
 TRUTH = np.array([1, 1, 0, 1, 0, 0])
 PROBABILITY = np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.1])

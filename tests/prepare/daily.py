@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import Asked, Prepared, prepare
-from pipelines.progress import silent
-from pipelines.recipe import Recipe, recipe_from_tree
+from headrace.lake import DatasetVersion
+from headrace.prepare import Asked, Prepared, prepare
+from headrace.progress import silent
+from headrace.recipe import Recipe, recipe_from_tree
 
 TREE: dict[str, Any] = {
     "name": "daily",

@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import prepare
-from pipelines.progress import silent
-from pipelines.recipe import recipe_from_tree
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.progress import silent
+from headrace.recipe import recipe_from_tree
 
 # 40 rows; what is wrong with row n is said here, all else is fine.
 WRONG: dict[int, dict[str, Any]] = {

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
+from headrace.errors import LakeError
 from tests import tiny
 from tests.prepare.tiny_builds import nothing_published, run, write_visits
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipelines.prepare.beside import Beside
+from headrace.prepare.beside import Beside
 
 pytestmark = pytest.mark.spark
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.prepare.plan import make_plan
-from pipelines.source.read import read_raw
+from headrace.errors import LakeError
+from headrace.prepare.plan import make_plan
+from headrace.source.read import read_raw
 from tests import tiny
 from tests.prepare.tiny_builds import rows_of, run
 
@@ -167,9 +167,9 @@ def test_a_condition_on_rows_is_passed_on_to_the_files_and_counted(
 
 
 def tagged_of(raw: object, recipe: object) -> object:
-    from pipelines.prepare.tag import tag_rows, with_labels
-    from pipelines.source.read import unfitted_of
-    from pipelines.source.rules import check_rows
+    from headrace.prepare.tag import tag_rows, with_labels
+    from headrace.source.read import unfitted_of
+    from headrace.source.rules import check_rows
 
     rows = with_labels(raw.rows, recipe)
     checked = check_rows(rows, recipe, raw.main)

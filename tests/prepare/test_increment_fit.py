@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.lake import DatasetVersion
+from headrace.errors import LakeError
+from headrace.lake import DatasetVersion
 from tests.prepare.daily import (
     build,
     day_of,

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
+from headrace.errors import LakeError
 from tests.prepare.daily import (
     build,
     day_of,

@@ -6,8 +6,8 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import DatasetError, LakeError
-from pipelines.lake import DatasetVersion
+from headrace.errors import DatasetError, LakeError
+from headrace.lake import DatasetVersion
 from tests.prepare.daily import (
     build,
     day_of,
@@ -157,7 +157,7 @@ def test_a_build_with_an_id_is_published_once(lake: Path) -> None:
 def test_a_file_that_changes_during_the_build_is_not_published(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pipelines.prepare.run as stage
+    import headrace.prepare.run as stage
 
     real = stage.build_rows
 

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.prepare import Asked, prepare
-from pipelines.progress import silent
-from pipelines.transform.arrow import ArrowTransform
-from pipelines.transform.spec import TransformSpec
+from headrace.errors import LakeError
+from headrace.prepare import Asked, prepare
+from headrace.progress import silent
+from headrace.transform.arrow import ArrowTransform
+from headrace.transform.spec import TransformSpec
 from tests import tiny
 from tests.prepare.tiny_builds import rows_of, run
 

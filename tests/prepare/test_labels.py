@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.transform.spec import LabelSpec, TransformSpec
+from headrace.errors import LakeError
+from headrace.transform.spec import LabelSpec, TransformSpec
 from tests.prepare.people import build, people, recipe
 from tests.prepare.tiny_builds import nothing_published, rows_of
 
@@ -123,7 +123,7 @@ def rows_by_split(workdir: Path) -> dict[str, list[int]]:
     """Ids a split, as the split's own function gives them."""
     from pyspark.sql import SparkSession
 
-    from pipelines.prepare.tag import split_of
+    from headrace.prepare.tag import split_of
 
     spark = SparkSession.getActiveSession()
     frame = spark.range(40).select("id", split_of(recipe(workdir)).alias("split")).toPandas()

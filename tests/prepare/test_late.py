@@ -10,17 +10,17 @@ import pyarrow.parquet as pq
 import pyspark
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import prepare
-from pipelines.prepare.plan import make_plan
-from pipelines.prepare.tag import tag_rows, with_labels
-from pipelines.progress import silent
-from pipelines.recipe import recipe_from_tree
-from pipelines.source.late import Late, LateReader, keeps_order, late_columns, late_files
-from pipelines.source.names import FILE, POSITION
-from pipelines.source.read import read_raw, unfitted_of
-from pipelines.source.rules import check_rows
+from headrace.errors import LakeError
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.prepare.plan import make_plan
+from headrace.prepare.tag import tag_rows, with_labels
+from headrace.progress import silent
+from headrace.recipe import recipe_from_tree
+from headrace.source.late import Late, LateReader, keeps_order, late_columns, late_files
+from headrace.source.names import FILE, POSITION
+from headrace.source.read import read_raw, unfitted_of
+from headrace.source.rules import check_rows
 from tests.prepare.tiny_builds import nothing_published, rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]

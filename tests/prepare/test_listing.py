@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.errors import LakeError
-from pipelines.recipe.lake_sections import Table
-from pipelines.source.listing import by_partition, list_table
+from headrace.errors import LakeError
+from headrace.recipe.lake_sections import Table
+from headrace.source.listing import by_partition, list_table
 from tests.prepare.daily import day_of, write_day
 from tests.s3 import S3, s3_server
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import LakeError
+from headrace.errors import LakeError
 from tests.prepare.daily import (
     build,
     day_of,

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pyspark
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.transform.spec import TransformSpec
+from headrace.errors import LakeError
+from headrace.transform.spec import TransformSpec
 from tests import tiny
 from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
 

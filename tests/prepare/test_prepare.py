@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from pipelines.errors import DatasetError, LakeError, LedgerError
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import prepare
-from pipelines.prepare.tag import LABEL_MISSING, split_of
-from pipelines.progress import silent
-from pipelines.recipe import recipe_from_tree
-from pipelines.transform.spec import TransformSpec
+from headrace.errors import DatasetError, LakeError, LedgerError
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.prepare.tag import LABEL_MISSING, split_of
+from headrace.progress import silent
+from headrace.recipe import recipe_from_tree
+from headrace.transform.spec import TransformSpec
 from tests import tiny
 from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
 
@@ -231,7 +231,7 @@ def test_partitions_prune_what_is_read(tmp_path: Path, tiny_lake: Path) -> None:
 def test_a_ledger_that_does_not_add_up_publishes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pipelines.prepare.run as stage
+    import headrace.prepare.run as stage
 
     real = stage.read_raw
 

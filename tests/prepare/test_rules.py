@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.prepare.counts import Counts
-from pipelines.prepare.spread import keep_examples
-from pipelines.source.rules import PART, PROBLEM, rules_and_reasons
+from headrace.errors import LakeError
+from headrace.prepare.counts import Counts
+from headrace.prepare.spread import keep_examples
+from headrace.source.rules import PART, PROBLEM, rules_and_reasons
 from tests import tiny
 from tests.prepare.people import RULES, build, people, quarantine_of
 from tests.prepare.tiny_builds import nothing_published, rows_of, run

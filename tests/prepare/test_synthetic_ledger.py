@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC, write_synthetic_lake
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import prepare
-from pipelines.progress import silent
-from pipelines.recipe import recipe_from_tree
-from pipelines.transform.spec import TransformSpec
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC, write_synthetic_lake
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.progress import silent
+from headrace.recipe import recipe_from_tree
+from headrace.transform.spec import TransformSpec
 
 pytestmark = pytest.mark.spark
 
@@ -118,7 +118,7 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     """Independently: float64 moments and counts by pandas on the rows that were published."""
     from pyspark.sql import SparkSession
 
-    from pipelines.prepare.tag import split_of
+    from headrace.prepare.tag import split_of
 
     clean = raw[raw["day"].astype(str) < "2026-01-04"].copy()
     for name in TEXT_NUMERIC:

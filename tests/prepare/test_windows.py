@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import prepare
-from pipelines.progress import silent
-from pipelines.recipe import recipe_from_tree
-from pipelines.transform.spec import TransformSpec
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.progress import silent
+from headrace.recipe import recipe_from_tree
+from headrace.transform.spec import TransformSpec
 from tests.prepare.tiny_builds import rows_of
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]

@@ -6,9 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake import DatasetVersion
-from pipelines.prepare import Asked, prepare
-from pipelines.progress import silent
+from headrace.lake import DatasetVersion
+from headrace.prepare import Asked, prepare
+from headrace.progress import silent
 from tests import tiny
 
 

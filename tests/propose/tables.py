@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.progress import silent
-from pipelines.propose import Draft, draft_recipe
-from pipelines.propose.columns import columns_of
-from pipelines.propose.sample import Sample
+from headrace.progress import silent
+from headrace.propose import Draft, draft_recipe
+from headrace.propose.columns import columns_of
+from headrace.propose.sample import Sample
 
 
 def drafted(table: Path | str, label: str | None = None, **options: str | None) -> Draft:

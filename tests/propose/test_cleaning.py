@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipelines.propose.cleaning import CleanProposal, propose_cleaning
-from pipelines.propose.keys import row_key
-from pipelines.propose.label import propose_label
+from headrace.propose.cleaning import CleanProposal, propose_cleaning
+from headrace.propose.keys import row_key
+from headrace.propose.label import propose_label
 from tests.propose.tables import sample_of
 
 ROWS = 1_000

@@ -8,8 +8,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from pipelines.recipe import load_recipe
+from headrace.cli import app
+from headrace.recipe import load_recipe
 from tests.propose.tables import written
 from tests.propose.test_draft import orders
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.propose.dialect import dialect_of, encoding_of
+from headrace.propose.dialect import dialect_of, encoding_of
 
 
 @pytest.mark.parametrize(

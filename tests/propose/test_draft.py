@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import LakeError, RecipeError
-from pipelines.propose.option_error import OptionError
-from pipelines.propose.text import CHOOSE
-from pipelines.recipe import Recipe, load_recipe
-from pipelines.recipe.parse import parse_yaml
+from headrace.errors import LakeError, RecipeError
+from headrace.propose.option_error import OptionError
+from headrace.propose.text import CHOOSE
+from headrace.recipe import Recipe, load_recipe
+from headrace.recipe.parse import parse_yaml
 from tests.propose.tables import days, drafted, written
 from tests.propose.test_names import NASTY
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.propose.find import find_table
-from pipelines.propose.option_error import OptionError
+from headrace.errors import LakeError
+from headrace.propose.find import find_table
+from headrace.propose.option_error import OptionError
 from tests.propose.tables import written
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.propose.label import LabelProposal, label_column, likely_labels, propose_label
-from pipelines.propose.option_error import OptionError
+from headrace.propose.label import LabelProposal, label_column, likely_labels, propose_label
+from headrace.propose.option_error import OptionError
 from tests.propose.tables import days, sample_of
 
 TEXTS = ["a", "b", "c", "d"] * 25
@@ -58,8 +58,8 @@ def test_the_label_that_a_column_makes(
 @pytest.mark.spark
 @pytest.mark.parametrize("values", [row[0] for row in TABLE], ids=[row[4] for row in TABLE])
 def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark: object) -> None:
-    from pipelines.prepare.tag import with_labels
-    from pipelines.source.names import LABEL
+    from headrace.prepare.tag import with_labels
+    from headrace.source.names import LABEL
     from tests.tiny import tiny_recipe
 
     found = label_of(values)

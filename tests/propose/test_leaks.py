@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.propose.label import LabelProposal, propose_label
-from pipelines.propose.leaks import differences, null_together, says_alone
-from pipelines.propose.names import Names
-from pipelines.propose.roles import role_of
-from pipelines.propose.sample import Sample
+from headrace.propose.label import LabelProposal, propose_label
+from headrace.propose.leaks import differences, null_together, says_alone
+from headrace.propose.names import Names
+from headrace.propose.roles import role_of
+from headrace.propose.sample import Sample
 from tests.propose.tables import sample_of
 
 ROWS = 2_000

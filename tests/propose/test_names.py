@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.propose.names import Names, identifier, in_sql, recipe_name, sql_text
-from pipelines.recipe.column_checks import names_in
-from pipelines.recipe.needs import TAKEN_INPUTS
+from headrace.propose.names import Names, identifier, in_sql, recipe_name, sql_text
+from headrace.recipe.column_checks import names_in
+from headrace.recipe.needs import TAKEN_INPUTS
 
 NASTY = [
     "a b", "no", "x:y", "é", "it's", "`q`", "1", "a.b", "select", "case", "date", "interval", "end",

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.propose.pieces import shares, spread
+from headrace.propose.pieces import shares, spread
 
 
 def test_values_worked_out_by_hand() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.prepare import prepare
-from pipelines.progress import silent
-from pipelines.propose.option_error import OptionError
-from pipelines.recipe import load_recipe
+from headrace.errors import LakeError
+from headrace.prepare import prepare
+from headrace.progress import silent
+from headrace.propose.option_error import OptionError
+from headrace.recipe import load_recipe
 from tests.propose.tables import drafted, written
 from tests.propose.test_draft import column
 from tests.propose.test_names import NASTY

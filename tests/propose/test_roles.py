@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.propose.names import Names
-from pipelines.propose.roles import Role, role_of
+from headrace.propose.names import Names
+from headrace.propose.roles import Role, role_of
 from tests.propose.tables import days, sample_of
 
 ROWS = 1_000

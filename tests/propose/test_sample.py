@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.propose.pieces import spread
-from pipelines.propose.reading import MOST_FILES
-from pipelines.propose.sample import sample_table
-from pipelines.schema import ColumnType
+from headrace.errors import LakeError
+from headrace.propose.pieces import spread
+from headrace.propose.reading import MOST_FILES
+from headrace.propose.sample import sample_table
+from headrace.schema import ColumnType
 from tests.propose.tables import written
 
 

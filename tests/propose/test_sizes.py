@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.propose.sizes import model_section, train_section
+from headrace.propose.sizes import model_section, train_section
 
 
 @given(st.integers(0, 10**9))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import LakeError
-from pipelines.propose.keys import row_key
-from pipelines.propose.label import propose_label
-from pipelines.propose.sample import Sample
-from pipelines.propose.split import SplitProposal, propose_split
-from pipelines.propose.split_point import split_points, xxh64
+from headrace.errors import LakeError
+from headrace.propose.keys import row_key
+from headrace.propose.label import propose_label
+from headrace.propose.sample import Sample
+from headrace.propose.split import SplitProposal, propose_split
+from headrace.propose.split_point import split_points, xxh64
 from tests.propose.tables import days, sample_of
 
 ROWS = 1_000
@@ -115,7 +115,7 @@ def test_hashes_of_the_specification() -> None:
 
 @pytest.mark.spark
 def test_rows_go_where_prepare_puts_them(spark: object, tmp_path: Path) -> None:
-    from pipelines.prepare.tag import split_of as spark_split
+    from headrace.prepare.tag import split_of as spark_split
     from tests.tiny import tiny_recipe
 
     texts = ["", "a", "é" * 20, "x" * 31, "x" * 32, "y" * 33, "z" * 100, None, *map(str, range(60))]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.propose.sample import sample_table
+from headrace.errors import LakeError
+from headrace.propose.sample import sample_table
 from tests.propose.tables import drafted, written
 from tests.s3 import BUCKET, s3_server
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from pipelines.propose.text_types import told
-from pipelines.schema import ColumnType
-from pipelines.source.names import col
-from pipelines.source.types import cast
+from headrace.propose.text_types import told
+from headrace.schema import ColumnType
+from headrace.source.names import col
+from headrace.source.types import cast
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.propose.yaml_text import flow, printable, scalar, shown
-from pipelines.recipe.parse import parse_yaml
+from headrace.propose.yaml_text import flow, printable, scalar, shown
+from headrace.recipe.parse import parse_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 VALUE = st.recursive(

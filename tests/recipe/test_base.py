@@ -1,6 +1,6 @@
 """What identifies a recipe's trainings stays what it is when recipes get further keys."""
 
-from pipelines.recipe.base import Section, identifying, later
+from headrace.recipe.base import Section, identifying, later
 
 
 class Inner(Section):

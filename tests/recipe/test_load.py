@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.errors import RecipeError
-from pipelines.recipe import load_recipe, recipe_from_tree
+from headrace.errors import RecipeError
+from headrace.recipe import load_recipe, recipe_from_tree
 from tests.tiny import tiny_tree
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.errors import RecipeError
-from pipelines.recipe import recipe_from_tree
-from pipelines.recipe.redact import redact, redact_recipe, redact_text
+from headrace.errors import RecipeError
+from headrace.recipe import recipe_from_tree
+from headrace.recipe.redact import redact, redact_recipe, redact_text
 from tests.tiny import tiny_tree
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipelines.recipe import load_recipe
-from pipelines.recipe.rewrite import words_of, write_recipe
+from headrace.recipe import load_recipe
+from headrace.recipe.rewrite import words_of, write_recipe
 from tests.tiny import tiny_tree
 
 

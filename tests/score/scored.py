@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from pipelines.progress import silent
-from pipelines.score.run import Scored, score
-from pipelines.train import train
+from headrace.progress import silent
+from headrace.score.run import Scored, score
+from headrace.train import train
 from tests.prepare.daily import build, daily_recipe, write_day, write_places
 
 SETTINGS = (

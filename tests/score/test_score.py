@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import ConflictError, DatasetError, LakeError, ModelError, RecipeError
-from pipelines.lake.predictions import version_of
-from pipelines.score import job as score_job
-from pipelines.score.run import Scored
+from headrace.errors import ConflictError, DatasetError, LakeError, ModelError, RecipeError
+from headrace.lake.predictions import version_of
+from headrace.score import job as score_job
+from headrace.score.run import Scored
 from tests.prepare.daily import day_of, remove_day, write_day
 from tests.score.scored import lake_with_model, predictions, scored
 
@@ -81,10 +81,10 @@ def test_the_same_in_spark_in_pyfunc_and_in_training(spark, workdir: Path) -> No
     import mlflow
     import pyspark.sql.functions as F
 
-    from pipelines.lake import DatasetVersion
-    from pipelines.models.predict import Predictor
-    from pipelines.transform.arrow import stacked_inputs
-    from pipelines.transform.spec import TransformSpec
+    from headrace.lake import DatasetVersion
+    from headrace.models.predict import Predictor
+    from headrace.transform.arrow import stacked_inputs
+    from headrace.transform.spec import TransformSpec
 
     frame = predictions(scored(workdir))
     keys = spark.createDataFrame(frame[["event"]]).withColumn("row_id", F.xxhash64("event"))

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import StreamError
-from pipelines.lake.files import DataFile
+from headrace.errors import StreamError
+from headrace.lake.files import DataFile
 from tests.stream.rows import stream
 
 _EXPECTED = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError)

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
-from pipelines.lake.files import DataFile
-from pipelines.stream.columns import Columns
-from pipelines.stream.split_stream import SplitStream
-from pipelines.transform.spec import ModelInput
+from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
+from headrace.lake.files import DataFile
+from headrace.stream.columns import Columns
+from headrace.stream.split_stream import SplitStream
+from headrace.transform.spec import ModelInput
 
 COLUMNS = Columns(
     {

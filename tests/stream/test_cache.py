@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.stream.cache import Cache, DiskCache, MemoryCache, make_cache
+from headrace.stream.cache import Cache, DiskCache, MemoryCache, make_cache
 from tests.stream.rows import ids, stream, write
 
 ROWS = 10_000

@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.errors import StreamError
-from pipelines.stream.columns import (
+from headrace.errors import StreamError
+from headrace.stream.columns import (
     Columns,
     baseline_columns,
     feature_columns,
     weight_columns,
 )
-from pipelines.transform.spec import (
+from headrace.transform.spec import (
     ImageFeature,
     LabelSpec,
     ModelInput,

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import StreamError
-from pipelines.stream.sheets import Sheets
-from pipelines.stream.stores import refuse_pickled_metadata
+from headrace.errors import StreamError
+from headrace.stream.sheets import Sheets
+from headrace.stream.stores import refuse_pickled_metadata
 from tests.stream.rows import ids, of_now, stream, write
 
 

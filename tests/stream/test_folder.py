@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import StreamError
-from pipelines.stream.folder import folder_files
+from headrace.errors import StreamError
+from headrace.stream.folder import folder_files
 from tests.stream.rows import ids, stream, write
 
 

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import StreamError
-from pipelines.stream.petastorm_api import FileDataset
+from headrace.errors import StreamError
+from headrace.stream.petastorm_api import FileDataset
 
 LEAVES = """
 import sys, pyarrow, pyarrow.parquet, numpy
 error = hasattr(pyarrow.lib, "ArrowIOError")
 parquet = dict(vars(pyarrow.parquet))
 modules = set(sys.modules)
-import pipelines.stream.petastorm_api
+import headrace.stream.petastorm_api
 lent = {"pyarrow.filesystem", "pyarrow.hdfs", "distutils", "distutils.version"}
 assert not (set(sys.modules) - modules) & lent, set(sys.modules) & lent
 assert vars(pyarrow.parquet) == parquet

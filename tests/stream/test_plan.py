@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import StreamError
-from pipelines.stream.plan import (
+from headrace.errors import StreamError
+from headrace.stream.plan import (
     Block,
     RowGroup,
     fitting_shards,

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pipelines.stream.petastorm_api import EmptyResultError, WorkerBase
-from pipelines.stream.pool import PlannedPool
+from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
+from headrace.stream.pool import PlannedPool
 
 
 class Doubler(WorkerBase):

@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from pipelines.stream.columns import Columns
-from pipelines.stream.rooms import Rooms
-from pipelines.transform.spec import ModelInput
+from headrace.stream.columns import Columns
+from headrace.stream.rooms import Rooms
+from headrace.transform.spec import ModelInput
 
 COLUMNS = Columns(
     {

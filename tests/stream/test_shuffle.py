@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines.stream.plan import RowGroup, plan_epoch, row_groups_of
-from pipelines.stream.shuffle import ShuffleQuality, places_in_order, shuffle_quality
+from headrace.stream.plan import RowGroup, plan_epoch, row_groups_of
+from headrace.stream.shuffle import ShuffleQuality, places_in_order, shuffle_quality
 
 GROUPS = row_groups_of([[500] * 20] * 4)  # 40,000 rows
 

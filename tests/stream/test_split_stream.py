@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipelines.errors import StreamError
-from pipelines.stream.columns import Columns
-from pipelines.stream.dataset import as_tf_dataset
-from pipelines.stream.split_stream import SplitStream
-from pipelines.transform.spec import ModelInput
+from headrace.errors import StreamError
+from headrace.stream.columns import Columns
+from headrace.stream.dataset import as_tf_dataset
+from headrace.stream.split_stream import SplitStream
+from headrace.transform.spec import ModelInput
 from tests.stream.rows import COLUMNS, ids, image, stream, write
 
 
@@ -192,7 +192,7 @@ def test_an_epoch_that_is_never_ended_does_not_hold_up_the_process(
     """TensorFlow would wait for ever, where a thread of its own is in the stream at the end."""
     program = (
         "import time; from pathlib import Path; from tests.stream.rows import *; "
-        "from pipelines.stream import dataset, epoch; "
+        "from headrace.stream import dataset, epoch; "
         "tf_batches_of = lambda *which: lambda e: dataset.tf_batches(stream(*which), e); "
         "take = epoch.EpochReader.next_block; "
         "epoch.EpochReader.next_block = lambda *a: time.sleep(0.02) or take(*a); "

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.errors import StreamError
-from pipelines.lake.files import DataFile
-from pipelines.stream.split_stream import SplitStream
+from headrace.errors import StreamError
+from headrace.lake.files import DataFile
+from headrace.stream.split_stream import SplitStream
 from tests.faulty import Gate, gate
 from tests.s3 import S3, s3_server
 from tests.stream.rows import COLUMNS, ids, write

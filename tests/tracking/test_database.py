@@ -9,8 +9,8 @@ import mlflow
 import pytest
 from alembic import command
 
-from pipelines.errors import ModelError
-from pipelines.tracking.database import open_database
+from headrace.errors import ModelError
+from headrace.tracking.database import open_database
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_an_older_one_is_migrated_and_kept(
 def test_one_that_was_looked_at_is_not_looked_at_again(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.tracking.database._revisions", lambda: pytest.fail("looked"))
+    monkeypatch.setattr("headrace.tracking.database._revisions", lambda: pytest.fail("looked"))
     open_database(f"sqlite:///{file}")
 
 

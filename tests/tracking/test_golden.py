@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipelines.tracking.golden import differing
+from headrace.tracking.golden import differing
 
 
 def test_rounding_is_no_difference_and_more_is() -> None:

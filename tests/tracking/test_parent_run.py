@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.progress import Progress
-from pipelines.tracking.run import parent_run
-from pipelines.tracking.store import Store
+from headrace.progress import Progress
+from headrace.tracking.run import parent_run
+from headrace.tracking.store import Store
 
 
 def test_no_server_and_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

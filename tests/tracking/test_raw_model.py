@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines.models.build import build_model
-from pipelines.models.raw import export_raw_model
-from pipelines.recipe.sections import Mlp
-from pipelines.tracking.model import RawInput, find_model, register
-from pipelines.tracking.run import start_run
-from pipelines.tracking.store import Store, connect
-from pipelines.train.example import example_rows
-from pipelines.transform.spec import (
+from headrace.models.build import build_model
+from headrace.models.raw import export_raw_model
+from headrace.recipe.sections import Mlp
+from headrace.tracking.model import RawInput, find_model, register
+from headrace.tracking.run import start_run
+from headrace.tracking.store import Store, connect
+from headrace.train.example import example_rows
+from headrace.transform.spec import (
     DerivedColumn,
     ImageFeature,
     LabelSpec,
@@ -244,7 +244,7 @@ def test_a_value_of_another_type_is_named(served: dict[str, Any]) -> None:
 
 
 def code() -> ModuleType:
-    file = Path("pipelines/tracking/model_code/raw_model.py")
+    file = Path("pipelines/headrace/tracking/model_code/raw_model.py")
     found = importlib.util.spec_from_file_location("raw_model_code", file)
     assert found is not None
     assert found.loader is not None

@@ -5,12 +5,12 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipelines.errors import ModelError
-from pipelines.tracking import registry
-from pipelines.tracking.model import ModelVersion
-from pipelines.tracking.registry import Moved, note_verdict, promote, roll_back, verdict_of
-from pipelines.tracking.run import start_run
-from pipelines.tracking.store import Store, connect
+from headrace.errors import ModelError
+from headrace.tracking import registry
+from headrace.tracking.model import ModelVersion
+from headrace.tracking.registry import Moved, note_verdict, promote, roll_back, verdict_of
+from headrace.tracking.run import start_run
+from headrace.tracking.store import Store, connect
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import mlflow
 
-from pipelines.tracking.run import start_run
-from pipelines.tracking.store import Store
+from headrace.tracking.run import start_run
+from headrace.tracking.store import Store
 
 
 def test_a_short_run_has_one_sample(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import DatasetError, RecipeError
-from pipelines.lake.transform_file import transform_digest
-from pipelines.recipe.sections import EarlyStopping, Mlp, Rnn, Train
-from pipelines.train.check import trainable_spec
-from pipelines.transform.spec import LabelSpec, ScaledFeature, TransformSpec
+from headrace.errors import DatasetError, RecipeError
+from headrace.lake.transform_file import transform_digest
+from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
+from headrace.train.check import trainable_spec
+from headrace.transform.spec import LabelSpec, ScaledFeature, TransformSpec
 
 REGRESSION = TransformSpec(
     raw=(),

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.errors import FormatError, TrainError
-from pipelines.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint
-from pipelines.train.keeping import check_fits, find_checkpoint
+from headrace.errors import FormatError, TrainError
+from headrace.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint
+from headrace.train.keeping import check_fits, find_checkpoint
 
 ARRAYS = {"w0000": np.arange(12, dtype=np.float32).reshape(3, 4), "o0000": np.array(5, np.int64)}
 
@@ -121,7 +121,7 @@ def test_an_attempt_that_is_under_way_is_left_alone(tmp_path: Path) -> None:
     assert seen == ["passed over: b is under way in another process"]
     # the lock goes with the process, however it ends
     code = (
-        "import os; from pipelines.train.checkpoint import Checkpoints; "
+        "import os; from headrace.train.checkpoint import Checkpoints; "
         f"assert Checkpoints({str(tmp_path)!r}).hold('c'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code], check=False)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.recipe.sections import EarlyStopping
-from pipelines.train.early_stopping import BestEpoch
+from headrace.recipe.sections import EarlyStopping
+from headrace.train.early_stopping import BestEpoch
 
 
 @pytest.mark.parametrize(

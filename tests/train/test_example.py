@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipelines.train.example import example_rows
-from pipelines.transform.spec import (
+from headrace.train.example import example_rows
+from headrace.transform.spec import (
     BucketsFeature,
     CyclicFeature,
     FittedFeature,

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.errors import TrainError
-from pipelines.models.build import build_model
-from pipelines.recipe.sections import Mlp
-from pipelines.tracking.store import Store
-from pipelines.train.initial import take_weights
+from headrace.errors import TrainError
+from headrace.models.build import build_model
+from headrace.recipe.sections import Mlp
+from headrace.tracking.store import Store
+from headrace.train.initial import take_weights
 from tests.models.specs import NUMBER, WORD, spec_of
 
 STORE = Store("sqlite:///nowhere", "e", "m", None)

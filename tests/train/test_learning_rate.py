@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.recipe import sections as s
-from pipelines.train.learning_rate import LearningRate, Plateau
+from headrace.recipe import sections as s
+from headrace.train.learning_rate import LearningRate, Plateau
 
 
 def rate(settings: s.Schedule, ranks: int = 1) -> LearningRate:

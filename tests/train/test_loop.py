@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines.errors import TrainError
-from pipelines.train.loop import _followed, epoch_loss
+from headrace.errors import TrainError
+from headrace.train.loop import _followed, epoch_loss
 
 
 def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -> None:

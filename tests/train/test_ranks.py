@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.distributed.launch import run_ranks
-from pipelines.distributed.task import RankTask
-from pipelines.errors import TrainError
-from pipelines.progress import silent
+from headrace.distributed.launch import run_ranks
+from headrace.distributed.task import RankTask
+from headrace.errors import TrainError
+from headrace.progress import silent
 
 pytestmark = pytest.mark.e2e
 

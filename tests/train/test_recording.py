@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.distributed.collectives import Solo
-from pipelines.errors import TrainError
-from pipelines.tracking.run import start_run
-from pipelines.tracking.store import Store
-from pipelines.train import recording
-from pipelines.train.recording import Tracked
+from headrace.distributed.collectives import Solo
+from headrace.errors import TrainError
+from headrace.tracking.run import start_run
+from headrace.tracking.store import Store
+from headrace.train import recording
+from headrace.train.recording import Tracked
 from tests.tiny import tiny_recipe
 
 DATASET: Any = SimpleNamespace(digest="abc")

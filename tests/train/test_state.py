@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelines.train.early_stopping import BestEpoch
-from pipelines.train.state import TrainState
+from headrace.train.early_stopping import BestEpoch
+from headrace.train.state import TrainState
 
 
 def state(epoch: int, step: int) -> TrainState:

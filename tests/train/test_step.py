@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.distributed.collectives import Solo
-from pipelines.models.build import build_model
-from pipelines.recipe.sections import Mlp, Optimizer
-from pipelines.train.losses import row_losses
-from pipelines.train.optimizer import build_optimizer
-from pipelines.train.step import StepOptions, TrainStep
-from pipelines.transform.spec import LabelSpec, RawColumn, ScaledFeature, TransformSpec
+from headrace.distributed.collectives import Solo
+from headrace.models.build import build_model
+from headrace.recipe.sections import Mlp, Optimizer
+from headrace.train.losses import row_losses
+from headrace.train.optimizer import build_optimizer
+from headrace.train.step import StepOptions, TrainStep
+from headrace.transform.spec import LabelSpec, RawColumn, ScaledFeature, TransformSpec
 
 BINARY = LabelSpec()
 REGRESSION = LabelSpec(kind="regression")

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from pipelines.train.losses import mean_loss
-from pipelines.train.validation import roc_auc, validation_metrics
-from pipelines.transform.spec import LabelSpec
+from headrace.train.losses import mean_loss
+from headrace.train.validation import roc_auc, validation_metrics
+from headrace.transform.spec import LabelSpec
 
 
 def test_binary() -> None:

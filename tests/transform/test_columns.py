@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.transform.columns import Values, derive, read_column, time_part
-from pipelines.transform.spec import DerivedColumn
+from headrace.transform.columns import Values, derive, read_column, time_part
+from headrace.transform.spec import DerivedColumn
 
 
 def integers(*values: int | None) -> Values:

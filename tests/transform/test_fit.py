@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.errors import LakeError
-from pipelines.recipe import sections as s
-from pipelines.recipe.times import micros_of
-from pipelines.transform.arrow import ArrowTransform, read_columns
-from pipelines.transform.fit import Unfitted, class_weights
-from pipelines.transform.spec import LabelSpec, TransformSpec
-from pipelines.transform.variables import LABEL
+from headrace.errors import LakeError
+from headrace.recipe import sections as s
+from headrace.recipe.times import micros_of
+from headrace.transform.arrow import ArrowTransform, read_columns
+from headrace.transform.fit import Unfitted, class_weights
+from headrace.transform.spec import LabelSpec, TransformSpec
+from headrace.transform.variables import LABEL
 
 
 def fitted(table: pa.Table, raw: dict, features: dict, **options: object) -> TransformSpec:

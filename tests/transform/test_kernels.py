@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.transform import kernels
-from pipelines.transform.columns import read_column
-from pipelines.transform.spec import CyclicFeature, ScaledFeature, SeriesFeature, TokensFeature
+from headrace.transform import kernels
+from headrace.transform.columns import read_column
+from headrace.transform.spec import CyclicFeature, ScaledFeature, SeriesFeature, TokensFeature
 
 
 def real(*values: float | None) -> object:

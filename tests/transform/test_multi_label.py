@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.recipe import sections as s
-from pipelines.transform.fit import Unfitted
-from pipelines.transform.multi_label import SEPARATOR, as_matrix, counted_ids, each_label, row_keys
-from pipelines.transform.spec import LabelSpec
-from pipelines.transform.variables import LABEL
+from headrace.recipe import sections as s
+from headrace.transform.fit import Unfitted
+from headrace.transform.multi_label import SEPARATOR, as_matrix, counted_ids, each_label, row_keys
+from headrace.transform.spec import LabelSpec
+from headrace.transform.variables import LABEL
 
 TEXTS = [SEPARATOR.join(labels) for labels in (["a", "b"], [], ["b"], ["b", "unseen"], ["10"])]
 

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.transform.arrow import ArrowTransform
-from pipelines.transform.graph import (
+from headrace.transform.arrow import ArrowTransform
+from headrace.transform.graph import (
     MISSING_STRING,
     TENSOR_DTYPE,
     TransformLayer,
     raw_inputs,
     raw_signature,
 )
-from pipelines.transform.spec import (
+from headrace.transform.spec import (
     MISSING_INTEGER,
     BucketsFeature,
     CyclicFeature,

@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from pipelines.errors import DatasetError
-from pipelines.transform.spec import (
+from headrace.errors import DatasetError
+from headrace.transform.spec import (
     HashFeature,
     RawColumn,
     ScaledFeature,

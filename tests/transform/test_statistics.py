@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.transform.columns import read_column
-from pipelines.transform.statistics import BINS, Merging, NumberSummary, TextCounts
+from headrace.transform.columns import read_column
+from headrace.transform.statistics import BINS, Merging, NumberSummary, TextCounts
 
 
 def merged(parts: list[np.ndarray]) -> NumberSummary:
@@ -82,7 +82,7 @@ def test_moments_of_clipped_large_data() -> None:
 def test_joined_bins_keep_the_moments_and_most_of_the_ranks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import pipelines.transform.statistics as module
+    import headrace.transform.statistics as module
 
     values = np.random.default_rng(3).normal(1e6, 1, 100_000)
     whole = merged(np.array_split(values, 20))
@@ -132,7 +132,7 @@ def test_numbers_are_counted_by_their_text() -> None:
 
 
 def test_merging_holds_no_more_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipelines.transform.statistics as module
+    import headrace.transform.statistics as module
 
     monkeypatch.setattr(module, "_MOST_TEXTS", 100)
     merging = Merging(TextCounts)

@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from pipelines.errors import RecipeError
-from pipelines.recipe import load_recipe
-from pipelines.recipe.parse import parse_yaml
-from pipelines.recipe.redact import redact_recipe, redact_text
+from headrace.errors import RecipeError
+from headrace.recipe import load_recipe
+from headrace.recipe.parse import parse_yaml
+from headrace.recipe.redact import redact_recipe, redact_text
 
 
 def described(path: Path, workdir: str) -> dict[str, Any] | None:

@@ -1,0 +1,60 @@
+"""The `headrace` command."""
+
+from typing import Annotated
+
+import typer
+
+import headrace
+from headrace import commands
+
+app = typer.Typer(
+    name="headrace",
+    help="From a data lake to a trained, registered model: Spark prepares, Petastorm streams, "
+    "Horovod trains, MLflow tracks.\n\n"
+    "Exit codes: 0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(commands.init)
+app.command()(commands.doctor)
+app.command()(commands.prepare)
+app.command()(commands.train)
+app.command()(commands.tune)
+app.command()(commands.evaluate)
+app.command()(commands.promote)
+app.command()(commands.rollback)
+app.command()(commands.score)
+app.command()(commands.run)
+app.command()(commands.inspect)
+app.command()(commands.diff)
+app.command()(commands.vacuum)
+app.add_typer(commands.lake_app, name="lake")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headrace {headrace.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The commands behind `headrace` and `jobs/`: options, progress, results, exit codes.
+
+Both front ends take the same functions from here, so that an option is written once.
+"""
+
+from headrace.commands.datasets import diff, inspect, vacuum
+from headrace.commands.doctor import doctor
+from headrace.commands.guard import run_job
+from headrace.commands.judging import promote, rollback
+from headrace.commands.lakes import lake_app
+from headrace.commands.scoring import score
+from headrace.commands.stages import evaluate, prepare, run, train
+from headrace.commands.starting import init
+from headrace.commands.tuning import tune
+
+__all__ = [
+    "diff",
+    "doctor",
+    "evaluate",
+    "init",
+    "inspect",
+    "lake_app",
+    "prepare",
+    "promote",
+    "rollback",
+    "run",
+    "run_job",
+    "score",
+    "train",
+    "tune",
+    "vacuum",
+]

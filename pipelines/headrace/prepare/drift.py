@@ -1,0 +1,70 @@
+"""Compare the rows of a build with those that its transform was fitted on."""
+
+import numpy as np
+
+from headrace.errors import LakeError
+from headrace.lake.drift import (
+    ColumnDrift,
+    drift_lines,
+    id_drift,
+    number_drift,
+    unknown_drift,
+)
+from headrace.lake.profile import Distribution, Profile
+from headrace.prepare.profiling import LABEL_COLUMN
+from headrace.recipe import sections as s
+
+_SHOWN = 5
+
+
+def drift_between(
+    fitted: Profile, found: Profile, limits: s.Increments, rows: int, unseen: int = 0
+) -> tuple[ColumnDrift, ...]:
+    """Every measure of every column, the label included.
+
+    Args:
+        fitted: of the build that fitted the transform; its train split is the reference.
+        found: of the new rows, all splits.
+        limits: largest values.
+        rows: new rows that are published.
+        unseen: new rows that are left out because the transform does not know their class.
+    """
+    references = {item.name: item for item in fitted.distributions}
+    measured: list[ColumnDrift | None] = []
+    for item in found.distributions:
+        reference = references.get(item.name)
+        if reference is None:
+            continue
+        r, f = np.array(reference.counts["train"]), _all(item)
+        if item.kind == "numbers":
+            measured.append(number_drift(item.name, r, f, limits.max_psi))
+        else:
+            measured.append(id_drift(item.name, r, f, limits.max_distance))
+        if item.unknown:
+            before = (reference.unknown.get("train", 0), int(r.sum()))
+            now = (sum(item.unknown.values()), int(f.sum()))
+            measured.append(unknown_drift(item.name, before, now, limits.max_unknown))
+        if item.name == LABEL_COLUMN and unseen:
+            now = (unseen, rows + unseen)
+            measured.append(unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown))
+    return tuple(m for m in measured if m is not None)
+
+
+def refuse_drift(drift: tuple[ColumnDrift, ...]) -> None:
+    """Where `increments.on_drift` is fail.
+
+    Raises:
+        LakeError: with the columns that drifted.
+    """
+    lines = drift_lines(drift)
+    if lines:
+        more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        raise LakeError(
+            "the new rows differ from those that the transform was fitted on: "
+            f"{'; '.join(lines[:_SHOWN])}{more}. Nothing was published. Look at the source, raise "
+            "the limits in `increments`, or fit again with --refit"
+        )
+
+
+def _all(item: Distribution) -> np.ndarray:
+    return np.array(list(item.counts.values())).sum(axis=0)

@@ -1,0 +1,81 @@
+"""What keys about judging a model together make impossible; called by `checks.py`."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from headrace.errors import Problem
+from headrace.recipe import sections as s
+from headrace.recipe.metric_names import DIRECTIONS
+from headrace.recipe.problems import nearest
+
+
+def evaluations(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
+    """Metrics that the label's kind does not have, and gates that cannot be judged."""
+    problems = []
+    known = DIRECTIONS[label.kind]
+    for where, metric in _metrics(evaluate):
+        if metric not in known:
+            fix = nearest(metric, list(known))
+            text = f"there is no metric {metric!r} for a label of kind {label.kind}"
+            problems.append(Problem(where, text, fix))
+    if not isinstance(evaluate.threshold, float) and label.kind in ("classes", "regression"):
+        text = f"a label of kind {label.kind} has no threshold to choose"
+        problems.append(Problem("evaluate.threshold", text, "leave it out"))
+    declared = [item.columns for item in evaluate.slices]
+    for index, gate in enumerate(evaluate.gates):
+        where = f"evaluate.gates.{index}"
+        if isinstance(gate, s.MetricGate | s.SliceGate) and (gate.at_least is None) == (
+            gate.at_most is None
+        ):
+            problems.append(Problem(where, "give either at_least or at_most"))
+        if isinstance(gate, s.SliceGate) and gate.columns not in declared:
+            text = f"{gate.columns} is none of evaluate.slices"
+            problems.append(Problem(f"{where}.columns", text, "add it there"))
+        if isinstance(gate, s.ChampionGate) and not evaluate.bootstrap:
+            text = "a champion gate is judged by a bootstrap, and evaluate.bootstrap is 0"
+            problems.append(Problem(where, text))
+    return problems
+
+
+def slices(
+    evaluate: s.Evaluate, features: dict[str, s.Feature], dataset: s.Dataset
+) -> list[Problem]:
+    """Slices of columns that the dataset does not have."""
+    plain = [n for n, f in features.items() if not isinstance(f, _SHAPED)]
+    known = [*plain, *dataset.keep]
+    problems = []
+    for index, item in enumerate(evaluate.slices):
+        where = f"evaluate.slices.{index}"
+        for column in item.columns:
+            if column in known:
+                continue
+            text = f"{column!r} is no feature with one value a row, and not in dataset.keep"
+            fix = f"{nearest(column, known)}; dataset.keep takes raw columns"
+            problems.append(Problem(f"{where}.columns", text, fix))
+        if item.buckets is None:
+            continue
+        if len(item.columns) > 1:
+            problems.append(Problem(f"{where}.buckets", "buckets are of a single column"))
+        if any(low >= high for low, high in pairwise(item.buckets)):
+            problems.append(Problem(f"{where}.buckets", "the limits must rise"))
+    for index, name in enumerate(evaluate.leakage.allow):
+        if name not in features:
+            problems.append(
+                Problem(
+                    f"evaluate.leakage.allow.{index}",
+                    f"there is no feature {name!r}",
+                    nearest(name, list(features)),
+                )
+            )
+    return problems
+
+
+_SHAPED = s.TextIds | s.MultiValued | s.Series | s.Image
+
+
+def _metrics(evaluate: s.Evaluate) -> Iterator[tuple[str, str]]:
+    if evaluate.metric is not None:
+        yield "evaluate.metric", evaluate.metric
+    for index, gate in enumerate(evaluate.gates):
+        if isinstance(gate, s.MetricGate | s.SliceGate | s.ChampionGate):
+            yield f"evaluate.gates.{index}.metric", gate.metric

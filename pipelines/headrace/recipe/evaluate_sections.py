@@ -1,0 +1,154 @@
+"""The recipe's keys about judging a model: threshold, slices, gates."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from headrace.recipe.base import Count, Finite, Section, Text
+
+Probability = Annotated[float, Field(gt=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class MaxF1(Section):
+    """The threshold with the highest F1 on the validation split."""
+
+    choose: Literal["max_f1"]
+
+
+class TargetPrecision(Section):
+    """The highest recall among thresholds with this precision on the validation split."""
+
+    choose: Literal["precision"]
+    at_least: Probability
+
+
+class TargetRecall(Section):
+    """The highest precision among thresholds with this recall on the validation split."""
+
+    choose: Literal["recall"]
+    at_least: Probability
+
+
+Choice = MaxF1 | TargetPrecision | TargetRecall
+
+
+def _kind_of_threshold(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("choose"))
+    return str(getattr(value, "choose", "number"))
+
+
+Threshold = Annotated[
+    Annotated[Probability, Tag("number")]
+    | Annotated[MaxF1, Tag("max_f1")]
+    | Annotated[TargetPrecision, Tag("precision")]
+    | Annotated[TargetRecall, Tag("recall")],
+    Discriminator(_kind_of_threshold),
+]
+
+
+class Slice(Section):
+    """Rows told apart by the values of columns: features, or raw columns of `dataset.keep`."""
+
+    columns: Annotated[list[Text], Field(min_length=1, max_length=3)]
+    """Of several columns, every combination of their values is a slice."""
+    buckets: Annotated[list[Finite], Field(min_length=1)] | None = None
+    """Limits between buckets of a column of numbers, rising; by default five of about as many rows
+    each."""
+
+
+class MetricGate(Section):
+    """A metric of the test split has to be at least, or at most, so much."""
+
+    kind: Literal["metric"]
+    metric: Text
+    at_least: Finite | None = None
+    at_most: Finite | None = None
+
+
+class SliceGate(Section):
+    """The same for every slice that has enough rows."""
+
+    kind: Literal["slice"]
+    columns: Annotated[list[Text], Field(min_length=1, max_length=3)]
+    """One of `evaluate.slices`."""
+    metric: Text
+    at_least: Finite | None = None
+    at_most: Finite | None = None
+
+
+class ChampionGate(Section):
+    """Not worse than the champion on the same rows, or better by a negative number.
+
+    Judged by the lower end of a paired bootstrap interval of the difference: what is passed is
+    shown not to be worse by more than that, at the confidence that is asked for.
+    """
+
+    kind: Literal["champion"]
+    metric: Text
+    not_worse_by: Finite
+    """In the metric's own unit."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """One-sided."""
+
+
+class LatencyGate(Section):
+    """Time of one prediction of the model with raw rows, in a process of its own."""
+
+    kind: Literal["latency"]
+    at_most_milliseconds: Positive
+    rows: Count = 1
+    """Rows of a request."""
+    percentile: Annotated[float, Field(gt=0, le=100)] = 95
+
+
+class SizeGate(Section):
+    """Size of the model's files."""
+
+    kind: Literal["size"]
+    at_most_megabytes: Positive
+
+
+Gate = Annotated[
+    MetricGate | SliceGate | ChampionGate | LatencyGate | SizeGate, Field(discriminator="kind")
+]
+
+
+class Leakage(Section):
+    """Features that say too much of the label by themselves fail the verdict."""
+
+    limit: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Strength from which a single feature is suspicious: of a binary label 2 AUC - 1, of several
+    labels that of the one it says most of, of classes the share of the errors of always naming the
+    most frequent class that it avoids, of a regression R². By default 0.95, of a regression
+    0.995."""
+    allow: list[Text] = []
+    """Features that may be as strong as that, because they are known at the moment of prediction
+    all the same."""
+
+
+class Evaluate(Section):
+    """How the model is judged on the test split."""
+
+    threshold: Threshold = 0.5
+    """Of a binary label: probability from which a row counts as positive, or how it is chosen; of
+    multi_label that of every label, chosen on all of them together. What is chosen is part of the
+    registered model."""
+    metric: Text | None = None
+    """By which slices and features are ordered; roc_auc, accuracy, f1_micro or mae by default."""
+    weighted: bool = False
+    """Whether rows weigh as `label.sample_weight` and class weights say, or all the same."""
+    bootstrap: Annotated[int, Field(ge=0)] = 200
+    """Resamples for intervals; 0 makes none, and no champion gate can be judged."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of the intervals, two-sided."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    slices: list[Slice] = []
+    min_rows: Count = 100
+    """Slices of fewer rows are marked, and no gate looks at them."""
+    importance_rows: Annotated[int, Field(ge=0)] = 20_000
+    """Test rows on which the importance of features is measured; 0 measures none."""
+    leakage: Leakage = Leakage()
+    gates: list[Gate] = []

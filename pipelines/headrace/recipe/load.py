@@ -1,0 +1,114 @@
+"""From a YAML file to a checked `Recipe`: parse, override, resolve, validate, cross-check.
+
+All problems of a recipe are collected and raised once.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from headrace.errors import Problem, RecipeError
+from headrace.recipe.checks import impossible_combinations
+from headrace.recipe.overrides import apply_overrides
+from headrace.recipe.parse import parse_yaml
+from headrace.recipe.problems import problems_of
+from headrace.recipe.resolve import resolve
+from headrace.recipe.sections import Recipe
+
+
+def load_recipe(
+    path: str,
+    *,
+    overrides: Sequence[str] = (),
+    workdir: str = "var",
+    environment: Mapping[str, str],
+) -> Recipe:
+    """Read, complete and check the recipe at `path`.
+
+    Args:
+        path: a YAML file.
+        overrides: `key.path=value` strings, applied before variables are resolved.
+        workdir: value of `${workdir}`.
+        environment: what `${env:NAME}` reads, normally `os.environ`.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(str(p) for p in Path(path).parent.glob("*.y*ml"))
+        fix = f"recipes here: {', '.join(near)}" if near else "check the path"
+        raise RecipeError(path, [Problem("recipe", "no such file", fix)]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(path, [Problem("recipe", f"cannot be read: {error}")]) from None
+    try:
+        tree = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(path, [Problem("recipe", f"not valid YAML: {_flat(error)}")]) from None
+    if not isinstance(tree, dict):
+        raise RecipeError(path, [Problem("recipe", "not a mapping of keys", "see conf/")])
+    return recipe_from_tree(
+        tree, source=path, overrides=overrides, workdir=workdir, environment=environment
+    )
+
+
+def recipe_from_tree(
+    tree: dict[str, Any],
+    *,
+    source: str,
+    overrides: Sequence[str] = (),
+    workdir: str = "var",
+    environment: Mapping[str, str],
+) -> Recipe:
+    """Like `load_recipe`, from plain YAML types; `source` names them in errors."""
+    problems = apply_overrides(tree, overrides)
+    resolved, unresolved = resolve(tree, {"workdir": workdir}, environment)
+    problems += unresolved
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(resolved)
+    except ValidationError as error:
+        problems += problems_of(error, Recipe)
+    except RecursionError:
+        problems.append(Problem("recipe", "nested too deeply"))
+    problems += impossible_combinations(_valid_sections(resolved))
+    if problems or recipe is None:
+        raise RecipeError(source, problems)
+    return recipe
+
+
+def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
+    valid: dict[str, Any] = {}
+    for name, field in Recipe.model_fields.items():
+        if name not in tree:
+            if not field.is_required():
+                valid[name] = field.get_default(call_default_factory=True)
+            continue
+        adapter: TypeAdapter[Any] = TypeAdapter(field.annotation)  # type: ignore[arg-type]
+        try:
+            valid[name] = adapter.validate_python(tree[name], strict=True)
+        except ValidationError:
+            if name in ("derive", "features") and isinstance(tree[name], dict):
+                valid[name] = _valid_entries(adapter, tree[name])
+    return valid
+
+
+def _valid_entries(adapter: TypeAdapter[Any], section: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a named collection that are right by themselves."""
+    entries: dict[str, Any] = {}
+    for key, value in section.items():
+        try:
+            entries |= adapter.validate_python({key: value}, strict=True)
+        except ValidationError:
+            continue
+    return entries
+
+
+def _flat(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)

@@ -1,0 +1,134 @@
+"""What a model and its training need of features and label: pure functions over names and sizes.
+
+Asked of the recipe before anything starts, and of the dataset version before ranks are started: a
+dataset may have been prepared by another recipe than the one that trains on it.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+
+from headrace.errors import Problem
+from headrace.recipe import sections as s
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("loss", "roc_auc", "accuracy"),
+    "classes": ("loss", "accuracy"),
+    "multi_label": ("loss", "roc_auc_macro", "f1_micro", "exact_match"),
+    "regression": ("loss", "mae"),
+}
+"""Validation metrics by the label's kind."""
+
+MOST_SHARDS = 64
+"""Canonical shards at most where the recipe does not say how many."""
+
+FEW_SHARDS = 16
+"""Canonical shards at least likewise, where the batch can be cut into so many."""
+
+TAKEN_INPUTS = frozenset(
+    {
+        "numeric", "categorical", "label", "weight", "sample_weight", "baseline", "row_id",
+        "logits", "probability", "probabilities", "value",
+    }
+)  # fmt: skip
+"""Names in a batch or a model that a feature with an input of its own must not have."""
+
+
+def elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
+    """Numbers of ranks that a training can go on with; none where it is not elastic."""
+    if train.min_ranks is None and train.max_ranks is None:
+        return []
+    shards = stream.canonical_shards or math.gcd(FEW_SHARDS, train.global_batch_size)
+    least, most = train.min_ranks or 1, train.max_ranks or train.ranks
+    return [size for size in range(least, most + 1) if shards % size == 0]
+
+
+def model_problems(
+    model: s.Model,
+    *,
+    tokens: Collection[str],
+    series: Mapping[str, int],
+    images: Collection[str],
+    plain: bool = True,
+) -> list[Problem]:
+    """Why a model of this family cannot be built over such features.
+
+    Args:
+        model: the recipe's section.
+        tokens: names of features that are lists of ids.
+        series: name of every feature that is a list of numbers -> its length.
+        images: names of features that are images.
+        plain: whether there is any number or categorical.
+    """
+    problems = [
+        Problem(f"features.{name}", "the name is taken in the model's batches", "rename it")
+        for name in (*tokens, *series, *images)
+        if name in TAKEN_INPUTS
+    ]
+    if isinstance(model, s.Cnn | s.Resnet) and len(images) != 1:
+        there = ", ".join(images) or "none"
+        problems.append(
+            Problem(
+                "model.kind",
+                f"{model.kind} reads one feature of kind image, there is {there}",
+                "have one under features, or use mlp",
+            )
+        )
+    over = model.over if isinstance(model, s.Transformer) else ""
+    if over == "text" and len(tokens) != 1:
+        there = ", ".join(tokens) or "none"
+        problems.append(
+            Problem(
+                "model.over",
+                f"a transformer over text reads one feature of kind text or list, there is {there}",
+                "have one under features, or use series or table",
+            )
+        )
+    if over == "table" and not plain:
+        problems.append(
+            Problem("model.over", "there is no number and no categorical among the features")
+        )
+    if isinstance(model, s.Rnn) or over == "series":
+        if not series:
+            problems.append(
+                Problem(
+                    "model.kind",
+                    f"{model.kind} reads features of kind series, there is none",
+                    "add one under features, or use mlp",
+                )
+            )
+        elif len(set(series.values())) > 1:
+            lengths = ", ".join(f"features.{name}.length {n}" for name, n in series.items())
+            problems.append(
+                Problem(
+                    "model.kind",
+                    f"{model.kind} reads series of one length side by side, got {lengths}",
+                    "give them one length, or use mlp",
+                )
+            )
+    if isinstance(model, s.Transformer) and model.width % model.heads:
+        problems.append(
+            Problem(
+                "model.width",
+                f"{model.heads} heads cannot share a width of {model.width} equally",
+                "use a multiple of model.heads",
+            )
+        )
+    return problems
+
+
+def metric_problems(train: s.Train, label_kind: str) -> list[Problem]:
+    """Why early stopping or a plateau cannot follow its metric with a label of this kind."""
+    followed = []
+    if train.early_stopping is not None:
+        followed.append(("train.early_stopping.metric", train.early_stopping.metric))
+    if isinstance(train.schedule, s.ReduceOnPlateau):
+        followed.append(("train.schedule.metric", train.schedule.metric))
+    return [
+        Problem(
+            where,
+            f"{metric} is not defined for a label of kind {label_kind}",
+            f"use {' or '.join(METRICS[label_kind])}",
+        )
+        for where, metric in followed
+        if metric not in METRICS[label_kind]
+    ]

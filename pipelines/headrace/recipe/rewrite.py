@@ -1,0 +1,38 @@
+"""A recipe with other values, as a file again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headrace.recipe.overrides import apply_overrides
+from headrace.recipe.parse import parse_yaml
+
+
+def words_of(values: Mapping[str, Any]) -> list[str]:
+    """Values of dotted keys as `--set` takes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+
+def write_recipe(path: str, overrides: list[str], target: str) -> str:
+    """Write the recipe at `path` with other values; variables stay as they are, comments do not.
+
+    Args:
+        path: of a recipe that is right with these overrides.
+        overrides: `key.path=value`.
+        target: the new file, which is written whole or not at all.
+
+    Returns:
+        its text.
+    """
+    tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    apply_overrides(tree, overrides)
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+    file = Path(target)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(file.name + ".aside")
+    aside.write_text(text, encoding="utf-8")
+    aside.rename(file)
+    return text

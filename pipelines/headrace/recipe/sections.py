@@ -1,0 +1,167 @@
+"""The recipe: its stages' settings, and the whole.
+
+One frozen pydantic model a section, unknown keys refused. Only shapes, types and ranges of single
+keys live here and in the files beside it (`lake_sections`, `feature_sections`, `model_sections`).
+What two keys together make impossible is in `checks.py`; where the values come from (YAML,
+variables, overrides) is in `load.py`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from headrace.recipe.base import Name, Section
+from headrace.recipe.evaluate_sections import *
+from headrace.recipe.evaluate_sections import Evaluate
+from headrace.recipe.feature_sections import *
+from headrace.recipe.feature_sections import Derivation, Feature
+from headrace.recipe.lake_sections import *
+from headrace.recipe.lake_sections import Clean, Increments, Label, Source, Split
+from headrace.recipe.model_sections import *
+from headrace.recipe.model_sections import Model
+from headrace.recipe.schedule_sections import *
+from headrace.recipe.schedule_sections import RunSchedule
+from headrace.recipe.train_sections import *
+from headrace.recipe.train_sections import Metric, Train
+
+
+class Dataset(Section):
+    """Where the prepared dataset's versions live and how their files are cut."""
+
+    path: Annotated[str, Field(min_length=1)]
+    rows_per_file: Annotated[int, Field(ge=1)] = 65_536
+    rows_per_row_group: Annotated[int, Field(ge=1)] = 8_192
+    keep: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = []
+    """Raw columns that lie beside the features, as they were read; `evaluate.slices` may name them.
+    Training does not read them."""
+    raw_examples: Annotated[int, Field(ge=0)] = 64
+    """Raw rows that go with the dataset, and with every model: what a registered model is to make
+    of them is recorded, and compared before it is promoted. 0 keeps none of the lake's; rows are
+    made up then."""
+
+
+class Stream(Section):
+    """How prepared rows reach the ranks."""
+
+    canonical_shards: Annotated[int, Field(ge=1)] | None = None
+    """Equal streams a split is cut into, whatever the number of ranks, which has to divide it. By
+    default 64, and down to 16 for splits of few rows; a power of two that divides the batch."""
+    shuffle: bool = True
+    readers: Annotated[int, Field(ge=1)] = 1
+    """Reader threads a rank; decoding releases the interpreter lock."""
+    block_rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows of a shard that are mixed with each other; by default 16,384, or fewer where rows are
+    wide (16 MiB). A rank holds about two blocks for each of the shards that it owns."""
+    last_batch: Literal["pad", "drop"] = "pad"
+    """What becomes of train rows that do not fill a batch: filled up with rows of weight 0, or left
+    out, other rows in every epoch. Validation and test are always padded."""
+    cache: Literal["memory", "disk"] | None = None
+    """Keep row groups that were read, for datasets in an object store. A rank has a memory of its
+    own; the disk (below the workdir) is shared by the ranks of a host."""
+    cache_bytes: Annotated[int, Field(ge=2**20)] = 4 * 2**30
+    """Size of the cache; what was used longest ago makes room."""
+
+
+class Score(Section):
+    """How new rows are scored."""
+
+    key: Annotated[list[str], Field(min_length=1)] | None = None
+    """Raw columns that say which row a prediction is of; `clean.dedup.key` by default."""
+    columns: list[str] = []
+    """Further raw columns that are written beside the predictions."""
+    batch_rows: Annotated[int, Field(ge=1)] = 65_536
+    """Rows of one prediction at most; fewer where lists and images make them wide."""
+    rows_per_file: Annotated[int, Field(ge=1)] = 1_000_000
+    """Of the predictions."""
+    max_psi: Annotated[float, Field(gt=0)] = 0.2
+    """Of numbers and predictions: population stability index from which they count as drifted."""
+    max_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Of ids and classes: difference of a value's share from which they count as drifted."""
+    max_unknown: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Of vocabularies: rise of the share of unknown values, likewise."""
+    on_drift: Literal["report", "fail"] = "report"
+    """fail publishes no predictions of rows that drifted."""
+
+
+class Tracking(Section):
+    """Where runs and models are recorded."""
+
+    uri: str | None = None
+    """MLflow tracking URI; by default MLFLOW_TRACKING_URI, else SQLite under the workdir."""
+    experiment: Annotated[str, Field(min_length=1)] | None = None
+    """MLflow experiment; the recipe's name where it is left out."""
+    registered_model: Annotated[str, Field(min_length=1)] | None = None
+    """Name in the model registry; the recipe's name where it is left out."""
+    every_steps: Annotated[int, Field(ge=1)] | None = 100
+    """Steps of training after which loss and learning rate are logged, beside each epoch's."""
+    system_metrics: bool = True
+    """Log processor, memory, disk, network and GPU of rank 0's host every ten seconds."""
+
+
+class SearchRange(Section):
+    """Numbers that are tried for a key; integers where `low`, `high` and `step` are."""
+
+    low: int | float
+    high: int | float
+    step: int | float | None = None
+    log: bool = False
+    """Try as many from 0.001 to 0.01 as from 0.01 to 0.1."""
+
+
+class Choices(Section):
+    """Values that are tried for a key, of any type."""
+
+    choices: Annotated[list[Any], Field(min_length=1)]
+
+
+class Tune(Section):
+    """What `headrace tune` looks for."""
+
+    trials: Annotated[int, Field(ge=1)] = 20
+    metric: Metric = "loss"
+    """Of the validation split."""
+    parameters: dict[str, SearchRange | Choices] = {}
+    """Dotted key of the recipe -> what is tried for it."""
+    pruning: bool = True
+    """End trials that are worse than half of the others were by the same epoch."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Spark(Section):
+    """Settings for the Spark session that a stage starts (under spark-submit: the defaults)."""
+
+    master: str = "local[*]"
+    """Used where the job was not started by spark-submit."""
+    conf: dict[str, str | int | float | bool] = {}
+
+
+class Recipe(Section):
+    """One pipeline, resolved: variables replaced, overrides applied."""
+
+    name: Name
+    lake: Annotated[str, Field(min_length=1)] | None = None
+    """The lake's folder or URL, for use as `${lake}` in table paths."""
+    source: Source
+    clean: Clean = Clean()
+    label: Label
+    split: Split
+    unavailable: list[str] = []
+    """Columns known only after the moment of prediction; no feature may use them."""
+    derive: dict[Name, Derivation] = {}
+    features: Annotated[dict[Name, Feature], Field(min_length=1)]
+    dataset: Dataset
+    increments: Increments = Increments()
+    model: Model
+    train: Train = Train()
+    stream: Stream = Stream()
+    evaluate: Evaluate = Evaluate()
+    score: Score = Score()
+    tracking: Tracking = Tracking()
+    tune: Tune = Tune()
+    schedule: RunSchedule | None = None
+    """When it runs by itself; commands don't look at it."""
+    spark: Spark = Spark()
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value in force, defaults included, as plain YAML types."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,63 @@
+"""Spark's errors in one sentence: what went wrong, in which table or file, without its stack."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headrace.errors import HeadraceError, LakeError
+
+_FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
+
+_DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an error of Spark inside the block into a `LakeError` that opens with `what`.
+
+    Errors that already explain themselves pass through, also those raised in a Python worker.
+    """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except (PySparkException, Py4JJavaError) as error:
+        raise LakeError(f"{what}: {sentence(str(error))}") from error
+
+
+def sentence(text: str) -> str:
+    file = _FILE.search(text)
+    inner = re.findall(r"headrace\.errors\.\w+: (.+)", text)
+    if inner:
+        return str(inner[-1]).strip()
+    if "is not a Parquet file" in text or "CANNOT_READ_FILE_FOOTER" in text:
+        return (
+            f"{file[0] if file else 'a file'} is not a readable Parquet file; restore or remove it"
+        )
+    if "FAILED_READ_FILE" in text and file:
+        cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
+        return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")
+    if _DAMAGED.search(text):
+        cause = re.search(r"(?:TProtocolException|Parquet\w*Exception): ([^\n]+)", text)
+        why = f": {cause[1].strip()}" if cause else ""
+        return f"a Parquet file is damaged, Spark 3 does not say which{why}"
+    if "TIMESTAMP(NANOS" in text:
+        return (
+            "a column holds timestamps in nanoseconds, which Spark does not read; write them as "
+            'microseconds (pandas: to_parquet(..., coerce_timestamps="us"))'
+        )
+    if text.startswith("An error occurred while calling"):
+        pattern = r"^(?:Caused by)?: (?:[\w.$]+\.)?([\w$]+): ([^\n]+)"
+        causes = re.findall(pattern, text, re.MULTILINE)
+        if causes:
+            return f"{causes[-1][1].strip()} ({causes[-1][0]})"
+    worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
+    if worker and ("PythonException" in text or "thrown from the Python worker" in text):
+        return str(worker[-1])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("at ", "== SQL", "'", "JVM", "py4j"))]
+    sentence = re.sub(r"\s*SQLSTATE: \w+", "", kept[0]) if kept else "unknown error"
+    return sentence.rstrip(";. ")

@@ -1,0 +1,49 @@
+"""From the recipe's `train.optimizer` to a Keras optimizer."""
+
+from typing import Any
+
+import keras
+
+from headrace.recipe import sections as s
+
+
+def build_optimizer(
+    settings: s.Optimizer, precision: str = "float32"
+) -> keras.optimizers.Optimizer:
+    """Never wrapped by Horovod: gradients are reduced before they reach it.
+
+    Clipping is its first act, on the global gradient. With float16 arithmetic the loss is scaled,
+    and a step whose gradients are not finite is left out, on all ranks alike.
+    """
+    options: dict[str, Any] = {
+        "learning_rate": settings.learning_rate,
+        "global_clipnorm": settings.clip_norm,
+        "clipvalue": settings.clip_value,
+    }
+    if settings.kind == "sgd":
+        optimizer = keras.optimizers.SGD(
+            momentum=settings.momentum, nesterov=settings.nesterov, **options
+        )
+    else:
+        options |= {
+            "beta_1": settings.beta_1,
+            "beta_2": settings.beta_2,
+            "epsilon": settings.epsilon,
+        }
+        kinds = {
+            "adam": keras.optimizers.Adam,
+            "adamw": keras.optimizers.AdamW,
+            "lamb": keras.optimizers.Lamb,
+        }
+        if settings.kind != "adam":
+            options["weight_decay"] = settings.weight_decay
+        optimizer = kinds[settings.kind](**options)
+    if precision == "mixed_float16":
+        return keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def rate_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """The variable that holds the learning rate."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return inner._learning_rate

@@ -1,6 +1,0 @@
-"""The typed recipe: what one pipeline does, read from YAML, every problem reported at once."""
-
-from pipelines.recipe.load import load_recipe, recipe_from_tree
-from pipelines.recipe.sections import Recipe
-
-__all__ = ["Recipe", "load_recipe", "recipe_from_tree"]

@@ -1,5 +1,0 @@
-"""Score raw rows with a registered model: predictions back into the lake, on Spark.
-
-The way in is `pipelines.score.run.score`. Nothing is imported here: Spark's workers import what is
-in this package, and each import costs all of them.
-"""

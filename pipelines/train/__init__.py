@@ -1,5 +1,0 @@
-"""From a dataset version to a registered model version: Keras on Horovod ranks, tracked."""
-
-from pipelines.train.run import Trained, train
-
-__all__ = ["Trained", "train"]
