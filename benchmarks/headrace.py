@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.recipe import Recipe
 from headrace.recipe.load import recipe_from_tree
 

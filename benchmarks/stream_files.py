@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
-from headrace.lake.files import DataFile
+from headrace.lake.data_file import DataFile
 
 Kind = Literal["table", "images"]
 FILES, NUMERIC, CATEGORICAL, SIDE = 8, 13, 26, 28

@@ -22,7 +22,7 @@ import typer
 
 from benchmarks.report import median_ratio, surroundings, table, write_json
 from benchmarks.stream_files import ensure_files
-from headrace.distributed.launch import run_ranks
+from headrace.distributed.run_ranks import run_ranks
 from headrace.distributed.task import RankTask
 from headrace.progress import silent
 

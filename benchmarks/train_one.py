@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.stream_files import NUMERIC, index_of
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.progress import Report
 
 NAMES = tuple(f"numeric{i}" for i in range(NUMERIC))
@@ -31,8 +31,8 @@ def steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[s
     from headrace.stream.dataset import tf_batches
     from headrace.stream.plan import BLOCK_ROWS
     from headrace.stream.split_stream import SplitStream
-    from headrace.train.ahead import ahead
     from headrace.train.optimizer import build_optimizer
+    from headrace.train.prefetch import ahead
     from headrace.train.step import TrainStep
     from headrace.transform.spec import ModelInput, RawColumn, ScaledFeature, TransformSpec
 

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from headrace.commands.console import Console
-from headrace.commands.guard import guarded
+from headrace.commands.exit_codes import guarded
 from headrace.commands.results import metric_lines
 from headrace.errors import LakeError
 from headrace.progress import Progress

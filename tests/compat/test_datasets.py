@@ -13,9 +13,9 @@ from headrace.cli import app
 from headrace.errors import DatasetError
 from headrace.lake import DatasetVersion
 from headrace.lake.compare import compare
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.lake.history import versions_of
-from headrace.train.check import published_spec
+from headrace.train.preflight import published_spec
 from tests.compat.kept import DATASETS
 from tests.fixtures.v1.unpack import expected
 

@@ -6,7 +6,7 @@ import pandas as pd
 from deltalake import DeltaTable
 
 from headrace.lake import DatasetVersion
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 
 
 def test_deltalake_gives_a_partitioned_dataset_to_pandas_and_arrow(kept: Path) -> None:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import StreamError
 from headrace.progress import Progress, Report
 
@@ -115,7 +115,7 @@ def sum_bfloat16(payload: dict, ranks: Collectives, report: Report) -> dict:
 
 
 def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
-    from headrace.train.agreement import compare_weights
+    from headrace.train.weight_check import compare_weights
 
     model = keras.Sequential([keras.layers.Dense(2)])
     model.build((None, 3))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.distributed.launch import run_ranks
+from headrace.distributed.run_ranks import run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError, StreamError
 from headrace.progress import Progress, silent
@@ -60,7 +60,7 @@ def test_a_killed_rank_ends_all_within_seconds() -> None:
 def test_no_rank_outlives_a_killed_launcher() -> None:
     script = textwrap.dedent(
         f"""
-        from headrace.distributed.launch import run_ranks
+        from headrace.distributed.run_ranks import run_ranks
         from headrace.distributed.task import RankTask
         run_ranks(RankTask("{HERE}:tell_and_wait", {{}}), 2, lambda p: print(p.text, flush=True))
         """
@@ -133,7 +133,7 @@ def alive(pid: int) -> bool:
 
 def test_importing_the_launcher_loads_no_engine() -> None:
     code = (
-        "import headrace.distributed.launch, sys;"
+        "import headrace.distributed.run_ranks, sys;"
         "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.distributed.lost import lost_a_peer
+from headrace.distributed.rank.peer_loss import lost_a_peer
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.distributed.folder import RankFolder
-from headrace.distributed.launched import LaunchedRank, launched_rank
-from headrace.distributed.place import places
+from headrace.distributed.launchers.external import LaunchedRank, launched_rank
+from headrace.distributed.rank_folder import RankFolder
+from headrace.distributed.slot import places
 from headrace.errors import MachineError
 
 

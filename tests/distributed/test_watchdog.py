@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.distributed.pulse import Position, Pulse
-from headrace.distributed.watchdog import Watchdog, late_ranks
+from headrace.distributed.heartbeat import Position, Pulse
+from headrace.distributed.supervise.watchdog import Watchdog, late_ranks
 from headrace.errors import RankError
 
 

@@ -73,7 +73,7 @@ def arm(step: str, root: Path) -> None:
     import headrace.lake.commit as commit
     import headrace.lake.delta as delta
     import headrace.lake.predictions as predictions
-    import headrace.prepare.record as record
+    import headrace.prepare.track as record
 
     match step:
         case "first data file":

@@ -142,10 +142,11 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     import mlflow
     import pyspark.sql.functions as F
 
+    from headrace.prepare.assign import tag_rows
+    from headrace.prepare.labels import with_labels
     from headrace.prepare.plan import make_plan
-    from headrace.prepare.tag import tag_rows, with_labels
     from headrace.recipe import load_recipe
-    from headrace.source.names import BUCKET, ROW_ID
+    from headrace.source.internal_columns import BUCKET, ROW_ID
     from headrace.source.read import read_raw, unfitted_of
     from headrace.source.rules import check_rows
 

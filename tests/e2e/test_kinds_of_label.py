@@ -15,7 +15,7 @@ import pytest
 from headrace.evaluate import Evaluated, evaluate
 from headrace.lake import DataFile, Ledger, publish
 from headrace.lake.build import Build
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.lake.transform_file import transform_digest
 from headrace.progress import silent
 from headrace.recipe import Recipe, recipe_from_tree

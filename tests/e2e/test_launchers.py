@@ -181,8 +181,8 @@ def rank(process: psutil.Process) -> bool:
 def test_the_board_turns_strangers_away() -> None:
     """Without TensorFlow, Spark or a rank: who does not know the secret gets nothing."""
     script = """
-from headrace.distributed.agent import BoardAddress, run_agent
-from headrace.distributed.board import Board
+from headrace.distributed.supervise.agent import BoardAddress, run_agent
+from headrace.distributed.supervise.control_server import Board
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
 board = Board("127.0.0.1", 0, "right", RankTask("a:b", {"key": "value"}), print)

@@ -160,7 +160,7 @@ def ranks_left(cluster: Cluster) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "headrace.distributed.rank_main" in words and cluster.python in words[0]:
+        if "headrace.distributed.rank.main" in words and cluster.python in words[0]:
             found.append(process)
     return found
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from headrace.errors import ModelError
-from headrace.evaluate.labels import LabelsScorer
 from headrace.evaluate.metrics import BinaryScorer, scorer_of
+from headrace.evaluate.multi_label_metrics import LabelsScorer
 from headrace.transform.spec import LabelSpec
 
 EXACT = pytest.approx

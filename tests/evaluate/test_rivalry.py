@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from headrace.evaluate.predicting import Rows
-from headrace.evaluate.rivalry import compare_with
+from headrace.evaluate.champion_comparison import compare_with
+from headrace.evaluate.predictions import Rows
 from headrace.recipe import sections as s
 from headrace.transform.spec import LabelSpec
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from headrace.lake import DataFile, DatasetVersion, Ledger, publish
 from headrace.lake.build import Build
-from headrace.lake.sources import SourcePartition
+from headrace.lake.source_partition import SourcePartition
 
 SCHEMA = pa.schema([("row_id", pa.int64())])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.models.fit import fit_problems
+from headrace.models.compatibility import fit_problems
 from headrace.recipe.sections import Cnn, Mlp, Model, Rnn, Transformer
 from headrace.transform.spec import FittedFeature, ImageFeature, SeriesFeature
 from tests.models.specs import EVERY, IMAGE, NUMBER, SERIES, spec_of

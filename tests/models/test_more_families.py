@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from headrace.distributed.collectives import Solo
+from headrace.distributed.rank.collectives import Solo
 from headrace.errors import RecipeError
 from headrace.models.build import build_model, logits_of
 from headrace.recipe import sections as s

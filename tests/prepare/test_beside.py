@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from headrace.prepare.beside import Beside
+from headrace.prepare.background_job import Beside
 
 pytestmark = pytest.mark.spark
 

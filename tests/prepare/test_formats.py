@@ -167,7 +167,8 @@ def test_a_condition_on_rows_is_passed_on_to_the_files_and_counted(
 
 
 def tagged_of(raw: object, recipe: object) -> object:
-    from headrace.prepare.tag import tag_rows, with_labels
+    from headrace.prepare.assign import tag_rows
+    from headrace.prepare.labels import with_labels
     from headrace.source.read import unfitted_of
     from headrace.source.rules import check_rows
 

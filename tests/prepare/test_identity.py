@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.prepare.identity import mixed, order_of, row_hashes
+from headrace.prepare.shuffle.row_hash import mixed, order_of, row_hashes
 
 
 def hashes(*columns: pa.Array, start: int = 0) -> list[int]:

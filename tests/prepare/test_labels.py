@@ -123,7 +123,7 @@ def rows_by_split(workdir: Path) -> dict[str, list[int]]:
     """Ids a split, as the split's own function gives them."""
     from pyspark.sql import SparkSession
 
-    from headrace.prepare.tag import split_of
+    from headrace.prepare.assign import split_of
 
     spark = SparkSession.getActiveSession()
     frame = spark.range(40).select("id", split_of(recipe(workdir)).alias("split")).toPandas()

@@ -13,12 +13,19 @@ import pytest
 from headrace.errors import LakeError
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
+from headrace.prepare.assign import tag_rows
+from headrace.prepare.labels import with_labels
 from headrace.prepare.plan import make_plan
-from headrace.prepare.tag import tag_rows, with_labels
 from headrace.progress import silent
 from headrace.recipe import recipe_from_tree
-from headrace.source.late import Late, LateReader, keeps_order, late_columns, late_files
-from headrace.source.names import FILE, POSITION
+from headrace.source.internal_columns import FILE, POSITION
+from headrace.source.late_materialization import (
+    Late,
+    LateReader,
+    keeps_order,
+    late_columns,
+    late_files,
+)
 from headrace.source.read import read_raw, unfitted_of
 from headrace.source.rules import check_rows
 from tests.prepare.tiny_builds import nothing_published, rows_of

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.prepare.layout import Layout, dealt_evenly
-from headrace.prepare.pieces import in_order
-from headrace.source.names import BUCKET, ROW_ID
+from headrace.prepare.shuffle.file_buffers import in_order
+from headrace.prepare.shuffle.partitioner import Layout, dealt_evenly
+from headrace.source.internal_columns import BUCKET, ROW_ID
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from headrace.errors import DatasetError, LakeError, LedgerError
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
-from headrace.prepare.tag import LABEL_MISSING, split_of
+from headrace.prepare.assign import LABEL_MISSING, split_of
 from headrace.progress import silent
 from headrace.recipe import recipe_from_tree
 from headrace.transform.spec import TransformSpec

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import LakeError
-from headrace.prepare.counts import Counts
-from headrace.prepare.spread import keep_examples
+from headrace.prepare.shuffle.map import keep_examples
+from headrace.prepare.shuffle.task_counts import Counts
 from headrace.source.rules import PART, PROBLEM, rules_and_reasons
 from tests import tiny
 from tests.prepare.people import RULES, build, people, quarantine_of

@@ -118,7 +118,7 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     """Independently: float64 moments and counts by pandas on the rows that were published."""
     from pyspark.sql import SparkSession
 
-    from headrace.prepare.tag import split_of
+    from headrace.prepare.assign import split_of
 
     clean = raw[raw["day"].astype(str) < "2026-01-04"].copy()
     for name in TEXT_NUMERIC:

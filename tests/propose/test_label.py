@@ -58,8 +58,8 @@ def test_the_label_that_a_column_makes(
 @pytest.mark.spark
 @pytest.mark.parametrize("values", [row[0] for row in TABLE], ids=[row[4] for row in TABLE])
 def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark: object) -> None:
-    from headrace.prepare.tag import with_labels
-    from headrace.source.names import LABEL
+    from headrace.prepare.labels import with_labels
+    from headrace.source.internal_columns import LABEL
     from tests.tiny import tiny_recipe
 
     found = label_of(values)

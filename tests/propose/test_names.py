@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.propose.names import Names, identifier, in_sql, recipe_name, sql_text
 from headrace.recipe.column_checks import names_in
-from headrace.recipe.needs import TAKEN_INPUTS
+from headrace.recipe.model_requirements import TAKEN_INPUTS
 
 NASTY = [
     "a b", "no", "x:y", "é", "it's", "`q`", "1", "a.b", "select", "case", "date", "interval", "end",

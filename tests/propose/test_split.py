@@ -115,7 +115,7 @@ def test_hashes_of_the_specification() -> None:
 
 @pytest.mark.spark
 def test_rows_go_where_prepare_puts_them(spark: object, tmp_path: Path) -> None:
-    from headrace.prepare.tag import split_of as spark_split
+    from headrace.prepare.assign import split_of as spark_split
     from tests.tiny import tiny_recipe
 
     texts = ["", "a", "é" * 20, "x" * 31, "x" * 32, "y" * 33, "z" * 100, None, *map(str, range(60))]

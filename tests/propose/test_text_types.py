@@ -7,7 +7,7 @@ import pytest
 
 from headrace.propose.text_types import told
 from headrace.schema import ColumnType
-from headrace.source.names import col
+from headrace.source.internal_columns import col
 from headrace.source.types import cast
 
 

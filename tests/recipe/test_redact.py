@@ -4,7 +4,7 @@ import pytest
 
 from headrace.errors import RecipeError
 from headrace.recipe import recipe_from_tree
-from headrace.recipe.redact import redact, redact_recipe, redact_text
+from headrace.redaction import redact, redact_recipe, redact_text
 from tests.tiny import tiny_tree
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.prepare.blobs import ROWS, Blobs, by_target, rows_of
-from headrace.source.texts import alike, bytes_decoded, decoded, encoded, joined, taken
+from headrace.prepare.shuffle.arrow_blobs import ROWS, Blobs, by_target, rows_of
+from headrace.source.dictionaries import alike, bytes_decoded, decoded, encoded, joined, taken
 from headrace.transform.statistics import read_ipc
 
 texts = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "é", "日本", "long " * 9])))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import StreamError
-from headrace.lake.files import DataFile
+from headrace.lake.data_file import DataFile
 from tests.stream.rows import stream
 
 _EXPECTED = (pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
-from headrace.lake.files import DataFile
+from headrace.lake.data_file import DataFile
 from headrace.stream.columns import Columns
 from headrace.stream.split_stream import SplitStream
 from headrace.transform.spec import ModelInput

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import StreamError
-from headrace.stream.sheets import Sheets
-from headrace.stream.stores import refuse_pickled_metadata
+from headrace.stream.batch_assembly import Sheets
+from headrace.stream.petastorm_filesystem import refuse_pickled_metadata
 from tests.stream.rows import ids, of_now, stream, write
 
 

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import headrace.stream.files as files
+import headrace.stream.footers as files
 from headrace.errors import StreamError
 from headrace.lake.checksums import checksums_of, column_sum, footer_bytes
-from headrace.stream.files import Footers, read_footer, retried
+from headrace.stream.footers import Footers, read_footer, retried
 from tests.stream.rows import write
 
 

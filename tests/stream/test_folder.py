@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import StreamError
-from headrace.stream.folder import folder_files
+from headrace.stream.plain_parquet import folder_files
 from tests.stream.rows import ids, stream, write
 
 

@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from headrace.stream.buffer_pool import Rooms
 from headrace.stream.columns import Columns
-from headrace.stream.rooms import Rooms
 from headrace.transform.spec import ModelInput
 
 COLUMNS = Columns(

@@ -192,10 +192,10 @@ def test_an_epoch_that_is_never_ended_does_not_hold_up_the_process(
     """TensorFlow would wait for ever, where a thread of its own is in the stream at the end."""
     program = (
         "import time; from pathlib import Path; from tests.stream.rows import *; "
-        "from headrace.stream import dataset, epoch; "
+        "from headrace.stream import dataset, epoch_reader; "
         "tf_batches_of = lambda *which: lambda e: dataset.tf_batches(stream(*which), e); "
-        "take = epoch.EpochReader.next_block; "
-        "epoch.EpochReader.next_block = lambda *a: time.sleep(0.02) or take(*a); "
+        "take = epoch_reader.EpochReader.next_block; "
+        "epoch_reader.EpochReader.next_block = lambda *a: time.sleep(0.02) or take(*a); "
         f"root = Path({str(tmp_path)!r}); files = write(root, [[40] * 40]); "
         f"batches = {how}(range(1000)); [next(batches) for _ in range(49)]; raise SystemExit(7)"
     )

@@ -8,7 +8,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from headrace.errors import StreamError
-from headrace.lake.files import DataFile
+from headrace.lake.data_file import DataFile
 from headrace.stream.split_stream import SplitStream
 from tests.faulty import Gate, gate
 from tests.s3 import S3, s3_server

@@ -17,7 +17,7 @@ from headrace.recipe.sections import Mlp
 from headrace.tracking.model import RawInput, find_model, register
 from headrace.tracking.run import start_run
 from headrace.tracking.store import Store, connect
-from headrace.train.example import example_rows
+from headrace.train.input_example import example_rows
 from headrace.transform.spec import (
     DerivedColumn,
     ImageFeature,

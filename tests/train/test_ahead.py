@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.train.ahead import ahead
+from headrace.train.prefetch import ahead
 
 
 def test_the_next_item_is_made_before_it_is_asked_for() -> None:

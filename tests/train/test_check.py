@@ -8,7 +8,7 @@ import pytest
 from headrace.errors import DatasetError, RecipeError
 from headrace.lake.transform_file import transform_digest
 from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
-from headrace.train.check import trainable_spec
+from headrace.train.preflight import trainable_spec
 from headrace.transform.spec import LabelSpec, ScaledFeature, TransformSpec
 
 REGRESSION = TransformSpec(

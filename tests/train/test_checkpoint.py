@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import FormatError, TrainError
 from headrace.train.checkpoint import Checkpoints, CheckpointWriter, read_checkpoint
-from headrace.train.keeping import check_fits, find_checkpoint
+from headrace.train.checkpoint_policy import check_fits, find_checkpoint
 
 ARRAYS = {"w0000": np.arange(12, dtype=np.float32).reshape(3, 4), "o0000": np.array(5, np.int64)}
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from headrace.train.example import example_rows
+from headrace.train.input_example import example_rows
 from headrace.transform.spec import (
     BucketsFeature,
     CyclicFeature,

@@ -10,7 +10,7 @@ from headrace.errors import TrainError
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp
 from headrace.tracking.store import Store
-from headrace.train.initial import take_weights
+from headrace.train.warm_start import take_weights
 from tests.models.specs import NUMBER, WORD, spec_of
 
 STORE = Store("sqlite:///nowhere", "e", "m", None)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from headrace.distributed.launch import run_ranks
+from headrace.distributed.run_ranks import run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import TrainError
 from headrace.progress import silent

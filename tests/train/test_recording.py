@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from headrace.distributed.collectives import Solo
+from headrace.distributed.rank.collectives import Solo
 from headrace.errors import TrainError
 from headrace.tracking.run import start_run
 from headrace.tracking.store import Store
-from headrace.train import recording
-from headrace.train.recording import Tracked
+from headrace.train import tracked_run as recording
+from headrace.train.tracked_run import Tracked
 from tests.tiny import tiny_recipe
 
 DATASET: Any = SimpleNamespace(digest="abc")

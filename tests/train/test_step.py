@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from headrace.distributed.collectives import Solo
+from headrace.distributed.rank.collectives import Solo
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.losses import row_losses

@@ -18,7 +18,7 @@ import yaml
 from headrace.errors import RecipeError
 from headrace.recipe import load_recipe
 from headrace.recipe.parse import parse_yaml
-from headrace.recipe.redact import redact_recipe, redact_text
+from headrace.redaction import redact_recipe, redact_text
 
 
 def described(path: Path, workdir: str) -> dict[str, Any] | None:

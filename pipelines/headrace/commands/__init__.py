@@ -5,13 +5,13 @@ Both front ends take the same functions from here, so that an option is written 
 
 from headrace.commands.datasets import diff, inspect, vacuum
 from headrace.commands.doctor import doctor
-from headrace.commands.guard import run_job
-from headrace.commands.judging import promote, rollback
+from headrace.commands.exit_codes import run_job
+from headrace.commands.init import init
 from headrace.commands.lakes import lake_app
-from headrace.commands.scoring import score
+from headrace.commands.promote import promote, rollback
+from headrace.commands.score import score
 from headrace.commands.stages import evaluate, prepare, run, train
-from headrace.commands.starting import init
-from headrace.commands.tuning import tune
+from headrace.commands.tune import tune
 
 __all__ = [
     "diff",

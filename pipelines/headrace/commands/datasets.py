@@ -9,7 +9,7 @@ import typer
 
 from headrace.commands import dataset_lines, results
 from headrace.commands.console import Console
-from headrace.commands.guard import guarded
+from headrace.commands.exit_codes import guarded
 from headrace.commands.options import Json, Workdir
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def vacuum(
 def _runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, str]], str]:
     """MLflow runs that name the build, and why they cannot be told."""
     from headrace.recipe import Recipe
-    from headrace.recipe.redact import redact_text
+    from headrace.redaction import redact_text
     from headrace.tracking.lineage import runs_of
     from headrace.tracking.store import Store
 

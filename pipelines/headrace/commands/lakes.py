@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.commands.console import Console
-from headrace.commands.guard import guarded
+from headrace.commands.exit_codes import guarded
 from headrace.commands.options import Json, Workdir
 
 lake_app = typer.Typer(

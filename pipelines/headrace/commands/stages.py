@@ -11,9 +11,8 @@ import typer
 
 from headrace.commands import results
 from headrace.commands.console import Console, LogFormat
-from headrace.commands.guard import guarded
-from headrace.commands.judging import ModelUri, end_as_judged, judged
-from headrace.commands.launching import (
+from headrace.commands.exit_codes import guarded
+from headrace.commands.launch_options import (
     Hosts,
     Launcher,
     MaxRanks,
@@ -34,8 +33,9 @@ from headrace.commands.options import (
     Workdir,
     recipe_of,
 )
+from headrace.commands.promote import ModelUri, end_as_judged, judged
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.tracking.store import Store
 
 Full = Annotated[
@@ -217,7 +217,7 @@ def _prepare(
 ) -> dict[str, Any]:
     from headrace.prepare import Asked
     from headrace.prepare import prepare as prepare_stage
-    from headrace.prepare.record import record_build
+    from headrace.prepare.track import record_build
     from headrace.spark_session import stop_own_session
 
     with console.stage("prepare") as report:

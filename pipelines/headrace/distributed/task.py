@@ -7,14 +7,12 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.progress import Report
 
-if TYPE_CHECKING:  # it imports TensorFlow, which the launching process does not need
-    from headrace.distributed.collectives import Collectives
-
-RankFunction = Callable[[dict[str, Any], "Collectives", Report], dict[str, Any]]
+RankFunction = Callable[[dict[str, Any], Any, Report], dict[str, Any]]
+"""Called with the payload, the ranks (`rank.collectives.Collectives`) and where to report."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from headrace.errors import ModelError
 from headrace.evaluate import plots
 from headrace.evaluate.bootstrap import Interval, intervals
 from headrace.evaluate.importance import Importance
-from headrace.evaluate.labels import LabelsScorer, rows_together, step_of
 from headrace.evaluate.leakage import Strength
 from headrace.evaluate.metrics import BinaryScorer, scorer_of
+from headrace.evaluate.multi_label_metrics import LabelsScorer, rows_together, step_of
 from headrace.evaluate.slices import (
     AnyScorer,
     SliceResult,

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from headrace.errors import ModelError
-from headrace.evaluate.binned import Calibration
+from headrace.evaluate.calibration import Calibration
 from headrace.evaluate.curves import Ranked, average_precision, roc_auc
-from headrace.evaluate.labels import CURVE_CELLS, EPSILON, LabelsScorer, ratio
+from headrace.evaluate.multi_label_metrics import CURVE_CELLS, EPSILON, LabelsScorer, ratio
 from headrace.models.reference import in_own_unit
 from headrace.transform.spec import LabelSpec
 

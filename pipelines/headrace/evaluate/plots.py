@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics as sk
 
-from headrace.evaluate.binned import CALIBRATION_BINS
+from headrace.evaluate.calibration import CALIBRATION_BINS
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.slices import SliceResult
 

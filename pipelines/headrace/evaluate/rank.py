@@ -10,22 +10,22 @@ import keras
 import numpy as np
 import pyarrow as pa
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
+from headrace.evaluate.champion_comparison import compare_with
 from headrace.evaluate.gates import Champion, Judged, asked_of, judge_gates, verdict
 from headrace.evaluate.importance import Importance, importances, losses_of
 from headrace.evaluate.judge import Evidence, as_json, judge, metric_of
 from headrace.evaluate.leakage import Strength, strengths
-from headrace.evaluate.predicting import Rows, predicted_rows, sampled_inputs
+from headrace.evaluate.predictions import Rows, predicted_rows, sampled_inputs
 from headrace.evaluate.report import report_html
-from headrace.evaluate.rivalry import compare_with
 from headrace.evaluate.slices import as_rows, columns_of
-from headrace.lake.files import SplitName
+from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.metric_names import DIRECTIONS, MAIN
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.tracking.golden import check_golden
 from headrace.tracking.model import find_model, model_file
 from headrace.tracking.run import resume_run

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from headrace.distributed.launch import launcher_of, run_ranks
+from headrace.distributed.run_ranks import launcher_of, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import DamagedError, DatasetError, ModelError, UnreachableError
 from headrace.lake.storage import absolute_root
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import champion_of, note_verdict
 from headrace.tracking.store import Store, tracking_variables

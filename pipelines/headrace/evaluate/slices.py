@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.evaluate.bootstrap import Interval, intervals
-from headrace.evaluate.labels import LabelsScorer
 from headrace.evaluate.metrics import BinaryScorer, ClassesScorer, RegressionScorer
+from headrace.evaluate.multi_label_metrics import LabelsScorer
 from headrace.recipe import sections as s
 from headrace.transform.spec import (
     BucketsFeature,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.lake.commit import publish
-    from headrace.lake.files import DataFile
+    from headrace.lake.data_file import DataFile
     from headrace.lake.ledger import Ledger
     from headrace.lake.version import DatasetVersion
 

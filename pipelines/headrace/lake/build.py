@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.formats import BUILD, TRANSFORM
+from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
-from headrace.lake.files import DataFile
 from headrace.lake.ledger import Ledger
-from headrace.lake.sources import Crossing, SourceFile, SourcePartition
+from headrace.lake.source_partition import Crossing, SourceFile, SourcePartition
 from headrace.lake.storage import open_files, reaching
 
 EXAMPLES = "raw_examples.parquet"

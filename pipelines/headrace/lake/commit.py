@@ -10,8 +10,8 @@ from deltalake.transaction import AddAction
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.lake.build import Build, read_build, write_sidecar
+from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.delta import Commit, check_files, committed_version, publish_files
-from headrace.lake.files import SPLITS, DataFile
 from headrace.lake.storage import open_files, reaching
 from headrace.lake.version import BUILD_KEY, newest_table
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
-from headrace.lake.files import SPLITS
 from headrace.lake.profile import Distribution
-from headrace.lake.sources import SourcePartition
+from headrace.lake.source_partition import SourcePartition
 from headrace.lake.version import DatasetVersion
 
 # Limits of what is called a change, those of a recipe that says nothing.

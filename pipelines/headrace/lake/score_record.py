@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
 from headrace.lake.drift import ColumnDrift
-from headrace.lake.sources import SourceFile
+from headrace.lake.source_partition import SourceFile
 
 
 class _Frozen(BaseModel):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from headrace.errors import DatasetError, UnreachableError
-from headrace.recipe.redact import MASK, redact_text
+from headrace.redaction import MASK, redact_text
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

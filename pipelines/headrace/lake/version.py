@@ -20,7 +20,7 @@ from headrace.lake.build import (
     read_sidecar_bytes,
     read_sidecar_text,
 )
-from headrace.lake.files import SPLITS, DataFile, SplitName
+from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.profile import TALLIES, FileTally, Profile
 from headrace.lake.storage import absolute_root, delta_table, open_files, reaching, said
 

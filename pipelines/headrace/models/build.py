@@ -4,11 +4,11 @@ import keras
 
 from headrace.errors import RecipeError
 from headrace.models.cnn import cnn
+from headrace.models.compatibility import fit_problems
+from headrace.models.custom import own
 from headrace.models.dcn import dcn
-from headrace.models.fit import fit_problems
 from headrace.models.inputs import Tensors, make_inputs
 from headrace.models.mlp import mlp
-from headrace.models.own import own
 from headrace.models.resnet import resnet
 from headrace.models.rnn import rnn
 from headrace.models.transformer import transformer

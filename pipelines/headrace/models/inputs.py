@@ -5,7 +5,7 @@ import math
 import keras
 
 from headrace.recipe import sections as s
-from headrace.transform.spec import ImageFeature, TokensFeature, TransformSpec
+from headrace.transform.spec import ImageFeature, SeriesFeature, TokensFeature, TransformSpec
 
 Tensors = dict[str, keras.KerasTensor]
 
@@ -90,3 +90,13 @@ def _mean_of_tokens(embedded: keras.KerasTensor, ids: keras.KerasTensor) -> kera
     there = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, 0), "float32"), -1)
     count = keras.ops.maximum(keras.ops.sum(there, axis=1), 1.0)
     return keras.ops.sum(embedded * there, axis=1) / count
+
+
+def series_names(spec: TransformSpec) -> tuple[str, ...]:
+    """Names of the series, in the order they are stacked."""
+    return tuple(f.name for f in spec.shaped if isinstance(f, SeriesFeature))
+
+
+def stacked_series(inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """float32 (batch, length, series); all of one length."""
+    return keras.ops.stack([inputs[name] for name in series_names(spec)], axis=-1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.lake.axis import Axis
+from headrace.lake.histogram import Axis
 from headrace.transform.multi_label import NONE, counted_ids
 from headrace.transform.spec import LabelSpec
 

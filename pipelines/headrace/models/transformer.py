@@ -6,9 +6,15 @@ without a warm-up of the learning rate.
 
 import keras
 
-from headrace.models.inputs import Tensors, flat_inputs, regularizer, side_by_side
+from headrace.models.inputs import (
+    Tensors,
+    flat_inputs,
+    regularizer,
+    series_names,
+    side_by_side,
+    stacked_series,
+)
 from headrace.models.mlp import hidden_layers
-from headrace.models.series import series_names, stacked_series
 from headrace.recipe import sections as s
 from headrace.transform.spec import TokensFeature, TransformSpec
 

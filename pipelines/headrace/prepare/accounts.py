@@ -1,15 +1,15 @@
 """From what the tasks counted to what a build records: ledgers, and the profile of its rows."""
 
-from headrace.lake.axis import Axis
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
+from headrace.lake.histogram import Axis
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Profile, RuleCount
-from headrace.lake.sources import SourcePartition
-from headrace.prepare.counts import Counts
+from headrace.lake.source_partition import SourcePartition
+from headrace.prepare.assign import Buckets
 from headrace.prepare.plan import Plan
-from headrace.prepare.profiling import empty_profile
-from headrace.prepare.tag import Buckets
-from headrace.prepare.write import Written
+from headrace.prepare.shuffle.task_counts import Counts
+from headrace.prepare.write.job import Written
+from headrace.prepare.write.tally import empty_profile
 from headrace.source.read import Raw
 from headrace.source.rules import Checked
 from headrace.transform.fit import Unfitted

@@ -11,7 +11,7 @@ from headrace.lake.drift import (
     unknown_drift,
 )
 from headrace.lake.profile import Distribution, Profile
-from headrace.prepare.profiling import LABEL_COLUMN
+from headrace.prepare.write.tally import LABEL_COLUMN
 from headrace.recipe import sections as s
 
 _SHOWN = 5

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.errors import LakeError
-from headrace.lake.sources import Crossing, SourceFile
+from headrace.lake.source_partition import Crossing, SourceFile
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_recipe
+from headrace.redaction import redact_recipe
 from headrace.source.listing import (
     Listing,
     by_partition,

@@ -3,7 +3,7 @@
 import html
 
 from headrace.lake.build import Build
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Distribution, Profile
 

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
 from headrace.lake.build import sidecar_folder
 from headrace.lake.commit import discard, published_version, require_ours
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.lake.storage import absolute_root, open_files, reaching
 from headrace.lake.version import DatasetVersion, newest_version
-from headrace.prepare.building import Attempt, Clock, ContactError, DriftedError, build_rows
+from headrace.prepare.attempt import Attempt, Clock, ContactError, DriftedError
+from headrace.prepare.build import build_rows
 from headrace.prepare.plan import Plan, make_plan
-from headrace.prepare.publishing import publish_rows, publish_without
+from headrace.prepare.publish import publish_rows, publish_without
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.source.pruned import can_prune, folders_left_out
+from headrace.source.partition_pruning import can_prune, folders_left_out
 from headrace.source.read import read_raw
 from headrace.spark_session import spark_session
 

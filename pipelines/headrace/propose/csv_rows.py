@@ -13,7 +13,7 @@ from headrace.propose.find import Found, TableFile
 from headrace.propose.partitions import with_partitions
 from headrace.propose.pieces import spread
 from headrace.propose.reading import MOST_VALUES, Read
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 
 # What people write for nothing; Spark takes an empty field for it anyhow, and one text beside.
 _NULLS = ("NA", "N/A", "n/a", "NULL", "null", "\\N", "None", "none", "NaN", "nan", "#N/A", "-", "?")

@@ -16,7 +16,7 @@ from headrace.errors import DatasetError, LakeError
 from headrace.lake.storage import open_files, reaching
 from headrace.propose.option_error import OptionError
 from headrace.recipe import sections as s
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.source.listing import list_table
 
 Format = Literal["parquet", "csv", "json"]

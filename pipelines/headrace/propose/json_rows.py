@@ -16,7 +16,7 @@ from headrace.propose.find import Found, TableFile
 from headrace.propose.partitions import with_partitions
 from headrace.propose.pieces import spread
 from headrace.propose.reading import MOST_VALUES, Read
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 
 
 def read_json(found: Found, rows: int) -> Read:

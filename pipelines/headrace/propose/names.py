@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from headrace.recipe.needs import TAKEN_INPUTS
+from headrace.recipe.model_requirements import TAKEN_INPUTS
 
 _TAKEN = TAKEN_INPUTS | {"split"}
 # Columns that a feature makes beside its own.

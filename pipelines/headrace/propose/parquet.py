@@ -13,7 +13,7 @@ from headrace.propose.find import Found, TableFile, reading
 from headrace.propose.partitions import with_partitions
 from headrace.propose.pieces import shares, spread
 from headrace.propose.reading import MOST_FILES, MOST_VALUES, Read
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.schema import ColumnType
 
 _AT_ONCE = 8

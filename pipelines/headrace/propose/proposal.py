@@ -16,7 +16,7 @@ from headrace.propose.roles import Role, hashed, role_of
 from headrace.propose.sample import Sample
 from headrace.propose.split import SplitProposal, propose_split
 from headrace.propose.yaml_text import printable
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.schema import ColumnType
 
 # Share of later rows with values that no earlier row has, from which on a column tells of the time

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import LakeError
-from headrace.lake.files import SPLITS
+from headrace.lake.data_file import SPLITS
 from headrace.propose.columns import Column
 from headrace.propose.keys import RowKey, calendar_key, group_column
 from headrace.propose.label import LabelProposal
 from headrace.propose.sample import Sample
 from headrace.propose.split_point import split_points
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.schema import ColumnType
 
 # Times a table of events has at least, and share of rows that may be without.

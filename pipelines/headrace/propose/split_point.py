@@ -10,7 +10,7 @@ _MASK = 2**64 - 1
 _P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
 _P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 _SPARKS_SEED = 42
-# As `prepare/tag.py` makes the text and cuts the points.
+# As `prepare/assign.py` makes the text and cuts the points.
 _SEPARATOR, _NULL, _STEPS = "\x1f", "\x00", 1_000_000
 
 

@@ -11,7 +11,7 @@ from headrace.propose.proposal import Proposal
 from headrace.propose.roles import Role
 from headrace.propose.sizes import gate, model_section, train_section
 from headrace.propose.yaml_text import flow, printable, scalar, shown
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 
 CHOOSE = "${CHOOSE_THE_LABEL}"
 """Stands where the label is to be written; a recipe with it is refused."""

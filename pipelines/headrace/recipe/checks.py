@@ -20,7 +20,7 @@ from headrace.recipe.column_checks import (
     rules,
 )
 from headrace.recipe.evaluate_checks import evaluations, slices
-from headrace.recipe.needs import model_problems
+from headrace.recipe.model_requirements import model_problems
 from headrace.recipe.problems import nearest
 from headrace.recipe.times import micros_of
 from headrace.recipe.train_checks import (

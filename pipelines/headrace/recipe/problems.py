@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from headrace.errors import Problem
-from headrace.recipe.redact import redact
+from headrace.redaction import redact
 
 _SCALARS = {"str", "int", "float", "bool"}
 

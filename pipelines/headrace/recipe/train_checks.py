@@ -4,7 +4,7 @@ import math
 
 from headrace.errors import Problem
 from headrace.recipe import sections as s
-from headrace.recipe.needs import METRICS, MOST_SHARDS, elastic_sizes, metric_problems
+from headrace.recipe.model_requirements import METRICS, MOST_SHARDS, elastic_sizes, metric_problems
 
 # Keys of the optimizer that only some kinds know.
 _OF_KINDS = {

@@ -23,7 +23,7 @@ from headrace.lake.score_record import (
 )
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_recipe
+from headrace.redaction import redact_recipe
 from headrace.score.files import Output
 from headrace.score.monitor import Reference, drift_of
 from headrace.score.network import packed
@@ -37,10 +37,10 @@ from headrace.score.table import (
     refuse_other_columns,
     table_schema,
 )
-from headrace.source.explain import explained
 from headrace.source.listing import list_table, same_files
-from headrace.source.quarantine import write_quarantine
-from headrace.source.rejected import keep_only
+from headrace.source.quarantine.by_query import write_quarantine
+from headrace.source.quarantine.in_tasks import keep_only
+from headrace.source.spark_errors import explained
 from headrace.tracking.model import ModelVersion
 from headrace.transform.spec import TransformSpec
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.lake.axis import Axis, axes_from_json
 from headrace.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
+from headrace.lake.histogram import Axis, axes_from_json
 from headrace.recipe import sections as s
 from headrace.score.predicting import Found
 from headrace.transform.spec import LabelSpec

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.lake.score_record import ScoredPartition, ScoreRecord
-from headrace.lake.sources import SourceFile
+from headrace.lake.source_partition import SourceFile
 from headrace.recipe import Recipe
 from headrace.source.listing import (
     Listing,

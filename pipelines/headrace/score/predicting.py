@@ -18,18 +18,18 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import ModelError
-from headrace.lake.axis import Axis
 from headrace.lake.build import sidecar_folder
+from headrace.lake.histogram import Axis
 from headrace.lake.score_record import PredictionFile
 from headrace.models.reference import count_predictions
 from headrace.score.files import Files, Output
 from headrace.score.network import Network, network_of
 from headrace.score.reading import OWN
-from headrace.source.late import Late, LateReader
-from headrace.source.names import BUCKET, FILE, PROBLEMS
-from headrace.source.places import Places
-from headrace.source.rejected import Rejected
-from headrace.source.texts import decoded, encoded, joined
+from headrace.source.dictionaries import decoded, encoded, joined
+from headrace.source.internal_columns import BUCKET, FILE, PROBLEMS
+from headrace.source.late_materialization import Late, LateReader
+from headrace.source.partition_index import Places
+from headrace.source.quarantine.in_tasks import Rejected
 from headrace.transform.arrow import ArrowTransform, stacked_inputs
 from headrace.transform.spec import LabelSpec, TransformSpec
 

@@ -13,11 +13,11 @@ from headrace.recipe import sections as s
 from headrace.recipe.column_checks import names_in
 from headrace.schema import Column, ColumnType
 from headrace.score.plan import ScorePlan
-from headrace.source.explain import explained
-from headrace.source.late import Late, keeps_order, late_of
-from headrace.source.names import BUCKET, FILE, POSITION, PROBLEMS, col
+from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col
+from headrace.source.late_materialization import Late, keeps_order, late_of
 from headrace.source.read import Raw, read_raw
 from headrace.source.rules import Checked, ImageColumn, check_rows
+from headrace.source.spark_errors import explained
 from headrace.source.types import RAW_KIND, as_kind, column_types
 from headrace.source.windows import add_windows
 from headrace.transform.spec import ImageFeature, RawKind, TransformSpec

@@ -18,7 +18,7 @@ from headrace.lake.score_record import ScoreRecord
 from headrace.lake.storage import absolute_root
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.score.job import Job, Published
 from headrace.score.plan import make_plan
 from headrace.score.reading import table_to_score, written_columns

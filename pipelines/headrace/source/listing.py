@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
-from headrace.lake.sources import SourceFile
+from headrace.lake.source_partition import SourceFile
 from headrace.lake.storage import reaching
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s

@@ -15,9 +15,9 @@ from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column
 from headrace.source.contract import check_contracts, raw_columns, wanted_columns
-from headrace.source.explain import explained
-from headrace.source.names import FILE, MALFORMED, as_read, col
-from headrace.source.places import Chosen, Places, listed_path
+from headrace.source.internal_columns import FILE, MALFORMED, as_read, col
+from headrace.source.partition_index import Chosen, Places, listed_path
+from headrace.source.spark_errors import explained
 from headrace.source.tables import RawTable, open_table
 from headrace.source.types import RAW_KIND, column_types, lost, lost_elements
 from headrace.transform.fit import Unfitted

@@ -16,8 +16,7 @@ from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
-from headrace.source.explain import explained
-from headrace.source.names import (
+from headrace.source.internal_columns import (
     LABEL,
     MALFORMED,
     PROBLEMS,
@@ -27,6 +26,7 @@ from headrace.source.names import (
     count_of,
     mask,
 )
+from headrace.source.spark_errors import explained
 from headrace.source.tables import RawTable
 from headrace.source.types import column_types, lost, lost_elements
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import Column, ColumnType, violations
-from headrace.source.explain import explained
+from headrace.source.internal_columns import FILE, MALFORMED, POSITION, as_read, col, ours
 from headrace.source.listing import FILE_FORMATS
-from headrace.source.names import FILE, MALFORMED, POSITION, as_read, col, ours
+from headrace.source.spark_errors import explained
 from headrace.source.types import can_become, cast, column_types, needs_check, wanted_from
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _no_format(name: str, table: s.Table) -> str:
 
 
 def _first(error: Exception) -> str:
-    from headrace.source.explain import sentence
+    from headrace.source.spark_errors import sentence
 
     return sentence(str(error))
 

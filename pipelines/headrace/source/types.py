@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from headrace.schema import ColumnType
-from headrace.source.names import col, quoted
+from headrace.source.internal_columns import col, quoted
 from headrace.transform.spec import RawKind
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.recipe import sections as s
-from headrace.source.names import col
+from headrace.source.internal_columns import col
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

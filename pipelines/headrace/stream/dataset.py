@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from headrace.stream.sheets import Batch
+from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
 
 

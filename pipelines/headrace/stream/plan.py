@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headrace.errors import StreamError
-from headrace.recipe.needs import FEW_SHARDS, MOST_SHARDS
+from headrace.recipe.model_requirements import FEW_SHARDS, MOST_SHARDS
 
 # Mixed into the seed, so that row groups and rows are permuted independently of each other.
 _ROW_GROUPS, _ROWS = 1, 2

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from headrace.lake.files import DataFile, SplitName
+from headrace.lake.data_file import DataFile, SplitName
 from headrace.lake.version import DatasetVersion
+from headrace.stream.batch_assembly import Batch
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.epoch import EpochReader, StreamRooms, sheet_steps
+from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamRooms
+from headrace.stream.petastorm_filesystem import refuse_pickled_metadata
 from headrace.stream.plan import (
     BLOCK_ROWS,
     EpochPlan,
@@ -28,9 +30,12 @@ from headrace.stream.plan import (
     fitting_shards,
     plan_epoch,
     row_groups_of,
+    shards_of_rank,
 )
-from headrace.stream.sheets import Batch
-from headrace.stream.stores import refuse_pickled_metadata
+
+# Rows of a shard in a sheet, and bytes of a sheet, at most.
+_SHEET_ROWS = 2048
+_SHEET_BYTES = 32 * 2**20
 
 # Raised at every Reader that is opened; there is nothing a user could do about it.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.|pyarrow\.")
@@ -186,13 +191,35 @@ class SplitStream:
                 for place, epoch in enumerate(epochs):
                     if not opened:
                         first = 0 if place else first_step
-                        opened.append(EpochReader(self, epoch, first, self._rooms, threads))
+                        opened.append(self._open_epoch(epoch, first, threads))
                     for sheet in opened[0].sheets():
                         if len(opened) == 1 and place + 1 < len(epochs) and opened[0].all_begun:
-                            following = epochs[place + 1]
-                            opened.append(EpochReader(self, following, 0, self._rooms, threads))
+                            opened.append(self._open_epoch(epochs[place + 1], 0, threads))
                         yield sheet
                     opened.pop(0).close()
             finally:
                 for reader in opened:
                     reader.close()
+
+    def _open_epoch(self, epoch: int, first_step: int, threads: ThreadPoolExecutor) -> EpochReader:
+        source = EpochSource(
+            root=self.root,
+            files=self.files,
+            columns=self.columns,
+            rank=self.rank,
+            shards=shards_of_rank(self.canonical_shards, self.rank, self.size),
+            plan=self.plan(epoch),
+            epoch=epoch,
+            first_step=first_step,
+            steps_per_sheet=sheet_steps(self),
+            readers=self.readers,
+            cache=self.cache,
+        )
+        return EpochReader(source, self._rooms, threads)
+
+
+def sheet_steps(stream: "SplitStream") -> int:
+    """Steps of a sheet; the batches do not depend on it."""
+    by_rows = _SHEET_ROWS // (stream.global_batch_size // stream.canonical_shards)
+    by_bytes = _SHEET_BYTES // (stream.batch_size_per_rank * stream.columns.row_bytes)
+    return max(1, min(by_rows, by_bytes, stream.steps))

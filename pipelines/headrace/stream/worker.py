@@ -14,15 +14,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import StreamError
 from headrace.lake.checksums import column_sum
-from headrace.lake.files import DataFile
+from headrace.lake.data_file import DataFile
 from headrace.lake.storage import is_storage_error
+from headrace.stream.batch_assembly import Sheets
+from headrace.stream.buffer_pool import Rooms
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.files import Footer, Footers, retried, unreadable
+from headrace.stream.footers import Footer, Footers, retried, unreadable
 from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
 from headrace.stream.plan import Block, RowRange
-from headrace.stream.rooms import Rooms
-from headrace.stream.sheets import Sheets
 
 # What pyarrow raises where a file is not what it was.
 _DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)

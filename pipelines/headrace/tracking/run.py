@@ -15,7 +15,7 @@ from typing import Any
 from headrace.errors import PreemptedError
 from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
-from headrace.recipe.redact import redact
+from headrace.redaction import redact
 from headrace.tracking.store import Store, connect, experiment_id
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from headrace.quiet import quiet_import
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.tracking.database import open_database
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 
 
 class GlobalMoments:

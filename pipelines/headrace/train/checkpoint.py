@@ -279,3 +279,9 @@ def read_checkpoint(place: str) -> Saved:
 
 def _protocols(files: Any) -> tuple[str, ...]:
     return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
+
+
+def checkpoint_root(recipe: Recipe, dataset: DatasetVersion, workdir: str) -> str:
+    """Where the checkpoints of this training lie."""
+    below = recipe.train.checkpoint.path or str(Path(workdir).absolute() / "checkpoints")
+    return f"{below.rstrip('/')}/{training_id(recipe, dataset)}"

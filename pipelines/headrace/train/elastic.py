@@ -7,7 +7,7 @@ it. Nothing that is in one of the ranks is lost: a lost rank costs the step that
 import keras
 import numpy as np
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.recipe import sections as s
 from headrace.train.state import TrainState
 

@@ -10,7 +10,10 @@ warm-up and scaling by ranks as Goyal et al. 2017 (arXiv:1706.02677).
 import math
 from dataclasses import dataclass
 
+from headrace.distributed.rank.collectives import Collectives
+from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.stream.split_stream import SplitStream
 from headrace.train.early_stopping import SMALLER_IS_BETTER
 
 
@@ -98,3 +101,15 @@ class Plateau:
         self.waited = 0
         self.reductions += 1
         return True
+
+
+def rate_of_recipe(recipe: Recipe, collectives: Collectives, train: SplitStream) -> LearningRate:
+    """The learning rate of every step."""
+    settings = recipe.train
+    return LearningRate(
+        settings.schedule,
+        settings.optimizer.learning_rate,
+        collectives.size,
+        train.steps,
+        settings.epochs,
+    )

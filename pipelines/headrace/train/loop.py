@@ -14,17 +14,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import PreemptedError, TrainError
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
 from headrace.stream.split_stream import SplitStream
-from headrace.train.agreement import compare_weights
 from headrace.train.learning_rate import LearningRate
 from headrace.train.state import TrainState
 from headrace.train.step import StepResult
 from headrace.train.validation import validate
+from headrace.train.weight_check import compare_weights
 from headrace.transform.spec import LabelSpec
 
 # Shortest time between two progress reports, seconds.

@@ -8,25 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from headrace.distributed.collectives import Collectives
-from headrace.distributed.devices import device_map
-from headrace.distributed.lost import lost_a_peer
+from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.devices import device_map
+from headrace.distributed.rank.peer_loss import lost_a_peer
 from headrace.errors import PreemptedError, RankError
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.signals import note_sigterm
 from headrace.stream.columns import feature_columns, weight_columns
 from headrace.stream.dataset import tf_batches
 from headrace.stream.split_stream import SplitStream
 from headrace.tracking.store import Store
-from headrace.train.agreement import compare_weights
-from headrace.train.ahead import ahead
-from headrace.train.check import trainable_spec
-from headrace.train.checkpoint import Checkpoints, CheckpointWriter
-from headrace.train.early_stopping import BestEpoch
-from headrace.train.elastic import farthest_rank, take_over
-from headrace.train.keeping import (
+from headrace.train.checkpoint import Checkpoints, CheckpointWriter, checkpoint_root
+from headrace.train.checkpoint_policy import (
     Continued,
     NoKeeper,
     RankZeroKeeper,
@@ -34,25 +30,20 @@ from headrace.train.keeping import (
     find_checkpoint,
     restore,
 )
+from headrace.train.early_stopping import BestEpoch
+from headrace.train.elastic import farthest_rank, take_over
+from headrace.train.learning_rate import rate_of_recipe
 from headrace.train.loop import Keeper, Parts, RanksChangeError, run_epochs
-from headrace.train.rank_parts import (
-    FirstStep,
-    Streams,
-    built_model,
-    check_validation,
-    checkpoint_root,
-    machines,
-    place_of,
-    rate_of_recipe,
-    step_options,
-    told_to_end,
-    where_ranks_are,
-)
-from headrace.train.recording import Tracked, result_of
-from headrace.train.registering import register_model
-from headrace.train.state import TrainState
-from headrace.train.step import TrainStep
+from headrace.train.model import built_model
+from headrace.train.prefetch import ahead
+from headrace.train.preflight import check_validation, trainable_spec
+from headrace.train.register import register_model
+from headrace.train.state import TrainState, place_of
+from headrace.train.step import TrainStep, step_options
+from headrace.train.streams import Streams
+from headrace.train.tracked_run import FirstStep, Tracked, machines, result_of, where_ranks_are
 from headrace.train.validation import predicted_rows
+from headrace.train.weight_check import compare_weights
 
 
 def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report) -> dict[str, Any]:
@@ -90,7 +81,7 @@ class _Rank:
             stack: closes what lasts as long as the process.
         """
         self._started = time.monotonic()
-        self._stopping = told_to_end()
+        self._stopping = note_sigterm()
         self._payload, self._collectives, self._report = payload, collectives, report
         self._stack = stack
         self._recipe = Recipe.model_validate(payload["recipe"])

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.distributed.launch import launcher_of, run_ranks
+from headrace.distributed.run_ranks import launcher_of, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.needs import elastic_sizes
+from headrace.recipe.model_requirements import elastic_sizes
 from headrace.tracking.store import tracking_variables
-from headrace.train.check import trainable_spec
+from headrace.train.preflight import trainable_spec
 
 # Seconds from SIGTERM to the end: a step, and a checkpoint. Kubernetes gives 30 by default.
 _ENDING_GRACE = 25.0

@@ -127,3 +127,10 @@ def assign_arrays(
         for variable, name in zip(variables, names, strict=True):
             variable.assign(arrays[name])
     return [arrays[name] for name in sorted(arrays) if name.startswith("b")] or None
+
+
+def place_of(state: TrainState, steps: int) -> str:
+    """How far a training is, in words."""
+    if state.epoch == state.epochs_run and not state.step:
+        return f"after epoch {state.epochs_run}"
+    return f"in epoch {state.epoch + 1} after step {state.step} of {steps}"

@@ -14,12 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.models.build import logits_of
+from headrace.recipe import Recipe
 from headrace.train.augment import Augmentation
 from headrace.train.batch_norm import GlobalMoments
 from headrace.train.losses import row_losses
 from headrace.train.optimizer import rate_of
+from headrace.transform.spec import ImageFeature, TransformSpec
 
 # Random numbers that a dropout layer may draw within a step.
 _DRAWS = 1024
@@ -232,3 +234,21 @@ def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
         for layer in model._flatten_layers(include_self=False)
         if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
     ]
+
+
+def step_options(recipe: Recipe, spec: TransformSpec, collectives: Collectives) -> StepOptions:
+    """What a step does beside loss, gradient and update."""
+    settings = recipe.train
+    return StepOptions(
+        label_smoothing=settings.label_smoothing,
+        accumulate=settings.accumulate,
+        compression=settings.compression,
+        augmentation=Augmentation(
+            settings.augment,
+            images=tuple(f.name for f in spec.shaped if isinstance(f, ImageFeature)),
+            seed=settings.seed,
+            rank=collectives.rank,
+            size=collectives.size,
+        ),
+        seed=settings.seed,
+    )

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import rankdata
 
-from headrace.distributed.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives
 from headrace.models.build import OUTPUT
 from headrace.models.predict import Predictor
-from headrace.stream.sheets import Batch
+from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
 from headrace.train.losses import mean_loss
 from headrace.transform.spec import LabelSpec

@@ -7,7 +7,7 @@ import typer
 
 from headrace.commands.console import Console
 from headrace.commands.doctor.finding import Check, Finding, State
-from headrace.commands.guard import guarded
+from headrace.commands.exit_codes import guarded
 from headrace.commands.options import Json, Set, Workdir, recipe_of
 from headrace.errors import EXIT_FAILED_RUN
 from headrace.recipe import Recipe

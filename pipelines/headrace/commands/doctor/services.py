@@ -14,7 +14,7 @@ from headrace.commands.doctor.finding import Finding, fail, ok, warn
 from headrace.errors import HeadraceError
 from headrace.lake.storage import absolute_root, delta_options, open_files, said
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 from headrace.tracking.store import Store, connect
 
 _SECONDS = 10

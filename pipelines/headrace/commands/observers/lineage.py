@@ -23,7 +23,7 @@ import headrace
 from headrace.commands.observers import Quietly
 from headrace.progress import Progress
 from headrace.recipe import Recipe
-from headrace.recipe.redact import redact_text
+from headrace.redaction import redact_text
 
 _PRODUCER = f"headrace/{headrace.__version__}"
 

@@ -1,0 +1,50 @@
+"""The Arrow schema of a data file."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.prepare.write.sample_rows import TIME
+from headrace.prepare.write.tally import LABEL_COLUMN
+from headrace.transform.spec import TransformSpec
+
+KEPT_TYPES = {
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "string": pa.string(),
+    "timestamp": TIME,
+}
+
+
+def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> pa.Schema:
+    """Columns of a data file, without nulls but in what is kept as it was read.
+
+    Args:
+        spec: the transform.
+        kept: raw columns that are published as they are -> kind; they are named `kept_…`.
+
+    row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens and
+    series, fixed-size binary for images; label float32, int32 for classes, a list of float32 for
+    multi_label; sample_weight and baseline float32 where the spec has them.
+    """
+    fields = [("row_id", pa.int64())]
+    for name, item in spec.inputs.items():
+        if name == "numeric":
+            fields += [(column, pa.float32()) for column in item.columns]
+        elif name == "categorical":
+            fields += [(column, pa.int32()) for column in item.columns]
+        elif item.dtype == "uint8":
+            fields.append((name, pa.binary(int(np.prod(item.shape)))))
+        else:
+            fields.append((name, pa.list_(pa.from_numpy_dtype(np.dtype(item.dtype)))))
+    dtype, shape = spec.label.array
+    label = pa.from_numpy_dtype(np.dtype(dtype))
+    fields.append((LABEL_COLUMN, pa.list_(label) if shape else label))
+    if spec.label.weighted:
+        fields.append(("sample_weight", pa.float32()))
+    if spec.label.baseline:
+        fields.append(("baseline", pa.float32()))
+    made = [pa.field(name, kind, nullable=False) for name, kind in fields]
+    made += [pa.field(f"kept_{n}", KEPT_TYPES[kind]) for n, kind in (kept or {}).items()]
+    return pa.schema(made)
