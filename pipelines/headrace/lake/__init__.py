@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.lake.version import DatasetVersion
 
 _HOMES = {
-    "DataFile": "files",
+    "DataFile": "data_file",
     "DatasetVersion": "version",
     "Ledger": "ledger",
     "publish": "commit",
