@@ -1,1 +1,1 @@
-"""Side-by-side measurements: each module prints ratios and writes JSON."""
+"""Measure Headrace side by side with other tools: each module prints ratios and writes JSON."""

@@ -1,8 +1,8 @@
-"""Did the contenders do the same work? Their files are read back and compared.
+"""Check that the contenders did the same work: read their files and compare them.
 
 Rows, identities and labels must be equal. Means and standard deviations of the train split must be
-near 0 and 1. Vocabularies must be equal where the splits are, and else within what two random
-splits of the same rows differ by.
+near 0 and 1. Vocabularies must be equal where the splits are, and otherwise differ by no more than
+those of two random splits of the same rows.
 """
 
 import math
@@ -15,31 +15,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.report import table
+from benchmarks.report import format_table
 from headrace.examples.synthetic import CATEGORICAL, NUMERIC
 
 _SPLITS = ("train", "validation", "test")
 _SAME_SPLIT_FUNCTION = ("plain_spark", "spark_ml")
-_ROWS_A_BATCH = 65_536
-_MEAN, _STD = 0.001, 0.05
-"""Distance from 0 and from 1 on the train split: float32 sums; nulls that became the mean."""
+_ROWS_PER_BATCH = 65_536
+_MEAN_TOLERANCE, _STD_TOLERANCE = 0.001, 0.05
+"""Distance from 0 and from 1 on the train split: float32 sums; nulls replaced by the mean."""
 _SIGMAS = 6
 _RESERVED = {"spark_ml": 0}
-"""Ids before the vocabulary's first, less what comes after its last; 1 (see module) for others."""
+"""Ids before the vocabulary's first one, less those after its last one; 1 for other contenders."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """Figures of one contender's files.
+    """The figures of one contender's files.
 
     Attributes:
-        rows: by split.
-        identities: distinct row_ids.
+        rows: rows of each split.
+        identities: number of distinct row_ids.
         positive: rows with label 1.
-        mean: by numeric column, on train.
-        std: by numeric column, on train.
-        vocabulary: entries by categorical column, taken from the largest id on train.
-        problems: columns that are missing, have another type or hold nulls.
+        mean: mean of each numeric column, on train.
+        std: standard deviation of each numeric column, on train.
+        vocabulary: entries of each categorical column, from the largest id on train.
+        problems: columns that are missing, have an unexpected type or hold nulls.
     """
 
     rows: dict[str, int]
@@ -52,11 +52,12 @@ class Output:
 
     @property
     def total(self) -> int:
+        """Return the number of rows of all splits."""
         return sum(self.rows.values())
 
 
 def measure_output(contender: str, files: Mapping[str, list[str]]) -> Output:
-    """Read a contender's files, one column at a time where all rows are needed at once."""
+    """Read a contender's files in batches of rows, and collect their figures."""
     rows: Counter[str] = Counter()
     positive, problems = 0, set()
     ids: list[np.ndarray] = []
@@ -66,11 +67,11 @@ def measure_output(contender: str, files: Mapping[str, list[str]]) -> Output:
         for path in files.get(split, []):
             # Not `read_table`, which would add the folder's name as a column.
             file = pq.ParquetFile(path)
-            wrong = _wrong_columns(file.schema_arrow)
-            problems.update(wrong)
-            if wrong:
+            column_problems = _find_column_problems(file.schema_arrow)
+            problems.update(column_problems)
+            if column_problems:
                 continue
-            for batch in file.iter_batches(_ROWS_A_BATCH):
+            for batch in file.iter_batches(_ROWS_PER_BATCH):
                 problems.update(
                     f"{name} holds nulls"
                     for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -83,8 +84,8 @@ def measure_output(contender: str, files: Mapping[str, list[str]]) -> Output:
                     numeric = np.stack([batch[n].to_numpy() for n in NUMERIC]).astype(np.float64)
                     sums += numeric.sum(axis=1)
                     squares += (numeric**2).sum(axis=1)
-                    most = [batch[name].to_numpy().max(initial=0) for name in CATEGORICAL]
-                    largest = np.maximum(largest, most)
+                    batch_largest = [batch[name].to_numpy().max(initial=0) for name in CATEGORICAL]
+                    largest = np.maximum(largest, batch_largest)
     train = max(1, rows["train"])
     mean = sums / train
     std = np.sqrt(np.maximum(squares / train - mean**2, 0))
@@ -100,73 +101,80 @@ def measure_output(contender: str, files: Mapping[str, list[str]]) -> Output:
     )
 
 
-def disagreements(outputs: Mapping[str, Output]) -> list[str]:
-    """What differs by more than it may; empty if the contenders agree."""
-    found: list[str] = []
+def find_disagreements(outputs: Mapping[str, Output]) -> list[str]:
+    """Find what differs by more than the tolerances; empty if the contenders agree."""
+    differences: list[str] = []
     for name, output in outputs.items():
-        found += [f"{name}: {problem}" for problem in output.problems]
+        differences += [f"{name}: {problem}" for problem in output.problems]
         if output.identities != output.total:
-            found.append(f"{name}: {output.total:,} rows, {output.identities:,} row_ids")
+            differences.append(f"{name}: {output.total:,} rows, {output.identities:,} row_ids")
         for column in NUMERIC:
-            if abs(output.mean[column]) > _MEAN or abs(output.std[column] - 1) > _STD:
+            if (
+                abs(output.mean[column]) > _MEAN_TOLERANCE
+                or abs(output.std[column] - 1) > _STD_TOLERANCE
+            ):
                 mean, std = output.mean[column], output.std[column]
-                found.append(f"{name}: {column} has mean {mean:.4f}, deviation {std:.4f} on train")
+                differences.append(
+                    f"{name}: {column} has mean {mean:.4f}, deviation {std:.4f} on train"
+                )
     (first, reference), *others = outputs.items()
     for name, output in others:
         pair = f"{first} and {name}"
-        for what in ("total", "positive"):
-            a, b = getattr(reference, what), getattr(output, what)
+        for figure in ("total", "positive"):
+            a, b = getattr(reference, figure), getattr(output, figure)
             if a != b:
-                found.append(f"{pair}: {what} {a:,} and {b:,}")
+                differences.append(f"{pair}: {figure} {a:,} and {b:,}")
         same = reference.rows == output.rows
         for split in _SPLITS:
             a, b = reference.rows[split], output.rows[split]
             share = a / max(1, reference.total)
             if abs(a - b) > _SIGMAS * math.sqrt(2 * reference.total * share * (1 - share)):
-                found.append(f"{pair}: {split} has {a:,} and {b:,} rows")
+                differences.append(f"{pair}: {split} has {a:,} and {b:,} rows")
         for column in CATEGORICAL:
             a, b = reference.vocabulary[column], output.vocabulary[column]
             if abs(a - b) > (0 if same else _SIGMAS * math.sqrt(max(a, b))):
-                found.append(f"{pair}: {column} has {a:,} and {b:,} values")
+                differences.append(f"{pair}: {column} has {a:,} and {b:,} values")
     by_one_function = [outputs[name].rows for name in _SAME_SPLIT_FUNCTION if name in outputs]
     if any(rows != by_one_function[0] for rows in by_one_function):
-        found.append(f"{' and '.join(_SAME_SPLIT_FUNCTION)} split differently: {by_one_function}")
-    return found
+        names = " and ".join(_SAME_SPLIT_FUNCTION)
+        differences.append(f"{names} split differently: {by_one_function}")
+    return differences
 
 
-def say_agreement(outputs: Mapping[str, Output]) -> str:
-    """The outputs side by side, and what is wrong with them."""
+def format_agreement(outputs: Mapping[str, Output]) -> str:
+    """Format the outputs side by side, and what differs between them."""
     header = ["output", *_SPLITS, "positive", "mean, at most", "deviation", "vocabulary entries"]
-    lines = table(header, [_line(name, output) for name, output in outputs.items()])
-    found = disagreements(outputs)
-    verdict = "the contenders agree" if not found else "THEY DISAGREE:\n  " + "\n  ".join(found)
-    return f"{lines}\n{verdict}"
+    lines = format_table(header, [_format_output(name, output) for name, output in outputs.items()])
+    differences = find_disagreements(outputs)
+    if not differences:
+        return f"{lines}\nthe contenders agree"
+    return f"{lines}\nTHEY DISAGREE:\n  " + "\n  ".join(differences)
 
 
-def agreement_figures(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """For JSON."""
-    found = disagreements(outputs)
+def collect_agreement(outputs: Mapping[str, Output]) -> dict[str, Any]:
+    """Collect the outputs and what differs between them, for JSON."""
+    differences = find_disagreements(outputs)
     return {
-        "agree": not found,
-        "disagreements": found,
+        "agree": not differences,
+        "disagreements": differences,
         "outputs": {name: asdict(output) for name, output in outputs.items()},
     }
 
 
-def _line(name: str, output: Output) -> list[str]:
+def _format_output(name: str, output: Output) -> list[str]:
     rows = [f"{output.rows[split]:,}" for split in _SPLITS]
     mean = f"{max(map(abs, output.mean.values())):.1e}"
     std = f"{min(output.std.values()):.3f}..{max(output.std.values()):.3f}"
     return [name, *rows, f"{output.positive:,}", mean, std, f"{sum(output.vocabulary.values()):,}"]
 
 
-def _wrong_columns(schema: pa.Schema) -> list[str]:
-    wanted = {"row_id": pa.int64(), "label": pa.float32()}
-    wanted |= dict.fromkeys(NUMERIC, pa.float32()) | dict.fromkeys(CATEGORICAL, pa.int32())
-    found = dict(zip(schema.names, schema.types, strict=True))
-    wrong = [
-        f"column {name} is {found.get(name, 'missing')}, wanted {kind}"
-        for name, kind in wanted.items()
-        if found.get(name) != kind
+def _find_column_problems(schema: pa.Schema) -> list[str]:
+    expected = {"row_id": pa.int64(), "label": pa.float32()}
+    expected |= dict.fromkeys(NUMERIC, pa.float32()) | dict.fromkeys(CATEGORICAL, pa.int32())
+    types = dict(zip(schema.names, schema.types, strict=True))
+    problems = [
+        f"column {name} is {types.get(name, 'missing')}, expected {kind}"
+        for name, kind in expected.items()
+        if types.get(name) != kind
     ]
-    return wrong + [f"column {name} is not wanted" for name in found if name not in wanted]
+    return problems + [f"column {name} is not expected" for name in types if name not in expected]

@@ -1,7 +1,7 @@
-"""Rounds of jobs, each in a fresh process, so that JVM warm-up and memory are alike for all.
+"""Run rounds of jobs, each in a fresh process, so that JVM warm-up and memory are alike for all.
 
-The order turns round every round (ABCD, DCBA, ...). What is measured inside the process is in
-`run_one.py`; from here its memory is sampled, its JVM and Python workers included.
+The order is reversed every round (ABCD, DCBA, ...). `run_one.py` measures inside the process; this
+module samples its memory, its JVM and Python workers included.
 """
 
 import json
@@ -23,13 +23,13 @@ _TAIL_LINES = 25
 
 @dataclass(frozen=True)
 class Job:
-    """One contender's work.
+    """The work of one contender.
 
     Attributes:
         contender: a name of `run_one.CONTENDERS`.
-        lake: the lake's folder.
-        out: where the dataset goes; removed before and after.
-        scratch: for logs and shuffle files; removed before, and after a success.
+        lake: folder of the lake.
+        out: folder of the dataset; removed before and after.
+        scratch: folder of logs and shuffle files; removed before, and after a success.
         extra: categorical columns beside c1..c26; Headrace only.
     """
 
@@ -42,18 +42,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """What one process took.
+    """The time and memory of one process.
 
     Attributes:
         seconds: the job, from a started and warmed session to its end.
-        session_seconds: starting Spark, before that; 0 without Spark.
-        cpu_seconds: of all its processes during the job.
-        stages: seconds by the contender's own stages; empty for rivals.
-        files: absolute paths of the data files a split.
+        session_seconds: the start of Spark before the job; 0 without Spark.
+        cpu_seconds: CPU time of all its processes during the job.
+        stages: seconds of each of the contender's own stages; empty for rivals.
+        files: absolute paths of the data files of each split.
         driver_python_peak_mib: peak resident memory of the Python process.
         driver_heap_after_gc_mib: heap in use in the driver's JVM after the job and a collection.
         jvm_peak_mib: peak resident memory of the JVM.
-        tree_peak_mib: peak of the sum over all processes; shared pages count once a process.
+        tree_peak_mib: peak of the sum over all processes; shared pages count once per process.
     """
 
     seconds: float
@@ -66,59 +66,59 @@ class Run:
     jvm_peak_mib: float
     tree_peak_mib: float
 
-    def figures(self) -> dict[str, Any]:
-        """For JSON: all but the files, which are gone by then."""
+    def collect_figures(self) -> dict[str, Any]:
+        """Collect the figures for JSON: all but the files, which have been removed by then."""
         return {key: value for key, value in asdict(self).items() if key != "files"}
 
 
 class ContenderError(Exception):
-    """A contender that did not finish, with the end of what it said."""
+    """A contender that failed, with the end of its output."""
 
 
-def hold_rounds(
+def run_rounds(
     jobs: Mapping[str, Job],
     rounds: int,
     *,
-    say: Callable[[str], None],
+    echo: Callable[[str], None],
     inspect: Callable[[str, Run], None] | None = None,
 ) -> list[dict[str, Run]]:
-    """Run every job once a round.
+    """Run every job once per round.
 
     Args:
-        jobs: by label; at the first call of a round in this order, at the next in reverse.
-        rounds: how many.
-        say: told a line a run.
-        inspect: shown every run of the first round while its files are still there.
+        jobs: label -> job; in this order in the first round, in reverse in the next.
+        rounds: number of rounds.
+        echo: receives a line per run.
+        inspect: receives every run of the first round while its files still exist.
 
     Returns:
-        a mapping from label to run for each round.
+        for each round a mapping from label to run.
 
     Raises:
         ContenderError: a job failed.
     """
-    held: list[dict[str, Run]] = []
+    rounds_of_runs: list[dict[str, Run]] = []
     for number in range(rounds):
-        order = order_of_round(list(jobs), number)
+        order = order_labels(list(jobs), number)
         runs: dict[str, Run] = {}
         for label in order:
-            runs[label] = run = run_alone(label, jobs[label])
-            say(
+            runs[label] = run = run_job(label, jobs[label])
+            echo(
                 f"round {number + 1}/{rounds}  {label:<16} {run.seconds:9.2f} s"
                 f"   {run.cpu_seconds:9.2f} s of CPU   {run.tree_peak_mib:8,.0f} MiB at most"
             )
             if inspect and number == 0:
                 inspect(label, run)
             shutil.rmtree(jobs[label].out, ignore_errors=True)
-        held.append({label: runs[label] for label in jobs})
-    return held
+        rounds_of_runs.append({label: runs[label] for label in jobs})
+    return rounds_of_runs
 
 
-def order_of_round(labels: Sequence[str], number: int) -> list[str]:
-    """Round 0 in the order given, round 1 in reverse, and so on."""
+def order_labels(labels: Sequence[str], number: int) -> list[str]:
+    """Order the jobs of a round: as given in round 0, reversed in round 1, and so on."""
     return list(labels) if number % 2 == 0 else list(reversed(labels))
 
 
-def run_alone(label: str, job: Job) -> Run:
+def run_job(label: str, job: Job) -> Run:
     """Run one job in a process of its own and wait for it.
 
     Raises:
@@ -128,21 +128,21 @@ def run_alone(label: str, job: Job) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
     scratch = Path(job.scratch)
     scratch.mkdir(parents=True)
-    result, said = scratch / "result.json", scratch / "output.txt"
-    os.sync()  # what others wrote is not flushed at this job's cost
+    result, log = scratch / "result.json", scratch / "output.txt"
+    os.sync()  # earlier writes are not flushed at this job's cost
     command = [sys.executable, "-m", "benchmarks.run_one", json.dumps(asdict(job)), str(result)]
-    with said.open("wb") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=_ROOT, stdout=output, stderr=output)
         try:
-            jvm_peak, tree_peak = _watch(process)
+            jvm_peak, tree_peak = _watch_memory(process)
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if process.returncode or not result.exists():
         raise ContenderError(
-            f"{label} failed with exit status {process.returncode}; all it said is in {said}, "
-            f"its end:\n{_tail(said)}"
+            f"{label} failed with exit status {process.returncode}; its output is in {log}, "
+            f"which ends with:\n{_read_tail(log)}"
         )
     measured = json.loads(result.read_text(encoding="utf-8"))
     run = Run(**measured, jvm_peak_mib=jvm_peak, tree_peak_mib=tree_peak)
@@ -150,14 +150,14 @@ def run_alone(label: str, job: Job) -> Run:
     return run
 
 
-def _watch(process: "subprocess.Popen[bytes]") -> tuple[float, float]:
-    """Sample resident memory until the process ends: peaks of the JVM and of all, in MiB."""
+def _watch_memory(process: "subprocess.Popen[bytes]") -> tuple[float, float]:
+    """Sample resident memory until the process ends; return peaks of the JVM and of all, in MiB."""
     tree_peak = jvm_peak = 0
     while True:
         tree = jvm = 0
-        for one in _family(process.pid):
+        for member in _list_processes(process.pid):
             try:
-                resident, name = one.memory_info().rss, one.name()
+                resident, name = member.memory_info().rss, member.name()
             except psutil.Error:
                 continue
             tree += resident
@@ -171,7 +171,7 @@ def _watch(process: "subprocess.Popen[bytes]") -> tuple[float, float]:
     return round(jvm_peak / 2**20, 1), round(tree_peak / 2**20, 1)
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def _list_processes(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
@@ -179,6 +179,6 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _tail(path: Path) -> str:
+def _read_tail(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])

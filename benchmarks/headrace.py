@@ -1,4 +1,4 @@
-"""The contender: Headrace's prepare stage on the synthetic click log, as a recipe asks for it."""
+"""Run Headrace's prepare stage on the synthetic click log, with a recipe."""
 
 import os
 from typing import Any
@@ -6,24 +6,28 @@ from typing import Any
 from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC
 from headrace.lake.data_file import SPLITS
 from headrace.recipe import Recipe
-from headrace.recipe.load import recipe_from_tree
+from headrace.recipe.load import build_recipe
 
 
 def prepare_clicks(lake: str, out: str, workdir: str, extra: tuple[str, ...]) -> dict[str, Any]:
-    """Run the stage; its seconds a stage, its files a split and its ledger."""
+    """Run the stage, and return the seconds of each step and the files of each split."""
     from headrace.prepare import prepare
-    from headrace.progress import silent
+    from headrace.progress import ignore_progress
 
-    prepared = prepare(clicks_recipe(lake, out, extra), workdir=workdir, report=silent)
+    prepared = prepare(
+        build_clicks_recipe(lake, out, extra), workdir=workdir, report=ignore_progress
+    )
     dataset = prepared.dataset
     return {
         "stages": prepared.seconds,
-        "files": {s: [f"{dataset.root}/{file.path}" for file in dataset.files(s)] for s in SPLITS},
+        "files": {
+            s: [f"{dataset.root}/{file.path}" for file in dataset.list_files(s)] for s in SPLITS
+        },
     }
 
 
-def clicks_recipe(lake: str, out: str, extra: tuple[str, ...] = ()) -> Recipe:
-    """13 numbers standardized, 26 categories (and `extra`) by vocabulary, split 80/10/10."""
+def build_clicks_recipe(lake: str, out: str, extra: tuple[str, ...] = ()) -> Recipe:
+    """Build the recipe: 13 standardized numbers, 26 and `extra` vocabularies, split 80/10/10."""
     tree = {
         "name": "clicks",
         "source": {
@@ -48,4 +52,4 @@ def clicks_recipe(lake: str, out: str, extra: tuple[str, ...] = ()) -> Recipe:
         "dataset": {"path": out},
         "model": {"kind": "mlp"},
     }
-    return recipe_from_tree(tree, source="benchmarks/headrace.py", environment=os.environ)
+    return build_recipe(tree, source="benchmarks/headrace.py", environment=os.environ)

@@ -1,12 +1,12 @@
-"""The lakes that are measured: written once below the working folder and used again."""
+"""Write the lakes that are measured, once below the working folder, for use in every run."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.examples.folder import MANIFEST, write_once
+from headrace.examples.folder import MANIFEST, write_lake_once
 from headrace.examples.synthetic import write_synthetic_lake
-from headrace.progress import silent
+from headrace.progress import ignore_progress
 from headrace.recipe.sections import Spark
 from headrace.spark_session import spark_session, stop_own_session
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 HOT, UNIQUE = "hot", "unique"
-"""Columns of the skewed lake: one value in 90% of rows, and (about) one value a row."""
+"""Columns of the skewed lake: one value in 90% of rows, and (about) one value per row."""
 _SEED, _DAYS = 0, 12
 
 
-def clicks_lake(workdir: str, rows: int) -> str:
-    """The folder of `headrace lake synthetic --rows ROWS`."""
+def ensure_clicks_lake(workdir: str, rows: int) -> str:
+    """Ensure that the lake of `headrace lake synthetic --rows ROWS` exists; return its folder."""
     out = f"{workdir}/lakes/clicks-{rows}"
 
-    def write(spark: "SparkSession") -> None:
-        write_synthetic_lake(spark, out, rows=rows, seed=_SEED, days=_DAYS, report=silent)
+    def write_lake(spark: "SparkSession") -> None:
+        write_synthetic_lake(spark, out, rows=rows, seed=_SEED, days=_DAYS, report=ignore_progress)
 
-    return _made(out, workdir, write)
+    return _ensure_lake(out, workdir, write_lake)
 
 
-def skewed_lake(workdir: str, rows: int) -> str:
-    """The same rows with the columns `hot` and `unique` added."""
-    plain, out = clicks_lake(workdir, rows), f"{workdir}/lakes/skewed-{rows}"
+def ensure_skewed_lake(workdir: str, rows: int) -> str:
+    """Ensure that the same rows exist with the columns `hot` and `unique`; return their folder."""
+    plain, out = ensure_clicks_lake(workdir, rows), f"{workdir}/lakes/skewed-{rows}"
 
-    def write(spark: "SparkSession") -> None:
+    def write_lake(spark: "SparkSession") -> None:
         import pyspark.sql.functions as F
 
         bits = F.xxhash64(F.lit("skew"), "event_id")
@@ -45,28 +45,28 @@ def skewed_lake(workdir: str, rows: int) -> str:
             }
         )
 
-        def into(folder: Path) -> dict[str, Any]:
+        def write_clicks(folder: Path) -> dict[str, Any]:
             skewed.write.partitionBy("day").parquet(str(folder / "clicks"))
             return {"rows": {"clicks": rows}}
 
-        write_once(out, {"lake": "skewed", "rows": rows}, into)
+        write_lake_once(out, {"lake": "skewed", "rows": rows}, write_clicks)
 
-    return _made(out, workdir, write)
+    return _ensure_lake(out, workdir, write_lake)
 
 
-def read_once(lake: str) -> None:
-    """Bring the lake's files into the page cache, so that no contender reads them cold."""
+def warm_page_cache(lake: str) -> None:
+    """Read the lake's files into the page cache, so that no contender reads them cold."""
     for path in sorted(Path(lake).rglob("*.parquet")):
         with path.open("rb") as file:
             while file.read(16 << 20):
                 pass
 
 
-def _made(out: str, workdir: str, write: "Callable[[SparkSession], None]") -> str:
+def _ensure_lake(out: str, workdir: str, write_lake: "Callable[[SparkSession], None]") -> str:
     if not Path(out, MANIFEST).exists():
         spark = spark_session(Spark(), app_name="benchmark lake", scratch=f"{workdir}/spark")
         try:
-            write(spark)
+            write_lake(spark)
         finally:
             stop_own_session()
     return out

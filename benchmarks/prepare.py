@@ -1,12 +1,12 @@
-"""The prepare stage side by side with a plain Spark job, Spark ML and Polars in memory.
+"""Measure the prepare stage side by side with plain Spark, Spark ML and Polars in memory.
 
     .venv/bin/python -m benchmarks.prepare                 # 5 million rows, 3 rounds
     .venv/bin/python -m benchmarks.prepare --quick         # 200 thousand rows, 1 round
     .venv/bin/python -m benchmarks.prepare --growth        # Headrace at 1 to 8 million
     .venv/bin/python -m benchmarks.prepare --skew          # a hot and a unique column
 
-All four turn `headrace lake synthetic` into the same columns (see `agreement.py`, which compares
-them) in a fresh process each, with the same Spark settings, in an order that turns every round. The
+All four transform `headrace lake synthetic` into the same columns (`agreement.py` compares them),
+each in a fresh process with the same Spark settings, in an order that is reversed every round. The
 rivals neither quarantine, nor account for rows, nor commit, nor shuffle beyond what deduplication
 needs.
 """
@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.agreement import Output, agreement_figures, measure_output, say_agreement
-from benchmarks.contest import ContenderError, Job, Run, hold_rounds
-from benchmarks.growth import measure_growth, say_growth
-from benchmarks.lakes import clicks_lake, read_once
-from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.agreement import Output, collect_agreement, format_agreement, measure_output
+from benchmarks.contest import ContenderError, Job, Run, run_rounds
+from benchmarks.growth import format_growth, measure_growth
+from benchmarks.lakes import ensure_clicks_lake, warm_page_cache
+from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 from benchmarks.run_one import CONTENDERS
 from benchmarks.skew import measure_skew
 
@@ -50,24 +50,24 @@ def main(
     workdir: Annotated[str, typer.Option(help="For lakes and outputs.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
-    """Measure the prepare stage; with --growth or --skew, those instead of the contest."""
+    """Measure the prepare stage; with --growth or --skew, Headrace alone."""
     work = str(Path(workdir).absolute())
     rounds = rounds or (1 if quick else 3)
-    figures: dict[str, Any] = {"benchmark": "prepare", **surroundings()}
+    figures: dict[str, Any] = {"benchmark": "prepare", **describe_environment()}
     agreed = True
     try:
         if growth:
-            sizes = _sizes(growth_rows) or (_QUICK_GROWTH if quick else _GROWTH)
-            figures["growth"] = measure_growth(work, sizes, say=typer.echo)
-            typer.echo(f"\n{say_growth(figures['growth'])}")
+            sizes = _parse_sizes(growth_rows) or (_QUICK_GROWTH if quick else _GROWTH)
+            figures["growth"] = measure_growth(work, sizes, echo=typer.echo)
+            typer.echo(f"\n{format_growth(figures['growth'])}")
         if skew:
             size = rows or (_QUICK_SKEW_ROWS if quick else _SKEW_ROWS)
-            figures["skew"] = measure_skew(work, size, rounds, say=typer.echo)
+            figures["skew"] = measure_skew(work, size, rounds, echo=typer.echo)
             ratio = figures["skew"]["with_over_without"]
             typer.echo(f"\nwith the two columns: {ratio:.2f} times as long as without")
         if not (growth or skew):
-            names = _contenders(contender)
-            figures |= _contest(work, rows or (_QUICK_ROWS if quick else _ROWS), rounds, names)
+            names = _select_contenders(contender)
+            figures |= _run_contest(work, rows or (_QUICK_ROWS if quick else _ROWS), rounds, names)
             agreed = figures["agreement"]["agree"]
     except ContenderError as error:
         typer.echo(str(error), err=True)
@@ -78,25 +78,30 @@ def main(
         raise typer.Exit(1)
 
 
-def _contest(workdir: str, rows: int, rounds: int, names: list[str]) -> dict[str, Any]:
-    lake = clicks_lake(workdir, rows)
-    read_once(lake)
+def _run_contest(workdir: str, rows: int, rounds: int, names: list[str]) -> dict[str, Any]:
+    lake = ensure_clicks_lake(workdir, rows)
+    warm_page_cache(lake)
     typer.echo(f"{rows:,} rows, {rounds} rounds")
     jobs = {n: Job(n, lake, f"{workdir}/out/{n}", f"{workdir}/scratch/{n}") for n in names}
     outputs: dict[str, Output] = {}
 
-    def inspect(name: str, run: Run) -> None:
+    def measure_files(name: str, run: Run) -> None:
         outputs[name] = measure_output(name, run.files)
 
-    held = hold_rounds(jobs, rounds, say=typer.echo, inspect=inspect)
+    rounds_of_runs = run_rounds(jobs, rounds, echo=typer.echo, inspect=measure_files)
     ratios = {
-        name: round(median_ratio(_seconds(held, over), _seconds(held, under)), 3)
+        name: round(
+            compute_median_ratio(
+                _list_seconds(rounds_of_runs, over), _list_seconds(rounds_of_runs, under)
+            ),
+            3,
+        )
         for name, (over, under) in _RATIOS.items()
         if over in names and under in names
     }
-    medians = {name: _medians(held, name) for name in names}
-    typer.echo(f"\n{say_agreement(outputs)}\n\n{_say_contest(rows, medians)}")
-    for label, stages in ((n, _stages(held, n)) for n in names):
+    medians = {name: _compute_medians(rounds_of_runs, name) for name in names}
+    typer.echo(f"\n{format_agreement(outputs)}\n\n{_format_contest(rows, medians)}")
+    for label, stages in ((n, _compute_stage_medians(rounds_of_runs, n)) for n in names):
         if stages:
             typer.echo(f"\n{label}: " + ", ".join(f"{s} {t:.1f} s" for s, t in stages.items()))
     typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
@@ -104,62 +109,66 @@ def _contest(workdir: str, rows: int, rounds: int, names: list[str]) -> dict[str
         "rows": rows,
         "ratios": ratios,
         "medians": medians,
-        "rounds": [{label: run.figures() for label, run in runs.items()} for runs in held],
-        "agreement": agreement_figures(outputs),
+        "rounds": [
+            {label: run.collect_figures() for label, run in runs.items()} for runs in rounds_of_runs
+        ],
+        "agreement": collect_agreement(outputs),
     }
 
 
-def _say_contest(rows: int, medians: dict[str, dict[str, float]]) -> str:
+def _format_contest(rows: int, medians: dict[str, dict[str, float]]) -> str:
     header = ["median", "seconds", "rows/s", "CPU seconds", "driver Python MiB", "JVM MiB"]
-    return table(
+    return format_table(
         [*header, "all processes MiB"],
         [
             [
                 name,
-                f"{found['seconds']:.2f}",
-                f"{rows / found['seconds']:,.0f}",
-                f"{found['cpu_seconds']:.1f}",
-                f"{found['driver_python_peak_mib']:,.0f}",
-                f"{found['jvm_peak_mib']:,.0f}",
-                f"{found['tree_peak_mib']:,.0f}",
+                f"{median['seconds']:.2f}",
+                f"{rows / median['seconds']:,.0f}",
+                f"{median['cpu_seconds']:.1f}",
+                f"{median['driver_python_peak_mib']:,.0f}",
+                f"{median['jvm_peak_mib']:,.0f}",
+                f"{median['tree_peak_mib']:,.0f}",
             ]
-            for name, found in medians.items()
+            for name, median in medians.items()
         ],
     )
 
 
-def _medians(held: list[dict[str, Run]], name: str) -> dict[str, float]:
+def _compute_medians(rounds_of_runs: list[dict[str, Run]], name: str) -> dict[str, float]:
     fields = ["seconds", "session_seconds", "cpu_seconds"]
     fields += ["driver_python_peak_mib", "jvm_peak_mib", "tree_peak_mib"]
-    return {f: round(statistics.median(getattr(r[name], f) for r in held), 3) for f in fields}
-
-
-def _stages(held: list[dict[str, Run]], name: str) -> dict[str, float]:
-    """Median seconds a stage."""
     return {
-        stage: statistics.median(runs[name].stages[stage] for runs in held)
-        for stage in held[0][name].stages
+        f: round(statistics.median(getattr(r[name], f) for r in rounds_of_runs), 3) for f in fields
     }
 
 
-def _seconds(held: list[dict[str, Run]], name: str) -> list[float]:
-    return [runs[name].seconds for runs in held]
+def _compute_stage_medians(rounds_of_runs: list[dict[str, Run]], name: str) -> dict[str, float]:
+    """Compute the median seconds of each stage of a contender."""
+    return {
+        stage: statistics.median(runs[name].stages[stage] for runs in rounds_of_runs)
+        for stage in rounds_of_runs[0][name].stages
+    }
 
 
-def _contenders(asked: list[str] | None) -> list[str]:
-    unknown = sorted(set(asked or ()) - set(CONTENDERS))
+def _list_seconds(rounds_of_runs: list[dict[str, Run]], name: str) -> list[float]:
+    return [runs[name].seconds for runs in rounds_of_runs]
+
+
+def _select_contenders(names: list[str] | None) -> list[str]:
+    unknown = sorted(set(names or ()) - set(CONTENDERS))
     if unknown:
-        known = ", ".join(CONTENDERS)
-        raise typer.BadParameter(f"got {', '.join(unknown)}, expected some of {known}")
-    return [name for name in CONTENDERS if not asked or name in asked]
+        expected = ", ".join(CONTENDERS)
+        raise typer.BadParameter(f"got {', '.join(unknown)}, expected some of {expected}")
+    return [name for name in CONTENDERS if not names or name in names]
 
 
-def _sizes(text: str | None) -> tuple[int, ...] | None:
+def _parse_sizes(text: str | None) -> tuple[int, ...] | None:
     try:
         sizes = tuple(int(size) for size in text.split(",")) if text else None
     except ValueError:
         raise typer.BadParameter(
-            f"got --growth-rows {text}, expected numbers with commas between them"
+            f"got --growth-rows {text}, expected numbers separated by commas"
         ) from None
     return sizes
 

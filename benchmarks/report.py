@@ -1,4 +1,4 @@
-"""What every benchmark says beside its figures: machine, versions, commit; tables and JSON."""
+"""Report the figures of benchmarks: tables, JSON, and the machine, versions and commit."""
 
 import json
 import os
@@ -19,18 +19,22 @@ _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("pyspark", "pyarrow", "polars", "numpy", "deltalake", "tensorflow", "keras", "horovod")
 
 
-def surroundings() -> dict[str, Any]:
-    """Where and with what the figures were taken: JSON keys machine, versions, commit."""
-    return {"machine": _machine(), "versions": _versions(), "commit": _commit()}
+def describe_environment() -> dict[str, Any]:
+    """Describe where the figures were measured: JSON keys machine, versions, commit."""
+    return {
+        "machine": _describe_machine(),
+        "versions": _collect_versions(),
+        "commit": _describe_commit(),
+    }
 
 
-def median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
-    """Median of the rounds' own ratios, so that a slow spell of the machine hits both sides."""
+def compute_median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """Compute the median of the rounds' own ratios, so that a slow machine slows both sides."""
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their cells, the first to the left, the others to the right."""
+def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Format a table: columns as wide as their cells, the first one left-aligned, others right."""
     cells = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -44,53 +48,53 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def write_json(path: str, figures: dict[str, Any]) -> None:
-    """Write the figures, whole or not at all."""
+    """Write the figures as JSON, whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.new")
-    aside.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    aside.replace(target)
+    temporary = target.with_name(f".{target.name}.new")
+    temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(target)
 
 
-def _machine() -> dict[str, Any]:
+def _describe_machine() -> dict[str, Any]:
     return {
         "cores": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "os": f"{platform.system()} {platform.release()}",
-        "cpu": _cpu_model(),
+        "cpu": _read_cpu_model(),
         "load_average_at_start": [round(load, 2) for load in os.getloadavg()],
     }
 
 
-def _cpu_model() -> str:
+def _read_cpu_model() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())
 
 
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {
+def _collect_versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {
         "python": sys.version.split()[0],
         "headrace": headrace.__version__,
     }
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
-def _commit() -> dict[str, Any]:
-    """The commit, and whether files that it tracks were changed since."""
+def _describe_commit() -> dict[str, Any]:
+    """Describe the commit, and whether files that it tracks have changed since."""
 
-    def git(*words: str) -> str:
+    def run_git(*words: str) -> str:
         done = subprocess.run(
             ["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False
         )
         return done.stdout.strip()
 
     return {
-        "id": git("rev-parse", "HEAD") or None,
-        "changed": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "id": run_git("rev-parse", "HEAD") or None,
+        "changed": bool(run_git("status", "--porcelain", "--untracked-files=no")),
     }

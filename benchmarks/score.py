@@ -1,11 +1,12 @@
-"""Headrace's scoring beside `mlflow.pyfunc.spark_udf` of the same registered model.
+"""Measure Headrace's scoring beside `mlflow.pyfunc.spark_udf` of the same registered model.
 
     .venv/bin/python -m benchmarks.score              # 2 million raw rows, 3 rounds
     .venv/bin/python -m benchmarks.score --quick      # 200 thousand rows, 1 round
 
-The synthetic click log: 13 numbers (two of them as text), 26 categories. The model is trained on a
-smaller draw of it. Each contender runs in a process of its own with a warm Spark session, reads the
-lake, predicts, and writes Parquet; their predictions are compared row by row. Both have all cores.
+The lake is the synthetic click log: 13 numbers (two of them as text), 26 categories. The model is
+trained on a smaller one. Each contender runs in a process of its own with a warm Spark session,
+reads the lake, predicts, and writes Parquet; their predictions are compared row by row. Both have
+all cores.
 """
 
 import json
@@ -20,9 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.headrace import clicks_recipe
-from benchmarks.lakes import clicks_lake, read_once
-from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.headrace import build_clicks_recipe
+from benchmarks.lakes import ensure_clicks_lake, warm_page_cache
+from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 
 CONTENDERS = ("headrace", "spark_udf")
 _TRAIN_ROWS = 200_000
@@ -39,23 +40,23 @@ def main(
     rounds = rounds or (1 if quick else 3)
     rows = rows or (200_000 if quick else 2_000_000)
     folder = str(Path(workdir).absolute())
-    model = _model(folder)
-    lake = clicks_lake(folder, rows)
+    model = _ensure_model(folder)
+    lake = ensure_clicks_lake(folder, rows)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     for number in range(rounds):
         for name in CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]:
-            read_once(lake)
-            found = _run(name, lake, folder, model)
-            runs[name].append(found)
+            warm_page_cache(lake)
+            run = _run_task(name, lake, folder, model)
+            runs[name].append(run)
             typer.echo(
-                f"round {number + 1}: {name:<10} {rows / found['seconds']:>9,.0f} rows/s, "
-                f"{found['seconds']:.1f} s"
+                f"round {number + 1}: {name:<10} {rows / run['seconds']:>9,.0f} rows/s, "
+                f"{run['seconds']:.1f} s"
             )
-    parts = _run("parts", lake, folder, model)
-    agreement = _run("agreement", lake, folder, model)
-    seconds = {name: [run["seconds"] for run in found] for name, found in runs.items()}
+    parts = _run_task("parts", lake, folder, model)
+    agreement = _run_task("agreement", lake, folder, model)
+    seconds = {name: [run["seconds"] for run in own_runs] for name, own_runs in runs.items()}
     ratios = {
-        "headrace_over_spark_udf": median_ratio(seconds["spark_udf"], seconds["headrace"]),
+        "headrace_over_spark_udf": compute_median_ratio(seconds["spark_udf"], seconds["headrace"]),
     }
     header = ["contender (median)", "seconds", "rows/s", "CPU seconds"]
     lines = [
@@ -63,61 +64,62 @@ def main(
             name,
             f"{statistics.median(seconds[name]):.1f}",
             f"{rows / statistics.median(seconds[name]):,.0f}",
-            f"{statistics.median(run['cpu_seconds'] for run in found):.1f}",
+            f"{statistics.median(run['cpu_seconds'] for run in own_runs):.1f}",
         ]
-        for name, found in runs.items()
+        for name, own_runs in runs.items()
     ]
-    typer.echo("\n" + table(header, lines) + "\n")
+    typer.echo("\n" + format_table(header, lines) + "\n")
     shown = ", ".join(f"{name} {value:.2f}" for name, value in parts["seconds_a_million"].items())
-    typer.echo(f"Headrace's parts, seconds of one core a million rows: {shown}")
+    typer.echo(f"Headrace's parts, seconds of one core per million rows: {shown}")
     typer.echo(f"predictions differ by {agreement['largest_difference']:.2g} at most")
     for key, value in ratios.items():
         typer.echo(f"{key}: {value:.3f}")
     if json_:
         figures = {"rows": rows, "ratios": ratios, "rounds": runs, "parts": parts, **agreement}
-        write_json(json_, {"benchmark": "score", **surroundings(), **figures})
+        write_json(json_, {"benchmark": "score", **describe_environment(), **figures})
 
 
-def _model(folder: str) -> dict[str, str]:
-    """Where the model is that both use; trained once."""
+def _ensure_model(folder: str) -> dict[str, str]:
+    """Train the model that both contenders use, unless it exists, and return its folder and URI."""
     home = Path(folder) / "score-model"
-    known = home / "model.json"
-    if known.exists():
-        found: dict[str, str] = json.loads(known.read_text(encoding="utf-8"))
-        return found
+    model_path = home / "model.json"
+    if model_path.exists():
+        model: dict[str, str] = json.loads(model_path.read_text(encoding="utf-8"))
+        return model
     from headrace.prepare import prepare
-    from headrace.progress import silent
+    from headrace.progress import ignore_progress
     from headrace.spark_session import stop_own_session
     from headrace.train import train
 
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    lake = clicks_lake(folder, _TRAIN_ROWS)
-    recipe = clicks_recipe(lake, str(home / "dataset"))
+    lake = ensure_clicks_lake(folder, _TRAIN_ROWS)
+    recipe = build_clicks_recipe(lake, str(home / "dataset"))
     settings = recipe.train.model_copy(update={"epochs": 1, "ranks": 1})
     recipe = recipe.model_copy(update={"train": settings})
     try:
-        prepare(recipe, workdir=str(home), report=silent)
+        prepare(recipe, workdir=str(home), report=ignore_progress)
     finally:
         stop_own_session()
-    trained = train(recipe, workdir=str(home), report=silent)
-    where = {"home": str(home), "uri": trained.model_uri}
-    known.write_text(json.dumps(where), encoding="utf-8")
-    return where
+    trained = train(recipe, workdir=str(home), report=ignore_progress)
+    model = {"home": str(home), "uri": trained.model_uri}
+    model_path.write_text(json.dumps(model), encoding="utf-8")
+    return model
 
 
-def _run(what: str, lake: str, folder: str, model: dict[str, str]) -> dict[str, Any]:
-    job = {"what": what, "lake": lake, "out": f"{folder}/scored", "scratch": folder, **model}
-    with tempfile.TemporaryDirectory() as aside:
-        result = Path(aside) / "result.json"
+def _run_task(task: str, lake: str, folder: str, model: dict[str, str]) -> dict[str, Any]:
+    """Run a contender, `parts` or `agreement` in a process of its own, and return its result."""
+    job = {"task": task, "lake": lake, "out": f"{folder}/scored", "scratch": folder, **model}
+    with tempfile.TemporaryDirectory() as temporary:
+        result_path = Path(temporary) / "result.json"
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.score_one", json.dumps(job), str(result)],
+            [sys.executable, "-m", "benchmarks.score_one", json.dumps(job), str(result_path)],
             capture_output=True, text=True, check=False, env={**os.environ},
         )  # fmt: skip
         if done.returncode != 0:
-            raise SystemExit(f"{what} failed:\n{done.stderr[-4000:]}")
-        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    return found
+            raise SystemExit(f"{task} failed:\n{done.stderr[-4000:]}")
+        result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+    return result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run of a contender of `score.py`, in this process: `-m benchmarks.score_one JOB RESULT`."""
+"""Run one task of `score.py` in this process: `python -m benchmarks.score_one JOB RESULT`."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from benchmarks.headrace import clicks_recipe
+from benchmarks.headrace import build_clicks_recipe
 from headrace.examples.synthetic import TEXT_NUMERIC
 from headrace.recipe.sections import Spark
 from headrace.spark_session import spark_session, stop_own_session
@@ -22,49 +22,49 @@ _PARTS_ROWS = 262_144
 
 def main() -> None:
     job, result = json.loads(sys.argv[1]), Path(sys.argv[2])
-    if job["what"] in ("parts", "agreement"):
-        found = {"parts": _parts, "agreement": _agreement}[job["what"]](job)
+    if job["task"] in ("parts", "agreement"):
+        figures = {"parts": _measure_parts, "agreement": _compare_predictions}[job["task"]](job)
     else:
-        found = _timed(job)
-    result.write_text(json.dumps(found), encoding="utf-8")
+        figures = _time_contender(job)
+    result.write_text(json.dumps(figures), encoding="utf-8")
 
 
-def _timed(job: dict[str, Any]) -> dict[str, Any]:
-    shutil.rmtree(_out(job), ignore_errors=True)
-    spark = spark_session(Spark(), app_name=job["what"], scratch=f"{job['scratch']}/spark")
+def _time_contender(job: dict[str, Any]) -> dict[str, Any]:
+    shutil.rmtree(_build_output_path(job), ignore_errors=True)
+    spark = spark_session(Spark(), app_name=job["task"], scratch=f"{job['scratch']}/spark")
     try:
         spark.range(1000).count()
-        cpu, began = _cpu_seconds(), time.monotonic()
-        {"headrace": _headrace, "spark_udf": _spark_udf}[job["what"]](spark, job)
+        cpu, began = _measure_cpu_seconds(), time.monotonic()
+        {"headrace": _run_headrace, "spark_udf": _run_spark_udf}[job["task"]](spark, job)
         return {
             "seconds": round(time.monotonic() - began, 3),
-            "cpu_seconds": round(_cpu_seconds() - cpu, 2),
+            "cpu_seconds": round(_measure_cpu_seconds() - cpu, 2),
         }
     finally:
         stop_own_session()
 
 
-def _out(job: dict[str, Any], what: str = "") -> str:
-    return f"{job['out']}-{what or job['what']}"
+def _build_output_path(job: dict[str, Any], task: str = "") -> str:
+    return f"{job['out']}-{task or job['task']}"
 
 
-def _headrace(spark: "SparkSession", job: dict[str, Any]) -> None:
-    from headrace.progress import silent
+def _run_headrace(spark: "SparkSession", job: dict[str, Any]) -> None:
+    from headrace.progress import ignore_progress
     from headrace.score.run import score
 
-    recipe = clicks_recipe(job["lake"], f"{job['home']}/dataset")
+    recipe = build_clicks_recipe(job["lake"], f"{job['home']}/dataset")
     score(
         recipe,
         table=f"{job['lake']}/clicks",
-        output=_out(job),
+        output=_build_output_path(job),
         workdir=job["home"],
-        report=silent,
+        report=ignore_progress,
         model_uri=job["uri"],
     )
 
 
-def _spark_udf(spark: "SparkSession", job: dict[str, Any]) -> None:
-    """What MLflow's documentation shows, on the same columns."""
+def _run_spark_udf(spark: "SparkSession", job: dict[str, Any]) -> None:
+    """Predict as MLflow's documentation shows, on the same columns."""
     import mlflow
     import pyspark.sql.functions as F
 
@@ -76,12 +76,12 @@ def _spark_udf(spark: "SparkSession", job: dict[str, Any]) -> None:
     predict = mlflow.pyfunc.spark_udf(
         spark, job["uri"], result_type="probability double, prediction long", env_manager="local"
     )
-    found = rows.select("event_id", predict(F.struct(*names)).alias("p"))
-    found.select("event_id", "p.*").write.parquet(_out(job))
+    predictions = rows.select("event_id", predict(F.struct(*names)).alias("p"))
+    predictions.select("event_id", "p.*").write.parquet(_build_output_path(job))
 
 
-def _cpu_seconds() -> float:
-    """Of this process and all below it, those that have ended included."""
+def _measure_cpu_seconds() -> float:
+    """Measure CPU time of this process and its descendants, ended ones included."""
     own = psutil.Process()
     total = 0.0
     for process in [own, *own.children(recursive=True)]:
@@ -93,27 +93,26 @@ def _cpu_seconds() -> float:
     return total
 
 
-def _parts(job: dict[str, Any]) -> dict[str, Any]:
-    """What one core does with the rows once they are in Python, a million rows."""
+def _measure_parts(job: dict[str, Any]) -> dict[str, Any]:
+    """Measure the seconds of one core per million rows for each part of scoring in Python."""
     import mlflow
     import numpy as np
     import pyarrow as pa
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
-    from headrace.score.network import network_of, packed
-    from headrace.score.predicting import predictions_of
-    from headrace.transform.arrow import ArrowTransform, stacked_inputs
+    from headrace.score.network import load_network, pack_folder
+    from headrace.transform.arrow import ArrowTransform, stack_inputs
     from headrace.transform.spec import TransformSpec
 
     mlflow.set_tracking_uri(f"sqlite:///{job['home']}/mlflow/mlflow.db")
     folder = mlflow.artifacts.download_artifacts(f"{job['uri']}/artifacts")
     spec = TransformSpec.from_json(Path(folder, "transform.json").read_text(encoding="utf-8"))
-    packed(f"{folder}/network", f"{folder}/model.zip")
+    pack_folder(f"{folder}/network", f"{folder}/model.zip")
     pa.set_cpu_count(1)
     seconds: dict[str, float] = {}
 
-    def lap(name: str, began: float) -> float:
+    def record_lap(name: str, began: float) -> float:
         now = time.process_time()
         seconds[name] = seconds.get(name, 0.0) + now - began
         return now
@@ -123,47 +122,54 @@ def _parts(job: dict[str, Any]) -> dict[str, Any]:
     table = ds.dataset(f"{job['lake']}/clicks", format="parquet").head(
         _PARTS_ROWS, columns=names, use_threads=False
     )
-    for name in TEXT_NUMERIC:  # in Spark's own hands, there
+    for name in TEXT_NUMERIC:  # which Spark casts in a scoring job
         numbers = table[name].to_pandas()
         import pandas as pd
 
         cast = pa.array(pd.to_numeric(numbers, errors="coerce"), pa.float64(), from_pandas=True)
         table = table.set_column(table.column_names.index(name), name, cast)
-    began = lap("reading", began)
-    network = network_of(f"{folder}/model.zip", spec, 1)
+    began = record_lap("reading", began)
+    network = load_network(f"{folder}/model.zip", spec, 1)
     network({n: np.zeros((65_536, *i.shape), i.dtype) for n, i in spec.inputs.items()})
     transform = ArrowTransform(spec)
     began = time.process_time()
     outputs = []
     for begin in range(0, table.num_rows, 65_536):
-        piece = table.slice(begin, 65_536).combine_chunks()
-        inputs = stacked_inputs(transform(piece), spec)
-        began = lap("transform", began)
+        chunk = table.slice(begin, 65_536).combine_chunks()
+        inputs = stack_inputs(transform(chunk), spec)
+        began = record_lap("transform", began)
         outputs.append(network(inputs))
-        began = lap("network", began)
-    columns = predictions_of(np.concatenate(outputs), spec.label, 0.5)
+        began = record_lap("network", began)
+    columns = spec.label.definition.predict_columns(np.concatenate(outputs), spec.label, 0.5)
     pq.write_table(pa.table(columns), pa.BufferOutputStream())
-    lap("writing", began)
+    record_lap("writing", began)
     scale = 1e6 / table.num_rows
     return {"seconds_a_million": {name: round(s * scale, 3) for name, s in seconds.items()}}
 
 
-def _agreement(job: dict[str, Any]) -> dict[str, Any]:
-    """How far the contenders' predictions of the same rows are apart.
+def _compare_predictions(job: dict[str, Any]) -> dict[str, Any]:
+    """Compare the contenders' predictions of the same rows.
 
-    Headrace keeps rows aside whose text is no number, where the other takes null for it.
+    Headrace quarantines rows whose text is no number, where the other contender predicts with null.
     """
     import numpy as np
     import pyarrow.dataset as ds
 
-    read = {}
-    for what in ("headrace", "spark_udf"):
-        files = ds.dataset(_out(job, what), format="parquet", ignore_prefixes=["_", "."])
+    probability = {}
+    for contender in ("headrace", "spark_udf"):
+        files = ds.dataset(
+            _build_output_path(job, contender), format="parquet", ignore_prefixes=["_", "."]
+        )
         frame = files.to_table(columns=["event_id", "probability"]).to_pandas()
-        read[what] = frame.drop_duplicates("event_id").set_index("event_id")["probability"]
-    both = read["headrace"].to_frame("one").join(read["spark_udf"].to_frame("other"))
-    assert not both["other"].isna().any(), "there are rows that the other has not scored"
-    difference = float(np.abs(both["one"] - both["other"]).max())
+        rows = frame.drop_duplicates("event_id").set_index("event_id")
+        probability[contender] = rows["probability"]
+    both = (
+        probability["headrace"]
+        .to_frame("headrace")
+        .join(probability["spark_udf"].to_frame("spark_udf"))
+    )
+    assert not both["spark_udf"].isna().any(), "spark_udf has not scored all rows"
+    difference = float(np.abs(both["headrace"] - both["spark_udf"]).max())
     return {"largest_difference": difference, "rows_compared": len(both)}
 
 

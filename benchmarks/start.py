@@ -1,10 +1,10 @@
-"""From the command to the first step that is done: `headrace train` with two local ranks.
+"""Measure how long `headrace train` takes from the command to the end of the first step.
 
     .venv/bin/python -m benchmarks.start              # 5 rounds
     .venv/bin/python -m benchmarks.start --quick      # 1 round
 
-Two ranks and one, in an order that turns every round, on the flights dataset (prepared first where
-it is not there). From the start of the process, with byte-code compiled, as `make setup` does it.
+Two ranks and one, in an order that is reversed every round, on the flights dataset (prepared first
+where it is missing). From the start of the process, with byte-code compiled, as `make setup` does.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.report import surroundings, table, write_json
+from benchmarks.report import describe_environment, format_table, write_json
 
 _RECIPE = str(Path(__file__).parent.parent / "conf" / "flights.yaml")
 _HEADRACE = str(Path(sys.executable).with_name("headrace"))
@@ -29,17 +29,17 @@ def main(
     workdir: Annotated[str, typer.Option(help="For lake and dataset.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
-    """Measure how soon training begins."""
+    """Measure how long training takes to start."""
     rounds = rounds or (1 if quick else 5)
     folder = str(Path(workdir).absolute() / "start")
     if not (Path(folder) / "datasets" / "flights" / "_delta_log").exists():
-        _run("lake", "flights", "--out", f"{folder}/lake/flights")
-        _run("prepare", _RECIPE, "--workdir", folder)
-    found: dict[int, list[dict[str, Any]]] = {2: [], 1: []}
+        _run_headrace("lake", "flights", "--out", f"{folder}/lake/flights")
+        _run_headrace("prepare", _RECIPE, "--workdir", folder)
+    runs_by_ranks: dict[int, list[dict[str, Any]]] = {2: [], 1: []}
     for number in range(rounds):
         for ranks in (2, 1) if number % 2 == 0 else (1, 2):
             began = time.time()
-            result = _run(
+            result = _run_headrace(
                 "train", _RECIPE, "--workdir", folder, "--ranks", str(ranks),
                 "--resume", "never", "--set", "train.epochs=1",
             )  # fmt: skip
@@ -47,24 +47,24 @@ def main(
                 "to_first_step": round(result["first_step_at"] - began, 2),
                 **result["seconds"]["train"],
             }
-            found[ranks].append(seconds)
+            runs_by_ranks[ranks].append(seconds)
             typer.echo(f"round {number + 1}: {ranks} ranks {seconds['to_first_step']:.2f} s")
     medians = {
         ranks: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        for ranks, runs in found.items()
+        for ranks, runs in runs_by_ranks.items()
     }
     header = ["ranks (median seconds)", *medians[2]]
-    typer.echo("\n" + table(header, [[r, *m.values()] for r, m in medians.items()]))
+    typer.echo("\n" + format_table(header, [[r, *m.values()] for r, m in medians.items()]))
     if json_:
         figures = {
             "seconds_to_first_step": medians[2]["to_first_step"],
             "medians": medians,
-            "rounds": found,
+            "rounds": runs_by_ranks,
         }
-        write_json(json_, {"benchmark": "start", **surroundings(), **figures})
+        write_json(json_, {"benchmark": "start", **describe_environment(), **figures})
 
 
-def _run(*arguments: str) -> dict[str, Any]:
+def _run_headrace(*arguments: str) -> dict[str, Any]:
     done = subprocess.run(
         [_HEADRACE, *arguments, "--json"], capture_output=True, text=True, check=False
     )

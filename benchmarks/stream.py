@@ -1,19 +1,19 @@
-"""Readers of the same rows, side by side: how near the stream is to the speed of decoding.
+"""Measure readers of the same rows side by side: how near the stream is to the speed of decoding.
 
     .venv/bin/python -m benchmarks.stream              # 2 million rows, 200,000 images, 3 rounds
     .venv/bin/python -m benchmarks.stream --quick      # a tenth of that, 1 round
 
 | reader | what it does |
 |---|---|
-| pyarrow | row groups into matrices, in file order, no shuffle: the limit |
+| pyarrow | row groups into matrices, in file order, no shuffle: the upper limit |
 | numpy | Headrace's batches as NumPy: exact plan, shuffled, checked |
 | tensorflow | the same as tensors from tf.data |
-| stock | Petastorm's thread pool, unbatch, shuffle, batch; a part of the rows |
+| stock | Petastorm's own thread pool, unbatch, shuffle, batch; a part of the rows |
 | tfrecord | tf.data over TFRecord, shuffled, `parse_example` on batches |
 
-Each in a fresh process with two reader threads, in an order that turns every round. Rates are those
-of three epochs in one go, as training reads them; of one where minutes would pass otherwise (stock,
-tfrecord). Then ten epochs as tensors, for the memory.
+Each runs in a fresh process with two reader threads, in an order that rotates every round. Rates
+are those of three consecutive epochs, as training reads them; of one epoch where three would take
+minutes (stock, tfrecord). Then ten epochs are read as tensors, to measure memory.
 """
 
 import json
@@ -26,7 +26,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 from benchmarks.stream_files import Kind, ensure_files
 from benchmarks.stream_one import READ, StreamJob
 
@@ -57,39 +57,41 @@ def main(
     """Measure the readers."""
     rounds = rounds or (1 if quick else 3)
     names = reader or [*READ]
-    figures: dict[str, Any] = {"benchmark": "stream", **surroundings()}
+    figures: dict[str, Any] = {"benchmark": "stream", **describe_environment()}
+    work = str(Path(workdir).absolute())
     for chosen in kind or [*_ROWS]:
         rows = _ROWS[chosen] // (10 if quick else 1)  # type: ignore[index]
-        found = _measure(str(Path(workdir).absolute()), chosen, rows, rounds, names)  # type: ignore[arg-type]
-        figures[chosen] = found
+        figures[chosen] = _measure_kind(work, chosen, rows, rounds, names)  # type: ignore[arg-type]
         if chosen == "table":
-            figures["ratios"] = found["ratios"]
+            figures["ratios"] = figures[chosen]["ratios"]
     if json_:
         write_json(json_, figures)
 
 
-def _measure(workdir: str, kind: Kind, rows: int, rounds: int, names: list[str]) -> dict[str, Any]:
+def _measure_kind(
+    workdir: str, kind: Kind, rows: int, rounds: int, names: list[str]
+) -> dict[str, Any]:
     typer.echo(f"{kind}: {rows:,} rows, {rounds} rounds")
     folder = ensure_files(workdir, kind, rows)
     batch = _BATCH[kind]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            run = _run(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            run = _run_reader(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
             runs[name].append(run)
             typer.echo(f"round {number + 1}: {name:<10} {run['rows_per_second']:>11,} rows/s")
-    rates = {name: [run["rows_per_second"] for run in found] for name, found in runs.items()}
+    rates = {name: [run["rows_per_second"] for run in own_runs] for name, own_runs in runs.items()}
     ratios = {
-        name: round(median_ratio(rates[over], rates[under]), 3)
+        name: round(compute_median_ratio(rates[over], rates[under]), 3)
         for name, (over, under) in _RATIOS.items()
         if over in rates and under in rates
     }
-    typer.echo("\n" + _say(runs))
+    typer.echo("\n" + _format_runs(runs))
     typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
     memory = {}
     if "tensorflow" in names:
-        run = _run(StreamJob("tensorflow", kind, folder, batch, _MEMORY_EPOCHS))
+        run = _run_reader(StreamJob("tensorflow", kind, folder, batch, _MEMORY_EPOCHS))
         memory = {"resident_mib": run["resident_mib"], "bound_mib": run["bound_mib"]}
         typer.echo(
             f"\n{_MEMORY_EPOCHS} epochs, MiB resident after each: "
@@ -99,41 +101,41 @@ def _measure(workdir: str, kind: Kind, rows: int, rounds: int, names: list[str])
     return {"rows": rows, "ratios": ratios, "rounds": runs, "memory": memory}
 
 
-def _say(runs: dict[str, list[dict[str, Any]]]) -> str:
-    def middle(found: list[dict[str, Any]], field: str) -> float:
-        return statistics.median(run[field] for run in found)
+def _format_runs(runs: dict[str, list[dict[str, Any]]]) -> str:
+    def compute_median(own_runs: list[dict[str, Any]], field: str) -> float:
+        return statistics.median(run[field] for run in own_runs)
 
     header = ["reader (median)", "rows/s", "seconds", "CPU seconds", "MiB resident"]
-    return table(
+    return format_table(
         header,
         [
             [
                 name,
-                f"{middle(found, 'rows_per_second'):,.0f}",
-                f"{middle(found, 'seconds'):.2f}",
-                f"{middle(found, 'cpu_seconds'):.2f}",
-                f"{max(run['resident_mib'][-1] for run in found):,}",
+                f"{compute_median(own_runs, 'rows_per_second'):,.0f}",
+                f"{compute_median(own_runs, 'seconds'):.2f}",
+                f"{compute_median(own_runs, 'cpu_seconds'):.2f}",
+                f"{max(run['resident_mib'][-1] for run in own_runs):,}",
             ]
-            for name, found in runs.items()
+            for name, own_runs in runs.items()
         ],
     )
 
 
-def _run(job: StreamJob) -> dict[str, Any]:
+def _run_reader(job: StreamJob) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        result, said = Path(folder) / "result.json", Path(folder) / "said.txt"
-        with said.open("w") as output:
+        result_path, log = Path(folder) / "result.json", Path(folder) / "output.txt"
+        with log.open("w") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.stream_one", job.to_json(), str(result)],
+                [sys.executable, "-m", "benchmarks.stream_one", job.to_json(), str(result_path)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-        if done.returncode or not result.exists():
-            typer.echo(f"{job.reader} failed:\n{said.read_text()[-3000:]}", err=True)
+        if done.returncode or not result_path.exists():
+            typer.echo(f"{job.reader} failed:\n{log.read_text()[-3000:]}", err=True)
             raise typer.Exit(1)
-        found: dict[str, Any] = json.loads(result.read_text())
-        return found
+        result: dict[str, Any] = json.loads(result_path.read_text())
+        return result
 
 
 if __name__ == "__main__":

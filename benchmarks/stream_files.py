@@ -1,4 +1,4 @@
-"""The same rows as Parquet and as TFRecord, for `stream.py`."""
+"""Write the same rows as Parquet and as TFRecord, for `stream.py`."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
+from headrace.lake.checksums import (
+    CHECKSUMS,
+    compute_checksums,
+    compute_footer_checksum,
+    read_footer_bytes,
+)
 from headrace.lake.data_file import DataFile
 
 Kind = Literal["table", "images"]
@@ -18,13 +23,13 @@ FILES, NUMERIC, CATEGORICAL, SIDE = 8, 13, 26, 28
 ROW_GROUP = 31_250
 
 
-def row_group_rows(rows: int) -> int:
-    """31,250 at 2 million rows; 8 or more row groups a file, whatever the size."""
+def choose_row_group_rows(rows: int) -> int:
+    """Choose the rows of a row group: 31,250 at 2 million rows, with 8 or more groups per file."""
     return min(ROW_GROUP, max(1, rows // (FILES * 8)))
 
 
 def ensure_files(workdir: str, kind: Kind, rows: int) -> str:
-    """The folder of the files, written where they are not there; every file is read once.
+    """Ensure that the files exist, read each of them into the page cache, and return their folder.
 
     `index.json` is written last.
     """
@@ -32,39 +37,40 @@ def ensure_files(workdir: str, kind: Kind, rows: int) -> str:
     if not (folder / "index.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Fresh processes: TensorFlow's threads do not survive a fork.
-        with ProcessPoolExecutor(2, mp_context=_spawn()) as pool:
+        with ProcessPoolExecutor(2, mp_context=_get_spawn_context()) as pool:
             jobs = [(str(folder), kind, rows, number) for number in range(FILES)]
-            files = list(pool.map(_write, jobs))
+            files = list(pool.map(_write_part, jobs))
         (folder / "index.json").write_text(json.dumps(files), encoding="utf-8")
     for path in sorted(folder.iterdir()):
         path.read_bytes()
     return str(folder)
 
 
-def index_of(folder: str) -> tuple[DataFile, ...]:
+def load_index(folder: str) -> tuple[DataFile, ...]:
+    """Load the index of the Parquet files."""
     return tuple(
         DataFile.model_validate(file)
         for file in json.loads((Path(folder) / "index.json").read_text(encoding="utf-8"))
     )
 
 
-def _spawn():  # type: ignore[no-untyped-def]
+def _get_spawn_context():  # type: ignore[no-untyped-def]
     import multiprocessing
 
     return multiprocessing.get_context("spawn")
 
 
-def _write(job: tuple[str, Kind, int, int]) -> dict[str, object]:
+def _write_part(job: tuple[str, Kind, int, int]) -> dict[str, object]:
     folder, kind, rows, number = job
     count = rows // FILES
-    arrays = _arrays(kind, number, count)
+    arrays = _generate_arrays(kind, number, count)
     path = Path(folder) / f"part-{number}.parquet"
-    file = _write_parquet(path, kind, arrays, row_group_rows(rows))
-    _write_records(Path(folder) / f"part-{number}.tfrecord", kind, arrays)
+    file = _write_parquet(path, kind, arrays, choose_row_group_rows(rows))
+    _write_tfrecord(Path(folder) / f"part-{number}.tfrecord", kind, arrays)
     return file.model_dump(mode="json")
 
 
-def _arrays(kind: Kind, number: int, rows: int) -> dict[str, np.ndarray]:
+def _generate_arrays(kind: Kind, number: int, rows: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(number)
     label = rng.integers(0, 2, rows).astype(np.float32)
     if kind == "images":
@@ -92,29 +98,29 @@ def _write_parquet(path: Path, kind: Kind, arrays: dict[str, np.ndarray], group:
     begins = range(0, table.num_rows, group)
     parts = [table.slice(begin, group) for begin in begins]
     sizes = [part.num_rows for part in parts]
-    schema = table.schema.with_metadata({CHECKSUMS: checksums_of(table, sizes)})
+    schema = table.schema.with_metadata({CHECKSUMS: compute_checksums(table, sizes)})
     ids = [name for name in columns if name.startswith("categorical")]
     with pq.ParquetWriter(path, schema, use_dictionary=ids) as writer:
         for part in parts:
             writer.write_table(part.replace_schema_metadata(None), row_group_size=part.num_rows)
     with path.open("rb") as source:
-        footer = footer_checksum(footer_bytes(source))
+        footer = compute_footer_checksum(read_footer_bytes(source))
     size = path.stat().st_size
     return DataFile(
         path=path.name, split="train", bytes=size, row_groups=sizes, content="", footer=footer
     )
 
 
-def _write_records(path: Path, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
-    """A feature an array, which parses faster than one a column."""
+def _write_tfrecord(path: Path, kind: Kind, arrays: dict[str, np.ndarray]) -> None:
+    """Write a feature per array, which parses faster than one per column."""
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for example in _examples(kind, arrays):
+        for example in _serialize_examples(kind, arrays):
             writer.write(example)
 
 
-def _examples(kind: Kind, arrays: dict[str, np.ndarray]) -> Iterator[bytes]:
+def _serialize_examples(kind: Kind, arrays: dict[str, np.ndarray]) -> Iterator[bytes]:
     import tensorflow as tf
 
     feature, train = tf.train.Feature, tf.train
@@ -127,5 +133,5 @@ def _examples(kind: Kind, arrays: dict[str, np.ndarray]) -> Iterator[bytes]:
             numeric = feature(float_list=train.FloatList(value=arrays["numeric"][row]))
             ids = feature(int64_list=train.Int64List(value=arrays["categorical"][row]))
             features = {"numeric": numeric, "categorical": ids, "label": label}
-        made = train.Example(features=train.Features(feature=features))
-        yield made.SerializeToString()
+        example = train.Example(features=train.Features(feature=features))
+        yield example.SerializeToString()

@@ -1,7 +1,7 @@
-"""One reader's run in this process, for `stream.py`: `python -m benchmarks.stream_one JOB RESULT`.
+"""Run one reader in this process, for `stream.py`: `python -m benchmarks.stream_one JOB RESULT`.
 
-Measured from the first call of the reader to the last row; imports, and a first batch read by a
-reader that is thrown away, come before it.
+It measures from the first call of the reader to the last row; imports, and a first batch of another
+reader of the same kind, come before that.
 """
 
 import json
@@ -19,22 +19,22 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.stream_files import CATEGORICAL, NUMERIC, SIDE, Kind, index_of
+from benchmarks.stream_files import CATEGORICAL, NUMERIC, SIDE, Kind, load_index
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 READERS = 2  # threads of every reader, on the machine's two cores
-STOCK_ROWS = 150_000  # the stock road is stopped after so many rows: it would take minutes
+STOCK_ROWS = 150_000  # the stock reader is stopped after so many rows: it would take minutes
 
 
 @dataclass(frozen=True)
 class StreamJob:
-    """What to read and how.
+    """A reader, and what it reads.
 
     Attributes:
         reader: a key of `READ`.
-        kind, folder: the files.
-        batch: rows.
-        epochs: how often everything is read; of the stock road a part of one is.
+        kind, folder: the kind of rows, and the folder of their files.
+        batch: rows of a batch.
+        epochs: number of epochs; of the stock reader a part of one is measured.
     """
 
     reader: str
@@ -44,20 +44,21 @@ class StreamJob:
     epochs: int = 1
 
     def to_json(self) -> str:
+        """Return the job as JSON."""
         return json.dumps(asdict(self))
 
 
 def main() -> None:
     job = StreamJob(**json.loads(sys.argv[1]))
     read = READ[job.reader](job)
-    for _ in read(1):  # threads, functions and caches are there
+    for _ in read(1):  # starts threads, traces functions and fills caches
         break
-    in_epoch = sum(file.rows for file in index_of(job.folder))
+    epoch_rows = sum(file.rows for file in load_index(job.folder))
     process, resident = psutil.Process(), []
-    rows, cpu, started = 0, _cpu(), time.monotonic()
+    rows, cpu, started = 0, _measure_cpu_seconds(), time.monotonic()
     for count in read(job.epochs):
         rows += count
-        if rows >= (len(resident) + 1) * in_epoch:
+        if rows >= (len(resident) + 1) * epoch_rows:
             resident.append(round(process.memory_info().rss / 2**20))
         if job.reader == "stock" and rows >= STOCK_ROWS:
             resident.append(round(process.memory_info().rss / 2**20))
@@ -67,21 +68,21 @@ def main() -> None:
         "rows": rows,
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
-        "cpu_seconds": round(_cpu() - cpu, 2),
+        "cpu_seconds": round(_measure_cpu_seconds() - cpu, 2),
         "resident_mib": resident,
     }
     if job.reader in ("numpy", "tensorflow"):
-        result["bound_mib"] = round(_stream(job).memory_bytes / 2**20)
+        result["bound_mib"] = round(_build_stream(job).memory_bytes / 2**20)
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
-    os._exit(0)  # the stock road's threads would be waited for
+    os._exit(0)  # otherwise Python would wait for the stock reader's threads
 
 
-def _cpu() -> float:
+def _measure_cpu_seconds() -> float:
     used = psutil.Process().cpu_times()
     return used.user + used.system
 
 
-def _columns(kind: Kind) -> Any:
+def _build_columns(kind: Kind) -> Any:
     from headrace.stream.columns import Columns
     from headrace.transform.spec import ModelInput
 
@@ -99,12 +100,12 @@ def _columns(kind: Kind) -> Any:
     )
 
 
-def _stream(job: StreamJob) -> Any:
-    from headrace.stream.plan import fitting_rows, fitting_shards
+def _build_stream(job: StreamJob) -> Any:
+    from headrace.stream.plan import choose_block_rows, choose_canonical_shards
     from headrace.stream.split_stream import SplitStream
 
-    columns, files = _columns(job.kind), index_of(job.folder)
-    block_rows = fitting_rows(columns.row_bytes)
+    columns, files = _build_columns(job.kind), load_index(job.folder)
+    block_rows = choose_block_rows(columns.row_bytes)
     return SplitStream(
         job.folder,
         files,
@@ -112,7 +113,7 @@ def _stream(job: StreamJob) -> Any:
         rank=0,
         size=1,
         global_batch_size=job.batch,
-        canonical_shards=fitting_shards(sum(f.rows for f in files), job.batch, block_rows),
+        canonical_shards=choose_canonical_shards(sum(f.rows for f in files), job.batch, block_rows),
         shuffle=True,
         seed=1,
         readers=READERS,
@@ -121,18 +122,18 @@ def _stream(job: StreamJob) -> Any:
 
 
 Read = Callable[[int], Iterator[int]]
-"""Rows that come at once, of so many epochs."""
+"""Number of epochs -> rows of each batch of these epochs."""
 
 
-def _pyarrow(job: StreamJob) -> Read:
-    """The limit: row groups into the same matrices, in file order, by as many threads."""
+def _make_pyarrow_reader(job: StreamJob) -> Read:
+    """Make the upper limit: row groups into the same matrices, in file order, as many threads."""
     import pyarrow.parquet as pq
 
-    columns = _columns(job.kind)
-    names = columns.names()
-    work = [(f.path, i) for f in index_of(job.folder) for i in range(len(f.row_groups))]
+    columns = _build_columns(job.kind)
+    names = columns.list_names()
+    row_groups = [(f.path, i) for f in load_index(job.folder) for i in range(len(f.row_groups))]
 
-    def one(item: tuple[str, int]) -> int:
+    def read_row_group(item: tuple[str, int]) -> int:
         with pq.ParquetFile(f"{job.folder}/{item[0]}") as file:
             table = file.read_row_group(item[1], columns=names, use_threads=False)
         matrices = {
@@ -154,41 +155,41 @@ def _pyarrow(job: StreamJob) -> Read:
 
     def read(epochs: int) -> Iterator[int]:
         with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(one, work * epochs)
+            yield from pool.map(read_row_group, row_groups * epochs)
 
     return read
 
 
-def _numpy(job: StreamJob) -> Read:
-    stream = _stream(job)
+def _make_numpy_reader(job: StreamJob) -> Read:
+    stream = _build_stream(job)
 
     def read(epochs: int) -> Iterator[int]:
-        for batch in stream.epochs(range(epochs)):
+        for batch in stream.read_epochs(range(epochs)):
             yield int(batch["weight"].sum())
 
     return read
 
 
-def _tensorflow(job: StreamJob) -> Read:
-    from headrace.stream.dataset import tf_batches
+def _make_tensorflow_reader(job: StreamJob) -> Read:
+    from headrace.stream.dataset import read_tf_batches
 
-    stream = _stream(job)
+    stream = _build_stream(job)
 
     def read(epochs: int) -> Iterator[int]:
-        left = stream.rows
-        for batch in tf_batches(stream, range(epochs)):
-            rows = min(left, len(batch["label"]))  # the rest is padding
-            left = left - rows or stream.rows
+        rows_left = stream.rows
+        for batch in read_tf_batches(stream, range(epochs)):
+            rows = min(rows_left, len(batch["label"]))  # the rest is padding
+            rows_left = rows_left - rows or stream.rows
             yield rows
 
     return read
 
 
-def _stock_petastorm() -> tuple[Any, Any]:
-    """Return Petastorm's own reader and its way to tf.data, with the names that they lack today.
+def _import_stock_petastorm() -> tuple[Any, Any]:
+    """Import Petastorm's own reader and its conversion to tf.data.
 
-    Its worker, its thread pool and its order are as they are; what pyarrow and NumPy removed is put
-    in its place, as `stream/petastorm_api.py` does for the part that Headrace uses.
+    Its worker, thread pool and order are unchanged; names that pyarrow and NumPy removed are
+    provided, as `stream/petastorm_api.py` does for the part that Headrace uses.
     """
     import fsspec
     import pyarrow as pa
@@ -201,53 +202,55 @@ def _stock_petastorm() -> tuple[Any, Any]:
             with self.open_file_func(self.path) as source:
                 return pq.ParquetFile(source).read_row_group(self.row_group, columns=list(columns))
 
-    # Once the module above was imported, Petastorm can be.
-    parts = {name: import_module(f"petastorm.{name}") for name in _STOCK}
-    parts["etl.dataset_metadata"].pq.ParquetDatasetPiece = Piece
-    parts["arrow_reader_worker"].pq = parts["reader"].pq
-    parts["fs_utils"].pyarrow = SimpleNamespace(localfs=fsspec.filesystem("file"))
+    # Petastorm can be imported because the module above was imported before.
+    modules = {name: import_module(f"petastorm.{name}") for name in _STOCK}
+    modules["etl.dataset_metadata"].pq.ParquetDatasetPiece = Piece
+    modules["arrow_reader_worker"].pq = modules["reader"].pq
+    modules["fs_utils"].pyarrow = SimpleNamespace(localfs=fsspec.filesystem("file"))
     np.string_, np.unicode_ = np.bytes_, np.str_  # type: ignore[attr-defined]
     to_tensorflow = import_module("petastorm.tf_utils").make_petastorm_dataset
-    return parts["reader"].make_batch_reader, to_tensorflow
+    return modules["reader"].make_batch_reader, to_tensorflow
 
 
 _STOCK = ("reader", "etl.dataset_metadata", "arrow_reader_worker", "fs_utils")
 
 
-def _stock(job: StreamJob) -> Read:
-    """As Petastorm's README and Horovod's Keras estimator do it: unbatch, shuffle, batch."""
+def _make_stock_reader(job: StreamJob) -> Read:
+    """Read as Petastorm's README and Horovod's Keras estimator do: unbatch, shuffle, batch."""
     import tensorflow as tf
 
-    make_batch_reader, make_petastorm_dataset = _stock_petastorm()
-    names = _columns(job.kind).names()
-    urls = [f"file://{job.folder}/{file.path}" for file in index_of(job.folder)]
+    make_batch_reader, make_petastorm_dataset = _import_stock_petastorm()
+    names = _build_columns(job.kind).list_names()
+    urls = [f"file://{job.folder}/{file.path}" for file in load_index(job.folder)]
 
-    def matrices(row: Any) -> dict[str, tf.Tensor]:
+    def stack_columns(row: Any) -> dict[str, tf.Tensor]:
         if job.kind == "images":
             return {"image": tf.io.decode_raw(row.image, tf.uint8), "label": row.label}
-        parts = {
+        matrices = {
             name: tf.stack([getattr(row, f"{name}{i}") for i in range(count)], axis=-1)
             for name, count in (("numeric", NUMERIC), ("categorical", CATEGORICAL))
         }
-        return parts | {"label": row.label}
+        return matrices | {"label": row.label}
 
     def read(epochs: int) -> Iterator[int]:
         with make_batch_reader(
             urls, schema_fields=names, num_epochs=epochs, workers_count=READERS
         ) as reader:
             dataset = make_petastorm_dataset(reader).unbatch()
-            dataset = dataset.shuffle(10 * job.batch).batch(job.batch).map(matrices).prefetch(2)
+            dataset = (
+                dataset.shuffle(10 * job.batch).batch(job.batch).map(stack_columns).prefetch(2)
+            )
             for batch in dataset:
                 yield len(batch["label"])
 
     return read
 
 
-def _tfrecord(job: StreamJob) -> Read:
-    """Files interleaved and shuffled by record, parsed a batch at a time."""
+def _make_tfrecord_reader(job: StreamJob) -> Read:
+    """Read interleaved files, shuffle records, and parse a batch at a time."""
     import tensorflow as tf
 
-    paths = [f"{job.folder}/part-{i}.tfrecord" for i in range(len(index_of(job.folder)))]
+    paths = [f"{job.folder}/part-{i}.tfrecord" for i in range(len(load_index(job.folder)))]
     label = tf.io.FixedLenFeature([], tf.float32)
     if job.kind == "images":
         features = {"image": tf.io.FixedLenFeature([], tf.string), "label": label}
@@ -258,12 +261,12 @@ def _tfrecord(job: StreamJob) -> Read:
             "label": label,
         }
 
-    def parse(records: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = tf.io.parse_example(records, features)
+    def parse_records(records: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(records, features)
         if job.kind == "images":
-            pixels = tf.io.decode_raw(found["image"], tf.uint8, fixed_length=SIDE * SIDE)
-            return {"image": tf.reshape(pixels, (-1, SIDE, SIDE, 1)), "label": found["label"]}
-        return found | {"categorical": tf.cast(found["categorical"], tf.int32)}
+            pixels = tf.io.decode_raw(parsed["image"], tf.uint8, fixed_length=SIDE * SIDE)
+            return {"image": tf.reshape(pixels, (-1, SIDE, SIDE, 1)), "label": parsed["label"]}
+        return parsed | {"categorical": tf.cast(parsed["categorical"], tf.int32)}
 
     def read(epochs: int) -> Iterator[int]:
         dataset = tf.data.Dataset.from_tensor_slices(paths).shuffle(len(paths)).repeat(epochs)
@@ -274,18 +277,18 @@ def _tfrecord(job: StreamJob) -> Read:
             num_parallel_calls=READERS,
         )
         dataset = dataset.shuffle(4 * job.batch).batch(job.batch)
-        for batch in dataset.map(parse, num_parallel_calls=READERS).prefetch(2):
+        for batch in dataset.map(parse_records, num_parallel_calls=READERS).prefetch(2):
             yield len(batch["label"])
 
     return read
 
 
 READ: dict[str, Callable[[StreamJob], Read]] = {
-    "pyarrow": _pyarrow,
-    "numpy": _numpy,
-    "tensorflow": _tensorflow,
-    "stock": _stock,
-    "tfrecord": _tfrecord,
+    "pyarrow": _make_pyarrow_reader,
+    "numpy": _make_numpy_reader,
+    "tensorflow": _make_tensorflow_reader,
+    "stock": _make_stock_reader,
+    "tfrecord": _make_tfrecord_reader,
 }
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""One rank on one core against two ranks on two cores, with the same rows a rank.
+"""Measure one rank on one core against two ranks on two cores, with the same rows per rank.
 
-    .venv/bin/python -m benchmarks.train              # 4096 rows a rank, 3 rounds
+    .venv/bin/python -m benchmarks.train              # 4096 rows per rank, 3 rounds
     .venv/bin/python -m benchmarks.train --quick      # fewer steps, 1 round
     .venv/bin/python -m benchmarks.train --ranks 8    # on a node with as many GPUs or cores
 
 The network is an MLP of 54 thousand weights over 13 numbers, trained by Adam from the stream. The
-efficiency is the rows a second of N ranks over N times those of one. The allreduce is also measured
-alone. On a node with GPUs every rank gets one of its own, and the same figures say what NCCL costs
-there; a rank then wants more rows (`--rows 65536`).
+efficiency is the rows per second of N ranks over N times those of one. The allreduce is also
+measured alone. On a node with GPUs every rank gets one of its own, and the same figures say what
+NCCL costs there; a rank then needs more rows (`--rows 65536`).
 
 `estimator` is the network on which Horovod's KerasEstimator was seen in an old environment
-(TensorFlow 2.12, pyarrow 10, 2 ranks, one layer of 64): 182 thousand rows a second within the
+(TensorFlow 2.12, pyarrow 10, 2 ranks, one layer of 64): 182 thousand rows per second within the
 epoch. That run is not repeated here.
 """
 
@@ -20,21 +20,21 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.report import median_ratio, surroundings, table, write_json
+from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 from benchmarks.stream_files import ensure_files
 from headrace.distributed.run_ranks import run_ranks
 from headrace.distributed.task import RankTask
-from headrace.progress import silent
+from headrace.progress import ignore_progress
 
 _FILES_ROWS = 2_000_000
 _NETWORKS = {"mlp": [190, 190, 78], "estimator": [64]}
-_ESTIMATOR_ROWS_PER_SECOND = 182_000  # seen once, elsewhere; see above
+_ESTIMATOR_ROWS_PER_SECOND = 182_000  # measured once, elsewhere; see above
 
 
 def main(
     rounds: Annotated[int | None, typer.Option(min=1, help="3 by default.")] = None,
     ranks: Annotated[int, typer.Option(min=2)] = 2,
-    rows: Annotated[int, typer.Option(min=16, help="Of a batch, a rank.")] = 4096,
+    rows: Annotated[int, typer.Option(min=16, help="Rows of a batch, per rank.")] = 4096,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps, and one round.")] = False,
     workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
@@ -55,54 +55,57 @@ def main(
                     "steps": steps,
                     "warm": 10,
                 }
-                task = RankTask("benchmarks.train_one:steps", payload)
-                found = run_ranks(task, count, silent)
-                runs[name][count].append(found)
+                task = RankTask("benchmarks.train_one:train_steps", payload)
+                run = run_ranks(task, count, ignore_progress)
+                runs[name][count].append(run)
                 typer.echo(
                     f"round {number + 1}: {name:<10} {count} ranks "
-                    f"{found['rows_per_second']:>11,.0f} rows/s"
+                    f"{run['rows_per_second']:>11,.0f} rows/s"
                 )
-    figures = _figures(runs, ranks)
-    typer.echo("\n" + _say(runs) + "\n")
+    figures = _compute_figures(runs, ranks)
+    typer.echo("\n" + _format_runs(runs) + "\n")
     for key, value in figures["ratios"].items():
         typer.echo(f"{key}: {value:.3f}")
     if json_:
-        write_json(json_, {"benchmark": "train", **surroundings(), "rows": rows, **figures})
+        write_json(json_, {"benchmark": "train", **describe_environment(), "rows": rows, **figures})
 
 
-def _figures(runs: dict[str, dict[int, list[dict[str, Any]]]], ranks: int) -> dict[str, Any]:
-    def rates(name: str, count: int) -> list[float]:
+def _compute_figures(
+    runs: dict[str, dict[int, list[dict[str, Any]]]], ranks: int
+) -> dict[str, Any]:
+    def list_rates(name: str, count: int) -> list[float]:
         return [run["rows_per_second"] for run in runs[name][count]]
 
-    many = runs["mlp"][ranks]
-    share = [run["allreduce_seconds"] / run["step_seconds"] for run in many]
+    runs_of_all = runs["mlp"][ranks]
+    share = [run["allreduce_seconds"] / run["step_seconds"] for run in runs_of_all]
     ratios = {
-        "scaling_efficiency": median_ratio(rates("mlp", ranks), rates("mlp", 1)) / ranks,
+        "scaling_efficiency": compute_median_ratio(list_rates("mlp", ranks), list_rates("mlp", 1))
+        / ranks,
         "allreduce_share": statistics.median(share),
-        "rows_over_estimator": statistics.median(rates("estimator", ranks))
+        "rows_over_estimator": statistics.median(list_rates("estimator", ranks))
         / _ESTIMATOR_ROWS_PER_SECOND,
     }
     return {"ranks": ranks, "ratios": ratios, "rounds": runs}
 
 
-def _say(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> str:
-    def middle(found: list[dict[str, Any]], key: str) -> float:
-        return statistics.median(run[key] for run in found)
+def _format_runs(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> str:
+    def compute_median(own_runs: list[dict[str, Any]], key: str) -> float:
+        return statistics.median(run[key] for run in own_runs)
 
-    header = ["network (median)", "ranks", "rows/s", "ms a step", "ms allreduce alone", "input"]
-    return table(
+    header = ["network (median)", "ranks", "rows/s", "ms per step", "ms allreduce alone", "input"]
+    return format_table(
         header,
         [
             [
-                f"{name}, {found[0]['weights']:,} weights",
+                f"{name}, {own_runs[0]['weights']:,} weights",
                 count,
-                f"{middle(found, 'rows_per_second'):,.0f}",
-                f"{middle(found, 'step_seconds') * 1e3:.1f}",
-                f"{middle(found, 'allreduce_seconds') * 1e3:.2f}",
-                f"{middle(found, 'input_wait_share'):.3f}",
+                f"{compute_median(own_runs, 'rows_per_second'):,.0f}",
+                f"{compute_median(own_runs, 'step_seconds') * 1e3:.1f}",
+                f"{compute_median(own_runs, 'allreduce_seconds') * 1e3:.2f}",
+                f"{compute_median(own_runs, 'input_wait_share'):.3f}",
             ]
             for name, by_ranks in runs.items()
-            for count, found in by_ranks.items()
+            for count, own_runs in by_ranks.items()
         ],
     )
 

@@ -1,4 +1,4 @@
-"""spark-submit entry point of the evaluate stage: `spark-submit jobs/evaluate.py RECIPE`."""
+"""Run the evaluate stage under spark-submit: `spark-submit jobs/evaluate.py RECIPE`."""
 
 from headrace.commands import evaluate, run_job
 

@@ -1,4 +1,4 @@
-"""spark-submit entry point of the whole road: `spark-submit jobs/pipeline.py RECIPE [options]`."""
+"""Run the whole pipeline under spark-submit: `spark-submit jobs/pipeline.py RECIPE [options]`."""
 
 from headrace.commands import run, run_job
 

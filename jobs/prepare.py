@@ -1,4 +1,4 @@
-"""spark-submit entry point of the prepare stage: `spark-submit jobs/prepare.py RECIPE`."""
+"""Run the prepare stage under spark-submit: `spark-submit jobs/prepare.py RECIPE`."""
 
 from headrace.commands import prepare, run_job
 

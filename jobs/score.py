@@ -1,4 +1,4 @@
-"""spark-submit entry point of the score stage: `spark-submit jobs/score.py RECIPE --input …`."""
+"""Run the score stage under spark-submit: `spark-submit jobs/score.py RECIPE --input …`."""
 
 from headrace.commands import run_job, score
 

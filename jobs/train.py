@@ -1,4 +1,4 @@
-"""spark-submit entry point of the train stage: `spark-submit jobs/train.py RECIPE`."""
+"""Run the train stage under spark-submit: `spark-submit jobs/train.py RECIPE`."""
 
 from headrace.commands import run_job, train
 

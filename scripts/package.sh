@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The wheel, and a copy named .zip: spark-submit's --py-files takes no wheel. The copy has the
-# package's metadata too. Usage: scripts/package.sh DIRECTORY
+# Builds the wheel, and a copy of it named .zip, because spark-submit's --py-files accepts no wheel. The
+# copy has the package's metadata too. Usage: scripts/package.sh DIRECTORY
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-dist}

@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/recipe_reference.py > docs/recipe.md
 
-What a key means is the text below its field in `pipelines/headrace/recipe/*sections.py`.
+What a key means is the text below its field: in `pipelines/headrace/recipe/*sections.py`, and for
+features in the modules of `pipelines/headrace/features/`.
 """
 
 import ast
@@ -21,8 +22,10 @@ import annotated_types
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from headrace.labels.kinds import KINDS
 from headrace.recipe import Recipe
-from headrace.recipe.base import Section
+from headrace.recipe.sections import Label
+from headrace.recipe_section import Section
 
 _INTRODUCTION = """# Recipe reference
 
@@ -67,7 +70,18 @@ def reference() -> str:
             shown = _type(field.annotation, field.metadata).replace("|", "\\|")
             parts.append(f"| `{name}` | {shown} | {_default(field)} | {said} |")
         parts.append("")
+        if section is Label:
+            parts += _list_label_kinds()
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _list_label_kinds() -> list[str]:
+    """A line for each kind of label."""
+    rows = [
+        f"| `{kind.name}` | {kind.summary} | {', '.join(kind.validation_metrics)} |"
+        for kind in KINDS.values()
+    ]
+    return ["| kind | the label is | metrics after every epoch |", "|---|---|---|", *rows, ""]
 
 
 def _sections() -> list[type[Section]]:

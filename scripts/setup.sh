@@ -1,27 +1,28 @@
 #!/usr/bin/env bash
-# Everything a fresh machine needs, and nothing twice: Java 17+, a C++ compiler, uv, the locked
-# environment. Called by `make demo`, `make test` and the rest; a second run takes a second.
+# Installs what a fresh machine lacks: Java 17+, a C++ compiler, uv, the locked environment. Called by
+# `make demo`, `make test` and the other targets; a second run takes a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# --- nobody waits before a dark screen ------------------------------------------------------------
+# --- progress of long commands -------------------------------------------------------------------
 logs=$(mktemp -d)
 working=""
 trap '[ -z "$working" ] || kill "$working" 2>/dev/null || true; rm -rf "$logs"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# watched TELL COMMAND…: runs it, its output in $logs/output, and every 15 s says what TELL prints.
-watched() {
-    local tell=$1 began=$SECONDS said=$SECONDS
+# run_watched DESCRIBE COMMAND…: runs COMMAND with its output in $logs/output, and every 15 s prints what
+# DESCRIBE prints.
+run_watched() {
+    local describe=$1 began=$SECONDS reported=$SECONDS
     shift
     "$@" >"$logs/output" 2>&1 &
     working=$!
     while kill -0 "$working" 2>/dev/null; do
         sleep 0.2
-        if [ $((SECONDS - said)) -ge 15 ]; then
-            said=$SECONDS
-            echo "set-up: $((SECONDS - began)) s: $("$tell")"
+        if [ $((SECONDS - reported)) -ge 15 ]; then
+            reported=$SECONDS
+            echo "set-up: $((SECONDS - began)) s: $("$describe")"
         fi
     done
     local code=0
@@ -29,21 +30,21 @@ watched() {
     working=""
     if [ $code -ne 0 ]; then
         cat "$logs/output" >&2
-        echo "set-up: it failed after $((SECONDS - began)) s; what was printed is above" >&2
+        echo "set-up: failed after $((SECONDS - began)) s; see the output above" >&2
         exit $code
     fi
 }
 
-# --- what must come from the system: a JRE for Spark, a compiler for Horovod --------------------
+# --- system packages: a JRE for Spark, a compiler for Horovod -------------------------------------
 java_major() {
     local java="${JAVA_HOME:+$JAVA_HOME/bin/}java"
     "$java" -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1
 }
 
-java_is_there() { [ "$(java_major 2>/dev/null || true)" -ge 17 ] 2>/dev/null; }
+has_java() { [ "$(java_major 2>/dev/null || true)" -ge 17 ] 2>/dev/null; }
 
 # Debian 12 and Ubuntu 22.04 have Java 17, Debian 13 has 21.
-jre() {
+choose_jre() {
     local package
     for package in openjdk-17-jre-headless openjdk-21-jre-headless; do
         if apt-cache show "$package" >/dev/null 2>&1; then
@@ -68,38 +69,38 @@ find_uv() {
 }
 
 missing=()
-java_is_there || missing+=(java)
+has_java || missing+=(java)
 have "${CXX:-g++}" || missing+=(compiler)
 have make || missing+=(make)
 have git || missing+=(git)
-# uv is installed below, with pip or curl, whichever there is.
+# uv is installed below, with pip or curl, whichever is available.
 if [ -z "$(find_uv)" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! have curl; then
     missing+=(python3-pip)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
     packages=()
-    for what in "${missing[@]}"; do
-        case $what in
+    for item in "${missing[@]}"; do
+        case $item in
             java) packages+=(JRE) ;;
             compiler) packages+=(build-essential) ;;
-            *) packages+=("$what") ;;
+            *) packages+=("$item") ;;
         esac
     done
     if have apt-get && [ "$(id -u)" = 0 ]; then
         echo "set-up: installing ${missing[*]} with apt-get"
-        tell_apt() { tail -n 1 "$logs/output"; }
-        watched tell_apt apt-get update
-        DEBIAN_FRONTEND=noninteractive watched tell_apt apt-get install -y \
-            --no-install-recommends "${packages[@]/#JRE/$(jre)}"
-        if ! java_is_there; then
-            echo "set-up: Java 17 was installed, but JAVA_HOME=${JAVA_HOME:-} names another one; unset it" >&2
+        describe_apt() { tail -n 1 "$logs/output"; }
+        run_watched describe_apt apt-get update
+        DEBIAN_FRONTEND=noninteractive run_watched describe_apt apt-get install -y \
+            --no-install-recommends "${packages[@]/#JRE/$(choose_jre)}"
+        if ! has_java; then
+            echo "set-up: Java 17 was installed, but JAVA_HOME=${JAVA_HOME:-} points to another version; unset it" >&2
             exit 1
         fi
     else
-        echo "set-up: ${missing[*]} missing (Spark needs Java 17 or newer, Horovod is compiled). Install with:" >&2
+        echo "set-up: missing: ${missing[*]} (Spark needs Java 17 or newer, Horovod is compiled). Install with:" >&2
         if have apt-get; then
-            echo "    sudo apt-get update && sudo apt-get install -y ${packages[*]/#JRE/$(jre)}" >&2
+            echo "    sudo apt-get update && sudo apt-get install -y ${packages[*]/#JRE/$(choose_jre)}" >&2
         elif have dnf; then
             echo "    sudo dnf install -y java-17-openjdk-headless gcc-c++ make git python3-pip" >&2
         else
@@ -120,7 +121,7 @@ if [ -z "$uv" ]; then
         curl -LsSf https://astral.sh/uv/install.sh |
             env UV_INSTALL_DIR="$PWD/.tools/uv/bin" UV_NO_MODIFY_PATH=1 sh >/dev/null
     else
-        echo "set-up: uv is missing, and neither pip nor curl is there to install it; see" >&2
+        echo "set-up: uv is missing, and neither pip nor curl is available to install it; see" >&2
         echo "    https://docs.astral.sh/uv/getting-started/installation/" >&2
         exit 1
     fi
@@ -128,17 +129,17 @@ if [ -z "$uv" ]; then
 fi
 
 # --- the environment ------------------------------------------------------------------------------
-# EXTRAS=gpu adds TensorFlow's CUDA libraries; a later set-up keeps what was chosen.
+# EXTRAS=gpu adds TensorFlow's CUDA libraries; later set-ups remember the choice.
 extras=${EXTRAS-$(cat .venv/.headrace-extras 2>/dev/null || true)}
-# The stamp names what the environment was made from; only a change of it costs a sync.
-want=$( (cat pyproject.toml uv.lock scripts/setup.sh scripts/horovod_build/pyproject.toml \
+# The stamp identifies what the environment was installed from; uv syncs only if that has changed.
+stamp=$( (cat pyproject.toml uv.lock scripts/setup.sh scripts/horovod_build/pyproject.toml \
     scripts/horovod_build/src/headrace_horovod_build/*.py; echo "$extras") | sha256sum | cut -d' ' -f1)
-if [ -x .venv/bin/headrace ] && [ "$(cat .venv/.headrace-set-up 2>/dev/null)" = "$want" ]; then
+if [ -x .venv/bin/headrace ] && [ "$(cat .venv/.headrace-set-up 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
 echo "set-up: installing the locked environment (the first time 3 to 6 minutes: Horovod is compiled)"
-# What uv is doing, of what it printed; and of Horovod's build, of what its compiler printed.
-tell_uv() {
+# Derives what uv is doing from its output, and the progress of Horovod's build from the compiler's output.
+describe_uv() {
     local output=$logs/output percent
     if grep -q '^Prepared' "$output"; then
         echo "installing, and compiling byte-code"
@@ -156,11 +157,11 @@ tell_uv() {
     echo "downloading${left:-, nearly done}"
 }
 export HEADRACE_BUILD_LOG=$logs/horovod
-# Compiled byte-code makes every start of TensorFlow three times as fast.
+# With compiled byte-code TensorFlow starts three times as fast.
 export UV_COMPILE_BYTECODE=1
-# shellcheck disable=SC2086  # one word an extra
-watched tell_uv "$uv" sync --locked ${extras:+$(printf -- '--extra %s ' $extras)}
+# shellcheck disable=SC2086  # one word per extra
+run_watched describe_uv "$uv" sync --locked ${extras:+$(printf -- '--extra %s ' $extras)}
 grep -E '^(Prepared|Installed|Bytecode compiled)' "$logs/output" | sed 's/^/set-up: uv: /'
 echo "$extras" >.venv/.headrace-extras
-echo "$want" >.venv/.headrace-set-up
+echo "$stamp" >.venv/.headrace-set-up
 echo "set-up: done"

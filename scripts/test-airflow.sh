@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Airflow's own environment (deploy/airflow/.venv) as it is locked, and the tests that run in it:
+# Installs Airflow's own locked environment (deploy/airflow/.venv) and runs the tests that need it:
 #     scripts/test-airflow.sh [pytest options]
 #     scripts/test-airflow.sh --environment       # the environment alone
-# The tests need the project's environment as well; `make setup` makes it.
+# The tests need the project's environment as well; `make setup` installs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ if [ -z "$uv" ]; then
     echo "uv is missing; \`make setup\` installs it" >&2
     exit 1
 fi
-# Compiled byte-code: every task starts a process that imports Airflow.
+# With compiled byte-code, because every task starts a process that imports Airflow.
 env -u VIRTUAL_ENV UV_COMPILE_BYTECODE=1 "$uv" sync --project deploy/airflow --locked --extra s3 --quiet
 if [ "${1:-}" = --environment ]; then
     exit 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests of the Spark stages and of the Spark launcher on an older pyspark, in an environment of its
-# own that shares everything else with the first:
+# Tests the Spark stages and the Spark launcher on an older pyspark, in an environment of its own that
+# shares everything else with the project's:
 #     scripts/test-spark.sh 3.5|4.0 [pytest options]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ for uv in "$(command -v uv || true)" "$HOME/.local/bin/uv" .tools/uv/bin/uv; do
 done
 env=.tools/spark${release/./}
 [ -x "$env/bin/python" ] || "$uv" venv --quiet --python .venv/bin/python "$env"
-# Its own packages come before those that a .pth file names.
+# The environment's own packages take precedence over those that a .pth file names.
 "$uv" pip install --quiet --python "$env/bin/python" --no-deps "pyspark==$release.*" "py4j==$py4j" -e .
 here=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 there=$("$env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

@@ -5,24 +5,46 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from headrace.examples.flights import write_flights_lake
-from headrace.progress import silent
+from headrace.progress import ignore_progress
 from headrace.recipe.sections import Spark
+from tests.mlflow_store import remove_template
 from tests.tiny import write_tiny_lake
 
 # Of every JVM that tests start: they end before code that was optimised would pay.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
+# Of `make mutate`: a mutant is killed by its test and not by a lucky example.
+hypothesis.settings.register_profile("mutation", derandomize=True, deadline=None, database=None)
+if os.environ.get("HYPOTHESIS_PROFILE"):
+    hypothesis.settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+
 _ORDER = {"spark": 1, "e2e": 2, "long": 3}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shard", metavar="K/N", help="run the K-th of N parts of the test files")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Unit tests first, then those on Spark, end-to-end tests last: what fails fast fails first."""
+    if shard := config.getoption("--shard"):
+        number, count = (int(word) for word in shard.split("/"))
+        files = sorted({item.path for item in items})
+        chosen = {path for i, path in enumerate(files) if i % count == number - 1}
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in chosen])
+        items[:] = [item for item in items if item.path in chosen]
     items.sort(
         key=lambda item: max((_ORDER.get(m.name, 0) for m in item.iter_markers()), default=0)
     )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # the workers share it
+        remove_template()
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +73,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 def flights_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real flights lake."""
     folder = tmp_path_factory.mktemp("lakes") / "flights"
-    write_flights_lake(str(folder), silent)
+    write_flights_lake(str(folder), ignore_progress)
     return folder
 
 

@@ -24,14 +24,14 @@ NEW = {"format_version": 4, "width": 3, "height": 5}
 
 def test_an_older_one_goes_through_every_step_and_stays_as_it_is() -> None:
     old = json.loads(json.dumps(OLD))
-    assert THREE.migrated(old, "box.json", DatasetError) == NEW
+    assert THREE.migrate_tree(old, "box.json", DatasetError) == NEW
     assert old == OLD
 
 
 def test_todays_text_is_not_touched() -> None:
     text = json.dumps(NEW, indent=3)
-    assert THREE.migrated_text(text, "box.json", DatasetError) is text
-    older = THREE.migrated_text(json.dumps(OLD), "box.json", DatasetError)
+    assert THREE.migrate_text(text, "box.json", DatasetError) is text
+    older = THREE.migrate_text(json.dumps(OLD), "box.json", DatasetError)
     assert json.loads(older) == NEW
 
 
@@ -41,25 +41,25 @@ def test_todays_text_is_not_touched() -> None:
         ({**NEW, "format_version": 5}, r"box\.json is of format 5, this Headrace knows format 2 to "
          r"4 of a box; a newer Headrace wrote it: update this one"),
         ({"size": [1, 1]}, r"is of format 1, .*; read it with the Headrace that wrote it"),
-        ({"format_version": "4"}, r"box\.json is damaged: '4' where the format of a box is"),
-        ({"format_version": True}, "is damaged: True where"),
-        ({"format_version": 0}, "is damaged: 0 where"),
-        ([1], "is damaged: list where"),
+        ({"format_version": "4"}, r"box\.json is damaged: got '4', expected the format version of a box"),
+        ({"format_version": True}, "is damaged: got True, expected"),
+        ({"format_version": 0}, "is damaged: got 0, expected"),
+        ([1], "is damaged: got list, expected"),
     ],
 )  # fmt: skip
 def test_what_it_cannot_read_is_named(tree: object, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        THREE.migrated(tree, "box.json", DatasetError)
+        THREE.migrate_tree(tree, "box.json", DatasetError)
 
 
 @pytest.mark.parametrize("item", FORMATS, ids=lambda item: item.artifact)
 def test_of_every_artifact_the_next_format_is_refused(item: Format) -> None:
     newer = {item.key: item.current + 1, "of_then": 1}
     with pytest.raises(DatasetError, match=f"is of format {item.current + 1}, this Headrace knows"):
-        item.migrated_text(json.dumps(newer), "it", DatasetError)
+        item.migrate_text(json.dumps(newer), "it", DatasetError)
     for version in range(item.oldest, item.current + 1):
         assert (
-            item.version_of(item.migrated({item.key: version}, "it", DatasetError)) == item.current
+            item.read_version(item.migrate_tree({item.key: version}, "it", DatasetError)) == item.current
         )
 
 
@@ -70,9 +70,9 @@ def test_the_version_in_a_text_is_that_of_its_object(tree: dict, version: int) -
     for whole in ({"format_version": version, **tree}, {**tree, "format_version": version}):
         for indent in (None, 1):
             text = json.dumps(whole, indent=indent)
-            expected = THREE.version_of(json.loads(text))
-            assert THREE.version_in(text) == expected
-            assert THREE.version_in(text.encode()) == expected
+            expected = THREE.read_version(json.loads(text))
+            assert THREE.parse_version(text) == expected
+            assert THREE.parse_version(text.encode()) == expected
 
 
 @settings(max_examples=50, deadline=None)
@@ -81,5 +81,5 @@ def test_what_is_no_json_has_no_version(text: str | bytes) -> None:
     try:
         json.loads(text)
     except ValueError:
-        assert THREE.version_in(text) is None
-        assert THREE.migrated_text(text, "it", DatasetError) == text
+        assert THREE.parse_version(text) is None
+        assert THREE.migrate_text(text, "it", DatasetError) == text

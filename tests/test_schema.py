@@ -1,6 +1,6 @@
 """The column contract."""
 
-from headrace.schema import Column, ColumnType, violations
+from headrace.schema import Column, ColumnType, find_violations
 
 INTEGER = frozenset({ColumnType.INTEGER})
 
@@ -8,11 +8,11 @@ INTEGER = frozenset({ColumnType.INTEGER})
 def test_violations_name_column_types_and_who_wants_it() -> None:
     contract = [Column("a", INTEGER, "features.a"), Column("b", INTEGER), Column("c", INTEGER)]
     found = {"a": ColumnType.STRING, "c": ColumnType.INTEGER, "extra": ColumnType.OTHER}
-    assert violations(contract, found) == [
-        "column 'a' has type string, expected integer (wanted by features.a)",
-        "column 'b' is missing; there are: a, c, extra",
+    assert find_violations(contract, found) == [
+        "column 'a' has type string, expected integer (needed by features.a)",
+        "column 'b' is missing; the columns are: a, c, extra",
     ]
 
 
 def test_extra_columns_are_no_violation() -> None:
-    assert violations([], {"x": ColumnType.OTHER}) == []
+    assert find_violations([], {"x": ColumnType.OTHER}) == []

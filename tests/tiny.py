@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.recipe import Recipe, recipe_from_tree
+from headrace.recipe import Recipe, build_recipe
 
 ROWS, UNLABELLED, DUPLICATES = 600, 6, 5
 
@@ -93,6 +93,6 @@ def tiny_tree() -> dict[str, Any]:
 
 
 def tiny_recipe(workdir: Path, *overrides: str) -> Recipe:
-    return recipe_from_tree(
+    return build_recipe(
         tiny_tree(), source="tiny", overrides=overrides, workdir=str(workdir), environment={}
     )

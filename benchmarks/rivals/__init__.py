@@ -1,1 +1,1 @@
-"""The prepare stage as others would write it: one rival a file, each at its fastest on 2 cores."""
+"""Implement the prepare stage with other tools: a module per rival, each tuned for 2 cores."""

@@ -1,6 +1,6 @@
-"""What the two Spark rivals share: the click log cleaned, deduplicated and split.
+"""Clean, deduplicate and split the click log, for both Spark rivals.
 
-Neither quarantines or counts what it leaves out; rows that fail the cast are filtered.
+Neither quarantines or counts what it removes; rows that fail the cast are filtered.
 """
 
 from functools import reduce
@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def clean_clicks(spark: "SparkSession", lake: str) -> "DataFrame":
-    """One row an event: row_id, i1..i13 double, c1..c26 string, label float, split."""
+    """Clean the lake to one row per event: row_id, i1..i13 double, c1..c26 string, label, split."""
     import pyspark.sql.functions as F
     from pyspark.sql import Window
 
@@ -36,12 +36,12 @@ def clean_clicks(spark: "SparkSession", lake: str) -> "DataFrame":
         *(number.get(name, F.col(name)).alias(name) for name in NUMERIC),
         *CATEGORICAL,
         (F.col("label") == 1).cast("float").alias("label"),
-        split_of_event().alias("split"),
+        assign_split().alias("split"),
     )
 
 
-def split_of_event() -> "Column":
-    """80/10/10 by hash of the event's text, salted as Headrace salts it: equal rows a split."""
+def assign_split() -> "Column":
+    """Assign 80/10/10 by hash of the event's text, salted as Headrace does: the same splits."""
     import pyspark.sql.functions as F
 
     text = F.concat_ws("\x1f", F.lit("0"), F.col("event_id").cast("string"))

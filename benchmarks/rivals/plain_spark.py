@@ -1,7 +1,7 @@
-"""A plain Spark SQL job, as a good engineer would write it by hand.
+"""Prepare the click log with a plain Spark SQL job, as a good engineer would write it by hand.
 
 It reads the lake once (the cleaned rows are cached), aggregates the numbers in one job and the
-categories in another, and writes what 26 broadcast joins and 13 expressions make of the rows.
+categories in another, and transforms the rows with 26 broadcast joins and 13 expressions.
 """
 
 from typing import TYPE_CHECKING
@@ -24,28 +24,28 @@ def prepare_clicks(spark: "SparkSession", lake: str, out: str) -> None:
         *(F.stddev_pop(name).alias(f"{name}.std") for name in NUMERIC),
     ).first()
     assert moments is not None
-    vocabulary = _vocabulary(train).persist()
-    vocabulary.count()  # or 26 broadcasts wait for, and compete with, the job that makes it
+    vocabulary = _build_vocabulary(train).persist()
+    vocabulary.count()  # otherwise 26 broadcasts wait for, and compete with, its job
     joined = rows
     for name in CATEGORICAL:
-        known = vocabulary.where(F.col("column") == name)
-        known = known.select(F.col("value").alias(name), F.col("id").alias(f"{name}_id"))
-        joined = joined.join(F.broadcast(known), name, "left")
+        ids = vocabulary.where(F.col("column") == name)
+        ids = ids.select(F.col("value").alias(name), F.col("id").alias(f"{name}_id"))
+        joined = joined.join(F.broadcast(ids), name, "left")
     ready = joined.select(
         "row_id",
-        *(_scaled(name, moments) for name in NUMERIC),
-        *(_id(name) for name in CATEGORICAL),
+        *(_scale_column(name, moments) for name in NUMERIC),
+        *(_look_up_id(name) for name in CATEGORICAL),
         "label",
         "split",
     )
-    # No repartition here: rows lie by hash of the event since they were deduplicated.
+    # No repartition here: deduplication has already partitioned rows by hash of the event.
     ready.write.partitionBy("split").parquet(out)
     vocabulary.unpersist()
     rows.unpersist()
 
 
-def _vocabulary(train: "DataFrame") -> "DataFrame":
-    """column, value, id: 2 and on by count, then value."""
+def _build_vocabulary(train: "DataFrame") -> "DataFrame":
+    """Build a table (column, value, id) with ids from 2 on, by count, then by value."""
     import pyspark.sql.functions as F
     from pyspark.sql import Window
 
@@ -56,15 +56,15 @@ def _vocabulary(train: "DataFrame") -> "DataFrame":
     return counted.withColumn("id", (F.row_number().over(order) + 1).cast("int"))
 
 
-def _scaled(name: str, moments: "Row") -> "Column":
+def _scale_column(name: str, moments: "Row") -> "Column":
     import pyspark.sql.functions as F
 
     mean, std = F.lit(moments[f"{name}.mean"]), F.lit(moments[f"{name}.std"])
     return F.coalesce((F.col(name) - mean) / std, F.lit(0.0)).cast("float").alias(name)
 
 
-def _id(name: str) -> "Column":
+def _look_up_id(name: str) -> "Column":
     import pyspark.sql.functions as F
 
-    known = F.coalesce(f"{name}_id", F.lit(1))
-    return F.when(F.col(name).isNull(), 0).otherwise(known).alias(name)
+    known_or_unknown = F.coalesce(f"{name}_id", F.lit(1))
+    return F.when(F.col(name).isNull(), 0).otherwise(known_or_unknown).alias(name)

@@ -1,7 +1,7 @@
-"""Spark ML's own estimators: Imputer, StringIndexer, VectorAssembler, StandardScaler.
+"""Prepare with Spark ML's estimators: Imputer, StringIndexer, VectorAssembler, StandardScaler.
 
-Ids are numbered Spark ML's way: 0 is the most frequent value; missing and unknown values share the
-last id. Its standard deviation is that of the imputed column.
+Ids are numbered as Spark ML does: 0 is the most frequent value; missing and unknown values share
+the last id. The standard deviation is that of the imputed column.
 """
 
 from typing import TYPE_CHECKING

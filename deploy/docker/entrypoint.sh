@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a container runs. Spark on Kubernetes starts its pods with the word `driver` or `executor`, and
-# says the rest in the environment; anything else is a command.
+# Runs a container's command. Spark on Kubernetes starts its pods with the argument `driver` or
+# `executor`, and passes the rest in the environment; anything else is a command.
 set -euo pipefail
 
 case ${1:-} in

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Evaluates the newest model of a recipe and makes it the champion, if it passed: judge.sh RECIPE...
+# Evaluates the newest model of a recipe and makes it the champion if it passed: judge.sh RECIPE...
 #
-# A gate that failed (exit code 3) leaves the champion that there is, and is no failure: what comes
-# afterwards is done with that one.
+# A failed gate (exit code 3) keeps the present champion, and is no failure: later stages use that
+# champion.
 set -u
 headrace evaluate "$@" && headrace promote "$@"
 code=$?

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs a command once for each rank of this pod, as torchrun would: ranks.sh COUNT COMMAND...
 #
-# POD_INDEX and PODS say which pod this is, and of how many that have as many ranks. When one command
-# fails the others are told to end, and its exit code is this script's: pods fail as a whole.
+# POD_INDEX is this pod's number, PODS the number of pods with as many ranks each. When one command
+# fails, the others get SIGTERM and the script ends with its exit code: a pod fails as a whole.
 set -u
 count=$1
 shift
@@ -21,7 +21,7 @@ while true; do
     wait -n -p ended
     status=$?
     if [ -z "${ended:-}" ]; then
-        [ "$status" -eq 127 ] && exit "$code" # none is left; else a signal came in between
+        [ "$status" -eq 127 ] && exit "$code" # no child is left; otherwise a signal interrupted the wait
     elif [ "$status" -ne 0 ] && [ "$code" -eq 0 ]; then
         code=$status
         end

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tells Spark which GPUs a host has: the discovery script of spark.{worker,executor}.resource.gpu.
+# Prints which GPUs a host has: the discovery script of spark.{worker,executor}.resource.gpu.
 set -euo pipefail
 addresses=$(nvidia-smi --query-gpu=index --format=csv,noheader | sed 's/.*/"&"/' | paste -sd, -)
 echo "{\"name\": \"gpu\", \"addresses\": [$addresses]}"

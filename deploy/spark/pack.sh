@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Packs the locked environment, Headrace in it, for spark-submit --archives (HEADRACE_ARCHIVE).
+# Packs the locked environment with Headrace for spark-submit --archives (HEADRACE_ARCHIVE).
 #
 #   deploy/spark/pack.sh FILE.tar.gz [options of venv-pack]
 #
-# The archive links to the interpreter that it was made with: /usr/bin/python3.11 of the same version
-# has to be on the hosts, or --python-prefix says where theirs is.
+# The archive links to the interpreter that it was packed with: the hosts need the same version of
+# /usr/bin/python3.11, or --python-prefix gives the path of theirs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=$(realpath -m "${1:?the file to write}")

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs one stage by spark-submit.
+# Runs one stage with spark-submit.
 #
 #   deploy/spark/submit.sh MASTER STAGE [spark-submit options] -- RECIPE [options of the stage]
 #
 #   MASTER  yarn, spark://HOST:7077 or k8s://https://HOST:6443
 #   STAGE   prepare, train, evaluate, score or pipeline: a file of jobs/
 #
-# For example, with environments on the hosts, and with one that is sent along:
+# For example, with environments installed on the hosts, and with one that is shipped:
 #
 #   HEADRACE_PYTHON=/opt/headrace/bin/python \
 #     deploy/spark/submit.sh spark://master:7077 prepare -- conf/flights.yaml --workdir /shared/var
@@ -15,14 +15,14 @@
 #
 # Environment:
 #   HEADRACE_PACKAGE  zip of the package for the executors; dist/headrace-*.zip (`make package`)
-#   HEADRACE_PYTHON   Python of the executors, with Headrace's dependencies (the package comes along)
-#   HEADRACE_ARCHIVE  environment made by deploy/spark/pack.sh, instead; unpacked on every executor
+#   HEADRACE_PYTHON   Python of the executors, with Headrace's dependencies (the package is shipped)
+#   HEADRACE_ARCHIVE  instead: environment packed by deploy/spark/pack.sh, unpacked on every executor
 #   HEADRACE_IMAGE    image of drivers and executors, on Kubernetes (deploy/docker)
-#   HEADRACE_GPUS     GPUs that a task takes, of train and evaluate; 0
-#   SPARK_SUBMIT      spark-submit of the cluster's Spark; the one beside this checkout's Python
+#   HEADRACE_GPUS     GPUs per task of train and evaluate; 0
+#   SPARK_SUBMIT      spark-submit of the cluster's Spark; by default that of this checkout's .venv
 #
 # Ends with the stage's exit code: 0 done, 1 failed, 2 bad recipe or options, 3 a gate failed. On a
-# cluster's own driver (--deploy-mode cluster) spark-submit knows just 0 and 1.
+# cluster's own driver (--deploy-mode cluster) spark-submit only knows 0 and 1.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -66,13 +66,13 @@ case $master in
         ;;
 esac
 
-# Ranks are tasks: one a GPU, which Spark hands out. The discovery script has to be on the hosts, or
-# comes along; `gpus.sh` prints what there is.
+# Ranks are tasks: one per GPU, which Spark assigns. The discovery script has to be on the hosts, or
+# is shipped; `gpus.sh` prints a host's GPUs.
 if [ "${HEADRACE_GPUS:-0}" -gt 0 ] && { [ "$stage" = train ] || [ "$stage" = evaluate ]; }; then
     set_conf "spark.task.resource.gpu.amount=$HEADRACE_GPUS"
     set_conf "spark.executor.resource.gpu.amount=$HEADRACE_GPUS"
     case $master in
-        spark://*) ;; # workers know their own: spark.worker.resource.gpu.*
+        spark://*) ;; # workers have their own setting: spark.worker.resource.gpu.*
         *)
             conf+=(--files "$here/deploy/spark/gpus.sh")
             set_conf spark.executor.resource.gpu.discoveryScript=./gpus.sh

@@ -1,4 +1,4 @@
-"""The `headrace` command."""
+"""Assemble the `headrace` command; what each command does is left to `commands/`."""
 
 from typing import Annotated
 
@@ -33,18 +33,18 @@ app.command()(commands.vacuum)
 app.add_typer(commands.lake_app, name="lake")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"headrace {headrace.__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(
+def _read_options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and stop."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
         ),
     ] = False,
 ) -> None:
@@ -52,7 +52,7 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     app()
 
 

@@ -1,8 +1,8 @@
-"""The errors a person meets, and the exit code each one stands for.
+"""Define the errors that people see, and the exit code of each.
 
-An error says what came, what was expected, where, and the fix. Everything a user can cause derives
-from `HeadraceError`; the command line prints its text alone, without a traceback. Any other
-exception is a defect of ours and keeps its traceback.
+An error says what was received, what was expected, where, and the fix. Everything that a user can
+cause derives from `HeadraceError`; the command line prints its text alone, without a traceback. Any
+other exception is a defect of ours and keeps its traceback.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ EXIT_FAILED_GATE = 3
 
 
 class HeadraceError(Exception):
-    """Base of every error whose text is meant for the person who runs the pipeline."""
+    """Base class of every error whose text is meant for the person who runs the pipeline."""
 
     exit_code = EXIT_FAILED_RUN
 
@@ -25,16 +25,16 @@ class Problem:
 
     Attributes:
         where: dotted key path, for example `train.epochs`.
-        what: what came and what was expected.
-        fix: what to write instead; empty where the text says it already.
+        message: what was received and what was expected.
+        fix: what to write instead; empty where the message says it already.
     """
 
     where: str
-    what: str
+    message: str
     fix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" + (f" ({self.fix})" if self.fix else "")
+        return f"{self.where}: {self.message}" + (f" ({self.fix})" if self.fix else "")
 
 
 class RecipeError(HeadraceError):
@@ -51,31 +51,31 @@ class RecipeError(HeadraceError):
 
 
 class LakeError(HeadraceError):
-    """A raw table that is not there, is empty, or breaks its column contract."""
+    """A raw table that is missing, empty or unreachable, or breaks its column contract."""
 
 
 class LedgerError(HeadraceError):
-    """Rows that went in and did not come out in any bucket; nothing is published."""
+    """Rows that were read and are in no bucket of the ledger; nothing is published."""
 
 
 class DatasetError(HeadraceError):
-    """A dataset version that is missing, damaged, or not what the reader was promised."""
+    """A dataset version that is missing, damaged, or not as its record says."""
 
 
 class RemovedError(DatasetError):
-    """A dataset version that was committed and whose files were removed since."""
+    """A dataset version whose files were removed after it was committed."""
 
 
 class DamagedError(DatasetError):
-    """A dataset version whose record is damaged, or of a Headrace that kept less."""
+    """A dataset version whose record is damaged, or of a Headrace that recorded less."""
 
 
 class UnreachableError(DatasetError):
-    """The store that a dataset is in refuses, or does not answer."""
+    """A store that refuses a request, or does not answer."""
 
 
 class ConflictError(DatasetError):
-    """Two builds tried to publish at once and this one lost; nothing of it is visible."""
+    """A build or job that lost to another one's commit; nothing of it is visible."""
 
 
 class StreamError(HeadraceError):
@@ -83,11 +83,11 @@ class StreamError(HeadraceError):
 
 
 class RankError(HeadraceError):
-    """A rank that died, with its traceback on top."""
+    """A rank that failed, with its traceback."""
 
 
 class StoppedError(HeadraceError):
-    """A run that who started it wants no more."""
+    """A run that was cancelled by the caller."""
 
 
 class TrainError(HeadraceError):
@@ -99,7 +99,7 @@ class FormatError(TrainError):
 
 
 class PreemptedError(HeadraceError):
-    """A training that was told to end (SIGTERM) and left a checkpoint."""
+    """A training run that was asked to stop (SIGTERM) and wrote a checkpoint."""
 
     exit_code = 143
 
@@ -109,10 +109,10 @@ class ModelError(HeadraceError):
 
 
 class GateError(HeadraceError):
-    """A model that is not to be promoted; nothing is broken."""
+    """A model that did not pass a gate; nothing is broken."""
 
     exit_code = EXIT_FAILED_GATE
 
 
 class MachineError(HeadraceError):
-    """Something the machine lacks, such as Java."""
+    """Software that the machine lacks, such as Java."""

@@ -1,4 +1,4 @@
-"""Start Python processes in which the working directory shadows nothing.
+"""Build commands of Python processes in which the working directory shadows no module.
 
 `python -m` and `python -c` put the working directory before everything else, so that a folder
 called `headrace`, `train` or `json` beside a recipe would be imported in place of the real one.
@@ -8,19 +8,19 @@ import os
 import sys
 
 
-def python_command(*arguments: str) -> list[str]:
-    """Return the command for this interpreter, safe from modules of the working directory.
+def build_python_command(*arguments: str) -> list[str]:
+    """Build a command of this interpreter, safe from modules of the working directory.
 
     Args:
-        arguments: what follows the interpreter, such as `-m` and a module.
+        arguments: arguments of the interpreter, such as `-m` and a module.
     """
     return [sys.executable, "-P", *arguments]
 
 
 def import_from_working_directory() -> None:
-    """Let modules of the working directory be imported, after all others.
+    """Add the working directory to the module path, after all others.
 
-    A recipe's `python:` function may lie there.
+    A recipe's `python:` function may be there.
     """
     folder = os.getcwd()  # noqa: PTH109
     if folder not in sys.path:

@@ -1,7 +1,7 @@
-"""What a stage tells the outside while it works; how it looks is the command line's business.
+"""Define the progress that a stage reports while it works; showing it is left to `commands/`.
 
 A stage takes a `Report` and calls it with `Progress` values. Ranks run in other processes, so a
-value can go over a pipe as one JSON line.
+value can be sent over a pipe as one line of JSON.
 """
 
 import json
@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """One step forward.
+    """One message of progress.
 
     Attributes:
-        text: what is being done, in a few words.
-        done: units finished so far; `None` where the amount of work is not known.
-        total: units of work in all; `None` where it is not known.
-        metrics: of an epoch that has ended, its number among them as `epoch`.
+        text: current work, in a few words.
+        done: units finished so far; None where the amount of work is unknown.
+        total: units of work in all; None where it is unknown.
+        metrics: metrics of an epoch that has ended, with its number as `epoch`.
     """
 
     text: str
@@ -26,15 +26,17 @@ class Progress:
     metrics: dict[str, float] | None = None
 
     def to_json(self) -> str:
+        """Return the message as one line of JSON."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(line: str) -> "Progress":
+        """Return the message that `to_json` made a line of."""
         return Progress(**json.loads(line))
 
 
 Report = Callable[[Progress], None]
 
 
-def silent(_: Progress) -> None:
-    """A `Report` that drops everything, for callers that do not watch."""
+def ignore_progress(_: Progress) -> None:
+    """Drop a message: the `Report` of callers that do not show progress."""

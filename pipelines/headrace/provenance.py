@@ -1,4 +1,4 @@
-"""Which code runs: the commit of the checkout, where it is one."""
+"""Find which code runs: the commit of the checkout, where it runs from one."""
 
 import subprocess
 from functools import cache
@@ -11,15 +11,15 @@ _PACKAGE = Path(__file__).parent
 def find_git_commit() -> str | None:
     """Return the commit of the checkout that this package runs from; None where it is installed.
 
-    A checkout holds the package at `pipelines/headrace`. A repository of somebody else's that an
-    environment happens to lie in is not taken for ours.
+    A checkout has the package at `pipelines/headrace`. Somebody else's repository that an installed
+    package happens to be in is not taken for ours.
     """
     root = _PACKAGE.parents[1]
     if _PACKAGE.parent.name != "pipelines" or not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):  # no git, or it does not trust the folder
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()

@@ -1,8 +1,8 @@
-"""Keep what libraries print at import away from the person who runs the pipeline.
+"""Keep the output of libraries at import away from the person who runs the pipeline.
 
 TensorFlow writes its oneDNN and CUDA notices to file descriptor 2 before any log level is read, and
-pyspark's launcher does the same; redirecting the descriptor is the only way. What was caught is
-shown after all when the block fails, because then it may hold the cause.
+pyspark's launcher does the same; redirecting the descriptor is the only way. What was captured is
+shown after all when the block fails, because it may have the cause.
 """
 
 import os
@@ -14,15 +14,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_import() -> Iterator[None]:
-    """Catch file descriptor 2 and Python warnings for the length of the block.
+def silence_imports() -> Iterator[None]:
+    """Capture file descriptor 2 and ignore Python warnings for the length of the block.
 
     Not safe while other threads write to standard error: their lines are dropped too.
     """
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as caught:
-        os.dup2(caught.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         failed = True
         try:
             with warnings.catch_warnings():
@@ -34,15 +34,15 @@ def quiet_import() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             if failed:
-                caught.seek(0)
-                os.write(2, caught.read())
+                captured.seek(0)
+                os.write(2, captured.read())
 
 
 @contextmanager
-def stderr_to_file(path: str) -> Iterator[None]:
+def redirect_stderr(path: str) -> Iterator[None]:
     """Send file descriptor 2 to the end of `path` for the length of the block.
 
-    A child process started inside the block keeps writing there after it.
+    A child process that is started in the block keeps writing there afterwards.
     """
     sys.stderr.flush()
     saved = os.dup(2)

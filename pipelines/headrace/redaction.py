@@ -1,4 +1,4 @@
-"""Keep secrets out of logs, errors and MLflow: one rule, used wherever a recipe value is shown."""
+"""Mask secrets in logs, errors and MLflow: one rule for every place that shows a recipe's value."""
 
 import re
 from typing import Any
@@ -9,13 +9,13 @@ _SECRET_KEY = re.compile(
     r"|(^|[._-])sas([._-]|$)",
     re.IGNORECASE,
 )
-# Sections whose keys and values are columns and expressions.
-_OF_COLUMNS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
+# Sections of a recipe whose keys and values are columns and expressions.
+_COLUMN_SECTIONS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 _URI_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def redact_text(text: str) -> str:
-    """`text` with the user information of every URI in it masked.
+    """Return `text` with the user information of every URI in it masked.
 
     >>> redact_text("postgresql://me:pw@db/mlflow")
     'postgresql://***@db/mlflow'
@@ -24,34 +24,34 @@ def redact_text(text: str) -> str:
 
 
 def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
-    """A resolved recipe with secrets masked, and nothing that rows depend on.
+    """Return a resolved recipe with secrets masked, and nothing that rows depend on.
 
-    A column may be called `api_key`: what a recipe says of columns is no secret. Options of readers
-    and settings of services are masked by their keys.
+    A column may be called `api_key`: names of columns and expressions are no secrets. Options of
+    readers and settings of services are masked by their keys.
     """
-    masked: dict[str, Any] = redact(resolved)
+    masked: dict[str, Any] = redact_value(resolved)
     return {
-        section: _with_columns(value) if section in _OF_COLUMNS else masked[section]
+        section: _redact_columns(value) if section in _COLUMN_SECTIONS else masked[section]
         for section, value in resolved.items()
     }
 
 
-def _with_columns(value: Any, key: str = "") -> Any:
+def _redact_columns(value: Any, key: str = "") -> Any:
     if key == "options":
-        return redact(value)
+        return redact_value(value)
     if isinstance(value, dict):
-        return {k: _with_columns(v, str(k)) for k, v in value.items()}
+        return {k: _redact_columns(v, str(k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_with_columns(item) for item in value]
+        return [_redact_columns(item) for item in value]
     return redact_text(value) if isinstance(value, str) else value
 
 
-def redact(value: Any, key: str = "") -> Any:
-    """`value` (plain YAML types) with secrets masked: by key name, and user information in URIs."""
+def redact_value(value: Any, key: str = "") -> Any:
+    """Return `value` (plain YAML types) with secrets masked, by key name, and in URIs."""
     if isinstance(value, dict):
-        return {k: redact(v, str(k)) for k, v in value.items()}
+        return {k: redact_value(v, str(k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [redact(item, key) for item in value]
+        return [redact_value(item, key) for item in value]
     if _SECRET_KEY.search(key) and value is not None:
         return MASK
     return redact_text(value) if isinstance(value, str) else value

@@ -1,8 +1,9 @@
-"""The column contract between engines: names and logical types, in nobody's dialect.
+"""Check columns against a contract between engines: names and logical types of no engine's own.
 
 Every engine boundary (lake to Spark, Spark to Parquet, Parquet to TensorFlow, raw rows to model)
-states what it wants as a `Contract` and checks what came with `violations`. Translating an
-engine's own types into `ColumnType` is left to the module that uses the engine.
+states the columns that it needs as a `Contract` and checks those that it gets with
+`find_violations`. Translating an engine's own types into `ColumnType` is left to the module that
+uses the engine.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,7 @@ from enum import StrEnum
 
 
 class ColumnType(StrEnum):
-    """What a column holds, as far as Headrace needs to know; the values are the recipe's words."""
+    """The logical type of a column; the values are the words of a recipe."""
 
     INTEGER = "integer"  # up to 64 bits, signed
     REAL = "real"  # floating point or decimal, used as float64
@@ -25,37 +26,47 @@ class ColumnType(StrEnum):
     OTHER = "other"
 
 
+NUMBERS = frozenset({ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN})
+"""Types that are read as numbers."""
+CATEGORIES = frozenset({ColumnType.INTEGER, ColumnType.STRING, ColumnType.BOOLEAN})
+"""Types whose values stand for themselves."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a contract."""
 
     name: str
     types: frozenset[ColumnType]
-    """Types that are accepted."""
-    why: str = ""
-    """Who wants it, in the recipe's words, for example `features.temp (standardize)`."""
+    """Accepted types."""
+    needed_by: str = ""
+    """Key of the recipe that needs it, for example `features.temp (standardize)`."""
 
 
 Contract = tuple[Column, ...]
 
 
-def violations(contract: Iterable[Column], found: Mapping[str, ColumnType]) -> list[str]:
-    """What is wrong with columns `found` under `contract`, one sentence each; extras are fine.
+def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType]) -> list[str]:
+    """Find the columns that violate a contract, one sentence each; further columns are allowed.
 
-    >>> wanted = Column("a", frozenset({ColumnType.REAL}), "features.a")
-    >>> violations([wanted], {"b": ColumnType.REAL})
-    ["column 'a' is missing (wanted by features.a); there are: b"]
+    >>> column = Column("a", frozenset({ColumnType.REAL}), "features.a")
+    >>> find_violations([column], {"b": ColumnType.REAL})
+    ["column 'a' is missing (needed by features.a); the columns are: b"]
     """
     problems = []
     for column in contract:
-        why = f" (wanted by {column.why})" if column.why else ""
-        got = found.get(column.name)
-        if got is None:
-            there = ", ".join(sorted(found)) or "none"
-            close = [n for n in found if n.lower() == column.name.lower()]
-            case = f"; names are case-sensitive, did you mean {close[0]!r}?" if close else ""
-            problems.append(f"column {column.name!r} is missing{why}; there are: {there}{case}")
-        elif got not in column.types:
-            wanted = " or ".join(sorted(t.value for t in column.types))
-            problems.append(f"column {column.name!r} has type {got.value}, expected {wanted}{why}")
+        reason = f" (needed by {column.needed_by})" if column.needed_by else ""
+        column_type = columns.get(column.name)
+        if column_type is None:
+            names = ", ".join(sorted(columns)) or "none"
+            similar = [name for name in columns if name.lower() == column.name.lower()]
+            hint = f"; names are case-sensitive, did you mean {similar[0]!r}?" if similar else ""
+            problems.append(
+                f"column {column.name!r} is missing{reason}; the columns are: {names}{hint}"
+            )
+        elif column_type not in column.types:
+            expected = " or ".join(sorted(accepted.value for accepted in column.types))
+            problems.append(
+                f"column {column.name!r} has type {column_type.value}, expected {expected}{reason}"
+            )
     return problems

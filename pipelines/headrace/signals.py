@@ -1,4 +1,4 @@
-"""What SIGTERM does: it ends the process by an exception, or is noted for who asks."""
+"""Handle SIGTERM: raise an exception that ends the process, or record it for polling."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,12 +8,12 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(SystemExit):
-    """SIGTERM arrived; unwinding ends what is in progress, such as an MLflow run."""
+    """The exception of SIGTERM; unwinding ends work in progress, such as an MLflow run."""
 
 
 @contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Have SIGTERM raise `Terminated` within the block."""
+    """Raise `Terminated` where SIGTERM arrives within the block."""
     previous = signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         yield
@@ -21,8 +21,8 @@ def raise_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def note_sigterm() -> Callable[[], bool]:
-    """Note SIGTERM from now on and go on; returns a function that tells whether it arrived."""
+def record_sigterm() -> Callable[[], bool]:
+    """Record SIGTERM from now on instead of ending; returns a function whether it arrived."""
     arrived: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
     return lambda: bool(arrived)

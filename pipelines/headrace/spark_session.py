@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import MachineError
-from headrace.quiet import stderr_to_file
+from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         return _with_safe_path(builder.getOrCreate())
     log = folder / "spark.log"
     try:
-        with stderr_to_file(str(log)):
+        with redirect_stderr(str(log)):
             session = builder.getOrCreate()
         _started_here.append(session.sparkContext.applicationId)
         return _with_safe_path(session)

@@ -1,1 +1,1 @@
-"""Benchmarks run and agree."""
+"""Benchmarks run, agree, and report what they measured."""

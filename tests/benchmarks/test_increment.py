@@ -1,4 +1,4 @@
-"""The benchmark of increments: it runs, and its figures have their keys."""
+"""The benchmark of increments runs, and its figures have their keys."""
 
 import json
 from pathlib import Path
@@ -18,9 +18,9 @@ def test_twelve_small_days(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.code == 0, done.err
     figures = json.loads(file.read_text())
-    found = figures["rounds"][0]
-    assert found["all 12 days"]["rows_processed"] == 24_000
-    assert 0 < found["the 12th day"]["rows_processed"] < 4000
-    assert found["nothing new"]["rows_processed"] == 0
+    builds = figures["rounds"][0]
+    assert builds["all 12 days"]["rows_processed"] == 24_000
+    assert 0 < builds["the 12th day"]["rows_processed"] < 4000
+    assert builds["nothing new"]["rows_processed"] == 0
     assert figures["ratios"]["increment_over_full"] < 1
     assert figures["seconds_to_find_nothing"] < 10

@@ -1,4 +1,4 @@
-"""The benchmark of prepare: it runs, its contenders agree, and its figures have their keys."""
+"""The benchmark of prepare runs, its contenders agree, and its figures have their keys."""
 
 import json
 from pathlib import Path

@@ -1,17 +1,17 @@
-"""`headrace inspect`, `diff` and `vacuum` on versions made by hand and by builds."""
+"""The commands inspect, diff and vacuum on versions made by hand, and on those of real builds."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from headrace.cli import app
-from headrace.lake import DatasetVersion
+from headrace.commands.datasets import _find_runs
+from headrace.lake import DatasetVersion, publish_build
+from tests.commands.stage_outcomes import build_dataset, run_command
+from tests.lake.building import SCHEMA, make_increment, publish_first_version
 from tests.prepare.daily import build, remove_day, write_day, write_places
-
-pytestmark = pytest.mark.spark
+from tests.tiny import tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,67 @@ def workdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(workdir: Path, *arguments: str, code: int = 0) -> str:
-    done = CliRunner().invoke(app, [*arguments])
-    assert done.exit_code == code, done.output
-    return done.output
+def read_text(*arguments: str, code: int = 0) -> str:
+    """Run a command, and return what people read."""
+    done = run_command(*arguments)
+    assert done.code == code, done.err
+    return done.out + done.err
 
 
-def answered(*arguments: str) -> Any:
-    done = CliRunner().invoke(app, [*arguments, "--json"])
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout.splitlines()[-1])
+def read_result(*arguments: str) -> Any:
+    """Run a command, and return its JSON."""
+    done = run_command(*arguments, "--json")
+    assert done.code == 0, done.err
+    return done.result
 
 
+def publish_versions(root: Path) -> None:
+    """Publish two versions without Spark: one source partition, then another one instead."""
+    first = publish_first_version(root)
+    publish_build(str(root), make_increment(first, "second", 5, without=["first"]), SCHEMA, "{}")
+
+
+def test_vacuum_on_versions_made_by_hand(tmp_path: Path) -> None:
+    root = tmp_path / "dataset"
+    publish_versions(root)
+    dry = read_result("vacuum", str(root), "--keep-hours", "0")
+    assert (dry["command"], dry["ok"], dry["removed"]) == ("vacuum", True, False)
+    assert (dry["versions"], dry["leftovers"]) == ([0], [])
+    assert all((root / path).exists() for path in dry["files"])
+    assert dry["bytes"] == sum((root / path).stat().st_size for path in dry["files"])
+    assert read_result("vacuum", str(root))["files"] == []  # kept for 168 hours
+    removed = read_result("vacuum", str(root), "--keep-hours", "0", "--yes")
+    assert removed == dry | {"removed": True}
+    assert not any((root / path).exists() for path in dry["files"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("inspect", "{}"), ("diff", "{}", "0", "1"), ("vacuum", "{}")]
+)
+def test_a_folder_without_a_dataset_is_exit_code_1(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run_command(*(word.format(tmp_path) for word in arguments), "--json")
+    assert done.code == 1
+    assert done.result["error"]["type"] == "DatasetError"
+    assert f"headrace {arguments[0]}: there is no dataset at {tmp_path}" in done.err
+
+
+def test_runs_that_mlflow_cannot_give_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("http://key:hunter2@mlflow is down\nand more")
+
+    monkeypatch.setattr("headrace.tracking.lineage.find_runs", fail)
+    dataset = build_dataset()
+    recipe = tiny_recipe(Path("w")).dump_resolved()
+    dataset = replace(dataset, build=dataset.build.model_copy(update={"recipe": recipe}))
+    assert _find_runs(dataset, "w") == ([], "cannot be read: http://***@mlflow is down")
+
+
+@pytest.mark.spark
 def test_inspect_lists_the_versions_and_shows_the_newest(workdir: Path) -> None:
     root = str(workdir / "dataset")
-    text = said(workdir, "inspect", root, "--workdir", str(workdir))
+    text = read_text("inspect", root, "--workdir", str(workdir))
     assert text.count(", increment") == 2
     assert "daily, 0.1.0 " in text
     assert ", all rows" in text
@@ -51,66 +97,71 @@ def test_inspect_lists_the_versions_and_shows_the_newest(workdir: Path) -> None:
     assert "day=02" in text
     assert "day=01" not in text
     assert "none that names this build" in text
-    found = answered("inspect", root, "--workdir", str(workdir))
-    assert [v["version"] for v in found["versions"]] == [0, 1, 2]
-    assert found["ledger"]["read"] == 300
-    assert found["processed"]["read"] == 0
-    assert found["sources"]["events"]["rows"] == 0  # that build only took rows out
-    assert [p["name"] for p in found["partitions"]] == ["day=02", "day=03"]
-    assert found["partitions"][0]["files"][0]["rows"] == 150
-    assert found["versions"][0]["git_commit"]
+    result = read_result("inspect", root, "--workdir", str(workdir))
+    assert [v["version"] for v in result["versions"]] == [0, 1, 2]
+    assert result["ledger"]["read"] == 300
+    assert result["processed"]["read"] == 0
+    assert result["sources"]["events"]["rows"] == 0  # that build only removed rows
+    assert [p["name"] for p in result["partitions"]] == ["day=02", "day=03"]
+    assert result["partitions"][0]["files"][0]["rows"] == 150
+    assert result["versions"][0]["git_commit"]
 
 
+@pytest.mark.spark
 def test_inspect_shows_an_old_version(workdir: Path) -> None:
-    found = answered(
+    result = read_result(
         "inspect", str(workdir / "dataset"), "--version", "0", "--workdir", str(workdir)
     )
-    assert found["dataset"]["version"] == 0
-    assert [p["name"] for p in found["partitions"]] == ["day=01", "day=02"]
-    x = next(d for d in found["profile"]["distributions"] if d["name"] == "x")
+    assert result["dataset"]["version"] == 0
+    assert [p["name"] for p in result["partitions"]] == ["day=01", "day=02"]
+    x = next(d for d in result["profile"]["distributions"] if d["name"] == "x")
     assert sum(map(sum, x["counts"].values())) == 294
-    assert found["drift"] == []
+    assert result["drift"] == []
 
 
-def test_inspect_says_how_well_training_mixes_the_rows(workdir: Path) -> None:
+@pytest.mark.spark
+def test_inspect_measures_how_well_training_shuffles_the_rows(workdir: Path) -> None:
     root = str(workdir / "dataset")
-    text = said(workdir, "inspect", root, "--workdir", str(workdir), "--shuffle")
+    text = read_text("inspect", root, "--workdir", str(workdir), "--shuffle")
     assert "Shuffle of the train rows, first epoch" in text
     assert "full permutation" in text
-    found = answered("inspect", root, "--workdir", str(workdir), "--shuffle")["shuffle"]
-    assert found["rows"] == DatasetVersion.open(root).rows("train")
-    assert found["canonical_shards"] == 16
-    assert 0 < found["distance"] < 1
-    assert "shuffle" not in answered("inspect", root, "--workdir", str(workdir))
+    result = read_result("inspect", root, "--workdir", str(workdir), "--shuffle")["shuffle"]
+    assert result["rows"] == DatasetVersion.open(root).count_rows("train")
+    assert result["canonical_shards"] == 16
+    assert 0 < result["distance"] < 1
+    assert "shuffle" not in read_result("inspect", root, "--workdir", str(workdir))
 
 
+@pytest.mark.spark
 def test_inspect_shows_drift(workdir: Path) -> None:
-    found = answered(
+    result = read_result(
         "inspect", str(workdir / "dataset"), "--version", "1", "--workdir", str(workdir)
     )
-    assert {d["name"] for d in found["drift"]} == {"x", "height", "place", "label"}
-    assert not any(d["drifted"] for d in found["drift"])
+    assert {d["name"] for d in result["drift"]} == {"x", "height", "place", "label"}
+    assert not any(d["drifted"] for d in result["drift"])
 
 
-def test_diff_tells_rows_files_and_partitions(workdir: Path) -> None:
+@pytest.mark.spark
+def test_diff_shows_rows_files_and_partitions(workdir: Path) -> None:
     root = str(workdir / "dataset")
-    one, other = DatasetVersion.open(root, 0), DatasetVersion.open(root, 2)
-    found = answered("diff", root, "0", "2")
-    assert found["rows"]["train"] == [one.rows("train"), other.rows("train")]
-    assert found["partitions"] == {"added": ["day=03"], "removed": ["day=01"], "changed": []}
-    assert found["same_transform"]
-    assert found["columns"] == {}
-    both = found["statistics"]["x"]
-    assert (both["first"]["values"], both["second"]["values"]) == (294, 294)
-    assert 40 < both["second"]["quantiles"][1] < 60
-    assert 0.3 < found["statistics"]["label"]["second"]["positive"] < 0.7
-    assert {d["name"] for d in found["drift"]} == {"x", "height", "place", "label"}
-    text = said(workdir, "diff", root, "0", "2")
+    first, second = DatasetVersion.open(root, 0), DatasetVersion.open(root, 2)
+    result = read_result("diff", root, "0", "2")
+    assert result["rows"]["train"] == [first.count_rows("train"), second.count_rows("train")]
+    assert result["partitions"] == {"added": ["day=03"], "removed": ["day=01"], "changed": []}
+    assert result["same_transform"]
+    assert result["columns"] == {}
+    statistics = result["statistics"]["x"]
+    assert (statistics["first"]["values"], statistics["second"]["values"]) == (294, 294)
+    assert 40 < statistics["second"]["quantiles"][1] < 60
+    assert 0.3 < result["statistics"]["label"]["second"]["positive"] < 0.7
+    assert {d["name"] for d in result["drift"]} == {"x", "height", "place", "label"}
+    text = read_text("diff", root, "0", "2")
     assert "source partitions removed: day=01" in text
-    assert "no version 9" in said(workdir, "diff", root, "0", "9", code=1)
+    assert "no version 9" in read_text("diff", root, "0", "9", code=1)
 
 
-def test_diff_tells_columns_that_came_went_or_changed(tmp_path: Path) -> None:
+@pytest.mark.spark
+def test_diff_shows_columns_that_were_added_removed_or_changed(tmp_path: Path) -> None:
     write_places(tmp_path)
     write_day(tmp_path, 1)
     build(tmp_path)
@@ -120,27 +171,28 @@ def test_diff_tells_columns_that_came_went_or_changed(tmp_path: Path) -> None:
         "more: {kind: hash, column: place, buckets: 4}}",
     )
     root = str(tmp_path / "dataset")
-    found = answered("diff", root, "0", "1")
-    assert found["columns"] == {
+    result = read_result("diff", root, "0", "1")
+    assert result["columns"] == {
         "x": ["float", "integer"], "height": ["float", None], "more": [None, "integer"],
     }  # fmt: skip
-    assert not found["same_transform"]
-    assert found["other_bins"] == ["x"]
-    text = said(tmp_path, "diff", root, "0", "1")
-    assert "column x is integer, it was float" in text
+    assert not result["same_transform"]
+    assert result["other_bins"] == ["x"]
+    text = read_text("diff", root, "0", "1")
+    assert "column x is integer, was float" in text
     assert "column height removed, float" in text
     assert "column more added, integer" in text
 
 
-def test_vacuum_lists_first_and_removes_when_told(workdir: Path) -> None:
+@pytest.mark.spark
+def test_vacuum_lists_first_and_removes_with_yes(workdir: Path) -> None:
     root = str(workdir / "dataset")
-    text = said(workdir, "vacuum", root, "--keep-hours", "0")
+    text = read_text("vacuum", root, "--keep-hours", "0")
     assert "would be removed (--yes does it)" in text
-    assert DatasetVersion.open(root, 0).rows("train") > 0
-    found = answered("vacuum", root, "--keep-hours", "0", "--yes")
-    assert (found["versions"], found["removed"]) == ([0, 1], True)
-    assert found["files"]
+    assert DatasetVersion.open(root, 0).count_rows("train") > 0
+    result = read_result("vacuum", root, "--keep-hours", "0", "--yes")
+    assert (result["versions"], result["removed"]) == ([0, 1], True)
+    assert result["files"]
     assert DatasetVersion.open(root).version == 2
-    listed = answered("inspect", root, "--workdir", str(workdir))
+    listed = read_result("inspect", root, "--workdir", str(workdir))
     assert [v["readable"] for v in listed["versions"]] == [False, False, True]
-    assert "nothing" not in said(workdir, "inspect", root, "--version", "0", code=1)
+    assert "nothing" not in read_text("inspect", root, "--version", "0", code=1)

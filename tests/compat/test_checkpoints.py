@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import TrainError
 from headrace.lake import DatasetVersion
-from headrace.train.checkpoint import Checkpoints, read_checkpoint, training_id
+from headrace.train.checkpoint import Checkpoints, read_checkpoint, compute_training_id
 from tests.compat.kept import command, kept_recipe
 from tests.fixtures.v1.unpack import expected
 
@@ -36,11 +36,11 @@ def test_a_checkpoint_is_found_where_it_was_written(kept: Path, case: str) -> No
     recipe = kept_recipe(kept, "visits", *options(case)[1::2])
     dataset = DatasetVersion.open(recipe.dataset.path)
     place = Path(facts["place"])
-    assert training_id(recipe, dataset) == place.parts[1]
+    assert compute_training_id(recipe, dataset) == place.parts[1]
     checkpoints = Checkpoints(str(kept / "checkpoints" / place.parts[1]))
     saved = checkpoints.read(place.parts[2], place.name)
     assert saved.state["dataset"] == dataset.digest
-    assert checkpoints.unfinished() == ([place.parts[2]] if case == "killed" else [])
+    assert checkpoints.list_unfinished() == ([place.parts[2]] if case == "killed" else [])
 
 
 def test_a_killed_training_goes_on_to_where_it_would_have_come(own: Path) -> None:

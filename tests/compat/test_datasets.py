@@ -8,14 +8,14 @@ import pyarrow.dataset as ds
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.digests import batch_digests
+from benchmarks.digests import digest_batches
 from headrace.cli import app
 from headrace.errors import DatasetError
 from headrace.lake import DatasetVersion
-from headrace.lake.compare import compare
+from headrace.lake.compare import compare_versions
 from headrace.lake.data_file import SPLITS
-from headrace.lake.history import versions_of
-from headrace.train.preflight import published_spec
+from headrace.lake.history import list_versions
+from headrace.train.preflight import load_published_spec
 from tests.compat.kept import DATASETS
 from tests.fixtures.v1.unpack import expected
 
@@ -29,28 +29,28 @@ def test_a_version_opens_and_is_what_it_was(kept: Path, name: str, number: int) 
     assert dataset.build.build_id == said["build_id"]
     assert dataset.digest == said["digest"]
     assert dataset.build.ledger.model_dump() == said["ledger"]
-    dataset.build.ledger.check()
+    dataset.build.ledger.check_balance()
     assert (dataset.build.format_version, dataset.build.transform_format) == (5, 2)
-    published_spec(dataset)  # raises where transform.json is not the one that was published
+    load_published_spec(dataset)  # raises where transform.json is not the one that was published
     for split in SPLITS:
         assert (
-            dataset.read(split, ["row_id", "label"]).num_rows == said["ledger"]["published"][split]
+            dataset.read_columns(split, ["row_id", "label"]).num_rows == said["ledger"]["published"][split]
         )
-    assert dataset.raw_examples().num_rows > 0
+    assert dataset.read_raw_examples().num_rows > 0
     assert dataset.profile.distributions
 
 
 def test_what_was_quarantined_is_beside_it(kept: Path) -> None:
-    for version in versions_of(str(kept / "datasets" / "visits")):
+    for version in list_versions(str(kept / "datasets" / "visits")):
         dataset = DatasetVersion.open(str(kept / "datasets" / "visits"), version.version)
         rows = ds.dataset(f"{dataset.root}/{dataset.build.quarantine}").to_table()
-        assert rows.num_rows == sum(dataset.build.processed.quarantined.values()) > 0
+        assert rows.num_rows == sum(dataset.build.processed_ledger.quarantined.values()) > 0
         assert set(rows["amount"].to_pylist()) == {-1.0}
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_the_same_batches_are_streamed(kept: Path, name: str) -> None:
-    found = batch_digests(f"{kept}/datasets/{name}")
+    found = digest_batches(f"{kept}/datasets/{name}")
     assert found == expected()["batches"][name]
 
 
@@ -68,7 +68,7 @@ def test_inspect_and_diff_show_every_version(kept: Path) -> None:
         assert found["dataset"]["digest"] == expected()["datasets"]["visits"][number]["digest"]
         assert found["runs"]
     first, last = (DatasetVersion.open(root, number) for number in (0, 2))
-    found = compare(first, last)
+    found = compare_versions(first, last)
     assert found.same_transform
     assert found.partitions["added"] == ["day=3"]
     assert found.partitions["changed"] == ["day=2"]

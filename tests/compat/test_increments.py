@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.lake import DatasetVersion
-from headrace.lake.predictions import version_of
-from headrace.prepare import Asked, Prepared, prepare
-from headrace.progress import silent
+from headrace.lake.predictions import open_predictions
+from headrace.prepare import BuildRequest, Prepared, prepare
+from headrace.progress import ignore_progress
 from headrace.score.run import Scored, score
 from tests.compat.kept import kept_recipe
 from tests.fixtures.v1 import lakes
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.spark
 
 def build(workdir: Path, name: str, *overrides: str, **asked: bool) -> Prepared:
     recipe = kept_recipe(workdir, name, *overrides)
-    return prepare(recipe, workdir=str(workdir), report=silent, asked=Asked(**asked))
+    return prepare(recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**asked))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def night(workdir: Path, **asked: object) -> Scored:
     return score(
         kept_recipe(workdir, "visits"),
         table=str(workdir / "lake" / "arrivals"), output=str(workdir / "scores"),
-        workdir=str(workdir), report=silent, **asked,
+        workdir=str(workdir), report=ignore_progress, **asked,
     )  # fmt: skip
 
 
 def predictions(workdir: Path, number: int) -> pd.DataFrame:
-    _, record = version_of(str(workdir / "scores"), number)
+    _, record = open_predictions(str(workdir / "scores"), number)
     parts = [
         pq.ParquetFile(workdir / "scores" / file.path).read().to_pandas() for file in record.files
     ]
@@ -98,7 +98,7 @@ def test_a_third_night_is_scored_beside_two_kept_ones(own: Path) -> None:
     lakes.write_day(own / "lake" / "arrivals", 13)
     done = night(own)
     assert done.published
-    assert done.record.processed.read == 120
+    assert done.record.processed_ledger.read == 120
     assert done.record.ledger.read == nights[-1]["ledger"]["read"] + 120
     found = predictions(own, done.version)
     old = found[found["visit"] < 13_000].reset_index(drop=True)

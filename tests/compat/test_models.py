@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.evaluate import promote, rollback
+from headrace.evaluate import promote, roll_back
 from headrace.lake import DatasetVersion
-from headrace.progress import silent
-from headrace.tracking.golden import ABSOLUTE, RECORDED, RELATIVE, differing
-from headrace.tracking.model import find_model, model_file
-from headrace.tracking.registry import champion_of, verdict_of
-from headrace.tracking.store import Store, connect
-from headrace.train.tune import _study_name
+from headrace.progress import ignore_progress
+from headrace.tracking.golden import ABSOLUTE_TOLERANCE, RECORDED_PREFIX, RELATIVE_TOLERANCE, find_differences
+from headrace.tracking.model import find_model, download_model_file
+from headrace.tracking.registry import find_champion, read_verdict
+from headrace.tracking.store import Store, open_client
+from headrace.train.tune import _name_study
 from tests.compat.kept import DATASETS, kept_recipe, succeeded
 from tests.e2e.running import asked, served_model
 from tests.fixtures.v1.unpack import expected
@@ -30,7 +30,7 @@ FAMILIES = {"mlp", "wide_deep", "dcn", "cnn", "resnet", "rnn", "transformer", "p
 
 
 def store_of(workdir: Path, name: str) -> Store:
-    return Store.of(kept_recipe(workdir, name), str(workdir), {})
+    return Store.from_recipe(kept_recipe(workdir, name), str(workdir), {})
 
 
 def name_of(uri: str) -> str:
@@ -40,12 +40,12 @@ def name_of(uri: str) -> str:
 def recorded(workdir: Path, uri: str, folder: Path) -> tuple[pd.DataFrame, dict[str, Any], Any]:
     """Raw rows of a model, what was predicted of them then, and what is rounding."""
     store = store_of(workdir, name_of(uri))
-    path = model_file(store, find_model(store, uri), "golden", str(folder))
+    path = download_model_file(store, find_model(store, uri), "golden", str(folder))
     table = pq.read_table(path)
-    names = [n for n in table.column_names if n.startswith(RECORDED)]
-    then = {n.removeprefix(RECORDED): table[n].to_pylist() for n in names}
+    names = [n for n in table.column_names if n.startswith(RECORDED_PREFIX)]
+    then = {n.removeprefix(RECORDED_PREFIX): table[n].to_pylist() for n in names}
     metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
-    limits = {"absolute": float(metadata[ABSOLUTE]), "relative": float(metadata[RELATIVE])}
+    limits = {"absolute": float(metadata[ABSOLUTE_TOLERANCE]), "relative": float(metadata[RELATIVE_TOLERANCE])}
     return table.drop_columns(names).to_pandas(), then, limits
 
 
@@ -55,7 +55,7 @@ def compare(found: pd.DataFrame, then: dict[str, Any], limits: Any) -> None:
         if isinstance(now[0], dict):
             now = [list(row.values()) for row in now]
         expected_values = np.array(values, object if isinstance(values[0], str) else None)
-        different, _ = differing(expected_values, np.array(now), **limits)
+        different, _ = find_differences(expected_values, np.array(now), **limits)
         assert not different.any(), column
 
 
@@ -63,7 +63,7 @@ def test_a_model_of_every_family_is_kept(kept: Path) -> None:
     families = set()
     for uri in MODELS:
         store = store_of(kept, name_of(uri))
-        run = connect(store).get_run(find_model(store, uri).run_id)
+        run = open_client(store).get_run(find_model(store, uri).run_id)
         families.add(run.data.params["model.kind"])
     assert families == FAMILIES
 
@@ -71,7 +71,7 @@ def test_a_model_of_every_family_is_kept(kept: Path) -> None:
 @pytest.mark.parametrize("uri", MODELS)
 def test_a_model_says_of_raw_rows_what_it_said(kept: Path, uri: str, tmp_path: Path) -> None:
     rows, then, limits = recorded(kept, uri, tmp_path)
-    connect(store_of(kept, name_of(uri)))
+    open_client(store_of(kept, name_of(uri)))
     compare(mlflow.pyfunc.load_model(uri).predict(rows), then, limits)
 
 
@@ -79,13 +79,13 @@ def test_runs_figures_and_verdicts_are_there(kept: Path) -> None:
     for uri, facts in expected()["models"].items():
         store = store_of(kept, name_of(uri))
         model = find_model(store, uri)
-        client = connect(store)
+        client = open_client(store)
         assert client.get_run(model.run_id).info.status == "FINISHED"
         losses = [m.value for m in client.get_metric_history(facts["run_id"], "train_loss")]
         assert facts["metrics"]["train_loss"] in losses
         assert len(losses) == facts["metrics"]["epochs"]
         if "passed" in facts:
-            assert verdict_of(store, model)["passed"] == facts["passed"]
+            assert read_verdict(store, model)["passed"] == facts["passed"]
             figures = client.get_run(model.run_id).data.metrics
             assert figures["test_rows"] == facts["evaluated"]["test_rows"]
 
@@ -93,12 +93,12 @@ def test_runs_figures_and_verdicts_are_there(kept: Path) -> None:
 def test_the_champion_is_followed_and_rolled_back(own: Path) -> None:
     recipe = kept_recipe(own, "visits")
     store = store_of(own, "visits")
-    assert champion_of(store).version == 2
-    done = promote(recipe, workdir=str(own), report=silent, model_uri="models:/visits/3")
-    assert (done.moved.champion, done.moved.before) == (3, 2)
+    assert find_champion(store).version == 2
+    done = promote(recipe, workdir=str(own), report=ignore_progress, model_uri="models:/visits/3")
+    assert (done.alias_move.champion, done.alias_move.before) == (3, 2)
     assert done.golden.passed and done.golden.rows > 10
     for champion in (2, 1):
-        assert rollback(recipe, workdir=str(own)).champion == champion
+        assert roll_back(recipe, workdir=str(own)).champion == champion
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_study_is_the_one_that_the_recipe_goes_on_with(kept: Path, tmp_path:
     recipe = kept_recipe(kept, "visits")
     dataset = DatasetVersion.open(recipe.dataset.path)
     study = optuna.load_study(
-        study_name=_study_name(recipe, dataset), storage=f"sqlite:///{kept}/tune/visits.db"
+        study_name=_name_study(recipe, dataset), storage=f"sqlite:///{kept}/tune/visits.db"
     )
     assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE"]
     assert study.best_trial.user_attrs == expected()["study"]

@@ -18,7 +18,7 @@ def test_deltalake_gives_a_partitioned_dataset_to_pandas_and_arrow(kept: Path) -
         frame = table.to_pandas()
         assert table.to_pyarrow_table().num_rows == len(frame)
         for split in SPLITS:
-            ours = dataset.read(split, ["row_id", "label", "amount"]).to_pandas()
+            ours = dataset.read_columns(split, ["row_id", "label", "amount"]).to_pandas()
             theirs = frame.loc[frame["split"] == split, list(ours.columns)]
             pd.testing.assert_frame_equal(
                 theirs.sort_values("row_id", ignore_index=True),

@@ -1,4 +1,4 @@
-"""Airflow as the processes of an environment of its own, and what its database says."""
+"""Run Airflow in an environment of its own, as processes, and read its database."""
 
 import json
 import os
@@ -16,7 +16,7 @@ STRICT = ("-W", "error", "-W", "ignore:GitWildMatchPattern:DeprecationWarning")
 
 
 def make_environment() -> None:
-    """Install the locked environment; a second time takes a second."""
+    """Install the locked environment; where it is installed already, this takes a second."""
     done = subprocess.run(
         [ROOT / "scripts/test-airflow.sh", "--environment"],
         capture_output=True, text=True, check=False,
@@ -30,15 +30,16 @@ class AirflowHome:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.recipes, self.workdir = folder / "recipes", folder / "work"
-        for made in (self.recipes, self.workdir):
-            made.mkdir(parents=True)
-        done = self.airflow("db", "migrate")
+        for created in (self.recipes, self.workdir):
+            created.mkdir(parents=True)
+        done = self.run_airflow("db", "migrate")
         assert done.code == 0, done.err
 
-    def environment(self, **more: str) -> dict[str, str]:
-        kept = ("AIRFLOW", "HEADRACE", "MLFLOW", "SPARK", "PYSPARK", "PYTHON", "VIRTUAL_ENV")
+    def build_environment(self, **more: str) -> dict[str, str]:
+        """Return the variables of a process: ours without those of other tools, and Airflow's."""
+        foreign = ("AIRFLOW", "HEADRACE", "MLFLOW", "SPARK", "PYSPARK", "PYTHON", "VIRTUAL_ENV")
         return {
-            **{key: value for key, value in os.environ.items() if not key.startswith(kept)},
+            **{key: value for key, value in os.environ.items() if not key.startswith(foreign)},
             "AIRFLOW_HOME": str(self.folder / "airflow"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -50,23 +51,25 @@ class AirflowHome:
             **more,
         }
 
-    def airflow(self, *arguments: str, **environment: str) -> Done:
-        return self._run([str(BIN / "airflow"), *arguments], environment)
+    def run_airflow(self, *arguments: str, **environment: str) -> Done:
+        return self._run_command([str(BIN / "airflow"), *arguments], environment)
 
-    def python(self, code: str, *arguments: str, **environment: str) -> Done:
-        return self._run([str(BIN / "python"), *STRICT, "-c", code, *arguments], environment)
+    def run_python(self, code: str, *arguments: str, **environment: str) -> Done:
+        return self._run_command(
+            [str(BIN / "python"), *STRICT, "-c", code, *arguments], environment
+        )
 
     def start_test(self, dag: str, date: str, log: Path) -> "subprocess.Popen[bytes]":
-        """`airflow dags test`, left running, with all it says in a file."""
+        """Start `airflow dags test`, with its output in a file."""
         with log.open("wb") as out:
             return subprocess.Popen(
                 [BIN / "airflow", "dags", "test", dag, date],
-                stdout=out, stderr=subprocess.STDOUT, env=self.environment(),
+                stdout=out, stderr=subprocess.STDOUT, env=self.build_environment(),
             )  # fmt: skip
 
-    def tries(self, dag: str, date: str) -> dict[str, tuple[str, int]]:
-        """State and number of tries of the tasks of the run of a date."""
-        rows = self._select(
+    def read_tries(self, dag: str, date: str) -> dict[str, tuple[str, int]]:
+        """Return state and number of tries of the tasks of a date's run."""
+        rows = self._select_rows(
             "select task_id, t.state, t.try_number from task_instance t join dag_run r "
             "on r.dag_id = t.dag_id and r.run_id = t.run_id "
             "where r.dag_id = ? and r.logical_date like ?",
@@ -74,22 +77,22 @@ class AirflowHome:
         )  # fmt: skip
         return {task: (state, number) for task, state, number in rows}
 
-    def xcom(self, dag: str, date: str, task: str, key: str = "return_value") -> Any:
-        """What a task of the run of a date left."""
-        ((value,),) = self._select(
+    def read_xcom(self, dag: str, date: str, task: str, key: str = "return_value") -> Any:
+        """Return the XCom of a task of a date's run."""
+        ((value,),) = self._select_rows(
             "select value from xcom x join dag_run r on r.id = x.dag_run_id "
             "where r.dag_id = ? and r.logical_date like ? and task_id = ? and key = ?",
             dag, f"{date}%", task, key,
         )  # fmt: skip
         return json.loads(value)
 
-    def _select(self, query: str, *values: str) -> list[Any]:
+    def _select_rows(self, query: str, *values: str) -> list[Any]:
         with sqlite3.connect(self.folder / "airflow" / "airflow.db") as database:
             return database.execute(query, values).fetchall()
 
-    def _run(self, command: list[str], environment: dict[str, str]) -> Done:
+    def _run_command(self, command: list[str], environment: dict[str, str]) -> Done:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False,
-            env=self.environment(**environment),
+            env=self.build_environment(**environment),
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)

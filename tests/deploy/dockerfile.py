@@ -1,4 +1,4 @@
-"""A Dockerfile's stages and instructions, as far as the tests ask for them."""
+"""Parse stages and instructions of the Dockerfile, as far as the tests need them."""
 
 import re
 from collections.abc import Iterator
@@ -24,30 +24,30 @@ class Instruction(NamedTuple):
     text: str
 
 
-def instructions(word: str = "", stage: str = "") -> list[Instruction]:
-    """Those of the Dockerfile, all or of one kind, of all stages or of one."""
+def list_instructions(word: str = "", stage: str = "") -> list[Instruction]:
+    """Return the instructions of the Dockerfile: all or one kind, of all stages or one."""
     return [
-        found
-        for found in _instructions()
-        if word in ("", found.word) and stage in ("", found.stage)
+        instruction
+        for instruction in _parse_instructions()
+        if word in ("", instruction.word) and stage in ("", instruction.stage)
     ]
 
 
-def environment(stage: str) -> dict[str, str]:
-    """What ENV says in a stage, without what it inherits."""
-    text = " ".join(found.text for found in instructions("ENV", stage))
+def read_environment(stage: str) -> dict[str, str]:
+    """Return the variables that ENV sets in a stage, without inherited ones."""
+    text = " ".join(instruction.text for instruction in list_instructions("ENV", stage))
     return dict(re.findall(r"([A-Z_]+)=(\S+)", text))
 
 
-def sent() -> list[str]:
-    """What of the checkout the builder is sent, as the ignore file says it."""
+def list_sent_paths() -> list[str]:
+    """Return the paths of the checkout that the ignore file lets into the build context."""
     lines = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     return [rule[1:] for rule in rules if rule.startswith("!")]
 
 
-def _instructions() -> Iterator[Instruction]:
+def _parse_instructions() -> Iterator[Instruction]:
     lines = [line for line in DOCKERFILE.read_text().splitlines() if not line.startswith("#")]
     stage = ""
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():

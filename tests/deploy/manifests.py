@@ -1,4 +1,4 @@
-"""What `kubectl apply -k` would send, and the pods that come of it."""
+"""Render what `kubectl apply -k` would send, and find the pods in it."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 PLATFORMS = ("local", "s3")
-SERVERS = {"mlflow", "postgres"}  # components that are no stage
+SERVERS = {"mlflow", "postgres"}  # components that are not stages
 OVERLAYS = sorted(
     str(path.parent.relative_to(KUBERNETES / "overlays"))
     for path in KUBERNETES.glob("overlays/*/*/kustomization.yaml")
@@ -22,7 +22,7 @@ OVERLAYS = sorted(
 
 
 class Pod(NamedTuple):
-    """A pod template, and what makes pods of it.
+    """A pod template, and the workload that creates its pods.
 
     Attributes:
         owner: the workload.
@@ -41,27 +41,27 @@ class Pod(NamedTuple):
 
 
 @cache
-def rendered(overlay: str) -> tuple[dict[str, Any], ...]:
-    """The documents of an overlay, such as `local/prepare`."""
+def render_overlay(overlay: str) -> tuple[dict[str, Any], ...]:
+    """Return the documents of an overlay, such as `local/prepare`."""
     folder = str(KUBERNETES / "overlays" / overlay)
     done = subprocess.run(
-        [tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False
+        [find_tool("kubectl"), "kustomize", folder], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return tuple(yaml.safe_load_all(done.stdout))
 
 
-def tool(name: str) -> str:
-    """A program that set-up brought."""
-    places = [Path(sys.executable).parent, ROOT / ".tools/uv/bin", Path.home() / ".local/bin"]
-    path = os.pathsep.join([*map(str, places), os.environ["PATH"]])
-    found = shutil.which(name, path=path)
-    assert found, f"{name} is missing: run make setup"
-    return found
+def find_tool(name: str) -> str:
+    """Return the path of a program that set-up installs."""
+    folders = [Path(sys.executable).parent, ROOT / ".tools/uv/bin", Path.home() / ".local/bin"]
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
+    program = shutil.which(name, path=path)
+    assert program, f"{name} is missing: run make setup"
+    return program
 
 
-def pods(documents: tuple[dict[str, Any], ...]) -> Iterator[Pod]:
-    """All pod templates, those of custom resources among them."""
+def list_pods(documents: tuple[dict[str, Any], ...]) -> Iterator[Pod]:
+    """Return all pod templates, including those of custom resources."""
     for document in documents:
         spec = document.get("spec", {})
         match document["kind"]:
@@ -82,25 +82,29 @@ def pods(documents: tuple[dict[str, Any], ...]) -> Iterator[Pod]:
             yield Pod(document, role, labels, template["spec"])
 
 
-def all_pods() -> list[tuple[str, Pod]]:
-    """Those of all overlays, each with its overlay."""
-    return [(overlay, pod) for overlay in OVERLAYS for pod in pods(rendered(overlay))]
+def list_all_pods() -> list[tuple[str, Pod]]:
+    """Return the pods of all overlays, each with its overlay."""
+    return [(overlay, pod) for overlay in OVERLAYS for pod in list_pods(render_overlay(overlay))]
 
 
 def is_spark(pod: Pod) -> bool:
+    """Return whether Spark's operator creates the pod."""
     return pod.owner["kind"] == "SparkApplication"
 
 
-def one(documents: tuple[dict[str, Any], ...], kind: str, name: str) -> dict[str, Any]:
-    (found,) = (d for d in documents if (d["kind"], d["metadata"]["name"]) == (kind, name))
-    return found
+def find_document(documents: tuple[dict[str, Any], ...], kind: str, name: str) -> dict[str, Any]:
+    """Return the one document of a kind and name."""
+    (document,) = (d for d in documents if (d["kind"], d["metadata"]["name"]) == (kind, name))
+    return document
 
 
-def platform_of(overlay: str) -> str:
-    """Which of `PLATFORMS` the stages of an overlay stand on."""
+def name_platform(overlay: str) -> str:
+    """Return which of `PLATFORMS` an overlay's stages run on."""
     return "local" if overlay.startswith("local") else "s3"
 
 
-def environment(platform: str) -> dict[str, str]:
-    """Of the stages, as a platform overlay says it."""
-    return one(rendered(f"{platform}/platform"), "ConfigMap", "headrace-environment")["data"]
+def read_environment(platform: str) -> dict[str, str]:
+    """Return the environment variables that a platform sets for stages."""
+    return find_document(
+        render_overlay(f"{platform}/platform"), "ConfigMap", "headrace-environment"
+    )["data"]

@@ -1,4 +1,4 @@
-"""The DAGs that Airflow makes of recipes, as Airflow reads them, and what becomes of mistakes."""
+"""The DAGs of recipes as Airflow reads them, and how mistakes in recipes are reported."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ READ = """
 import json, sys
 from airflow.dag_processing.dagbag import BundleDagBag
 bag = BundleDagBag(dag_folder=sys.argv[1], bundle_path=sys.argv[1], bundle_name="dags-folder")
-fields = ("retries", "pool", "trigger_rule", "place", "problems", "arguments", "overrides", "conf")
+fields = ("retries", "pool", "trigger_rule", "path", "problems", "arguments", "overrides", "conf")
 print(json.dumps({
     "errors": bag.import_errors,
     "warnings": bag.captured_warnings,
@@ -91,7 +91,7 @@ def write_recipe(home: AirflowHome, name: str, schedule: dict[str, Any]) -> Path
 
 @pytest.fixture(scope="module")
 def bag(home: AirflowHome) -> dict[str, Any]:
-    done = home.python(READ, str(DAGS))
+    done = home.run_python(READ, str(DAGS))
     assert done.code == 0, done.err
     return done.result
 
@@ -138,7 +138,7 @@ def test_a_dag_does_what_the_schedule_says(bag: dict[str, Any], home: AirflowHom
         "prepare": "SparkStage", "train": "CommandStage", "evaluate": "CommandStage",
         "promote": "CommandStage", **{f"score_{n}": "SparkStage" for n in (1, 2, 3)},
     }  # fmt: skip
-    assert tasks["wait_1"]["place"] == f"{home.workdir}/lake/visits/{{{{ ds }}}}"
+    assert tasks["wait_1"]["path"] == f"{home.workdir}/lake/visits/{{{{ ds }}}}"
     assert tasks["wait_2"]["timeout"] == 30 * 60
     assert tasks["score_1"]["trigger_rule"] == "none_failed"
     overrides = {json.dumps(t["overrides"]) for t in tasks.values() if "overrides" in t}
@@ -157,92 +157,92 @@ def test_ranks_on_spark_are_submitted(bag: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "problem"),
     [
         ("key", "schedule.crom: unknown key, value '@daily' (did you mean cron?)"),
         ("cron", "schedule.cron: [61 * * * *] is not acceptable"),
         ("zone", "schedule.timezone: "),
         ("template", "schedule.partitions: "),
         ("syntax", "not valid YAML"),
-        ("a_twin", "a twin.yaml and a_twin.yaml would make one DAG; rename a file"),
+        ("a_twin", "a twin.yaml and a_twin.yaml would make the same DAG; rename a file"),
     ],
 )
 def test_a_broken_recipe_is_a_dag_that_says_so(
-    name: str, told: str, bag: dict[str, Any], home: AirflowHome
+    name: str, problem: str, bag: dict[str, Any], home: AirflowHome
 ) -> None:
     dag = bag["dags"][name]
     assert dag["tags"] == ["broken recipe", "headrace"]
-    ((task, says),) = dag["tasks"].items()
-    assert (task, says["type"], says["retries"]) == ("recipe", "Broken", 0)
-    assert f"recipe {home.recipes}/" in says["problems"]
-    assert f"{name}.yaml" in says["problems"]
-    assert told in says["problems"]
+    ((task_id, task),) = dag["tasks"].items()
+    assert (task_id, task["type"], task["retries"]) == ("recipe", "BrokenRecipe", 0)
+    assert f"recipe {home.recipes}/" in task["problems"]
+    assert f"{name}.yaml" in task["problems"]
+    assert problem in task["problems"]
 
 
 def test_its_run_fails_with_the_reason(home: AirflowHome) -> None:
-    done = home.airflow("dags", "test", "key", DATE)
+    done = home.run_airflow("dags", "test", "key", DATE)
     assert done.code != 0
     assert "schedule.crom: unknown key" in done.out + done.err
-    assert home.tries("key", DATE) == {"recipe": ("failed", 1)}
+    assert home.read_tries("key", DATE) == {"recipe": ("failed", 1)}
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("HEADRACE_RECIPES", "there is no folder /nowhere"),
         ("HEADRACE_HOME", "/nowhere/.venv/bin/python"),
     ],
 )
-def test_nothing_to_read_is_an_import_error(setting: str, told: str, home: AirflowHome) -> None:
-    done = home.python(READ, str(DAGS), **{setting: "/nowhere"})
+def test_nothing_to_read_is_an_import_error(setting: str, message: str, home: AirflowHome) -> None:
+    done = home.run_python(READ, str(DAGS), **{setting: "/nowhere"})
     assert done.code == 0, done.err
     assert list(done.result["errors"]) == ["headrace_dags.py"]
-    assert told in done.result["errors"]["headrace_dags.py"]
+    assert message in done.result["errors"]["headrace_dags.py"]
 
 
 def test_exit_code_2_is_not_tried_again(home: AirflowHome) -> None:
-    """A template that says nothing makes a bad option, which spark-submit passes on as code 2."""
+    """An empty template makes a bad option, which spark-submit passes on as exit code 2."""
     write_tiny_lake(home.workdir / "lake")
     path = write_recipe(home, "nothing", {"start": "2026-11-01", "partitions": "{{ ds[:0] }}"})
-    done = home.airflow("dags", "test", "nothing", DATE)
+    done = home.run_airflow("dags", "test", "nothing", DATE)
     path.unlink()
     assert done.code != 0
     assert "source.tables.visits.partitions" in done.out + done.err
-    tries = home.tries("nothing", DATE)
+    tries = home.read_tries("nothing", DATE)
     assert tries["prepare"] == ("failed", 1)
     assert {state for task, (state, _) in tries.items() if task != "prepare"} == {"upstream_failed"}
 
 
 WAIT = """
 import json, sys
-from headrace_stages import Arrived
-places = [Arrived(task_id="wait", place=place).poke({}) for place in sys.argv[1:]]
-print(json.dumps({"there": places}))
+from headrace_stages import ArrivalSensor
+exist = [ArrivalSensor(task_id="wait", path=path).poke({}) for path in sys.argv[1:]]
+print(json.dumps({"exist": exist}))
 """
 
 
-def there(home: AirflowHome, *places: str, **environment: str) -> list[bool]:
-    done = home.python(WAIT, *places, PYTHONPATH=str(DAGS), **environment)
+def poke_sensors(home: AirflowHome, *paths: str, **environment: str) -> list[bool]:
+    done = home.run_python(WAIT, *paths, PYTHONPATH=str(DAGS), **environment)
     assert done.code == 0, done.err
-    return done.result["there"]
+    return done.result["exist"]
 
 
 def test_files_folders_and_objects_are_waited_for(home: AirflowHome, tmp_path: Path) -> None:
     folder = tmp_path / "visits"
     folder.mkdir()
     (folder / "_SUCCESS").touch()
-    places = (f"{folder}", f"file://{folder}/_SUCCESS", f"{folder}/day=2")
-    assert there(home, *places) == [True, True, False]
+    paths = (f"{folder}", f"file://{folder}/_SUCCESS", f"{folder}/day=2")
+    assert poke_sensors(home, *paths) == [True, True, False]
     with s3_server(tmp_path) as s3:
         s3.files().pipe("lake/visits/day=1/_SUCCESS", b"")
         objects = ("s3://lake/visits/day=1/_SUCCESS", "s3a://lake/visits/day=1")
-        assert there(home, *objects, "s3://lake/visits/day=2", **s3.environment) == [
+        assert poke_sensors(home, *objects, "s3://lake/visits/day=2", **s3.environment) == [
             True, True, False,
         ]  # fmt: skip
 
 
 def test_a_store_without_its_provider_is_named(home: AirflowHome) -> None:
-    done = home.python(WAIT, "gs://lake/visits", PYTHONPATH=str(DAGS))
+    done = home.run_python(WAIT, "gs://lake/visits", PYTHONPATH=str(DAGS))
     assert done.code == 1
     assert "AirflowFailException: gs://lake/visits: " in done.err
     assert "install the Airflow provider of this store" in done.err

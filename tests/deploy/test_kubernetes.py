@@ -1,4 +1,4 @@
-"""The manifests as they are sent: known to their APIs, complete, and safe."""
+"""The manifests as kubectl sends them: valid for their APIs, complete, and safe."""
 
 import re
 from typing import Any
@@ -7,18 +7,18 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.fields import fields_of, violations
+from tests.deploy.fields import find_violations, load_fields
 from tests.deploy.manifests import (
     KUBERNETES,
     OVERLAYS,
     ROOT,
     SERVERS,
     Pod,
-    all_pods,
+    find_document,
     is_spark,
-    one,
-    pods,
-    rendered,
+    list_all_pods,
+    list_pods,
+    render_overlay,
 )  # fmt: skip
 
 VERSION = "1.34"  # of Kubernetes
@@ -26,7 +26,7 @@ CUSTOM = {
     "SparkApplication": "sparkoperator.k8s.io/v1beta2",
     "MPIJob": "kubeflow.org/v2beta1",
 }
-# Made by hand, or by an operator.
+# Created by hand, or by an operator.
 BY_HAND = {
     ("Secret", "headrace-postgres"): {"password"},
     ("Secret", "headrace-ranks"): {"secret"},
@@ -34,8 +34,8 @@ BY_HAND = {
 }
 
 
-def problems_of(document: dict[str, Any]) -> list[str]:
-    """What the API server would refuse or drop."""
+def find_problems(document: dict[str, Any]) -> list[str]:
+    """Return what the API server would refuse or drop."""
     kind = document["kind"]
     if kind not in CUSTOM:
         try:
@@ -43,19 +43,19 @@ def problems_of(document: dict[str, Any]) -> list[str]:
         except kubernetes_validate.ValidationError as error:
             return [f"{'.'.join(map(str, error.path))}: {error.message}"]
         return []
-    found = violations(document, fields_of(kind.lower()))
-    for pod in pods((document,)):
+    problems = find_violations(document, load_fields(kind.lower()))
+    for pod in list_pods((document,)):
         template = {"metadata": {"labels": pod.labels}, "spec": pod.spec}
         whole = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "x"}}
-        found += problems_of({**whole, "template": template})
-    return found
+        problems += find_problems({**whole, "template": template})
+    return problems
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_apis_know_every_field(overlay: str) -> None:
-    for document in rendered(overlay):
+    for document in render_overlay(overlay):
         where = f"{document['kind']} {document['metadata']['name']}"
-        assert (where, problems_of(document)) == (where, [])
+        assert (where, find_problems(document)) == (where, [])
         assert document["apiVersion"] == CUSTOM.get(document["kind"], document["apiVersion"])
         if document["kind"] != "Namespace":
             assert document["metadata"]["namespace"] == "headrace", where
@@ -74,14 +74,14 @@ def test_the_apis_know_every_field(overlay: str) -> None:
     ],
 )
 def test_a_field_that_does_not_exist_is_found(overlay: str, path: str, expected: str) -> None:
-    (document,) = rendered(overlay)
+    (document,) = render_overlay(overlay)
     document = yaml.safe_load(yaml.safe_dump(document))
     *parents, name = path.split(".")
-    below = document
+    section = document
     for parent in parents:
-        below = below[parent]
-    below[name] = "x"
-    assert any(expected in problem for problem in problems_of(document)), problems_of(document)
+        section = section[parent]
+    section[name] = "x"
+    assert any(expected in problem for problem in find_problems(document)), find_problems(document)
 
 
 @pytest.mark.parametrize(
@@ -94,18 +94,22 @@ def test_a_field_that_does_not_exist_is_found(overlay: str, path: str, expected:
     ],
 )
 def test_a_value_of_another_type_is_found(document: dict[str, Any], expected: list[str]) -> None:
-    whole = {**one(rendered("local/prepare"), "SparkApplication", "headrace-prepare")}
+    whole = {
+        **find_document(render_overlay("local/prepare"), "SparkApplication", "headrace-prepare")
+    }
     whole["spec"] = {**whole["spec"], **document}
-    assert violations(whole, fields_of("sparkapplication")) == expected
+    assert find_violations(whole, load_fields("sparkapplication")) == expected
     del whole["spec"]["mainApplicationFile"]
     missing = "spec.mainApplicationFile: is missing"
-    assert missing in violations(whole, fields_of("sparkapplication"))
+    assert missing in find_violations(whole, load_fields("sparkapplication"))
 
 
 def test_images_are_named_exactly() -> None:
-    version = one(rendered("local/prepare"), "SparkApplication", "headrace-prepare")
+    version = find_document(render_overlay("local/prepare"), "SparkApplication", "headrace-prepare")
     images = {version["spec"]["image"]}
-    images |= {c["image"] for _, pod in all_pods() for c in pod.containers if not is_spark(pod)}
+    images |= {
+        c["image"] for _, pod in list_all_pods() for c in pod.containers if not is_spark(pod)
+    }
     project = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)
     assert project
     assert {image.partition("@")[0].rpartition("/")[2] for image in images} == {
@@ -119,7 +123,7 @@ def test_images_are_named_exactly() -> None:
 
 
 def test_pods_have_no_rights_that_they_do_not_need() -> None:
-    for overlay, pod in all_pods():
+    for overlay, pod in list_all_pods():
         where = f"{overlay} {pod.role}"
         context = pod.spec["securityContext"]
         assert context["runAsNonRoot"], where
@@ -138,12 +142,12 @@ def test_pods_have_no_rights_that_they_do_not_need() -> None:
             assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, where
         if not is_spark(pod):
             assert pod.spec["automountServiceAccountToken"] is False, where
-    namespace = one(rendered("local/platform"), "Namespace", "headrace")
+    namespace = find_document(render_overlay("local/platform"), "Namespace", "headrace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 def test_pods_have_limits_and_servers_have_probes() -> None:
-    for overlay, pod in all_pods():
+    for overlay, pod in list_all_pods():
         if is_spark(pod):
             sizes = pod.owner["spec"][pod.role]
             assert {"cores", "coreLimit", "memory", "memoryOverhead"} <= set(sizes), overlay
@@ -156,39 +160,39 @@ def test_pods_have_limits_and_servers_have_probes() -> None:
             assert len(probes) == (3 if container["name"] in SERVERS else 0), overlay
 
 
-def references(pod: Pod) -> set[tuple[str, str, str]]:
-    """Kind, name and key of all that a pod refers to; "" where it takes the whole."""
-    found = set()
+def list_references(pod: Pod) -> set[tuple[str, str, str]]:
+    """Return kind, name and key of all that a pod refers to; "" for all keys."""
+    targets = set()
     for container in pod.containers:
         for source in container.get("envFrom", []):
             kind = "Secret" if "secretRef" in source else "ConfigMap"
             (reference,) = source.values()
-            found.add((kind, reference["name"], ""))
+            targets.add((kind, reference["name"], ""))
         for variable in container.get("env", []):
             reference = variable.get("valueFrom", {}).get("secretKeyRef")
             if reference:
-                found.add(("Secret", reference["name"], reference["key"]))
+                targets.add(("Secret", reference["name"], reference["key"]))
     for volume in pod.spec["volumes"]:
         if "configMap" in volume:
-            found.add(("ConfigMap", volume["configMap"]["name"], ""))
+            targets.add(("ConfigMap", volume["configMap"]["name"], ""))
         if "persistentVolumeClaim" in volume:
             claim = volume["persistentVolumeClaim"]["claimName"]
-            found.add(("PersistentVolumeClaim", claim, ""))
+            targets.add(("PersistentVolumeClaim", claim, ""))
     account = pod.owner["spec"][pod.role]["serviceAccount"] if is_spark(pod) else None
-    found.add(("ServiceAccount", account or pod.spec["serviceAccountName"], ""))
-    return found
+    targets.add(("ServiceAccount", account or pod.spec["serviceAccountName"], ""))
+    return targets
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_pods_refer_to_is_there(overlay: str) -> None:
     platform = "local" if overlay.startswith("local") else "s3"
-    there = {(d["kind"], d["metadata"]["name"]) for d in rendered(f"{platform}/platform")}
-    for pod in pods(rendered(overlay)):
-        for kind, name, key in references(pod):
+    available = {(d["kind"], d["metadata"]["name"]) for d in render_overlay(f"{platform}/platform")}
+    for pod in list_pods(render_overlay(overlay)):
+        for kind, name, key in list_references(pod):
             if kind == "Secret":
                 assert not key or key in BY_HAND[kind, name]
             else:
-                assert (kind, name) in there
+                assert (kind, name) in available
         mounted = {m["name"] for c in pod.containers for m in c["volumeMounts"]}
         claims = {c["metadata"]["name"] for c in pod.owner["spec"].get("volumeClaimTemplates", [])}
         assert mounted == {volume["name"] for volume in pod.spec["volumes"]} | claims
@@ -197,11 +201,11 @@ def test_what_pods_refer_to_is_there(overlay: str) -> None:
 def test_no_secret_is_written_down() -> None:
     secret = re.compile(r"PASS|SECRET|TOKEN|ACCESS_KEY|CREDENTIAL", re.I)
     for overlay in OVERLAYS:
-        for document in rendered(overlay):
+        for document in render_overlay(overlay):
             assert document["kind"] != "Secret"
             for name in document.get("data", {}):
                 assert not secret.search(name), f"{overlay}: {name}"
-        for pod in pods(rendered(overlay)):
+        for pod in list_pods(render_overlay(overlay)):
             for container in pod.containers:
                 for variable in container.get("env", []):
                     if secret.search(variable["name"]):
@@ -212,10 +216,10 @@ def test_no_secret_is_written_down() -> None:
 
 
 def test_stages_share_a_volume_or_have_credentials() -> None:
-    for overlay, pod in all_pods():
+    for overlay, pod in list_all_pods():
         if "headrace.stage" not in pod.labels:
             continue
-        kinds = {(kind, name) for kind, name, _ in references(pod)}
+        kinds = {(kind, name) for kind, name, _ in list_references(pod)}
         shared = ("PersistentVolumeClaim", "headrace-data") in kinds
         credentials = ("Secret", "headrace-s3") in kinds
         assert (shared, credentials) == (overlay.startswith("local"), not shared), overlay

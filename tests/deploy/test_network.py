@@ -1,10 +1,10 @@
-"""Who may open a connection to whom, as the network policies have it."""
+"""The connections that the network policies allow."""
 
 from typing import Any
 
 import pytest
 
-from tests.deploy.manifests import PLATFORMS, environment, pods, rendered
+from tests.deploy.manifests import PLATFORMS, list_pods, read_environment, render_overlay
 
 MLFLOW, POSTGRES = "platform mlflow", "platform postgres"
 
@@ -37,49 +37,58 @@ MLFLOW, POSTGRES = "platform mlflow", "platform postgres"
 def test_who_may_talk_to_whom(
     platform: str, source: str, target: str, port: int, allowed: bool
 ) -> None:
-    policies = [d["spec"] for d in rendered(f"{platform}/platform") if d["kind"] == "NetworkPolicy"]
-    here, there = labels_of(platform, source), labels_of(platform, target)
-    out = may(policies, "Egress", here, there, port)
-    into = target == "outside" or may(policies, "Ingress", there, here, port)
-    assert (out and into) is allowed
+    policies = [
+        d["spec"] for d in render_overlay(f"{platform}/platform") if d["kind"] == "NetworkPolicy"
+    ]
+    source_labels, target_labels = find_labels(platform, source), find_labels(platform, target)
+    egress = is_allowed(policies, "Egress", source_labels, target_labels, port)
+    ingress = target == "outside" or is_allowed(
+        policies, "Ingress", target_labels, source_labels, port
+    )
+    assert (egress and ingress) is allowed
 
 
-def labels_of(platform: str, name: str) -> dict[str, str] | None:
-    """Of the pods of an overlay in a role (platform: a component); None outside the cluster."""
+def find_labels(platform: str, name: str) -> dict[str, str] | None:
+    """Return the labels of an overlay's pods in a role (platform: a component).
+
+    Returns None for what is outside the cluster.
+    """
     if name == "outside":
         return None
     overlay, _, role = name.partition(" ")
-    for pod in pods(rendered(f"{platform}/{overlay}")):
+    for pod in list_pods(render_overlay(f"{platform}/{overlay}")):
         if role in (pod.role, pod.labels["app.kubernetes.io/component"]):
             return pod.labels
     raise AssertionError(name)
 
 
-def may(
+def is_allowed(
     policies: list[dict[str, Any]],
     direction: str,
     pod: dict[str, str] | None,
-    other: dict[str, str] | None,
+    peer: dict[str, str] | None,
     port: int,
 ) -> bool:
-    """Whether the policies let a pod have a connection; without any for it, all are let through."""
+    """Return whether the policies allow a pod's connection; without a policy, all are allowed."""
     assert pod is not None
-    about = [
-        p for p in policies if direction in p["policyTypes"] and selects(p["podSelector"], pod)
+    policies_of_pod = [
+        p for p in policies if direction in p["policyTypes"] and is_selected(p["podSelector"], pod)
     ]
-    peers = {"Egress": "to", "Ingress": "from"}[direction]
-    for rule in [rule for p in about for rule in p.get(direction.lower(), [])]:
-        right_port = "ports" not in rule or port in {p["port"] for p in rule["ports"]}
-        right_peer = peers not in rule or any(
-            other is not None and "podSelector" in peer and selects(peer["podSelector"], other)
-            for peer in rule[peers]
+    side = {"Egress": "to", "Ingress": "from"}[direction]
+    for rule in [rule for p in policies_of_pod for rule in p.get(direction.lower(), [])]:
+        allows_port = "ports" not in rule or port in {p["port"] for p in rule["ports"]}
+        allows_peer = side not in rule or any(
+            peer is not None
+            and "podSelector" in source
+            and is_selected(source["podSelector"], peer)
+            for source in rule[side]
         )
-        if right_port and right_peer:
+        if allows_port and allows_peer:
             return True
-    return not about
+    return not policies_of_pod
 
 
-def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+def is_selected(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     for rule in selector.get("matchExpressions", []):
         assert rule["operator"] == "NotIn"
         if labels.get(rule["key"]) in rule["values"]:
@@ -89,15 +98,15 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_services_lead_to_pods(platform: str) -> None:
-    documents = rendered(f"{platform}/platform")
+    documents = render_overlay(f"{platform}/platform")
     for service in [d["spec"] for d in documents if d["kind"] == "Service"]:
         (pod,) = (
             pod
-            for pod in pods(documents)
-            if selects({"matchLabels": service["selector"]}, pod.labels)
+            for pod in list_pods(documents)
+            if is_selected({"matchLabels": service["selector"]}, pod.labels)
         )
         offered = {p["name"]: p["containerPort"] for c in pod.containers for p in c["ports"]}
         for port in service["ports"]:
             assert offered[port["name"]] == port["port"]
-    where = environment(platform)["MLFLOW_TRACKING_URI"]
-    assert where == "http://headrace-mlflow:5000"
+    uri = read_environment(platform)["MLFLOW_TRACKING_URI"]
+    assert uri == "http://headrace-mlflow:5000"

@@ -1,4 +1,4 @@
-"""What the containers run: the entry point under a real Spark, and the ranks of pods."""
+"""The scripts of the images: the entry point under a real Spark, and the ranks of pods."""
 
 import os
 import re
@@ -16,7 +16,7 @@ import pyspark
 import pytest
 
 from tests.deploy.dockerfile import FOLDER
-from tests.deploy.manifests import one, rendered
+from tests.deploy.manifests import find_document, render_overlay
 from tests.e2e.running import BIN, headrace, prepared_tiny, run
 from tests.tiny import tiny_tree
 
@@ -29,17 +29,19 @@ print("sum", context.parallelize(range(10), 2).map(lambda number: 2 * number).su
 """
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def pod(index: int, pods: int, count: int, *command: str, **environment: str) -> subprocess.Popen:
-    place = {"POD_INDEX": str(index), "PODS": str(pods), **environment}
+def start_pod(
+    index: int, pods: int, count: int, *command: str, **environment: str
+) -> subprocess.Popen:
+    variables = {"POD_INDEX": str(index), "PODS": str(pods), **environment}
     return subprocess.Popen(
         [RANKS, str(count), *command],
-        env={**os.environ, **place},
+        env={**os.environ, **variables},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -47,33 +49,34 @@ def pod(index: int, pods: int, count: int, *command: str, **environment: str) ->
 
 
 def test_a_pod_runs_its_own_ranks() -> None:
-    say = pod(1, 3, 2, "bash", "-c", "echo $RANK of $WORLD_SIZE, $LOCAL_WORLD_SIZE here")
+    say = start_pod(1, 3, 2, "bash", "-c", "echo $RANK of $WORLD_SIZE, $LOCAL_WORLD_SIZE here")
     out, _ = say.communicate(timeout=30)
     assert sorted(out.splitlines()) == ["2 of 6, 2 here", "3 of 6, 2 here"]
     assert say.returncode == 0
 
 
 def test_a_pod_fails_as_a_whole_with_the_code_of_who_failed_first() -> None:
-    what = "[ $RANK = 1 ] && sleep 0.5 && exit 3; sleep 60 & trap 'kill $!; exit 143' TERM; wait"
-    failed = pod(0, 1, 3, "bash", "-c", what)
+    script = "[ $RANK = 1 ] && sleep 0.5 && exit 3; sleep 60 & trap 'kill $!; exit 143' TERM; wait"
+    failed = start_pod(0, 1, 3, "bash", "-c", script)
     failed.communicate(timeout=30)
     assert failed.returncode == 3
 
 
 def test_a_pod_that_is_told_to_end_waits_for_its_ranks() -> None:
-    what = "trap 'sleep 1; echo checkpoint; exit 143' TERM; echo up; while true; do sleep 0.1; done"
-    told = pod(0, 1, 2, "bash", "-c", what)
-    assert told.stdout is not None
-    assert [told.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
-    told.send_signal(signal.SIGTERM)
-    out, _ = told.communicate(timeout=30)
+    on_term = "trap 'sleep 1; echo checkpoint; exit 143' TERM"
+    script = f"{on_term}; echo up; while true; do sleep 0.1; done"
+    pod = start_pod(0, 1, 2, "bash", "-c", script)
+    assert pod.stdout is not None
+    assert [pod.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+    pod.send_signal(signal.SIGTERM)
+    out, _ = pod.communicate(timeout=30)
     assert out.splitlines() == ["checkpoint"] * 2
-    assert told.returncode == 143
+    assert pod.returncode == 143
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With `tiny.yaml` and its dataset."""
+    """A folder with `tiny.yaml` and its dataset."""
     tree = tiny_tree()
     tree["train"] |= {"epochs": 2, "ranks": 2}
     return prepared_tiny(tmp_path_factory.mktemp("pods"), tree)
@@ -81,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path) -> dict[str, Any]:
-    """In the workdir `local`, by ranks of this machine."""
+    """The result of a training by ranks of this machine, in the workdir `local`."""
     done = headrace("train", f"{folder}/tiny.yaml", "--workdir", f"{folder}/local", "--json")
     assert done.code == 0, done.err
     return done.result
@@ -90,9 +93,9 @@ def trained(folder: Path) -> dict[str, Any]:
 @pytest.mark.e2e
 @pytest.mark.long
 def test_the_pods_of_an_mpijob_train(folder: Path, trained: dict[str, Any]) -> None:
-    """Every pod with the words and variables of the manifest; the operator's part is made up."""
-    job = one(rendered("local/train"), "MPIJob", "headrace-train")
-    port = str(free_port())
+    """Every pod has the arguments and variables of the manifest; the operator is simulated."""
+    job = find_document(render_overlay("local/train"), "MPIJob", "headrace-train")
+    port = str(find_free_port())
     started = []
     for index, role in ((1, "Worker"), (0, "Launcher")):
         (container,) = job["spec"]["mpiReplicaSpecs"][role]["template"]["spec"]["containers"]
@@ -104,16 +107,16 @@ def test_the_pods_of_an_mpijob_train(folder: Path, trained: dict[str, Any]) -> N
         command = [str(BIN / "headrace"), "train", f"{folder}/tiny.yaml", *words[5:], "--json"]
         pods, count = int(values.pop("PODS")), int(values["RANKS_PER_POD"])
         del values["POD_INDEX"]
-        started.append(pod(index, pods, count, *command, **values))
-    said = [process.communicate(timeout=300) for process in started]
-    assert [process.returncode for process in started] == [0, 0], said
-    assert trained["weights_checksum"][0] in said[1][0]
+        started.append(start_pod(index, pods, count, *command, **values))
+    outputs = [process.communicate(timeout=300) for process in started]
+    assert [process.returncode for process in started] == [0, 0], outputs
+    assert trained["weights_checksum"][0] in outputs[1][0]
 
 
 @pytest.mark.e2e
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         (["--set", "evaluate.gates=[{kind: size, at_most_megabytes: 0.001}]"], 0, "champion stays"),
         (["--set", "evaluate.gates=[{kind: size}]"], 2, "at_most_megabytes"),
@@ -121,27 +124,27 @@ def test_the_pods_of_an_mpijob_train(folder: Path, trained: dict[str, Any]) -> N
     ],
 )
 def test_a_gate_that_failed_leaves_the_champion(
-    folder: Path, trained: dict[str, Any], options: list[str], code: int, said: str
+    folder: Path, trained: dict[str, Any], options: list[str], code: int, message: str
 ) -> None:
     done = run(
         JUDGE, f"{folder}/tiny.yaml", "--workdir", f"{folder}/local", *options,
         PATH=f"{BIN}:{os.environ['PATH']}",
     )  # fmt: skip
-    assert (done.code, said in done.err + done.out) == (code, True), done.err
+    assert (done.code, message in done.err + done.out) == (code, True), done.err
 
 
 @pytest.fixture
 def master(tmp_path: Path) -> Iterator[int]:
     """A Spark master without workers; yields its port."""
-    port = free_port()
+    port = find_free_port()
     process = subprocess.Popen(
         [f"{SPARK_HOME}/bin/spark-class", "org.apache.spark.deploy.master.Master",
-         "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(free_port())],
+         "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(find_free_port())],
         env={**os.environ, "SPARK_HOME": SPARK_HOME},
         stderr=(tmp_path / "master.log").open("w"),
     )  # fmt: skip
     try:
-        _wait_for(port)
+        wait_for_port(port)
         yield port
     finally:
         process.kill()
@@ -152,7 +155,7 @@ def master(tmp_path: Path) -> Iterator[int]:
 def test_the_entry_point_starts_drivers_and_executors(tmp_path: Path, master: int) -> None:
     """With the variables of Spark on Kubernetes; a master without workers stands in for its API."""
     (tmp_path / "job.py").write_text(JOB)
-    port = free_port()
+    port = find_free_port()
     spark = {
         **os.environ, "SPARK_HOME": SPARK_HOME, "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
@@ -164,7 +167,7 @@ def test_the_entry_point_starts_drivers_and_executors(tmp_path: Path, master: in
         env={**spark, "SPARK_DRIVER_BIND_ADDRESS": "127.0.0.1"},
         text=True, stdout=subprocess.PIPE, stderr=(tmp_path / "driver.log").open("w"),
     )  # fmt: skip
-    _wait_for(port)
+    wait_for_port(port)
     executor = subprocess.Popen(
         [ENTRYPOINT, "executor"],
         env={
@@ -195,11 +198,11 @@ def test_the_entry_point_starts_drivers_and_executors(tmp_path: Path, master: in
 
 
 def test_spark_sets_what_the_entry_point_reads() -> None:
-    asked = set(re.findall(r"\bSPARK_[A-Z_]+", Path(ENTRYPOINT).read_text())) - {"SPARK_HOME"}
+    variables = set(re.findall(r"\bSPARK_[A-Z_]+", Path(ENTRYPOINT).read_text())) - {"SPARK_HOME"}
     (jar,) = Path(SPARK_HOME, "jars").glob("spark-kubernetes_*.jar")
     with zipfile.ZipFile(jar) as archive:
         names = archive.read("org/apache/spark/deploy/k8s/Constants$.class")
-    assert {name for name in asked if name.encode() not in names} == set()
+    assert {name for name in variables if name.encode() not in names} == set()
 
 
 def test_the_entry_point_runs_anything_else() -> None:
@@ -214,7 +217,7 @@ def test_the_entry_point_runs_anything_else() -> None:
     assert done.returncode == 1
 
 
-def _wait_for(port: int) -> None:
+def wait_for_port(port: int) -> None:
     deadline = time.monotonic() + 120
     while True:
         try:

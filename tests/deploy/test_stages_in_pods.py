@@ -1,4 +1,4 @@
-"""What pods run: true to the command line, to the recipe, and to each other."""
+"""The commands of pods agree with the command line, the recipe, and each other."""
 
 import re
 from pathlib import Path
@@ -18,49 +18,49 @@ from tests.deploy.manifests import (
     ROOT,
     SERVERS,
     Pod,
-    all_pods,
-    environment,
+    find_document,
     is_spark,
-    one,
-    platform_of,
-    pods,
-    rendered,
+    list_all_pods,
+    list_pods,
+    name_platform,
+    read_environment,
+    render_overlay,
 )  # fmt: skip
 
 IN_THE_IMAGE = "local:///opt/headrace/"
 
 
-def command_lines() -> list[list[str]]:
-    """The words after `headrace`, of all pods."""
-    return [words for overlay, pod in all_pods() for words in lines_of(overlay, pod)]
+def list_command_lines() -> list[list[str]]:
+    """Return the words after `headrace`, of all pods."""
+    return [words for overlay, pod in list_all_pods() for words in read_command_lines(overlay, pod)]
 
 
-def lines_of(overlay: str, pod: Pod) -> list[list[str]]:
+def read_command_lines(overlay: str, pod: Pod) -> list[list[str]]:
     lines = [container.get("args", [""]) for container in pod.containers]
     if is_spark(pod):
         spec = pod.owner["spec"]
         job = spec["mainApplicationFile"].removeprefix(IN_THE_IMAGE)
         assert (ROOT / job).is_file()
         lines = [["headrace", Path(job).stem, *spec["arguments"]]]
-    known = environment(platform_of(overlay))
-    found = []
-    for words in [[filled(word, known) for word in words] for words in lines]:
+    variables = read_environment(name_platform(overlay))
+    commands = []
+    for words in [[fill_variables(word, variables) for word in words] for words in lines]:
         if words[0] == "/opt/headrace/judge.sh":
-            found += [[stage, *words[1:]] for stage in ("evaluate", "promote")]
+            commands += [[stage, *words[1:]] for stage in ("evaluate", "promote")]
         elif "headrace" in words:
-            found.append(words[words.index("headrace") + 1 :])
+            commands.append(words[words.index("headrace") + 1 :])
         else:
             assert pod.labels["app.kubernetes.io/component"] in SERVERS
-    return found
+    return commands
 
 
-def filled(word: str, known: dict[str, str]) -> str:
-    """As Kubernetes fills in a container's arguments."""
-    return re.sub(r"\$\((\w+)\)", lambda name: known.get(name[1], name[0]), word)
+def fill_variables(word: str, variables: dict[str, str]) -> str:
+    """Fill in the variables of a container's argument as Kubernetes does."""
+    return re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), word)
 
 
-def parsed(words: list[str]) -> dict[str, Any]:
-    """The options as `headrace` reads them, without doing anything."""
+def parse_options(words: list[str]) -> dict[str, Any]:
+    """Parse the options as `headrace` does, without running the command."""
     command: Any = typer.main.get_command(app)
     while isinstance(command, TyperGroup):
         command, words = command.commands[words[0]], words[1:]
@@ -69,20 +69,20 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 
 def test_the_command_line_knows_what_pods_run() -> None:
-    lines = command_lines()
+    lines = list_command_lines()
     for words in lines:
-        assert parsed(words).get("recipe") == (
+        assert parse_options(words).get("recipe") == (
             None if words[0] == "lake" else "/etc/headrace/flights.yaml"
         )
     assert {words[0] for words in lines} == {
         "lake", "prepare", "train", "evaluate", "promote", "score",
     }  # fmt: skip
     scores = [words for words in lines if words[0] == "score"]
-    assert {parsed(words)["input_"] for words in scores} == {
+    assert {parse_options(words)["input_"] for words in scores} == {
         "/data/lake/flights/flights", "s3a://headrace/lake/flights/flights",
     }  # fmt: skip
     with pytest.raises(TyperException, match="No such option"):
-        parsed([*scores[0], "--chekpoint"])
+        parse_options([*scores[0], "--chekpoint"])
 
 
 def test_mlflow_knows_how_it_is_started() -> None:
@@ -90,46 +90,54 @@ def test_mlflow_knows_how_it_is_started() -> None:
 
     for platform in PLATFORMS:
         (pod,) = (
-            p for p in pods(rendered(f"{platform}/platform")) if p.owner["kind"] == "Deployment"
+            p
+            for p in list_pods(render_overlay(f"{platform}/platform"))
+            if p.owner["kind"] == "Deployment"
         )
         words = pod.spec["containers"][0]["args"]
         assert words[0] == "server"
         context = server.make_context("server", words[1:])
         assert context.params["host"] == "0.0.0.0"
-        settings = one(rendered(f"{platform}/platform"), "ConfigMap", "headrace-mlflow")["data"]
+        settings = find_document(
+            render_overlay(f"{platform}/platform"), "ConfigMap", "headrace-mlflow"
+        )["data"]
         # Without a driver's name SQLAlchemy takes psycopg 3.
         assert settings["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg2://")
-        known = {parameter.envvar for parameter in server.params}
-        assert set(settings) - known <= {"AWS_DEFAULT_REGION", "MLFLOW_S3_ENDPOINT_URL"}
+        variables = {parameter.envvar for parameter in server.params}
+        assert set(settings) - variables <= {"AWS_DEFAULT_REGION", "MLFLOW_S3_ENDPOINT_URL"}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_recipe_is_that_of_conf_elsewhere(platform: str, tmp_path: Path) -> None:
-    config = one(rendered(f"{platform}/platform"), "ConfigMap", "headrace-recipe")["data"]
+    config = find_document(render_overlay(f"{platform}/platform"), "ConfigMap", "headrace-recipe")[
+        "data"
+    ]
     (tmp_path / "flights.yaml").write_text(config["flights.yaml"])
-    known = environment(platform)
-    recipe = load_recipe(str(tmp_path / "flights.yaml"), workdir="w", environment=known)
-    there = recipe.resolved()
-    here = load_recipe(str(ROOT / "conf/flights.yaml"), workdir="w", environment={}).resolved()
-    assert there["lake"] == known["HEADRACE_LAKE"]
-    assert there["dataset"]["path"] == f"{known['HEADRACE_DATASETS']}/flights"
-    assert there["train"]["checkpoint"]["path"] == known["HEADRACE_CHECKPOINTS"]
-    for other in (there, here):
-        del other["lake"], other["dataset"]["path"], other["train"]["checkpoint"]["path"]
-        del other["spark"]["conf"], other["schedule"]  # a CronJob has it here
-        for table in other["source"]["tables"].values():
+    variables = read_environment(platform)
+    recipe = load_recipe(str(tmp_path / "flights.yaml"), workdir="w", environment=variables)
+    in_pods = recipe.dump_resolved()
+    in_conf = load_recipe(
+        str(ROOT / "conf/flights.yaml"), workdir="w", environment={}
+    ).dump_resolved()
+    assert in_pods["lake"] == variables["HEADRACE_LAKE"]
+    assert in_pods["dataset"]["path"] == f"{variables['HEADRACE_DATASETS']}/flights"
+    assert in_pods["train"]["checkpoint"]["path"] == variables["HEADRACE_CHECKPOINTS"]
+    for tree in (in_pods, in_conf):
+        del tree["lake"], tree["dataset"]["path"], tree["train"]["checkpoint"]["path"]
+        del tree["spark"]["conf"], tree["schedule"]  # in pods a CronJob has the schedule
+        for table in tree["source"]["tables"].values():
             del table["path"]
-    assert there == here
+    assert in_pods == in_conf
 
 
 @pytest.mark.parametrize("overlay", [o for o in OVERLAYS if "/train" in o])
 def test_ranks_are_counted_alike_everywhere(overlay: str) -> None:
-    (job,) = rendered(overlay)
+    (job,) = render_overlay(overlay)
     spec = job["spec"]
     assert spec["runLauncherAsWorker"]  # workers are counted from 1, and the launcher has ranks
     pods_in_all = 1 + spec["mpiReplicaSpecs"]["Worker"]["replicas"]
     commands = []
-    for pod in pods((job,)):
+    for pod in list_pods((job,)):
         (container,) = pod.containers
         values = {v["name"]: v.get("value") for v in container["env"]}
         assert values["PODS"] == str(pods_in_all)
@@ -153,4 +161,4 @@ def test_the_manuals_name_what_there_is() -> None:
     lines = re.findall(r"run --rm headrace headrace (.*)", docker)
     assert [words.split()[0] for words in lines] == ["lake", "run"]
     for words in lines:
-        parsed(words.split())
+        parse_options(words.split())

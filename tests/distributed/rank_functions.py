@@ -1,4 +1,4 @@
-"""What the launcher's tests run on ranks."""
+"""Functions that tests run on ranks: `module:function` of a `RankTask`."""
 
 import os
 import signal
@@ -14,37 +14,34 @@ from headrace.errors import StreamError
 from headrace.progress import Progress, Report
 
 
-def collect(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[str, Any]:
+def use_collectives(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[str, Any]:
     report(Progress("hello", 1, 2))
-    total = ranks.sum([tf.constant(float(ranks.rank + 1)), tf.constant(2.0)])
+    total = ranks.allreduce([tf.constant(float(ranks.rank + 1)), tf.constant(2.0)])
     variable = keras.Variable(7.0 + ranks.rank)
     ranks.broadcast_variables([variable])
     return {
         "sum": [float(t) for t in total],
         "broadcast": ranks.broadcast_object({"from": ranks.rank, **payload}),
-        "gathered": ranks.gather(np.full(ranks.rank + 1, ranks.rank)).tolist(),
-        "variable": float(ranks.sum([variable.value])[0]) / ranks.size,
+        "gathered": ranks.allgather(np.full(ranks.rank + 1, ranks.rank)).tolist(),
+        "variable": float(ranks.allreduce([variable.value])[0]) / ranks.size,
         "policies": sorted({os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")}),  # noqa: PTH208
     }
 
 
-def some_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
-    """Steps on global batches of 64 rows, of which every rank takes its share.
+def train_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Train on global batches of 64 rows, of which every rank takes its share.
 
     `payload`: `optimizer` (recipe keys), `steps`, `accumulate`, `compression`, `augment`,
     `batch_norm`.
     """
+    from headrace.features.scaled import ScaledFeature
+    from headrace.features.vocabulary import VocabularyFeature
     from headrace.models.build import build_model
     from headrace.recipe.sections import Augment, Mlp, Optimizer
     from headrace.train.augment import Augmentation
     from headrace.train.optimizer import build_optimizer
     from headrace.train.step import StepOptions, TrainStep
-    from headrace.transform.spec import (
-        RawColumn,
-        ScaledFeature,
-        TransformSpec,
-        VocabularyFeature,
-    )
+    from headrace.transform.spec import RawColumn, TransformSpec
 
     spec = TransformSpec(
         raw=(RawColumn(name="x", kind="real", nullable=False),),
@@ -76,45 +73,45 @@ def some_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     step = TrainStep(model, optimizer, ranks, spec.label.kind, options)
     rng = np.random.default_rng(0)
     share = 64 // ranks.size
-    mine = slice(ranks.rank * share, (ranks.rank + 1) * share)
+    own_rows = slice(ranks.rank * share, (ranks.rank + 1) * share)
     losses = []
     for number in range(payload.get("steps", 3)):
         weight = (rng.random(64) + 0.1).astype(np.float32)
         weight[50:] = 0  # padding, all of it on the last rank
-        whole = {
+        global_batch = {
             "numeric": rng.normal(size=(64, 1)).astype(np.float32),
             "categorical": rng.integers(0, 5, (64, 1)).astype(np.int32),
             "label": rng.integers(0, 2, 64).astype(np.float32),
             "weight": weight,
         }
         update = (number + 1) % options.accumulate == 0
-        batch = {name: tf.constant(array[mine]) for name, array in whole.items()}
-        found = step(batch, number, rate=settings.learning_rate, update=update)
-        losses.append(float(found.loss))
+        batch = {name: tf.constant(array[own_rows]) for name, array in global_batch.items()}
+        result = step(batch, number, rate=settings.learning_rate, update=update)
+        losses.append(float(result.loss))
     return {
         "weights": [float(w) for array in model.get_weights() for w in array.reshape(-1)],
         "losses": losses,
     }
 
 
-def all_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
-    """`some_steps` of every one of `payload`'s: ranks take seconds to start."""
-    return {name: some_steps(one, ranks, report) for name, one in payload.items()}
+def train_all_policies(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Run `train_steps` for each policy of `payload`: starting ranks takes seconds."""
+    return {name: train_steps(policy, ranks, report) for name, policy in payload.items()}
 
 
-def sum_bfloat16(payload: dict, ranks: Collectives, report: Report) -> dict:
+def sum_in_bfloat16(payload: dict, ranks: Collectives, report: Report) -> dict:
     @tf.function
-    def summed(large: tf.Tensor, small: tf.Tensor) -> list[tf.Tensor]:
-        return ranks.sum_bfloat16([large, small])
+    def reduce(large: tf.Tensor, small: tf.Tensor) -> list[tf.Tensor]:
+        return ranks.allreduce_bfloat16([large, small])
 
     small = 1.0 if ranks.rank == 0 else 0.75 * 2**-8
-    found = summed(tf.fill([2, 1], 2.0**60), tf.fill([5], small))
-    flat = np.concatenate([tensor.numpy().reshape(1, -1) for tensor in found], axis=1)
-    everywhere = ranks.gather(flat)
-    return {"sums": [[row[:2].tolist(), row[2:].tolist()] for row in everywhere]}
+    sums = reduce(tf.fill([2, 1], 2.0**60), tf.fill([5], small))
+    row = np.concatenate([tensor.numpy().reshape(1, -1) for tensor in sums], axis=1)
+    rows = ranks.allgather(row)
+    return {"sums": [[row[:2].tolist(), row[2:].tolist()] for row in rows]}
 
 
-def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
+def compare_diverging_weights(payload: dict, ranks: Collectives, report: Report) -> dict:
     from headrace.train.weight_check import compare_weights
 
     model = keras.Sequential([keras.layers.Dense(2)])
@@ -127,57 +124,57 @@ def disagree(payload: dict, ranks: Collectives, report: Report) -> dict:
     return {}
 
 
-def march(payload: dict, ranks: Collectives, report: Report) -> dict:
-    """Ten steps of a collective each; rank 1 does what `payload` says before the fourth."""
+def run_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Run ten steps of one collective each; rank 1 misbehaves before the fourth, as asked."""
 
     @tf.function
     def step(value: tf.Tensor) -> tf.Tensor:
-        return ranks.sum([value])[0]
+        return ranks.allreduce([value])[0]
 
     for number in range(10):
         if ranks.rank == 1 and number == 3:
-            if payload["what"] == "stop":
+            if payload["fault"] == "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)
-            elif payload["what"] == "sleep":
+            elif payload["fault"] == "sleep":
                 time.sleep(600)
-            elif payload["what"] == "skip":
+            elif payload["fault"] == "skip":
                 continue
-        ranks.pulse.enter(number)
+        ranks.heartbeat.enter_step(number)
         step(tf.constant(1.0))
-        ranks.pulse.leave(number)
-    ranks.gather(np.array([1]))
+        ranks.heartbeat.leave_step(number)
+    ranks.allgather(np.array([1]))
     return {}
 
 
 def fail_with_stream_error(payload: dict, ranks: Collectives, report: Report) -> dict:
     if ranks.rank == 1:
         raise StreamError("file x row group 3 cannot be read")
-    ranks.sum([tf.constant(1.0)])
+    ranks.allreduce([tf.constant(1.0)])
     return {}
 
 
 def fail_with_defect(payload: dict, ranks: Collectives, report: Report) -> dict:
     if ranks.rank == 1:
         return {"x": 1 / 0}
-    ranks.sum([tf.constant(1.0)])
+    ranks.allreduce([tf.constant(1.0)])
     return {}
 
 
-def kill_yourself(payload: dict, ranks: Collectives, report: Report) -> dict:
+def kill_own_process(payload: dict, ranks: Collectives, report: Report) -> dict:
     if ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    ranks.sum([tf.constant(1.0)])
+    ranks.allreduce([tf.constant(1.0)])
     return {}
 
 
-def tell_and_wait(payload: dict, ranks: Collectives, report: Report) -> dict:
-    pids = ranks.gather(np.array([os.getpid()]))
+def report_pids_and_wait(payload: dict, ranks: Collectives, report: Report) -> dict:
+    pids = ranks.allgather(np.array([os.getpid()]))
     report(Progress(" ".join(map(str, pids.tolist()))))
     time.sleep(600)
     return {}
 
 
-def die_at_first(payload: dict, ranks: Collectives, report: Report) -> dict:
+def die_once(payload: dict, ranks: Collectives, report: Report) -> dict:
     if ranks.rank == 1:
         try:
             os.mkdir(f"{payload['folder']}/died")  # noqa: PTH102
@@ -185,5 +182,5 @@ def die_at_first(payload: dict, ranks: Collectives, report: Report) -> dict:
             pass
         else:
             os.kill(os.getpid(), signal.SIGKILL)
-    ranks.sum([tf.constant(1.0)])
+    ranks.allreduce([tf.constant(1.0)])
     return {"resume": payload["resume"]}

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from headrace.prepare.plan import ROWS_DEPEND_ON
+from tests.mlflow_store import copy_empty_store
 from tests.tiny import write_tiny_lake
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,10 @@ def run(*command: str, **environment: str) -> Done:
 
 
 def headrace(*arguments: str, **environment: str) -> Done:
+    """Run `headrace`; its workdir gets MLflow's empty store."""
+    if "--workdir" in arguments:
+        workdir = Path(arguments[arguments.index("--workdir") + 1])
+        copy_empty_store(workdir / "mlflow/mlflow.db")
     return run(str(BIN / "headrace"), *arguments, **environment)
 
 

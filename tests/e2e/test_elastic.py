@@ -92,6 +92,6 @@ def test_a_lost_rank_is_replaced(
 
 def is_rank(process: psutil.Process) -> bool:
     try:
-        return any("rank_main" in word for word in process.cmdline())
+        return any("distributed.rank.main" in word for word in process.cmdline())
     except psutil.Error:  # it has just ended
         return False

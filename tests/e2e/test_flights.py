@@ -15,7 +15,7 @@ import pytest
 
 from headrace.lake import DatasetVersion
 from headrace.models.predict import predict_batches
-from headrace.stream.columns import feature_columns
+from headrace.stream.columns import build_feature_columns
 from headrace.stream.split_stream import SplitStream
 from headrace.transform.spec import TransformSpec
 from tests.e2e.running import BIN, Done, headrace, mlflow_server, run
@@ -107,17 +107,17 @@ def test_no_feature_knows_the_future(first: Done) -> None:
 def test_the_stream_delivers_the_published_rows(first: Done) -> None:
     dataset = DatasetVersion.open(first.result["dataset"]["path"])
     spec = TransformSpec.from_json(dataset.transform_json)
-    columns = feature_columns(spec, {"row_id": ("int64", "row_id")})
+    columns = build_feature_columns(spec, {"row_id": ("int64", "row_id")})
     seen = []
     for rank in range(2):
-        stream = SplitStream.of(
+        stream = SplitStream.for_split(
             dataset, "train", columns, rank=rank, size=2, global_batch_size=2048,
             canonical_shards=64, shuffle=True, seed=1,
         )  # fmt: skip
-        seen += [b["row_id"][b["weight"] > 0] for b in stream.batches(epoch=1)]
+        seen += [b["row_id"][b["weight"] > 0] for b in stream.read_batches(epoch=1)]
     ids = np.sort(np.concatenate(seen))
     parts = [pd.read_parquet(f"{dataset.root}/{f.path}", columns=["row_id"], partitioning=None)
-             for f in dataset.files("train")]  # fmt: skip
+             for f in dataset.list_files("train")]  # fmt: skip
     np.testing.assert_array_equal(ids, np.sort(pd.concat(parts)["row_id"].to_numpy()))
 
 
@@ -142,12 +142,12 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     import mlflow
     import pyspark.sql.functions as F
 
-    from headrace.prepare.assign import tag_rows
-    from headrace.prepare.labels import with_labels
+    from headrace.prepare.assign import assign_rows
+    from headrace.prepare.labels import add_labels
     from headrace.prepare.plan import make_plan
     from headrace.recipe import load_recipe
     from headrace.source.internal_columns import BUCKET, ROW_ID
-    from headrace.source.read import read_raw, unfitted_of
+    from headrace.source.read import read_raw, find_unfitted
     from headrace.source.rules import check_rows
 
     result = first.result
@@ -155,9 +155,9 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
         RECIPE, workdir=str(folder / "one"), overrides=[f"lake={flights_lake}"], environment={}
     )
     raw = read_raw(spark, recipe, make_plan(recipe, None))
-    rows = with_labels(raw.rows, recipe)
-    columns = unfitted_of(recipe, rows).raw
-    tagged = tag_rows(check_rows(rows, recipe, raw.main), recipe, columns)
+    rows, schema = add_labels(raw.rows, raw.schema, recipe)
+    columns = find_unfitted(recipe, schema).raw
+    tagged = assign_rows(check_rows(rows, schema, recipe, raw.main), recipe, columns)
     test = tagged.where(f"{BUCKET} = 2").withColumnRenamed(ROW_ID, "row_id")
     test = test.select("row_id", *columns).toPandas()
     assert len(test) == result["ledger"]["published"]["test"]
@@ -175,14 +175,14 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     file = mlflow.artifacts.download_artifacts(f"{result['model_uri']}/artifacts/model.keras")
     bare = keras.saving.load_model(file, safe_mode=True)
     dataset = DatasetVersion.open(result["dataset"]["path"])
-    columns = feature_columns(
+    columns = build_feature_columns(
         TransformSpec.from_json(dataset.transform_json), {"row_id": ("int64", "row_id")}
     )
-    stream = SplitStream.of(
+    stream = SplitStream.for_split(
         dataset, "test", columns, rank=0, size=1, global_batch_size=4096,
         canonical_shards=64, shuffle=False, seed=0,
     )  # fmt: skip
-    found = predict_batches(bare, stream.batches(0))
+    found = predict_batches(bare, stream.read_batches(0))
     expected = pd.Series(found["probability"], index=found["row_id"])
     assert len(expected) == len(by_raw) == result["ledger"]["published"]["test"]
     np.testing.assert_allclose(by_raw["probability"].loc[expected.index], expected, atol=1e-5)

@@ -13,23 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.evaluate import Evaluated, evaluate
-from headrace.lake import DataFile, Ledger, publish
+from headrace.features.image import ImageFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.series import SeriesFeature
+from headrace.features.tokens import TokensFeature
+from headrace.labels.spec import LabelSpec
+from headrace.lake import DataFile, Ledger, publish_build
 from headrace.lake.build import Build
 from headrace.lake.data_file import SPLITS
-from headrace.lake.transform_file import transform_digest
-from headrace.progress import silent
-from headrace.recipe import Recipe, recipe_from_tree
+from headrace.lake.transform_file import compute_transform_digest
+from headrace.progress import ignore_progress
+from headrace.recipe import Recipe, build_recipe
 from headrace.train import Trained, train
 from headrace.transform.arrow import ArrowTransform
-from headrace.transform.spec import (
-    ImageFeature,
-    LabelSpec,
-    RawColumn,
-    ScaledFeature,
-    SeriesFeature,
-    TokensFeature,
-    TransformSpec,
-)
+from headrace.transform.spec import RawColumn, TransformSpec
 from tests.tiny import tiny_tree
 
 pytestmark = pytest.mark.e2e
@@ -61,13 +58,13 @@ def write_version(root: Path, spec: TransformSpec, splits: dict[str, pa.Table]) 
     build = Build(
         build_id="by-hand", created_at="2026-01-01T00:00:00+00:00", headrace_version="0", recipe={},
         sources={}, files=tuple(files), label_kind=spec.label.kind,
-        transform_digest=transform_digest(spec.to_json()),
+        transform_digest=compute_transform_digest(spec.to_json()),
         ledger=Ledger(
             read=sum(published.values()), published=published, quarantined={}, duplicates=0,
             filtered={},
         ),
     )  # fmt: skip
-    publish(str(root), build, pa.table(arrays).schema, spec.to_json())
+    publish_build(str(root), build, pa.table(arrays).schema, spec.to_json())
 
 
 def column(values: np.ndarray) -> Any:
@@ -79,14 +76,14 @@ def column(values: np.ndarray) -> Any:
 
 def recipe(workdir: Path, **sections: Any) -> Recipe:
     tree = {**tiny_tree(), **sections}
-    return recipe_from_tree(
+    return build_recipe(
         tree, source="by hand", overrides=(), workdir=str(workdir), environment={}
     )
 
 
 def run(workdir: Path, wanted: Recipe) -> tuple[Trained, Evaluated]:
-    trained = train(wanted, workdir=str(workdir), report=silent)
-    return trained, evaluate(wanted, workdir=str(workdir), report=silent)
+    trained = train(wanted, workdir=str(workdir), report=ignore_progress)
+    return trained, evaluate(wanted, workdir=str(workdir), report=ignore_progress)
 
 
 def loaded(workdir: Path, trained: Trained) -> Any:

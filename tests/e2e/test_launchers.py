@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -60,7 +59,9 @@ def test_on_spark_executors(folder: Path, local: dict, tmp_path: Path) -> None:
     assert judged[0]["test_rows"] == 127
 
 
-def started_by_somebody(folder: Path, workdir: Path, *options: str) -> list[subprocess.Popen]:
+def start_external_ranks(
+    folder: Path, workdir: Path, *options: str, cwd: Path = ROOT
+) -> list[subprocess.Popen]:
     """As torchrun does it; the ranks have to find each other, in whatever order they come."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -73,7 +74,7 @@ def started_by_somebody(folder: Path, workdir: Path, *options: str) -> list[subp
             subprocess.Popen(
                 [str(BIN / "headrace"), *train(folder, workdir, *options)],
                 env=environment,
-                cwd=ROOT,
+                cwd=cwd,
                 text=True,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -84,7 +85,7 @@ def started_by_somebody(folder: Path, workdir: Path, *options: str) -> list[subp
 
 
 def test_by_somebody_else(folder: Path, local: dict, tmp_path: Path) -> None:
-    processes = started_by_somebody(folder, tmp_path)
+    processes = start_external_ranks(folder, tmp_path)
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert local["weights_checksum"][0] in said[1][0]
@@ -94,7 +95,7 @@ def test_by_somebody_else(folder: Path, local: dict, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_launched_rank_that_is_told_to_end(folder: Path, tmp_path: Path) -> None:
     """As when a pod other than the first one is preempted: a checkpoint first, of all ranks."""
-    follower, leader = started_by_somebody(folder, tmp_path, "--set", "train.epochs=2000")
+    follower, leader = start_external_ranks(folder, tmp_path, "--set", "train.epochs=2000")
     assert leader.stderr is not None
     for line in leader.stderr:
         if "epoch 9 of" in line:
@@ -125,7 +126,7 @@ def test_a_run_that_was_launched_prepares_once(folder: Path, tmp_path: Path) -> 
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "RANK": "0"}
     done = headrace("run", str(folder / "tiny.yaml"), "--workdir", str(tmp_path), **place)
     assert done.code == 1
-    assert "run `headrace prepare` alone, then `headrace train` once a rank" in done.err
+    assert "run `headrace prepare` alone, then `headrace train` once per rank" in done.err
 
 
 def test_a_host_that_cannot_be_reached(folder: Path, tmp_path: Path) -> None:
@@ -173,30 +174,6 @@ def test_a_rank_elsewhere_is_killed(
 
 def rank(process: psutil.Process) -> bool:
     try:
-        return any("rank_main" in word for word in process.cmdline())
+        return any("distributed.rank.main" in word for word in process.cmdline())
     except psutil.Error:  # it has just ended
         return False
-
-
-def test_the_board_turns_strangers_away() -> None:
-    """Without TensorFlow, Spark or a rank: who does not know the secret gets nothing."""
-    script = """
-from headrace.distributed.supervise.agent import BoardAddress, run_agent
-from headrace.distributed.supervise.control_server import Board
-from headrace.distributed.task import RankTask
-from headrace.errors import RankError
-board = Board("127.0.0.1", 0, "right", RankTask("a:b", {"key": "value"}), print)
-try:
-    run_agent(BoardAddress("127.0.0.1", board.port, "wrong", 0))
-except RankError as error:
-    print(error, len(board.workers()))
-agent_of_another_run = {"name": "old", "host": "here", "order": 0, "code": None}
-print(board.take(agent_of_another_run)["over"]["why"], len(board.workers()))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout == (
-        "the supervisor turns this rank away: the secret of another run 0\n"
-        "this rank's supervisor is gone, and that of another run is in its place 0\n"
-    )

@@ -73,5 +73,5 @@ def _images(done: Done) -> list[bytes]:
     import pyarrow.parquet as pq
 
     dataset = DatasetVersion.open(done.result["dataset"]["path"])
-    tables = [pq.read_table(f"{dataset.root}/{file.path}") for file in dataset.files("test")]
+    tables = [pq.read_table(f"{dataset.root}/{file.path}") for file in dataset.list_files("test")]
     return [image for table in tables for image in table["image"].to_pylist()]

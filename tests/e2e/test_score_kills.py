@@ -10,7 +10,7 @@ import pytest
 import yaml
 from deltalake import DeltaTable
 
-from headrace.lake.predictions import newest_predictions
+from headrace.lake.predictions import find_newest_predictions
 from headrace.recipe.overrides import apply_overrides
 from tests.e2e.running import Done, headrace, killed_after, killed_at_step, moment
 from tests.prepare.daily import TREE, day_of, write_day
@@ -68,7 +68,7 @@ class Lake:
 
     def check(self, root: Path, *, published: bool | None = None) -> None:
         """Old or new, then the rerun: every row once."""
-        found = newest_predictions(str(root))
+        found = find_newest_predictions(str(root))
         assert found is not None
         version, record = found
         assert version in (0, 1)
@@ -102,7 +102,7 @@ def test_a_first_job_that_is_killed_leaves_no_predictions(lake: Lake) -> None:
     root = lake.folder / "first"
     killed_at_step("before the first commit", root, lake.arguments("first"))
     assert list(root.rglob("*.parquet"))
-    assert newest_predictions(str(root)) is None
+    assert find_newest_predictions(str(root)) is None
     assert lake.score("first").code == 0
     pd.testing.assert_frame_equal(rows_of(root), lake.new)
 

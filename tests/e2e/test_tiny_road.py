@@ -87,7 +87,7 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
     assert whole["probability"].iloc[0] == pytest.approx(found["probability"].iloc[0], abs=1e-6)
     with pytest.raises(MlflowException, match="clock"):
         model.predict(rows.drop(columns="clock"))
-    with pytest.raises(ValueError, match="raw column 'amount' holds what is no number"):
+    with pytest.raises(ValueError, match="raw column 'amount' holds a value that is no number"):
         model.predict(rows.assign(amount="much"))
     with pytest.raises(ValueError, match=r"raw column .clock..*expected whole numbers"):
         model.predict(rows.assign(clock=12.5))
@@ -99,7 +99,7 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
         ("source.tables.visits.path=/nowhere/visits", "there is nothing at /nowhere/visits"),
         pytest.param(
             "split.key=[dya]",
-            "column 'dya' is missing (wanted by split.key)",
+            "column 'dya' is missing (needed by split.key)",
             marks=pytest.mark.long,
         ),
         pytest.param(
@@ -166,7 +166,7 @@ def test_a_model_does_not_fit_a_dataset_with_another_transform(
 
 def test_a_file_that_was_rewritten_is_named_by_training(workdir: Path, submitted: Done) -> None:
     dataset = DatasetVersion.open(submitted.result["dataset"]["path"], 0)
-    path = Path(dataset.root) / dataset.files("train")[0].path
+    path = Path(dataset.root) / dataset.list_files("train")[0].path
     whole = path.read_bytes()
     path.write_bytes(dataset_file_of_one_row(path))
     try:

@@ -71,7 +71,7 @@ def test_a_second_search_at_the_same_time_is_refused(folder: Path) -> None:
 def test_a_search_for_nothing_is_refused(folder: Path) -> None:
     done = headrace("tune", "conf/digits.yaml", "--workdir", str(folder))
     assert done.code == 2
-    assert "tune.parameters: is empty (say which keys to try" in done.err
+    assert "tune.parameters: is empty (list the keys to search" in done.err
 
 
 def test_an_impossible_range_is_refused(folder: Path) -> None:

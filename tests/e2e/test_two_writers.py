@@ -9,7 +9,7 @@ import yaml
 
 from headrace.lake import DatasetVersion
 from headrace.lake.build import read_build
-from headrace.lake.history import versions_of
+from headrace.lake.history import list_versions
 from tests.prepare.daily import TREE, rows_of, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -50,7 +50,7 @@ def test_ten_rounds_of_two_builds_at_once(tmp_path: Path) -> None:
         there = {str(p.relative_to(newest.root)) for p in Path(newest.root).glob("split=*/*")}
         known = {
             file.path
-            for past in versions_of(newest.root)
+            for past in list_versions(newest.root)
             for file in read_build(newest.root, str(past.build_id)).files
         }
         assert live <= there <= known  # a build that lost left nothing behind

@@ -1,67 +1,79 @@
-"""Intervals and paired differences by resampling."""
+"""Bootstrap intervals, and differences of models on the same draws."""
 
 import numpy as np
 import pytest
 
-from headrace.evaluate.bootstrap import difference, intervals
-from headrace.evaluate.metrics import BinaryScorer, RegressionScorer
+from headrace.evaluate.bootstrap import compute_difference, compute_intervals
+from headrace.labels.binary import BinaryScorer
+from headrace.labels.regression import NumberScorer
 
 RANDOM = np.random.default_rng(5)
 
 
-def mean_of(values: np.ndarray):
+def make_mean_scorer(values: np.ndarray):
     return lambda weight: {"mean": float(weight @ values / weight.sum())}
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     values = RANDOM.normal(10, 2, 4000)
-    found = intervals(mean_of(values), np.ones(4000), draws=1000, confidence=0.95, seed=1)["mean"]
+    interval = compute_intervals(
+        make_mean_scorer(values), np.ones(4000), draws=1000, confidence=0.95, seed=1
+    )["mean"]
     expected = 1.96 * values.std() / np.sqrt(4000)
-    assert found.value == pytest.approx(values.mean())
-    assert found.value - found.low == pytest.approx(expected, rel=0.1)
-    assert found.high - found.value == pytest.approx(expected, rel=0.1)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.value - interval.low == pytest.approx(expected, rel=0.1)
+    assert interval.high - interval.value == pytest.approx(expected, rel=0.1)
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     covered = 0
     for trial in range(200):
         values = np.random.default_rng(trial).exponential(1.0, 80)
-        found = intervals(mean_of(values), np.ones(80), draws=200, confidence=0.9, seed=trial)
-        covered += found["mean"].low <= 1.0 <= found["mean"].high
+        intervals = compute_intervals(
+            make_mean_scorer(values), np.ones(80), draws=200, confidence=0.9, seed=trial
+        )
+        covered += intervals["mean"].low <= 1.0 <= intervals["mean"].high
     assert 0.82 <= covered / 200 <= 0.95
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
     truth = (RANDOM.random(300) < 0.3).astype(float)
     scorer = BinaryScorer(truth, RANDOM.random(300), 0.5)
-    once, again = (
-        intervals(scorer, np.ones(300), draws=50, confidence=0.95, seed=3) for _ in range(2)
+    first, second = (
+        compute_intervals(scorer, np.ones(300), draws=50, confidence=0.95, seed=3) for _ in range(2)
     )
-    assert once == again
-    assert once != intervals(scorer, np.ones(300), draws=50, confidence=0.95, seed=4)
+    assert first == second
+    assert first != compute_intervals(scorer, np.ones(300), draws=50, confidence=0.95, seed=4)
 
 
 def test_no_draws_give_no_intervals() -> None:
-    assert intervals(mean_of(np.ones(3)), np.ones(3), draws=0, confidence=0.9, seed=0) == {}
+    assert (
+        compute_intervals(make_mean_scorer(np.ones(3)), np.ones(3), draws=0, confidence=0.9, seed=0)
+        == {}
+    )
 
 
-def test_a_metric_that_is_seldom_defined_has_no_interval() -> None:
-    def seldom(weight: np.ndarray) -> dict[str, float]:
+def test_a_metric_that_is_rarely_defined_has_no_interval() -> None:
+    def score_first_row(weight: np.ndarray) -> dict[str, float]:
         always = {"rows": float(weight.sum())}
         return always if weight[0] == 0 else {**always, "first": 1.0}
 
-    def never_again(weight: np.ndarray) -> dict[str, float]:
+    def score_only_all_rows(weight: np.ndarray) -> dict[str, float]:
         return {"all": 1.0} if (weight == 1).all() else {}
 
     # A row is in 63% of the draws, all rows once in hardly any.
-    assert "first" in intervals(seldom, np.ones(6), draws=100, confidence=0.9, seed=0)
-    assert intervals(never_again, np.ones(6), draws=100, confidence=0.9, seed=0) == {}
+    assert "first" in compute_intervals(
+        score_first_row, np.ones(6), draws=100, confidence=0.9, seed=0
+    )
+    assert (
+        compute_intervals(score_only_all_rows, np.ones(6), draws=100, confidence=0.9, seed=0) == {}
+    )
 
 
-def compared(first: np.ndarray, second: np.ndarray, truth: np.ndarray):
-    return difference(
-        RegressionScorer(truth, first),
-        RegressionScorer(truth, second),
+def compare_errors(candidate: np.ndarray, champion: np.ndarray, truth: np.ndarray):
+    return compute_difference(
+        NumberScorer(truth, candidate),
+        NumberScorer(truth, champion),
         "mae",
         np.ones(len(truth)),
         higher_is_better=False,
@@ -73,34 +85,34 @@ def compared(first: np.ndarray, second: np.ndarray, truth: np.ndarray):
 
 def test_a_model_does_not_differ_from_itself() -> None:
     truth = RANDOM.normal(size=100)
-    found = compared(truth + 1, truth + 1, truth)
-    assert found is not None
-    assert (found.better_by, found.low, found.share_worse) == (0, 0, 0)
+    difference = compare_errors(truth + 1, truth + 1, truth)
+    assert difference is not None
+    assert (difference.better_by, difference.low, difference.share_worse) == (0, 0, 0)
 
 
 def test_the_pair_is_drawn_together() -> None:
     # Rows differ much from each other, the models by a constant: only a paired draw sees it.
     truth = RANDOM.normal(0, 100, 200)
     noise = RANDOM.exponential(50, 200)
-    found = compared(truth + noise, truth + noise + 0.5, truth)
-    assert found is not None
-    assert found.better_by == pytest.approx(0.5)
-    assert found.low == pytest.approx(0.5)
+    difference = compare_errors(truth + noise, truth + noise + 0.5, truth)
+    assert difference is not None
+    assert difference.better_by == pytest.approx(0.5)
+    assert difference.low == pytest.approx(0.5)
 
 
 def test_lower_is_better_turns_the_sign() -> None:
     truth = RANDOM.normal(size=50)
-    found = compared(truth + 2, truth + 1, truth)
-    assert found is not None
-    assert found.better_by == pytest.approx(-1)
-    assert (found.candidate, found.champion) == (pytest.approx(2), pytest.approx(1))
-    assert found.share_worse == 1
+    difference = compare_errors(truth + 2, truth + 1, truth)
+    assert difference is not None
+    assert difference.better_by == pytest.approx(-1)
+    assert (difference.candidate, difference.champion) == (pytest.approx(2), pytest.approx(1))
+    assert difference.share_worse == 1
 
 
-def test_a_metric_that_is_not_defined_is_not_compared() -> None:
+def test_a_metric_that_is_not_defined_is_not_compare_errors() -> None:
     scorer = BinaryScorer(np.zeros(4), np.linspace(0, 1, 4), 0.5)
-    found = difference(
+    difference = compute_difference(
         scorer, scorer, "roc_auc", np.ones(4),
         higher_is_better=True, draws=10, confidence=0.95, seed=0,
     )  # fmt: skip
-    assert found is None
+    assert difference is None

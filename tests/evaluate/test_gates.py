@@ -1,10 +1,21 @@
-"""What passes a gate, what does not, and what is said of it."""
+"""Gates that pass and gates that fail, with the text that says why."""
+
+import json
 
 import pytest
 
 from headrace.evaluate.bootstrap import Difference
-from headrace.evaluate.gates import Champion, Gated, Judged, compared, judge_gates, verdict
-from headrace.evaluate.leakage import Strength
+from headrace.evaluate.gates import (
+    ChampionComparison,
+    GateInputs,
+    GateResult,
+    build_verdict,
+    check_gates,
+    compare_gated_metrics,
+    dump_criteria,
+    has_same_criteria,
+)
+from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
 from headrace.recipe import sections as s
 
@@ -13,23 +24,23 @@ SLICE = {"kind": "slice", "metric": "roc_auc", "columns": ["c"]}
 CHAMPION = {"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.002}
 
 
-def part(value: str, area: float | None, rows: int = 500) -> SliceResult:
+def make_slice(value: str, area: float | None, rows: int = 500) -> SliceResult:
     metrics = {} if area is None else {"roc_auc": area}
     return SliceResult(("c",), value, rows, rows < 100, metrics)
 
 
-def gate(settings: dict, **judged: object) -> Gated:
-    found = s.Evaluate.model_validate({"gates": [settings]}).gates
-    known = {
+def check_gate(settings: dict, **changed: object) -> GateResult:
+    gates = s.Evaluate.model_validate({"gates": [settings]}).gates
+    inputs = {
         "metrics": {"roc_auc": 0.75, "log_loss": 0.5},
         "slices": [],
-        "champion": Champion(),
+        "comparison": ChampionComparison(),
         "model_bytes": 2_000_000,
-        "latency": lambda rows: [1.0] * 95 + [9.0] * 5,
+        "measure_latency": lambda rows: [1.0] * 95 + [9.0] * 5,
         "label_kind": "binary",
     }
-    (gated,) = judge_gates(found, Judged(**{**known, **judged}), [])
-    return gated
+    (result,) = check_gates(gates, GateInputs(**{**inputs, **changed}), [])
+    return result
 
 
 @pytest.mark.parametrize(
@@ -47,67 +58,145 @@ def gate(settings: dict, **judged: object) -> Gated:
     ],
 )
 def test_limits(settings: dict, passed: bool, text: str) -> None:
-    gated = gate(settings)
-    assert gated.passed is passed
-    assert text in gated.text
+    result = check_gate(settings)
+    assert result.passed is passed
+    assert text in result.text
 
 
 def test_the_worst_slice_decides_and_small_ones_do_not() -> None:
-    slices = [part("c=good", 0.8), part("c=bad", 0.6), part("c=tiny", 0.1, rows=9)]
-    gated = gate({**SLICE, "at_least": 0.65}, slices=slices)
-    assert not gated.passed
-    assert gated.text == "roc_auc of c=bad (500 rows), the worst of 2: 0.6, at least 0.65"
-    assert gated.details == {"slices": 2, "too_small": 1, "worst": "c=bad", "rows": 500}
-    assert gate({**SLICE, "at_least": 0.6}, slices=slices).passed
+    slices = [
+        make_slice("c=good", 0.8),
+        make_slice("c=bad", 0.6),
+        make_slice("c=tiny", 0.1, rows=9),
+    ]
+    result = check_gate({**SLICE, "at_least": 0.65}, slices=slices)
+    assert not result.passed
+    assert result.text == "roc_auc of c=bad (500 rows), the worst of 2: 0.6, at least 0.65"
+    assert result.details == {"slices": 2, "too_small": 1, "worst": "c=bad", "rows": 500}
+    assert check_gate({**SLICE, "at_least": 0.6}, slices=slices).passed
 
 
-def test_slices_that_say_nothing_do_not_pass() -> None:
-    assert "no slice" in gate({**SLICE, "at_least": 0.1}, slices=[part("c=1", 0.9, 9)]).text
-    gated = gate({**SLICE, "at_least": 0.1}, slices=[part("c=1", 0.9), part("c=2", None)])
-    assert not gated.passed
-    assert gated.text == "roc_auc of c=2 (500 rows) is not defined on these rows"
+def test_slices_that_are_small_or_undefined_do_not_pass() -> None:
+    assert (
+        "no slice"
+        in check_gate({**SLICE, "at_least": 0.1}, slices=[make_slice("c=1", 0.9, 9)]).text
+    )
+    result = check_gate(
+        {**SLICE, "at_least": 0.1}, slices=[make_slice("c=1", 0.9), make_slice("c=2", None)]
+    )
+    assert not result.passed
+    assert result.text == "roc_auc of c=2 (500 rows) is not defined on these rows"
 
 
-def beside(better_by: float, low: float) -> Champion:
-    found = Difference(0.75, 0.75 - better_by, better_by, low, 0.5, 200)
+def compare_with_champion(better_by: float, low: float) -> ChampionComparison:
+    difference = Difference(0.75, 0.75 - better_by, better_by, low, 0.5, 200)
     gates = s.Evaluate.model_validate({"gates": [CHAMPION]}).gates
-    differences = compared(gates, lambda metric, higher, confidence: found, "binary")
-    return Champion("models:/m/1", rows=900, of=1000, differences=differences)
+    differences = compare_gated_metrics(
+        gates, lambda metric, higher, confidence: difference, "binary"
+    )
+    return ChampionComparison(
+        "models:/m/1", shared_rows=900, candidate_rows=1000, differences=differences
+    )
 
 
 @pytest.mark.parametrize(
-    ("champion", "passed", "text"),
+    ("comparison", "passed", "text"),
     [
-        (Champion(), True, "no champion to compare with"),
-        (Champion("models:/m/2", same=True), True, "is the champion itself"),
-        (Champion("models:/m/1", why_not="its dataset is gone"), False, "its dataset is gone"),
-        (beside(0.01, 0.005), True, "0.01 better than models:/m/1 (0.74) on 900 rows"),
-        (beside(-0.001, -0.002), True, "0.001 worse than models:/m/1"),
-        (beside(0.001, -0.0021), False, "not worse by more than 0.0021, allowed 0.002"),
+        (ChampionComparison(), True, "no champion to compare with"),
+        (ChampionComparison("models:/m/2", is_candidate=True), True, "is the champion itself"),
+        (
+            ChampionComparison("models:/m/1", obstacle="its dataset is gone"),
+            False,
+            "its dataset is gone",
+        ),
+        (
+            compare_with_champion(0.01, 0.005),
+            True,
+            "0.01 better than models:/m/1 (0.74) on 900 rows",
+        ),
+        (compare_with_champion(-0.001, -0.002), True, "0.001 worse than models:/m/1"),
+        (
+            compare_with_champion(0.001, -0.0021),
+            False,
+            "not worse by more than 0.0021, allowed 0.002",
+        ),
     ],
 )
-def test_the_champion(champion: Champion, passed: bool, text: str) -> None:
-    gated = gate(CHAMPION, champion=champion)
-    assert gated.passed is passed
-    assert text in gated.text
+def test_a_comparison_with_the_champion(
+    comparison: ChampionComparison, passed: bool, text: str
+) -> None:
+    result = check_gate(CHAMPION, comparison=comparison)
+    assert result.passed is passed
+    assert text in result.text
 
 
 def test_better_by_so_much_is_a_negative_margin() -> None:
     settings = {**CHAMPION, "not_worse_by": -0.004}
     gates = s.Evaluate.model_validate({"gates": [settings]}).gates
     for low, passed in ((0.005, True), (0.003, False)):
-        found = Difference(0.75, 0.74, 0.01, low, 0.0, 200)
-        differences = compared(gates, lambda *_, f=found: f, "binary")
-        champion = Champion("models:/m/1", differences=differences)
-        assert gate(settings, champion=champion).passed is passed
+        difference = Difference(0.75, 0.74, 0.01, low, 0.0, 200)
+        differences = compare_gated_metrics(gates, lambda *_, d=difference: d, "binary")
+        comparison = ChampionComparison("models:/m/1", differences=differences)
+        assert check_gate(settings, comparison=comparison).passed is passed
 
 
 def test_a_suspicious_feature_fails_the_verdict() -> None:
-    judged = Judged({}, [], Champion(), 0, lambda rows: [], "binary")
-    strong = [Strength("leak", 0.99, 0.95), Strength("known", 0.98, 0.95, allowed=True)]
-    gates = judge_gates([], judged, [*strong, Strength("fine", 0.5, 0.95)])
-    assert [g.gate["feature"] for g in gates] == ["leak"]
-    decided = verdict(gates, model="models:/m/1")
-    assert decided["passed"] is False
-    assert "evaluate.leakage.allow" in decided["gates"][0]["text"]
-    assert verdict([], model="m")["passed"] is True
+    inputs = GateInputs({}, [], ChampionComparison(), 0, lambda rows: [], "binary")
+    strong = [
+        FeatureStrength("leak", 0.99, 0.95),
+        FeatureStrength("known", 0.98, 0.95, is_allowed=True),
+    ]
+    results = check_gates([], inputs, [*strong, FeatureStrength("fine", 0.5, 0.95)])
+    assert [g.gate["feature"] for g in results] == ["leak"]
+    verdict = build_verdict(results, model="models:/m/1")
+    assert verdict["passed"] is False
+    assert "evaluate.leakage.allow" in verdict["gates"][0]["text"]
+    assert build_verdict([], model="m")["passed"] is True
+
+
+def test_a_size_that_the_model_does_not_say_fails() -> None:
+    result = check_gate({"kind": "size", "at_most_megabytes": 2.0}, model_bytes=None)
+    assert (result.passed, result.value) == (False, None)
+    assert "train again" in result.text
+
+
+def test_a_verdict_is_plain_values_with_every_gate() -> None:
+    results = [check_gate({**METRIC, "at_least": limit}) for limit in (0.7, 0.8)]
+    verdict = build_verdict(results, model="models:/m/1", asked={})
+    assert json.loads(json.dumps(verdict)) == verdict
+    assert (verdict["passed"], verdict["model"]) == (False, "models:/m/1")
+    assert verdict["gates"][0] == {
+        "gate": {"kind": "metric", "metric": "roc_auc", "at_least": 0.7},
+        "passed": True,
+        "value": 0.75,
+        "text": "roc_auc: 0.75, at least 0.7",
+        "details": {},
+    }
+
+
+def test_a_verdict_is_worth_nothing_to_other_criteria() -> None:
+    settings = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.7}]})
+    criteria = json.loads(json.dumps(dump_criteria(settings)))
+    assert has_same_criteria(settings, criteria)
+    assert has_same_criteria(settings.model_copy(update={"bootstrap": 7}), criteria)
+    stricter = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.8}]})
+    assert not has_same_criteria(stricter, criteria)
+    assert not has_same_criteria(settings, {"gates": [{"kind": "astrology"}]})
+
+
+def test_criteria_of_older_verdicts_have_the_defaults_of_newer_keys() -> None:
+    settings = s.Evaluate.model_validate({"gates": [CHAMPION]})
+    assert has_same_criteria(settings, {"gates": [CHAMPION]})
+
+
+def test_each_metric_is_compared_once() -> None:
+    gates = [CHAMPION, {**CHAMPION, "not_worse_by": 0.0}, {**CHAMPION, "metric": "log_loss"}]
+    calls = []
+
+    def compare(metric: str, higher: bool, confidence: float) -> None:
+        calls.append((metric, higher, confidence))
+
+    settings = s.Evaluate.model_validate({"gates": gates})
+    differences = compare_gated_metrics(settings.gates, compare, "binary")
+    assert differences == {"roc_auc 0.95": None, "log_loss 0.95": None}
+    assert set(calls) == {("roc_auc", True, 0.95), ("log_loss", False, 0.95)}

@@ -1,17 +1,14 @@
-"""Importance by permutation, of a model that is known."""
+"""Importance by permutation, of a model whose formula is known."""
 
 import numpy as np
 import pytest
 
-from headrace.evaluate.importance import importances, losses_of, places_of
-from headrace.transform.spec import (
-    CyclicFeature,
-    ImageFeature,
-    RawColumn,
-    ScaledFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.evaluate.importance import compute_importances, locate_features, score_permutations
+from headrace.features.cyclic import CyclicFeature
+from headrace.features.image import ImageFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(
     raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in "abcde"),
@@ -34,13 +31,13 @@ INPUTS = {
 TRUTH = 3 * INPUTS["numeric"][:, 4] + INPUTS["categorical"][:, 0]
 
 
-def mae(changed) -> float:
-    guess = 3 * changed["numeric"][:, 4] + changed["categorical"][:, 0]
+def measure_error(inputs) -> float:
+    guess = 3 * inputs["numeric"][:, 4] + inputs["categorical"][:, 0]
     return float(np.abs(guess - TRUTH).mean())
 
 
 def test_a_feature_is_all_of_its_columns() -> None:
-    assert places_of(SPEC) == {
+    assert locate_features(SPEC) == {
         "a": ("numeric", (0, 1)),
         "b": ("numeric", (2, 3)),
         "c": ("numeric", (4,)),
@@ -49,21 +46,23 @@ def test_a_feature_is_all_of_its_columns() -> None:
     }
 
 
-def test_what_the_model_reads_matters_and_the_rest_does_not() -> None:
-    losses = losses_of(INPUTS, SPEC, mae, seed=0)
-    found = importances(SPEC, mae(INPUTS), losses, higher_is_better=False)
-    assert [item.feature for item in found][:2] == ["c", "d"]
+def test_features_that_the_model_reads_are_important_and_others_are_not() -> None:
+    losses = score_permutations(INPUTS, SPEC, measure_error, seed=0)
+    importances = compute_importances(SPEC, measure_error(INPUTS), losses, higher_is_better=False)
+    assert [item.feature for item in importances][:2] == ["c", "d"]
     # |x - y| of two normal variables with standard deviation 3
-    assert found[0].loss == pytest.approx(3 * 2 / np.sqrt(np.pi), rel=0.1)
-    assert {item.loss for item in found[2:]} == {0}
-    turned = importances(SPEC, 0.0, losses, higher_is_better=True)
-    assert turned[-1].loss == -found[0].loss
+    assert importances[0].loss == pytest.approx(3 * 2 / np.sqrt(np.pi), rel=0.1)
+    assert {item.loss for item in importances[2:]} == {0}
+    opposite = compute_importances(SPEC, 0.0, losses, higher_is_better=True)
+    assert opposite[-1].loss == -importances[0].loss
 
 
 def test_ranks_share_the_features_and_nothing_changes() -> None:
-    whole = losses_of(INPUTS, SPEC, mae, seed=0)
-    parts = [losses_of(INPUTS, SPEC, mae, seed=0, share=(rank, 3)) for rank in range(3)]
+    whole = score_permutations(INPUTS, SPEC, measure_error, seed=0)
+    parts = [
+        score_permutations(INPUTS, SPEC, measure_error, seed=0, slot=(rank, 3)) for rank in range(3)
+    ]
     assert np.array_equal(sum(parts), whole)
     before = INPUTS["numeric"].copy()
-    losses_of(INPUTS, SPEC, mae, seed=1)
+    score_permutations(INPUTS, SPEC, measure_error, seed=1)
     assert np.array_equal(INPUTS["numeric"], before)

@@ -1,18 +1,15 @@
-"""A feature that copies the label is called out, an honest one is not."""
+"""A feature that copies the label is suspicious, an honest one is not."""
 
 import numpy as np
 import pytest
 
-from headrace.evaluate.leakage import strengths
+from headrace.evaluate.leakage import measure_feature_strengths
+from headrace.features.hash import HashFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
-from headrace.transform.spec import (
-    HashFeature,
-    LabelSpec,
-    RawColumn,
-    ScaledFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.transform.spec import RawColumn, TransformSpec
 
 ROWS = 4000
 RANDOM = np.random.default_rng(11)
@@ -27,7 +24,7 @@ FEATURES = (
 )
 
 
-def inputs(truth: np.ndarray) -> dict[str, np.ndarray]:
+def make_inputs(truth: np.ndarray) -> dict[str, np.ndarray]:
     noise = RANDOM.normal(size=ROWS)
     scaled = (truth - truth.mean()) / truth.std()
     gap = truth > np.median(truth) if len(np.unique(truth)) > 5 else truth > 0
@@ -46,7 +43,7 @@ def inputs(truth: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def spec_of(label: LabelSpec) -> TransformSpec:
+def make_spec(label: LabelSpec) -> TransformSpec:
     return TransformSpec(raw=RAW, derived=(), features=FEATURES, label=label)
 
 
@@ -54,13 +51,16 @@ def spec_of(label: LabelSpec) -> TransformSpec:
 def test_copies_are_suspicious(kind: str) -> None:
     truth = (RANDOM.random(ROWS) < 0.3).astype(int)
     classes = ("no", "yes") if kind == "classes" else ()
-    spec = spec_of(LabelSpec(kind=kind, classes=classes))
-    found = {f.feature: f for f in strengths(inputs(truth), truth, spec, s.Leakage())}
-    suspicious = {name for name, f in found.items() if f.suspicious}
+    spec = make_spec(LabelSpec(kind=kind, classes=classes))
+    strengths = {
+        f.feature: f
+        for f in measure_feature_strengths(make_inputs(truth), truth, spec, s.Leakage())
+    }
+    suspicious = {name for name, f in strengths.items() if f.is_suspicious}
     assert suspicious == {"copy", "gap", "id"}
-    assert found["copy"].strength == pytest.approx(1)
-    assert found["word"].strength < 0.1
-    assert 0.2 < found["honest"].strength < 0.9
+    assert strengths["copy"].strength == pytest.approx(1)
+    assert strengths["word"].strength < 0.1
+    assert 0.2 < strengths["honest"].strength < 0.9
 
 
 def test_a_copy_of_one_of_several_labels_is_suspicious() -> None:
@@ -68,31 +68,40 @@ def test_a_copy_of_one_of_several_labels_is_suspicious() -> None:
     rare = np.zeros(ROWS, int)
     rare[:4] = 1  # whatever is said of so few rows is chance
     truth = np.stack([RANDOM.random(ROWS) < 0.5, one, rare], axis=1).astype(np.float32)
-    spec = spec_of(LabelSpec(kind="multi_label", classes=("other", "one", "rare")))
-    found = {f.feature: f for f in strengths(inputs(one), truth, spec, s.Leakage())}
-    assert {name for name, f in found.items() if f.suspicious} == {"copy", "gap", "id"}
-    assert found["copy"].strength == pytest.approx(1)
-    assert found["word"].strength < 0.1
+    spec = make_spec(LabelSpec(kind="multi_label", classes=("other", "one", "rare")))
+    strengths = {
+        f.feature: f for f in measure_feature_strengths(make_inputs(one), truth, spec, s.Leakage())
+    }
+    assert {name for name, f in strengths.items() if f.is_suspicious} == {"copy", "gap", "id"}
+    assert strengths["copy"].strength == pytest.approx(1)
+    assert strengths["word"].strength < 0.1
 
 
 def test_a_copy_of_a_number_is_suspicious_and_a_near_relative_is_not() -> None:
     truth = RANDOM.normal(5, 3, ROWS)
-    spec = spec_of(LabelSpec(kind="regression", center=5.0, scale=3.0))
-    found = {f.feature: f for f in strengths(inputs(truth), truth, spec, s.Leakage())}
-    assert {n for n, f in found.items() if f.suspicious} == {"copy"}
+    spec = make_spec(LabelSpec(kind="regression", center=5.0, scale=3.0))
+    strengths = {
+        f.feature: f
+        for f in measure_feature_strengths(make_inputs(truth), truth, spec, s.Leakage())
+    }
+    assert {n for n, f in strengths.items() if f.is_suspicious} == {"copy"}
 
 
-def test_what_the_recipe_allows_is_not_suspicious() -> None:
+def test_features_that_the_recipe_allows_are_not_suspicious() -> None:
     truth = (RANDOM.random(ROWS) < 0.3).astype(int)
     settings = s.Leakage(allow=["copy", "gap"])
-    found = strengths(inputs(truth), truth, spec_of(LabelSpec()), settings)
-    assert {f.feature for f in found if f.suspicious} == {"id"}
-    assert [f.feature for f in found if f.allowed] != []
-    stricter = strengths(inputs(truth), truth, spec_of(LabelSpec()), s.Leakage(limit=0.2))
-    assert "honest" in {f.feature for f in stricter if f.suspicious}
+    strengths = measure_feature_strengths(
+        make_inputs(truth), truth, make_spec(LabelSpec()), settings
+    )
+    assert {f.feature for f in strengths if f.is_suspicious} == {"id"}
+    assert [f.feature for f in strengths if f.is_allowed] != []
+    stricter = measure_feature_strengths(
+        make_inputs(truth), truth, make_spec(LabelSpec()), s.Leakage(limit=0.2)
+    )
+    assert "honest" in {f.feature for f in stricter if f.is_suspicious}
 
 
-def test_few_rows_say_nothing() -> None:
+def test_few_rows_have_no_strengths() -> None:
     truth = (RANDOM.random(ROWS) < 0.3).astype(int)
-    few = {name: array[:50] for name, array in inputs(truth).items()}
-    assert strengths(few, truth[:50], spec_of(LabelSpec()), s.Leakage()) == []
+    few = {name: array[:50] for name, array in make_inputs(truth).items()}
+    assert measure_feature_strengths(few, truth[:50], make_spec(LabelSpec()), s.Leakage()) == []

@@ -1,27 +1,24 @@
-"""Rows told apart by what columns hold: values read back, crosses, buckets, few rows."""
+"""Slices by the values of columns: restored values, combinations, buckets, few rows."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.evaluate.metrics import BinaryScorer
 from headrace.evaluate.slices import (
     SliceResult,
-    codes_of,
-    columns_of,
-    slice_results,
-    worst_first,
+    assign_slices,
+    list_slice_columns,
+    score_slices,
+    sort_worst_first,
 )
+from headrace.features.buckets import BucketsFeature
+from headrace.features.cyclic import CyclicFeature
+from headrace.features.hash import HashFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.labels.binary import BinaryScorer
 from headrace.recipe import sections as s
-from headrace.transform.spec import (
-    BucketsFeature,
-    CyclicFeature,
-    HashFeature,
-    RawColumn,
-    ScaledFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(
     raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in "abcdefg"),
@@ -55,11 +52,11 @@ ROWS = pa.table(
 KEPT = ("city", "year", "speed", "at", "word_raw")
 
 
-def parts(*columns: str, buckets: list[float] | None = None) -> list[str]:
-    """The part of each row."""
+def name_slices(*columns: str, buckets: list[float] | None = None) -> list[str]:
+    """Return the name of each row's slice."""
     item = s.Slice(columns=list(columns), buckets=buckets)
-    needed = columns_of(item, SPEC, KEPT)
-    codes, names = codes_of(item, SPEC, ROWS.select(needed))
+    needed = list_slice_columns(item, SPEC, KEPT)
+    codes, names = assign_slices(item, SPEC, ROWS.select(needed))
     return [names[code] for code in codes]
 
 
@@ -78,12 +75,12 @@ def parts(*columns: str, buckets: list[float] | None = None) -> list[str]:
         ("at", ["at=1970-01-01", "at=1970-01-02", "at=1970-01-01", "at=missing"]),
     ],
 )
-def test_values_are_read_back(column: str, expected: list[str]) -> None:
-    assert parts(column) == expected
+def test_values_are_restored(column: str, expected: list[str]) -> None:
+    assert name_slices(column) == expected
 
 
-def test_every_combination_is_a_part() -> None:
-    assert parts("city", "year") == [
+def test_every_combination_of_values_is_a_slice() -> None:
+    assert name_slices("city", "year") == [
         "city=Rome, year=2012",
         "city=missing, year=2013",
         "city=Rome, year missing",
@@ -92,29 +89,29 @@ def test_every_combination_is_a_part() -> None:
 
 
 def test_buckets_of_the_recipe_and_of_the_rows() -> None:
-    assert parts("year", buckets=[2013]) == [
+    assert name_slices("year", buckets=[2013]) == [
         "year below 2013", "year from 2013", "year missing", "year from 2013"
     ]  # fmt: skip
     item = s.Slice(columns=["many"])
     numbers = pa.table({"kept_many": np.arange(100)})
-    codes, names = codes_of(item, SPEC, numbers)
+    codes, names = assign_slices(item, SPEC, numbers)
     assert len(names) == 5
     assert np.bincount(codes).tolist() == [20] * 5
 
 
 def test_kept_columns_go_before_features_of_their_name() -> None:
     rows = ROWS.append_column("kept_word", pa.array(["a", "b", "c", "d"]))
-    codes, names = codes_of(s.Slice(columns=["word"]), SPEC, rows)
+    codes, names = assign_slices(s.Slice(columns=["word"]), SPEC, rows)
     assert [names[code] for code in codes] == ["word=a", "word=b", "word=c", "word=d"]
-    assert columns_of(s.Slice(columns=["word"]), SPEC, ["word"]) == ["kept_word"]
+    assert list_slice_columns(s.Slice(columns=["word"]), SPEC, ["word"]) == ["kept_word"]
 
 
-def test_metrics_of_a_part_are_those_of_its_rows() -> None:
+def test_metrics_of_a_slice_are_those_of_its_rows() -> None:
     random = np.random.default_rng(0)
     truth, score = (random.random(500) < 0.4).astype(float), random.random(500)
     codes = np.array([0] * 20 + [1] * 480)
     settings = s.Evaluate(bootstrap=30, min_rows=100)
-    found = slice_results(
+    results = score_slices(
         s.Slice(columns=["c"]),
         codes,
         ["few", "many"],
@@ -122,12 +119,15 @@ def test_metrics_of_a_part_are_those_of_its_rows() -> None:
         np.ones(500),
         settings,
     )
-    assert [(r.value, r.rows, r.small) for r in found] == [("few", 20, True), ("many", 480, False)]
+    assert [(r.value, r.rows, r.is_small) for r in results] == [
+        ("few", 20, True),
+        ("many", 480, False),
+    ]
     alone = BinaryScorer(truth[20:], score[20:], 0.5)
-    assert found[1].metrics == {**alone.counts(), **alone(np.ones(480))}
-    interval = found[1].intervals["roc_auc"]
-    assert interval.low < found[1].metrics["roc_auc"] < interval.high
-    wide = found[0].intervals["roc_auc"]
+    assert results[1].metrics == {**alone.count_outcomes(), **alone(np.ones(480))}
+    interval = results[1].intervals["roc_auc"]
+    assert interval.low < results[1].metrics["roc_auc"] < interval.high
+    wide = results[0].intervals["roc_auc"]
     assert wide.high - wide.low > interval.high - interval.low
 
 
@@ -138,7 +138,7 @@ def test_the_worst_come_first_and_few_rows_last() -> None:
 
     results = [result("good", 0.9), result("tiny", 0.1, small=True), result("bad", 0.2),
                result("none", None)]  # fmt: skip
-    order = [r.value for r in worst_first(results, "m", higher_is_better=True)]
+    order = [r.value for r in sort_worst_first(results, "m", higher_is_better=True)]
     assert order == ["bad", "good", "tiny", "none"]
-    turned = [r.value for r in worst_first(results, "m", higher_is_better=False)]
-    assert turned == ["good", "bad", "tiny", "none"]
+    opposite = [r.value for r in sort_worst_first(results, "m", higher_is_better=False)]
+    assert opposite == ["good", "bad", "tiny", "none"]

@@ -1,4 +1,4 @@
-"""The synthetic lake: dirt in the stated shares, the same rows every time, something to learn."""
+"""The synthetic lake: dirt in documented shares, the same rows every time, something to learn."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from headrace.errors import LakeError
 from headrace.examples import synthetic as syn
-from headrace.progress import silent
+from headrace.progress import ignore_progress
 
 ROWS = 20_000
 
@@ -18,11 +18,11 @@ ROWS = 20_000
 @pytest.fixture(scope="module")
 def lake(spark: object, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("synthetic") / "lake"
-    made, written = syn.write_synthetic_lake(
-        spark, str(folder), rows=ROWS, seed=5, days=4, report=silent
+    manifest, written = syn.write_synthetic_lake(
+        spark, str(folder), rows=ROWS, seed=5, days=4, report=ignore_progress
     )
     assert written
-    return folder, made["made"]
+    return folder, manifest["made"]
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +39,27 @@ def test_rows_columns_and_days(frame: pd.DataFrame) -> None:
     assert frame["day"].nunique() == 4
 
 
-def test_the_manifest_counts_what_is_there(lake: tuple[Path, dict], frame: pd.DataFrame) -> None:
-    made = lake[1]
-    assert made["duplicates"] == len(frame) - frame["event_id"].nunique() == 200
+def test_the_manifest_counts_what_was_injected(
+    lake: tuple[Path, dict], frame: pd.DataFrame
+) -> None:
+    manifest = lake[1]
+    assert manifest["duplicates"] == len(frame) - frame["event_id"].nunique() == 200
     assert frame.duplicated().sum() == 200  # exact copies
-    assert made["positive"] == frame["label"].sum()
+    assert manifest["positive"] == frame["label"].sum()
     for name in syn.NUMERIC:
-        assert made["injected"][f"null.{name}"] == frame[name].isna().sum()
+        assert manifest["injected"][f"null.{name}"] == frame[name].isna().sum()
     for name in syn.TEXT_NUMERIC:
-        assert made["injected"][f"garbage.{name}"] == (frame[name] == "n/a").sum()
+        assert manifest["injected"][f"garbage.{name}"] == (frame[name] == "n/a").sum()
 
 
-def test_shares_are_as_stated(frame: pd.DataFrame) -> None:
-    def within(share: float, stated: float) -> bool:  # five standard deviations of a binomial
-        return abs(share - stated) < 5 * np.sqrt(stated * (1 - stated) / ROWS)
+def test_shares_are_as_documented(frame: pd.DataFrame) -> None:
+    def is_near(share: float, expected: float) -> bool:  # five standard deviations of a binomial
+        return abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / ROWS)
 
     for name in (*syn.NUMERIC, *syn.CATEGORICAL):
-        assert within(frame[name].isna().mean(), syn.SHARES["nulls"]), name
-    assert within((frame["i12"] == "n/a").mean(), syn.SHARES["garbage"])
-    assert within((frame["i1"] >= 1e6).mean(), syn.SHARES["outliers"])
+        assert is_near(frame[name].isna().mean(), syn.SHARES["nulls"]), name
+    assert is_near((frame["i12"] == "n/a").mean(), syn.SHARES["garbage"])
+    assert is_near((frame["i1"] >= 1e6).mean(), syn.SHARES["outliers"])
 
 
 def test_frequencies_are_zipf(frame: pd.DataFrame) -> None:
@@ -81,14 +83,17 @@ def test_the_label_can_be_learnt(frame: pd.DataFrame) -> None:
 
 def test_rows_are_a_function_of_seed_and_event_alone() -> None:
     events = np.arange(100)
-    whole = syn.click_rows(events, 5, 4, 19_800).to_pandas()
+    whole = syn.generate_clicks(events, 5, 4, 19_800).to_pandas()
     halves = [
-        syn.click_rows(events[s], 5, 4, 19_800).to_pandas() for s in (slice(50), slice(50, 100))
+        syn.generate_clicks(events[s], 5, 4, 19_800).to_pandas()
+        for s in (slice(50), slice(50, 100))
     ]
     pd.testing.assert_frame_equal(whole, pd.concat(halves, ignore_index=True))
-    assert not whole.equals(syn.click_rows(events, 6, 4, 19_800).to_pandas())
+    assert not whole.equals(syn.generate_clicks(events, 6, 4, 19_800).to_pandas())
 
 
 def test_too_few_rows_are_refused(spark: object, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="rows >= 100"):
-        syn.write_synthetic_lake(spark, str(tmp_path / "x"), rows=5, seed=0, days=1, report=silent)
+        syn.write_synthetic_lake(
+            spark, str(tmp_path / "x"), rows=5, seed=0, days=1, report=ignore_progress
+        )

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from headrace.lake.drift import id_drift, joined_bins, number_drift, psi, unknown_drift
+from headrace.lake.drift import (
+    ColumnDrift,
+    compute_psi,
+    describe_drift,
+    measure_id_drift,
+    measure_number_drift,
+    measure_unknown_drift,
+    merge_bins,
+)
 
 EDGES = np.linspace(-3, 3, 21)
 SEEDS = range(20)
@@ -21,29 +29,29 @@ def reference() -> np.ndarray:
 def test_psi_of_hand_worked_shares() -> None:
     # shares 0.5, 0.5 and 0.9, 0.1 up to the half row: (0.4) ln(1.8) + (-0.4) ln(0.2)
     wanted = 0.4 * np.log(1.8) - 0.4 * np.log(0.2)
-    assert psi(np.array([50_000, 50_000]), np.array([90_000, 10_000])) == pytest.approx(
+    assert compute_psi(np.array([50_000, 50_000]), np.array([90_000, 10_000])) == pytest.approx(
         wanted, rel=1e-4
     )
-    assert psi(np.array([30, 70]), np.array([30, 70])) == 0
+    assert compute_psi(np.array([30, 70]), np.array([30, 70])) == 0
 
 
-def test_bins_are_joined_until_they_hold_something() -> None:
-    one, other = joined_bins(np.array([1, 1, 50, 0, 45, 2, 1]), np.array([5, 0, 1, 3, 1, 0, 7]))
-    assert one.tolist() == [52, 48]
-    assert other.tolist() == [6, 11]
-    one, other = joined_bins(np.array([0, 0]), np.array([3, 4]))
-    assert (one.tolist(), other.tolist()) == ([0], [7])
+def test_bins_are_merged_until_each_has_five_percent() -> None:
+    before, after = merge_bins(np.array([1, 1, 50, 0, 45, 2, 1]), np.array([5, 0, 1, 3, 1, 0, 7]))
+    assert before.tolist() == [52, 48]
+    assert after.tolist() == [6, 11]
+    before, after = merge_bins(np.array([0, 0]), np.array([3, 4]))
+    assert (before.tolist(), after.tolist()) == ([0], [7])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_shifted_number_is_found(reference: np.ndarray, seed: int) -> None:
     rng = np.random.default_rng(seed + 1)
-    found = number_drift("x", reference, binned(rng.normal(1.0, 1, 5000)), 0.2)
+    found = measure_number_drift("x", reference, binned(rng.normal(1.0, 1, 5000)), 0.2)
     assert found is not None
-    assert found.drifted
-    small = number_drift("x", reference, binned(rng.normal(1.5, 1, 200)), 0.2)
+    assert found.has_drifted
+    small = measure_number_drift("x", reference, binned(rng.normal(1.5, 1, 200)), 0.2)
     assert small is not None
-    assert small.drifted
+    assert small.has_drifted
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -51,37 +59,57 @@ def test_two_hundred_rows_that_did_not_change_are_no_drift(
     reference: np.ndarray, seed: int
 ) -> None:
     rng = np.random.default_rng(seed + 100)
-    found = number_drift("x", reference, binned(rng.normal(size=200)), 0.02)
+    found = measure_number_drift("x", reference, binned(rng.normal(size=200)), 0.02)
     assert found is not None
-    assert not found.drifted
+    assert not found.has_drifted
     assert found.limit > 0.1  # though the recipe's own limit is far lower
     shares = np.array([0.5, 0.3, 0.1, 0.05, 0.05])
     before = rng.multinomial(50_000, shares)
-    ids = id_drift("c", before, rng.multinomial(200, shares), 0.02)
+    ids = measure_id_drift("c", before, rng.multinomial(200, shares), 0.02)
     assert ids is not None
-    assert not ids.drifted
-    moved = id_drift("c", before, rng.multinomial(200, shares[::-1]), 0.02)
+    assert not ids.has_drifted
+    moved = measure_id_drift("c", before, rng.multinomial(200, shares[::-1]), 0.02)
     assert moved is not None
-    assert moved.drifted
+    assert moved.has_drifted
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_unknown_values_become_more(seed: int) -> None:
     rng = np.random.default_rng(seed)
     before = (int(rng.binomial(50_000, 0.02)), 50_000)
-    same = unknown_drift("c", before, (int(rng.binomial(200, 0.02)), 200), 0.01)
-    more = unknown_drift("c", before, (int(rng.binomial(200, 0.4)), 200), 0.01)
+    same = measure_unknown_drift("c", before, (int(rng.binomial(200, 0.02)), 200), 0.01)
+    more = measure_unknown_drift("c", before, (int(rng.binomial(200, 0.4)), 200), 0.01)
     assert same is not None
     assert more is not None
-    assert not same.drifted
-    assert more.drifted
-    fewer = unknown_drift("c", (25_000, 50_000), (0, 200), 0.01)
+    assert not same.has_drifted
+    assert more.has_drifted
+    fewer = measure_unknown_drift("c", (25_000, 50_000), (0, 200), 0.01)
     assert fewer is not None
-    assert (fewer.value, fewer.drifted) == (0.0, False)
+    assert (fewer.value, fewer.has_drifted) == (0.0, False)
 
 
 def test_no_values_are_no_drift() -> None:
     none, some = np.zeros(3, np.int64), np.ones(3, np.int64)
-    assert number_drift("x", none, some, 0.2) is None
-    assert id_drift("x", some, none, 0.2) is None
-    assert unknown_drift("x", (0, 0), (1, 2), 0.2) is None
+    assert measure_number_drift("x", none, some, 0.2) is None
+    assert measure_id_drift("x", some, none, 0.2) is None
+    assert measure_unknown_drift("x", (0, 0), (1, 2), 0.2) is None
+
+
+def test_the_difference_of_a_share_and_its_limit_by_hand() -> None:
+    drift = measure_id_drift("c", np.array([600, 400]), np.array([300, 700]), 0.02)
+    assert drift is not None
+    assert drift.value == pytest.approx(0.3)
+    # Hoeffding over 2 labels: sqrt(ln(2 * 2 / 1e-4) / 2 * (1/1000 + 1/1000))
+    assert drift.limit == pytest.approx(np.sqrt(np.log(4e4) / 1000))
+    assert drift.rows == 1000
+
+
+def test_columns_that_drifted_are_described_the_furthest_first() -> None:
+    columns = [
+        ColumnDrift(name=name, measure="psi", value=value, limit=limit, rows=1234)
+        for name, value, limit in (("a", 0.3, 0.2), ("b", 0.2, 0.2), ("c", 0.9, 0.3))
+    ]
+    assert describe_drift(columns) == [
+        "c: psi 0.900, limit 0.300 for 1,234 values",
+        "a: psi 0.300, limit 0.200 for 1,234 values",
+    ]

@@ -1,19 +1,16 @@
-"""A spec with an input of every kind, and batches for it."""
+"""Build specs with inputs of every kind, and draw rows for them."""
 
 import numpy as np
 
-from headrace.transform.spec import (
-    FittedFeature,
-    HashFeature,
-    ImageFeature,
-    LabelSpec,
-    RawColumn,
-    ScaledFeature,
-    SeriesFeature,
-    TokensFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.features.hash import HashFeature
+from headrace.features.image import ImageFeature
+from headrace.features.kind import FittedFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.series import SeriesFeature
+from headrace.features.tokens import TokensFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.labels.spec import LabelSpec
+from headrace.transform.spec import RawColumn, TransformSpec
 
 NUMBER = ScaledFeature(name="x", column="x", center=10.0, scale=2.0, fill=10.0)
 WORD = VocabularyFeature(name="w", column="w", values=("a", "b"))
@@ -39,7 +36,7 @@ CLASSES = LabelSpec(kind="classes", classes=("low", "middle", "high"))
 REGRESSION = LabelSpec(kind="regression", center=5.0, scale=2.0)
 
 
-def spec_of(*features: FittedFeature, label: LabelSpec = BINARY) -> TransformSpec:
+def make_spec(*features: FittedFeature, label: LabelSpec = BINARY) -> TransformSpec:
     read = {
         column
         for feature in features
@@ -49,8 +46,8 @@ def spec_of(*features: FittedFeature, label: LabelSpec = BINARY) -> TransformSpe
     return TransformSpec(raw=raw, derived=(), features=features, label=label)
 
 
-def inputs_of(spec: TransformSpec, rows: int) -> dict[str, np.ndarray]:
-    """Random values of the right dtype and shape; ids are below 4, which every feature has."""
+def draw_inputs(spec: TransformSpec, rows: int) -> dict[str, np.ndarray]:
+    """Draw values of the right dtype and shape; ids are below 4, which every feature has."""
     rng = np.random.default_rng(0)
     draw = {
         "float32": lambda shape: rng.normal(size=shape),

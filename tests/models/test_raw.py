@@ -1,4 +1,4 @@
-"""The exported graph: raw values in, answers out, without Headrace."""
+"""The exported graphs: from raw values to predictions, without Headrace."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from headrace.features.tensors import MISSING_STRING
+from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
-from headrace.models.raw import export_network, export_raw_model, with_transform
+from headrace.models.raw import (
+    convert_output,
+    export_network,
+    export_raw_model,
+    name_network_inputs,
+    prepend_transform,
+)
 from headrace.recipe.sections import Cnn, Mlp
-from headrace.score.network import network_of, packed
-from headrace.transform.graph import MISSING_STRING
-from headrace.transform.spec import LabelSpec
+from headrace.score.network import load_network, pack_folder
 from tests.models.specs import (
     BINARY,
     CLASSES,
@@ -23,16 +29,16 @@ from tests.models.specs import (
     NUMBER,
     REGRESSION,
     WORD,
-    spec_of,
+    make_spec,
 )
 
 
-def served(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
+def serve(folder: Path, raw: dict[str, Any]) -> dict[str, Any]:
     return tf.saved_model.load(str(folder)).signatures["serve"](**raw)
 
 
 def test_scalars_by_hand(tmp_path: Path) -> None:
-    spec = spec_of(NUMBER, WORD, HASH)
+    spec = make_spec(NUMBER, WORD, HASH)
     model = build_model(Mlp(kind="mlp", hidden=[4]), spec)
     export_raw_model(model, spec, str(tmp_path))
     raw = {
@@ -46,15 +52,15 @@ def test_scalars_by_hand(tmp_path: Path) -> None:
             "categorical": np.array([[3, h_b], [0, 0], [1, h_e]], np.int32),
         }
     )
-    np.testing.assert_allclose(served(tmp_path, raw)["probability"], bare, rtol=1e-6)
-    np.testing.assert_allclose(with_transform(model, spec)(raw), bare, rtol=1e-6)
+    np.testing.assert_allclose(serve(tmp_path, raw)["probability"], bare, rtol=1e-6)
+    np.testing.assert_allclose(prepend_transform(model, spec)(raw), bare, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     "label", [BINARY, CLASSES, LABELS, REGRESSION], ids=lambda label: label.kind
 )
 def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
-    spec = spec_of(*EVERY, label=label)
+    spec = make_spec(*EVERY, label=label)
     model = build_model(Cnn(kind="cnn", filters=[2], hidden=[4]), spec)
     export_raw_model(model, spec, str(tmp_path / "raw"))
     export_network(model, spec, str(tmp_path / "network"))
@@ -77,30 +83,44 @@ def test_lists_and_images_by_hand(label: LabelSpec, tmp_path: Path) -> None:
         "photo": np.concatenate([pixels, np.zeros_like(pixels)]),
     }
     bare = model(inputs).numpy()
-    found = served(tmp_path / "raw", raw)
+    predicted = serve(tmp_path / "raw", raw)
     if label.kind == "regression":
-        assert list(found) == ["value"]
-        assert found["value"].dtype == tf.float64
-        np.testing.assert_allclose(found["value"], bare * 2.0 + 5.0, rtol=1e-5)
+        assert list(predicted) == ["value"]
+        assert predicted["value"].dtype == tf.float64
+        np.testing.assert_allclose(predicted["value"], bare * 2.0 + 5.0, rtol=1e-5)
     else:
-        (output,) = found
+        (output,) = predicted
         assert output == ("probability" if label.kind == "binary" else "probabilities")
-        np.testing.assert_allclose(found[output], bare, rtol=1e-5)
-    packed(str(tmp_path / "network"), str(tmp_path / "network.zip"))
-    network = network_of(str(tmp_path / "network.zip"), spec, 1)
-    (answer,) = found.values()
-    np.testing.assert_allclose(network(inputs), answer, rtol=1e-5)
+        np.testing.assert_allclose(predicted[output], bare, rtol=1e-5)
+    pack_folder(str(tmp_path / "network"), str(tmp_path / "network.zip"))
+    network = load_network(str(tmp_path / "network.zip"), spec, 1)
+    (expected,) = predicted.values()
+    np.testing.assert_allclose(network(inputs), expected, rtol=1e-5)
 
 
 def test_a_layer_that_looks_things_up_is_exported_with_its_table(tmp_path: Path) -> None:
-    spec = spec_of(WORD)
+    spec = make_spec(WORD)
     ids = keras.Input((1,), dtype="int32", name="categorical")
-    found = keras.layers.IntegerLookup(vocabulary=[2, 3], num_oov_indices=1)(ids)
-    hidden = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(found))
+    positions = keras.layers.IntegerLookup(vocabulary=[2, 3], num_oov_indices=1)(ids)
+    hidden = keras.layers.Flatten()(keras.layers.Embedding(4, 3)(positions))
     output = keras.layers.Dense(1, activation="sigmoid")(hidden)
     model = keras.Model({"categorical": ids}, keras.layers.Reshape((), name="probability")(output))
     export_network(model, spec, str(tmp_path / "network"))
-    packed(str(tmp_path / "network"), str(tmp_path / "network.zip"))
+    pack_folder(str(tmp_path / "network"), str(tmp_path / "network.zip"))
     inputs = {"categorical": np.array([[2], [0], [3]], np.int32)}
-    network = network_of(str(tmp_path / "network.zip"), spec, 1)
+    network = load_network(str(tmp_path / "network.zip"), spec, 1)
     np.testing.assert_allclose(network(inputs), model(inputs), rtol=1e-6)
+
+
+def test_inputs_of_the_network_are_named_by_position() -> None:
+    assert name_network_inputs(make_spec(NUMBER, WORD)) == {
+        "input_0": "numeric", "input_1": "categorical"
+    }  # fmt: skip
+
+
+def test_numbers_alone_are_converted_to_the_own_unit() -> None:
+    output = tf.constant([0.5, -1.0])
+    assert convert_output(output, BINARY) is output
+    numbers = convert_output(output, REGRESSION)
+    assert numbers.dtype == tf.float64
+    np.testing.assert_allclose(numbers, [0.5 * 2 + 5, -1 * 2 + 5])

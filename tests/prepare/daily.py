@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake import DatasetVersion
-from headrace.prepare import Asked, Prepared, prepare
-from headrace.progress import silent
-from headrace.recipe import Recipe, recipe_from_tree
+from headrace.prepare import BuildRequest, Prepared, prepare
+from headrace.progress import ignore_progress
+from headrace.recipe import Recipe, build_recipe
 
 TREE: dict[str, Any] = {
     "name": "daily",
@@ -84,14 +84,16 @@ def remove_day(workdir: Path, day: int) -> None:
 
 def daily_recipe(workdir: Path, *overrides: str) -> Recipe:
     tree = copy.deepcopy(TREE)  # overrides are written into it
-    return recipe_from_tree(
+    return build_recipe(
         tree, source="daily", overrides=overrides, workdir=str(workdir), environment={}
     )
 
 
 def build(workdir: Path, *overrides: str, **asked: Any) -> Prepared:
     recipe = daily_recipe(workdir, *overrides)
-    return prepare(recipe, workdir=str(workdir), report=silent, asked=Asked(**asked))
+    return prepare(
+        recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**asked)
+    )
 
 
 def rows_of(dataset: DatasetVersion) -> pd.DataFrame:

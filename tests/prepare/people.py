@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
-from headrace.progress import silent
-from headrace.recipe import recipe_from_tree
+from headrace.progress import ignore_progress
+from headrace.recipe import build_recipe
 
 # 40 rows; what is wrong with row n is said here, all else is fine.
 WRONG: dict[int, dict[str, Any]] = {
@@ -72,7 +72,7 @@ def recipe(workdir: Path, **changes: Any) -> Any:
         "model": {"kind": "mlp"},
     }
     tree |= changes
-    return recipe_from_tree(tree, source="people", workdir=str(workdir), environment={})
+    return build_recipe(tree, source="people", workdir=str(workdir), environment={})
 
 
 def build(workdir: Path, table: pa.Table | None = None, **changes: Any) -> DatasetVersion:
@@ -80,7 +80,7 @@ def build(workdir: Path, table: pa.Table | None = None, **changes: Any) -> Datas
     if table is not None or not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(people() if table is None else table, folder / "part-0.parquet")
-    return prepare(recipe(workdir, **changes), workdir=str(workdir), report=silent).dataset
+    return prepare(recipe(workdir, **changes), workdir=str(workdir), report=ignore_progress).dataset
 
 
 def quarantine_of(dataset: DatasetVersion) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
         (
             change("visits", "amount", None),
             [],
-            "column 'amount' is missing .wanted by features.amount",
+            "column 'amount' is missing .needed by features.amount",
         ),
         (
             change("visits", "amount", pa.array(["x"] * tiny.ROWS)),
@@ -66,7 +66,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
         (
             change("visits", "clock", pa.array([1.5] * tiny.ROWS)),
             [],
-            r"column 'clock' has type real, expected integer .wanted by derive.hour",
+            r"column 'clock' has type real, expected integer .needed by derive.hour",
         ),
         (
             change("visits", "shop", nulls(pa.list_(pa.int32()))),
@@ -78,11 +78,11 @@ def nulls(kind: pa.DataType) -> pa.Array:
             [],
             "'shop' is integer in 'visits' and string in",
         ),
-        (change("visits", "day", None), [], "column 'day' is missing .wanted by split.key"),
+        (change("visits", "day", None), [], "column 'day' is missing .needed by split.key"),
         (
             change("visits", "visit", None),
             [],
-            "column 'visit' is missing .wanted by clean.dedup.key",
+            "column 'visit' is missing .needed by clean.dedup.key",
         ),
         (change("shops", "size", None), [], "table 'shops': column 'size' is missing"),
         (
@@ -113,7 +113,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
             ["source.tables.visits.partitions=nope = 1"],
             "table 'visits' .*nope.* cannot be resolved",
         ),
-        (lambda w: None, ["unavailable=[amuont]"], "column 'amuont' is missing .wanted by unavail"),
+        (lambda w: None, ["unavailable=[amuont]"], "column 'amuont' is missing .needed by unavail"),
         (
             lambda w: None,
             ["source.tables.visits.partitions=visit < 0"],

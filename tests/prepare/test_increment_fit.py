@@ -65,7 +65,7 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     write_day(lake, 4)
     same = build(lake)
     assert {d.name for d in same.dataset.build.drift} == {"x", "height", "place", "label"}
-    assert not [d for d in same.dataset.build.drift if d.drifted]
+    assert not [d for d in same.dataset.build.drift if d.has_drifted]
     moved = day_of(5, rows=400)
     moved = moved.set_column(2, "x", pc.add(moved["x"], 40.0))
     moved = moved.set_column(3, "place", pa.array(["elsewhere"] * 400))
@@ -76,17 +76,17 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     assert "fit again with --refit" in str(caught.value)
     assert DatasetVersion.open(first.dataset.root).version == same.dataset.version
     warned = build(lake)
-    far = {(d.name, d.measure) for d in warned.dataset.build.drift if d.drifted}
+    far = {(d.name, d.measure) for d in warned.dataset.build.drift if d.has_drifted}
     assert {("x", "psi"), ("place", "l_infinity"), ("place", "unknown_share")} <= far
     assert "label" not in {name for name, _ in far}
-    assert "above their limits" in warned.dataset.text("report.html")
+    assert "above their limits" in warned.dataset.read_text("report.html")
     assert warned.dataset.transform_json == first.dataset.transform_json
     write_day(lake, 5, moved, file="again")
     refitted = build(lake, "increments.on_drift=refit")
     assert refitted.why.startswith("rows drifted (")
     assert refitted.dataset.build.transform_of is None
     assert "elsewhere" in refitted.dataset.transform_json
-    assert not refitted.dataset.build.partial
+    assert not refitted.dataset.build.is_partial
     left = {
         str(p.relative_to(first.dataset.root))
         for p in Path(first.dataset.root).glob(f"split=*/part-{refitted.dataset.build.build_id}-*")
@@ -104,8 +104,8 @@ def test_classes_that_the_transform_does_not_know_are_drift(lake: Path) -> None:
     place = pa.array(["elsewhere"] * 40 + new["place"].to_pylist()[40:])
     write_day(lake, 4, new.set_column(3, "place", place))
     made = build(lake, *classes).dataset.build
-    left_out = made.processed.filtered["label class is not in the train split"]
+    left_out = made.processed_ledger.filtered["label class is not in the train split"]
     assert left_out == 37  # of the 40, three are out by the rule
     found = next(d for d in made.drift if (d.name, d.measure) == ("label", "unknown_share"))
-    assert (found.drifted, found.rows) == (True, 97)
+    assert (found.has_drifted, found.rows) == (True, 97)
     assert found.value == pytest.approx(37 / 97)

@@ -30,7 +30,7 @@ def test_a_new_day_is_all_that_is_read(lake: Path) -> None:
     write_day(lake, 4)
     second = build(lake)
     assert (second.dataset.version, processed(second)) == (1, {"day=04"})
-    assert second.dataset.build.processed.read == 150
+    assert second.dataset.build.processed_ledger.read == 150
     assert second.dataset.build.ledger.read == 600
     assert second.dataset.build.ledger.quarantined == {"range(x)": 12}
     assert second.dataset.transform_json == first.dataset.transform_json
@@ -70,7 +70,7 @@ def test_a_removed_day_takes_its_rows_along(lake: Path) -> None:
     assert second.dataset.build.ledger.read == 300
     same_rows(second.dataset, rebuilt(lake, second.dataset))
     gone = set(rows_of(first.dataset)["row_id"]) - set(rows_of(second.dataset)["row_id"])
-    assert len(gone) == first.dataset.build.partitions[2].ledger.accounted - 3
+    assert len(gone) == first.dataset.build.partitions[2].ledger.accounted_rows - 3
     assert gone <= set(rows_of(DatasetVersion.open(first.dataset.root, 0))["row_id"])
 
 
@@ -111,7 +111,7 @@ def test_a_record_that_was_removed_is_built_anew(lake: Path) -> None:
     (Path(first.dataset.root) / "_headrace" / first.dataset.build.build_id / "build.json").unlink()
     second = build(lake)
     assert (second.dataset.version, second.why) == (1, "the first build")
-    assert not second.dataset.build.partial
+    assert not second.dataset.build.is_partial
 
 
 @pytest.mark.long
@@ -167,7 +167,7 @@ def test_a_file_that_changes_during_the_build_is_not_published(
         return rows
 
     monkeypatch.setattr(stage, "build_rows", changed_meanwhile)
-    with pytest.raises(LakeError, match=r"day=02/part-0.parquet changed during the build"):
+    with pytest.raises(LakeError, match=r"day=02/part-0.parquet changed while the table was read"):
         build(lake)
     assert not list((lake / "dataset").glob("split=*/*"))
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.errors import LakeError
-from headrace.transform.spec import LabelSpec, TransformSpec
+from headrace.labels.spec import LabelSpec
+from headrace.transform.spec import TransformSpec
 from tests.prepare.people import build, people, recipe
 from tests.prepare.tiny_builds import nothing_published, rows_of
 
@@ -92,7 +93,7 @@ def test_a_label_that_training_never_saw_is_filtered(tmp_path: Path) -> None:
             "array(double(id))",
             r"has type array<double>, expected an array of texts or whole numbers",
         ),
-        ("array('a')", "fewer than two labels.*there is 'a', and nothing was published"),
+        ("array('a')", "fewer than two labels.*there is 'a'; nothing was published"),
         ("slice(array('a'), 1, 0)", "fewer than two labels.*there is none, and nothing"),
         ("array(concat('a', char(31)), 'b')", "control character 0x1F: .*a.*take it out"),
         ("array('a', 'b')", r"every row of the train split \(\d+\) has every label"),
@@ -123,9 +124,9 @@ def rows_by_split(workdir: Path) -> dict[str, list[int]]:
     """Ids a split, as the split's own function gives them."""
     from pyspark.sql import SparkSession
 
-    from headrace.prepare.assign import split_of
+    from headrace.prepare.split import assign_split
 
     spark = SparkSession.getActiveSession()
-    frame = spark.range(40).select("id", split_of(recipe(workdir)).alias("split")).toPandas()
+    frame = spark.range(40).select("id", assign_split(recipe(workdir)).alias("split")).toPandas()
     names = frame["split"].map({0: "train", 1: "validation", 2: "test"})
     return frame.groupby(names)["id"].apply(list).to_dict()

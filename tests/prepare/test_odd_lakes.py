@@ -127,7 +127,7 @@ ERRORS: list[tuple[str, Callable[[Path], None], list[str], str]] = [
         "declared and missing",
         lambda w: None,
         ["source.tables.visits.columns={nope: integer}"],
-        r"table 'visits': column 'nope' is missing .wanted by source.tables.visits.columns",
+        r"table 'visits': column 'nope' is missing .needed by source.tables.visits.columns",
     ),
     (
         "lookup values that do not cast",
@@ -145,7 +145,7 @@ ERRORS: list[tuple[str, Callable[[Path], None], list[str], str]] = [
         "a rule's column is missing",
         lambda w: None,
         ["clean.rules=[{kind: not_null, columns: [amuont]}]"],
-        r"column 'amuont' is missing .wanted by clean.rules.0 .not_null.",
+        r"column 'amuont' is missing .needed by clean.rules.0 .not_null.",
     ),
     (
         "a rule that is no SQL",

@@ -60,4 +60,4 @@ def test_increments_end_where_a_full_build_ends(tmp_path: Path, seed: int) -> No
         whole = rebuilt(tmp_path, made)
         pd.testing.assert_frame_equal(rows_of(made), rows_of(whole))
         assert made.build.ledger == whole.build.ledger
-        assert made.rows("train") > 0
+        assert made.count_rows("train") > 0

@@ -12,8 +12,8 @@ import pytest
 from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC, write_synthetic_lake
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
-from headrace.progress import silent
-from headrace.recipe import recipe_from_tree
+from headrace.progress import ignore_progress
+from headrace.recipe import build_recipe
 from headrace.transform.spec import TransformSpec
 
 pytestmark = pytest.mark.spark
@@ -24,7 +24,7 @@ ROWS = 40_000
 @pytest.fixture(scope="module")
 def lake(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic") / "lake"
-    write_synthetic_lake(spark, str(folder), rows=ROWS, seed=3, days=4, report=silent)
+    write_synthetic_lake(spark, str(folder), rows=ROWS, seed=3, days=4, report=ignore_progress)
     return folder
 
 
@@ -57,13 +57,13 @@ def recipe(lake: Path, out: Path, **changes: Any) -> Any:
         "dataset": {"path": str(out), "rows_per_file": 10_000, "rows_per_row_group": 1000},
         "model": {"kind": "mlp"},
     }  # fmt: skip
-    return recipe_from_tree(tree | changes, source="x", workdir=str(out), environment={})
+    return build_recipe(tree | changes, source="x", workdir=str(out), environment={})
 
 
 @pytest.fixture(scope="module")
 def dataset(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> DatasetVersion:
     out = tmp_path_factory.mktemp("out")
-    return prepare(recipe(lake, out / "d"), workdir=str(out), report=silent).dataset
+    return prepare(recipe(lake, out / "d"), workdir=str(out), report=ignore_progress).dataset
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     """Independently: float64 moments and counts by pandas on the rows that were published."""
     from pyspark.sql import SparkSession
 
-    from headrace.prepare.assign import split_of
+    from headrace.prepare.split import assign_split
 
     clean = raw[raw["day"].astype(str) < "2026-01-04"].copy()
     for name in TEXT_NUMERIC:
@@ -130,7 +130,7 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     spark = SparkSession.getActiveSession()
     settings = recipe(Path("x"), Path("y"))
     splits = spark.createDataFrame(clean[["event_id"]])
-    splits = splits.select("event_id", split_of(settings).alias("split")).toPandas()
+    splits = splits.select("event_id", assign_split(settings).alias("split")).toPandas()
     train = clean.merge(splits, on="event_id").query("split == 0")
     assert len(train) == dataset.build.ledger.published["train"]
     spec = TransformSpec.from_json(dataset.transform_json)
@@ -186,7 +186,7 @@ def test_the_lake_is_read_twice_at_most(
                               "read_with": read_with}},
         "main": "clicks",
     })  # fmt: skip
-    prepare(plain, workdir=str(tmp_path), report=silent)
+    prepare(plain, workdir=str(tmp_path), report=ignore_progress)
     made = [stage for number, stage in stages(spark).items() if number not in before]
     lake_bytes = sum(p.stat().st_size for p in (lake / "clicks").rglob("*.parquet"))
     read = sorted(s["bytes"] for s in made if s["rows"] >= ROWS and s["bytes"] > lake_bytes / 50)
@@ -254,14 +254,14 @@ def test_skewed_columns_neither_fail_nor_dominate(spark: object, tmp_path: Path)
         "model": {"kind": "mlp"},
     }
     made = prepare(
-        recipe_from_tree(tree, source="x", workdir=str(tmp_path), environment={}),
+        build_recipe(tree, source="x", workdir=str(tmp_path), environment={}),
         workdir=str(tmp_path),
-        report=silent,
+        report=ignore_progress,
     ).dataset
     heavy, own, all_ = TransformSpec.from_json(made.transform_json).features
     assert heavy.values[0] == "same"
     assert own.values == ()
-    assert len(all_.values) == made.rows("train")
+    assert len(all_.values) == made.count_rows("train")
     assert made.build.ledger.duplicates == 0
     sizes = [f.rows for f in made.build.files if f.split == "train"]
     assert max(sizes) < 1.2 * min(sizes)

@@ -7,15 +7,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake import DatasetVersion
-from headrace.prepare import Asked, prepare
-from headrace.progress import silent
+from headrace.prepare import BuildRequest, prepare
+from headrace.progress import ignore_progress
 from tests import tiny
 
 
 def run(workdir: Path, *overrides: str) -> DatasetVersion:
     """Build everything anew, whether it changed or not."""
     recipe = tiny.tiny_recipe(workdir, *overrides)
-    return prepare(recipe, workdir=str(workdir), report=silent, asked=Asked(refit=True)).dataset
+    return prepare(
+        recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(refit=True)
+    ).dataset
 
 
 def rows_of(dataset: DatasetVersion) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""How CSV files are written, from their first lines."""
+"""Check how the dialect of CSV files is told by their first lines."""
 
 import pytest
 
-from headrace.propose.dialect import dialect_of, encoding_of
+from headrace.propose.dialect import detect_dialect, detect_encoding
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from headrace.propose.dialect import dialect_of, encoding_of
         ('a,b\n"x\ny",1\n', {"escape": '"', "multiLine": True}, "a line break in a field"),
     ],
 )
-def test_what_spark_has_to_be_told(text: str, options: dict, why: str) -> None:
-    assert dialect_of(text, "utf-8").options() == options, why
+def test_options_that_spark_needs(text: str, options: dict, why: str) -> None:
+    assert detect_dialect(text, "utf-8").build_spark_options() == options, why
 
 
 def test_fields_are_read_as_they_are_written() -> None:
     text = 'a;b\n"say ""hi"";\nok";1\n\n;\n'
-    found = dialect_of(text, "utf-8")
-    assert found.rows(text) == [["a", "b"], ['say "hi";\nok', "1"], ["", ""]]
+    dialect = detect_dialect(text, "utf-8")
+    assert dialect.parse_rows(text) == [["a", "b"], ['say "hi";\nok', "1"], ["", ""]]
 
 
 def test_bytes_that_are_no_utf8_are_latin_letters() -> None:
-    assert encoding_of("é,日本".encode()) == "utf-8"
-    assert encoding_of("日本".encode()[:-1]) == "utf-8"  # the last character is cut
-    assert encoding_of("é,è,ü and more".encode("latin-1")) == "latin-1"
-    assert dialect_of("é,b\nx,1\n", "latin-1").options()["encoding"] == "ISO-8859-1"
+    assert detect_encoding("é,日本".encode()) == "utf-8"
+    assert detect_encoding("日本".encode()[:-1]) == "utf-8"  # the last character is truncated
+    assert detect_encoding("é,è,ü and more".encode("latin-1")) == "latin-1"
+    assert detect_dialect("é,b\nx,1\n", "latin-1").build_spark_options()["encoding"] == "ISO-8859-1"

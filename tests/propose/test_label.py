@@ -1,12 +1,17 @@
-"""What is predicted of a column; and that Spark makes the same labels of it as the sample has."""
+"""Check the label that a column makes, and that Spark computes the labels that the sample has."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.propose.label import LabelProposal, label_column, likely_labels, propose_label
+from headrace.propose.label import (
+    LabelProposal,
+    get_label_column,
+    list_likely_labels,
+    propose_label,
+)
 from headrace.propose.option_error import OptionError
-from tests.propose.tables import days, sample_of
+from tests.propose.tables import build_sample, list_days
 
 TEXTS = ["a", "b", "c", "d"] * 25
 # values, expression, kind, settings, why
@@ -41,34 +46,36 @@ TABLE = [
 ]  # fmt: skip
 
 
-def label_of(values: object, name: str = "y") -> LabelProposal:
-    sample = sample_of({name: pa.array(values), "x": list(range(len(values)))})
-    return propose_label(label_column(name, sample.columns, {}))
+def propose_for(values: object, name: str = "y") -> LabelProposal:
+    sample = build_sample({name: pa.array(values), "x": list(range(len(values)))})
+    return propose_label(get_label_column(name, sample.columns, {}))
 
 
 @pytest.mark.parametrize(("values", "expression", "kind", "settings", "why"), TABLE)
 def test_the_label_that_a_column_makes(
     values: list, expression: str, kind: str, settings: dict, why: str
 ) -> None:
-    found = label_of(values)
-    assert (found.expression, found.kind) == (expression, kind), why
-    assert dict(found.settings) == settings, why
+    label = propose_for(values)
+    assert (label.expression, label.kind) == (expression, kind), why
+    assert dict(label.settings) == settings, why
 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("values", [row[0] for row in TABLE], ids=[row[4] for row in TABLE])
 def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark: object) -> None:
-    from headrace.prepare.labels import with_labels
+    from headrace.prepare.labels import add_labels
     from headrace.source.internal_columns import LABEL
+    from headrace.source.raw_schema import RawSchema
     from tests.tiny import tiny_recipe
 
-    found = label_of(values)
+    label = propose_for(values)
     recipe = tiny_recipe(__file__).model_copy(
-        update={"label": tiny_recipe(__file__).label.model_validate(found.section)}
+        update={"label": tiny_recipe(__file__).label.model_validate(label.section)}
     )
     rows = spark.createDataFrame(pa.table({"y": pa.array(values)}))
-    labels = [row[0] for row in with_labels(rows, recipe).select(LABEL).collect()]
-    assert labels == found.values.to_pylist()
+    labelled, _ = add_labels(rows, RawSchema.from_frame(rows), recipe)
+    labels = [row[0] for row in labelled.select(LABEL).collect()]
+    assert labels == label.values.to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -76,12 +83,12 @@ def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark
     [
         ("arr_dely", r"--label arr_dely: there is no such column; did you mean arr_delay\?"),
         ("none", "all 40 sampled values are null"),
-        ("same", "all 40 sampled values that are there are 'a'; there is nothing to learn"),
-        ("at", "is a time, which is no label"),
+        ("same", "all 40 sampled values that are not null are 'a'; there is nothing to learn"),
+        ("at", "is a time, which cannot be a label"),
         ("list", "label.kind: multi_label"),
         ("bytes", "cannot be a label; it is bytes"),
         ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.6%\), which is too few"),
-        ("nearly", "nearly all values are 'a'; 3 other values come in 3 of 2,000 sampled rows"),
+        ("nearly", "nearly all values are 'a'; 3 other values occur in 3 of 2,000 sampled rows"),
     ],
 )
 def test_columns_that_are_no_label(name: str, message: str) -> None:
@@ -89,42 +96,44 @@ def test_columns_that_are_no_label(name: str, message: str) -> None:
         "arr_delay": list(range(40)),
         "none": pa.nulls(40, pa.int64()),
         "same": ["a"] * 40,
-        "at": days(40),
+        "at": list_days(40),
         "list": [[1]] * 40,
         "one": ["a"] * 38 + ["b", None],
     }
     if name == "nearly":
         columns = {"nearly": ["a"] * 1997 + ["b", "c", "d"]}
-    sample = sample_of(columns)
+    sample = build_sample(columns)
     with pytest.raises(OptionError, match=message):
-        propose_label(label_column(name, sample.columns, {"bytes": "bytes"}))
+        propose_label(get_label_column(name, sample.columns, {"bytes": "bytes"}))
 
 
 def test_figures_are_of_the_sample() -> None:
-    assert label_of([0] * 75 + [1] * 25).why == ("true in 25 of 100 sampled rows (25.0%)",)
-    assert label_of(TEXTS).why == ("4 classes: 'a' 25.0%, 'b' 25.0%, 'c' 25.0%, 'd' 25.0%",)
-    assert label_of(list(range(101))).why == ("101 different numbers from 0 to 100, median 50",)
+    assert propose_for([0] * 75 + [1] * 25).reasons == ("true in 25 of 100 sampled rows (25.0%)",)
+    assert propose_for(TEXTS).reasons == ("4 classes: 'a' 25.0%, 'b' 25.0%, 'c' 25.0%, 'd' 25.0%",)
+    assert propose_for(list(range(101))).reasons == (
+        "101 different numbers from 0 to 100, median 50",
+    )
 
 
 def test_codes_tell_labels_apart_and_numbers_in_halves() -> None:
-    assert label_of([0, 1, None] * 20).codes[:3].tolist() == [0, 1, -1]
-    codes = label_of([float(n) for n in range(100)]).codes
+    assert propose_for([0, 1, None] * 20).codes[:3].tolist() == [0, 1, -1]
+    codes = propose_for([float(n) for n in range(100)]).codes
     assert codes.tolist() == [0] * 50 + [1] * 50
 
 
 def test_likely_labels_are_named_like_ones_conditions_and_the_last_columns() -> None:
     rows = 60
-    sample = sample_of(
+    sample = build_sample(
         {
             "id": np.arange(rows) + 7,
             "churn": np.arange(rows) % 3,
             "city": [f"c{n % 7}" for n in range(rows)],
             "flag": np.arange(rows) % 2 == 0,
-            "at": days(rows),
+            "at": list_days(rows),
             "amount2": np.arange(rows) / 7,
         }
     )
-    found = likely_labels(sample.columns.values())
-    assert [label.column for label in found] == ["churn", "flag", "amount2"]
+    labels = list_likely_labels(sample.columns.values())
+    assert [label.column for label in labels] == ["churn", "flag", "amount2"]
     # A column that is no label is none of them.
-    assert likely_labels(sample_of({"a": ["x"] * 99 + ["y"]}).columns.values()) == []
+    assert list_likely_labels(build_sample({"a": ["x"] * 99 + ["y"]}).columns.values()) == []

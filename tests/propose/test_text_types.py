@@ -1,14 +1,14 @@
-"""What texts are taken for is what Spark casts them to."""
+"""Check that texts are taken for what Spark casts them to."""
 
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
-from headrace.propose.text_types import told
+from headrace.propose.text_types import infer_text_type
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import col
-from headrace.source.types import cast
+from headrace.source.types import cast_column
 
 
 @pytest.mark.parametrize(
@@ -32,39 +32,51 @@ from headrace.source.types import cast
     ],
 )
 def test_what_texts_are(texts: list[str | None], type_: str, declared: str, why: str) -> None:
-    found = told(pa.array(texts, pa.string()), whole_numbers=True)
-    assert (found.type.value, found.declared) == (type_, declared), why
+    typed = infer_text_type(pa.array(texts, pa.string()), whole_numbers=True)
+    assert (typed.type.value, typed.declared_type) == (type_, declared), why
 
 
 def test_some_of_another_kind_are_counted_and_shown() -> None:
-    found = told(pa.array([str(n) for n in range(199)] + ["x"]), whole_numbers=True)
-    assert (found.type, found.bad, found.example) == (ColumnType.INTEGER, 1, "x")
-    assert found.values.to_pylist() == [*range(199), None]
-    many = told(pa.array([str(n) for n in range(95)] + ["x"] * 5), whole_numbers=True)
+    typed = infer_text_type(pa.array([str(n) for n in range(199)] + ["x"]), whole_numbers=True)
+    assert (typed.type, typed.uncastable_count, typed.uncastable_example) == (
+        ColumnType.INTEGER,
+        1,
+        "x",
+    )
+    assert typed.values.to_pylist() == [*range(199), None]
+    many = infer_text_type(pa.array([str(n) for n in range(95)] + ["x"] * 5), whole_numbers=True)
     assert many.type is ColumnType.STRING  # 5% of the rows would go to quarantine
 
 
 def test_a_day_that_does_not_exist_does_not_cast() -> None:
-    found = told(pa.array(["2024-02-28"] * 200 + ["2024-02-30"]), whole_numbers=True)
-    assert (found.type, found.bad, found.example) == (ColumnType.TIMESTAMP, 1, "2024-02-30")
+    typed = infer_text_type(pa.array(["2024-02-28"] * 200 + ["2024-02-30"]), whole_numbers=True)
+    assert (typed.type, typed.uncastable_count, typed.uncastable_example) == (
+        ColumnType.TIMESTAMP,
+        1,
+        "2024-02-30",
+    )
 
 
 def test_in_parquet_texts_of_digits_are_codes() -> None:
     digits = pa.array(["17", "4"])
-    assert told(digits, whole_numbers=False).type is ColumnType.STRING
-    assert told(pa.array(["17.5", "4"]), whole_numbers=False).type is ColumnType.REAL
+    assert infer_text_type(digits, whole_numbers=False).type is ColumnType.STRING
+    assert infer_text_type(pa.array(["17.5", "4"]), whole_numbers=False).type is ColumnType.REAL
 
 
 def test_how_texts_are_written_that_do_not_cast() -> None:
-    assert told(pa.array(["1,5", "2,25"]), whole_numbers=True).foreign == (
+    assert infer_text_type(pa.array(["1,5", "2,25"]), whole_numbers=True).foreign_format == (
         "a number with a decimal comma"
     )
-    assert "2024-01-31" in told(pa.array(["31.01.2024"]), whole_numbers=True).foreign
+    assert (
+        "2024-01-31" in infer_text_type(pa.array(["31.01.2024"]), whole_numbers=True).foreign_format
+    )
 
 
 def test_moments_are_in_utc() -> None:
-    found = told(pa.array(["2024-01-31T10:00:00+02:00", "2024-01-31 10:00"]), whole_numbers=True)
-    assert found.values.to_pylist() == [
+    typed = infer_text_type(
+        pa.array(["2024-01-31T10:00:00+02:00", "2024-01-31 10:00"]), whole_numbers=True
+    )
+    assert typed.values.to_pylist() == [
         datetime(2024, 1, 31, 8, tzinfo=UTC),
         datetime(2024, 1, 31, 10, tzinfo=UTC),
     ]
@@ -86,13 +98,13 @@ COLUMNS = {
 @pytest.mark.parametrize("declared", list(COLUMNS))
 def test_spark_casts_them_to_the_same_values(declared: str, spark: object) -> None:
     texts = COLUMNS[declared]
-    found = told(pa.array(texts), whole_numbers=True)
-    assert (found.declared, found.bad) == (declared, 0)
+    typed = infer_text_type(pa.array(texts), whole_numbers=True)
+    assert (typed.declared_type, typed.uncastable_count) == (declared, 0)
     frame = spark.createDataFrame([(text,) for text in texts], ["a"])
-    cast_ = frame.select(cast("a", ColumnType.STRING, declared).alias("a"))
+    cast_ = frame.select(cast_column("a", ColumnType.STRING, declared).alias("a"))
     if declared in ("date", "timestamp"):
         rows = cast_.select(col("a").cast("timestamp").alias("a")).selectExpr("unix_micros(a)")
-        expected = found.values.cast(pa.int64()).to_pylist()
+        expected = typed.values.cast(pa.int64()).to_pylist()
     else:
-        rows, expected = cast_, found.values.to_pylist()
+        rows, expected = cast_, typed.values.to_pylist()
     assert list(map(repr, (row[0] for row in rows.collect()))) == list(map(repr, expected))

@@ -1,10 +1,10 @@
-"""Whatever is written reads back as the same value, on one line."""
+"""Check that any value is rendered on one line and reads back as the same value."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.propose.yaml_text import flow, printable, scalar, shown
+from headrace.propose.yaml_text import describe_value, make_printable, render_flow, render_scalar
 from headrace.recipe.parse import parse_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -17,7 +17,7 @@ VALUE = st.recursive(
 
 @given(VALUE)
 def test_any_value_survives(value: object) -> None:
-    text = flow(value)
+    text = render_flow(value)
     assert len(text.splitlines()) <= 1
     assert parse_yaml(f"key: {text}") == {"key": value}
 
@@ -43,18 +43,18 @@ def test_any_value_survives(value: object) -> None:
     ],
 )
 def test_texts_are_quoted_where_they_would_be_something_else(value: object, text: str) -> None:
-    assert scalar(value) == text
+    assert render_scalar(value) == text
 
 
 def test_a_variable_is_quoted_where_its_braces_would_end_a_mapping() -> None:
-    assert flow({"path": "${workdir}/a"}) == '{path: "${workdir}/a"}'
+    assert render_flow({"path": "${workdir}/a"}) == '{path: "${workdir}/a"}'
 
 
 @given(st.text(max_size=50))
 def test_a_comment_is_one_line_that_yaml_reads(text: str) -> None:
-    assert parse_yaml(f"a: 1 # {printable(text)}\nb: 2") == {"a": 1, "b": 2}
+    assert parse_yaml(f"a: 1 # {make_printable(text)}\nb: 2") == {"a": 1, "b": 2}
 
 
-def test_a_long_value_is_cut_in_messages() -> None:
-    assert shown("x" * 100) == "'" + "x" * 39 + "…'"
-    assert shown(12.5) == "12.5"
+def test_a_long_value_is_shortened_in_messages() -> None:
+    assert describe_value("x" * 100) == "'" + "x" * 39 + "…'"
+    assert describe_value(12.5) == "12.5"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from headrace.errors import RecipeError
-from headrace.recipe import load_recipe, recipe_from_tree
+from headrace.recipe import build_recipe, load_recipe
 from tests.tiny import tiny_tree
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -14,11 +14,11 @@ CONF = Path(__file__).parents[2] / "conf"
 
 def problems(*overrides: str, tree: dict | None = None) -> dict[str, str]:
     with pytest.raises(RecipeError) as caught:
-        recipe_from_tree(
+        build_recipe(
             tree or tiny_tree(), source="test", overrides=overrides, environment={"HOME": "/h"}
         )
     assert caught.value.exit_code == 2
-    return {p.where: f"{p.what} ({p.fix})" for p in caught.value.problems}
+    return {p.where: f"{p.message} ({p.fix})" for p in caught.value.problems}
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda p: p.name)
@@ -30,11 +30,11 @@ def test_recipes_in_conf_load(path: Path) -> None:
 
 def test_the_resolved_recipe_loads_again_to_the_same() -> None:
     recipe = load_recipe(str(CONF / "flights.yaml"), workdir="w", environment={})
-    assert type(recipe).model_validate(recipe.resolved()) == recipe
+    assert type(recipe).model_validate(recipe.dump_resolved()) == recipe
 
 
 def test_overrides_reach_any_key_with_yaml_values() -> None:
-    recipe = recipe_from_tree(
+    recipe = build_recipe(
         tiny_tree(),
         source="test",
         environment={},
@@ -142,11 +142,11 @@ def test_columns_of_the_label_are_found_and_texts_are_not(expression: str, leaks
     if leaks:
         assert "features.amount" in problems(tree=tree)
     else:
-        recipe_from_tree(tree, source="t", environment={})
+        build_recipe(tree, source="t", environment={})
 
 
 def test_exponents_need_no_dot() -> None:
-    recipe = recipe_from_tree(
+    recipe = build_recipe(
         tiny_tree(), source="t", environment={}, overrides=["train.optimizer.learning_rate=1e-3"]
     )
     assert recipe.train.optimizer.learning_rate == 0.001
@@ -172,7 +172,7 @@ def test_variables_resolve_from_environment_recipe_and_caller() -> None:
     tree["dataset"]["path"] = "${workdir}/${env:NOPE:-fallback}"
     tree["train"]["seed"] = 4
     tree["split"]["seed"] = "${train.seed}"
-    recipe = recipe_from_tree(tree, source="t", workdir="w", environment={"HOME": "/h"})
+    recipe = build_recipe(tree, source="t", workdir="w", environment={"HOME": "/h"})
     assert recipe.source.tables["visits"].path == "/h/lake/visits-4"
     assert recipe.dataset.path == "w/fallback"
     assert recipe.split.seed == 4

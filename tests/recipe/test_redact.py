@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.errors import RecipeError
-from headrace.recipe import recipe_from_tree
-from headrace.redaction import redact, redact_recipe, redact_text
+from headrace.recipe import build_recipe
+from headrace.redaction import redact_recipe, redact_text, redact_value
 from tests.tiny import tiny_tree
 
 
@@ -17,7 +17,7 @@ def test_redact_masks_secret_keys_and_uri_credentials() -> None:
         "fs.azure.account.key.x": "abc",
         "classes": "kept",
     }
-    assert redact(tree) == {
+    assert redact_value(tree) == {
         "uri": "postgresql://***@db/x",
         "conf": {"spark.hadoop.fs.s3a.secret.key": "***", "spark.hadoop.fs.s3a.access.key": "***"},
         "list": ["https://***@host/p", "s3://***@host/p", 3],
@@ -54,7 +54,7 @@ def test_text_without_credentials_is_untouched() -> None:
 def test_an_override_that_cannot_be_read_does_not_show_its_value() -> None:
     for override in ("spark.conf.x=%hunter2", "spark.conf.x hunter2", "spark.conf.x={hunter2"):
         with pytest.raises(RecipeError) as caught:
-            recipe_from_tree(tiny_tree(), source="t", environment={}, overrides=[override])
+            build_recipe(tiny_tree(), source="t", environment={}, overrides=[override])
         assert "hunter2" not in str(caught.value)
         assert "--set spark.conf.x" in str(caught.value)
 
@@ -63,6 +63,6 @@ def test_an_error_does_not_show_a_secret_value() -> None:
     tree = tiny_tree()
     tree["tracking"] = {"token": "hunter2", "uri": 3}
     with pytest.raises(RecipeError) as caught:
-        recipe_from_tree(tree, source="t", environment={})
+        build_recipe(tree, source="t", environment={})
     assert "hunter2" not in str(caught.value)
     assert "tracking.token" in str(caught.value)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from headrace.recipe import load_recipe
-from headrace.recipe.rewrite import words_of, write_recipe
+from headrace.recipe.rewrite import format_overrides, write_recipe
 from tests.tiny import tiny_tree
 
 
@@ -13,7 +13,7 @@ def test_values_are_others_and_variables_stay(tmp_path: Path) -> None:
     tree = tiny_tree()
     tree["dataset"]["path"] = "${workdir}/elsewhere"
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(tree))
-    words = words_of({"model.hidden": [4, 2], "train.optimizer.learning_rate": 1e-05})
+    words = format_overrides({"model.hidden": [4, 2], "train.optimizer.learning_rate": 1e-05})
     text = write_recipe(str(tmp_path / "a.yaml"), words, str(tmp_path / "new" / "b.yaml"))
     assert "${workdir}/elsewhere" in text
     found = load_recipe(str(tmp_path / "new" / "b.yaml"), workdir="/w", environment={})

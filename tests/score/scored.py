@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from headrace.progress import silent
+from headrace.progress import ignore_progress
 from headrace.score.run import Scored, score
 from headrace.train import train
 from tests.prepare.daily import build, daily_recipe, write_day, write_places
@@ -27,7 +27,7 @@ def lake_with_model(workdir: Path, *overrides: str, days: int = 3) -> str:
         write_day(workdir, day)
     build(workdir, *SETTINGS, *overrides)
     recipe = daily_recipe(workdir, *SETTINGS, *overrides)
-    return train(recipe, workdir=str(workdir), report=silent).model_uri
+    return train(recipe, workdir=str(workdir), report=ignore_progress).model_uri
 
 
 def scored(workdir: Path, *overrides: str, output: str = "scores", **asked: Any) -> Scored:
@@ -38,7 +38,7 @@ def scored(workdir: Path, *overrides: str, output: str = "scores", **asked: Any)
         "output": str(workdir / output),
         "model_uri": "models:/daily/1",
     }
-    return score(recipe, workdir=str(workdir), report=silent, **{**given, **asked})
+    return score(recipe, workdir=str(workdir), report=ignore_progress, **{**given, **asked})
 
 
 def predictions(done: Scored) -> pd.DataFrame:

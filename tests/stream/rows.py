@@ -1,4 +1,4 @@
-"""Files of rows that tell who they are, and streams over them."""
+"""Write files whose every value follows from its row_id, and make streams that read them."""
 
 from pathlib import Path
 
@@ -6,7 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.lake.checksums import CHECKSUMS, checksums_of, footer_bytes, footer_checksum
+from headrace.lake.checksums import (
+    CHECKSUMS,
+    compute_checksums,
+    compute_footer_checksum,
+    read_footer_bytes,
+)
 from headrace.lake.data_file import DataFile
 from headrace.stream.columns import Columns
 from headrace.stream.split_stream import SplitStream
@@ -25,11 +30,11 @@ COLUMNS = Columns(
 )
 
 
-def image(row: int) -> np.ndarray:
+def make_image(row: int) -> np.ndarray:
     return np.array([1, row % 256, row // 256, 255], np.uint8).reshape(2, 1, 2)
 
 
-def write(
+def write_files(
     root: Path,
     layout: list[list[int]],
     first: int = 0,
@@ -37,13 +42,13 @@ def write(
     checksums: bool = True,
     plain: bool = False,
 ) -> tuple[DataFile, ...]:
-    """Files of the given row groups; every value of a row tells its row_id.
+    """Write files of the given row groups; every value of a row follows from its row_id.
 
     Args:
-        root: folder.
-        layout: rows of the row groups of each file.
+        root: folder of the files.
+        layout: for each file the rows of its row groups.
         first: row_id of the first row.
-        checksums: noted in files and index; versions of before had none.
+        checksums: recorded in files and index; the first dataset versions had none.
         plain: neither compressed nor encoded, so that a byte of the file is one of a value.
     """
     files = []
@@ -60,11 +65,11 @@ def write(
                 "label": (rows % 2).astype(np.float32),
                 "tokens": pa.array([[r, 0, -r] for r in rows], pa.list_(pa.int32())),
                 "series": pa.array([[r / 2, r] for r in rows], pa.list_(pa.float32())),
-                "image": pa.array([image(r).tobytes() for r in rows], pa.binary(4)),
+                "image": pa.array([make_image(r).tobytes() for r in rows], pa.binary(4)),
             }
         )
-        noted = {CHECKSUMS: checksums_of(table, row_groups)} if checksums else None
-        schema = table.schema.with_metadata(noted)
+        recorded = {CHECKSUMS: compute_checksums(table, row_groups)} if checksums else None
+        schema = table.schema.with_metadata(recorded)
         options = {"compression": "NONE", "use_dictionary": False} if plain else {}
         with pq.ParquetWriter(path, schema, **options) as writer:
             start = 0
@@ -72,21 +77,26 @@ def write(
                 writer.write_table(table.slice(start, size), row_group_size=max(size, 1))
                 start += size
         file = DataFile(path=path.name, split="train", bytes=0, row_groups=row_groups, content="")
-        files.append(of_now(file, root) if checksums else of_now(file, root, footer=False))
+        files.append(reindex_file(file, root, footer=checksums))
     return tuple(files)
 
 
-def of_now(file: DataFile, root: Path, *, footer: bool = True) -> DataFile:
+def reindex_file(file: DataFile, root: Path, *, footer: bool = True) -> DataFile:
+    """Return the file's entry in an index with its present size and footer checksum."""
     path = root / file.path
-    found = footer_checksum(footer_bytes(pa.OSFile(str(path)))) if footer else ""
-    return file.model_copy(update={"bytes": path.stat().st_size, "footer": found})
+    footer_checksum = (
+        compute_footer_checksum(read_footer_bytes(pa.OSFile(str(path)))) if footer else ""
+    )
+    return file.model_copy(update={"bytes": path.stat().st_size, "footer": footer_checksum})
 
 
-def stream(root: Path, files: tuple[DataFile, ...], **changes: object) -> SplitStream:
-    usual = {"rank": 0, "size": 1, "global_batch_size": 32, "canonical_shards": 8}
-    usual |= {"shuffle": True, "seed": 5, "readers": 2, "block_rows": 40}
-    return SplitStream(str(root), files, COLUMNS, **{**usual, **changes})
+def make_stream(root: Path, files: tuple[DataFile, ...], **changes: object) -> SplitStream:
+    """Make a stream of one rank, with 8 canonical shards and batches of 32 rows."""
+    options = {"rank": 0, "size": 1, "global_batch_size": 32, "canonical_shards": 8}
+    options |= {"shuffle": True, "seed": 5, "readers": 2, "block_rows": 40}
+    return SplitStream(str(root), files, COLUMNS, **{**options, **changes})
 
 
-def ids(batch: dict[str, np.ndarray]) -> list[int]:
+def list_row_ids(batch: dict[str, np.ndarray]) -> list[int]:
+    """List the row_ids of the rows that are no padding."""
     return batch["row_id"][batch["weight"] > 0].tolist()

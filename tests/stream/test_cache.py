@@ -1,4 +1,4 @@
-"""Row groups that are kept: bounded, least recent out, shared by processes, never half written."""
+"""Cached row groups: bounded, least recent evicted, shared by processes, never half written."""
 
 import subprocess
 import sys
@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 
 from headrace.stream.cache import Cache, DiskCache, MemoryCache, make_cache
-from tests.stream.rows import ids, stream, write
+from tests.stream.rows import list_row_ids, make_stream, write_files
 
 ROWS = 10_000
 
 
-def table(number: int) -> pa.Table:
+def make_table(number: int) -> pa.Table:
     return pa.table({"n": pa.array([number] * ROWS, pa.int64())})
 
 
-def caches(folder: Path, limit: int) -> list[Cache]:
+def make_caches(folder: Path, limit: int) -> list[Cache]:
     return [MemoryCache(limit), DiskCache(str(folder / "cache"), limit)]
 
 
@@ -29,32 +29,32 @@ def test_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_what_was_used_longest_ago_makes_room(tmp_path: Path, kind: int) -> None:
-    size = table(0).nbytes + 2000
-    cache = caches(tmp_path, 3 * size)[kind]
+def test_the_least_recently_used_table_is_evicted(tmp_path: Path, kind: int) -> None:
+    size = make_table(0).nbytes + 2000
+    cache = make_caches(tmp_path, 3 * size)[kind]
     for number in range(3):
-        cache.put(str(number), table(number))
+        cache.put(str(number), make_table(number))
         time.sleep(0.02)
     assert cache.get("0") is not None
     time.sleep(0.02)
-    cache.put("3", table(3))
-    kept = [cache.get(str(number)) for number in range(4)]
-    assert [found is not None for found in kept] == [True, False, True, True]
-    assert kept[3] is not None
-    assert kept[3].equals(table(3))
+    cache.put("3", make_table(3))
+    cached = [cache.get(str(number)) for number in range(4)]
+    assert [entry is not None for entry in cached] == [True, False, True, True]
+    assert cached[3] is not None
+    assert cached[3].equals(make_table(3))
     assert cache.get("never") is None
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_a_table_larger_than_all_is_not_kept(tmp_path: Path, kind: int) -> None:
-    cache = caches(tmp_path, 1000)[kind]
-    cache.put("a", table(1))
+def test_a_table_larger_than_the_limit_is_not_stored(tmp_path: Path, kind: int) -> None:
+    cache = make_caches(tmp_path, 1000)[kind]
+    cache.put("a", make_table(1))
     assert cache.get("a") is None
 
 
-def test_leftovers_and_damage_are_nothing(tmp_path: Path) -> None:
+def test_damaged_and_abandoned_files_are_no_entries(tmp_path: Path) -> None:
     cache = DiskCache(str(tmp_path), 10**9)
-    cache.put("a", table(1))
+    cache.put("a", make_table(1))
     (path,) = tmp_path.glob("*.arrow")
     path.write_bytes(path.read_bytes()[:500])
     assert cache.get("a") is None
@@ -70,18 +70,18 @@ def test_leftovers_and_damage_are_nothing(tmp_path: Path) -> None:
 
 
 def test_processes_share_a_folder(tmp_path: Path) -> None:
-    """Four of them write and read the same keys with room for a few: all that they get is right."""
+    """Four of them write and read the same keys where few fit: all that they get is right."""
     program = (
         "import sys; from tests.stream.test_cache import *; "
-        f"cache = DiskCache({str(tmp_path)!r}, 5 * (table(0).nbytes + 2000))\n"
+        f"cache = DiskCache({str(tmp_path)!r}, 5 * (make_table(0).nbytes + 2000))\n"
         "hits = 0\n"
         "for turn in range(200):\n"
         "    number = (turn // 3 * 7 + int(sys.argv[1])) % 9\n"
-        "    found = cache.get(str(number))\n"
-        "    if found is None:\n"
-        "        cache.put(str(number), table(number))\n"
+        "    entry = cache.get(str(number))\n"
+        "    if entry is None:\n"
+        "        cache.put(str(number), make_table(number))\n"
         "    else:\n"
-        "        assert found.equals(table(number)); hits += 1\n"
+        "        assert entry.equals(make_table(number)); hits += 1\n"
         "print(hits)"
     )
     started = [
@@ -96,21 +96,24 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
         assert int(out.split()[-1]) > 0
     files = list(tmp_path.iterdir())
     assert not [f for f in files if f.suffix != ".arrow"]
-    assert sum(f.stat().st_size for f in files) <= 9 * (table(0).nbytes + 2000)
+    assert sum(f.stat().st_size for f in files) <= 9 * (make_table(0).nbytes + 2000)
 
 
 @pytest.mark.parametrize("kind", [0, 1])
 def test_a_second_epoch_reads_no_data(tmp_path: Path, kind: int) -> None:
     root = tmp_path / "data"
     root.mkdir()
-    files = write(root, [[50, 60], [31]])
-    cache = caches(tmp_path, 10**8)[kind]
-    source = stream(root, files, cache=cache)
-    first = [ids(batch) for batch in source.batches(0)]
+    files = write_files(root, [[50, 60], [31]])
+    cache = make_caches(tmp_path, 10**8)[kind]
+    source = make_stream(root, files, cache=cache)
+    first = [list_row_ids(batch) for batch in source.read_batches(0)]
     for file in files[1:]:
         (root / file.path).unlink()
     path = root / files[0].path  # Petastorm looks into one file's footer
     path.write_bytes(b"PAR1" + bytes(path.stat().st_size - 4 - 4000) + path.read_bytes()[-4000:])
-    again = [stream(root, files, cache=cache, rank=rank, size=2).batches(0) for rank in range(2)]
-    both = [[i for b in step for i in ids(b)] for step in zip(*again, strict=True)]
+    again = [
+        make_stream(root, files, cache=cache, rank=rank, size=2).read_batches(0)
+        for rank in range(2)
+    ]
+    both = [[i for b in step for i in list_row_ids(b)] for step in zip(*again, strict=True)]
     assert both == first

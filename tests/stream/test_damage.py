@@ -1,4 +1,4 @@
-"""Files that are not what was published, and rows that are not what was read: never given."""
+"""Files that are not what was published, and rows that are not what was read, are errors."""
 
 from pathlib import Path
 
@@ -8,36 +8,35 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import StreamError
-from headrace.stream.batch_assembly import Sheets
-from headrace.stream.petastorm_filesystem import refuse_pickled_metadata
-from tests.stream.rows import ids, of_now, stream, write
+from headrace.stream.batch_assembly import BatchAssembly
+from tests.stream.rows import list_row_ids, make_stream, reindex_file, write_files
 
 
 def test_a_rewritten_file_is_named(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20]])
-    write(tmp_path, [[20], [19]])
+    files = write_files(tmp_path, [[20], [20]])
+    write_files(tmp_path, [[20], [19]])
     with pytest.raises(
         StreamError, match=r"part-001.* bytes, the dataset version says .*rewritten"
     ):
-        list(stream(tmp_path, files).batches(0))
-    files = (files[0], of_now(files[1], tmp_path))
+        list(make_stream(tmp_path, files).read_batches(0))
+    files = (files[0], reindex_file(files[1], tmp_path))
     with pytest.raises(StreamError, match=r"part-001.*row group 0 has 19 rows.*says 20"):
-        list(stream(tmp_path, files).batches(0))
+        list(make_stream(tmp_path, files).read_batches(0))
 
 
 def test_a_file_with_other_rows_and_the_same_size_is_found(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20]])
-    again = write(tmp_path, [[20], [20]], first=1000)
+    files = write_files(tmp_path, [[20], [20]])
+    again = write_files(tmp_path, [[20], [20]], first=1000)
     assert files != again
     again = tuple(
         f.model_copy(update={"bytes": g.bytes}) for f, g in zip(files, again, strict=True)
     )
     with pytest.raises(StreamError, match=r"part-00\d.* has another footer than .*rewritten"):
-        list(stream(tmp_path, again).batches(0))
+        list(make_stream(tmp_path, again).read_batches(0))
 
 
 def test_a_value_that_is_damaged_on_disk_is_found(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20, 30]], plain=True)
+    files = write_files(tmp_path, [[20], [20, 30]], plain=True)
     path = tmp_path / "part-001.parquet"
     data = path.read_bytes()
     value = np.float32(-45).tobytes()  # column b of row 45, in the second row group
@@ -46,17 +45,19 @@ def test_a_value_that_is_damaged_on_disk_is_found(tmp_path: Path) -> None:
     with pytest.raises(
         StreamError, match=r"part-001.*row group 1: the values of column 'b' have checksum"
     ):
-        list(stream(tmp_path, files).batches(0))
+        list(make_stream(tmp_path, files).read_batches(0))
 
 
 def test_versions_without_checksums_are_read(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20]], checksums=False)
+    files = write_files(tmp_path, [[20], [20]], checksums=False)
     assert files[0].footer == ""
-    assert sorted(i for b in stream(tmp_path, files).batches(0) for i in ids(b)) == [*range(40)]
+    assert sorted(
+        i for b in make_stream(tmp_path, files).read_batches(0) for i in list_row_ids(b)
+    ) == [*range(40)]
 
 
 @pytest.mark.parametrize(
-    ("what", "message"),
+    ("damage", "message"),
     [
         ("value", "shard 3: numeric has other values"),
         ("row twice", r"shard 3: \w+ has other values"),
@@ -64,59 +65,52 @@ def test_versions_without_checksums_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_other_rows_than_were_read_end_the_epoch_with_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, message: str
 ) -> None:
     """As a mistake in the permutation would do it: before the last batches are given."""
-    source = stream(tmp_path, write(tmp_path, [[70]]), global_batch_size=8)
-    right = Sheets.write
+    source = make_stream(tmp_path, write_files(tmp_path, [[70]]), global_batch_size=8)
+    write_rows = BatchAssembly.write_rows
 
-    def wrong(
-        self: Sheets, shard: int, first: int, rows: dict[str, np.ndarray], order: np.ndarray
+    def write_other_rows(
+        self: BatchAssembly, shard: int, first: int, rows: dict[str, np.ndarray], order: np.ndarray
     ) -> None:
         if shard == 3:
-            if what == "value":
+            if damage == "value":
                 rows["numeric"][order[0], 0] += 1
-            elif what == "row twice":
+            elif damage == "row twice":
                 order = np.append(order[:-1], order[0])
             else:
                 order = order[:-1]
-        right(self, shard, first, rows, order)
+        write_rows(self, shard, first, rows, order)
 
-    monkeypatch.setattr(Sheets, "write", wrong)
+    monkeypatch.setattr(BatchAssembly, "write_rows", write_other_rows)
     with pytest.raises(StreamError, match=f"rank 0, epoch 0: .*{message}"):
-        list(source.batches(0))
+        list(source.read_batches(0))
 
 
 def test_a_column_that_breaks_its_contract_is_named_with_its_file(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20]], checksums=False)
+    files = write_files(tmp_path, [[20], [20]], checksums=False)
     path = tmp_path / "part-001.parquet"
     table = pq.read_table(path)
     short = pa.array([[1, 2, 3]] * 19 + [[1, 2]], pa.list_(pa.int32()))
     position = table.schema.get_field_index("tokens")
     pq.write_table(table.set_column(position, "tokens", short), path)
-    files = (files[0], of_now(files[1], tmp_path))
+    files = (files[0], reindex_file(files[1], tmp_path))
     with pytest.raises(
         StreamError, match=r"part-001.*row group 0: column 'tokens' holds lists of length 2"
     ):
-        list(stream(tmp_path, files).batches(0))
+        list(make_stream(tmp_path, files).read_batches(0))
 
 
 def test_a_vanished_or_corrupt_file_is_named(tmp_path: Path) -> None:
-    files = write(tmp_path, [[20], [20]])
+    files = write_files(tmp_path, [[20], [20]])
     path = tmp_path / "part-001.parquet"
     whole = bytearray(path.read_bytes())
     middle = len(whole) // 3
     whole[4:middle] = b"\x00" * (middle - 4)
     path.write_bytes(whole)
     with pytest.raises(StreamError, match=r"part-001.*row group 0 cannot be read"):
-        list(stream(tmp_path, files).batches(0))
+        list(make_stream(tmp_path, files).read_batches(0))
     path.unlink()
     with pytest.raises(StreamError, match=r"part-001"):
-        list(stream(tmp_path, files).batches(0))
-
-
-def test_pickled_metadata_is_refused(tmp_path: Path) -> None:
-    refuse_pickled_metadata(str(tmp_path))
-    (tmp_path / "_common_metadata").write_bytes(b"PAR1")
-    with pytest.raises(StreamError, match="would run code from the dataset"):
-        refuse_pickled_metadata(str(tmp_path))
+        list(make_stream(tmp_path, files).read_batches(0))

@@ -1,4 +1,4 @@
-"""Damaged Parquet files of ours: an error or the same rows, and never a dead interpreter."""
+"""Damaged Parquet files: an error or the same rows, and the interpreter survives."""
 
 import json
 import subprocess
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.stream.rows import write
+from tests.stream.rows import write_files
 
 
 @pytest.mark.parametrize(
     ("first", "end"), [(0, 200), pytest.param(200, 3000, marks=pytest.mark.long)]
 )
 def test_no_mutation_ends_the_interpreter(tmp_path: Path, first: int, end: int) -> None:
-    (file,) = write(tmp_path, [[60, 40, 25]])
+    (file,) = write_files(tmp_path, [[60, 40, 25]])
     done = subprocess.run(
         [
-            sys.executable, "-X", "faulthandler", "-m", "tests.stream.mutated",
+            sys.executable, "-X", "faulthandler", "-m", "tests.stream.read_mutations",
             str(tmp_path), file.model_dump_json(), str(first), str(end),
         ],
         capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""Petastorm on today's pyarrow: what is lent to it is taken back, and it opens files alone."""
+"""Petastorm on today's pyarrow: provided names are removed again, and it opens only files."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 from headrace.errors import StreamError
 from headrace.stream.petastorm_api import FileDataset
 
-LEAVES = """
+PROGRAM = """
 import sys, pyarrow, pyarrow.parquet, numpy
 error = hasattr(pyarrow.lib, "ArrowIOError")
 parquet = dict(vars(pyarrow.parquet))
@@ -29,7 +29,7 @@ assert not vars(numpy).keys() & {"unicode_", "string_"}
 
 def test_pyarrow_and_numpy_are_as_they_were() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LEAVES], capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -53,7 +53,7 @@ def test_a_folder_is_never_opened(file: Path) -> None:
     """It may hold `_common_metadata`, with a pickled schema."""
     pq.write_metadata(pa.schema([("a", pa.int64())]), file.parent / "_common_metadata")
     files = fsspec.filesystem("file")
-    with pytest.raises(StreamError, match="a folder is not opened by Petastorm"):
+    with pytest.raises(StreamError, match="Petastorm opens files here, never a folder"):
         FileDataset(str(file.parent), files)
-    with pytest.raises(StreamError, match="is a folder where the dataset version has a file"):
+    with pytest.raises(StreamError, match="is a folder, but a file in the dataset version"):
         FileDataset([str(file.parent)], files)

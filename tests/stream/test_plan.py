@@ -1,5 +1,7 @@
 """The plan, as properties over random layouts: exact, equal, the same at any number of ranks."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,27 +10,31 @@ from hypothesis import strategies as st
 from headrace.errors import StreamError
 from headrace.stream.plan import (
     Block,
+    EpochPlan,
     RowGroup,
-    fitting_shards,
+    RowRange,
+    assign_shards,
+    choose_block_rows,
+    choose_canonical_shards,
+    count_steps,
+    order_blocks,
     plan_epoch,
-    reading_order,
-    shards_of_rank,
 )
 
 LAYOUTS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=5), min_size=1, max_size=6)
 
 
-def groups(layout: list[list[int]]) -> list[RowGroup]:
+def make_row_groups(layout: list[list[int]]) -> list[RowGroup]:
     return [RowGroup(f, i, rows) for f, file in enumerate(layout) for i, rows in enumerate(file)]
 
 
-def rows_of(block: Block) -> list[tuple[int, int, int]]:
+def list_rows(block: Block) -> list[tuple[int, int, int]]:
     return [(r.file, r.row_group, row) for r in block.ranges for row in range(r.start, r.stop)]
 
 
-def options(**changes: object) -> dict:
-    usual = {"canonical_shards": 4, "global_batch_size": 8, "block_rows": 10}
-    return {**usual, "shuffle": True, "seed": 1, "epoch": 0, **changes}
+def make_options(**changes: object) -> dict:
+    options = {"canonical_shards": 4, "global_batch_size": 8, "block_rows": 10}
+    return {**options, "shuffle": True, "seed": 1, "epoch": 0, **changes}
 
 
 @settings(max_examples=200, deadline=None)
@@ -44,7 +50,7 @@ def test_every_row_once_in_equal_shards_and_steps(
     layout: list[list[int]], shards: int, width: int, block_rows: int, shuffle: bool, epoch: int
 ) -> None:
     total = sum(map(sum, layout))
-    chosen = options(
+    chosen = make_options(
         canonical_shards=shards,
         global_batch_size=shards * width,
         block_rows=block_rows,
@@ -53,13 +59,13 @@ def test_every_row_once_in_equal_shards_and_steps(
     )
     if not total:
         with pytest.raises(StreamError, match="no rows"):
-            plan_epoch(groups(layout), **chosen)
+            plan_epoch(make_row_groups(layout), **chosen)
         return
-    plan = plan_epoch(groups(layout), **chosen)
-    every = [row for shard in plan.shards for block in shard for row in rows_of(block)]
-    expected = [(g.file, g.index, row) for g in groups(layout) for row in range(g.rows)]
+    plan = plan_epoch(make_row_groups(layout), **chosen)
+    every = [row for shard in plan.shards for block in shard for row in list_rows(block)]
+    expected = [(g.file, g.index, row) for g in make_row_groups(layout) for row in range(g.rows)]
     assert sorted(every) == expected
-    lengths = [plan.shard_rows(shard) for shard in range(shards)]
+    lengths = [plan.count_shard_rows(shard) for shard in range(shards)]
     assert max(lengths) - min(lengths) <= 1
     assert plan.steps * width >= max(lengths) > (plan.steps - 1) * width
     if not shuffle:
@@ -73,17 +79,17 @@ def test_reading_order_serves_every_step_just_in_time(
 ) -> None:
     if not sum(map(sum, layout)):
         return
-    plan = plan_epoch(groups(layout), **options())
+    plan = plan_epoch(make_row_groups(layout), **make_options())
     skip = min(skip, plan.steps)
-    queue = reading_order(plan, range(4), skip, window)
-    there = dict.fromkeys(range(4), skip * plan.slice_rows)
+    queue = order_blocks(plan, range(4), skip, window)
+    rows_read = dict.fromkeys(range(4), skip * plan.slice_rows)
     for step in range(skip, plan.steps, window):
         for shard in range(4):
-            need = min((step + window) * plan.slice_rows, plan.shard_rows(shard))
-            while there[shard] < need:  # what the next block brings must be what is needed next
+            need = min((step + window) * plan.slice_rows, plan.count_shard_rows(shard))
+            while rows_read[shard] < need:  # the next block must have the rows needed next
                 block = queue.pop(0)
                 assert block.shard == shard
-                there[shard] = block.first_row + block.rows
+                rows_read[shard] = block.first_row + block.rows
     assert queue == []
 
 
@@ -93,56 +99,124 @@ def test_batches_are_full_and_dropped_rows_rotate(
     layout: list[list[int]], shards: int, width: int, shuffle: bool
 ) -> None:
     total, batch = sum(map(sum, layout)), shards * width
-    chosen = options(
+    chosen = make_options(
         canonical_shards=shards, global_batch_size=batch, shuffle=shuffle, drop_last=True
     )
     if total // shards < width:
         with pytest.raises(StreamError, match=r"no rows|do not fill a batch"):
-            plan_epoch(groups(layout), **chosen)
+            plan_epoch(make_row_groups(layout), **chosen)
         return
-    every = {(g.file, g.index, row) for g in groups(layout) for row in range(g.rows)}
+    every = {(g.file, g.index, row) for g in make_row_groups(layout) for row in range(g.rows)}
     missed = []
     for epoch in range(4):
-        plan = plan_epoch(groups(layout), **{**chosen, "epoch": epoch})
-        rows = [row for shard in plan.shards for block in shard for row in rows_of(block)]
-        assert len(rows) == len(set(rows)) == plan.steps * batch == total - plan.dropped
-        assert {plan.shard_rows(shard) for shard in range(shards)} == {plan.steps * width}
+        plan = plan_epoch(make_row_groups(layout), **{**chosen, "epoch": epoch})
+        rows = [row for shard in plan.shards for block in shard for row in list_rows(block)]
+        assert len(rows) == len(set(rows)) == plan.steps * batch == total - plan.dropped_rows
+        assert {plan.count_shard_rows(shard) for shard in range(shards)} == {plan.steps * width}
         missed.append(every - set(rows))
-    if not shuffle and 2 * plan.dropped <= total and shards == 1:
+    if not shuffle and 2 * plan.dropped_rows <= total and shards == 1:
         assert not missed[0] & missed[1]  # at two shards the ends of both rotate
 
 
 def test_all_rows_come_in_some_epoch_where_rows_are_dropped() -> None:
-    layout = groups([[10, 3], [7]])  # 20 rows, batches of 8: 4 are dropped
-    chosen = options(canonical_shards=2, global_batch_size=8, drop_last=True, shuffle=False)
+    layout = make_row_groups([[10, 3], [7]])  # 20 rows, batches of 8: 4 are dropped
+    chosen = make_options(canonical_shards=2, global_batch_size=8, drop_last=True, shuffle=False)
     missed = []
     for epoch in range(5):
         plan = plan_epoch(layout, **{**chosen, "epoch": epoch})
-        assert plan.dropped == 4
-        rows = {row for shard in plan.shards for block in shard for row in rows_of(block)}
+        assert plan.dropped_rows == 4
+        rows = {row for shard in plan.shards for block in shard for row in list_rows(block)}
         missed.append({(g.file, g.index, r) for g in layout for r in range(g.rows)} - rows)
     assert set.intersection(*missed) == set()
     assert len(set.union(*missed)) == 20
 
 
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    layout = groups([[10] * 8])
-    plans = {
-        (seed, epoch): plan_epoch(layout, **options(seed=seed, epoch=epoch))
-        for seed in (1, 2)
-        for epoch in (0, 1)
+def list_row_groups(plan: EpochPlan) -> tuple[int, ...]:
+    """List the row groups of a file in the order in which the plan has them."""
+    return tuple(r.row_group for shard in plan.shards for block in shard for r in block.ranges)
+
+
+SEEDS_AND_EPOCHS = list(product((0, 1, 2), (0, 1, 2)))
+
+
+def test_the_order_of_row_groups_depends_on_seed_and_epoch_alone() -> None:
+    """Each by itself: the permutation of rows within blocks is not looked at."""
+    layout = make_row_groups([[4] * 24])
+    orders = {
+        (seed, epoch): list_row_groups(plan_epoch(layout, **make_options(seed=seed, epoch=epoch)))
+        for seed, epoch in SEEDS_AND_EPOCHS
     }
-    assert plans[1, 0] == plan_epoch(layout, **options(seed=1, epoch=0))
-    assert len({repr(plan) for plan in plans.values()}) == 4
+    assert all(sorted(order) == list(range(24)) for order in orders.values())
+    assert len({*orders.values(), tuple(range(24))}) == 10  # and none is the dataset's order
+    for seed, epoch in SEEDS_AND_EPOCHS:
+        other = make_options(seed=seed, epoch=epoch, global_batch_size=16, block_rows=8)
+        assert list_row_groups(plan_epoch(layout, **other)) == orders[seed, epoch]
 
 
-def test_blocks_are_permuted_with_seeds_of_their_own() -> None:
-    plan = plan_epoch(groups([[10] * 16]), **options(block_rows=15))
-    seeds = [block.permutation_seed for shard in plan.shards for block in shard]
-    assert len(seeds) == 8
-    assert len(set(seeds)) == 8
-    first, second = (np.random.default_rng(seed).permutation(20).tolist() for seed in seeds[:2])
-    assert first != second
+def test_a_block_is_permuted_by_seed_epoch_shard_and_its_own_number() -> None:
+    """Where one of the four is left out, some blocks are permuted alike."""
+    layout = make_row_groups([[10] * 16])
+    seeds = [
+        block.permutation_seed
+        for seed, epoch in SEEDS_AND_EPOCHS
+        for shard in plan_epoch(
+            layout, **make_options(seed=seed, epoch=epoch, block_rows=15)
+        ).shards
+        for block in shard
+    ]
+    assert len(seeds) == len(SEEDS_AND_EPOCHS) * 4 * 2
+    permutations = {tuple(np.random.default_rng(seed).permutation(20).tolist()) for seed in seeds}
+    assert len(permutations) == len(seeds)
+
+
+def test_rows_in_order_are_not_permuted() -> None:
+    plan = plan_epoch(make_row_groups([[10, 10]]), **make_options(shuffle=False, epoch=3, seed=9))
+    assert {block.permutation_seed for shard in plan.shards for block in shard} == {None}
+    assert list_row_groups(plan) == (0, 0, 1, 1)
+
+
+def test_a_small_plan_worked_out_by_hand() -> None:
+    # 11 rows in two shards of 5 and 6; a block ends with the range that brings it to 3 rows
+    plan = plan_epoch(
+        make_row_groups([[3, 0, 1], [7]]),
+        **make_options(canonical_shards=2, global_batch_size=4, block_rows=3, shuffle=False),
+    )
+    assert [[block.ranges for block in shard] for shard in plan.shards] == [
+        [(RowRange(0, 0, 0, 3),), (RowRange(0, 2, 0, 1), RowRange(1, 0, 0, 1))],
+        [(RowRange(1, 0, 1, 7),)],
+    ]
+    assert [[block.first_row for block in shard] for shard in plan.shards] == [[0, 3], [0]]
+    assert (plan.rows, plan.slice_rows, plan.steps, plan.dropped_rows) == (11, 2, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shards", "batch", "drop_last", "expected"),
+    [
+        (11, 2, 4, False, (3, 0)),  # the longer shard has 6 rows, 2 of them in a batch
+        (11, 2, 4, True, (2, 3)),
+        (12, 2, 4, True, (3, 0)),
+        (9, 4, 8, False, (2, 0)),  # one shard has 3 rows
+        (9, 4, 8, True, (1, 1)),
+    ],
+)
+def test_steps_and_dropped_rows_worked_out_by_hand(
+    rows: int, shards: int, batch: int, drop_last: bool, expected: tuple[int, int]
+) -> None:
+    assert count_steps(rows, shards, batch, drop_last=drop_last) == expected
+
+
+@pytest.mark.parametrize(
+    ("row_bytes", "rows"),
+    [
+        (160, 16_384),  # 2.5 MiB
+        (1024, 16_384),  # 16 MiB
+        (1025, 16_368),
+        (224 * 224 * 3, 111),  # 16.7 million bytes
+        (2**25, 1),
+    ],
+)
+def test_blocks_of_wide_rows_have_fewer_rows(row_bytes: int, rows: int) -> None:
+    assert choose_block_rows(row_bytes) == rows
 
 
 @pytest.mark.parametrize(
@@ -150,14 +224,14 @@ def test_blocks_are_permuted_with_seeds_of_their_own() -> None:
     [(0, 1, range(8)), (1, 2, range(4, 8)), (3, 4, range(6, 8)), (7, 8, range(7, 8))],
 )
 def test_ranks_own_neighbouring_shards(rank: int, size: int, expected: range) -> None:
-    assert shards_of_rank(8, rank, size) == expected
+    assert assign_shards(8, rank, size) == expected
 
 
 def test_what_does_not_divide_is_refused() -> None:
     with pytest.raises(StreamError, match="3 ranks cannot share 8"):
-        shards_of_rank(8, 0, 3)
+        assign_shards(8, 0, 3)
     with pytest.raises(StreamError, match="do not divide a global batch of 9"):
-        plan_epoch(groups([[5]]), **options(global_batch_size=9))
+        plan_epoch(make_row_groups([[5]]), **make_options(global_batch_size=9))
 
 
 @pytest.mark.parametrize(
@@ -175,4 +249,4 @@ def test_what_does_not_divide_is_refused() -> None:
     ],
 )
 def test_small_data_have_fewer_shards(rows: int, batch: int, shards: int) -> None:
-    assert fitting_shards(rows, batch, 16_384) == shards
+    assert choose_canonical_shards(rows, batch, 16_384) == shards

@@ -1,4 +1,4 @@
-"""The reader pool: planned order, bounded, errors re-raised, threads gone after a stop."""
+"""The reader pool: planned order, bounded, errors re-raised, no task started after a stop."""
 
 import time
 from collections.abc import Iterator
@@ -39,8 +39,8 @@ def take_all(pool: PlannedPool) -> list[Any]:
             return taken
 
 
-def settled() -> int:
-    """Tasks done once nothing more happens."""
+def wait_until_idle() -> int:
+    """Wait until no more tasks are done, and return how many were."""
     before = -1
     while before != len(Doubler.done):
         before = len(Doubler.done)
@@ -52,26 +52,26 @@ def settled() -> int:
 @pytest.mark.parametrize("count", [0, 1, 30])
 def test_results_come_in_planned_order(workers: int, count: int) -> None:
     with ThreadPoolExecutor(workers) as threads:
-        pool = PlannedPool(range(count), threads=threads, workers_count=workers, ahead=5)
+        pool = PlannedPool(range(count), threads=threads, workers_count=workers, prefetch=5)
         pool.start(Doubler)
         assert take_all(pool) == [2 * n for n in range(count)]
         pool.stop()
         pool.join()
 
 
-def test_no_more_is_read_ahead_than_asked_for(threads: ThreadPoolExecutor) -> None:
+def test_no_more_results_are_prefetched_than_the_limit(threads: ThreadPoolExecutor) -> None:
     Doubler.done = []
-    pool = PlannedPool(range(0, 300, 3), threads=threads, workers_count=2, ahead=4)
+    pool = PlannedPool(range(0, 300, 3), threads=threads, workers_count=2, prefetch=4)
     pool.start(Doubler)
-    assert settled() == 4
+    assert wait_until_idle() == 4
     pool.get_results()
-    assert settled() == 5
+    assert wait_until_idle() == 5
     pool.stop()
     pool.join()
 
 
 def test_an_error_of_a_worker_is_raised_in_its_place(threads: ThreadPoolExecutor) -> None:
-    pool = PlannedPool([3, -1, 6], threads=threads, workers_count=2, ahead=3)
+    pool = PlannedPool([3, -1, 6], threads=threads, workers_count=2, prefetch=3)
     pool.start(Doubler)
     assert pool.get_results() == 6
     with pytest.raises(ValueError, match="number -1"):
@@ -82,8 +82,8 @@ def test_an_error_of_a_worker_is_raised_in_its_place(threads: ThreadPoolExecutor
 
 def test_a_stop_in_mid_epoch_drops_what_was_not_begun(threads: ThreadPoolExecutor) -> None:
     Doubler.done = []
-    pool = PlannedPool(range(0, 3000, 3), threads=threads, workers_count=4, ahead=500)
-    other = PlannedPool([3, 6], threads=threads, workers_count=4, ahead=2)
+    pool = PlannedPool(range(0, 3000, 3), threads=threads, workers_count=4, prefetch=500)
+    other = PlannedPool([3, 6], threads=threads, workers_count=4, prefetch=2)
     pool.start(Doubler)
     other.start(Doubler)
     pool.get_results()
@@ -94,7 +94,7 @@ def test_a_stop_in_mid_epoch_drops_what_was_not_begun(threads: ThreadPoolExecuto
 
 
 def test_after_a_stop_nothing_is_begun(threads: ThreadPoolExecutor) -> None:
-    pool = PlannedPool(range(100), threads=threads, workers_count=4, ahead=2)
+    pool = PlannedPool(range(100), threads=threads, workers_count=4, prefetch=2)
     pool.start(Doubler)
     pool.stop()
     pool.join()

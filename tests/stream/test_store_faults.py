@@ -12,7 +12,7 @@ from headrace.lake.data_file import DataFile
 from headrace.stream.split_stream import SplitStream
 from tests.faulty import Gate, gate
 from tests.s3 import S3, s3_server
-from tests.stream.rows import COLUMNS, ids, write
+from tests.stream.rows import COLUMNS, list_row_ids, write_files
 
 ROOT = "s3://lake/data"
 
@@ -26,10 +26,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def files(server: S3, tmp_path_factory: pytest.TempPathFactory) -> tuple[DataFile, ...]:
     folder = tmp_path_factory.mktemp("data")
-    made = write(folder, [[500] * 30, [700] * 20], plain=True)
-    for file in made:
+    data_files = write_files(folder, [[500] * 30, [700] * 20], plain=True)
+    for file in data_files:
         server.files().put_file(str(folder / file.path), f"lake/data/{file.path}")
-    return made
+    return data_files
 
 
 @pytest.fixture
@@ -56,15 +56,15 @@ def test_a_store_that_fails_for_two_seconds_is_waited_for(
     store: Gate, files: tuple[DataFile, ...], how: str
 ) -> None:
     stream = source(files)
-    batches = stream.batches(0)
-    found = ids(next(batches))
+    batches = stream.read_batches(0)
+    row_ids = list_row_ids(next(batches))
     store.fail(how, 2.0)
     started = time.monotonic()
     for batch in batches:
-        found += ids(batch)
+        row_ids += list_row_ids(batch)
     assert store.failed > 0
     assert time.monotonic() - started < 30
-    assert sorted(found) == list(range(29_000))
+    assert sorted(row_ids) == list(range(29_000))
 
 
 @pytest.mark.parametrize("how", ["503", "drop"])
@@ -72,7 +72,9 @@ def test_a_store_that_fails_at_the_start_is_waited_for(
     store: Gate, files: tuple[DataFile, ...], how: str
 ) -> None:
     store.fail(how, 2.0)
-    assert sorted(i for b in source(files).batches(0) for i in ids(b)) == list(range(29_000))
+    assert sorted(i for b in source(files).read_batches(0) for i in list_row_ids(b)) == list(
+        range(29_000)
+    )
     assert store.failed > 0
 
 
@@ -81,7 +83,7 @@ def test_a_store_that_fails_at_the_start_is_waited_for(
 def test_a_store_that_is_gone_ends_the_epoch_with_an_error(
     store: Gate, files: tuple[DataFile, ...], how: str
 ) -> None:
-    batches = source(files).batches(0)
+    batches = source(files).read_batches(0)
     next(batches)
     store.fail(how, 600)
     started = time.monotonic()
@@ -99,6 +101,6 @@ def test_a_file_that_vanished_is_named_at_once(
         shuffle=False, seed=1, readers=1, block_rows=50,
     )  # fmt: skip
     started = time.monotonic()
-    with pytest.raises(StreamError, match=r"lake/gone/part-001.parquet row group 0 is not there"):
-        list(stream.batches(0))
+    with pytest.raises(StreamError, match=r"lake/gone/part-001.parquet row group 0 is missing"):
+        list(stream.read_batches(0))
     assert time.monotonic() - started < 10

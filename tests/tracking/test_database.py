@@ -67,7 +67,7 @@ def test_an_older_one_is_migrated_and_kept(
     with caplog.at_level(logging.WARNING, logger="headrace"):
         open_database(f"sqlite:///{file}")
     before = file.with_name(f"mlflow.db.schema-{older}")
-    assert f"a copy as it was: {before}" in caplog.text
+    assert f"a copy of the original is {before}" in caplog.text
     assert (schema(file), schema(before)) == (now, older)
     assert runs(file) == [("first", 0.5)]
     left = {path.name for path in file.parent.iterdir()}
@@ -77,7 +77,7 @@ def test_an_older_one_is_migrated_and_kept(
 def test_one_that_was_looked_at_is_not_looked_at_again(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.tracking.database._revisions", lambda: pytest.fail("looked"))
+    monkeypatch.setattr("headrace.tracking.database._list_revisions", lambda: pytest.fail("looked"))
     open_database(f"sqlite:///{file}")
 
 
@@ -115,7 +115,7 @@ def test_a_migration_that_fails_leaves_it_as_it_was(
     failing.write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
     failing.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(failing))
-    with pytest.raises(ModelError, match=r"could not be migrated: no room\. It is as it was"):
+    with pytest.raises(ModelError, match=r"could not be migrated: no room\. It is unchanged"):
         open_database(f"sqlite:///{file}")
     assert schema(file) == older
     assert not list(file.parent.glob("*.schema-*"))

@@ -23,7 +23,7 @@ def test_it_stops_and_remembers_the_best(
     best = BestEpoch(EarlyStopping(metric=metric, patience=patience))
     stopped = None
     for epoch, value in enumerate(values):
-        best.improved(value, epoch)
+        best.record_value(value, epoch)
         if best.should_stop(epoch):
             stopped = epoch
             break
@@ -33,6 +33,6 @@ def test_it_stops_and_remembers_the_best(
 def test_without_settings_it_follows_the_loss_and_never_stops() -> None:
     best = BestEpoch(None)
     for epoch, loss in enumerate([0.5, 0.6, 0.7, 0.8]):
-        best.improved(loss, epoch)
+        best.record_value(loss, epoch)
         assert not best.should_stop(epoch)
     assert best.epoch == 0

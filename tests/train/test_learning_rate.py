@@ -7,7 +7,7 @@ from headrace.train.learning_rate import LearningRate, Plateau
 
 
 def rate(settings: s.Schedule, ranks: int = 1) -> LearningRate:
-    return LearningRate(settings, base=0.1, ranks=ranks, steps=10, epochs=4)
+    return LearningRate(settings, base=0.1, ranks=ranks, steps_per_epoch=10, epochs=4)
 
 
 @pytest.mark.parametrize(
@@ -36,24 +36,24 @@ def rate(settings: s.Schedule, ranks: int = 1) -> LearningRate:
     ],
 )
 def test_rates(settings: s.Schedule, step: int, expected: float) -> None:
-    assert rate(settings).at(step) == pytest.approx(expected, abs=1e-12)
+    assert rate(settings).compute_rate(step) == pytest.approx(expected, abs=1e-12)
 
 
 def test_ranks_change_the_rate_only_where_that_is_asked_for() -> None:
-    assert rate(s.FixedRate(kind="fixed"), ranks=8).at(0) == pytest.approx(0.1)
+    assert rate(s.FixedRate(kind="fixed"), ranks=8).compute_rate(0) == pytest.approx(0.1)
     scaled = rate(s.FixedRate(kind="fixed", scale_by_ranks=True, warmup_epochs=1), ranks=8)
     # from the rate of one rank to that of eight
-    assert scaled.at(4) == pytest.approx(0.1 + 0.7 * 0.5)
-    assert scaled.at(9) == scaled.at(25) == pytest.approx(0.8)
+    assert scaled.compute_rate(4) == pytest.approx(0.1 + 0.7 * 0.5)
+    assert scaled.compute_rate(9) == scaled.compute_rate(25) == pytest.approx(0.8)
 
 
 def test_a_plateau_lowers_the_rate_down_to_a_limit() -> None:
     settings = s.ReduceOnPlateau(kind="plateau", factor=0.5, patience=2, lowest=0.2)
     state = Plateau()
     #                             best  wait   lower        best again
-    lowered = [state.seen(v, settings) for v in [1.0, 1.0, 1.1, 0.9, 0.95, 0.9, 0.8]]
+    lowered = [state.record_value(v, settings) for v in [1.0, 1.0, 1.1, 0.9, 0.95, 0.9, 0.8]]
     assert lowered == [False, False, True, False, False, True, False]
-    rates = [rate(settings).at(0, n) for n in range(4)]
+    rates = [rate(settings).compute_rate(0, n) for n in range(4)]
     assert rates == pytest.approx([0.1, 0.05, 0.025, 0.02])
 
 
@@ -62,4 +62,9 @@ def test_a_plateau_of_a_metric_that_is_to_be_large() -> None:
         kind="plateau", metric="roc_auc", factor=0.1, patience=1, min_delta=0.01
     )
     state = Plateau()
-    assert [state.seen(v, settings) for v in [0.5, 0.6, 0.605, 0.7]] == [False, False, True, False]
+    assert [state.record_value(v, settings) for v in [0.5, 0.6, 0.605, 0.7]] == [
+        False,
+        False,
+        True,
+        False,
+    ]

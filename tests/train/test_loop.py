@@ -1,16 +1,253 @@
-"""The loop's own arithmetic and refusals; whole epochs are run in tests/e2e."""
+"""The loop over a step that is replaced: rates, best epoch, early stop, flags, and refusals."""
 
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from headrace.errors import TrainError
-from headrace.train.loop import _followed, epoch_loss
+from headrace.distributed.rank.collectives import SoloCollectives
+from headrace.errors import PreemptedError, TrainError
+from headrace.labels.spec import LabelSpec
+from headrace.progress import Progress
+from headrace.recipe import sections as s
+from headrace.train import loop
+from headrace.train.early_stopping import BestEpoch
+from headrace.train.learning_rate import LearningRate
+from headrace.train.loop import (
+    LoopContext,
+    RanksChangeError,
+    _get_followed_metric,
+    compute_epoch_loss,
+    run_epochs,
+)
+from headrace.train.state import TrainState
+from headrace.train.step import StepResult
+
+STEPS = 4
+FIXED = s.FixedRate(kind="fixed")
+
+
+class RecordingPolicy:
+    """A `CheckpointPolicy` that keeps what it is called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+
+    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
+        self.calls.append(("update", state.epoch, state.step))
+
+    def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
+        self.calls.append(("epoch", state.epochs_run, last))
+
+    def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
+        self.calls.append(("last", state.epoch, state.step))
+
+
+class Rehearsal:
+    """A loop whose step adds 1 to the model's weight and records its arguments."""
+
+    def __init__(self, **settings: Any) -> None:
+        inputs = keras.Input((1,))
+        self.model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs))
+        self.model.set_weights([np.zeros((1, 1))])
+        self.settings = s.Train(**{"epochs": 2, **settings})
+        self.policy = RecordingPolicy()
+        self.steps: list[dict[str, Any]] = []
+        self.losses: Callable[[int], float] = lambda number: 0.5
+        self.flags: Callable[[int], float] = lambda number: 0.0
+        self.should_stop = False
+        self.collectives = SoloCollectives()
+        self.messages: list[str] = []
+        self.epochs: list[tuple[int, Mapping[str, float]]] = []
+        self.logged_steps: list[int] = []
+
+    def run_step(self, batch: Any, number: int, **options: Any) -> StepResult:
+        self.steps.append({"number": number, **options})
+        self.model.weights[0].assign_add(np.ones((1, 1)))
+        scalars = (self.losses(number), 8.0, self.flags(number))
+        return StepResult(*(tf.constant(value if options["update"] else 0.0) for value in scalars))
+
+    def run(self, state: TrainState | None = None, **changes: Any) -> TrainState:
+        state = state or TrainState(BestEpoch(self.settings.early_stopping))
+        train: Any = SimpleNamespace(steps=STEPS, rows=STEPS * 8)
+        schedule = self.settings.schedule
+        context = {
+            "model": self.model,
+            "step": self.run_step,
+            "train": train,
+            "batches": iter(self.yield_batches()),
+            "validation": None,
+            "rate": LearningRate(schedule, 0.1, 1, STEPS, self.settings.epochs),
+            "settings": self.settings,
+            "label": LabelSpec(),
+            "collectives": self.collectives,
+            "checkpoint_policy": self.policy,
+            "should_stop": lambda: self.should_stop,
+            "report": self.report,
+            "log": lambda metrics, epoch: self.epochs.append((epoch, metrics)),
+            "log_steps": lambda metrics, step: self.logged_steps.append(step),
+        }
+        run_epochs(LoopContext(**{**context, **changes}), state)
+        return state
+
+    def yield_batches(self) -> Iterator[dict[str, Any]]:
+        while True:
+            yield {}
+
+    def report(self, progress: Progress) -> None:
+        self.messages.append(progress.text)
+
+    @property
+    def weight(self) -> float:
+        return float(self.model.get_weights()[0][0][0])
+
+
+@pytest.fixture
+def validate_as(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Replace the validation by values, one per epoch; returns what switches it on."""
+
+    def prepare(**values: list[float]) -> dict[str, Any]:
+        rows = zip(*values.values(), strict=True)
+        epochs = iter([dict(zip(values, row, strict=True)) for row in rows])
+        monkeypatch.setattr(loop, "validate_split", lambda *_: next(epochs))
+        return {"validation": object()}
+
+    return prepare
+
+
+def test_every_step_gets_its_number_its_rate_and_every_second_one_an_update() -> None:
+    schedule = s.StepDecay(kind="step", epochs=[1], factor=0.5)
+    rehearsal = Rehearsal(accumulate=2, schedule=schedule)
+    state = rehearsal.run()
+    assert [step["number"] for step in rehearsal.steps] == list(range(8))
+    assert [step["rate"] for step in rehearsal.steps] == pytest.approx([0.1] * 4 + [0.05] * 4)
+    assert [step["update"] for step in rehearsal.steps] == [False, True] * 4
+    assert (state.epoch, state.step, state.epochs_run) == (2, 0, 2)
+    assert rehearsal.policy.calls == [
+        ("update", 0, 2), ("update", 0, 4), ("epoch", 1, False),
+        ("update", 1, 2), ("update", 1, 4), ("epoch", 2, True),
+    ]  # fmt: skip
+
+
+def test_the_last_step_of_an_epoch_makes_an_update_of_what_is_left() -> None:
+    rehearsal = Rehearsal(accumulate=3, epochs=1)
+    rehearsal.run()
+    assert [step["update"] for step in rehearsal.steps] == [False, False, True, True]
+
+
+def test_half_an_epoch_is_continued_with_its_losses() -> None:
+    """Steps of equal weight with losses 1, 2, and then 3 and 6."""
+    rehearsal = Rehearsal(epochs=1)
+    rehearsal.losses = lambda number: {2: 3.0, 3: 6.0}[number]
+    state = TrainState(BestEpoch(None), step=2, losses=[1.0, 2.0], weights=[8.0, 8.0])
+    rehearsal.run(state)
+    assert [step["number"] for step in rehearsal.steps] == [2, 3]
+    ((epoch, metrics),) = rehearsal.epochs
+    assert (epoch, metrics["train_loss"]) == (0, 3.0)
+    assert state.history == [metrics]
+
+
+def test_the_model_ends_with_the_weights_of_the_best_epoch(validate_as: Callable) -> None:
+    rehearsal = Rehearsal(epochs=3)
+    state = rehearsal.run(**validate_as(loss=[0.9, 0.5, 0.7]))
+    assert (state.best.epoch, state.best.best) == (1, 0.5)
+    assert state.metrics["val_loss"] == 0.5
+    assert rehearsal.weight == 2 * STEPS
+    assert rehearsal.messages[-1] == "epoch 3 of 3: train_loss 0.5, val_loss 0.7"
+
+
+def test_a_best_epoch_before_the_resume_is_still_the_best(validate_as: Callable) -> None:
+    rehearsal = Rehearsal(epochs=3)
+    state = TrainState(BestEpoch(None, best=0.25, epoch=0), epoch=1, epochs_run=1)
+    state.best_weights = [np.full((1, 1), 7.0)]
+    rehearsal.run(state, **validate_as(loss=[0.5, 0.7]))
+    assert state.best.epoch == 0
+    assert rehearsal.weight == 7.0
+
+
+def test_without_validation_the_last_epoch_is_the_best() -> None:
+    rehearsal = Rehearsal(epochs=3)
+    assert rehearsal.run().best.epoch == 2
+    assert rehearsal.weight == 3 * STEPS
+
+
+def test_early_stopping_ends_the_training(validate_as: Callable) -> None:
+    rehearsal = Rehearsal(epochs=9, early_stopping=s.EarlyStopping(metric="roc_auc", patience=2))
+    values = validate_as(loss=[0.1] * 4, roc_auc=[0.6, 0.7, 0.7, 0.6])
+    state = rehearsal.run(**values)
+    assert (state.epochs_run, state.epoch, state.best.epoch) == (4, 9, 1)
+    assert rehearsal.policy.calls[-1] == ("epoch", 4, True)
+    assert rehearsal.weight == 2 * STEPS
+
+
+def test_a_plateau_lowers_the_rate_of_the_next_epoch(validate_as: Callable) -> None:
+    schedule = s.ReduceOnPlateau(kind="plateau", factor=0.5, patience=1)
+    rehearsal = Rehearsal(epochs=3, schedule=schedule)
+    rehearsal.run(**validate_as(loss=[0.5, 0.6, 0.7]))
+    rates = [step["rate"] for step in rehearsal.steps]
+    assert rates == pytest.approx([0.1] * 8 + [0.05] * 4)
+    assert "plateau: learning rate 0.05 from epoch 3 on" in rehearsal.messages
+
+
+def test_a_rank_that_is_asked_to_stop_says_so_in_its_flag() -> None:
+    rehearsal = Rehearsal(epochs=1)
+    rehearsal.run()
+    assert {step["flag"] for step in rehearsal.steps} == {0.0}
+    stopping = Rehearsal(epochs=1)
+    stopping.should_stop = True
+    stopping.run()
+    assert {step["flag"] for step in stopping.steps} == {1.0}
+
+
+def test_all_ranks_stop_an_update_after_one_is_asked_to() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.flags = lambda number: float(number == 1)
+    with pytest.raises(
+        PreemptedError, match="asked to stop; a checkpoint was written after step 3"
+    ):
+        rehearsal.run()
+    assert rehearsal.policy.calls == [("update", 0, 1), ("update", 0, 2), ("last", 0, 3)]
+
+
+def test_all_ranks_leave_together_where_their_number_is_to_change() -> None:
+    """A stop of one of them counts more: the flag of a change is far above any number of ranks."""
+    rehearsal = Rehearsal()
+    rehearsal.collectives.is_change_requested = lambda: True  # type: ignore[method-assign]
+    rehearsal.flags = lambda number: rehearsal.steps[-1]["flag"]
+    with pytest.raises(RanksChangeError):
+        rehearsal.run()
+    assert len(rehearsal.steps) == 2
+    rehearsal.should_stop = True
+    with pytest.raises(PreemptedError):
+        rehearsal.run()
+
+
+def test_steps_are_logged_every_so_many() -> None:
+    rehearsal = Rehearsal(epochs=3)
+    rehearsal.run(log_every=5)
+    assert rehearsal.logged_steps == [5, 10]
+
+
+def test_a_stream_that_ends_too_early_is_an_error() -> None:
+    with pytest.raises(TrainError, match="epoch 0: 3 steps were run, 4 planned"):
+        Rehearsal().run(batches=iter([{}] * 3))
+
+
+def test_a_loss_that_is_not_finite_is_an_error() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.losses = lambda number: float("nan") if number == 1 else 0.5
+    with pytest.raises(TrainError, match=r"the loss is nan in epoch 1.*learning_rate"):
+        rehearsal.run()
 
 
 def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -> None:
     with pytest.raises(TrainError, match="labels of one class only"):
-        _followed({"val_loss": 0.5, "train_loss": 0.4}, "roc_auc", "early_stopping")
-    assert _followed({"val_loss": 0.5, "val_roc_auc": 0.7}, "roc_auc", "schedule") == 0.7
+        _get_followed_metric({"val_loss": 0.5, "train_loss": 0.4}, "roc_auc", "early_stopping")
+    assert _get_followed_metric({"val_loss": 0.5, "val_roc_auc": 0.7}, "roc_auc", "schedule") == 0.7
 
 
 @pytest.mark.parametrize(
@@ -24,9 +261,10 @@ def test_a_metric_that_is_not_defined_is_an_error_and_never_the_loss_instead() -
 def test_the_epochs_loss_is_the_mean_over_rows(
     losses: list[float], weights: list[float], expected: float
 ) -> None:
-    assert epoch_loss(np.array(losses), np.array(weights)) == pytest.approx(expected, abs=1e-12)
+    loss = compute_epoch_loss(np.array(losses), np.array(weights))
+    assert loss == pytest.approx(expected, abs=1e-12)
 
 
 def test_an_epoch_in_which_no_row_weighs_anything_is_refused() -> None:
     with pytest.raises(TrainError, match=r"sample weight 0.*label\.sample_weight"):
-        epoch_loss(np.zeros(3), np.zeros(3))
+        compute_epoch_loss(np.zeros(3), np.zeros(3))

@@ -6,44 +6,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from headrace.train.losses import mean_loss
-from headrace.train.validation import roc_auc, validation_metrics
-from headrace.transform.spec import LabelSpec
+from headrace.labels.scoring import compute_roc_auc_by_ranks
+from headrace.labels.spec import LabelSpec
+from headrace.train.validation import compute_validation_metrics
 
 
 def test_binary() -> None:
     truth = np.array([1, 0, 1, 0], np.float32)
     predicted = np.array([0.75, 0.25, 0.5, 0.5], np.float32)
-    found = validation_metrics(truth, predicted, LabelSpec())
-    assert found["accuracy"] == 3 / 4  # 0.5 counts as positive
-    assert found["loss"] == pytest.approx(-(2 * np.log(0.75) + 2 * np.log(0.5)) / 4, abs=1e-12)
+    metrics = compute_validation_metrics(truth, predicted, LabelSpec())
+    assert metrics["accuracy"] == 3 / 4  # 0.5 counts as positive
+    assert metrics["loss"] == pytest.approx(-(2 * np.log(0.75) + 2 * np.log(0.5)) / 4, abs=1e-12)
     # of 4 pairs (positive, negative) three are in order and one is a tie
-    assert found["roc_auc"] == pytest.approx(3.5 / 4)
+    assert metrics["roc_auc"] == pytest.approx(3.5 / 4)
 
 
 def test_binary_with_one_class_has_no_roc_auc() -> None:
-    found = validation_metrics(np.zeros(2), np.array([0.1, 0.6]), LabelSpec())
-    assert sorted(found) == ["accuracy", "loss"]
+    metrics = compute_validation_metrics(np.zeros(2), np.array([0.1, 0.6]), LabelSpec())
+    assert sorted(metrics) == ["accuracy", "loss"]
 
 
 def test_classes() -> None:
     label = LabelSpec(kind="classes", classes=("a", "b", "c"))
     truth = np.array([0, 1, 2], np.int32)
     predicted = np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25], [0.0, 0.0, 1.0]], np.float32)
-    found = validation_metrics(truth, predicted, label)
-    assert found["accuracy"] == pytest.approx(2 / 3)
-    assert found["loss"] == pytest.approx((np.log(2) + np.log(4) + 1e-7) / 3, abs=1e-12)
-    assert sorted(found) == ["accuracy", "loss"]
+    metrics = compute_validation_metrics(truth, predicted, label)
+    assert metrics["accuracy"] == pytest.approx(2 / 3)
+    assert metrics["loss"] == pytest.approx((np.log(2) + np.log(4) + 1e-7) / 3, abs=1e-12)
+    assert sorted(metrics) == ["accuracy", "loss"]
 
 
 def test_regression_has_the_loss_in_the_trained_unit_and_the_error_in_the_labels_own() -> None:
     label = LabelSpec(kind="regression", center=10.0, scale=4.0)
-    found = validation_metrics(np.array([0.0, 1.0]), np.array([0.5, -1.0], np.float32), label)
-    assert found == {"loss": (0.25 + 4.0) / 2, "mae": 4.0 * (0.5 + 2.0) / 2}
+    metrics = compute_validation_metrics(
+        np.array([0.0, 1.0]), np.array([0.5, -1.0], np.float32), label
+    )
+    assert metrics == {"loss": (0.25 + 4.0) / 2, "mae": 4.0 * (0.5 + 2.0) / 2}
 
 
 def test_a_probability_of_0_for_what_is_true_has_a_finite_loss() -> None:
-    assert mean_loss("binary", np.array([0.0]), np.array([1.0])) == pytest.approx(16.118, abs=1e-3)
+    loss = LabelSpec().definition.compute_mean_loss(np.array([0.0]), np.array([1.0]))
+    assert loss == pytest.approx(16.118, abs=1e-3)
 
 
 @settings(max_examples=200, deadline=None)
@@ -58,4 +61,6 @@ def test_roc_auc_is_scikit_learns(rows: list[tuple[bool, float]]) -> None:
     """With ties, of which a half counts."""
     truth = np.array([float(label) for label, _ in rows], np.float32)
     score = np.array([value for _, value in rows], np.float32)
-    assert roc_auc(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    assert compute_roc_auc_by_ranks(truth, score) == pytest.approx(
+        roc_auc_score(truth, score), abs=1e-12
+    )

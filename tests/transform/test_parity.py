@@ -11,28 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from headrace.columns.values import MISSING_INTEGER
+from headrace.features.buckets import BucketsFeature
+from headrace.features.cyclic import CyclicFeature
+from headrace.features.hash import HashFeature
+from headrace.features.image import ImageFeature
+from headrace.features.kinds import KINDS
+from headrace.features.scaled import ScaledFeature
+from headrace.features.series import SeriesFeature
+from headrace.features.tensors import MISSING_STRING, TENSOR_DTYPES
+from headrace.features.tokens import TokensFeature
+from headrace.features.vocabulary import VocabularyFeature
 from headrace.transform.arrow import ArrowTransform
-from headrace.transform.graph import (
-    MISSING_STRING,
-    TENSOR_DTYPE,
-    TransformLayer,
-    raw_inputs,
-    raw_signature,
-)
-from headrace.transform.spec import (
-    MISSING_INTEGER,
-    BucketsFeature,
-    CyclicFeature,
-    DerivedColumn,
-    HashFeature,
-    ImageFeature,
-    RawColumn,
-    ScaledFeature,
-    SeriesFeature,
-    TokensFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.transform.graph import TransformLayer, make_raw_inputs, make_raw_signature
+from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
 
 PARTS = ("year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second")
 # names that TensorFlow would not take for a tensor
@@ -90,9 +82,9 @@ SPEC = TransformSpec(
         ImageFeature(name="pixels", column="is", height=1, width=2, channels=1),
     ),
 )  # fmt: skip
-inputs = raw_inputs(SPEC)
+inputs = make_raw_inputs(SPEC)
 MODEL = tf.function(
-    keras.Model(inputs, TransformLayer(SPEC)(inputs)), input_signature=[raw_signature(SPEC)]
+    keras.Model(inputs, TransformLayer(SPEC)(inputs)), input_signature=[make_raw_signature(SPEC)]
 )
 
 
@@ -172,7 +164,7 @@ def tensor_of(values: list, kind: str) -> tf.Tensor:
         ]
     else:
         values = [encoded(v, kind) for v in values]
-    return tf.constant(values, TENSOR_DTYPE[kind])
+    return tf.constant(values, TENSOR_DTYPES[kind])
 
 
 def compare(rows: list[dict]) -> None:
@@ -233,3 +225,7 @@ def test_jpeg_files_have_equal_pixels() -> None:
 def test_the_layer_survives_its_config() -> None:
     again = TransformLayer.from_config(TransformLayer(SPEC).get_config())
     assert again.spec == SPEC
+
+
+def test_every_kind_is_compared() -> None:
+    assert {type(feature) for feature in SPEC.features} == {kind.fitted for kind in KINDS}

@@ -6,13 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.errors import DatasetError
-from headrace.transform.spec import (
-    HashFeature,
-    RawColumn,
-    ScaledFeature,
-    TransformSpec,
-    VocabularyFeature,
-)
+from headrace.features.hash import HashFeature
+from headrace.features.scaled import ScaledFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(
     raw=(RawColumn(name="a", kind="real", nullable=False),),

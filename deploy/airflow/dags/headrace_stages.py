@@ -1,8 +1,8 @@
-"""What one task does: a stage of the pipeline, the wait for its input, or saying why there is none.
+"""Define the operators of the DAGs: a stage of the pipeline, a wait for input, a broken recipe.
 
-Headrace runs in an environment of its own, as a process. Its exit code says whether trying again
-makes sense (1 and signals), does not (2, a bad recipe), or nothing is broken and a gate failed (3).
-Its result, one JSON object, becomes the task's XCom.
+Headrace runs in an environment of its own, as a process. Its exit code says whether a retry makes
+sense (1 and signals), makes none (2, a bad recipe), or nothing is broken and a gate failed (3). Its
+result, one JSON object, becomes the task's XCom.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, Obje
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 BAD_RECIPE, FAILED_GATE = 2, 3
-# Seconds that a stage has between SIGTERM and SIGKILL once its time is up: a training writes a
-# checkpoint after the step that is under way.
+# Seconds between SIGTERM and SIGKILL for a stage that has timed out: a training writes a checkpoint
+# after the step in progress.
 GRACE = 120
 
 
 class MlflowRun(BaseOperatorLink):
-    """Leads from a task to its run, where MLflow is served over HTTP."""
+    """A link from a task to its MLflow run, where MLflow is served over HTTP."""
 
     name = "MLflow run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        """Called in the task's own process, when it has ended."""
+        """Return the page of the run; Airflow calls it in the task's process when it has ended."""
         return getattr(operator, "mlflow_page", "")
 
 
 class Stage(BaseOperator):
-    """What the operators of stages have in common."""
+    """Base of the operators that run a stage: arguments in, exit code and result out."""
 
     mlflow_page = ""
     operator_extra_links = (MlflowRun(),)
@@ -56,8 +56,8 @@ class Stage(BaseOperator):
             home: the project's folder; working directory of the stage.
             command: of `headrace`.
             arguments: of the command, templated.
-            overrides: keys of the recipe -> values, templated.
-            on_failed_gate: what exit code 3 makes of the task.
+            overrides: key of the recipe -> value, templated.
+            on_failed_gate: what becomes of the task at exit code 3.
             settings: of the operator.
         """
         super().__init__(**settings)
@@ -65,18 +65,20 @@ class Stage(BaseOperator):
         self.arguments, self.overrides = arguments, overrides
         self.on_failed_gate = on_failed_gate
 
-    def words(self) -> list[str]:
-        """The arguments, overrides included; JSON is YAML that no value can break."""
-        settings = [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in self.overrides.items()]
-        return [*self.arguments, "--json", *(w for s in settings for w in ("--set", s))]
+    def build_arguments(self) -> list[str]:
+        """Return the arguments with overrides, as JSON: YAML that no value can break."""
+        arguments = [*self.arguments, "--json"]
+        for key, value in self.overrides.items():
+            arguments += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+        return arguments
 
-    def concluded(self, code: int, result: dict[str, Any] | None) -> dict[str, Any]:
-        """The result of a stage that ended with `code`.
+    def conclude_stage(self, code: int, result: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the result of a stage that ended with `code`, or raise for Airflow.
 
         Raises:
-            AirflowFailException: trying again would not help.
+            AirflowFailException: a retry would not help.
             AirflowSkipException: a gate failed, and the task is not needed then.
-            AirflowException: trying again may help.
+            AirflowException: a retry may help.
         """
         result = result or {}
         run_id = result.get("run_id") or result.get("prepare_run_id")
@@ -89,29 +91,29 @@ class Stage(BaseOperator):
             if not result:
                 raise AirflowException(f"exit code {code}, and no result was printed")
             return result
-        why = result.get("error", {}).get("message") or f"exit code {code}"
+        reason = result.get("error", {}).get("message") or f"exit code {code}"
         if code == FAILED_GATE and self.on_failed_gate == "skip":
-            raise AirflowSkipException(why)
+            raise AirflowSkipException(reason)
         if code in (BAD_RECIPE, FAILED_GATE):
-            raise AirflowFailException(why)
-        raise AirflowException(why)
+            raise AirflowFailException(reason)
+        raise AirflowException(reason)
 
 
-def result_in(line: str) -> dict[str, Any] | None:
-    """The result of a command, if `line` is it."""
+def parse_result(line: str) -> dict[str, Any] | None:
+    """Return the result of a command, if `line` is it; None otherwise."""
     if line.startswith('{"'):
         with contextlib.suppress(ValueError):
-            found = json.loads(line)
-            if "command" in found and "ok" in found:
-                return found
+            value = json.loads(line)
+            if "command" in value and "ok" in value:
+                return value
     return None
 
 
 class CommandStage(Stage):
-    """`headrace COMMAND` as a process of this worker.
+    """Runs `headrace COMMAND` as a process of this worker.
 
-    Not Airflow's SubprocessHook, which mixes the result with what is said on standard error, and
-    leaves a process to itself whose time is up.
+    Not Airflow's SubprocessHook, which mixes the result with standard error, and abandons a process
+    that has timed out.
     """
 
     template_fields = ("arguments", "overrides")
@@ -119,44 +121,45 @@ class CommandStage(Stage):
     _process: "subprocess.Popen[str] | None" = None
 
     def execute(self, context: Any) -> dict[str, Any]:
-        words = [f"{self.home}/.venv/bin/headrace", self.command, *self.words()]
-        self.log.info("Running %s", words)
+        """Run the command to its end, and return its result."""
+        command = [f"{self.home}/.venv/bin/headrace", self.command, *self.build_arguments()]
+        self.log.info("Running %s", command)
         with tempfile.TemporaryFile("w+") as out:
-            # A session of its own: what ends the task's process group leaves it to end by itself.
+            # A session of its own: a signal to the task's process group does not reach it.
             self._process = process = subprocess.Popen(
-                words, cwd=self.home, stdout=out, stderr=subprocess.PIPE, text=True,
+                command, cwd=self.home, stdout=out, stderr=subprocess.PIPE, text=True,
                 errors="backslashreplace", start_new_session=True,
             )  # fmt: skip
             try:
-                self._log_until_its_end(process)
+                self._log_until_end(process)
             except BaseException:  # AirflowTaskTimeout is one
                 process.terminate()
-                last = threading.Timer(GRACE, os.killpg, (process.pid, signal.SIGKILL))
-                last.start()
-                self._log_until_its_end(process)
-                last.cancel()
+                killer = threading.Timer(GRACE, os.killpg, (process.pid, signal.SIGKILL))
+                killer.start()
+                self._log_until_end(process)
+                killer.cancel()
                 raise
             out.seek(0)
             lines = out.read().splitlines()
-        return self.concluded(process.returncode, result_in(lines[-1]) if lines else None)
+        return self.conclude_stage(process.returncode, parse_result(lines[-1]) if lines else None)
 
     def on_kill(self) -> None:
-        """Airflow gives a task that is to end 5 seconds; the stage takes what it needs."""
+        """Terminate the stage: Airflow gives the task 5 seconds, the stage takes what it needs."""
         if self._process:
             self._process.terminate()
 
-    def _log_until_its_end(self, process: "subprocess.Popen[str]") -> None:
+    def _log_until_end(self, process: "subprocess.Popen[str]") -> None:
         for line in process.stderr or ():
             self.log.info("%s", line.rstrip())
         process.wait()
 
 
 class SparkStage(Stage, SparkSubmitOperator):
-    """`spark-submit jobs/COMMAND.py`, with the driver on this worker.
+    """Runs `spark-submit jobs/COMMAND.py`, with the driver on this worker.
 
     In client mode spark-submit ends with the exit code of the Python program; in cluster mode that
-    code and the result would stay on the cluster. SparkSubmitOperator keeps neither, so they are
-    taken from its hook.
+    code and the result would stay on the cluster. SparkSubmitOperator drops both, so they are taken
+    from its hook.
     """
 
     template_fields = (*SparkSubmitOperator.template_fields, "arguments", "overrides")
@@ -177,56 +180,63 @@ class SparkStage(Stage, SparkSubmitOperator):
         )
 
     def execute(self, context: Any) -> dict[str, Any]:
-        self.application_args = self.words()
+        """Submit the job, and return its result."""
+        self.application_args = self.build_arguments()
         code = 0
         with contextlib.chdir(self.home):
             try:
                 super().execute(context)
             except AirflowException:
-                submitted = self._hook and self._hook._submit_sp
-                code = submitted.returncode if submitted else 0
+                process = self._hook and self._hook._submit_sp
+                code = process.returncode if process else 0
                 if not code:
                     raise
-        return self.concluded(code, self._result)
+        return self.conclude_stage(code, self._result)
 
     def _get_hook(self) -> Any:
         hook = super()._get_hook()
-        read = hook._process_spark_submit_log
-        hook._process_spark_submit_log = lambda lines: read(self._watched(lines))
+        process_log = hook._process_spark_submit_log
+        hook._process_spark_submit_log = lambda lines: process_log(self._catch_result(lines))
         return hook
 
-    def _watched(self, lines: Iterator[str]) -> Iterator[str]:
+    def _catch_result(self, lines: Iterator[str]) -> Iterator[str]:
         for line in lines:
-            self._result = result_in(line) or self._result
+            self._result = parse_result(line) or self._result
             yield line
 
 
-class Arrived(BaseSensorOperator):
-    """Wait for a file, a folder or an object's URL, without keeping a worker meanwhile."""
+class ArrivalSensor(BaseSensorOperator):
+    """Waits for a file, a folder or the URL of an object, without occupying a worker."""
 
-    template_fields: Sequence[str] = ("place",)
+    template_fields: Sequence[str] = ("path",)
 
-    def __init__(self, *, place: str, **settings: Any) -> None:
+    def __init__(self, *, path: str, **settings: Any) -> None:
         super().__init__(mode="reschedule", poke_interval=60, **settings)
-        self.place = place
+        self.path = path
 
     def poke(self, context: Any) -> bool:
+        """Return whether the path exists.
+
+        Raises:
+            AirflowFailException: no Airflow provider is installed for its scheme.
+        """
         try:
-            there = ObjectStoragePath(self.place).exists()
+            exists = ObjectStoragePath(self.path).exists()
         except (ValueError, ImportError) as error:  # no such scheme
             raise AirflowFailException(
-                f"{self.place}: {error}; install the Airflow provider of this store"
+                f"{self.path}: {error}; install the Airflow provider of this store"
             ) from error
-        self.log.info("%s is %s", self.place, "there" if there else "not there yet")
-        return there
+        self.log.info("%s %s", self.path, "exists" if exists else "does not exist yet")
+        return exists
 
 
-class Broken(BaseOperator):
-    """Fail with the problems of a recipe that cannot run."""
+class BrokenRecipe(BaseOperator):
+    """Fails with the problems of a recipe that cannot run."""
 
     def __init__(self, *, problems: str, **settings: Any) -> None:
         super().__init__(**settings)
         self.problems = problems
 
     def execute(self, context: Any) -> None:
+        """Fail the task without a retry."""
         raise AirflowFailException(self.problems)

@@ -1,6 +1,6 @@
-"""The commands behind `headrace` and `jobs/`: options, progress, results, exit codes.
+"""Provide the commands of `headrace` and `jobs/`: options, progress, results, exit codes.
 
-Both front ends take the same functions from here, so that an option is written once.
+Both front ends take the same functions from here, so that an option is defined once.
 """
 
 from headrace.commands.datasets import diff, inspect, vacuum

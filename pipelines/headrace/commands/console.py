@@ -1,4 +1,4 @@
-"""Progress and results: a live bar on a terminal, plain lines elsewhere, JSON lines for machines.
+"""Print progress and results: a live bar on a terminal, plain lines elsewhere, or a JSON log.
 
 With `--json` everything but the result goes to standard error, and standard output ends with one
 line of JSON.
@@ -20,100 +20,103 @@ from rich.progress import Progress as RichProgress
 from headrace.commands.observers import Observer
 from headrace.progress import Progress, Report
 
-# Shortest time between two plain lines about the same piece of work, seconds.
-_LINE_EVERY = 10.0
+# Shortest time between two plain lines about the same step, seconds.
+_LINE_INTERVAL = 10.0
 
 
 class LogFormat(StrEnum):
-    """How progress is written."""
+    """The formats in which progress is written."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class StageReport:
-    """A `Report` of a stage, which takes the stage's result as well."""
+    """A `Report` of one stage that also passes progress on to observers."""
 
     def __init__(self, stage: str, show: Report, observers: Sequence[Observer]) -> None:
         self.result: Mapping[str, Any] = {}
-        """Set before the stage's block ends; for those who watch."""
+        """The stage's result for observers; set before the stage's block ends."""
         self._stage, self._show, self._observers = stage, show, observers
 
     def __call__(self, progress: Progress) -> None:
         self._show(progress)
         for observer in self._observers:
-            observer.progressed(self._stage, progress)
+            observer.on_progress(self._stage, progress)
 
 
 class Console:
-    """Where a command writes."""
+    """The output of a command: progress, lines for people, and the result for machines."""
 
     def __init__(self, as_json: bool, log_format: LogFormat = LogFormat.TEXT) -> None:
         self.as_json = as_json
         self.observers: Sequence[Observer] = ()
-        """Who else is told of stages."""
-        self._logs = log_format is LogFormat.JSON
+        """Observers of the stages besides the person at the terminal."""
+        self._writes_json_log = log_format is LogFormat.JSON
         self._stage: str | None = None
         self._rich = RichConsole(
             stderr=as_json, highlight=False, soft_wrap=True, markup=False, emoji=False
         )
         self._started = time.monotonic()
 
-    def line(self, text: str = "") -> None:
-        """One line for people, or a message of the log."""
-        if self._logs:
-            self._log("info", text)
+    def print_line(self, text: str = "") -> None:
+        """Print one line for people, or log it as a message."""
+        if self._writes_json_log:
+            self._write_entry("info", text)
         else:
             self._rich.print(text)
 
-    def summary(self, lines: Iterable[str]) -> None:
-        """A command's result in words, which a log has as fields."""
-        if not self._logs:
+    def print_summary(self, lines: Iterable[str]) -> None:
+        """Print a command's result in words; a JSON log has it as fields instead."""
+        if not self._writes_json_log:
             for line in lines:
                 self._rich.print(line)
 
-    def error(self, text: str, exit_code: int) -> None:
-        """Why the command ends."""
+    def print_error(self, text: str, exit_code: int) -> None:
+        """Print why the command ends, on standard error or into the log."""
         sys.stdout.flush()
-        if self._logs:
-            self._log("error", text, exit_code=exit_code)
+        if self._writes_json_log:
+            self._write_entry("error", text, exit_code=exit_code)
         else:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
-    def result(self, value: dict[str, Any]) -> None:
-        """The command's result; printed with `--json` only, as the last line."""
-        if self._logs:
-            self._log("info", "result", result=value)
+    def print_result(self, value: dict[str, Any]) -> None:
+        """Print the command's result as the last line of standard output, with `--json` only."""
+        if self._writes_json_log:
+            self._write_entry("info", "result", result=value)
         if self.as_json:
             sys.stdout.write(json.dumps(value, sort_keys=True) + "\n")
             sys.stdout.flush()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[StageReport]:
-        """Show the progress of a stage while the block runs, and how long it took."""
-        began = time.monotonic()
+    def track_stage(self, name: str) -> Iterator[StageReport]:
+        """Show the progress of a stage while the block runs, and how long it took.
+
+        Observers see the stage start, progress, and end or fail.
+        """
+        start = time.monotonic()
         self._stage = name
         for observer in self.observers:
-            observer.began(name)
+            observer.on_stage_start(name)
         try:
-            with self._shown(name) as show:
+            with self._open_report(name) as show:
                 report = StageReport(name, show, self.observers)
                 yield report
         except BaseException as error:
             for observer in self.observers:
-                observer.failed(name, error)
+                observer.on_stage_failure(name, error)
             raise
         for observer in self.observers:
-            observer.ended(name, report.result)
-        seconds = time.monotonic() - began
-        if self._logs:
-            self._log("info", "done", seconds=round(seconds, 3))
+            observer.on_stage_end(name, report.result)
+        seconds = time.monotonic() - start
+        if self._writes_json_log:
+            self._write_entry("info", "done", seconds=round(seconds, 3))
         else:
-            self.line(f"{self._elapsed()}  {name}: done in {seconds:.1f} s")
+            self.print_line(f"{self._format_elapsed()}  {name}: done in {seconds:.1f} s")
         self._stage = None
 
-    def _log(self, level: str, message: str, **fields: Any) -> None:
+    def _write_entry(self, level: str, message: str, **fields: Any) -> None:
         entry = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "level": level,
@@ -125,19 +128,23 @@ class Console:
         stream.write(json.dumps(entry) + "\n")
         stream.flush()
 
-    def _elapsed(self) -> str:
+    def _format_elapsed(self) -> str:
         return f"[{time.monotonic() - self._started:6.1f} s]"
 
     @contextmanager
-    def _shown(self, name: str) -> Iterator[Report]:
-        if self._rich.is_terminal and not self._logs:
-            with self._bar(name) as report:
+    def _open_report(self, name: str) -> Iterator[Report]:
+        if self._rich.is_terminal and not self._writes_json_log:
+            with self._open_bar(name) as report:
                 yield report
         else:
-            yield _seldom(self._entry if self._logs else lambda p: self._plain(name, p))
+            yield limit_rate(
+                self._log_progress
+                if self._writes_json_log
+                else lambda p: self._print_progress(name, p)
+            )
 
     @contextmanager
-    def _bar(self, name: str) -> Iterator[Report]:
+    def _open_bar(self, name: str) -> Iterator[Report]:
         with RichProgress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -148,7 +155,7 @@ class Console:
         ) as bar:
             task = bar.add_task(name, total=None)
 
-            def report(progress: Progress) -> None:
+            def update_bar(progress: Progress) -> None:
                 bar.update(
                     task,
                     description=f"{name}: {progress.text}",
@@ -156,28 +163,28 @@ class Console:
                     total=progress.total,
                 )
 
-            yield report
+            yield update_bar
 
-    def _plain(self, name: str, progress: Progress) -> None:
+    def _print_progress(self, name: str, progress: Progress) -> None:
         count = f" ({progress.done:,} of {progress.total:,})" if progress.total else ""
-        self.line(f"{self._elapsed()}  {name}: {progress.text}{count}")
+        self.print_line(f"{self._format_elapsed()}  {name}: {progress.text}{count}")
 
-    def _entry(self, progress: Progress) -> None:
-        known = {"done": progress.done, "total": progress.total, "metrics": progress.metrics}
-        said = {key: value for key, value in known.items() if value is not None}
-        self._log("info", progress.text, **said)
+    def _log_progress(self, progress: Progress) -> None:
+        fields = {"done": progress.done, "total": progress.total, "metrics": progress.metrics}
+        present_fields = {key: value for key, value in fields.items() if value is not None}
+        self._write_entry("info", progress.text, **present_fields)
 
 
-def _seldom(show: Report) -> Report:
-    """The same, but not every step of the same piece of work."""
+def limit_rate(show: Report) -> Report:
+    """Return a `Report` that shows less often: the same step once in 10 seconds, and its end."""
     last: dict[str, Any] = {"text": None, "time": 0.0}
 
-    def report(progress: Progress) -> None:
+    def report_seldom(progress: Progress) -> None:
         now = time.monotonic()
         finished = progress.done is not None and progress.done == progress.total
-        if progress.text == last["text"] and now - last["time"] < _LINE_EVERY and not finished:
+        if progress.text == last["text"] and now - last["time"] < _LINE_INTERVAL and not finished:
             return
         last.update(text=progress.text, time=now)
         show(progress)
 
-    return report
+    return report_seldom

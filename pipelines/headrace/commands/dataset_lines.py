@@ -1,61 +1,73 @@
-"""How `headrace inspect`, `diff` and `vacuum` show what they found, a line each."""
+"""Format the results of `headrace inspect`, `diff` and `vacuum` as lines for people."""
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.commands.results import ledger_lines
+from headrace.commands.results import format_ledger
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
     from headrace.lake.compare import ColumnStatistics, Comparison
     from headrace.lake.drift import ColumnDrift
     from headrace.lake.history import PastVersion
-    from headrace.lake.vacuum import Vacuumed
+    from headrace.lake.vacuum import VacuumResult
     from headrace.stream.shuffle import ShuffleQuality
 
-_SHOWN = 12
+# Longer lists are truncated to this many items; `--json` has all.
+_SHOWN_ITEMS = 12
 
 
-def version_lines(versions: "list[PastVersion]") -> list[str]:
-    head = (
+def format_versions(versions: "list[PastVersion]") -> list[str]:
+    """Return a table of a dataset's versions, a line per version."""
+    header = (
         f"{'version':>7}  {'committed (UTC)':<19}  {'build':<24}  {'rows':>12}  "
         "recipe, code, what it is"
     )
-    lines = [head]
-    for v in versions:
-        when = f"{v.committed:%Y-%m-%d %H:%M:%S}"
-        if v.summary is None:
-            what = "removed" if v.build_id else "not by Headrace"
-            what = "cannot be read" if v.trouble else what
-            lines.append(f"{v.version:>7}  {when}  {v.build_id or '':<24}  {'':>12}  {what}")
+    lines = [header]
+    for version in versions:
+        committed = f"{version.committed:%Y-%m-%d %H:%M:%S}"
+        start = f"{version.version:>7}  {committed}  {version.build_id or '':<24}"
+        summary = version.summary
+        if summary is None:
+            state = "removed" if version.build_id else "not by Headrace"
+            state = "cannot be read" if version.problem else state
+            lines.append(f"{start}  {'':>12}  {state}")
             continue
-        rows = sum(v.summary.rows.values())
-        kind = "increment" if v.summary.partial else "all rows"
-        name = v.summary.recipe
-        code = f"{v.summary.headrace_version} {(v.summary.git_commit or '')[:7]}".strip()
-        lines.append(
-            f"{v.version:>7}  {when}  {v.build_id or '':<24}  {rows:>12,}  {name}, {code}, {kind}"
-        )
+        rows = sum(summary.rows.values())
+        kind = "increment" if summary.is_partial else "all rows"
+        code = f"{summary.headrace_version} {(summary.git_commit or '')[:7]}".strip()
+        lines.append(f"{start}  {rows:>12,}  {summary.recipe}, {code}, {kind}")
     return lines
 
 
-def shuffle_lines(how: dict[str, Any], found: "ShuffleQuality") -> list[str]:
-    order = "shuffled" if how["shuffle"] else "in order"
-    pairs = [
-        ("median distance of neighbours", found.distance, found.distance_full, ".3f"),
-        ("neighbours of one row group", found.same_row_group, found.same_row_group_full, ".4f"),
-        ("row groups a batch", found.row_groups_a_batch, found.row_groups_a_batch_full, ".1f"),
-        ("correlation with the dataset's order", found.drift, 0.0, ".4f"),
+def format_shuffle_quality(settings: dict[str, Any], quality: "ShuffleQuality") -> list[str]:
+    """Return how well the train rows are shuffled, beside a full permutation of them."""
+    order = "shuffled" if settings["shuffle"] else "in order"
+    measures = [
+        ("median distance of neighbours", quality.distance, quality.distance_full, ".3f"),
+        ("neighbours of one row group", quality.same_row_group, quality.same_row_group_full, ".4f"),
+        (
+            "row groups per batch",
+            quality.row_groups_a_batch,
+            quality.row_groups_a_batch_full,
+            ".1f",
+        ),
+        ("correlation with the dataset's order", quality.drift, 0.0, ".4f"),
     ]
     return [
-        f"Shuffle of the train rows, first epoch, {found.rows:,} rows looked at",
-        f"  {order}, batches of {how['global_batch_size']:,}, {how['canonical_shards']} shards, "
-        f"blocks of {how['block_rows']:,} rows, seed {how['seed']}",
+        f"Shuffle of the train rows, first epoch, {quality.rows:,} rows measured",
+        f"  {order}, batches of {settings['global_batch_size']:,}, "
+        f"{settings['canonical_shards']} shards, blocks of {settings['block_rows']:,} rows, "
+        f"seed {settings['seed']}",
         f"  {'':<38}{'this':>10}{'full permutation':>20}",
-        *(f"  {name:<38}{mine:>10{form}}{full:>20{form}}" for name, mine, full, form in pairs),
+        *(
+            f"  {name:<38}{measured:>10{form}}{full:>20{form}}"
+            for name, measured, full, form in measures
+        ),
     ]
 
 
-def chosen_lines(dataset: "DatasetVersion") -> list[str]:
+def format_dataset(dataset: "DatasetVersion") -> list[str]:
+    """Return one version: its build, ledger, source partitions, drift and column statistics."""
     from headrace.lake.compare import ColumnStatistics
 
     build = dataset.build
@@ -66,90 +78,95 @@ def chosen_lines(dataset: "DatasetVersion") -> list[str]:
     lines = [
         f"Version {dataset.version}: build {build.build_id} of {build.created_at}, {code}",
         f"  transform {build.transform_digest[:12]}, fitted by build {fitted_by}",
-        *ledger_lines(build.ledger),
+        *format_ledger(build.ledger),
     ]
-    if build.partial:
-        lines += ledger_lines(build.processed, "Rows of this build")
+    if build.is_partial:
+        lines += format_ledger(build.processed_ledger, "Rows of this build")
     lines.append("Source partitions")
-    for p in build.partitions[:_SHOWN]:
-        size = sum(f.bytes for f in p.files)
-        published = sum(p.ledger.published.values())
-        own = "" if p.build_id == build.build_id else f", by build {p.build_id}"
+    for partition in build.partitions[:_SHOWN_ITEMS]:
+        size = sum(file.bytes for file in partition.files)
+        published = sum(partition.ledger.published.values())
+        is_own = partition.build_id == build.build_id
+        origin = "" if is_own else f", by build {partition.build_id}"
         lines.append(
-            f"  {p.name or 'the whole table':<28}{len(p.files):>6} files {size:>14,} bytes "
-            f"{p.ledger.read:>12,} rows read {published:>12,} published{own}"
+            f"  {partition.name or 'the whole table':<28}{len(partition.files):>6} files "
+            f"{size:>14,} bytes {partition.ledger.read:>12,} rows read "
+            f"{published:>12,} published{origin}"
         )
-    if len(build.partitions) > _SHOWN:
-        lines.append(f"  and {len(build.partitions) - _SHOWN} more (--json lists all)")
+    if len(build.partitions) > _SHOWN_ITEMS:
+        lines.append(f"  and {len(build.partitions) - _SHOWN_ITEMS} more (--json lists all)")
     for table, source in build.sources.items():
         lines.append(f"  {table}: {source['path']}, {source['rows']:,} rows read by this build")
-    lines += _drift_lines("Drift of this build's rows", build.drift)
+    lines += _format_drift("Drift of this build's rows", build.drift)
     lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
     for item in dataset.profile.distributions:
-        lines.append(f"  {item.name:<28}{_facts(ColumnStatistics.of(item, build.label_kind))}")
+        statistics = ColumnStatistics.from_distribution(item, build.label_kind)
+        lines.append(f"  {item.name:<28}{_format_statistics(statistics)}")
     return lines
 
 
-def _facts(known: "ColumnStatistics") -> str:
-    facts = [f"{known.values:>12,} values"]
-    if known.quantiles:
-        facts.append(", ".join(f"{q:.4g}" for q in known.quantiles))
-    if known.positive is not None:
-        facts.append(f"true {known.positive:.2%}")
-    if known.missing is not None:
-        facts.append(f"missing {known.missing:.2%}")
-    if known.unknown is not None:
-        facts.append(f"out of vocabulary {known.unknown:.2%}")
+def _format_statistics(statistics: "ColumnStatistics") -> str:
+    facts = [f"{statistics.values:>12,} values"]
+    if statistics.quantiles:
+        facts.append(", ".join(f"{q:.4g}" for q in statistics.quantiles))
+    if statistics.positive is not None:
+        facts.append(f"true {statistics.positive:.2%}")
+    if statistics.missing is not None:
+        facts.append(f"missing {statistics.missing:.2%}")
+    if statistics.unknown is not None:
+        facts.append(f"out of vocabulary {statistics.unknown:.2%}")
     return "  ".join(facts)
 
 
-def _drift_lines(title: str, drift: "tuple[ColumnDrift, ...]") -> list[str]:
+def _format_drift(title: str, drift: "tuple[ColumnDrift, ...]") -> list[str]:
     if not drift:
         return []
-    far = [d for d in drift if d.drifted]
-    lines = [f"{title}: {len(far)} of {len(drift)} measures above their limits"]
-    for d in sorted(far, key=lambda d: d.limit / d.value)[:_SHOWN]:
-        lines.append(f"  {d.name:<28}{d.measure:<14}{d.value:>8.3f}  limit {d.limit:.3f}")
-    return lines
-
-
-def comparison_lines(found: "Comparison", first: int, second: int) -> list[str]:
-    lines = [f"Version {first} to version {second}"]
-    for split, (before, now) in found.rows.items():
-        lines.append(f"  {split:<28}{before:>12,} rows  {now:>12,} rows  {now - before:>+12,}")
-    both, gone, new = found.files
-    lines.append(f"  data files: {both} in both, {gone} removed, {new} added")
-    for what, names in found.partitions.items():
-        if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            lines.append(f"  source partitions {what}: {', '.join(names[:_SHOWN])}{more}")
-    for name, (old_type, new_type) in found.columns.items():
-        if old_type is None or new_type is None:
-            what = "added" if old_type is None else "removed"
-            lines.append(f"  column {name} {what}, {new_type or old_type}")
-        else:
-            lines.append(f"  column {name} is {new_type}, it was {old_type}")
-    same = "the same transform" if found.same_transform else "another transform"
-    lines.append(f"  {same}")
-    lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
-    for name, (first_known, second_known) in found.statistics.items():
-        lines.append(f"  {name:<28}{_facts(first_known)}")
-        if second_known != first_known:
-            lines.append(f"  {'':<26}> {_facts(second_known)}")
-    lines += _drift_lines("Values", found.drift)
-    if found.other_bins:
+    drifted = [column for column in drift if column.has_drifted]
+    lines = [f"{title}: {len(drifted)} of {len(drift)} measures above their limits"]
+    for column in sorted(drifted, key=lambda column: column.limit / column.value)[:_SHOWN_ITEMS]:
         lines.append(
-            f"  not compared, because they were fitted on other rows: {', '.join(found.other_bins)}"
+            f"  {column.name:<28}{column.measure:<14}{column.value:>8.3f}  limit {column.limit:.3f}"
         )
     return lines
 
 
-def vacuum_lines(found: "Vacuumed", removed: bool) -> list[str]:
-    verb = "removed" if removed else "would be removed (--yes does it)"
-    lines = [f"{len(found.files):,} files, {found.bytes:,} bytes {verb}"]
-    if found.versions:
-        shown = ", ".join(map(str, found.versions[:_SHOWN]))
+def format_comparison(comparison: "Comparison", first: int, second: int) -> list[str]:
+    """Return the differences of two versions: rows, files, partitions, columns and values."""
+    lines = [f"Version {first} to version {second}"]
+    for split, (before, after) in comparison.rows.items():
+        lines.append(f"  {split:<28}{before:>12,} rows  {after:>12,} rows  {after - before:>+12,}")
+    common, removed, added = comparison.files
+    lines.append(f"  data files: {common} in both, {removed} removed, {added} added")
+    for change, names in comparison.partitions.items():
+        if names:
+            more = f" and {len(names) - _SHOWN_ITEMS} more" if len(names) > _SHOWN_ITEMS else ""
+            lines.append(f"  source partitions {change}: {', '.join(names[:_SHOWN_ITEMS])}{more}")
+    for name, (old_type, new_type) in comparison.columns.items():
+        if old_type is None or new_type is None:
+            change = "added" if old_type is None else "removed"
+            lines.append(f"  column {name} {change}, {new_type or old_type}")
+        else:
+            lines.append(f"  column {name} is {new_type}, was {old_type}")
+    lines.append(f"  {'the same' if comparison.same_transform else 'another'} transform")
+    lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
+    for name, (old_statistics, new_statistics) in comparison.statistics.items():
+        lines.append(f"  {name:<28}{_format_statistics(old_statistics)}")
+        if new_statistics != old_statistics:
+            lines.append(f"  {'':<26}> {_format_statistics(new_statistics)}")
+    lines += _format_drift("Values", comparison.drift)
+    if comparison.other_bins:
+        columns = ", ".join(comparison.other_bins)
+        lines.append(f"  not compared, because they were fitted on other rows: {columns}")
+    return lines
+
+
+def format_vacuum(result: "VacuumResult", removed: bool) -> list[str]:
+    """Return the files that were removed, or that `--yes` would remove."""
+    outcome = "removed" if removed else "would be removed (--yes does it)"
+    lines = [f"{len(result.files):,} files, {result.bytes:,} bytes {outcome}"]
+    if result.versions:
+        shown = ", ".join(map(str, result.versions[:_SHOWN_ITEMS]))
         lines.append(f"  versions that can no longer be read: {shown}")
-    if found.leftovers:
-        lines.append(f"  builds that died: {', '.join(found.leftovers[:_SHOWN])}")
+    if result.leftovers:
+        lines.append(f"  dead builds: {', '.join(result.leftovers[:_SHOWN_ITEMS])}")
     return lines

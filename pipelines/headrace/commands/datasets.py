@@ -1,4 +1,7 @@
-"""`headrace inspect`, `diff` and `vacuum`: a dataset's versions, seen, compared and removed."""
+"""Inspect, compare and remove versions of a dataset: the commands inspect, diff and vacuum.
+
+How a result reads is written in `dataset_lines.py`.
+"""
 
 import os
 from dataclasses import asdict
@@ -8,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.commands import dataset_lines, results
-from headrace.commands.console import Console
-from headrace.commands.exit_codes import guarded
+from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
 
 if TYPE_CHECKING:
@@ -24,62 +26,69 @@ Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's f
 def inspect(
     dataset: Dataset,
     version: Annotated[
-        int | None, typer.Option(min=0, help="Which one; the newest by default.")
+        int | None, typer.Option(min=0, help="Version to show; by default the newest.")
     ] = None,
     shuffle: Annotated[
         bool,
         typer.Option(
-            "--shuffle", help="Also how well training on its recipe mixes the train rows."
+            "--shuffle",
+            help="Also measure how well training by its recipe shuffles the train rows.",
         ),
     ] = False,
     workdir: Workdir = "var",
     json_: Json = False,
 ) -> None:
-    """Show a dataset's versions, and of one of them rows, ledger, statistics and lineage.
+    """List a dataset's versions, and show rows, ledger, statistics and lineage of one of them.
 
     Example: headrace inspect var/datasets/flights --version 3
     """
-    console = Console(json_)
-    with guarded(console, "inspect"):
+    with open_command("inspect", json_) as command:
+        console = command.console
         from headrace.lake import DatasetVersion
-        from headrace.lake.history import versions_of
+        from headrace.lake.history import list_versions
 
-        versions = versions_of(dataset)
+        versions = list_versions(dataset)
         chosen = DatasetVersion.open(dataset, version)
-        runs, trouble = _runs(chosen, workdir)
+        runs, problem = _find_runs(chosen, workdir)
         for line in [
-            *dataset_lines.version_lines(versions),
+            *dataset_lines.format_versions(versions),
             "",
-            *dataset_lines.chosen_lines(chosen),
+            *dataset_lines.format_dataset(chosen),
         ]:
-            console.line(line)
-        console.line("MLflow runs")
+            console.print_line(line)
+        console.print_line("MLflow runs")
         for run in runs:
-            console.line(f"  {run['stage']:<10}{run['run_id']}  {run['status']}  {run['name']}")
-        if trouble or not runs:
-            console.line(f"  {trouble or 'none that names this build'}")
-        mixed = _shuffle(chosen) if shuffle else None
-        if mixed:
-            console.line("")
-            for line in dataset_lines.shuffle_lines(*mixed):
-                console.line(line)
-        console.result(
+            console.print_line(
+                f"  {run['stage']:<10}{run['run_id']}  {run['status']}  {run['name']}"
+            )
+        if problem or not runs:
+            console.print_line(f"  {problem or 'none that names this build'}")
+        shuffle_fields = {}
+        if shuffle:
+            settings, quality = _measure_shuffle(chosen)
+            shuffle_fields = {"shuffle": settings | asdict(quality)}
+            console.print_line("")
+            for line in dataset_lines.format_shuffle_quality(settings, quality):
+                console.print_line(line)
+        command.report_result(
             {
-                "command": "inspect",
-                "ok": True,
-                **({"shuffle": mixed[0] | asdict(mixed[1])} if mixed else {}),
-                "versions": [_version_json(v) for v in versions],
-                **_chosen_json(chosen),
+                **shuffle_fields,
+                "versions": [_describe_version(past_version) for past_version in versions],
+                **_describe_dataset(chosen),
                 "runs": runs,
             }
         )
 
 
-def _shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality]":
-    """How the first epoch is planned, by the dataset's own recipe; and how well that mixes."""
+def _measure_shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality]":
+    """Measure how well the first epoch of a training by the dataset's own recipe is shuffled.
+
+    Returns:
+        The settings of the stream that decide it, and the quality measured.
+    """
     from headrace.recipe import sections
-    from headrace.stream.columns import feature_columns, weight_columns
-    from headrace.stream.shuffle import shuffle_quality
+    from headrace.stream.columns import build_feature_columns, list_weight_columns
+    from headrace.stream.shuffle import measure_shuffle
     from headrace.stream.split_stream import SplitStream
     from headrace.transform.spec import TransformSpec
 
@@ -87,10 +96,10 @@ def _shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality
     train = sections.Train.model_validate(recipe.get("train", {}))
     settings = sections.Stream.model_validate(recipe.get("stream", {}))
     spec = TransformSpec.from_json(dataset.transform_json)
-    stream = SplitStream.of(
+    stream = SplitStream.for_split(
         dataset,
         "train",
-        feature_columns(spec, weight_columns(spec)),
+        build_feature_columns(spec, list_weight_columns(spec)),
         rank=0,
         size=1,
         global_batch_size=train.global_batch_size,
@@ -100,44 +109,44 @@ def _shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], ShuffleQuality
         seed=train.seed,
         drop_last=settings.last_batch == "drop",
     )
-    shown = ("global_batch_size", "canonical_shards", "block_rows", "shuffle", "seed")
-    how = {name: getattr(stream, name) for name in shown}
-    return how, shuffle_quality(stream.plan(0), stream.row_groups())
+    names = ("global_batch_size", "canonical_shards", "block_rows", "shuffle", "seed")
+    return {name: getattr(stream, name) for name in names}, measure_shuffle(
+        stream.plan_epoch(0), stream.list_row_groups()
+    )
 
 
 def diff(
     dataset: Dataset,
-    first: Annotated[int, typer.Argument(metavar="A", min=0, help="A version.")],
-    second: Annotated[int, typer.Argument(metavar="B", min=0, help="Another one.")],
+    first: Annotated[int, typer.Argument(metavar="A", min=0, help="The first version.")],
+    second: Annotated[int, typer.Argument(metavar="B", min=0, help="The second version.")],
     json_: Json = False,
 ) -> None:
-    """Compare two versions: columns, rows, source partitions, and how far values moved.
+    """Compare two versions: columns, rows, source partitions, and the drift of values.
 
     Example: headrace diff var/datasets/flights 3 4
     """
-    console = Console(json_)
-    with guarded(console, "diff"):
+    with open_command("diff", json_) as command:
         from headrace.lake import DatasetVersion
-        from headrace.lake.compare import compare
+        from headrace.lake.compare import compare_versions
 
-        found = compare(DatasetVersion.open(dataset, first), DatasetVersion.open(dataset, second))
-        for line in dataset_lines.comparison_lines(found, first, second):
-            console.line(line)
-        console.result(
+        comparison = compare_versions(
+            DatasetVersion.open(dataset, first), DatasetVersion.open(dataset, second)
+        )
+        for line in dataset_lines.format_comparison(comparison, first, second):
+            command.console.print_line(line)
+        command.report_result(
             {
-                "command": "diff",
-                "ok": True,
-                "columns": found.columns,
-                "rows": found.rows,
-                "files": dict(zip(("both", "first", "second"), found.files, strict=True)),
-                "partitions": found.partitions,
-                "same_transform": found.same_transform,
+                "columns": comparison.columns,
+                "rows": comparison.rows,
+                "files": dict(zip(("both", "first", "second"), comparison.files, strict=True)),
+                "partitions": comparison.partitions,
+                "same_transform": comparison.same_transform,
                 "statistics": {
                     name: dict(zip(("first", "second"), map(asdict, both), strict=True))
-                    for name, both in found.statistics.items()
+                    for name, both in comparison.statistics.items()
                 },
-                "drift": [_drift_json(d) for d in found.drift],
-                "other_bins": found.other_bins,
+                "drift": [_describe_drift(d) for d in comparison.drift],
+                "other_bins": comparison.other_bins,
             }
         )
 
@@ -146,99 +155,105 @@ def vacuum(
     dataset: Dataset,
     keep_hours: Annotated[
         float,
-        typer.Option(min=0, help="How long a version stays readable after the next one came."),
+        typer.Option(
+            min=0, help="Hours that a version stays readable after the next one was published."
+        ),
     ] = 168,
     leftovers_after_hours: Annotated[
         float,
         typer.Option(
             min=0,
-            help="A build that was not published is dead when it has written nothing for so long; "
-            "longer than any running build needs to write its files.",
+            help="Hours without a write after which an unpublished build counts as dead; must be "
+            "longer than any running build takes to write its files.",
         ),
     ] = 24,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Remove them; without it they are only listed.")
+        bool, typer.Option("--yes", help="Remove the files; without it they are only listed.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """List, and with --yes remove, the files of old versions and of builds that died.
+    """List, and with --yes remove, the files of old versions and of dead builds.
 
     The newest version is always kept. Files that Headrace did not write are left alone.
 
     Example: headrace vacuum var/datasets/flights --keep-hours 72 --yes
     """
-    console = Console(json_)
-    with guarded(console, "vacuum"):
-        from headrace.lake.vacuum import vacuum as vacuum_dataset
+    with open_command("vacuum", json_) as command:
+        from headrace.lake.vacuum import vacuum_dataset
 
-        found = vacuum_dataset(
+        result = vacuum_dataset(
             dataset,
             keep=timedelta(hours=keep_hours),
             leftovers_after=timedelta(hours=leftovers_after_hours),
             now=datetime.now(UTC),
             dry_run=not yes,
         )
-        for line in dataset_lines.vacuum_lines(found, yes):
-            console.line(line)
-        console.result(
+        for line in dataset_lines.format_vacuum(result, yes):
+            command.console.print_line(line)
+        command.report_result(
             {
-                "command": "vacuum",
-                "ok": True,
                 "removed": yes,
-                "versions": found.versions,
-                "leftovers": found.leftovers,
-                "files": found.files,
-                "bytes": found.bytes,
+                "versions": result.versions,
+                "leftovers": result.leftovers,
+                "files": result.files,
+                "bytes": result.bytes,
             }
         )
 
 
-def _runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, str]], str]:
-    """MLflow runs that name the build, and why they cannot be told."""
+def _find_runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, str]], str]:
+    """Find the MLflow runs that name the dataset's build.
+
+    Returns:
+        The runs as JSON objects, and why they could not be found; "" where they could.
+    """
     from headrace.recipe import Recipe
     from headrace.redaction import redact_text
-    from headrace.tracking.lineage import runs_of
+    from headrace.tracking.lineage import find_runs
     from headrace.tracking.store import Store
 
     try:
         recipe = Recipe.model_validate(dataset.build.recipe)
-        store = Store.of(recipe, workdir, os.environ)
-        return [asdict(run) for run in runs_of(store, dataset.build.build_id)], ""
-    except Exception as error:  # the dataset is what was asked for, whatever MLflow says
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return [], f"cannot be told: {redact_text(first)}"
+        store = Store.from_recipe(recipe, workdir, os.environ)
+        return [asdict(run) for run in find_runs(store, dataset.build.build_id)], ""
+    except Exception as error:  # the dataset can be shown without MLflow
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return [], f"cannot be read: {redact_text(first_line)}"
 
 
-def _version_json(version: "PastVersion") -> dict[str, Any]:
-    known = version.summary
+def _describe_version(version: "PastVersion") -> dict[str, Any]:
+    """Return a version of the list as a JSON object."""
+    summary = version.summary
     return {
         "version": version.version,
         "committed": version.committed.isoformat(),
         "build_id": version.build_id,
-        "readable": known is not None,
-        "recipe": known.recipe if known else None,
-        "headrace_version": known.headrace_version if known else None,
-        "git_commit": known.git_commit if known else None,
-        "rows": known.rows if known else None,
-        "increment": known.partial if known else None,
+        "readable": summary is not None,
+        "recipe": summary.recipe if summary else None,
+        "headrace_version": summary.headrace_version if summary else None,
+        "git_commit": summary.git_commit if summary else None,
+        "rows": summary.rows if summary else None,
+        "increment": summary.is_partial if summary else None,
     }
 
 
-def _chosen_json(dataset: "DatasetVersion") -> dict[str, Any]:
+def _describe_dataset(dataset: "DatasetVersion") -> dict[str, Any]:
+    """Return the version that is shown as a JSON object."""
     build = dataset.build
     return {
-        **results.dataset_json(dataset),
-        "processed": build.processed.model_dump(),
+        **results.describe_dataset(dataset),
+        "processed": build.processed_ledger.model_dump(),
         "transform": {
             "digest": build.transform_digest,
             "build_id": build.transform_of or build.build_id,
         },
         "partitions": [p.model_dump() for p in build.partitions],
         "sources": build.sources,
-        "drift": [_drift_json(d) for d in build.drift],
+        "drift": [_describe_drift(d) for d in build.drift],
         "profile": dataset.profile.model_dump(),
     }
 
 
-def _drift_json(drift: "ColumnDrift") -> dict[str, Any]:
-    return {**drift.model_dump(), "drifted": drift.drifted}
+def _describe_drift(drift: "ColumnDrift") -> dict[str, Any]:
+    """Return the drift of a column as a JSON object."""
+    return {**drift.model_dump(), "drifted": drift.has_drifted}

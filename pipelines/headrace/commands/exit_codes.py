@@ -1,4 +1,4 @@
-"""From an exception to what a person reads and a scheduler sees: the exit code.
+"""Turn what ended a command into a message for people and an exit code for schedulers.
 
 0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed, 130 interrupted,
 143 terminated.
@@ -6,14 +6,14 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
 from headrace.commands.console import Console
-from headrace.errors import EXIT_FAILED_RUN, HeadraceError
+from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError
 from headrace.redaction import redact_text
 from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm
 
@@ -21,34 +21,49 @@ _EXIT_INTERRUPTED = 130
 
 
 @contextmanager
-def guarded(console: Console, command: str) -> Iterator[None]:
-    """Run a command's body; end the process with the right code where it fails."""
+def report_failures(console: Console, command: str) -> Iterator[None]:
+    """Report an exception of a command's body, and end the process with its exit code.
+
+    Args:
+        console: takes the message and, with `--json`, the result of the failure.
+        command: as it is typed after `headrace`.
+
+    Raises:
+        typer.Exit: the body failed.
+    """
     try:
         with raise_on_sigterm():
             yield
     except HeadraceError as error:
-        _fail(console, command, error, redact_text(str(error)), error.exit_code)
+        _end_with_failure(console, command, error, redact_text(str(error)), error.exit_code)
     except KeyboardInterrupt as error:
-        _fail(console, command, error, "interrupted", _EXIT_INTERRUPTED)
+        _end_with_failure(console, command, error, "interrupted", _EXIT_INTERRUPTED)
     except Terminated as error:
-        _fail(console, command, error, "terminated by SIGTERM", EXIT_TERMINATED)
+        _end_with_failure(console, command, error, "terminated by SIGTERM", EXIT_TERMINATED)
     except Exception as error:
         sys.stderr.write(redact_text(traceback.format_exc()))
-        text = "this is a defect of Headrace; please report it with the traceback above"
-        first = redact_text(str(error).splitlines()[0] if str(error) else "")
-        message = f"{type(error).__name__}: {first} ({text})"
-        _fail(console, command, error, message, EXIT_FAILED_RUN)
+        request = "this is a defect of Headrace; please report it with the traceback above"
+        first_line = redact_text(str(error).splitlines()[0] if str(error) else "")
+        message = f"{type(error).__name__}: {first_line} ({request})"
+        _end_with_failure(console, command, error, message, EXIT_FAILED_RUN)
+
+
+def choose_exit_code(verdict: Mapping[str, Any]) -> int:
+    """Return the exit code that a verdict of the gates stands for: 0, or 3 where one failed."""
+    return 0 if verdict["passed"] else EXIT_FAILED_GATE
 
 
 def run_job(command: Callable[..., Any]) -> None:
-    """Run a command as a script of its own, with the options it has under `headrace`."""
+    """Run a command as a script of its own, with the same options as under `headrace`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
 
 
-def _fail(console: Console, command: str, error: BaseException, message: str, code: int) -> None:
-    console.error(f"headrace {command}: {message}", code)
+def _end_with_failure(
+    console: Console, command: str, error: BaseException, message: str, code: int
+) -> None:
+    console.print_error(f"headrace {command}: {message}", code)
     failure = {"type": type(error).__name__, "message": message}
-    console.result({"command": command, "ok": False, "exit_code": code, "error": failure})
+    console.print_result({"command": command, "ok": False, "exit_code": code, "error": failure})
     raise typer.Exit(code) from error

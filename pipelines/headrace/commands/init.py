@@ -1,4 +1,4 @@
-"""`headrace init`: a first recipe for a table that nobody has written one for."""
+"""Write a first recipe for a table that has none: the command init."""
 
 import shlex
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.commands.console import Console
-from headrace.commands.exit_codes import guarded
+from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
 from headrace.redaction import redact_text
 
@@ -19,31 +18,35 @@ TablePath = Annotated[
     typer.Argument(
         metavar="TABLE",
         help="Folder, file, pattern or URL of Parquet, CSV or JSON files; folders such as "
-        "`month=1` are columns.",
+        "`month=1` become columns.",
     ),
 ]
 LabelColumn = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN",
-        help="What is to be predicted. Without it the recipe lists likely columns, and one of them "
-        "is to be chosen there.",
+        help="Column to predict. Without it the recipe lists likely columns, and you choose one "
+        "there.",
     ),
 ]
-Out = Annotated[str | None, typer.Option(metavar="FILE", help="The recipe; by default NAME.yaml.")]
+Out = Annotated[
+    str | None, typer.Option(metavar="FILE", help="File for the recipe; by default NAME.yaml.")
+]
 Name = Annotated[
     str | None,
-    typer.Option(help="Names the dataset, the experiment and the model; by default the table's."),
+    typer.Option(
+        help="Name of the dataset, the experiment and the model; by default the table's name."
+    ),
 ]
 Format = Annotated[
     str | None,
     typer.Option(
         "--format",
         metavar="parquet|csv|json",
-        help="Of the files, where their names don't tell it.",
+        help="Format of the files, if their names do not tell.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a recipe that is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing recipe.")]
 
 
 def init(
@@ -58,19 +61,18 @@ def init(
 ) -> None:
     """Write a first recipe for a table: types, cleaning, split, features, with the reasons.
 
-    Looks at 100,000 rows at most, from all over the table. The recipe runs as it is; columns that
-    probably give the label away are named in it as `unavailable`.
+    Samples at most 100,000 rows from all over the table. The recipe runs as it is; columns that
+    probably leak the label are listed in it as `unavailable`.
 
     Example: headrace init var/lake/flights/flights --label arr_delay
     """
-    console = Console(json_)
-    with guarded(console, "init"):
+    with open_command("init", json_) as command:
         from headrace.propose import draft_recipe
         from headrace.propose.option_error import OptionError
 
         if out and Path(out).exists() and not force:
-            raise OptionError(f"{out} is there already; choose another --out, or --force")
-        with console.stage("init") as report:
+            raise OptionError(f"{out} already exists; choose another --out, or use --force")
+        with command.console.track_stage("init") as report:
             draft = draft_recipe(
                 table,
                 label=label,
@@ -82,27 +84,31 @@ def init(
             )
         target = Path(out or f"{draft.name}.yaml")
         if target.exists() and not force:
-            raise OptionError(f"{target} is there already; choose another --out, or --force")
-        _write(target, draft.text)
-        following = _following(draft, str(target), table, workdir)
-        for line in [*_lines(draft, str(target)), "Next", *(f"  {x}" for x in following)]:
-            console.line(line)
-        console.result(_json(draft, str(target), following))
+            raise OptionError(f"{target} already exists; choose another --out, or use --force")
+        _write_recipe(target, draft.text)
+        next_commands = _list_next_commands(draft, str(target), table, workdir)
+        for line in [
+            *_format_draft(draft, str(target)),
+            "Next",
+            *(f"  {line}" for line in next_commands),
+        ]:
+            command.console.print_line(line)
+        command.report_result(_describe_draft(draft, str(target), next_commands))
 
 
-def _write(target: Path, text: str) -> None:
-    """Whole or not at all."""
+def _write_recipe(target: Path, text: str) -> None:
+    """Write a recipe so that its file is complete or absent."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(target.name + ".aside")
-    aside.write_text(text, encoding="utf-8")
-    aside.rename(target)
+    temporary = target.with_name(target.name + ".aside")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(target)
 
 
-def _following(draft: "Draft", target: str, table: str, workdir: str) -> list[str]:
-    """Commands to go on with."""
-    from headrace.propose.text import run_command
+def _list_next_commands(draft: "Draft", target: str, table: str, workdir: str) -> list[str]:
+    """Return the commands to continue with."""
+    from headrace.propose.text import build_run_command
 
-    run = run_command(target, workdir)
+    run = build_run_command(target, workdir)
     if draft.proposal.label:
         return [run]
     choice = draft.proposal.choices[0].column
@@ -111,55 +117,56 @@ def _following(draft: "Draft", target: str, table: str, workdir: str) -> list[st
     return [f"choose the label in {target}, or: {init} --force", run]
 
 
-def _lines(draft: "Draft", target: str) -> list[str]:
-    """What was found, for people."""
+def _format_draft(draft: "Draft", target: str) -> list[str]:
+    """Return the lines that tell people what was proposed, and why."""
     proposal = draft.proposal
     sample, label = proposal.sample, proposal.label
-    about = "" if sample.counted else "about "
-    rows = f"{about}{sample.table_rows:,} rows, {sample.rows:,} looked at"
-    files = f"{sample.files:,} of {sample.all_files:,} files"
+    about = "" if sample.is_counted else "about "
+    rows = f"{about}{sample.table_rows:,} rows, {sample.rows:,} sampled"
+    files = f"{sample.opened_files:,} of {sample.total_files:,} files"
     lines = [f"Table    {redact_text(sample.path)}: {rows}, in {files}"]
     if label:
-        lines.append(f"Label    {label.expression}: {label.kind}; {label.why[0]}")
-        lines += [f"         {why}" for why in label.why[1:]]
+        lines.append(f"Label    {label.expression}: {label.kind}; {label.reasons[0]}")
+        lines += [f"         {reason}" for reason in label.reasons[1:]]
     else:
-        named = ", ".join(choice.column for choice in proposal.choices)
-        lines.append(f"Label    to be chosen; likely: {named}")
-    lines.append(f"Split    {proposal.split.why[0]}")
-    made = [line.name for role in proposal.roles for line in role.features]
-    lines.append(f"Features {len(made)}: {', '.join(made)}")
-    left = [role.column for role in proposal.roles if not role.features]
-    left += list(sample.unusable)
-    if left:
-        lines.append(f"Left out {', '.join(left)}")
-    for number, (column, why) in enumerate(proposal.unavailable.items()):
-        lines.append(f"{'Too late' if not number else '':<9}{column}: {why}")
+        candidates = ", ".join(choice.column for choice in proposal.choices)
+        lines.append(f"Label    to be chosen; likely: {candidates}")
+    lines.append(f"Split    {proposal.split.reasons[0]}")
+    features = [line.name for role in proposal.roles for line in role.features]
+    lines.append(f"Features {len(features)}: {', '.join(features)}")
+    left_out = [role.column for role in proposal.roles if not role.features]
+    left_out += list(sample.unusable)
+    if left_out:
+        lines.append(f"Left out {', '.join(left_out)}")
+    for number, (column, reason) in enumerate(proposal.unavailable.items()):
+        lines.append(f"{'Too late' if not number else '':<9}{column}: {reason}")
     return [*lines, f"Recipe   {target}"]
 
 
-def _json(draft: "Draft", target: str, following: list[str]) -> dict[str, Any]:
+def _describe_draft(draft: "Draft", target: str, next_commands: list[str]) -> dict[str, Any]:
+    """Return what was proposed as a JSON object."""
     proposal = draft.proposal
     sample, label = proposal.sample, proposal.label
     return {
-        "command": "init",
-        "ok": True,
         "recipe": target,
         "name": draft.name,
         "table": {
             "path": redact_text(sample.path),
             "format": sample.format,
             "rows": sample.table_rows,
-            "counted": sample.counted,
+            "counted": sample.is_counted,
             "sampled_rows": sample.rows,
-            "files": sample.all_files,
-            "opened_files": sample.files,
+            "files": sample.total_files,
+            "opened_files": sample.opened_files,
         },
         "label": label.section if label else None,
         "candidates": [choice.column for choice in proposal.choices],
         "split": dict(proposal.split.section),
         "features": [line.name for role in proposal.roles for line in role.features],
-        "left_out": {r.column: r.left_out for r in proposal.roles if not r.features}
+        "left_out": {
+            role.column: role.exclusion_reason for role in proposal.roles if not role.features
+        }
         | dict(sample.unusable),
         "unavailable": dict(proposal.unavailable),
-        "next": following,
+        "next": next_commands,
     }

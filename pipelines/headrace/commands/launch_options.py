@@ -1,4 +1,4 @@
-"""Options about where ranks run, and what a process does that was started as one of them."""
+"""Define the options of where ranks run, and act for a process that was started as one of them."""
 
 import json
 import os
@@ -7,93 +7,100 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.commands.options import recipe_of
-from headrace.distributed.launchers.external import LaunchedRank, launched_rank
+from headrace.commands.options import load_with_overrides
+from headrace.distributed.launchers.external import ExternalRank, find_external_rank
 from headrace.errors import MachineError
 from headrace.recipe import Recipe
 
 MinRanks = Annotated[
     int | None,
-    typer.Option(min=1, help="Go on without lost ranks while there are as many."),
+    typer.Option(min=1, help="Continue without lost ranks while at least this many remain."),
 ]
 MaxRanks = Annotated[
-    int | None, typer.Option(min=1, help="Take ranks in that come, up to this number.")
+    int | None, typer.Option(min=1, help="Admit ranks that join later, up to this number.")
 ]
 Launcher = Annotated[
     str | None,
     typer.Option(
         metavar="local|hosts|spark|launched",
-        help="Where ranks run: here, on hosts by a remote shell, on Spark executors, or wherever "
-        "this command was started once a rank (torchrun, mpirun).",
+        help="Where ranks run: on this host, on hosts by remote shell, on Spark executors, or "
+        "wherever this command was started once per rank (torchrun, mpirun).",
     ),
 ]
 Hosts = Annotated[
     str | None,
-    typer.Option(metavar="NAME:SLOTS,...", help="Hosts for ranks; implies --launcher hosts."),
+    typer.Option(
+        metavar="NAME:SLOTS,...", help="Hosts that ranks run on; implies --launcher hosts."
+    ),
 ]
 
 
-def launch_recipe_of(
+def load_with_launch_options(
     path: str, workdir: str, overrides: list[str] | None, launch: Mapping[str, Any]
 ) -> Recipe:
-    """The recipe that the options describe.
+    """Load the recipe that the options describe, launch options among them.
 
-    Where this process was started as one of several ranks, and nobody says how many there are to
-    be, they are as many.
+    In a process that was started as one of several ranks, `train.ranks` is their number unless
+    `ranks` says otherwise.
 
     Args:
-        path, workdir, overrides: see `options.recipe_of`.
-        launch: `ranks`, `min_ranks`, `max_ranks`, `launcher`, `hosts`; None where not given.
+        path, workdir, overrides: see `options.load_with_overrides`.
+        launch: `ranks`, `min_ranks`, `max_ranks`, `launcher`, `hosts`; None or absent where the
+            option is not set.
 
     Raises:
-        RecipeError: with every problem found.
+        RecipeError: with every problem of the recipe.
     """
     hosts = launch.get("hosts")
-    given = {
+    values = {
         "ranks": launch.get("ranks"),
         "min_ranks": launch.get("min_ranks"),
         "max_ranks": launch.get("max_ranks"),
         "launcher.kind": launch.get("launcher") or ("hosts" if hosts else None),
         "launcher.hosts": json.dumps(hosts.split(",")) if hosts else None,
     }
-    said = [f"train.{key}={value}" for key, value in given.items() if value is not None]
-    chosen = [*(overrides or []), *said]
-    recipe = recipe_of(path, workdir, chosen)
-    launched = _launched(recipe)
-    if launched and given["ranks"] is None:
-        return recipe_of(path, workdir, chosen, launched.size)
+    all_overrides = list(overrides or [])
+    all_overrides += [f"train.{key}={value}" for key, value in values.items() if value is not None]
+    recipe = load_with_overrides(path, workdir, all_overrides)
+    launched = _find_launched_rank(recipe)
+    if launched and values["ranks"] is None:
+        return load_with_overrides(path, workdir, all_overrides, launched.size)
     return recipe
 
 
-def followed(recipe: Recipe) -> bool:
-    """Be a rank of a launched run where another process leads it."""
-    from headrace.distributed.launchers.external import follow
+def run_as_follower(recipe: Recipe) -> bool:
+    """Run one rank to its end, if another process leads this launched run.
 
-    launched = _launched(recipe)
+    Returns:
+        Whether this process was a follower, and so has nothing left to do.
+    """
+    from headrace.distributed.launchers.external import run_external_rank
+
+    launched = _find_launched_rank(recipe)
     if launched is None or launched.rank == 0:
         return False
-    follow(launched, recipe.train.launcher.start_timeout)
+    run_external_rank(launched, recipe.train.launcher.start_timeout)
     return True
 
 
-def refuse_launched(recipe: Recipe, what: str) -> None:
-    """Refuse to do once a rank what is done once.
+def refuse_launched_ranks(recipe: Recipe, work: str) -> None:
+    """Refuse to do once per rank what is to be done only once.
 
     Args:
-        recipe: says whether it matters how this process was started.
-        what: what is done, and the way out.
+        recipe: its `train.launcher.kind` says whether it matters how this process was started.
+        work: what the command does, and the fix.
 
     Raises:
         MachineError: this process is one of several.
     """
-    launched = _launched(recipe)
+    launched = _find_launched_rank(recipe)
     if launched is not None:
         raise MachineError(
-            f"this command was started as {launched.size} ranks, and {what}; or set "
+            f"this command was started as {launched.size} ranks, but {work}; or set "
             "train.launcher.kind"
         )
 
 
-def _launched(recipe: Recipe) -> LaunchedRank | None:
-    wanted = recipe.train.launcher.kind in ("auto", "launched")
-    return launched_rank(os.environ) if wanted else None
+def _find_launched_rank(recipe: Recipe) -> ExternalRank | None:
+    may_be_launched = recipe.train.launcher.kind in ("auto", "launched")
+    return find_external_rank(os.environ) if may_be_launched else None

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the recipe they lead to."""
+"""Define the options that several commands share, and load the recipe that they describe."""
 
 import os
 from typing import Annotated
@@ -14,7 +14,7 @@ RecipePath = Annotated[
 Workdir = Annotated[
     str,
     typer.Option(
-        help="Folder for everything that is written; the recipe's ${workdir}.",
+        help="Folder for all outputs; ${workdir} in the recipe.",
         envvar="HEADRACE_WORKDIR",
     ),
 ]
@@ -24,7 +24,7 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Override a key of the recipe, for example --set train.epochs=3. May be repeated; "
-        "the value is read as YAML.",
+        "the value is parsed as YAML.",
     ),
 ]
 Json = Annotated[
@@ -40,35 +40,49 @@ Log = Annotated[
     typer.Option(
         "--log-format",
         envvar="HEADRACE_LOG_FORMAT",
-        help="How progress is written: lines for people, or one JSON object a line.",
+        help="Format of progress: lines for people, or one JSON object per line.",
     ),
 ]
 Ranks = Annotated[
     int | None,
-    typer.Option(min=1, help="Horovod ranks; overrides train.ranks."),
+    typer.Option(min=1, help="Number of Horovod ranks; overrides train.ranks."),
+]
+ModelUri = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="URI", help="Model version: models:/NAME/VERSION or models:/NAME@ALIAS."
+    ),
 ]
 DatasetVersionNumber = Annotated[
-    int | None, typer.Option("--dataset-version", min=0, help="Delta version to read.")
+    int | None,
+    typer.Option("--dataset-version", min=0, help="Version of the dataset's Delta table to read."),
 ]
-GivenId = Annotated[
+BuildId = Annotated[
     str | None,
     typer.Option(
         "--build-id",
         metavar="ID",
-        help="Publish once under this id, however often the command is run: for retries.",
+        help="Idempotency key for retries: publish only once under this id, however often the "
+        "command runs.",
     ),
 ]
 
 
-def recipe_of(
+def load_with_overrides(
     path: str, workdir: str, overrides: list[str] | None, ranks: int | None = None
 ) -> Recipe:
-    """The recipe that the options describe.
+    """Load the recipe that the options describe.
+
+    Args:
+        path: of the recipe file.
+        workdir: the recipe's `${workdir}`.
+        overrides: of recipe keys, as `KEY=VALUE`.
+        ranks: overrides `train.ranks`.
 
     Raises:
-        RecipeError: with every problem found.
+        RecipeError: with every problem of the recipe.
     """
-    chosen = list(overrides or [])
+    all_overrides = list(overrides or [])
     if ranks is not None:
-        chosen.append(f"train.ranks={ranks}")
-    return load_recipe(path, overrides=chosen, workdir=workdir, environment=os.environ)
+        all_overrides.append(f"train.ranks={ranks}")
+    return load_recipe(path, overrides=all_overrides, workdir=workdir, environment=os.environ)

@@ -1,4 +1,4 @@
-"""What a stage's result looks like: as JSON for a scheduler, as lines for a person.
+"""Build the results of stages: JSON objects for schedulers, lines of text for people.
 
 Stages are imported for their types only: a command pays for no engine it does not use.
 """
@@ -12,20 +12,22 @@ if TYPE_CHECKING:
     from headrace.train import Trained
 
 
-def prepared_json(prepared: "Prepared") -> dict[str, Any]:
+def build_prepare_result(prepared: "Prepared") -> dict[str, Any]:
+    """Return the result of the prepare stage as a JSON object."""
     return {
-        **dataset_json(prepared.dataset),
+        **describe_dataset(prepared.dataset),
         "published": prepared.published,
         "why": prepared.why,
-        "processed": prepared.dataset.build.processed.model_dump(),
-        "drifted": [d.name for d in prepared.dataset.build.drift if d.drifted],
+        "processed": prepared.dataset.build.processed_ledger.model_dump(),
+        "drifted": [d.name for d in prepared.dataset.build.drift if d.has_drifted],
         "report": prepared.report,
         "quarantine": prepared.quarantine,
         "seconds": {"prepare": prepared.seconds},
     }
 
 
-def dataset_json(dataset: "DatasetVersion") -> dict[str, Any]:
+def describe_dataset(dataset: "DatasetVersion") -> dict[str, Any]:
+    """Return the fields `dataset` and `ledger`, which all results of stages have."""
     return {
         "dataset": {
             "path": dataset.root,
@@ -37,9 +39,10 @@ def dataset_json(dataset: "DatasetVersion") -> dict[str, Any]:
     }
 
 
-def trained_json(trained: "Trained") -> dict[str, Any]:
+def build_train_result(trained: "Trained") -> dict[str, Any]:
+    """Return the result of the train stage as a JSON object."""
     return {
-        **dataset_json(trained.dataset),
+        **describe_dataset(trained.dataset),
         "run_id": trained.run_id,
         "model_uri": trained.model_uri,
         "metrics": trained.metrics,
@@ -49,9 +52,10 @@ def trained_json(trained: "Trained") -> dict[str, Any]:
     }
 
 
-def evaluated_json(evaluated: "Evaluated") -> dict[str, Any]:
+def build_evaluate_result(evaluated: "Evaluated") -> dict[str, Any]:
+    """Return the result of the evaluate stage as a JSON object."""
     return {
-        **dataset_json(evaluated.dataset),
+        **describe_dataset(evaluated.dataset),
         "run_id": evaluated.run_id,
         "model_uri": evaluated.model_uri,
         "metrics": {f"test_{k}": v for k, v in evaluated.metrics.items()},
@@ -61,20 +65,49 @@ def evaluated_json(evaluated: "Evaluated") -> dict[str, Any]:
     }
 
 
-def merged(*results: dict[str, Any]) -> dict[str, Any]:
-    """One result of several stages; sections of the same name are joined."""
-    whole: dict[str, Any] = {}
+def merge_results(*results: dict[str, Any]) -> dict[str, Any]:
+    """Merge the results of several stages into one; objects of the same name are merged too."""
+    merged: dict[str, Any] = {}
     for result in results:
         for key, value in result.items():
-            if isinstance(value, dict) and isinstance(whole.get(key), dict):
-                whole[key] = {**whole[key], **value}
+            if isinstance(value, dict) and isinstance(merged.get(key), dict):
+                merged[key] = {**merged[key], **value}
             else:
-                whole[key] = value
-    return whole
+                merged[key] = value
+    return merged
 
 
-def ledger_lines(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
-    """The row accounting of a version or of a build."""
+def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
+    """Return the lines of a stage's result, or of several merged ones, for people.
+
+    Args:
+        result: fields of `build_prepare_result`, `build_train_result` or `build_evaluate_result`.
+        mlflow_command: opens the runs in a browser; shown with a model only.
+    """
+    from headrace.lake.ledger import Ledger
+
+    lines = format_ledger(Ledger.model_validate(result["ledger"]))
+    if result.get("published") and result["processed"]["read"] != result["ledger"]["read"]:
+        own_ledger = Ledger.model_validate(result["processed"])
+        lines = [*format_ledger(own_ledger, "Rows of this build"), *lines]
+    if "metrics" in result:
+        lines += format_metrics("Metrics", result["metrics"])
+    lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
+    if "report" in result:
+        lines.append(f"Report   {result['report']}")
+    if result.get("quarantine"):
+        lines.append(f"Rejected {result['quarantine']}")
+    if "verdict" in result:
+        lines += format_verdict(result["verdict"])
+        lines.append(f"Judged   {result['evaluation_report']}, an artifact of the model's run")
+    if "model_uri" in result:
+        lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
+        lines.append(f"MLflow   {mlflow_command}")
+    return lines
+
+
+def format_ledger(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
+    """Return the row accounting of a version or of a build, a line per outcome."""
     rows = [("rows read", ledger.read)]
     rows += [(f"  published, {split}", n) for split, n in ledger.published.items()]
     rows += [(f"  quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]
@@ -82,22 +115,27 @@ def ledger_lines(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
         rows.append(("  quarantined", 0))
     rows.append(("  duplicates", ledger.duplicates))
     rows += [(f"  filtered, {reason}", n) for reason, n in ledger.filtered.items()]
-    rows.append(("accounted for", ledger.accounted))
+    rows.append(("accounted for", ledger.accounted_rows))
     return [title, *(f"  {name:<28}{n:>12,}" for name, n in rows)]
 
 
-def verdict_lines(verdict: dict[str, Any]) -> list[str]:
-    """Every gate, and whether the model may be promoted."""
-    gates = [f"  {'passed' if g['passed'] else 'FAILED'}  {g['text']}" for g in verdict["gates"]]
-    said = "passed" if verdict["passed"] else "failed: the model is not to be promoted"
-    return [f"Verdict {said}", *gates]
+def format_verdict(verdict: dict[str, Any]) -> list[str]:
+    """Return whether the model may be promoted, and the outcome of every gate."""
+    outcome = "passed" if verdict["passed"] else "failed: the model is not to be promoted"
+    gates = [
+        f"  {'passed' if gate['passed'] else 'FAILED'}  {gate['text']}" for gate in verdict["gates"]
+    ]
+    return [f"Verdict {outcome}", *gates]
 
 
-def metric_lines(title: str, metrics: dict[str, float]) -> list[str]:
+def format_metrics(title: str, metrics: dict[str, float]) -> list[str]:
+    """Return a line per metric; counts of rows and epochs without decimals."""
     lines = [title]
     for name, value in metrics.items():
-        counts = float(value).is_integer() and (value >= 100 or name.endswith(("epochs", "epoch")))
-        decimals = 0 if counts else 1 if value >= 100 else 4
+        is_count = float(value).is_integer() and (
+            value >= 100 or name.endswith(("epochs", "epoch"))
+        )
+        decimals = 0 if is_count else 1 if value >= 100 else 4
         shown = f"{value:,.{decimals}f}"
         lines.append(f"  {name:<28}{shown:>14}")
     return lines

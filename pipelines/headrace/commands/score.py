@@ -1,34 +1,43 @@
-"""The score command: raw rows in, predictions in the lake out."""
+"""Score raw rows with a registered model: the command score."""
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.commands.console import Console, LogFormat
-from headrace.commands.exit_codes import guarded
-from headrace.commands.observers import observers_of
-from headrace.commands.options import GivenId, Json, Log, RecipePath, Set, Workdir, recipe_of
-from headrace.commands.promote import ModelUri
+from headrace.commands.console import LogFormat
+from headrace.commands.frame import open_command
+from headrace.commands.options import (
+    BuildId,
+    Json,
+    Log,
+    ModelUri,
+    RecipePath,
+    Set,
+    Workdir,
+)
 from headrace.redaction import redact_text
 from headrace.tracking.store import Store
+
+if TYPE_CHECKING:
+    from headrace.score.run import Scored
 
 Input = Annotated[
     str,
     typer.Option(
         "--input",
         metavar="TABLE",
-        help="Raw rows, read as the recipe reads its main table, and joined with its other tables: "
-        "a folder, a URL, or a name in Spark's catalog.",
+        help="Raw rows, read like the recipe's main table and joined with its other tables: a "
+        "folder, a URL, or a name in Spark's catalog.",
     ),
 ]
 Output = Annotated[
     str,
-    typer.Option("--output", metavar="TABLE", help="Folder or URL of the predictions' table."),
+    typer.Option("--output", metavar="TABLE", help="Folder or URL of the predictions table."),
 ]
 FullScore = Annotated[
     bool,
-    typer.Option("--full", help="Score every source partition, whether it was scored or not."),
+    typer.Option("--full", help="Score every source partition, already scored or not."),
 ]
 
 
@@ -40,28 +49,26 @@ def score(
     workdir: Workdir = "var",
     set_: Set = None,
     full: FullScore = False,
-    build_id: GivenId = None,
+    build_id: BuildId = None,
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
-    """Score raw rows with the champion: predictions back into the lake, as versions of a table.
+    """Score raw rows with the champion, and write the predictions as a new version of a table.
 
-    Runs on Spark. Source partitions that are new or changed since they were scored are read; rows
-    that break the column contract or a rule are kept aside with the reason. Every row read is
+    Runs on Spark. Only source partitions that are new or changed since they were scored are read;
+    rows that break the column contract or a rule are quarantined with the reason. Every row read is
     accounted for, or nothing is published.
 
     Example: headrace score conf/flights.yaml --input var/lake/flights/flights --output var/scores
     """
-    console = Console(json_, log_format)
-    with guarded(console, "score"):
+    with open_command("score", json_, log_format) as command:
         from headrace.score.run import score as score_stage
         from headrace.spark_session import stop_own_session
 
-        loaded = recipe_of(recipe, workdir, set_)
-        console.observers = observers_of(loaded, os.environ, console.line)
-        with console.stage("score") as report:
+        loaded = command.open_recipe(recipe, workdir, set_)
+        with command.console.track_stage("score") as report:
             try:
-                done = score_stage(
+                scored = score_stage(
                     loaded,
                     table=input_,
                     output=output,
@@ -75,56 +82,58 @@ def score(
                 stop_own_session()
             report.result = result = {
                 "source": redact_text(input_),
-                **_json(done),
-                "tracking_uri": Store.of(loaded, workdir, os.environ).shown,
+                **_build_score_result(scored),
+                "tracking_uri": Store.from_recipe(loaded, workdir, os.environ).redacted_uri,
             }
-        if not done.published:
-            console.line(f"score: {done.why}; version {done.version} stays the newest")
-        console.summary(_lines(done))
-        console.result({"command": "score", "ok": True, **result})
+        if not scored.published:
+            command.console.print_line(
+                f"score: {scored.why}; version {scored.version} stays the newest"
+            )
+        command.console.print_summary(_format_score(scored))
+        command.report_result(result)
 
 
-def _json(done: Any) -> dict[str, Any]:
-    record = done.record
+def _build_score_result(scored: "Scored") -> dict[str, Any]:
+    record = scored.record
     return {
         "predictions": {
-            "path": done.root,
-            "version": done.version,
+            "path": scored.root,
+            "version": scored.version,
             "build_id": record.build_id,
         },
         "model_uri": record.model,
         "run_id": record.run_id,
         "dataset": record.dataset,
-        "published": done.published,
-        "why": done.why,
-        "processed": record.processed.model_dump(),
+        "published": scored.published,
+        "why": scored.why,
+        "processed": record.processed_ledger.model_dump(),
         "ledger": record.ledger.model_dump(),
-        "drifted": [d.name for d in record.drift if d.drifted],
+        "drifted": [d.name for d in record.drift if d.has_drifted],
         "rules_left_out": list(record.rules_left_out),
-        "quarantine": done.quarantine,
-        "seconds": {"score": done.seconds},
+        "quarantine": scored.quarantine,
+        "seconds": {"score": scored.seconds},
     }
 
 
-def _lines(done: Any) -> list[str]:
-    """What was scored, for people."""
+def _format_score(scored: "Scored") -> list[str]:
+    """Return the lines of a scoring job's result for people."""
     lines = []
     for title, ledger in (
-        ("Rows of this job", done.record.processed if done.published else None),
-        ("Rows with predictions", done.record.ledger),
+        ("Rows of this job", scored.record.processed_ledger if scored.published else None),
+        ("Rows with predictions", scored.record.ledger),
     ):
         if ledger is None:
             continue
-        rows = [("rows read", ledger.read), ("  scored", ledger.scored)]
-        rows += [(f"  quarantined, {check}", n) for check, n in ledger.quarantined.items()]
-        rows.append(("  filtered", ledger.filtered))
-        lines += [title, *(f"  {name:<28}{n:>12,}" for name, n in rows)]
-    drifted = [d.name for d in done.record.drift if d.drifted]
-    if done.record.drift:
-        lines.append(f"Drifted  {', '.join(drifted) or 'nothing'}, of {len(done.record.drift)}")
-    if done.record.rules_left_out:
-        lines.append(f"Not applied: {', '.join(done.record.rules_left_out)}")
-    lines.append(f"Scores   {done.root}, version {done.version}, by {done.record.model}")
-    if done.quarantine:
-        lines.append(f"Rejected {done.quarantine}")
+        counts = [("rows read", ledger.read), ("  scored", ledger.scored)]
+        counts += [(f"  quarantined, {check}", rows) for check, rows in ledger.quarantined.items()]
+        counts.append(("  filtered", ledger.filtered))
+        lines += [title, *(f"  {name:<28}{rows:>12,}" for name, rows in counts)]
+    drifted = [d.name for d in scored.record.drift if d.has_drifted]
+    if scored.record.drift:
+        lines.append(f"Drifted  {', '.join(drifted) or 'nothing'}, of {len(scored.record.drift)}")
+    if scored.record.rules_left_out:
+        lines.append(f"Not applied: {', '.join(scored.record.rules_left_out)}")
+    lines.append(f"Scores   {scored.root}, version {scored.version}, by {scored.record.model}")
+    if scored.quarantine:
+        lines.append(f"Rejected {scored.quarantine}")
     return lines

@@ -1,4 +1,4 @@
-"""The stage commands: prepare, train, evaluate, and run, which does one after the other.
+"""Run the stages of the pipeline: the commands prepare, train, evaluate, and run for all three.
 
 Engines are imported inside the functions, so that `--help` and a bad recipe answer at once.
 """
@@ -11,29 +11,29 @@ import typer
 
 from headrace.commands import results
 from headrace.commands.console import Console, LogFormat
-from headrace.commands.exit_codes import guarded
+from headrace.commands.exit_codes import choose_exit_code
+from headrace.commands.frame import Command, open_command
 from headrace.commands.launch_options import (
     Hosts,
     Launcher,
     MaxRanks,
     MinRanks,
-    followed,
-    launch_recipe_of,
-    refuse_launched,
+    load_with_launch_options,
+    refuse_launched_ranks,
+    run_as_follower,
 )
-from headrace.commands.observers import observers_of
 from headrace.commands.options import (
+    BuildId,
     DatasetVersionNumber,
-    GivenId,
     Json,
     Log,
+    ModelUri,
     Ranks,
     RecipePath,
     Set,
     Workdir,
-    recipe_of,
+    load_with_overrides,
 )
-from headrace.commands.promote import ModelUri, end_as_judged, judged
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.store import Store
@@ -42,22 +42,25 @@ Full = Annotated[
     bool,
     typer.Option(
         "--full",
-        help="Process every source partition, changed or not, with the transform as it is.",
+        help="Process every source partition, changed or not, with the existing transform.",
     ),
 ]
 Refit = Annotated[
-    bool, typer.Option("--refit", help="Process everything and fit the transform again.")
+    bool,
+    typer.Option("--refit", help="Process every source partition and fit the transform again."),
 ]
 RetryConflicts = Annotated[
     int,
-    typer.Option(min=0, help="Begin again this often where another build was published meanwhile."),
+    typer.Option(
+        min=0, help="Start again up to this many times if another build is published meanwhile."
+    ),
 ]
 Resume = Annotated[
     str,
     typer.Option(
         metavar="auto|never|CHECKPOINT",
-        help="Continue a training of this recipe that did not finish, begin anew, or go on from "
-        "this checkpoint.",
+        help="Resume an unfinished training of this recipe (auto), start anew (never), or continue "
+        "from this checkpoint.",
     ),
 ]
 
@@ -68,25 +71,23 @@ def prepare(
     set_: Set = None,
     full: Full = False,
     refit: Refit = False,
-    build_id: GivenId = None,
+    build_id: BuildId = None,
     retry_conflicts: RetryConflicts = 0,
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
     """Clean, split, fit, transform and publish: raw tables to a new dataset version.
 
-    Runs on Spark. Every row read is accounted for, or nothing is published. Where the dataset has a
-    version already, source partitions that are new or changed are processed, with the transform as
-    it is; where nothing changed, nothing is done.
+    Runs on Spark. Every row read is accounted for, or nothing is published. If the dataset already
+    has a version, only source partitions that are new or changed are processed, with the existing
+    transform; if nothing changed, nothing is done.
 
     Example: headrace prepare conf/flights.yaml --build-id nightly-2026-11-24
     """
-    console = Console(json_, log_format)
-    with guarded(console, "prepare"):
-        loaded = recipe_of(recipe, workdir, set_)
-        console.observers = observers_of(loaded, os.environ, console.line)
-        result = _prepare(
-            console,
+    with open_command("prepare", json_, log_format) as command:
+        loaded = command.open_recipe(recipe, workdir, set_)
+        result = _run_prepare(
+            command.console,
             loaded,
             workdir,
             full=full,
@@ -94,8 +95,7 @@ def prepare(
             given_id=build_id,
             retry_conflicts=retry_conflicts,
         )
-        _sum_up(console, loaded, workdir, result)
-        console.result({"command": "prepare", "ok": True, **result})
+        _report_result(command, loaded, workdir, result)
 
 
 def train(
@@ -115,13 +115,12 @@ def train(
     """Train on a dataset version with Horovod and register the model in MLflow.
 
     The registered model takes raw rows: the fitted transform is inside its graph. A training that
-    was ended before it was done is continued from its newest whole checkpoint; SIGTERM leaves one
-    and ends with exit code 143.
+    was interrupted resumes from its newest complete checkpoint; SIGTERM leaves one and ends with
+    exit code 143.
 
     Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
     """
-    console = Console(json_, log_format)
-    with guarded(console, "train"):
+    with open_command("train", json_, log_format) as command:
         launch = {
             "ranks": ranks,
             "min_ranks": min_ranks,
@@ -129,13 +128,12 @@ def train(
             "launcher": launcher,
             "hosts": hosts,
         }
-        loaded = launch_recipe_of(recipe, workdir, set_, launch)
-        if followed(loaded):
+        loaded = load_with_launch_options(recipe, workdir, set_, launch)
+        if run_as_follower(loaded):
             return
-        console.observers = observers_of(loaded, os.environ, console.line)
-        result = _train(console, loaded, workdir, dataset_version, resume)
-        _sum_up(console, loaded, workdir, result)
-        console.result({"command": "train", "ok": True, **result})
+        command.observe_stages(loaded)
+        result = _run_train(command.console, loaded, workdir, dataset_version, resume)
+        _report_result(command, loaded, workdir, result)
 
 
 def evaluate(
@@ -150,24 +148,21 @@ def evaluate(
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
-    """Judge a registered model on the test split: exact metrics, slices, plots, and a verdict.
+    """Evaluate a registered model on the test split: exact metrics, slices, plots, and a verdict.
 
     By default the newest version of the recipe's model, on the dataset version it was trained on.
-    Exit code 3 where a gate of the recipe failed; all figures are recorded then as well.
+    Exit code 3 if a gate of the recipe fails; all results are recorded in that case too.
 
     Example: headrace evaluate conf/flights.yaml --model models:/flights/3
     """
-    console = Console(json_, log_format)
-    with guarded(console, "evaluate"):
+    with open_command("evaluate", json_, log_format) as command:
         launch = {"ranks": ranks, "launcher": launcher, "hosts": hosts}
-        loaded = launch_recipe_of(recipe, workdir, set_, launch)
-        if followed(loaded):
+        loaded = load_with_launch_options(recipe, workdir, set_, launch)
+        if run_as_follower(loaded):
             return
-        console.observers = observers_of(loaded, os.environ, console.line)
-        result = _evaluate(console, loaded, workdir, model, dataset_version)
-        _sum_up(console, loaded, workdir, result)
-        console.result(judged("evaluate", result))
-    end_as_judged(result)
+        command.observe_stages(loaded)
+        result = _run_evaluate(command.console, loaded, workdir, model, dataset_version)
+        _report_result(command, loaded, workdir, result)
 
 
 def run(
@@ -178,70 +173,73 @@ def run(
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
-    """The whole road: prepare, train, evaluate; exit code 3 where a gate failed.
+    """Run the whole pipeline: prepare, train, evaluate; exit code 3 if a gate fails.
 
     Example: headrace run conf/flights.yaml --ranks 2 --json
     """
-    console = Console(json_, log_format)
-    with guarded(console, "run"):
-        loaded = recipe_of(recipe, workdir, set_, ranks)
-        way = "run `headrace prepare` alone, then `headrace train` once a rank"
-        refuse_launched(loaded, f"prepares once: {way}")
-        console.observers = observers_of(loaded, os.environ, console.line)
-        result = _run(console, loaded, workdir)
-        _sum_up(console, loaded, workdir, result)
-        console.result(judged("run", result))
-    end_as_judged(result)
+    with open_command("run", json_, log_format) as command:
+        loaded = load_with_overrides(recipe, workdir, set_, ranks)
+        refuse_launched_ranks(
+            loaded,
+            "prepares only once: run `headrace prepare` alone, then `headrace train` once per rank",
+        )
+        command.observe_stages(loaded)
+        result = _run_stages(command.console, loaded, workdir)
+        _report_result(command, loaded, workdir, result)
 
 
-def _run(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
-    from headrace.tracking.run import parent_run
+def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
+    from headrace.tracking.run import start_parent_run
 
-    store = Store.of(recipe, workdir, os.environ)
+    store = Store.from_recipe(recipe, workdir, os.environ)
     name = f"{recipe.name}-run"
-    with parent_run(store, name, "run", lambda p: console.line(p.text)) as parent:
+    with start_parent_run(store, name, "run", lambda step: console.print_line(step.text)) as parent:
         run_id = parent.run_id if parent else None
-        prepared = _prepare(console, recipe, workdir, run_id)
+        prepared = _run_prepare(console, recipe, workdir, run_id)
         version = prepared["dataset"]["version"]
-        trained = _train(console, recipe, workdir, version, parent_run_id=run_id)
-        evaluated = _evaluate(console, recipe, workdir, trained["model_uri"], None)
-    return {**results.merged(prepared, trained, evaluated), "pipeline_run_id": run_id}
+        trained = _run_train(console, recipe, workdir, version, parent_run_id=run_id)
+        evaluated = _run_evaluate(console, recipe, workdir, trained["model_uri"], None)
+    return {**results.merge_results(prepared, trained, evaluated), "pipeline_run_id": run_id}
 
 
-def _prepare(
+def _run_prepare(
     console: Console,
     recipe: Recipe,
     workdir: str,
     parent_run_id: str | None = None,
-    **asked: Any,
+    **options: Any,
 ) -> dict[str, Any]:
-    from headrace.prepare import Asked
+    from headrace.prepare import BuildRequest
     from headrace.prepare import prepare as prepare_stage
     from headrace.prepare.track import record_build
     from headrace.spark_session import stop_own_session
 
-    with console.stage("prepare") as report:
+    with console.track_stage("prepare") as report:
         try:
-            prepared = prepare_stage(recipe, workdir=workdir, report=report, asked=Asked(**asked))
+            prepared = prepare_stage(
+                recipe, workdir=workdir, report=report, request=BuildRequest(**options)
+            )
         finally:
             stop_own_session()
-        report.result = result = results.prepared_json(prepared)
+        report.result = result = results.build_prepare_result(prepared)
     if not prepared.published:
-        console.line(
+        console.print_line(
             f"prepare: {prepared.why}; version {prepared.dataset.version} stays the newest"
         )
         return result
     try:
-        store = replace(Store.of(recipe, workdir, os.environ), parent=parent_run_id)
+        store = replace(Store.from_recipe(recipe, workdir, os.environ), parent=parent_run_id)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
-        result["tracking_uri"] = store.shown
-    except Exception as error:  # the dataset is there, whatever the tracking server says
+        result["tracking_uri"] = store.redacted_uri
+    except Exception as error:  # the dataset is published, whatever the tracking server says
         reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
-        console.line(f"prepare: the build is published and MLflow has no record of it: {reason}")
+        console.print_line(
+            f"prepare: the build is published and MLflow has no record of it: {reason}"
+        )
     return result
 
 
-def _train(
+def _run_train(
     console: Console,
     recipe: Recipe,
     workdir: str,
@@ -251,7 +249,7 @@ def _train(
 ) -> dict[str, Any]:
     from headrace.train import train as train_stage
 
-    with console.stage("train") as report:
+    with console.track_stage("train") as report:
         trained = train_stage(
             recipe,
             workdir=workdir,
@@ -260,11 +258,11 @@ def _train(
             resume=resume,
             parent_run_id=parent_run_id,
         )
-        report.result = result = results.trained_json(trained)
-    return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
+        report.result = result = results.build_train_result(trained)
+    return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}
 
 
-def _evaluate(
+def _run_evaluate(
     console: Console,
     recipe: Recipe,
     workdir: str,
@@ -273,7 +271,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     from headrace.evaluate import evaluate as evaluate_stage
 
-    with console.stage("evaluate") as report:
+    with console.track_stage("evaluate") as report:
         evaluated = evaluate_stage(
             recipe,
             workdir=workdir,
@@ -281,32 +279,16 @@ def _evaluate(
             model_uri=model_uri,
             dataset_version=dataset_version,
         )
-        report.result = result = results.evaluated_json(evaluated)
-    return {**result, "tracking_uri": Store.of(recipe, workdir, os.environ).shown}
+        report.result = result = results.build_evaluate_result(evaluated)
+    return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}
 
 
-def _sum_up(console: Console, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
-    """What was done and where it is, for people."""
-    from headrace.lake.ledger import Ledger
-
-    lines = results.ledger_lines(Ledger.model_validate(result["ledger"]))
-    if result.get("published") and result["processed"]["read"] != result["ledger"]["read"]:
-        lines = [
-            *results.ledger_lines(Ledger.model_validate(result["processed"]), "Rows of this build"),
-            *lines,
-        ]
-    if "metrics" in result:
-        lines += results.metric_lines("Metrics", result["metrics"])
-    lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
-    if "report" in result:
-        lines.append(f"Report   {result['report']}")
-    if result.get("quarantine"):
-        lines.append(f"Rejected {result['quarantine']}")
-    if "verdict" in result:
-        lines += results.verdict_lines(result["verdict"])
-        lines.append(f"Judged   {result['evaluation_report']}, an artifact of the model's run")
+def _report_result(command: Command, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
+    """Report what was done and where it is, in words for people and as JSON for schedulers."""
+    mlflow_command = ""
     if "model_uri" in result:
-        store = Store.of(recipe, workdir, os.environ)
-        lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
-        lines.append(f"MLflow   {store.open_command()}")
-    console.summary(lines)
+        store = Store.from_recipe(recipe, workdir, os.environ)
+        mlflow_command = store.format_open_command()
+    command.console.print_summary(results.format_result(result, mlflow_command))
+    verdict = result.get("verdict")
+    command.report_result(result, choose_exit_code(verdict) if verdict else 0)

@@ -1,4 +1,4 @@
-"""The command that searches for better values of a recipe's keys."""
+"""Search for better values of a recipe's keys: the command tune."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from headrace.commands.console import Console, LogFormat
-from headrace.commands.exit_codes import guarded
-from headrace.commands.launch_options import refuse_launched
-from headrace.commands.observers import observers_of
+from headrace.commands.frame import open_command
+from headrace.commands.launch_options import refuse_launched_ranks
 from headrace.commands.options import (
     DatasetVersionNumber,
     Json,
@@ -18,16 +17,20 @@ from headrace.commands.options import (
     RecipePath,
     Set,
     Workdir,
-    recipe_of,
+    load_with_overrides,
 )
 from headrace.errors import Problem, RecipeError
 from headrace.recipe import Recipe
 from headrace.tracking.store import Store
 
-Trials = Annotated[int | None, typer.Option(min=1, help="Overrides tune.trials.")]
+Trials = Annotated[
+    int | None, typer.Option(min=1, help="Number of trainings; overrides tune.trials.")
+]
 Output = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="For the best recipe; tune/NAME.best.yaml in the workdir."),
+    typer.Option(
+        metavar="FILE", help="File for the best recipe; by default WORKDIR/tune/NAME.best.yaml."
+    ),
 ]
 
 
@@ -42,28 +45,31 @@ def tune(
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
-    """Search for better values of the keys under `tune.parameters`, by training after training.
+    """Search for better values of the keys under `tune.parameters`, one training per trial.
 
-    Each trial is a run of its own below one of the search. Trials that are worse than half of the
-    others are ended early. The best recipe is written to a file. The same command goes on with a
-    search that was ended.
+    Each trial is a child run of the search's MLflow run. Trials that do worse than half of the
+    others are stopped early. The best recipe is written to a file. The same command resumes a
+    search that was interrupted.
 
     Example: headrace tune conf/flights.yaml --trials 20
     """
-    console = Console(json_, log_format)
-    with guarded(console, "tune"):
+    with open_command("tune", json_, log_format) as command:
         overrides = [*(set_ or []), *([f"tune.trials={trials}"] if trials else [])]
-        loaded = recipe_of(recipe, workdir, overrides, ranks)
+        loaded = load_with_overrides(recipe, workdir, overrides, ranks)
         if not loaded.tune.parameters:
-            why = Problem("tune.parameters", "is empty", "say which keys to try, and what for them")
-            raise RecipeError(recipe, [why])
-        refuse_launched(loaded, "searches once: run it alone, with --ranks")
-        console.observers = observers_of(loaded, os.environ, console.line)
-        result = _tune(console, loaded, workdir, overrides, recipe, dataset_version, output)
-        console.result({"command": "tune", "ok": True, **result})
+            problem = Problem(
+                "tune.parameters", "is empty", "list the keys to search, with the values to try"
+            )
+            raise RecipeError(recipe, [problem])
+        refuse_launched_ranks(loaded, "searches only once: run it alone, with --ranks")
+        command.observe_stages(loaded)
+        result = _run_search(
+            command.console, loaded, workdir, overrides, recipe, dataset_version, output
+        )
+        command.report_result(result)
 
 
-def _tune(
+def _run_search(
     console: Console,
     recipe: Recipe,
     workdir: str,
@@ -72,31 +78,34 @@ def _tune(
     dataset_version: int | None,
     output: str | None,
 ) -> dict[str, Any]:
-    from headrace.recipe.rewrite import words_of, write_recipe
-    from headrace.tracking.run import parent_run, told
-    from headrace.train.tune import tune as tune_stage
+    from headrace.recipe.rewrite import format_overrides, write_recipe
+    from headrace.tracking.run import report_outage, start_parent_run
+    from headrace.train.tune import tune_recipe as tune_stage
 
-    store = Store.of(recipe, workdir, os.environ)
+    store = Store.from_recipe(recipe, workdir, os.environ)
     best_file = output or str(Path(workdir) / "tune" / f"{recipe.name}.best.yaml")
     name = f"{recipe.name}-tune"
-    with console.stage("tune") as report, parent_run(store, name, "tune", report) as parent:
+    with (
+        console.track_stage("tune") as report,
+        start_parent_run(store, name, "tune", report) as parent,
+    ):
         tuned = tune_stage(
             recipe,
-            lambda values: recipe_of(
-                path, workdir, [*overrides, *words_of(values)], recipe.train.ranks
+            lambda values: load_with_overrides(
+                path, workdir, [*overrides, *format_overrides(values)], recipe.train.ranks
             ),
             workdir=workdir,
             report=report,
             dataset_version=dataset_version,
             parent_run_id=parent.run_id if parent else None,
         )
-        text = write_recipe(path, [*overrides, *words_of(tuned.overrides)], best_file)
+        text = write_recipe(path, [*overrides, *format_overrides(tuned.overrides)], best_file)
         if parent:
-            with told(report):
-                parent.params({"best": tuned.overrides})
-                parent.metrics({f"best_val_{recipe.tune.metric}": tuned.value})
-                parent.text(text, "best_recipe.yaml")
-    console.summary(
+            with report_outage(report):
+                parent.log_params({"best": tuned.overrides})
+                parent.log_metrics({f"best_val_{recipe.tune.metric}": tuned.value})
+                parent.log_text(text, "best_recipe.yaml")
+    console.print_summary(
         [
             *(f"  {key:<34} {value}" for key, value in tuned.overrides.items()),
             f"Best {recipe.tune.metric} {tuned.value:.5g}, trials {tuned.trials}",

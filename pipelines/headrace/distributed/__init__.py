@@ -1,5 +1,6 @@
-"""Ranks: how they are launched and watched, and what they say to each other.
+"""Launch the ranks of a run, supervise them, and let them communicate.
 
-The only home of horovod. A stage hands over the name of a function; what it runs on (this process,
-local ranks) is decided here.
+`launchers/` starts processes, here or on other machines; `supervise/` watches them and says why
+one failed; `rank/` runs inside each of them. A stage hands over the name of a function and knows
+none of this. Horovod is imported here and nowhere else.
 """

@@ -1,4 +1,8 @@
-"""Run a function on N ranks and hand back rank 0's result: one interface, whatever the launcher."""
+"""Run a function on N ranks and return rank 0's result: one interface, whatever the launcher.
+
+Chooses the launcher and starts all ranks again after one died, as often as the task allows.
+Everything within one attempt is the supervisor's business.
+"""
 
 import importlib
 import os
@@ -10,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.distributed.launchers.external import LeadingSource, launched_rank
-from headrace.distributed.launchers.hosts import HostsSource, way_to
-from headrace.distributed.launchers.local import LocalSource
-from headrace.distributed.supervise.control_server import Board
-from headrace.distributed.supervise.supervisor import Source, Supervisor
+from headrace.distributed.launchers.external import ExternalLauncher, find_external_rank
+from headrace.distributed.launchers.hosts import HostsLauncher, find_launcher_address
+from headrace.distributed.launchers.local import LocalLauncher
+from headrace.distributed.supervise.control_server import ControlServer
+from headrace.distributed.supervise.supervisor import Launcher, Supervisor
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
 from headrace.progress import Progress, Report
@@ -23,17 +27,18 @@ from headrace.recipe.sections import Spark
 
 
 @dataclass(frozen=True)
-class Launcher:
-    """How ranks come to be.
+class LauncherSettings:
+    """The settings of a launcher: who starts the ranks, and where.
 
     Attributes:
-        kind: `local` here; `hosts` over a remote shell; `spark` on executors; `launched` by
-            somebody else, who starts this program once a rank.
+        kind: `local` starts them on this machine, `hosts` over a remote shell, `spark` on
+            executors; `launched` leaves it to an external launcher such as torchrun, which starts
+            this program once per rank.
         hosts: `name:slots` of each host.
-        address: of this machine, as other ones reach it; found out where it is left out.
-        start_timeout: seconds that ranks have to come.
-        remote_shell: words before a host's name and a command.
-        spark, scratch: for a Spark session where none is running, and its folder.
+        address: of this machine, as the other ones reach it; looked up if left out.
+        start_timeout: seconds within which all ranks must have joined.
+        remote_shell: command before a host's name and the command to run there.
+        spark, scratch: settings and local folder of a Spark session, if none is running.
     """
 
     kind: Literal["local", "hosts", "spark", "launched"] = "local"
@@ -45,13 +50,17 @@ class Launcher:
     scratch: str = "var"
 
 
-def launcher_of(recipe: Recipe, workdir: str) -> Launcher:
-    """What the recipe says, and where it leaves it open, the environment."""
+def resolve_launcher(recipe: Recipe, workdir: str) -> LauncherSettings:
+    """Return the recipe's launcher; for `auto`, the one that the environment implies.
+
+    Raises:
+        MachineError: an external launcher's environment does not say where rank 0 is.
+    """
     settings = recipe.train.launcher
     kind = settings.kind
     if kind == "auto":
-        kind = "launched" if launched_rank(os.environ) is not None else "local"
-    return Launcher(
+        kind = "launched" if find_external_rank(os.environ) is not None else "local"
+    return LauncherSettings(
         kind=kind,
         hosts=tuple(settings.hosts),
         address=settings.address,
@@ -66,28 +75,28 @@ def run_ranks(
     task: RankTask,
     ranks: int,
     report: Report,
-    launcher: Launcher = Launcher(),
+    launcher: LauncherSettings = LauncherSettings(),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Run `task` on `ranks` ranks.
 
-    Ranks are processes of their own also when there is one: TensorFlow's threads and devices are
-    fixed at its first use, and the caller's process stays as it was.
+    A single rank is a process of its own too: TensorFlow fixes its threads and devices at first
+    use, and the caller's process stays as it was.
 
     Args:
         task: what every rank runs.
-        ranks: how many; at least 1.
-        report: told of rank 0's progress.
+        ranks: their number; at least 1.
+        report: receives rank 0's progress, and what happens to the ranks.
         launcher: where they run.
-        should_stop: whether the run is wanted no more; asked again and again.
+        should_stop: whether the caller cancelled the run; polled all the time.
 
     Returns:
         what the function returned on rank 0.
 
     Raises:
         RankError: a rank died; its traceback is in the text.
-        StoppedError: `should_stop` said so.
-        HeadraceError: a rank raised one; its text is handed on.
+        StoppedError: `should_stop` returned true.
+        HeadraceError: a rank raised one; its class and text are kept.
     """
     for restart in range(task.max_restarts + 1):
         try:
@@ -95,36 +104,39 @@ def run_ranks(
         except RankError as error:
             if restart == task.max_restarts:
                 raise
-            what = str(error).splitlines()[0]
-            report(Progress(f"{what} Starting again ({restart + 1} of {task.max_restarts})"))
-            task = task.restarted()
-    raise AssertionError("there is a first time")
+            first_line = str(error).splitlines()[0]
+            report(Progress(f"{first_line} Restarting ({restart + 1} of {task.max_restarts})"))
+            task = task.build_restart()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _run_once(
     task: RankTask,
     ranks: int,
     report: Report,
-    launcher: Launcher,
+    settings: LauncherSettings,
     should_stop: Callable[[], bool],
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-ranks-")))
-        source: Source = LocalSource(folder, task, report)
-        if launcher.kind != "local":
-            source = stack.enter_context(_board(task, report, launcher))
-        return Supervisor(task, source, report, launcher.start_timeout, should_stop).run(ranks)
+        launcher: Launcher = LocalLauncher(folder, task, report)
+        if settings.kind != "local":
+            launcher = stack.enter_context(_build_remote_launcher(task, report, settings))
+        return Supervisor(task, launcher, report, settings.start_timeout, should_stop).run(ranks)
 
 
-def _board(task: RankTask, report: Report, launcher: Launcher) -> Board:
+def _build_remote_launcher(
+    task: RankTask, report: Report, settings: LauncherSettings
+) -> ControlServer:
     secret = secrets.token_hex(16)
-    if launcher.kind == "hosts":
-        address = launcher.address or way_to(launcher.hosts)
-        return HostsSource(launcher.hosts, launcher.remote_shell, address, secret, task, report)
-    if launcher.kind == "spark":
+    if settings.kind == "hosts":
+        address = settings.address or find_launcher_address(settings.hosts)
+        return HostsLauncher(settings.hosts, settings.remote_shell, address, secret, task, report)
+    if settings.kind == "spark":
         # By name: nothing else here may import Spark.
-        source: Board = importlib.import_module("headrace.distributed.launchers.spark").SparkSource(
-            launcher.spark, launcher.scratch, secret, task, report
+        spark = importlib.import_module("headrace.distributed.launchers.spark")
+        launcher: ControlServer = spark.SparkLauncher(
+            settings.spark, settings.scratch, secret, task, report
         )
-        return source
-    return LeadingSource(task, report)
+        return launcher
+    return ExternalLauncher(task, report)

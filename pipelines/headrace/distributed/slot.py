@@ -1,4 +1,7 @@
-"""Where a rank stands among the others, and how it reaches them."""
+"""Number the ranks of a run, and tell Horovod where each of them is.
+
+Local and cross ranks follow from the list of hosts alone; nothing here starts or contacts a rank.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,15 +10,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Place:
-    """Of one rank in one generation: the time for which the same ranks work together.
+class Slot:
+    """A rank's slot in one generation, which is the time for which the same ranks work together.
 
     Attributes:
-        generation: from 0; above it only in elastic runs.
-        rank, size, local_rank, local_size, cross_rank, cross_size: Horovod's.
-        host: the rank's, as Horovod names it.
-        address, port: of the rendezvous server; every generation has its own.
-        facts: what ranks of earlier generations wanted remembered.
+        generation: number of the generation, from 0; above 0 only in elastic runs.
+        rank, size, local_rank, local_size, cross_rank, cross_size: as Horovod defines them.
+        host: name of the rank's host, as Horovod knows it.
+        address, port: where the rendezvous server listens; every generation has its own.
+        facts: what ranks of earlier generations saved for this one.
     """
 
     generation: int
@@ -30,8 +33,8 @@ class Place:
     port: int
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def environment(self) -> dict[str, str]:
-        """What Horovod reads when it begins."""
+    def to_environment(self) -> dict[str, str]:
+        """Return the environment variables that Horovod reads when it is initialised."""
         return {
             "HOROVOD_HOSTNAME": self.host,
             "HOROVOD_RANK": str(self.rank),
@@ -50,40 +53,46 @@ class Place:
         return asdict(self)
 
 
-def places(
+def assign_slots(
     hosts: Sequence[str],
     *,
     generation: int = 0,
     address: str,
     port: int,
     facts: dict[str, Any] | None = None,
-) -> list[Place]:
-    """The places of ranks 0, 1, …, of which each is on its host.
+) -> list[Slot]:
+    """Return the slots of ranks 0, 1, …, one for each entry of `hosts`.
 
-    A local rank is the number of ranks before it on its host; a cross rank the number of hosts
-    before its own that have as many ranks.
+    A local rank is the number of lower ranks on the same host. A cross rank is the number of hosts
+    that are listed before this one and have a rank of the same local rank.
+
+    Args:
+        hosts: host name of each rank, by rank.
+        generation: number of the generation.
+        address, port: where the rendezvous server listens.
+        facts: what earlier generations saved.
     """
     local_size = Counter(hosts)
-    in_order = list(dict.fromkeys(hosts))
-    seen: Counter[str] = Counter()
-    found = []
+    distinct_hosts = list(dict.fromkeys(hosts))
+    ranks_per_host: Counter[str] = Counter()
+    slots = []
     for rank, host in enumerate(hosts):
-        local_rank = seen[host]
-        seen[host] += 1
-        across = [name for name in in_order if local_size[name] > local_rank]
-        found.append(
-            Place(
+        local_rank = ranks_per_host[host]
+        ranks_per_host[host] += 1
+        cross_hosts = [name for name in distinct_hosts if local_size[name] > local_rank]
+        slots.append(
+            Slot(
                 generation=generation,
                 rank=rank,
                 size=len(hosts),
                 local_rank=local_rank,
                 local_size=local_size[host],
-                cross_rank=across.index(host),
-                cross_size=len(across),
+                cross_rank=cross_hosts.index(host),
+                cross_size=len(cross_hosts),
                 host=host,
                 address=address,
                 port=port,
                 facts=dict(facts or {}),
             )
         )
-    return found
+    return slots

@@ -1,6 +1,7 @@
-"""A function to be run by every rank, named and described in plain JSON types.
+"""Describe the function that every rank runs, in plain JSON types.
 
-Nothing is pickled: a rank imports the function by its name, and gets JSON in and gives JSON out.
+Nothing is pickled: a rank imports the function by its name, gets JSON and returns JSON. How the
+ranks are started and watched is left to `launchers/` and `supervise/`.
 """
 
 import importlib
@@ -12,25 +13,26 @@ from typing import Any
 from headrace.progress import Report
 
 RankFunction = Callable[[dict[str, Any], Any, Report], dict[str, Any]]
-"""Called with the payload, the ranks (`rank.collectives.Collectives`) and where to report."""
+"""Called with the payload, the rank's `rank.collectives.Collectives` and where to report."""
 
 
 @dataclass(frozen=True)
 class RankTask:
-    """What every rank runs.
+    """The task of a run: a function, its payload, and the limits that the ranks run under.
 
     Attributes:
         target: `module:function`, a `RankFunction`.
         payload: its first argument, plain JSON types.
         threads_per_rank: TensorFlow compute threads of a rank.
-        collective_timeout: seconds the ranks wait for one that is frozen or cut off.
-        step_timeout: seconds without progress of any rank after which all are ended; None for work
-            that has no steps.
-        ending_grace: seconds that ranks have to leave a checkpoint where all are to end.
-        max_restarts: how often all ranks are started again where one died.
-        restart_payload: keys of the payload that are others then.
-        sizes: numbers of ranks that the work may go on with where a rank is lost or comes, from the
-            smallest on; empty where it may not. The function then calls `Collectives.reform`.
+        collective_timeout: seconds that ranks wait for one that is frozen or cut off.
+        step_timeout: seconds without progress of any rank after which all are terminated; None for
+            work that has no steps.
+        ending_grace: seconds that ranks have to write a checkpoint when the run is terminated.
+        max_restarts: how often all ranks are started again after one died.
+        restart_payload: keys of the payload that are replaced then.
+        sizes: numbers of ranks, ascending, that the work can go on with when a rank is lost or
+            joins; empty if the run is not elastic. The function then calls
+            `Collectives.join_next_generation`.
         max_losses: how many ranks may be lost in all.
         environment: variables of the ranks' processes; they travel to other hosts unencrypted.
     """
@@ -48,17 +50,18 @@ class RankTask:
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
-    def elastic(self) -> bool:
+    def is_elastic(self) -> bool:
         return bool(self.sizes)
 
-    def restarted(self) -> "RankTask":
-        """As it is run again after a rank died."""
+    def build_restart(self) -> "RankTask":
+        """Return the task as it runs again after a rank died, with `restart_payload` applied."""
         return replace(self, payload={**self.payload, **self.restart_payload})
 
-    def function(self) -> RankFunction:
+    def import_function(self) -> RankFunction:
+        """Import the target's module and return the function."""
         module, _, name = self.target.partition(":")
-        found: RankFunction = getattr(importlib.import_module(module), name)
-        return found
+        function: RankFunction = getattr(importlib.import_module(module), name)
+        return function
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

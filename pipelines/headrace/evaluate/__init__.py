@@ -1,6 +1,6 @@
-"""Judge a registered model: exact metrics, slices, plots, a verdict; and promote what passed."""
+"""Evaluate a registered model: metrics, slices, plots, gates and a verdict; and promote it."""
 
-from headrace.evaluate.promote import Promoted, promote, rollback
+from headrace.evaluate.promote import Promoted, promote, roll_back
 from headrace.evaluate.run import Evaluated, evaluate
 
-__all__ = ["Evaluated", "Promoted", "evaluate", "promote", "rollback"]
+__all__ = ["Evaluated", "Promoted", "evaluate", "promote", "roll_back"]

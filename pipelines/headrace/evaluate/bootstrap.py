@@ -1,21 +1,22 @@
-"""Intervals by the bootstrap: rows drawn anew with replacement, metrics of each draw.
+"""Compute bootstrap intervals: rows are drawn with replacement, and each draw has its metrics.
 
-Efron and Tibshirani (1993), percentile intervals. A draw is a weight a row (how often it was
-drawn), so that scorers made ready once serve all draws. The rows come in an order that depends on
-neither ranks nor files, so that equal seeds give equal draws.
+Efron and Tibshirani (1993), percentile intervals. A draw is a weight per row (how often it was
+drawn), so that one scorer serves all draws. The order of the rows depends on neither ranks nor
+files, so that equal seeds give equal draws.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-Scored = Callable[[np.ndarray], Mapping[str, float]]
+MetricFunction = Callable[[np.ndarray], Mapping[str, float]]
+"""From the weights of rows, float64 (rows,), to metrics by name."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric and where it lies."""
+    """A metric with the lower and the upper end of its interval."""
 
     value: float
     low: float
@@ -24,14 +25,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better a candidate is than a champion on the same rows; above 0 is better.
+    """The difference between candidate and champion on the same rows.
 
     Attributes:
         candidate, champion: the metric of each.
-        better_by: the difference, its sign turned where lower is better.
-        low: lower end of its one-sided interval.
-        share_worse: of the draws, those in which the candidate is worse.
-        draws: that were made.
+        better_by: the difference; above 0 the candidate is better, whichever way is better.
+        low: lower end of the one-sided interval of `better_by`.
+        share_worse: share of the draws in which the candidate is worse.
+        draws: number of draws in which the metric is defined.
     """
 
     candidate: float
@@ -42,38 +43,38 @@ class Difference:
     draws: int
 
 
-def intervals(
-    scored: Scored, weight: np.ndarray, *, draws: int, confidence: float, seed: int
+def compute_intervals(
+    scorer: MetricFunction, weight: np.ndarray, *, draws: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
-    """A two-sided interval of every metric.
+    """Compute a two-sided interval of every metric.
 
-    A metric that fewer than half of the draws define (a class that is hardly there) has none.
+    A metric that is defined in fewer than half of the draws (of a very rare class) has none.
 
     Args:
-        scored: metrics by weights, float64 (rows,).
-        weight: of the rows themselves.
-        draws: how often; 0 gives no intervals.
-        confidence: share of the draws within.
+        scorer: metrics by weights.
+        weight: of the rows themselves, float64 (rows,).
+        draws: number of draws; with 0 there are no intervals.
+        confidence: share of the draws within the interval.
         seed: of the draws.
     """
-    whole = scored(weight)
-    found: dict[str, list[float]] = {name: [] for name in whole}
-    for drawn in _draws(weight, draws, seed):
-        for name, value in scored(drawn).items():
-            if name in found and np.isfinite(value):
-                found[name].append(value)
+    metrics = scorer(weight)
+    values_by_metric: dict[str, list[float]] = {name: [] for name in metrics}
+    for drawn in _draw_weights(weight, draws, seed):
+        for name, value in scorer(drawn).items():
+            if name in values_by_metric and np.isfinite(value):
+                values_by_metric[name].append(value)
     tail = (1 - confidence) / 2
-    made = {}
-    for name, values in found.items():
+    intervals = {}
+    for name, values in values_by_metric.items():
         if values and len(values) * 2 >= draws:
             low, high = np.quantile(values, [tail, 1 - tail])
-            made[name] = Interval(whole[name], float(low), float(high))
-    return made
+            intervals[name] = Interval(metrics[name], float(low), float(high))
+    return intervals
 
 
-def difference(
-    candidate: Scored,
-    champion: Scored,
+def compute_difference(
+    candidate: MetricFunction,
+    champion: MetricFunction,
     metric: str,
     weight: np.ndarray,
     *,
@@ -82,38 +83,43 @@ def difference(
     confidence: float,
     seed: int,
 ) -> Difference | None:
-    """Compare two models on the same rows, drawn together; None where the metric is not defined.
+    """Compare two models on the same rows, which are drawn together (a paired bootstrap).
 
     Args:
-        candidate, champion: metrics by weights, of the same rows.
-        metric: which one.
-        weight: of the rows.
+        candidate, champion: metrics of the same rows by weights.
+        metric: the one to compare.
+        weight: of the rows, float64 (rows,).
         higher_is_better: which way is better.
-        draws, seed: see `intervals`.
-        confidence: one-sided.
+        draws, seed: see `compute_intervals`.
+        confidence: of the one-sided interval.
+
+    Returns:
+        None where the metric is not defined, or in fewer than half of the draws.
     """
     sign = 1.0 if higher_is_better else -1.0
-    first, second = candidate(weight).get(metric), champion(weight).get(metric)
-    if first is None or second is None:
+    candidate_metric = candidate(weight).get(metric)
+    champion_metric = champion(weight).get(metric)
+    if candidate_metric is None or champion_metric is None:
         return None
-    found = []
-    for drawn in _draws(weight, draws, seed):
-        a, b = candidate(drawn).get(metric), champion(drawn).get(metric)
-        if a is not None and b is not None:
-            found.append(sign * (a - b))
-    if len(found) * 2 < draws or not found:
+    differences = []
+    for drawn in _draw_weights(weight, draws, seed):
+        drawn_candidate, drawn_champion = candidate(drawn).get(metric), champion(drawn).get(metric)
+        if drawn_candidate is not None and drawn_champion is not None:
+            differences.append(sign * (drawn_candidate - drawn_champion))
+    if len(differences) * 2 < draws or not differences:
         return None
     return Difference(
-        candidate=first,
-        champion=second,
-        better_by=sign * (first - second),
-        low=float(np.quantile(found, 1 - confidence)),
-        share_worse=float(np.mean(np.array(found) < 0)),
-        draws=len(found),
+        candidate=candidate_metric,
+        champion=champion_metric,
+        better_by=sign * (candidate_metric - champion_metric),
+        low=float(np.quantile(differences, 1 - confidence)),
+        share_worse=float(np.mean(np.array(differences) < 0)),
+        draws=len(differences),
     )
 
 
-def _draws(weight: np.ndarray, draws: int, seed: int):  # type: ignore[no-untyped-def]
+def _draw_weights(weight: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield weights of rows times how often each was drawn; draws without weight are skipped."""
     random = np.random.default_rng(seed)
     rows = len(weight)
     for _ in range(draws):

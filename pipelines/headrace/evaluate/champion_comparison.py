@@ -1,62 +1,78 @@
-"""The candidate and the champion on the same rows."""
+"""Compare candidate and champion on the rows that both can predict; gates decide by the result."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from headrace.evaluate.bootstrap import Difference, difference
-from headrace.evaluate.gates import Champion, compared
-from headrace.evaluate.judge import weights_of
-from headrace.evaluate.metrics import scorer_of
-from headrace.evaluate.predictions import Rows
-from headrace.models.reference import in_own_unit
+from headrace.evaluate.analysis import get_row_weights
+from headrace.evaluate.bootstrap import Difference, compute_difference
+from headrace.evaluate.gates import ChampionComparison, compare_gated_metrics
+from headrace.evaluate.predictions import PredictedRows
+from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
-from headrace.transform.spec import LabelSpec
 
-# Of the candidate's test rows, this share at least must be rows that the champion can predict.
-_LEAST_SHARED = 0.5
+ModelPredictions = tuple[PredictedRows, LabelSpec, float]
+"""Predicted test rows of a model, what their labels mean, and the model's threshold."""
+
+# At least this share of the candidate's test rows must be rows that the champion can predict.
+_MIN_SHARED_SHARE = 0.5
 
 
-def compare_with(
+def compare_models(
     uri: str,
-    candidate: tuple[Rows, LabelSpec, float],
-    champion: tuple[Rows, LabelSpec, float],
+    candidate: ModelPredictions,
+    champion: ModelPredictions,
     settings: s.Evaluate,
-) -> Champion:
-    """Judge what the champion gates ask for.
+) -> ChampionComparison:
+    """Compare two models by the metrics of the champion gates.
 
-    Rows are the same where their identity and their label are: a dataset that was prepared with
-    another transform has the same rows in other clothes.
+    Rows are the same where their identity and their label are equal: a dataset that was prepared
+    with another transform has the same rows with other features.
 
     Args:
         uri: of the champion.
-        candidate, champion: test rows, what their labels mean, and the threshold.
+        candidate, champion: predictions of each.
         settings: gates and bootstrap.
-    """
-    own, label, threshold = candidate
-    others, other_label, other_threshold = champion
-    if label.kind != other_label.kind or label.classes != other_label.classes:
-        return Champion(uri, why_not=f"{uri} predicts another kind of label or other classes")
-    places = _shared(own, label, others, other_label)
-    rows = len(places[0])
-    if rows < _LEAST_SHARED * len(own["label"]):
-        return Champion(
-            uri,
-            rows=rows,
-            of=len(own["label"]),
-            why_not=f"only {rows:,} of {len(own['label']):,} test rows are test rows of {uri}'s "
-            "dataset as well; the split or the key changed",
-        )
-    mine = {name: array[places[0]] for name, array in own.items()}
-    theirs = {name: array[places[1]] for name, array in others.items()}
-    first = scorer_of(mine, label, threshold)
-    second = scorer_of(theirs, other_label, other_threshold)
-    weight = weights_of(mine, settings)
 
-    def compare(metric: str, higher: bool, confidence: float) -> Difference | None:
-        return difference(
-            first,
-            second,
+    Returns:
+        the differences by metric; or an obstacle, where the models have other labels or share too
+        few test rows.
+    """
+    candidate_rows, candidate_label, candidate_threshold = candidate
+    champion_rows, champion_label, champion_threshold = champion
+    if (candidate_label.kind, candidate_label.classes) != (
+        champion_label.kind,
+        champion_label.classes,
+    ):
+        return ChampionComparison(
+            uri, obstacle=f"{uri} predicts another kind of label or other classes"
+        )
+    in_candidate, in_champion = _match_rows(
+        candidate_rows, candidate_label, champion_rows, champion_label
+    )
+    count, shared = len(candidate_rows["label"]), len(in_candidate)
+    if shared < _MIN_SHARED_SHARE * count:
+        return ChampionComparison(
+            uri,
+            shared_rows=shared,
+            candidate_rows=count,
+            obstacle=f"only {shared:,} of {count:,} test rows are also test rows of the dataset of "
+            f"{uri}; the split or the key changed",
+        )
+    candidate_rows = {name: array[in_candidate] for name, array in candidate_rows.items()}
+    champion_rows = {name: array[in_champion] for name, array in champion_rows.items()}
+    candidate_scorer = candidate_label.definition.make_scorer(
+        candidate_rows, candidate_label, candidate_threshold
+    )
+    champion_scorer = champion_label.definition.make_scorer(
+        champion_rows, champion_label, champion_threshold
+    )
+    weight = get_row_weights(candidate_rows, settings)
+
+    def compare_metric(metric: str, higher: bool, confidence: float) -> Difference | None:
+        return compute_difference(
+            candidate_scorer,
+            champion_scorer,
             metric,
             weight,
             higher_is_better=higher,
@@ -65,37 +81,47 @@ def compare_with(
             seed=settings.seed,
         )
 
-    differences = compared(settings.gates, compare, label.kind)
-    return Champion(uri, rows=rows, of=len(own["label"]), differences=differences)
+    differences = compare_gated_metrics(settings.gates, compare_metric, candidate_label.kind)
+    return ChampionComparison(
+        uri, shared_rows=shared, candidate_rows=count, differences=differences
+    )
 
 
-def _shared(
-    own: Mapping[str, np.ndarray],
-    label: LabelSpec,
-    others: Mapping[str, np.ndarray],
-    other_label: LabelSpec,
+def _match_rows(
+    candidate_rows: Mapping[str, np.ndarray],
+    candidate_label: LabelSpec,
+    champion_rows: Mapping[str, np.ndarray],
+    champion_label: LabelSpec,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the rows that both have, in the order of the first.
+    """Return the positions of the rows that both models have, in the order of the candidate's.
 
-    Rows of one identity are matched in their order: they are equal in all that is known of them.
+    Rows of one identity are matched in their order: they are equal in everything but predictions.
     """
-    first, second = (_numbered(rows["row_id"]) for rows in (own, others))
-    _, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
-    if label.kind == "regression":
-        one, other = in_own_unit(own["label"], label), in_own_unit(others["label"], other_label)
-        same = np.isclose(one[mine], other[theirs], rtol=1e-5, atol=1e-5 * label.scale)
-    else:
-        same = own["label"][mine] == others["label"][theirs]
-        same = same.all(axis=1) if same.ndim == 2 else same
-    mine, theirs = mine[same], theirs[same]
-    order = np.argsort(mine, kind="stable")
-    return mine[order], theirs[order]
+    candidate_keys, champion_keys = (
+        _number_repeated_rows(rows["row_id"]) for rows in (candidate_rows, champion_rows)
+    )
+    _, in_candidate, in_champion = np.intersect1d(
+        candidate_keys, champion_keys, assume_unique=True, return_indices=True
+    )
+    equal = candidate_label.definition.find_equal_labels(
+        candidate_rows["label"][in_candidate],
+        candidate_label,
+        champion_rows["label"][in_champion],
+        champion_label,
+    )
+    in_candidate, in_champion = in_candidate[equal], in_champion[equal]
+    order = np.argsort(in_candidate, kind="stable")
+    return in_candidate[order], in_champion[order]
 
 
-def _numbered(row_id: np.ndarray) -> np.ndarray:
-    """(identity, how many of it came before) of sorted identities, as one structured array."""
+def _number_repeated_rows(row_id: np.ndarray) -> np.ndarray:
+    """Return unique keys of sorted identities: (identity, its number among equal ones).
+
+    Returns:
+        one structured array, (rows,), with int64 fields `row` and `number`.
+    """
     starts = np.concatenate([[True], row_id[1:] != row_id[:-1]]) if len(row_id) else row_id == 0
     begins = np.maximum.accumulate(np.where(starts, np.arange(len(row_id)), 0))
-    found = np.empty(len(row_id), [("row", np.int64), ("number", np.int64)])
-    found["row"], found["number"] = row_id, np.arange(len(row_id)) - begins
-    return found
+    keys = np.empty(len(row_id), [("row", np.int64), ("number", np.int64)])
+    keys["row"], keys["number"] = row_id, np.arange(len(row_id)) - begins
+    return keys

@@ -1,6 +1,7 @@
-"""Whether a model may be promoted: every gate with the number that decided it.
+"""Check the gates of a recipe and build the verdict: whether the model may be promoted.
 
-A verdict is plain values, so that it is read by people, schedulers and `headrace promote` alike.
+Every gate says which number decided it. A verdict is plain values, so that people, schedulers and
+`headrace promote` can read it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,22 +11,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.evaluate.bootstrap import Difference
-from headrace.evaluate.leakage import Strength
+from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
 from headrace.formats import VERDICT
+from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
-from headrace.recipe.metric_names import DIRECTIONS
 
 
 @dataclass(frozen=True)
-class Gated:
-    """A gate and what came of it.
+class GateResult:
+    """A gate and whether the model passed it.
 
     Attributes:
         gate: as the recipe has it.
-        passed: whether it did.
-        value: what was compared; None where there was nothing to compare.
-        text: for people.
+        passed: whether the model passed it.
+        value: the number that was compared with the limit; None where there is none.
+        text: the result in words.
         details: further numbers.
     """
 
@@ -37,200 +38,225 @@ class Gated:
 
 
 @dataclass(frozen=True)
-class Champion:
-    """What a candidate is compared with.
+class ChampionComparison:
+    """The comparison of a candidate with the champion.
 
     Attributes:
-        uri: of the model version; None where there is no champion yet.
-        same: whether it is the candidate itself.
-        rows: of the candidate's test rows, those that the champion could predict as well.
-        of: all of the candidate's test rows.
-        differences: by metric; None where it is not defined.
-        why_not: why there is nothing to compare, else empty.
+        uri: of the champion's model version; None where there is no champion yet.
+        is_candidate: whether the champion is the candidate itself.
+        shared_rows: test rows of the candidate that are test rows of the champion as well.
+        candidate_rows: all test rows of the candidate.
+        differences: by metric and confidence; None where the metric is not defined.
+        obstacle: why the two cannot be compared; empty where they can.
     """
 
     uri: str | None = None
-    same: bool = False
-    rows: int = 0
-    of: int = 0
+    is_candidate: bool = False
+    shared_rows: int = 0
+    candidate_rows: int = 0
     differences: Mapping[str, Difference | None] | None = None
-    why_not: str = ""
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """All that gates look at.
+class GateInputs:
+    """The facts of a model that gates are checked against.
 
     Attributes:
         metrics: of the test split.
-        slices: of all declared slices.
-        champion: the comparison.
-        model_bytes: of the model's files; None where it does not say.
-        latency: milliseconds of predictions by rows of a request.
-        label_kind: says which way is better.
+        slices: the parts of all slices that the recipe declares.
+        comparison: with the champion.
+        model_bytes: size of the model's files; None where the model does not say.
+        measure_latency: from rows per request to milliseconds of several predictions.
+        label_kind: name of the kind, which knows which way a metric is better.
     """
 
     metrics: Mapping[str, float]
     slices: Sequence[SliceResult]
-    champion: Champion
+    comparison: ChampionComparison
     model_bytes: int | None
-    latency: Callable[[int], Sequence[float]]
+    measure_latency: Callable[[int], Sequence[float]]
     label_kind: str
 
 
-def judge_gates(
-    gates: Sequence[s.Gate], judged: Judged, strengths: Sequence[Strength]
-) -> list[Gated]:
-    """Every gate of the recipe, and the one that no recipe needs to name: suspicious features."""
-    found = [_judge(gate, judged) for gate in gates]
-    return [*found, *(_leak(item) for item in strengths if item.suspicious)]
+def check_gates(
+    gates: Sequence[s.Gate], inputs: GateInputs, strengths: Sequence[FeatureStrength]
+) -> list[GateResult]:
+    """Check every gate of the recipe, and the one that every recipe has: no suspicious feature.
+
+    Args:
+        gates: of the recipe.
+        inputs: facts of the model.
+        strengths: of single features; each suspicious one is a gate that failed.
+    """
+    results = [_check_gate(gate, inputs) for gate in gates]
+    return [*results, *(_fail_leak(item) for item in strengths if item.is_suspicious)]
 
 
-def asked_of(settings: s.Evaluate) -> dict[str, Any]:
-    """What a verdict answers: it is worth nothing to those who ask for more."""
+def dump_criteria(settings: s.Evaluate) -> dict[str, Any]:
+    """Return the criteria that a verdict is about: it says nothing about any others."""
     return {
         "gates": [gate.model_dump(mode="json") for gate in settings.gates],
         "leakage": settings.leakage.model_dump(mode="json"),
     }
 
 
-def is_asked(settings: s.Evaluate, asked: Mapping[str, Any]) -> bool:
-    """Whether a verdict answers what the recipe asks.
+def has_same_criteria(settings: s.Evaluate, criteria: Mapping[str, Any]) -> bool:
+    """Return whether a verdict is about the criteria that the recipe has now.
 
     Args:
         settings: of the recipe.
-        asked: what `asked_of` gave then; keys that are newer than the verdict had their default.
+        criteria: of `dump_criteria` when the verdict was built; keys that did not exist then have
+            their defaults.
     """
     try:
-        then = s.Evaluate.model_validate(dict(asked))
+        settings_then = s.Evaluate.model_validate(dict(criteria))
     except ValidationError:
         return False
-    return asked_of(then) == asked_of(settings)
+    return dump_criteria(settings_then) == dump_criteria(settings)
 
 
-def verdict(passed: Sequence[Gated], **facts: Any) -> dict[str, Any]:
-    """The decision as plain values.
+def build_verdict(results: Sequence[GateResult], **facts: Any) -> dict[str, Any]:
+    """Return the decision as plain values.
 
     Args:
-        passed: every gate.
-        facts: of the model, the dataset and the champion.
+        results: of every gate.
+        facts: about the model, the dataset and the champion.
     """
     return {
         VERDICT.key: VERDICT.current,
-        "passed": all(gate.passed for gate in passed),
+        "passed": all(result.passed for result in results),
         **facts,
-        "gates": [asdict(gate) for gate in passed],
+        "gates": [asdict(result) for result in results],
     }
 
 
-def _judge(gate: s.Gate, judged: Judged) -> Gated:
+def _check_gate(gate: s.Gate, inputs: GateInputs) -> GateResult:
     config = gate.model_dump(mode="json", exclude_none=True)
     if isinstance(gate, s.MetricGate):
-        return _limit(config, gate.metric, judged.metrics.get(gate.metric), gate, "")
+        return _check_limit(config, gate.metric, inputs.metrics.get(gate.metric), gate, "")
     if isinstance(gate, s.SliceGate):
-        return _slices(config, gate, judged)
+        return _check_slices(config, gate, inputs)
     if isinstance(gate, s.ChampionGate):
-        return _champion(config, gate, judged.champion)
+        return _check_champion(config, gate, inputs.comparison)
     if isinstance(gate, s.LatencyGate):
         import numpy as np
 
-        times = judged.latency(gate.rows)
+        times = inputs.measure_latency(gate.rows)
         value = float(np.percentile(times, gate.percentile))
-        what = f"{gate.percentile:g}th percentile of {len(times)} predictions of {gate.rows} rows"
-        text = f"{what}: {value:.2f} ms, at most {gate.at_most_milliseconds:g}"
-        return Gated(config, value <= gate.at_most_milliseconds, value, text, {"times": len(times)})
-    if judged.model_bytes is None:
+        text = (
+            f"{gate.percentile:g}th percentile of {len(times)} predictions of {gate.rows} rows: "
+            f"{value:.2f} ms, at most {gate.at_most_milliseconds:g}"
+        )
+        return GateResult(
+            config, value <= gate.at_most_milliseconds, value, text, {"times": len(times)}
+        )
+    if inputs.model_bytes is None:
         text = "the model does not say how large it is; train again"
-        return Gated(config, False, None, text, {})
-    size = judged.model_bytes / 1e6
+        return GateResult(config, False, None, text, {})
+    size = inputs.model_bytes / 1e6
     text = f"model files: {size:.2f} MB, at most {gate.at_most_megabytes:g}"
-    return Gated(config, size <= gate.at_most_megabytes, size, text, {})
+    return GateResult(config, size <= gate.at_most_megabytes, size, text, {})
 
 
-def _limit(
+def _check_limit(
     config: dict[str, Any],
     metric: str,
     value: float | None,
     gate: "s.MetricGate | s.SliceGate",
     where: str,
     details: dict[str, Any] | None = None,
-) -> Gated:
+) -> GateResult:
     if value is None:
         text = f"{metric}{where} is not defined on these rows"
-        return Gated(config, False, None, text, details or {})
+        return GateResult(config, False, None, text, details or {})
     if gate.at_least is not None:
         passed, words = value >= gate.at_least, f"at least {gate.at_least:g}"
     else:
         assert gate.at_most is not None
         passed, words = value <= gate.at_most, f"at most {gate.at_most:g}"
-    return Gated(config, passed, value, f"{metric}{where}: {value:.6g}, {words}", details or {})
+    return GateResult(
+        config, passed, value, f"{metric}{where}: {value:.6g}, {words}", details or {}
+    )
 
 
-def _slices(config: dict[str, Any], gate: s.SliceGate, judged: Judged) -> Gated:
-    own = [r for r in judged.slices if list(r.columns) == gate.columns]
-    large = [r for r in own if not r.small]
-    counted = {"slices": len(large), "too_small": len(own) - len(large)}
+def _check_slices(config: dict[str, Any], gate: s.SliceGate, inputs: GateInputs) -> GateResult:
+    slices = [r for r in inputs.slices if list(r.columns) == gate.columns]
+    large = [r for r in slices if not r.is_small]
+    counts = {"slices": len(large), "too_small": len(slices) - len(large)}
     if not large:
         text = f"no slice by {', '.join(gate.columns)} has enough rows"
-        return Gated(config, False, None, text, counted)
+        return GateResult(config, False, None, text, counts)
     undefined = [r for r in large if gate.metric not in r.metrics]
     if undefined:
         where = f" of {undefined[0].value} ({undefined[0].rows:,} rows)"
-        return _limit(config, gate.metric, None, gate, where, counted)
+        return _check_limit(config, gate.metric, None, gate, where, counts)
     pick = min if gate.at_least is not None else max
     worst = pick(large, key=lambda r: r.metrics[gate.metric])
     where = f" of {worst.value} ({worst.rows:,} rows), the worst of {len(large)}"
-    details = {**counted, "worst": worst.value, "rows": worst.rows}
-    return _limit(config, gate.metric, worst.metrics[gate.metric], gate, where, details)
+    details = {**counts, "worst": worst.value, "rows": worst.rows}
+    return _check_limit(config, gate.metric, worst.metrics[gate.metric], gate, where, details)
 
 
-def _champion(config: dict[str, Any], gate: s.ChampionGate, champion: Champion) -> Gated:
-    if champion.uri is None:
-        return Gated(config, True, None, "there is no champion to compare with", {})
-    if champion.same:
-        return Gated(config, True, 0.0, f"{champion.uri} is the champion itself", {})
-    if champion.why_not:
-        return Gated(config, False, None, f"no comparison: {champion.why_not}", {})
-    found = (champion.differences or {}).get(_key(gate))
-    if found is None:
-        return Gated(config, False, None, f"{gate.metric} is not defined on these rows", {})
-    shown = "better" if found.better_by >= 0 else "worse"
+def _check_champion(
+    config: dict[str, Any], gate: s.ChampionGate, comparison: ChampionComparison
+) -> GateResult:
+    if comparison.uri is None:
+        return GateResult(config, True, None, "there is no champion to compare with", {})
+    if comparison.is_candidate:
+        return GateResult(config, True, 0.0, f"{comparison.uri} is the champion itself", {})
+    if comparison.obstacle:
+        return GateResult(config, False, None, f"no comparison: {comparison.obstacle}", {})
+    difference = (comparison.differences or {}).get(_format_comparison_key(gate))
+    if difference is None:
+        return GateResult(config, False, None, f"{gate.metric} is not defined on these rows", {})
+    direction = "better" if difference.better_by >= 0 else "worse"
     text = (
-        f"{gate.metric}: {found.candidate:.6g}, {abs(found.better_by):.6g} {shown} than "
-        f"{champion.uri} ({found.champion:.6g}) on {champion.rows:,} rows; at {gate.confidence:g} "
-        f"not worse by more than {max(0.0, -found.low):.6g}, allowed {gate.not_worse_by:g}"
+        f"{gate.metric}: {difference.candidate:.6g}, {abs(difference.better_by):.6g} {direction} "
+        f"than {comparison.uri} ({difference.champion:.6g}) on {comparison.shared_rows:,} rows; at "
+        f"{gate.confidence:g} not worse by more than {max(0.0, -difference.low):.6g}, allowed "
+        f"{gate.not_worse_by:g}"
     )
-    details = {**asdict(found), "rows": champion.rows, "of": champion.of, "champion": champion.uri}
-    details["champion_metric"] = found.champion
-    return Gated(config, found.low >= -gate.not_worse_by, found.better_by, text, details)
+    details = {
+        **asdict(difference),
+        "rows": comparison.shared_rows,
+        "of": comparison.candidate_rows,
+        "champion": comparison.uri,
+    }
+    details["champion_metric"] = difference.champion
+    passed = difference.low >= -gate.not_worse_by
+    return GateResult(config, passed, difference.better_by, text, details)
 
 
-def _key(gate: s.ChampionGate) -> str:
+def _format_comparison_key(gate: s.ChampionGate) -> str:
     return f"{gate.metric} {gate.confidence:g}"
 
 
-def compared(
+def compare_gated_metrics(
     gates: Sequence[s.Gate], compare: Callable[[str, bool, float], Difference | None], kind: str
 ) -> dict[str, Difference | None]:
-    """What the champion gates ask for, each once.
+    """Return the differences that the champion gates are checked against, each computed once.
 
     Args:
         gates: of the recipe.
-        compare: by metric, whether higher is better, and confidence.
-        kind: of the label.
+        compare: from metric, whether higher is better, and confidence to the difference.
+        kind: name of the label's kind.
     """
+    directions = find_label_kind(kind).metrics
     return {
-        _key(gate): compare(gate.metric, DIRECTIONS[kind][gate.metric] == "higher", gate.confidence)
+        _format_comparison_key(gate): compare(
+            gate.metric, directions[gate.metric] == "higher", gate.confidence
+        )
         for gate in gates
         if isinstance(gate, s.ChampionGate)
     }
 
 
-def _leak(item: Strength) -> Gated:
+def _fail_leak(item: FeatureStrength) -> GateResult:
     text = (
         f"feature {item.feature} says nearly all of the label by itself (strength "
         f"{item.strength:.4f}, suspicious from {item.limit:g}): is it known at the moment of "
         "prediction? If it is, add it to evaluate.leakage.allow; if not, to `unavailable`"
     )
     gate = {"kind": "leakage", "feature": item.feature, "limit": item.limit}
-    return Gated(gate, False, item.strength, text, {})
+    return GateResult(gate, False, item.strength, text, {})

@@ -1,7 +1,7 @@
-"""How much each feature matters: what is lost when its values are dealt out anew among the rows.
+"""Measure permutation importance: how much worse the metric is with a feature's values shuffled.
 
-Permutation importance (Breiman 2001; Fisher, Rudin, Dominici 2019, arXiv:1801.01489), on rows that
-were not trained on. Correlated features share what they are worth, so that each may look useless.
+Breiman 2001; Fisher, Rudin, Dominici 2019, arXiv:1801.01489; on rows that the model was not trained
+on. Correlated features share their importance, so that each of them may look useless.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,85 +12,99 @@ import numpy as np
 from headrace.transform.spec import TransformSpec
 
 REPEATS = 3
+"""Permutations of each feature."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Of one feature: how much worse the metric is without it, over `REPEATS` permutations."""
+    """The importance of one feature over `REPEATS` permutations.
+
+    Attributes:
+        feature: its name.
+        loss: how much worse the metric is without the feature, the mean.
+        spread: standard deviation of the loss.
+    """
 
     feature: str
     loss: float
     spread: float
 
 
-def places_of(spec: TransformSpec) -> dict[str, tuple[str, tuple[int, ...] | None]]:
-    """Feature -> the input it is in and its columns there; None for an input of its own."""
-    found: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+def locate_features(spec: TransformSpec) -> dict[str, tuple[str, tuple[int, ...] | None]]:
+    """Return feature -> the input that holds it, and its columns there.
+
+    The columns are None where the feature has an input of its own.
+    """
+    locations: dict[str, tuple[str, tuple[int, ...] | None]] = {}
     shaped = {f.name for f in spec.shaped}
     for feature in spec.features:
         name = feature.name
         if name in shaped:
-            found[name] = (name, None)
+            locations[name] = (name, None)
         elif name in (f.name for f in spec.categorical):
-            place = [f.name for f in spec.categorical].index(name)
-            found[name] = ("categorical", (place,))
+            position = [f.name for f in spec.categorical].index(name)
+            locations[name] = ("categorical", (position,))
         else:
-            own = {name, f"{name}_missing", f"{name}_sin", f"{name}_cos"}
-            places = tuple(i for i, column in enumerate(spec.numeric) if column in own)
-            found[name] = ("numeric", places)
-    return found
+            own = feature.dataset_columns
+            positions = tuple(i for i, column in enumerate(spec.numeric) if column in own)
+            locations[name] = ("numeric", positions)
+    return locations
 
 
-def losses_of(
+def score_permutations(
     inputs: Mapping[str, np.ndarray],
     spec: TransformSpec,
     score: Callable[[Mapping[str, np.ndarray]], float],
     *,
     seed: int,
-    share: tuple[int, int] = (0, 1),
+    slot: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
-    """The metric with each feature permuted, float64 (features, REPEATS); 0 where not one's share.
+    """Compute the metric with the values of each feature permuted among the rows.
 
     Args:
         inputs: the model's, of some rows.
         spec: names the features.
         score: the metric by inputs.
         seed: of the permutations.
-        share: (rank, size): features are dealt out among the ranks.
+        slot: (rank, size): features are distributed over the ranks.
+
+    Returns:
+        float64 (features, REPEATS), 0 where a feature belongs to another rank: the sum over ranks
+        has all.
     """
     rows = len(next(iter(inputs.values())))
-    rank, size = share
-    places = places_of(spec)
-    found = np.zeros((len(places), REPEATS))
-    for number, (name, columns) in enumerate(places.values()):
+    rank, size = slot
+    locations = locate_features(spec)
+    scores = np.zeros((len(locations), REPEATS))
+    for number, (name, columns) in enumerate(locations.values()):
         if number % size != rank:
             continue
         for repeat in range(REPEATS):
             order = np.random.default_rng([seed, number, repeat]).permutation(rows)
             array = inputs[name]
             if columns is None:
-                changed = array[order]
+                permuted = array[order]
             else:
-                changed = array.copy()
-                changed[:, list(columns)] = array[order][:, list(columns)]
-            found[number, repeat] = score({**inputs, name: changed})
-    return found
+                permuted = array.copy()
+                permuted[:, list(columns)] = array[order][:, list(columns)]
+            scores[number, repeat] = score({**inputs, name: permuted})
+    return scores
 
 
-def importances(
+def compute_importances(
     spec: TransformSpec, whole: float, permuted: np.ndarray, *, higher_is_better: bool
 ) -> list[Importance]:
-    """The most important first.
+    """Return the importance of every feature, the most important first.
 
     Args:
         spec: names the features.
-        whole: the metric as it is.
-        permuted: of all ranks together.
+        whole: the metric without a permutation.
+        permuted: of `score_permutations`, the sum over all ranks.
         higher_is_better: of the metric.
     """
     losses = whole - permuted if higher_is_better else permuted - whole
-    found = [
+    importances = [
         Importance(name, float(row.mean()), float(row.std()))
-        for name, row in zip(places_of(spec), losses, strict=True)
+        for name, row in zip(locate_features(spec), losses, strict=True)
     ]
-    return sorted(found, key=lambda item: -item.loss)
+    return sorted(importances, key=lambda item: -item.loss)

@@ -1,7 +1,7 @@
-"""How much of the label a single feature says: one that says nearly all is probably a leak.
+"""Measure how well a single feature predicts the label: one that nearly equals it probably leaks.
 
-Each feature alone is given to a small decision tree, or for ids to the mean label of each id, that
-is fitted on one half of some rows and judged on the other.
+From each feature alone the label is guessed, by a small decision tree, or for ids by the mean label
+of each id, that is fitted on one half of some rows and measured on the other.
 """
 
 from collections.abc import Mapping
@@ -9,93 +9,90 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.evaluate.curves import Ranked, roc_auc
-from headrace.evaluate.importance import places_of
+from headrace.evaluate.importance import locate_features
+from headrace.labels.kind import Form
+from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
-from headrace.transform.spec import LabelSpec, TransformSpec
+from headrace.transform.spec import TransformSpec
 
-# A copy of the label gives 1. Of a regression it takes more to be suspicious: what is to be
-# forecast is often close to what it is now.
-LIMITS = {"binary": 0.95, "classes": 0.95, "multi_label": 0.95, "regression": 0.995}
-_LEAVES, _LEAST_ROWS = 64, 100
-_LEAST_WITH = 10  # rows with a label, and without it, from which its AUC says something
+_MAX_LEAVES, _MIN_ROWS = 64, 100
 
 
 @dataclass(frozen=True)
-class Strength:
-    """What a feature says of the label by itself, 0 to 1."""
+class FeatureStrength:
+    """The strength of one feature: how well it predicts the label by itself.
+
+    Attributes:
+        feature: its name.
+        strength: 0 to 1.
+        limit: strength from which on a feature is suspicious.
+        is_allowed: whether the recipe allows it to be strong.
+    """
 
     feature: str
     strength: float
     limit: float
-    allowed: bool = False
+    is_allowed: bool = False
 
     @property
-    def suspicious(self) -> bool:
-        return self.strength >= self.limit and not self.allowed
+    def is_suspicious(self) -> bool:
+        """Return whether the feature probably leaks the label."""
+        return self.strength >= self.limit and not self.is_allowed
 
 
-def strengths(
+def measure_feature_strengths(
     inputs: Mapping[str, np.ndarray],
     truth: np.ndarray,
     spec: TransformSpec,
     settings: s.Leakage,
-) -> list[Strength]:
-    """The strongest first; none where there are too few rows to say.
+) -> list[FeatureStrength]:
+    """Measure every feature that is a number or an id, and return the strongest first.
 
     Lists and images are left out: no single one of their values is a feature.
 
     Args:
-        inputs: the model's, of some rows in an order that says nothing.
+        inputs: the model's, of some rows in an order that is independent of the label.
         truth: labels of these rows as the dataset has them.
         spec: names the features.
         settings: limit, and features that may be strong.
+
+    Returns:
+        an empty list where there are too few rows.
     """
-    if len(truth) < _LEAST_ROWS:
+    if len(truth) < _MIN_ROWS:
         return []
-    limit = settings.limit if settings.limit is not None else LIMITS[spec.label.kind]
-    found = []
-    for feature, (name, columns) in places_of(spec).items():
+    limit = settings.limit if settings.limit is not None else spec.label.definition.leakage_limit
+    strengths = []
+    for feature, (name, columns) in locate_features(spec).items():
         if columns is None:
             continue
         values = inputs[name][:, list(columns)]
-        strength = _strength(values, truth, spec.label, ids=name == "categorical")
-        found.append(Strength(feature, strength, limit, feature in settings.allow))
-    return sorted(found, key=lambda item: -item.strength)
+        strength = _measure_strength(values, truth, spec.label, ids=name == "categorical")
+        strengths.append(FeatureStrength(feature, strength, limit, feature in settings.allow))
+    return sorted(strengths, key=lambda item: -item.strength)
 
 
-def _strength(values: np.ndarray, truth: np.ndarray, label: LabelSpec, *, ids: bool) -> float:
+def _measure_strength(
+    values: np.ndarray, truth: np.ndarray, label: LabelSpec, *, ids: bool
+) -> float:
+    """Return how well the values of one feature, (rows, columns), predict the label, 0 to 1."""
     fitted = np.arange(len(truth)) % 2 == 0
-    judged = ~fitted
-    if label.kind == "classes":
-        guess = _guess_class(values, truth.astype(np.int64), fitted, ids=ids)[judged]
-        seen = truth[judged]
-        most = np.bincount(truth[fitted].astype(np.int64)).argmax()
-        errors, without = np.mean(guess != seen), np.mean(seen != most)
-        return float(np.clip(1 - errors / without, 0, 1)) if without > 0 else 0.0
-    guess = _guess_number(values, truth.astype(np.float64), fitted, ids=ids)[judged]
-    seen = truth[judged].astype(np.float64)
-    if label.kind == "multi_label":  # the one of which it says most
-        enough = np.minimum(seen.sum(axis=0), (1 - seen).sum(axis=0)) >= _LEAST_WITH
-        pairs = ((seen[:, i], guess[:, i]) for i in np.flatnonzero(enough))
-        return max((_strength_of_one(*pair) for pair in pairs), default=0.0)
-    if label.kind == "binary":
-        return _strength_of_one(seen, guess)
-    spread = ((seen - seen.mean()) ** 2).sum()
-    return float(np.clip(1 - ((seen - guess) ** 2).sum() / spread, 0, 1)) if spread > 0 else 0.0
-
-
-def _strength_of_one(seen: np.ndarray, guess: np.ndarray) -> float:
-    area = roc_auc(*Ranked.of(seen, guess).counts(np.ones(len(seen))))
-    return 0.0 if np.isnan(area) else float(np.clip(2 * area - 1, 0, 1))
+    measured = ~fitted
+    kind = label.definition
+    if kind.form is Form.CLASS:
+        guess = _guess_class(values, truth.astype(np.int64), fitted, ids=ids)
+        return kind.measure_strength(truth[measured], guess[measured], truth[fitted])
+    numbers = truth.astype(np.float64)
+    guess = _guess_number(values, numbers, fitted, ids=ids)
+    return kind.measure_strength(numbers[measured], guess[measured], numbers[fitted])
 
 
 def _guess_number(
     values: np.ndarray, truth: np.ndarray, fitted: np.ndarray, *, ids: bool
 ) -> np.ndarray:
     if ids and truth.ndim == 2:
-        one_by_one = (_guess_number(values, column, fitted, ids=True) for column in truth.T)
-        return np.stack(list(one_by_one), axis=1)
+        guesses = [_guess_number(values, column, fitted, ids=True) for column in truth.T]
+        return np.stack(guesses, axis=1)
     if ids:
         codes = np.unique(values[:, 0], return_inverse=True)[1]
         rows = np.bincount(codes[fitted], minlength=codes.max() + 1)
@@ -104,7 +101,7 @@ def _guess_number(
         return np.asarray(((sums + mean) / (rows + 1))[codes])
     from sklearn.tree import DecisionTreeRegressor
 
-    tree = DecisionTreeRegressor(max_leaf_nodes=_LEAVES, min_samples_leaf=5, random_state=0)
+    tree = DecisionTreeRegressor(max_leaf_nodes=_MAX_LEAVES, min_samples_leaf=5, random_state=0)
     return np.asarray(tree.fit(values[fitted], truth[fitted]).predict(values))
 
 
@@ -120,5 +117,5 @@ def _guess_class(
         return np.asarray(table.argmax(axis=1)[codes])
     from sklearn.tree import DecisionTreeClassifier
 
-    tree = DecisionTreeClassifier(max_leaf_nodes=_LEAVES, min_samples_leaf=5, random_state=0)
+    tree = DecisionTreeClassifier(max_leaf_nodes=_MAX_LEAVES, min_samples_leaf=5, random_state=0)
     return np.asarray(tree.fit(values[fitted], truth[fitted]).predict(values))

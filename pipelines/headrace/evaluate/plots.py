@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as matplotlib figures; what they show is computed elsewhere."""
+"""Plot the results of an evaluation as Matplotlib figures; the values are computed elsewhere."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,30 +8,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics as sk
 
-from headrace.evaluate.calibration import CALIBRATION_BINS
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.slices import SliceResult
+from headrace.labels.calibration import CALIBRATION_BINS
 
 COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
-# Classes up to which a confusion matrix shows its counts and names; beyond, they overlap.
+# Classes up to which a confusion matrix shows counts and names; those of more classes overlap.
 _READABLE_CLASSES = 30
 _SHOWN_SLICES, _SHOWN_FEATURES, _SHOWN_CLASSES = 25, 30, 30
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """Rows by true and predicted class.
+def plot_confusion(
+    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], title: str
+) -> Figure:
+    """Plot the number of rows by true and predicted class.
 
     Args:
         truth, predicted: class positions, (rows,).
         names: of the classes.
-        title: above it.
+        title: of the plot.
     """
     readable = len(names) <= _READABLE_CLASSES
     side = min(14.0, 3.5 + 0.5 * len(names))
     figure = Figure(figsize=(side + 0.5, side), layout="constrained")
     axes = figure.subplots()
     counts = sk.confusion_matrix(truth, predicted, labels=range(len(names)))
-    sk.ConfusionMatrixDisplay(counts, display_labels=[_plain(name) for name in names]).plot(
+    sk.ConfusionMatrixDisplay(
+        counts, display_labels=[_escape_dollars(name) for name in names]
+    ).plot(
         include_values=readable,
         values_format=",",
         cmap="Blues",
@@ -44,8 +48,14 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], ti
     return figure
 
 
-def roc_and_pr(truth: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> Figure:
-    """Both curves of a binary label, of which both values occur; all (rows,)."""
+def plot_roc_and_pr(truth: np.ndarray, probability: np.ndarray, weight: np.ndarray) -> Figure:
+    """Plot the ROC curve and the precision-recall curve of a binary label.
+
+    Args:
+        truth: 0 or 1, (rows,); both must occur.
+        probability: of label 1, (rows,).
+        weight: (rows,).
+    """
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     options = {"sample_weight": weight, "name": "model", "plot_chance_level": True}
@@ -58,35 +68,39 @@ def roc_and_pr(truth: np.ndarray, probability: np.ndarray, weight: np.ndarray) -
     return figure
 
 
-def calibration(probability: np.ndarray, came_true: np.ndarray, what: str) -> Figure:
-    """How often it came true, by the probability that was predicted; and how often that was.
+def plot_calibration(probability: np.ndarray, outcome: np.ndarray, event: str) -> Figure:
+    """Plot the reliability diagram above the histogram of the predicted probabilities.
 
     Args:
         probability: (rows,).
-        came_true: 0 or 1, (rows,).
-        what: of which the probability is.
+        outcome: 1 where what was predicted came true, else 0, (rows,).
+        event: words for what the probability is of.
     """
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    place = np.clip(np.ceil(probability * CALIBRATION_BINS).astype(int) - 1, 0, len(edges) - 2)
-    rows = np.bincount(place, minlength=CALIBRATION_BINS)
-    there = rows > 0
+    bins = np.clip(np.ceil(probability * CALIBRATION_BINS).astype(int) - 1, 0, len(edges) - 2)
+    rows = np.bincount(bins, minlength=CALIBRATION_BINS)
+    filled = rows > 0
     means = [
-        np.bincount(place, values, CALIBRATION_BINS)[there] / rows[there]
-        for values in (probability, came_true)
+        np.bincount(bins, values, CALIBRATION_BINS)[filled] / rows[filled]
+        for values in (probability, outcome)
     ]
     above.plot([0, 1], [0, 1], color="black", linewidth=1)
     above.plot(*means, marker="o", color=COLORS["test"])
-    above.set(ylabel="share that came true", title=f"Calibration of the probability of {what}")
+    above.set(ylabel="share that came true", title=f"Calibration of the probability of {event}")
     above.grid(alpha=0.3)
     below.bar(edges[:-1], rows, width=1 / CALIBRATION_BINS, align="edge", color=COLORS["test"])
     below.set(xlabel="predicted probability", ylabel="rows")
     return figure
 
 
-def predictions_and_residuals(truth: np.ndarray, predicted: np.ndarray) -> Figure:
-    """Predictions over true values, and the residuals; both (rows,), in one unit."""
+def plot_predictions_and_residuals(truth: np.ndarray, predicted: np.ndarray) -> Figure:
+    """Plot predictions over true values, and the histogram of the residuals.
+
+    Args:
+        truth, predicted: (rows,), in one unit.
+    """
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     drawn = left.hexbin(truth, predicted, gridsize=60, bins="log", mincnt=1, cmap="Blues")
@@ -100,12 +114,12 @@ def predictions_and_residuals(truth: np.ndarray, predicted: np.ndarray) -> Figur
     return figure
 
 
-def by_split(values: Mapping[str, np.ndarray], what: str, names: Sequence[str] = ()) -> Figure:
-    """How predictions are distributed in each split, as shares of its rows.
+def plot_by_split(values: Mapping[str, np.ndarray], axis: str, names: Sequence[str] = ()) -> Figure:
+    """Plot how predictions are distributed in each split, as shares of its rows.
 
     Args:
-        values: split -> numbers, or class positions where `names` has the classes.
-        what: the predictions are.
+        values: split -> numbers, or class positions where there are `names`.
+        axis: words for what the predictions are.
         names: of classes.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -117,27 +131,34 @@ def by_split(values: Mapping[str, np.ndarray], what: str, names: Sequence[str] =
             shares = np.bincount(positions, minlength=len(names))[:shown] / len(positions)
             axes.bar(np.arange(shown) + number * width, shares, width, label=split,
                      color=COLORS[split])  # fmt: skip
-        axes.set_xticks(np.arange(shown) + 0.4 - width / 2, [_plain(n) for n in names[:shown]])
+        axes.set_xticks(
+            np.arange(shown) + 0.4 - width / 2, [_escape_dollars(n) for n in names[:shown]]
+        )
         axes.tick_params(axis="x", rotation=90 if max(map(len, names)) > 2 else 0)
     else:
-        together = np.concatenate(list(values.values()))
-        low, high = np.quantile(together, [0.001, 0.999])
+        all_values = np.concatenate(list(values.values()))
+        low, high = np.quantile(all_values, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1, 51).tolist()
         for split, numbers in values.items():
             shares = np.full(len(numbers), 1 / len(numbers))
             axes.hist(np.clip(numbers, edges[0], edges[-1]), edges, weights=shares, label=split,
                       histtype="step", color=COLORS[split], linewidth=1.5)  # fmt: skip
-    axes.set(xlabel=what, ylabel="share of the split's rows", title="Predictions by split")
+    axes.set(xlabel=axis, ylabel="share of the split's rows", title="Predictions by split")
     axes.legend()
     return figure
 
 
-def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
-    """Loss and the other metrics by epoch; `history` has epochs and values by metric."""
-    others = [name for name in history if "loss" not in name]
-    figure = Figure(figsize=(5 * (1 + bool(others)), 4), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, 1 + bool(others)))
-    for panel, names in zip(panels, ([n for n in history if "loss" in n], others), strict=False):
+def plot_learning_curves(history: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
+    """Plot the loss, and beside it the other metrics, by epoch.
+
+    Args:
+        history: metric -> epochs, from 0, and values.
+    """
+    losses = [name for name in history if "loss" in name]
+    metrics = [name for name in history if "loss" not in name]
+    figure = Figure(figsize=(5 * (1 + bool(metrics)), 4), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, 1 + bool(metrics)))
+    for panel, names in zip(panels, (losses, metrics), strict=False):
         for name in names:
             split = "train" if name.startswith("train") else "validation"
             epochs, values = zip(*history[name], strict=True)
@@ -151,23 +172,23 @@ def learning_curves(history: Mapping[str, Sequence[tuple[int, float]]]) -> Figur
     return figure
 
 
-def threshold_curves(
-    found: Mapping[str, Mapping[str, np.ndarray]], threshold: float, others: Sequence[str]
+def plot_threshold_curves(
+    curves_by_split: Mapping[str, Mapping[str, np.ndarray]], threshold: float, dashed: Sequence[str]
 ) -> Figure:
-    """Precision, recall and F1 over the threshold.
+    """Plot precision, recall and F1 over the threshold.
 
     Args:
-        found: split -> as `models.threshold.thresholds` returns it.
-        threshold: that is in force.
-        others: splits to draw dashed.
+        curves_by_split: split -> what `models.threshold.compute_threshold_curves` returns.
+        threshold: that the model uses.
+        dashed: splits whose curves are dashed.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     colors = {"precision": "#3b6ea5", "recall": "#d08a2e", "f1": "#4f9a5a"}
-    for split, curves in found.items():
+    for split, curves in curves_by_split.items():
         for name, color in colors.items():
             axes.plot(curves["threshold"], curves[name], color=color, label=f"{name}, {split}",
-                      linestyle="--" if split in others else "-", linewidth=1.2)  # fmt: skip
+                      linestyle="--" if split in dashed else "-", linewidth=1.2)  # fmt: skip
     axes.axvline(threshold, color="black", linewidth=1)
     axes.annotate(f" {threshold:.4g}", (threshold, 1.0), xycoords=("data", "axes fraction"),
                   va="top")  # fmt: skip
@@ -177,20 +198,29 @@ def threshold_curves(
     return figure
 
 
-def worst_slices(results: Sequence[SliceResult], metric: str, whole: float) -> Figure:
-    """The metric of slices with its interval, the worst on top; `whole` is that of all rows."""
-    shown = [r for r in results if metric in r.metrics and not r.small][:_SHOWN_SLICES]
+def plot_worst_slices(results: Sequence[SliceResult], metric: str, whole: float) -> Figure:
+    """Plot the metric of slices with its interval, the worst on top.
+
+    Args:
+        results: slices, the worst first.
+        metric: to plot.
+        whole: the metric of all rows, a line.
+    """
+    shown = [r for r in results if metric in r.metrics and not r.is_small][:_SHOWN_SLICES]
     figure = Figure(figsize=(8, 1.2 + 0.28 * max(1, len(shown))), layout="constrained")
     axes = figure.subplots()
-    for place, result in enumerate(shown):
+    for height, result in enumerate(shown):
         value = result.metrics[metric]
-        found = result.intervals.get(metric)
-        if found:
-            axes.plot([found.low, found.high], [place, place], color=COLORS["test"], linewidth=2)
-        axes.plot(value, place, "o", color=COLORS["test"])
+        interval = result.intervals.get(metric)
+        if interval:
+            ends = [interval.low, interval.high]
+            axes.plot(ends, [height, height], color=COLORS["test"], linewidth=2)
+        axes.plot(value, height, "o", color=COLORS["test"])
     axes.axvline(whole, color="black", linewidth=1)
     axes.set_yticks(
-        range(len(shown)), [f"{_plain(r.value[:50])} ({r.rows:,})" for r in shown], fontsize="small"
+        range(len(shown)),
+        [f"{_escape_dollars(r.value[:50])} ({r.rows:,})" for r in shown],
+        fontsize="small",
     )
     axes.set(xlabel=metric, title="Slices, the worst first; the line is all rows")
     axes.set_ylim(max(1, len(shown)) - 0.5, -0.5)
@@ -198,18 +228,24 @@ def worst_slices(results: Sequence[SliceResult], metric: str, whole: float) -> F
     return figure
 
 
-def label_bars(table: Sequence[Mapping[str, float | str]]) -> Figure:
-    """Precision, recall and F1 of each label, as `labels.LabelsScorer.of_labels` has them."""
+def plot_labels(table: Sequence[Mapping[str, float | str]]) -> Figure:
+    """Plot precision, recall and F1 of each label.
+
+    Args:
+        table: of `MultiLabelScorer.describe_labels`, the worst first.
+    """
     shown = table[:_SHOWN_CLASSES]
     figure = Figure(figsize=(8, 1.6 + 0.36 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(shown))
+    heights = np.arange(len(shown))
     colors = {"precision": "#3b6ea5", "recall": "#d08a2e", "f1": "#4f9a5a"}
     for offset, (name, color) in zip((-0.26, 0, 0.26), colors.items(), strict=True):
         values = [float(row[name]) for row in shown]
-        axes.barh(places + offset, values, 0.24, color=color, label=name)
-    names = [f"{_plain(str(row['label'])[:50])} ({float(row['rows']):,.0f})" for row in shown]
-    axes.set_yticks(places, names, fontsize="small")
+        axes.barh(heights + offset, values, 0.24, color=color, label=name)
+    names = [
+        f"{_escape_dollars(str(row['label'])[:50])} ({float(row['rows']):,.0f})" for row in shown
+    ]
+    axes.set_yticks(heights, names, fontsize="small")
     axes.invert_yaxis()
     more = len(table) - len(shown)
     title = "Labels, the worst F1 first" + (f"; {more} more are not shown" if more > 0 else "")
@@ -219,9 +255,9 @@ def label_bars(table: Sequence[Mapping[str, float | str]]) -> Figure:
     return figure
 
 
-def importance_bars(found: Sequence[Importance], metric: str) -> Figure:
-    """How much worse the metric is without each feature, the most important on top."""
-    shown = found[:_SHOWN_FEATURES]
+def plot_importances(importances: Sequence[Importance], metric: str) -> Figure:
+    """Plot how much worse the metric is without each feature, the most important on top."""
+    shown = importances[:_SHOWN_FEATURES]
     figure = Figure(figsize=(8, 1.2 + 0.26 * len(shown)), layout="constrained")
     axes: Axes = figure.subplots()
     axes.barh(
@@ -230,7 +266,9 @@ def importance_bars(found: Sequence[Importance], metric: str) -> Figure:
         xerr=[item.spread for item in shown],
         color=COLORS["train"],
     )
-    axes.set_yticks(range(len(shown)), [_plain(i.feature) for i in shown], fontsize="small")
+    axes.set_yticks(
+        range(len(shown)), [_escape_dollars(i.feature) for i in shown], fontsize="small"
+    )
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=1)
     axes.set(xlabel=f"{metric}, worse by", title="Importance by permutation")
@@ -238,6 +276,6 @@ def importance_bars(found: Sequence[Importance], metric: str) -> Figure:
     return figure
 
 
-def _plain(name: str) -> str:
-    """Matplotlib would read dollars as the begin and end of a formula."""
+def _escape_dollars(name: str) -> str:
+    """Escape dollar signs, which Matplotlib would read as the ends of a formula."""
     return name.replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Predict a split on all ranks and bring the rows together, in an order that no rank decides."""
+"""Predict a split on all ranks and gather the rows, in an order that is the same for any ranks."""
 
 from collections.abc import Generator, Iterator
 from itertools import islice
@@ -6,85 +6,104 @@ from itertools import islice
 import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.labels.label_texts import make_sort_keys
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
-from headrace.models.build import OUTPUT
 from headrace.models.predict import Predictor
 from headrace.recipe import Recipe
 from headrace.stream.batch_assembly import Batch
-from headrace.stream.columns import baseline_columns, feature_columns, weight_columns
+from headrace.stream.columns import (
+    build_feature_columns,
+    list_baseline_columns,
+    list_weight_columns,
+)
 from headrace.stream.split_stream import SplitStream
-from headrace.transform.multi_label import row_keys
 from headrace.transform.spec import TransformSpec
 
-Rows = dict[str, np.ndarray]
+PredictedRows = dict[str, np.ndarray]
 """`label`, the model's output under its own name, `row_id`; `baseline` and `sample_weight` where
 the dataset has them."""
 
 
-def predicted_rows(
+def predict_rows(
     dataset: DatasetVersion,
     spec: TransformSpec,
     predictor: Predictor,
     split: SplitName,
     recipe: Recipe,
     collectives: Collectives,
-    most_rows: int | None = None,
-) -> Rows:
-    """Rows of a split, of all ranks, on every rank.
+    max_rows: int | None = None,
+) -> PredictedRows:
+    """Predict the rows of a split on all ranks and return them all on every rank.
 
-    What is gathered are predictions, not metrics: a rank's AUC says nothing about the whole. A row
-    takes some 16 bytes and, of classes, 4 more a class, of several labels 8.
+    Predictions are gathered, not metrics: AUCs of ranks cannot be merged. A row takes about 16
+    bytes, plus 4 per class, or 8 per label of several.
 
     Args:
-        dataset, spec: whose split, and its transform.
+        dataset, spec: a dataset and its transform.
         predictor: of the model.
-        split: which one.
+        split: to predict.
         recipe: stream and train.global_batch_size are read.
-        collectives: the ranks.
-        most_rows: about how many, from all over the split; all by default.
+        collectives: of the ranks.
+        max_rows: about so many rows, from all over the split; all rows by default.
+
+    Returns:
+        the rows, sorted by identity.
     """
-    stream = _stream(dataset, spec, split, recipe, collectives)
-    steps = None if most_rows is None else -(-most_rows // stream.global_batch_size)
-    found = predictor(_first(stream, steps))
-    return _in_order(
-        {name: collectives.gather(array) for name, array in found.items()}, OUTPUT[spec.label.kind]
+    stream = _open_stream(dataset, spec, split, recipe, collectives)
+    steps = None if max_rows is None else -(-max_rows // stream.global_batch_size)
+    own_rows = predictor(_take_batches(stream, steps))
+    return _sort_rows(
+        {name: collectives.allgather(array) for name, array in own_rows.items()},
+        spec.label.definition.output,
     )
 
 
-def sampled_inputs(
+def sample_inputs(
     dataset: DatasetVersion,
     spec: TransformSpec,
     split: SplitName,
     recipe: Recipe,
     collectives: Collectives,
     rows: int,
-) -> tuple[Rows, np.ndarray]:
-    """The model's inputs of some rows from all over a split, and their labels, on every rank."""
-    stream = _stream(dataset, spec, split, recipe, collectives)
+) -> tuple[PredictedRows, np.ndarray]:
+    """Return the model's inputs of some rows from all over a split, and their labels.
+
+    Args:
+        dataset, spec: a dataset and its transform.
+        split: to read.
+        recipe: stream and train.global_batch_size are read.
+        collectives: of the ranks; every rank gets the same rows.
+        rows: at most so many.
+    """
+    stream = _open_stream(dataset, spec, split, recipe, collectives)
     steps = -(-rows // stream.global_batch_size)
-    kept: dict[str, list[np.ndarray]] = {}
-    for batch in _first(stream, steps):
-        there = batch["weight"] > 0
+    own_rows: dict[str, list[np.ndarray]] = {}
+    for batch in _take_batches(stream, steps):
+        is_row = batch["weight"] > 0  # and no padding
         for name in (*spec.inputs, "label", "row_id"):
-            kept.setdefault(name, []).append(batch[name][there])
-    gathered = {n: collectives.gather(np.concatenate(parts)) for n, parts in kept.items()}
-    order = np.lexsort((*row_keys(gathered["label"]), gathered["row_id"]))[:rows]
+            own_rows.setdefault(name, []).append(batch[name][is_row])
+    gathered = {n: collectives.allgather(np.concatenate(parts)) for n, parts in own_rows.items()}
+    order = np.lexsort((*make_sort_keys(gathered["label"]), gathered["row_id"]))[:rows]
     return {name: gathered[name][order] for name in spec.inputs}, gathered["label"][order]
 
 
-def _stream(
+def _open_stream(
     dataset: DatasetVersion,
     spec: TransformSpec,
     split: SplitName,
     recipe: Recipe,
     collectives: Collectives,
 ) -> SplitStream:
-    beside = {"row_id": ("int64", "row_id"), **baseline_columns(spec), **weight_columns(spec)}
-    return SplitStream.of(
+    extra_columns = {
+        "row_id": ("int64", "row_id"),
+        **list_baseline_columns(spec),
+        **list_weight_columns(spec),
+    }
+    return SplitStream.for_split(
         dataset,
         split,
-        feature_columns(spec, beside),
+        build_feature_columns(spec, extra_columns),
         rank=collectives.rank,
         size=collectives.size,
         global_batch_size=recipe.train.global_batch_size,
@@ -96,17 +115,17 @@ def _stream(
     )
 
 
-def _first(stream: SplitStream, steps: int | None) -> Iterator[Batch]:
-    """The first batches of the split; all where `steps` is None."""
-    batches = stream.batches(epoch=0)
+def _take_batches(stream: SplitStream, steps: int | None) -> Iterator[Batch]:
+    """Yield the first batches of the split; all where `steps` is None."""
+    batches = stream.read_batches(epoch=0)
     yield from islice(batches, steps)
     if isinstance(batches, Generator):
         batches.close()
 
 
-def _in_order(rows: Rows, output: str) -> Rows:
-    """By identity; rows of one identity by what is known of them."""
+def _sort_rows(rows: PredictedRows, output: str) -> PredictedRows:
+    """Sort rows by identity; those of one identity by label, then by prediction."""
     predicted = rows[output]
-    first = predicted.max(axis=1) if predicted.ndim == 2 else predicted
-    order = np.lexsort((first, *row_keys(rows["label"]), rows["row_id"]))
+    last_key = predicted.max(axis=1) if predicted.ndim == 2 else predicted
+    order = np.lexsort((last_key, *make_sort_keys(rows["label"]), rows["row_id"]))
     return {name: array[order] for name, array in rows.items()}

@@ -1,103 +1,106 @@
-"""Make a model the champion: only with a verdict that it passed, and after a look at it anew."""
+"""Make a model the champion, if it has a verdict that it passed and still predicts as recorded."""
 
 import os
 from dataclasses import dataclass
 
 from headrace.errors import GateError, ModelError
-from headrace.evaluate.gates import is_asked
+from headrace.evaluate.gates import has_same_criteria
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.tracking.golden import Checked, check_golden
+from headrace.tracking.golden import GoldenCheck, check_golden
 from headrace.tracking.model import find_model
-from headrace.tracking.registry import Moved, champion_of, roll_back, verdict_of
-from headrace.tracking.registry import promote as move_champion
+from headrace.tracking.registry import AliasMove, find_champion, read_verdict, roll_back_champion
+from headrace.tracking.registry import promote_model as move_champion
 from headrace.tracking.store import Store
 
 
 @dataclass(frozen=True)
 class Promoted:
-    """What a promotion leaves.
+    """The result of a promotion.
 
     Attributes:
-        model_uri: the champion.
-        moved: from which version.
+        model_uri: of the new champion.
+        alias_move: from which version to which the alias was moved.
         golden: the check of recorded predictions.
     """
 
     model_uri: str
-    moved: Moved
-    golden: Checked
+    alias_move: AliasMove
+    golden: GoldenCheck
 
 
 def promote(
     recipe: Recipe, *, workdir: str, report: Report, model_uri: str | None = None
 ) -> Promoted:
-    """Move the alias `champion`.
+    """Move the alias `champion` to a model version; where an error is raised, it is not moved.
 
     Args:
-        recipe: tracking is read.
+        recipe: evaluate and tracking are read.
         workdir: local folder; holds the MLflow store where no other is configured.
-        report: told of progress.
+        report: called with progress.
         model_uri: the newest version of the recipe's model by default.
 
     Raises:
-        ModelError: there is no such model, it has no verdict, or the champion is another one than
-            it was compared with.
-        GateError: the verdict is that it failed, or the model does not give what was recorded.
-        In every case the alias is where it was.
+        ModelError: there is no such model, it has no verdict, the verdict is about other gates or
+            another threshold, or the champion is not the one that the model was compared with.
+        GateError: the verdict is that the model failed, or its predictions are not as recorded.
     """
-    store = Store.of(recipe, workdir, os.environ)
+    store = Store.from_recipe(recipe, workdir, os.environ)
     model = find_model(store, model_uri)
     if model.name != store.registered_model:
         raise ModelError(
             f"{model.uri} is no version of {store.registered_model}, the model of recipe "
             f"{recipe.name}; promote it with its own recipe, or set tracking.registered_model"
         )
-    decided = verdict_of(store, model)
-    champion = champion_of(store)
-    if not decided["passed"]:
-        failed = [gate["text"] for gate in decided["gates"] if not gate["passed"]]
+    verdict = read_verdict(store, model)
+    champion = find_champion(store)
+    if not verdict["passed"]:
+        failed = [gate["text"] for gate in verdict["gates"] if not gate["passed"]]
         lines = "\n".join(f"  - {text}" for text in failed)
         raise GateError(
-            f"model {model.uri} did not pass {len(failed)} of {len(decided['gates'])} gates, "
-            f"decided {decided['decided_at']}; the champion stays "
+            f"model {model.uri} did not pass {len(failed)} of {len(verdict['gates'])} gates, "
+            f"decided {verdict['decided_at']}; the champion stays "
             f"{champion.uri if champion else 'none'}:\n{lines}"
         )
-    if not is_asked(recipe.evaluate, decided["asked"]):
+    if not has_same_criteria(recipe.evaluate, verdict["asked"]):
         raise ModelError(
             f"model {model.uri} was judged by other gates than the recipe has now; run `headrace "
             f"evaluate` with --model {model.uri} again, and the same --set in both"
         )
-    is_now = champion.uri if champion else None
-    if is_now not in (decided["champion"], model.uri):
+    champion_uri = champion.uri if champion else None
+    if champion_uri not in (verdict["champion"], model.uri):
         raise ModelError(
-            f"model {model.uri} was compared with {decided['champion'] or 'no champion'}, and the "
-            f"champion is {is_now or 'none'} now; run `headrace evaluate` with --model {model.uri} "
-            "again"
+            f"model {model.uri} was compared with {verdict['champion'] or 'no champion'}, and the "
+            f"champion is {champion_uri or 'none'} now; run `headrace evaluate` with --model "
+            f"{model.uri} again"
         )
-    judged_at = decided["metrics"].get("threshold")
-    if judged_at is not None and judged_at != model.facts.get("threshold", 0.5):
+    threshold = verdict["metrics"].get("threshold")
+    if threshold is not None and threshold != model.facts.get("threshold", 0.5):
         raise ModelError(
-            f"model {model.uri} was judged with a threshold of {judged_at:g} and has "
+            f"model {model.uri} was judged with a threshold of {threshold:g} and has "
             f"{model.facts.get('threshold', 0.5):g}; run `headrace evaluate` without another "
             "evaluate.threshold, or train again with it"
         )
-    report(Progress("loading the model anew and comparing it with what was recorded"))
+    report(Progress("loading the model again and comparing its predictions with the recorded ones"))
     golden = check_golden(store, model)
     if not golden.passed:
         raise GateError(
-            f"model {model.uri}, loaded anew, differs in {golden.different} of {golden.rows} rows "
-            f"from what was recorded in training (by up to {golden.largest_difference:.3g}); the "
-            "champion stays as it is. Was the model's artifact changed, or is this another "
-            "TensorFlow?"
+            f"model {model.uri}, loaded again, predicts {golden.different} of {golden.rows} rows "
+            f"differently than recorded in training (by up to {golden.largest_difference:.3g}); "
+            "the champion is not changed. Was the model's artifact changed, or is this another "
+            "version of TensorFlow?"
         )
     return Promoted(model.uri, move_champion(store, model), golden)
 
 
-def rollback(recipe: Recipe, *, workdir: str) -> Moved:
+def roll_back(recipe: Recipe, *, workdir: str) -> AliasMove:
     """Move the alias `champion` back to the version before.
 
+    Args:
+        recipe: tracking is read.
+        workdir: local folder; holds the MLflow store where no other is configured.
+
     Raises:
-        ModelError: there is none.
+        ModelError: there is no champion, or no version before it.
     """
-    return roll_back(Store.of(recipe, workdir, os.environ))
+    return roll_back_champion(Store.from_recipe(recipe, workdir, os.environ))

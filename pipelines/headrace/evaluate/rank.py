@@ -1,4 +1,4 @@
-"""What one rank of an evaluation does: predict its share of the splits, then join in."""
+"""Evaluate a model on one rank: predict its part of the splits; rank 0 analyzes and logs them."""
 
 import json
 import os
@@ -11,31 +11,42 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.evaluate.champion_comparison import compare_with
-from headrace.evaluate.gates import Champion, Judged, asked_of, judge_gates, verdict
-from headrace.evaluate.importance import Importance, importances, losses_of
-from headrace.evaluate.judge import Evidence, as_json, judge, metric_of
-from headrace.evaluate.leakage import Strength, strengths
-from headrace.evaluate.predictions import Rows, predicted_rows, sampled_inputs
-from headrace.evaluate.report import report_html
-from headrace.evaluate.slices import as_rows, columns_of
+from headrace.evaluate.analysis import (
+    AnalysisInputs,
+    analyze_predictions,
+    compute_metric,
+    dump_analysis,
+)
+from headrace.evaluate.champion_comparison import compare_models
+from headrace.evaluate.gates import (
+    ChampionComparison,
+    GateInputs,
+    build_verdict,
+    check_gates,
+    dump_criteria,
+)
+from headrace.evaluate.importance import Importance, compute_importances, score_permutations
+from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
+from headrace.evaluate.predictions import PredictedRows, predict_rows, sample_inputs
+from headrace.evaluate.report import render_report
+from headrace.evaluate.slices import dump_slices, list_slice_columns
+from headrace.labels.label_texts import make_sort_keys
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.metric_names import DIRECTIONS, MAIN
 from headrace.redaction import redact_text
 from headrace.tracking.golden import check_golden
-from headrace.tracking.model import find_model, model_file
+from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
-from headrace.transform.multi_label import row_keys
 from headrace.transform.spec import TransformSpec
 
-_TRAIN_ROWS = 50_000  # whose predictions are shown beside those of the other splits
-_LEAK_ROWS = 20_000  # on which single features are looked at where importance is not measured
-_SAMPLE_BYTES = 256 * 2**20  # of the model's inputs that importance is measured on
+_TRAIN_ROWS = 50_000  # train rows whose predictions are plotted beside those of the other splits
+_LEAK_ROWS = 20_000  # rows on which features are measured where the recipe wants no importance
+_SAMPLE_BYTES = 256 * 2**20  # size of the model's inputs on which features are measured, at most
+# Metrics of the training whose learning curves are plotted.
 _CURVES = (
     *("train_loss", "val_loss", "val_roc_auc", "val_accuracy", "val_mae"),
     *("val_roc_auc_macro", "val_f1_micro", "val_exact_match"),
@@ -45,64 +56,86 @@ _CURVES = (
 def evaluate_rank(
     payload: dict[str, Any], collectives: Collectives, report: Report
 ) -> dict[str, Any]:
-    """Evaluate on this rank; see `run.evaluate` for the payload and the result."""
-    return _Rank(payload, collectives, report).evaluate()
+    """Evaluate on this rank.
+
+    Args:
+        payload: as `run.evaluate` builds it.
+        collectives: of the ranks.
+        report: called with progress.
+
+    Returns:
+        `metrics` and `verdict` on rank 0, nothing on other ranks.
+    """
+    return _RankEvaluation(payload, collectives, report).evaluate()
 
 
-class _Rank:
+class _RankEvaluation:
+    """The evaluation of one payload on one rank."""
+
     def __init__(self, payload: dict[str, Any], collectives: Collectives, report: Report) -> None:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._recipe = Recipe.model_validate(payload["recipe"])
-        self._dataset, self._spec = _opened(payload["dataset"])
-        self._store = Store.of(self._recipe, payload["workdir"], os.environ)
+        self._dataset, self._spec = _open_dataset(payload["dataset"])
+        self._store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._threshold: float = payload["threshold"]
 
     def evaluate(self) -> dict[str, Any]:
-        rank = self._collectives.rank
-        predictor = Predictor(self._model_of(self._payload["model_uri"]))
-        self._report(Progress(f"predicting {self._dataset.rows('test'):,} test rows"))
-        test = self._rows(predictor, "test")
-        validation = self._rows(predictor, "validation")
-        train = self._rows(predictor, "train", _TRAIN_ROWS)
-        importance, strong = self._features(predictor)
-        champion = self._champion(test)
-        if rank != 0:
+        """Predict, measure and compare on all ranks; analyze and log on rank 0."""
+        predictor = Predictor(self._load_model(self._payload["model_uri"]))
+        self._report(Progress(f"predicting {self._dataset.count_rows('test'):,} test rows"))
+        test = self._predict_split(predictor, "test")
+        validation = self._predict_split(predictor, "validation")
+        train = self._predict_split(predictor, "train", _TRAIN_ROWS)
+        importances, strengths = self._measure_features(predictor)
+        comparison = self._compare_champion(test)
+        if self._collectives.rank != 0:
             return {}
-        return self._judged(
-            Evidence(
+        return self._log_verdict(
+            AnalysisInputs(
                 spec=self._spec,
                 threshold=self._threshold,
                 test=test,
                 validation=validation,
                 train=train,
-                slice_columns=self._slice_columns(),
-                history=self._history(),
-                importances=importance,
-                strengths=strong,
+                slice_columns=self._read_slice_columns(),
+                history=self._read_history(),
+                importances=importances,
+                strengths=strengths,
             ),
-            champion,
+            comparison,
         )
 
-    def _model_of(self, uri: str) -> keras.Model:
-        """A registered model; rank 0 asks for it, and gives it to ranks wherever they are."""
+    def _load_model(self, uri: str) -> keras.Model:
+        """Load a registered model; rank 0 downloads it and broadcasts the file."""
         with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as folder:
             content = None
             if self._collectives.rank == 0:
                 model = find_model(self._store, uri)
-                content = Path(model_file(self._store, model, "keras_model", folder)).read_bytes()
-            file = Path(folder) / "given.keras"
+                content = Path(
+                    download_model_file(self._store, model, "keras_model", folder)
+                ).read_bytes()
+            file = Path(folder) / "received.keras"
             file.write_bytes(self._collectives.broadcast_object(content))
             return keras.saving.load_model(file, compile=False, safe_mode=True)
 
-    def _rows(self, predictor: Predictor, split: SplitName, most: int | None = None) -> Rows:
-        if not self._dataset.rows(split):
+    def _predict_split(
+        self, predictor: Predictor, split: SplitName, max_rows: int | None = None
+    ) -> PredictedRows:
+        """Predict a split; a split without rows gives an empty dict."""
+        if not self._dataset.count_rows(split):
             return {}
-        return predicted_rows(
-            self._dataset, self._spec, predictor, split, self._recipe, self._collectives, most
+        return predict_rows(
+            self._dataset, self._spec, predictor, split, self._recipe, self._collectives, max_rows
         )
 
-    def _features(self, predictor: Predictor) -> tuple[list[Importance], list[Strength]]:
-        """What features are worth to the model, and what each says of the label by itself."""
+    def _measure_features(
+        self, predictor: Predictor
+    ) -> tuple[list[Importance], list[FeatureStrength]]:
+        """Return how much the model needs each feature, and how well each alone predicts the label.
+
+        Importances are complete on rank 0 only, and empty where the recipe measures none or the
+        metric is not defined.
+        """
         settings, label = self._recipe.evaluate, self._spec.label
         row_bytes = sum(
             np.dtype(item.dtype).itemsize * int(np.prod(item.shape))
@@ -110,80 +143,93 @@ class _Rank:
         )
         rows = min(settings.importance_rows or _LEAK_ROWS, max(1, _SAMPLE_BYTES // row_bytes))
         self._report(Progress(f"measuring features on {rows:,} rows at most"))
-        inputs, truth = sampled_inputs(
+        inputs, truth = sample_inputs(
             self._dataset, self._spec, "test", self._recipe, self._collectives, rows
         )
-        strong = strengths(inputs, truth, self._spec, settings.leakage)
+        strengths = measure_feature_strengths(inputs, truth, self._spec, settings.leakage)
         if not settings.importance_rows:
-            return [], strong
-        metric = settings.metric or MAIN[label.kind]
+            return [], strengths
+        metric = settings.metric or label.definition.main_metric
 
-        def score(changed: Any) -> float:
-            output = predictor.outputs(changed)
-            return metric_of(output, truth, label, self._threshold, metric)
+        def score_inputs(permuted: Any) -> float:
+            output = predictor.predict_inputs(permuted)
+            return compute_metric(output, truth, label, self._threshold, metric)
 
-        share = (self._collectives.rank, self._collectives.size)
-        found = losses_of(inputs, self._spec, score, seed=settings.seed, share=share)
-        together = self._collectives.gather(found).reshape(share[1], *found.shape).sum(axis=0)
-        if share[0] != 0:
+        rank, size = self._collectives.rank, self._collectives.size
+        own_scores = score_permutations(
+            inputs, self._spec, score_inputs, seed=settings.seed, slot=(rank, size)
+        )
+        gathered = self._collectives.allgather(own_scores)
+        if rank != 0:
             return [], []
-        higher = DIRECTIONS[label.kind][metric] == "higher"
-        whole = score(inputs)
-        important = importances(self._spec, whole, together, higher_is_better=higher)
-        return ([] if np.isnan(whole) else important), strong
+        scores = gathered.reshape(size, *own_scores.shape).sum(axis=0)
+        higher = label.definition.metrics[metric] == "higher"
+        whole = score_inputs(inputs)
+        importances = compute_importances(self._spec, whole, scores, higher_is_better=higher)
+        return ([] if np.isnan(whole) else importances), strengths
 
-    def _champion(self, test: Rows) -> Champion:
-        """The comparison that the gates ask for; rank 0's counts."""
-        known = self._payload["champion"]
+    def _compare_champion(self, test: PredictedRows) -> ChampionComparison:
+        """Compare with the champion as the gates require; on ranks but 0 the result is empty."""
+        champion = self._payload["champion"]
         settings = self._recipe.evaluate
-        if not known or not any(gate.kind == "champion" for gate in settings.gates):
-            return Champion(known["uri"] if known else None)
-        if known["same"] or known["why_not"]:
-            return Champion(known["uri"], same=known["same"], why_not=known["why_not"])
-        self._report(Progress(f"comparing with the champion, {known['uri']}"))
-        dataset, spec = _opened(known["dataset"])
-        predictor = Predictor(self._model_of(known["uri"]))
-        others = predicted_rows(dataset, spec, predictor, "test", self._recipe, self._collectives)
+        if not champion or not any(gate.kind == "champion" for gate in settings.gates):
+            return ChampionComparison(champion["uri"] if champion else None)
+        if champion["same"] or champion["why_not"]:
+            return ChampionComparison(
+                champion["uri"], is_candidate=champion["same"], obstacle=champion["why_not"]
+            )
+        self._report(Progress(f"comparing with the champion, {champion['uri']}"))
+        dataset, spec = _open_dataset(champion["dataset"])
+        predictor = Predictor(self._load_model(champion["uri"]))
+        rows = predict_rows(dataset, spec, predictor, "test", self._recipe, self._collectives)
         if self._collectives.rank != 0:
-            return Champion()
-        own = (test, self._spec.label, self._threshold)
-        theirs = (others, spec.label, known["threshold"])
-        return compare_with(known["uri"], own, theirs, settings)
+            return ChampionComparison()
+        return compare_models(
+            champion["uri"],
+            (test, self._spec.label, self._threshold),
+            (rows, spec.label, champion["threshold"]),
+            settings,
+        )
 
-    def _slice_columns(self) -> Any:
-        """Of the test rows in the order in which they are judged."""
-        kept = self._dataset.build.kept
-        wanted = [
+    def _read_slice_columns(self) -> Any:
+        """Return the columns that slices need, of the test rows in the order of the predictions."""
+        raw_columns = self._dataset.build.kept
+        names = [
             name
             for item in self._recipe.evaluate.slices
-            for name in columns_of(item, self._spec, kept)
+            for name in list_slice_columns(item, self._spec, raw_columns)
         ]
-        table = self._dataset.read("test", ["row_id", "label", *dict.fromkeys(wanted)])
-        flat = table["label"].combine_chunks()
-        label = flat.flatten().to_numpy() if pa.types.is_list(flat.type) else flat.to_numpy()
-        keys = row_keys(label.reshape(-1, *self._spec.label.array[1]))
+        table = self._dataset.read_columns("test", ["row_id", "label", *dict.fromkeys(names)])
+        labels = table["label"].combine_chunks()
+        if pa.types.is_list(labels.type):
+            labels = labels.flatten()
+        keys = make_sort_keys(labels.to_numpy().reshape(-1, *self._spec.label.array[1]))
         order = np.lexsort((*keys, table["row_id"].to_numpy()))
         return table.take(order)
 
-    def _history(self) -> dict[str, list[tuple[int, float]]]:
+    def _read_history(self) -> dict[str, list[tuple[int, float]]]:
+        """Return the learning curves of the training: metric -> epochs and values."""
         with resume_run(self._store, self._payload["run_id"]) as run:
-            found = {name: run.history(name) for name in _CURVES}
-        return {name: values for name, values in found.items() if values}
+            history = {name: run.read_history(name) for name in _CURVES}
+        return {name: values for name, values in history.items() if values}
 
-    def _judged(self, evidence: Evidence, champion: Champion) -> dict[str, Any]:
+    def _log_verdict(
+        self, inputs: AnalysisInputs, comparison: ChampionComparison
+    ) -> dict[str, Any]:
+        """Analyze the predictions, check the gates, and log all of it to the model's run."""
         settings, payload = self._recipe.evaluate, self._payload
         self._report(Progress("computing metrics and intervals"))
-        outcome = judge(evidence, settings)
-        judged = Judged(
-            metrics=outcome.metrics,
-            slices=outcome.slices,
-            champion=champion,
+        analysis = analyze_predictions(inputs, settings)
+        gate_inputs = GateInputs(
+            metrics=analysis.metrics,
+            slices=analysis.slices,
+            comparison=comparison,
             model_bytes=payload["model_bytes"],
-            latency=self._latency,
+            measure_latency=self._time_predictions,
             label_kind=self._spec.label.kind,
         )
-        decided = verdict(
-            judge_gates(settings.gates, judged, evidence.strengths),
+        verdict = build_verdict(
+            check_gates(settings.gates, gate_inputs, inputs.strengths),
             model=payload["model_uri"],
             run_id=payload["run_id"],
             dataset={
@@ -193,46 +239,51 @@ class _Rank:
             },
             champion=payload["champion"]["uri"] if payload["champion"] else None,
             decided_at=payload["now"],
-            asked=asked_of(settings),
+            asked=dump_criteria(settings),
         )
-        found = {**decided, **as_json(outcome, evidence)}
-        page = report_html(
+        page = render_report(
             title=f"{self._recipe.name}: {payload['model_uri']}",
             facts={
                 "model": payload["model_uri"],
                 "run": payload["run_id"],
                 "dataset": f"{redact_text(self._dataset.root)}, version {self._dataset.version}",
                 "evaluated": payload["now"],
-                "champion": decided["champion"] or "none",
+                "champion": verdict["champion"] or "none",
             },
-            verdict=decided,
-            metrics=outcome.metrics,
-            intervals=outcome.intervals,
+            verdict=verdict,
+            metrics=analysis.metrics,
+            intervals=analysis.intervals,
             confidence=settings.confidence,
-            figures=outcome.figures,
-            thresholds=outcome.thresholds,
-            labels=outcome.labels,
-            slices=outcome.slices,
-            metric=outcome.metric,
-            strengths=evidence.strengths,
+            figures=analysis.figures,
+            thresholds=analysis.thresholds,
+            labels=analysis.labels,
+            slices=analysis.slices,
+            metric=analysis.metric,
+            strengths=inputs.strengths,
         )
         self._report(Progress("logging metrics, plots and the report"))
         prefix, folder = payload["prefix"], payload["folder"]
         with resume_run(self._store, payload["run_id"]) as run:
-            run.metrics({f"{prefix}_{name}": value for name, value in outcome.metrics.items()})
-            run.figures({f"plots/{prefix}/{n}": figure for n, figure in outcome.figures.items()})
-            run.text(json.dumps(as_rows(outcome.slices), indent=1), f"{folder}/slices.json")
-            run.text(page, f"{folder}/report.html")
-            # Last: who finds a verdict finds what it is based on.
-            run.text(json.dumps(found, indent=1), f"{folder}/verdict.json")
-        return {"metrics": outcome.metrics, "verdict": decided}
+            run.log_metrics({f"{prefix}_{name}": value for name, value in analysis.metrics.items()})
+            run.log_figures(
+                {f"plots/{prefix}/{n}": figure for n, figure in analysis.figures.items()}
+            )
+            slices = dump_slices(analysis.slices)
+            run.log_text(json.dumps(slices, indent=1), f"{folder}/slices.json")
+            run.log_text(page, f"{folder}/report.html")
+            # Last, so that wherever there is a verdict there is also what it is based on.
+            whole = {**verdict, **dump_analysis(analysis, inputs)}
+            run.log_text(json.dumps(whole, indent=1), f"{folder}/verdict.json")
+        return {"metrics": analysis.metrics, "verdict": verdict}
 
-    def _latency(self, rows: int) -> list[float]:
-        self._report(Progress(f"timing predictions of {rows} raw rows in a process of its own"))
+    def _time_predictions(self, rows: int) -> list[float]:
+        """Return the milliseconds of several predictions of so many raw rows."""
+        self._report(Progress(f"timing predictions of {rows} raw rows in a separate process"))
         model = find_model(self._store, self._payload["model_uri"])
         return check_golden(self._store, model, [rows]).latency[rows]
 
 
-def _opened(where: dict[str, Any]) -> tuple[DatasetVersion, TransformSpec]:
-    dataset = DatasetVersion.open(where["root"], where["version"])
+def _open_dataset(location: dict[str, Any]) -> tuple[DatasetVersion, TransformSpec]:
+    """Open a dataset version, given its `root` and `version`, and parse its transform."""
+    dataset = DatasetVersion.open(location["root"], location["version"])
     return dataset, TransformSpec.from_json(dataset.transform_json)

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page, complete in itself, no script and no network."""
+"""Render the report of an evaluation: one self-contained HTML page, without scripts or network."""
 
 import base64
 import html
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from headrace.evaluate.bootstrap import Interval
-from headrace.evaluate.leakage import Strength
+from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
 
 _STYLE = """
@@ -34,7 +34,7 @@ _TITLES = {
 }
 
 
-def report_html(
+def render_report(
     *,
     title: str,
     facts: Mapping[str, object],
@@ -47,132 +47,148 @@ def report_html(
     labels: Sequence[Mapping[str, float | str]],
     slices: Sequence[SliceResult],
     metric: str,
-    strengths: Sequence[Strength],
+    strengths: Sequence[FeatureStrength],
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
         title: of the page.
-        facts: what was judged on what.
-        verdict: as `gates.verdict` makes it.
+        facts: name -> value; which model was evaluated on which dataset.
+        verdict: of `gates.build_verdict`.
         metrics, intervals, confidence: of the test split.
         figures: by file name.
         thresholds: rows of the threshold table; empty where the label has none.
         labels: rows of the table of labels; empty where rows have one label each.
         slices: the worst first.
-        metric: by which they are ordered.
-        strengths: what single features say of the label, the strongest first.
+        metric: by which slices are ordered.
+        strengths: of single features, the strongest first.
     """
-    shown = "".join(f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in facts.items())
+    fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
     parts = [
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{_text(title)}</title>",
-        f"<style>{_STYLE}</style></head><body><h1>{_text(title)}</h1><table>{shown}</table>",
-        _gates(verdict),
-        _metrics(metrics, intervals, confidence),
-        *(_figure(name, figures[name]) for name in _TITLES if name in figures),
-        _table("Labels, the worst F1 first", labels),
-        _table("Threshold table", thresholds),
-        _slices(slices, metric),
-        _strengths(strengths),
+        "<!doctype html><html lang=en><head><meta charset=utf-8>",
+        f"<title>{_escape_text(title)}</title>",
+        f"<style>{_STYLE}</style></head><body><h1>{_escape_text(title)}</h1>",
+        f"<table>{fact_rows}</table>",
+        _render_gates(verdict),
+        _render_metrics(metrics, intervals, confidence),
+        *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
+        _render_table("Labels, the worst F1 first", labels),
+        _render_table("Threshold table", thresholds),
+        _render_slices(slices, metric),
+        _render_strengths(strengths),
         "</body></html>",
     ]
     return "".join(parts)
 
 
-def _gates(verdict: Mapping[str, Any]) -> str:
-    said = "<span class=yes>passed</span>" if verdict["passed"] else "<span class=no>failed</span>"
+def _render_gates(verdict: Mapping[str, Any]) -> str:
+    decision = "<span class=yes>passed" if verdict["passed"] else "<span class=no>failed"
     rows = "".join(
         f"<tr><td class={'yes' if g['passed'] else 'no'}>{'passed' if g['passed'] else 'failed'}"
-        f"<td>{_text(g['gate']['kind'])}<td>{_text(g['text'])}"
+        f"<td>{_escape_text(g['gate']['kind'])}<td>{_escape_text(g['text'])}"
         for g in verdict["gates"]
     )
     table = f"<table>{rows}</table>" if rows else "<p class=m>The recipe has no gates.</p>"
-    return f"<h2>Verdict: {said}</h2>{table}"
+    return f"<h2>Verdict: {decision}</span></h2>{table}"
 
 
-def _metrics(
+def _render_metrics(
     metrics: Mapping[str, float], intervals: Mapping[str, Interval], confidence: float
 ) -> str:
     rows = []
     for name, value in metrics.items():
-        found = intervals.get(name)
-        between = f"{_number(found.low)} to {_number(found.high)}" if found else ""
-        rows.append(f"<tr><td>{_text(name)}<td class=n>{_number(value)}<td class=n>{between}")
+        interval = _format_interval(intervals.get(name))
+        rows.append(
+            f"<tr><td>{_escape_text(name)}<td class=n>{_format_number(value)}<td class=n>{interval}"
+        )
     head = f"<tr><th>metric<th class=n>value<th class=n>{confidence:.0%} interval"
     note = (
-        "<p class=m>Over all rows of the test split at once. Intervals by the bootstrap over rows: "
-        "rows that belong together (of one day, of one customer) make them too narrow.</p>"
+        "<p class=m>Computed over all rows of the test split at once. Intervals are bootstrapped "
+        "over rows; where rows belong together (of one day, of one customer) they are too narrow."
+        "</p>"
     )
     return f"<h2>Metrics</h2>{note}<table>{head}{''.join(rows)}</table>"
 
 
-def _table(title: str, rows: Sequence[Mapping[str, float | str]]) -> str:
+def _render_table(title: str, rows: Sequence[Mapping[str, float | str]]) -> str:
     if not rows:
         return ""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th class=n>{_text(name)}" for name in names)
-    body = "".join("<tr>" + "".join(_value(row.get(name, "")) for name in names) for row in rows)
+    head = "".join(f"<th class=n>{_escape_text(name)}" for name in names)
+    body = "".join(
+        "<tr>" + "".join(_render_cell(row.get(name, "")) for name in names) for row in rows
+    )
     return f"<h2>{title}</h2><table><tr>{head}{body}</table>"
 
 
-def _value(value: float | str) -> str:
-    return f"<td>{_text(value)}" if isinstance(value, str) else f"<td class=n>{_number(value)}"
+def _render_cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return f"<td>{_escape_text(value)}"
+    return f"<td class=n>{_format_number(value)}"
 
 
-def _slices(slices: Sequence[SliceResult], metric: str) -> str:
+def _render_slices(slices: Sequence[SliceResult], metric: str) -> str:
     if not slices:
         return ""
     rows = []
-    for found in slices[:_SHOWN_SLICES]:
-        value, interval = found.metrics.get(metric), found.intervals.get(metric)
-        between = f"{_number(interval.low)} to {_number(interval.high)}" if interval else ""
+    for result in slices[:_SHOWN_SLICES]:
+        value = result.metrics.get(metric)
+        interval = _format_interval(result.intervals.get(metric))
         rows.append(
-            f"<tr{' class=small' if found.small else ''}><td>{_text(found.value)}"
-            f"<td class=n>{found.rows:,}<td class=n>{'' if value is None else _number(value)}"
-            f"<td class=n>{between}<td>{'few rows' if found.small else ''}"
+            f"<tr{' class=small' if result.is_small else ''}><td>{_escape_text(result.value)}"
+            f"<td class=n>{result.rows:,}"
+            f"<td class=n>{'' if value is None else _format_number(value)}"
+            f"<td class=n>{interval}<td>{'few rows' if result.is_small else ''}"
         )
     left = len(slices) - _SHOWN_SLICES
     more = f"<p class=m>{left:,} more in slices.json.</p>" if left > 0 else ""
-    head = f"<tr><th>slice<th class=n>rows<th class=n>{_text(metric)}<th class=n>interval<th>"
+    head = (
+        f"<tr><th>slice<th class=n>rows<th class=n>{_escape_text(metric)}<th class=n>interval<th>"
+    )
     return f"<h2>Slices, the worst first</h2><table>{head}{''.join(rows)}</table>{more}"
 
 
-def _strengths(strengths: Sequence[Strength]) -> str:
+def _render_strengths(strengths: Sequence[FeatureStrength]) -> str:
     if not strengths:
         return ""
     rows = "".join(
-        f"<tr><td>{_text(s.feature)}<td class=n>{s.strength:.4f}<td>{_suspicion(s)}"
+        f"<tr><td>{_escape_text(s.feature)}<td class=n>{s.strength:.4f}<td>{_render_suspicion(s)}"
         for s in strengths[:20]
     )
     note = (
-        f"<p class=m>What a feature says of the label by itself, 0 to 1; suspicious from "
+        f"<p class=m>How well a feature alone predicts the label, 0 to 1; suspicious from "
         f"{strengths[0].limit:g}.</p>"
     )
     return f"<h2>Single features</h2>{note}<table>{rows}</table>"
 
 
-def _suspicion(found: Strength) -> str:
-    if found.suspicious:
+def _render_suspicion(item: FeatureStrength) -> str:
+    if item.is_suspicious:
         return "<span class=no>suspicious: a copy of the label?</span>"
-    return "allowed by the recipe" if found.strength >= found.limit else ""
+    return "allowed by the recipe" if item.strength >= item.limit else ""
 
 
-def _figure(name: str, figure: Figure) -> str:
+def _render_figure(name: str, figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
-    picture = base64.b64encode(file.getvalue()).decode()
-    title = _text(_TITLES[name])
+    image = base64.b64encode(file.getvalue()).decode()
+    title = _escape_text(_TITLES[name])
     return (
-        f"<h2>{title}</h2><figure><img alt='{title}' src='data:image/png;base64,{picture}'>"
-        "</figure>"
+        f"<h2>{title}</h2><figure><img alt='{title}' src='data:image/png;base64,{image}'></figure>"
     )
 
 
-def _number(value: float) -> str:
+def _format_interval(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"{_format_number(interval.low)} to {_format_number(interval.high)}"
+
+
+def _format_number(value: float) -> str:
     if float(value).is_integer() and abs(value) >= 2:
         return f"{value:,.0f}"
     return f"{value:.4f}" if np.isfinite(value) and abs(value) < 1000 else f"{value:,.1f}"
 
 
-def _text(value: object) -> str:
+def _escape_text(value: object) -> str:
     return html.escape(str(value))

@@ -1,1 +1,1 @@
-"""Example lakes: raw tables to try Headrace on, written as a source system would leave them."""
+"""Write example lakes: raw tables to try Headrace on, as a source system would leave them."""

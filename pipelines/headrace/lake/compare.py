@@ -1,28 +1,37 @@
-"""What is different between two versions of a dataset."""
+"""Compare two versions of a dataset: columns, rows, files, source partitions, distributions.
+
+The result is plain values; how it is shown is left to `commands/`.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.labels.kinds import KINDS
 from headrace.lake.data_file import SPLITS
-from headrace.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
+from headrace.lake.drift import (
+    ColumnDrift,
+    measure_id_drift,
+    measure_number_drift,
+    measure_unknown_drift,
+)
 from headrace.lake.profile import Distribution
 from headrace.lake.source_partition import SourcePartition
 from headrace.lake.version import DatasetVersion
 
-# Limits of what is called a change, those of a recipe that says nothing.
-_PSI, _DISTANCE, _UNKNOWN = 0.2, 0.1, 0.05
+# From these distances on a change is called drift; the defaults of a recipe.
+_PSI_LIMIT, _SHARE_LIMIT, _UNKNOWN_LIMIT = 0.2, 0.1, 0.05
 
 
 @dataclass(frozen=True)
 class ColumnStatistics:
-    """A column in one version, all splits together.
+    """Statistics of a column in one version, over all splits.
 
     Attributes:
-        values: how many; a list of tokens or a series has several a row.
+        values: number of values; a list of tokens or a series has several per row.
         quantiles: of numbers, about 1, 50 and 99%, before scaling.
         missing, unknown: shares of ids; None where the column has no such ids.
-        positive: share of true ones, of a label that is a condition.
+        positive: share of positive rows, of a binary label.
     """
 
     values: int
@@ -32,29 +41,30 @@ class ColumnStatistics:
     positive: float | None = None
 
     @staticmethod
-    def of(item: Distribution, label_kind: str) -> "ColumnStatistics":
-        if item.name == "label" and label_kind == "binary" and item.values:
-            true = sum(counts[-1] for counts in item.counts.values())
-            return ColumnStatistics(item.values, (), None, None, true / item.values)
-        quantiles = (item.quantile(q) for q in (0.01, 0.5, 0.99))
-        known = tuple(q for q in quantiles if q is not None)
-        return ColumnStatistics(item.values, known, item.missing_share, item.unknown_share)
+    def from_distribution(item: Distribution, label_kind: str) -> "ColumnStatistics":
+        """Return the statistics of a column's counts."""
+        if item.name == "label" and KINDS[label_kind].has_positive_share and item.value_count:
+            positive = sum(counts[-1] for counts in item.counts.values())
+            return ColumnStatistics(item.value_count, (), None, None, positive / item.value_count)
+        estimates = (item.estimate_quantile(share) for share in (0.01, 0.5, 0.99))
+        quantiles = tuple(number for number in estimates if number is not None)
+        return ColumnStatistics(item.value_count, quantiles, item.missing_share, item.unknown_share)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second version, seen from the first.
+    """The differences of a second version from a first.
 
     Attributes:
-        columns: dataset column -> its type in the first and in the second, None where it is not
-            there; of columns that differ.
+        columns: dataset column -> its type in the first and in the second, None where it is absent;
+            only columns that differ.
         rows: split -> rows in the first and in the second.
-        files: data files that both have, that only the first has, and that only the second has.
+        files: number of data files of both, of the first only, and of the second only.
         partitions: "added", "removed" and "changed" source partitions.
-        same_transform: whether one transform made both.
-        statistics: column -> what is known of its values in the first and in the second.
-        drift: distances of columns that are counted alike in both.
-        other_bins: columns that are not, because they were fitted on other rows.
+        same_transform: whether both have the same transform.
+        statistics: column -> its statistics in the first and in the second.
+        drift: distances of columns whose bins are the same in both.
+        other_bins: columns whose bins are not, because they were fitted on other rows.
     """
 
     columns: dict[str, tuple[str | None, str | None]]
@@ -67,60 +77,65 @@ class Comparison:
     other_bins: tuple[str, ...]
 
 
-def compare(one: DatasetVersion, other: DatasetVersion) -> Comparison:
-    """Compare two versions of a dataset, or of two."""
-    before = {d.name: d for d in one.profile.distributions}
-    now = {d.name: d for d in other.profile.distributions}
-    types, new_types = one.column_types, other.column_types
+def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Comparison:
+    """Compare two versions, of the same dataset or of two."""
+    before = {d.name: d for d in first.profile.distributions}
+    after = {d.name: d for d in second.profile.distributions}
+    old_types, new_types = first.column_types, second.column_types
     columns = {
-        name: (types.get(name), new_types.get(name))
-        for name in [*types, *(n for n in new_types if n not in types)]
-        if types.get(name) != new_types.get(name)
+        name: (old_types.get(name), new_types.get(name))
+        for name in [*old_types, *(n for n in new_types if n not in old_types)]
+        if old_types.get(name) != new_types.get(name)
     }
-    shared = [name for name in before if name in now]
-    alike = [name for name in shared if _alike(before[name], now[name])]
-    drift = [d for name in alike for d in _distances(before[name], now[name])]
-    paths, others = ({f.path for f in v.build.files} for v in (one, other))
+    shared = [name for name in before if name in after]
+    same_bins = [name for name in shared if _has_same_bins(before[name], after[name])]
+    drift = [d for name in same_bins for d in _measure_drift(before[name], after[name])]
+    old_paths, new_paths = ({f.path for f in v.build.files} for v in (first, second))
     return Comparison(
         columns=columns,
-        rows={split: (one.rows(split), other.rows(split)) for split in SPLITS},
-        files=(len(paths & others), len(paths - others), len(others - paths)),
-        partitions=_partitions(one.build.partitions, other.build.partitions),
-        same_transform=one.build.transform_digest == other.build.transform_digest,
+        rows={split: (first.count_rows(split), second.count_rows(split)) for split in SPLITS},
+        files=(
+            len(old_paths & new_paths),
+            len(old_paths - new_paths),
+            len(new_paths - old_paths),
+        ),
+        partitions=_compare_partitions(first.build.partitions, second.build.partitions),
+        same_transform=first.build.transform_digest == second.build.transform_digest,
         statistics={
             name: (
-                ColumnStatistics.of(before[name], one.build.label_kind),
-                ColumnStatistics.of(now[name], other.build.label_kind),
+                ColumnStatistics.from_distribution(before[name], first.build.label_kind),
+                ColumnStatistics.from_distribution(after[name], second.build.label_kind),
             )
             for name in shared
         },
         drift=tuple(drift),
-        other_bins=tuple(name for name in shared if name not in alike),
+        other_bins=tuple(name for name in shared if name not in same_bins),
     )
 
 
-def _alike(one: Distribution, other: Distribution) -> bool:
-    return (one.edges, one.labels) == (other.edges, other.labels)
+def _has_same_bins(first: Distribution, second: Distribution) -> bool:
+    return (first.edges, first.labels) == (second.edges, second.labels)
 
 
-def _distances(one: Distribution, other: Distribution) -> list[ColumnDrift]:
-    before, now = (np.array(list(d.counts.values())).sum(axis=0) for d in (one, other))
-    if one.kind == "numbers":
-        found = [number_drift(one.name, before, now, _PSI)]
+def _measure_drift(first: Distribution, second: Distribution) -> list[ColumnDrift]:
+    before, after = (np.array(list(d.counts.values())).sum(axis=0) for d in (first, second))
+    name = first.name
+    if first.kind == "numbers":
+        measures = [measure_number_drift(name, before, after, _PSI_LIMIT)]
     else:
-        found = [id_drift(one.name, before, now, _DISTANCE)]
-    if one.unknown and other.unknown:
-        first, second = (sum(d.unknown.values()) for d in (one, other))
-        shares = (first, int(before.sum())), (second, int(now.sum()))
-        found.append(unknown_drift(one.name, shares[0], shares[1], _UNKNOWN))
-    return [d for d in found if d is not None]
+        measures = [measure_id_drift(name, before, after, _SHARE_LIMIT)]
+    if first.unknown and second.unknown:
+        reference = sum(first.unknown.values()), int(before.sum())
+        current = sum(second.unknown.values()), int(after.sum())
+        measures.append(measure_unknown_drift(name, reference, current, _UNKNOWN_LIMIT))
+    return [drift for drift in measures if drift is not None]
 
 
-def _partitions(
-    before: tuple[SourcePartition, ...], now: tuple[SourcePartition, ...]
+def _compare_partitions(
+    first: tuple[SourcePartition, ...], second: tuple[SourcePartition, ...]
 ) -> dict[str, list[str]]:
-    old = {p.name: [f.identity for f in p.files] for p in before}
-    new = {p.name: [f.identity for f in p.files] for p in now}
+    old = {p.name: [f.identity for f in p.files] for p in first}
+    new = {p.name: [f.identity for f in p.files] for p in second}
     return {
         "added": [name for name in new if name not in old],
         "removed": [name for name in old if name not in new],

@@ -1,4 +1,7 @@
-"""The row-group index: which files a dataset version has and how their rows are cut."""
+"""Describe the data files of a dataset version and their row groups: the row-group index.
+
+It is part of a build's record; reading the files is left to `version.py` and `stream/`.
+"""
 
 from typing import Literal
 
@@ -14,18 +17,19 @@ class DataFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
-    """Relative to the dataset's root, with `/`."""
+    """Path relative to the dataset's root, with `/`."""
     split: SplitName
     bytes: int
     row_groups: tuple[int, ...]
     """Rows of each row group, in file order."""
     content: str
-    """SHA-256 of the rows in order, hexadecimal: equal rows, equal content, whatever the name."""
+    """SHA-256 of the rows in order, hexadecimal: it does not depend on the path."""
     partition: str = ""
-    """The source partition that all of its rows are from."""
+    """Source partition that all of its rows are from."""
     footer: str = ""
-    """CRC-32 of the file's footer, hexadecimal; empty in versions of before there was one."""
+    """CRC-32 of the file's footer, hexadecimal; empty in versions that were written without."""
 
     @property
     def rows(self) -> int:
+        """Return the rows of all row groups."""
         return sum(self.row_groups)

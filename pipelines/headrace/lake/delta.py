@@ -1,4 +1,8 @@
-"""One Delta commit that puts files in the place of others: what makes a version visible."""
+"""Commit a new set of files to a Delta table, and establish the outcome of the commit.
+
+The commit is what makes a version of a dataset or of predictions visible. Writing the files, and
+the records beside them, is left to `commit.py` and `predictions.py`.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,24 +14,29 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from headrace.errors import ConflictError, DatasetError
-from headrace.lake.storage import delta_options, delta_table, open_files, reaching, said
-from headrace.lake.version import newest_table
-
-_AT_ONCE = 16  # requests to the store
+from headrace.lake.storage import (
+    CONCURRENT_REQUESTS,
+    build_delta_options,
+    describe_error,
+    explain_storage_errors,
+    open_delta_table,
+    open_filesystem,
+)
+from headrace.lake.version import open_newest_table
 
 
 @dataclass(frozen=True)
 class Commit:
-    """What is committed beside the files.
+    """The metadata of a commit, beside its files.
 
     Attributes:
         base: the version that was the newest when the work began; None for a new table. Another
             commit since is a conflict.
-        key, build_id: metadata of the commit that names who made it.
-        app_id: of the Delta transaction, which happens once.
-        schema: of the table, partition columns included.
+        key, build_id: metadata of the commit that says which build or job made it.
+        app_id: application id of the Delta transaction, which is committed at most once.
+        schema: schema of the table, partition columns included.
         partition_by: partition columns.
-        values_of: their values of a file that is removed, by its path.
+        partition_values: path of a file that is removed -> its values of the partition columns.
     """
 
     base: int | None
@@ -36,19 +45,19 @@ class Commit:
     app_id: str
     schema: Schema
     partition_by: tuple[str, ...]
-    values_of: Callable[[str], Mapping[str, str | None]]
+    partition_values: Callable[[str], Mapping[str, str | None]]
 
 
 def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> None:
-    """Make these files the table's, and remove all others that it has.
+    """Commit exactly these files as the table's, and remove all others that it has.
 
     Args:
         root: the table's folder or URL.
-        files: by path below the root; those that the base has are kept as they are.
-        commit: see there.
+        files: path below the root -> action that adds it; files of the base stay as they are.
+        commit: metadata of the commit.
 
     Raises:
-        DeltaError, OSError: it was refused, or nobody knows.
+        DeltaError, OSError: the commit was refused, or its outcome is unknown.
     """
     properties = CommitProperties(
         custom_metadata={commit.key: commit.build_id},
@@ -63,26 +72,26 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
             list(files.values()),
             mode="error",
             partition_by=list(commit.partition_by),
-            storage_options=delta_options(root),
+            storage_options=build_delta_options(root),
             commit_properties=properties,
             post_commithook_properties=hooks,
         )
         return
-    table = delta_table(root, commit.base)
-    there = {str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()}
-    kept = there & files.keys()
+    table = open_delta_table(root, commit.base)
+    old_paths = {str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()}
+    shared_paths = old_paths & files.keys()
     actions: list[AddAction | RemoveAction] = [
-        action for path, action in files.items() if path not in kept
+        action for path, action in files.items() if path not in shared_paths
     ]
-    if kept:  # an overwrite would remove what is kept
+    if shared_paths:  # an overwrite would remove these as well
         now = int(time.time() * 1000)
         actions += [
-            RemoveAction(path, True, now, None, dict(commit.values_of(path)))
-            for path in sorted(there - kept)
+            RemoveAction(path, True, now, None, dict(commit.partition_values(path)))
+            for path in sorted(old_paths - shared_paths)
         ]
     table.create_write_transaction(
         actions,
-        mode="append" if kept else "overwrite",
+        mode="append" if shared_paths else "overwrite",
         schema=commit.schema,
         partition_by=list(commit.partition_by),
         commit_properties=properties,
@@ -91,95 +100,96 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
 
 
 def publish_files(
-    root: str, files: Mapping[str, AddAction], commit: Commit, what: str, noun: str
+    root: str, files: Mapping[str, AddAction], commit: Commit, table_label: str, noun: str
 ) -> int:
-    """Commit, and say for sure what became of it; returns the new version.
+    """Commit, and establish whether the commit succeeded; returns the new version.
 
     Args:
         root, files, commit: see `commit_files`.
-        what: for people, for example "dataset s3://…".
-        noun: what commits: build, or job.
+        table_label: name of the table in messages, for example "dataset s3://…".
+        noun: the committer in messages: "build" or "job".
 
     Raises:
         ConflictError: another one was committed meanwhile; nothing of this one is visible.
-        DatasetError: it failed, and nothing is visible; or nobody knows.
+        DatasetError: the commit failed and nothing is visible, or its outcome is unknown.
     """
-    named = f"{what}: the commit of {noun} {commit.build_id}"
+    subject = f"{table_label}: the commit of {noun} {commit.build_id}"
     try:
         commit_files(root, files, commit)
     except (DeltaError, OSError) as error:
         try:
-            with reaching(root):
-                version = committed_version(root, commit.key, commit.build_id)
-        except DatasetError as silence:
+            with explain_storage_errors(root):
+                version = find_committed_version(root, commit.key, commit.build_id)
+        except DatasetError as unknown:
             raise DatasetError(
-                f"{named} got no answer ({said(error)}), and neither did the question whether it "
-                f"was published ({silence}). Run the {noun} again: where it was, nothing is left "
-                "to do"
+                f"{subject} got no answer ({describe_error(error)}), and whether it was published "
+                f"cannot be determined ({unknown}). Run the {noun} again: if it was published, "
+                "nothing is left to do"
             ) from error
         if version is not None:  # the error came after the commit
             return version
-        if _lost(root, commit.base, error):
+        if _is_conflict(root, commit.base, error):
             raise ConflictError(
-                f"{named} was refused: {said(error)}. Another {noun} was published since this one "
-                "began. Nothing of this one is visible; run it again"
+                f"{subject} was refused: {describe_error(error)}. Another {noun} was published "
+                "since this one began. Nothing of this one is visible; run it again"
             ) from error
         raise DatasetError(
-            f"{named} failed: {said(error)}. Nothing of it is visible; run the {noun} again"
+            f"{subject} failed: {describe_error(error)}. Nothing of it is visible; run the {noun} "
+            "again"
         ) from error
-    with reaching(root):
-        version = committed_version(root, commit.key, commit.build_id)
+    with explain_storage_errors(root):
+        version = find_committed_version(root, commit.key, commit.build_id)
     if version is None:
         raise ConflictError(
-            f"{what}: {noun} {commit.build_id} was committed and cannot be found in the table's "
-            "history; another program replaced the table meanwhile"
+            f"{table_label}: {noun} {commit.build_id} was committed and cannot be found in the "
+            "table's history; another program replaced the table meanwhile"
         )
     return version
 
 
-def committed_version(root: str, key: str, build_id: str) -> int | None:
-    """The version whose commit names `build_id` under `key`, or `None`."""
-    table = newest_table(root)
+def find_committed_version(root: str, key: str, build_id: str) -> int | None:
+    """Find the version whose commit has `build_id` under `key`; None where there is none."""
+    table = open_newest_table(root)
     if table is None:
         return None
     return next((int(c["version"]) for c in table.history() if c.get(key) == build_id), None)
 
 
-def check_files(root: str, expected: Mapping[str, int], what: str) -> None:
-    """Whether files are where their writers wrote them.
+def check_file_sizes(root: str, expected: Mapping[str, int], table_label: str) -> None:
+    """Check that the driver sees the files as their writers wrote them.
 
     Args:
-        root: of the table.
+        root: the table's folder or URL.
         expected: path below the root -> bytes.
-        what: for people.
+        table_label: name of the table in messages.
 
     Raises:
-        DatasetError: one is missing, or of another size.
+        DatasetError: a file is missing, or has another size.
     """
-    files, base = open_files(root)
+    filesystem, base = open_filesystem(root)
 
-    def size(path: str) -> int | None:
+    def read_size(path: str) -> int | None:
         try:
-            return int(files.info(f"{base}/{path}")["size"])
+            return int(filesystem.info(f"{base}/{path}")["size"])
         except FileNotFoundError:
             return None
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sizes = list(pool.map(size, expected))
-    for path, found in zip(expected, sizes, strict=True):
-        if found != expected[path]:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        sizes = list(pool.map(read_size, expected))
+    for path, size in zip(expected, sizes, strict=True):
+        if size != expected[path]:
+            state = "is missing here" if size is None else f"has {size} bytes here"
             raise DatasetError(
-                f"{what}: {path} has {found} bytes here, its writer wrote {expected[path]}. "
-                "Nothing was published. The folder must be one that the driver and every executor "
-                "share"
+                f"{table_label}: {path} {state}, its writer wrote {expected[path]} bytes. Nothing "
+                "was published. The folder must be one that the driver and every executor share"
             )
 
 
-def _lost(root: str, base: int | None, error: Exception) -> bool:
-    """Whether a commit failed because another one came first."""
+def _is_conflict(root: str, base: int | None, error: Exception) -> bool:
+    """Return whether a commit failed because another one was first."""
     if isinstance(error, CommitFailedError):
         return True
     try:
-        return bool(delta_table(root).version() != base)
+        return bool(open_delta_table(root).version() != base)
     except DeltaError:
         return False

@@ -1,9 +1,10 @@
-"""How far the values of new rows are from those that the transform was fitted on.
+"""Measure how far the values of new rows are from those that the transform was fitted on.
 
-Pure functions of two arrays of counts over the same bins or labels. The limit on a distance rises
-where there are few rows: under no change at all, PSI times nm / (n + m) is distributed about like
-chi-squared with one degree of freedom less than there are bins (Yurdakul, 2018), and the difference
-of two shares is bounded by Hoeffding (1963), over all labels at once.
+Pure functions of two arrays of counts over the same bins or labels; counting, and what follows from
+drift, are left to others. The limit on a distance rises with fewer rows: under no change at all,
+PSI times nm / (n + m) is distributed about like chi-squared with one degree of freedom less than
+there are bins (Yurdakul, 2018), and the difference of two shares is bounded by Hoeffding (1963),
+over all labels at once.
 """
 
 import math
@@ -13,14 +14,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-# Bins are joined until each holds this share of the reference, so that no empty bin decides.
-_LEAST_SHARE = 0.05
-# Chance that a column which did not change is called drifted, a column and build.
-_FALSE_ALARM = 1e-4
+# Bins are merged until each has this share of the reference, so that no empty bin decides.
+_SMALLEST_SHARE = 0.05
+# Probability, per column and build, that a column which did not change is called drifted.
+_FALSE_ALARM_RATE = 1e-4
 
 
 class ColumnDrift(BaseModel):
-    """What became of one column."""
+    """The distance of one column's values from the reference, and its limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,103 +29,132 @@ class ColumnDrift(BaseModel):
     measure: Literal["psi", "l_infinity", "unknown_share"]
     value: float
     limit: float
-    """For this many rows; values above are drift."""
+    """Limit for this number of rows; a larger value is drift."""
     rows: int
 
     @property
-    def drifted(self) -> bool:
+    def has_drifted(self) -> bool:
+        """Return whether the distance is beyond its limit."""
         return self.value > self.limit
 
 
-def psi(reference: np.ndarray, found: np.ndarray) -> float:
-    """Population stability index of two arrays of counts over the same bins, shape (bins,).
+def compute_psi(reference: np.ndarray, current: np.ndarray) -> float:
+    """Compute the population stability index of two arrays of counts over the same bins.
 
-    sum((f - r) ln(f / r)) over shares, half a row added to every bin.
+    It is sum((c - r) ln(c / r)) over the bins' shares, with half a row added to every bin.
+
+    Args:
+        reference, current: counts, shape (bins,).
     """
-    r = (reference + 0.5) / (reference + 0.5).sum()
-    f = (found + 0.5) / (found + 0.5).sum()
-    return float(((f - r) * np.log(f / r)).sum())
+    reference_shares = (reference + 0.5) / (reference + 0.5).sum()
+    shares = (current + 0.5) / (current + 0.5).sum()
+    return float(((shares - reference_shares) * np.log(shares / reference_shares)).sum())
 
 
-def joined_bins(reference: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both counts with neighbouring bins joined until each has 5% of the reference."""
-    least = _LEAST_SHARE * reference.sum()
+def merge_bins(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Merge neighbouring bins of both counts until each has 5% of the reference.
+
+    Args:
+        reference, current: counts, shape (bins,).
+
+    Returns:
+        Both counts over the merged bins, int64.
+    """
+    smallest = _SMALLEST_SHARE * reference.sum()
     bins: list[tuple[int, int]] = []
-    held_r = held_f = 0
-    for r, f in zip(reference.tolist(), found.tolist(), strict=True):
-        held_r, held_f = held_r + r, held_f + f
-        if held_r >= least and held_r:
-            bins.append((held_r, held_f))
-            held_r = held_f = 0
-    if held_r or held_f:
+    open_reference = open_current = 0
+    for reference_count, count in zip(reference.tolist(), current.tolist(), strict=True):
+        open_reference, open_current = open_reference + reference_count, open_current + count
+        if open_reference >= smallest and open_reference:
+            bins.append((open_reference, open_current))
+            open_reference = open_current = 0
+    if open_reference or open_current:
         if bins:
-            bins[-1] = (bins[-1][0] + held_r, bins[-1][1] + held_f)
+            bins[-1] = (bins[-1][0] + open_reference, bins[-1][1] + open_current)
         else:
-            bins.append((held_r, held_f))
+            bins.append((open_reference, open_current))
     pairs = np.array(bins, np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
 
 
-def number_drift(
-    name: str, reference: np.ndarray, found: np.ndarray, largest: float
+def measure_number_drift(
+    name: str, reference: np.ndarray, current: np.ndarray, base_limit: float
 ) -> ColumnDrift | None:
-    """PSI of a numeric column; None where one side has no values.
+    """Measure the PSI of a numeric column; None where either side has no values.
 
     Args:
-        name: the column's.
-        reference, found: counts of shape (bins,) over the same bins.
-        largest: PSI that is called drift however many rows there are.
+        name: name of the column.
+        reference, current: counts over the same bins, shape (bins,).
+        base_limit: limit of the PSI for any number of rows; few rows raise it.
     """
     from scipy.special import chdtri  # of scipy.stats, which takes a second to import
 
-    n, m = int(reference.sum()), int(found.sum())
-    if not n or not m:
+    reference_rows, rows = int(reference.sum()), int(current.sum())
+    if not reference_rows or not rows:
         return None
-    r, f = joined_bins(reference, found)
-    chance = float(chdtri(max(1, len(r) - 1), _FALSE_ALARM)) * (1 / n + 1 / m)
+    before, after = merge_bins(reference, current)
+    quantile = float(chdtri(max(1, len(before) - 1), _FALSE_ALARM_RATE))
+    chance = quantile * (1 / reference_rows + 1 / rows)
     return ColumnDrift(
-        name=name, measure="psi", value=psi(r, f), limit=max(largest, chance), rows=m
+        name=name,
+        measure="psi",
+        value=compute_psi(before, after),
+        limit=max(base_limit, chance),
+        rows=rows,
     )
 
 
-def id_drift(
-    name: str, reference: np.ndarray, found: np.ndarray, largest: float
+def measure_id_drift(
+    name: str, reference: np.ndarray, current: np.ndarray, base_limit: float
 ) -> ColumnDrift | None:
-    """Largest difference of a label's share (L-infinity) of a categorical column, or None."""
-    n, m = int(reference.sum()), int(found.sum())
-    if not n or not m:
-        return None
-    value = float(np.abs(reference / n - found / m).max())
-    chance = math.sqrt(math.log(2 * len(reference) / _FALSE_ALARM) / 2 * (1 / n + 1 / m))
-    return ColumnDrift(
-        name=name, measure="l_infinity", value=value, limit=max(largest, chance), rows=m
-    )
-
-
-def unknown_drift(
-    name: str, reference: tuple[int, int], found: tuple[int, int], largest: float
-) -> ColumnDrift | None:
-    """Rise of the share of values that are out of the vocabulary.
+    """Measure the largest difference of any label's share (L-infinity) of a categorical column.
 
     Args:
-        name: the column's.
-        reference, found: unknown values and all values.
-        largest: rise that is called drift however many rows there are.
+        name: name of the column.
+        reference, current: counts over the same labels, shape (labels,).
+        base_limit: limit of the difference for any number of rows; few rows raise it.
+
+    Returns:
+        The drift; None where either side has no values.
     """
-    if not reference[1] or not found[1]:
+    reference_rows, rows = int(reference.sum()), int(current.sum())
+    if not reference_rows or not rows:
         return None
-    rise = found[0] / found[1] - reference[0] / reference[1]
-    chance = math.sqrt(math.log(1 / _FALSE_ALARM) / 2 * (1 / reference[1] + 1 / found[1]))
+    value = float(np.abs(reference / reference_rows - current / rows).max())
+    log_bound = math.log(2 * len(reference) / _FALSE_ALARM_RATE)
+    chance = math.sqrt(log_bound / 2 * (1 / reference_rows + 1 / rows))
+    return ColumnDrift(
+        name=name, measure="l_infinity", value=value, limit=max(base_limit, chance), rows=rows
+    )
+
+
+def measure_unknown_drift(
+    name: str, reference: tuple[int, int], current: tuple[int, int], base_limit: float
+) -> ColumnDrift | None:
+    """Measure the rise of the share of values that are out of the vocabulary.
+
+    Args:
+        name: name of the column.
+        reference, current: number of unknown values, and of all values.
+        base_limit: limit of the rise for any number of rows; few rows raise it.
+
+    Returns:
+        The drift, of value 0 where the share fell; None where either side has no values.
+    """
+    if not reference[1] or not current[1]:
+        return None
+    rise = current[0] / current[1] - reference[0] / reference[1]
+    chance = math.sqrt(math.log(1 / _FALSE_ALARM_RATE) / 2 * (1 / reference[1] + 1 / current[1]))
     return ColumnDrift(
         name=name, measure="unknown_share", value=max(0.0, rise),
-        limit=max(largest, chance), rows=found[1],
+        limit=max(base_limit, chance), rows=current[1],
     )  # fmt: skip
 
 
-def drift_lines(drift: Iterable[ColumnDrift]) -> list[str]:
-    """The columns that drifted, the furthest first."""
-    far = sorted((d for d in drift if d.drifted), key=lambda d: d.limit / d.value)
+def describe_drift(drift: Iterable[ColumnDrift]) -> list[str]:
+    """Return a line for every column that drifted, the furthest beyond its limit first."""
+    drifted = sorted((d for d in drift if d.has_drifted), key=lambda d: d.limit / d.value)
     return [
         f"{d.name}: {d.measure} {d.value:.3f}, limit {d.limit:.3f} for {d.rows:,} values"
-        for d in far
+        for d in drifted
     ]

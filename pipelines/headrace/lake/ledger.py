@@ -1,4 +1,7 @@
-"""The ledger: every row that was read ended up in exactly one bucket, or nothing is published."""
+"""Account for every row of a build: each row that was read must be in exactly one bucket.
+
+Where the buckets do not add up, nothing is published. Counting is left to `prepare/`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,24 +14,24 @@ from headrace.errors import LedgerError
 class Ledger(BaseModel):
     """Row accounting of one build.
 
-    `read` is counted at the source, `published` at the written files and the rest in between, each
-    on its own, so that a join that multiplies rows or a task that loses some cannot balance.
+    `read` is counted at the source, `published` in the written files and the rest in between, each
+    independently, so that a join that multiplies rows or a task that loses some cannot balance.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     read: int
     published: dict[str, int]
-    """Rows a split."""
+    """Split -> rows."""
     quarantined: dict[str, int]
-    """Rows a rule."""
+    """Rule -> rows."""
     duplicates: int
     filtered: dict[str, int]
-    """Rows a reason."""
+    """Reason -> rows."""
 
     @property
-    def accounted(self) -> int:
-        """Rows found in some bucket."""
+    def accounted_rows(self) -> int:
+        """Return the rows of all buckets together."""
         return (
             sum(self.published.values())
             + sum(self.quarantined.values())
@@ -37,8 +40,8 @@ class Ledger(BaseModel):
         )
 
     @staticmethod
-    def total(ledgers: "Iterable[Ledger]") -> "Ledger":
-        """The buckets of all of them added up, in the order in which they turn up."""
+    def merge_ledgers(ledgers: "Iterable[Ledger]") -> "Ledger":
+        """Return the sum of ledgers, bucket by bucket; buckets in the order of first appearance."""
         read = duplicates = 0
         published: Counter[str] = Counter()
         quarantined: Counter[str] = Counter()
@@ -56,23 +59,23 @@ class Ledger(BaseModel):
             filtered=dict(filtered),
         )
 
-    def check(self) -> None:
-        """Compare what was read with what was accounted for.
+    def check_balance(self) -> None:
+        """Check that the rows read equal the rows accounted for.
 
         Raises:
             LedgerError: they differ.
         """
-        if self.read != self.accounted:
+        if self.read != self.accounted_rows:
             raise LedgerError(
-                f"the ledger does not add up: {self.read:,} rows read, {self.accounted:,} "
-                f"accounted for (difference {self.accounted - self.read:+,}): "
-                f"{'; '.join(self.lines())}. "
+                f"the ledger does not add up: {self.read:,} rows read, {self.accounted_rows:,} "
+                f"accounted for (difference {self.accounted_rows - self.read:+,}): "
+                f"{'; '.join(self.describe_buckets())}. "
                 "Nothing was published. A source that changed during the build, or a join that "
                 "matched several rows, does this; run the build again, then look at the joins"
             )
 
-    def lines(self) -> list[str]:
-        """The ledger for people, a bucket a line."""
+    def describe_buckets(self) -> list[str]:
+        """Return the ledger for people, one line per bucket."""
         lines = [f"read {self.read:,}"]
         lines += [f"published {split} {rows:,}" for split, rows in self.published.items()]
         lines += [f"quarantined ({rule}) {rows:,}" for rule, rows in self.quarantined.items()]

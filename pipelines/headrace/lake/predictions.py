@@ -1,7 +1,7 @@
-"""Predictions in the lake: versions of a Delta table, with a record of what was scored by what.
+"""Publish and open versions of predictions: a Delta table, with a record of each scoring job.
 
-The rules are those of datasets: files are written aside, one commit makes them visible, and what
-was read has to be accounted for before it.
+The rules are those of datasets: files are written first, one commit makes them visible, and before
+it every row that was read must be accounted for. Computing predictions is left to `score/`.
 """
 
 import json
@@ -16,26 +16,26 @@ from pydantic import ValidationError
 
 from headrace.errors import DatasetError, LedgerError
 from headrace.formats import PREDICTIONS
-from headrace.lake.build import read_sidecar_text, sidecar_folder
-from headrace.lake.delta import Commit, check_files, committed_version, publish_files
+from headrace.lake.build import locate_sidecar, read_sidecar_text
+from headrace.lake.delta import Commit, check_file_sizes, find_committed_version, publish_files
 from headrace.lake.score_record import PredictionFile, ScoreRecord
-from headrace.lake.storage import delta_table, open_files, reaching
-from headrace.lake.version import newest_table
+from headrace.lake.storage import explain_storage_errors, open_delta_table, open_filesystem
+from headrace.lake.version import open_newest_table
 
 SCORE_KEY = "headrace.score"
-RECORD = "score.json"
+RECORD_FILE = "score.json"
 
 
-def newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
-    """The newest version and its record; None where there is no table yet.
+def find_newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
+    """Find the newest version and its record; None where there is no table yet.
 
     Raises:
-        DatasetError: it is no table of predictions.
+        DatasetError: the table does not hold predictions.
     """
-    table = newest_table(root)
+    table = open_newest_table(root)
     if table is None:
         return None
-    with reaching(root):
+    with explain_storage_errors(root):
         newest = table.history(1)[0]
     build_id = newest.get(SCORE_KEY)
     if not build_id:
@@ -43,19 +43,19 @@ def newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
             f"{root} is a Delta table whose newest commit ({newest.get('operation')}) is not of "
             "`headrace score`; publishing would replace its rows. Choose another --output"
         )
-    return int(table.version()), read_record(root, str(build_id))
+    return int(table.version()), read_score_record(root, str(build_id))
 
 
-def read_record(root: str, build_id: str) -> ScoreRecord:
-    """What a scoring job recorded.
+def read_score_record(root: str, build_id: str) -> ScoreRecord:
+    """Read what a scoring job recorded.
 
     Raises:
-        DatasetError: it is missing or damaged.
+        DatasetError: the record is missing or damaged.
     """
-    text = read_sidecar_text(root, build_id, RECORD)
-    where = f"{sidecar_folder(root, build_id)}/{RECORD}"
+    text = read_sidecar_text(root, build_id, RECORD_FILE)
+    where = f"{locate_sidecar(root, build_id)}/{RECORD_FILE}"
     try:
-        return ScoreRecord.model_validate_json(PREDICTIONS.migrated_text(text, where, DatasetError))
+        return ScoreRecord.model_validate_json(PREDICTIONS.migrate_text(text, where, DatasetError))
     except ValidationError as error:
         raise DatasetError(
             f"{where} is damaged or of another Headrace: "
@@ -64,14 +64,14 @@ def read_record(root: str, build_id: str) -> ScoreRecord:
         ) from None
 
 
-def published_predictions(root: str, given_id: str) -> tuple[int, ScoreRecord] | None:
-    """The version that was published under the id that a caller gave, or None."""
-    table = newest_table(root)
-    if table is None or table.transaction_version(_app_id(given_id)) is None:
+def find_published_predictions(root: str, given_id: str) -> tuple[int, ScoreRecord] | None:
+    """Find the version that was published under a caller's id; None where there is none."""
+    table = open_newest_table(root)
+    if table is None or table.transaction_version(_format_app_id(given_id)) is None:
         return None
     for commit in table.history():
         build_id = commit.get(SCORE_KEY)
-        if build_id and (record := read_record(root, str(build_id))).given_id == given_id:
+        if build_id and (record := read_score_record(root, str(build_id))).given_id == given_id:
             return int(commit["version"]), record
     return None
 
@@ -79,44 +79,46 @@ def published_predictions(root: str, given_id: str) -> tuple[int, ScoreRecord] |
 def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None) -> int:
     """Make the record's files the newest version of the predictions at `root`.
 
+    Where it raises, nothing of the job is visible.
+
     Args:
-        root: of the table; the first publish makes it.
-        record: of the job; its new files lie below `root` already.
-        schema: of the table, partition columns included; that of the table where it is None.
+        root: the table's folder or URL; the first publish creates the table.
+        record: record of the job; its new files are below `root` already.
+        schema: schema of the table, partition columns included; None to take the table's own.
 
     Returns:
-        the new Delta version.
+        The new Delta version.
 
     Raises:
         LedgerError: the ledger does not add up.
-        ConflictError: another job was published meanwhile.
+        ConflictError: another job was published since this one began.
         DatasetError: a file is not where it should be, or the commit failed.
-        In every case nothing is visible.
     """
     for partition in record.partitions:
         if partition.build_id == record.build_id:
-            partition.ledger.check(f"source partition {partition.name or 'the whole table'!r}")
-    _check_rows(record)
-    with reaching(root):
-        added = {f.path: f.bytes for f in record.files if f"-{record.build_id}-" in f.path}
-        check_files(root, added, f"predictions {root}")
+            label = f"source partition {partition.name or 'the whole table'!r}"
+            partition.ledger.check_balance(label)
+    _check_row_counts(record)
+    with explain_storage_errors(root):
+        new_files = {f.path: f.bytes for f in record.files if f"-{record.build_id}-" in f.path}
+        check_file_sizes(root, new_files, f"predictions {root}")
         _write_record(root, record)
     values = {file.path: file.values for file in record.files}
     if record.base is not None:
-        values |= {file.path: file.values for file in version_of(root, record.base)[1].files}
+        values |= {file.path: file.values for file in open_predictions(root, record.base)[1].files}
     commit = Commit(
         base=record.base,
         key=SCORE_KEY,
         build_id=record.build_id,
-        app_id=_app_id(record.given_id or record.build_id),
-        schema=delta_table(root).schema() if schema is None else Schema.from_arrow(schema),
+        app_id=_format_app_id(record.given_id or record.build_id),
+        schema=open_delta_table(root).schema() if schema is None else Schema.from_arrow(schema),
         partition_by=record.partition_by,
-        values_of=lambda path: values.get(path, {}),
+        partition_values=lambda path: values.get(path, {}),
     )
-    files = {file.path: _add(file) for file in record.files}
+    files = {file.path: _make_add_action(file) for file in record.files}
     version = publish_files(root, files, commit, f"predictions {root}", "job")
-    found = delta_table(root, version).get_add_actions(flatten=True)["path"].to_pylist()
-    if {str(path) for path in found} != {file.path for file in record.files}:
+    committed = open_delta_table(root, version).get_add_actions(flatten=True)["path"].to_pylist()
+    if {str(path) for path in committed} != {file.path for file in record.files}:
         raise DatasetError(
             f"predictions {root} version {version}: the commit lists other files than the job "
             "recorded, a defect of Headrace; do not use this version"
@@ -126,59 +128,65 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
 
 def discard_predictions(root: str, build_id: str) -> None:
     """Remove what a failed job left below `root`, unless it was committed after all."""
-    files, path = open_files(root)
-    with reaching(root):
-        if not files.exists(path) or committed_version(root, SCORE_KEY, build_id) is not None:
+    filesystem, path = open_filesystem(root)
+    with explain_storage_errors(root):
+        if not filesystem.exists(path):
             return
-        for found in files.find(path):
-            if f"part-{build_id}-" in str(found).rpartition("/")[2]:
+        if find_committed_version(root, SCORE_KEY, build_id) is not None:
+            return
+        for file in filesystem.find(path):
+            if f"part-{build_id}-" in str(file).rpartition("/")[2]:
                 with suppress(FileNotFoundError):
-                    files.rm_file(found)
+                    filesystem.rm_file(file)
         sidecar = f"{path}/_headrace/{build_id}"
-        if files.exists(sidecar):
-            files.rm(sidecar, recursive=True)
+        if filesystem.exists(sidecar):
+            filesystem.rm(sidecar, recursive=True)
 
 
-def version_of(root: str, version: int | None = None) -> tuple[int, ScoreRecord]:
-    """A version of predictions and its record; the newest by default.
+def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreRecord]:
+    """Open a version of predictions, by default the newest, and return it with its record.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: there is no such version.
     """
     if version is None:
-        newest = newest_predictions(root)
+        newest = find_newest_predictions(root)
         if newest is None:
             raise DatasetError(f"there are no predictions at {root}; run `headrace score` first")
         return newest
-    table = delta_table(root)
+    table = open_delta_table(root)
     build_id = next((c.get(SCORE_KEY) for c in table.history() if c["version"] == version), None)
     if not build_id:
         raise DatasetError(f"predictions {root} have no version {version}")
-    return version, read_record(root, str(build_id))
+    return version, read_score_record(root, str(build_id))
 
 
-def _check_rows(record: ScoreRecord) -> None:
-    """Rows in the files are rows in the ledger."""
+def _check_row_counts(record: ScoreRecord) -> None:
+    """Check for every source partition that its files have as many rows as its ledger.
+
+    Raises:
+        LedgerError: they differ.
+    """
     rows: Counter[tuple[str, str]] = Counter()
     for file in record.files:
         rows[file.source, file.partition] += file.rows
     for partition in record.partitions:
-        found = rows[partition.source, partition.name]
-        if found != partition.ledger.scored:
+        predictions = rows[partition.source, partition.name]
+        if predictions != partition.ledger.scored:
             raise LedgerError(
-                f"source partition {partition.name!r} has {found:,} predictions in files and "
+                f"source partition {partition.name!r} has {predictions:,} predictions in files and "
                 f"{partition.ledger.scored:,} in the ledger; nothing was published"
             )
 
 
 def _write_record(root: str, record: ScoreRecord) -> None:
-    files, path = open_files(sidecar_folder(root, record.build_id))
-    files.makedirs(path, exist_ok=True)
-    with files.open(f"{path}/{RECORD}", "wb") as stream:
+    filesystem, path = open_filesystem(locate_sidecar(root, record.build_id))
+    filesystem.makedirs(path, exist_ok=True)
+    with filesystem.open(f"{path}/{RECORD_FILE}", "wb") as stream:
         stream.write(record.model_dump_json(indent=1).encode())
 
 
-def _add(file: PredictionFile) -> AddAction:
+def _make_add_action(file: PredictionFile) -> AddAction:
     return AddAction(
         path=file.path,
         size=file.bytes,
@@ -189,5 +197,6 @@ def _add(file: PredictionFile) -> AddAction:
     )
 
 
-def _app_id(build_id: str) -> str:
+def _format_app_id(build_id: str) -> str:
+    """Return the application id of the Delta transaction that makes a commit idempotent."""
     return f"headrace-score:{build_id}"

@@ -1,8 +1,8 @@
-"""What a dataset version's columns look like: counts and distributions a split, as plain values.
+"""Describe the columns of a dataset version: counts and distributions per split, as plain values.
 
-Made while the rows are written, so that it is of the published rows exactly; kept in the build's
-sidecar, for the report, for people who compare versions, and for drift. A version that keeps files
-of earlier builds adds up the tallies of its files.
+They are counted while the rows are written, so that they describe exactly the published rows, and
+stored in the build's sidecar, for the report, for comparing versions, and for drift. A version that
+has files of earlier builds sums the tallies of its files. Counting itself is left to `prepare/`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,76 +14,87 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from headrace.columns.histogram import MISSING_LABEL
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RawColumnProfile(_Frozen):
-    """A raw column in the published rows."""
+    """Missing values of a raw column in the published rows."""
 
     name: str
     kind: str
     missing: dict[str, int]
-    """Rows a split where it is missing."""
+    """Split -> rows where it is missing."""
 
 
 class Distribution(_Frozen):
-    """How the values of a dataset column are distributed, a split beside the other."""
+    """The distribution of a dataset column's values in every split."""
 
     name: str
     kind: Literal["numbers", "ids"]
     edges: tuple[float, ...] = ()
-    """Of numbers: limits of the bins; the first and the last bin take what lies beyond."""
+    """Of numbers: edges of the bins; the first and the last bin take the values beyond."""
     labels: tuple[str, ...] = ()
-    """Of ids: missing, unknown, the most frequent values, and other values."""
+    """Of ids: missing, unknown, the most frequent values, and all other values."""
     counts: dict[str, tuple[int, ...]]
-    """Split -> values in each bin, or with each label."""
+    """Split -> number of values in each bin, or with each label."""
     unknown: dict[str, int] = {}
-    """Of ids of a vocabulary: split -> values that are not in it."""
+    """Of ids of a vocabulary: split -> number of values that are not in it."""
     quantiles: tuple[float, ...] = ()
     """Of numbers: 0, 1, 5, 25, 50, 75, 95, 99 and 100% of the train rows that the transform was
     fitted on, before scaling."""
 
     @property
-    def values(self) -> int:
-        """Of all splits."""
+    def value_count(self) -> int:
+        """Return the number of values of all splits."""
         return sum(map(sum, self.counts.values()))
 
-    def quantile(self, share: float) -> float | None:
-        """About the value that this share of a number's values lies below, from the bins.
+    def estimate_quantile(self, share: float) -> float | None:
+        """Estimate a quantile of a number from its bins, over all splits.
 
-        All splits together, within the bins' limits; None where there are no values, or no bins.
+        Args:
+            share: from 0 to 1.
+
+        Returns:
+            The quantile, within the bins' limits; None where there are no values, or no bins.
         """
-        if not self.edges or not self.values:
+        if not self.edges or not self.value_count:
             return None
-        below = np.cumsum([0, *np.sum(list(self.counts.values()), axis=0)]) / self.values
+        below = np.cumsum([0, *np.sum(list(self.counts.values()), axis=0)]) / self.value_count
         return float(np.interp(share, below, self.edges))
 
     @property
     def unknown_share(self) -> float | None:
-        """Of ids of a vocabulary; None of others, and where there are no values."""
-        return sum(self.unknown.values()) / self.values if self.unknown and self.values else None
+        """Return the share of values out of the vocabulary; None without one, or without values."""
+        return (
+            sum(self.unknown.values()) / self.value_count
+            if self.unknown and self.value_count
+            else None
+        )
 
     @property
     def missing_share(self) -> float | None:
-        """Of ids that have a place for missing values."""
-        if not self.values or self.labels[:1] != ("missing",):
+        """Return the share of missing values; None without an id for them, or without values."""
+        if not self.value_count or self.labels[:1] != (MISSING_LABEL,):
             return None
-        return sum(counts[0] for counts in self.counts.values()) / self.values
+        return sum(counts[0] for counts in self.counts.values()) / self.value_count
 
 
 class RuleCount(_Frozen):
-    """A check and what it found."""
+    """A check of the recipe, and the rows that violate it."""
 
     name: str
     on_violation: str
     rows: int
-    """Rows that violate it, whatever else they violate."""
+    """Rows that violate it, whether or not they violate others."""
     examples: tuple[str, ...]
 
 
-TALLIES = "tallies.parquet"
+TALLIES_FILE = "tallies.parquet"
+"""File of a build's tallies, in its sidecar."""
 _TALLY_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -92,16 +103,16 @@ _TALLY_SCHEMA = pa.schema(
         ("unknown", pa.int64()),
     ]
 )
-_MISSING = "missing "
+_MISSING_PREFIX = "missing "  # of the name of a raw column whose missing rows are counted
 
 
 @dataclass(frozen=True)
 class FileTally:
-    """What is counted of one data file.
+    """The counts of one data file.
 
     Attributes:
-        path: of the file, relative to the dataset's root.
-        counts: dataset column -> rows in each bin or with each label, int64.
+        path: path of the file, relative to the dataset's root.
+        counts: dataset column -> values in each bin or with each label, int64, shape (bins,).
         unknown: dataset column -> values out of its vocabulary.
         missing: raw column -> rows where it is missing.
     """
@@ -112,29 +123,34 @@ class FileTally:
     missing: dict[str, int]
 
     @staticmethod
-    def write_all(tallies: "Iterable[FileTally]") -> bytes:
-        """As one Parquet file."""
+    def write_tallies(tallies: "Iterable[FileTally]") -> bytes:
+        """Write tallies as one Parquet file, and return its bytes."""
         rows = [
             (t.path, name, counts.tolist(), t.unknown[name])
             for t in tallies
             for name, counts in t.counts.items()
         ]
-        rows += [(t.path, f"{_MISSING}{n}", [], m) for t in tallies for n, m in t.missing.items()]
+        rows += [
+            (t.path, f"{_MISSING_PREFIX}{name}", [], missing)
+            for t in tallies
+            for name, missing in t.missing.items()
+        ]
         columns = [
-            pa.array([row[i] for row in rows], field.type) for i, field in enumerate(_TALLY_SCHEMA)
+            pa.array([row[position] for row in rows], field.type)
+            for position, field in enumerate(_TALLY_SCHEMA)
         ]
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_arrays(columns, schema=_TALLY_SCHEMA), sink)
         return bytes(sink.getvalue())
 
     @staticmethod
-    def read_all(blob: bytes) -> "Iterator[FileTally]":
-        """What `write_all` wrote."""
+    def read_tallies(blob: bytes) -> "Iterator[FileTally]":
+        """Read the tallies that `write_tallies` wrote."""
         by_path: dict[str, FileTally] = {}
         for row in pq.read_table(pa.BufferReader(blob)).to_pylist():
             tally = by_path.setdefault(row["path"], FileTally(row["path"], {}, {}, {}))
-            if row["name"].startswith(_MISSING):
-                tally.missing[row["name"].removeprefix(_MISSING)] = row["unknown"]
+            if row["name"].startswith(_MISSING_PREFIX):
+                tally.missing[row["name"].removeprefix(_MISSING_PREFIX)] = row["unknown"]
             else:
                 tally.counts[row["name"]] = np.array(row["counts"], np.int64)
                 tally.unknown[row["name"]] = row["unknown"]
@@ -142,46 +158,46 @@ class FileTally:
 
 
 class Profile(_Frozen):
-    """Columns and checks of a build or of a version."""
+    """The columns and checks of a build or of a version."""
 
     columns: tuple[RawColumnProfile, ...]
     distributions: tuple[Distribution, ...]
     rules: tuple[RuleCount, ...]
 
-    def of_files(
+    def recount_files(
         self, tallies: list[tuple[str, FileTally]], rules: tuple[RuleCount, ...]
     ) -> "Profile":
-        """The same columns, bins and labels with the counts of other files.
+        """Return the same columns, bins and labels with the counts of other files.
 
         Args:
-            tallies: of every file, with its split.
-            rules: that go with them.
+            tallies: split and tally of every file.
+            rules: checks that belong to the files.
         """
         columns = tuple(
-            c.model_copy(
+            column.model_copy(
                 update={
                     "missing": {
-                        split: sum(t.missing.get(c.name, 0) for s, t in tallies if s == split)
-                        for split in c.missing
+                        split: sum(t.missing.get(column.name, 0) for s, t in tallies if s == split)
+                        for split in column.missing
                     }
                 }
             )
-            for c in self.columns
+            for column in self.columns
         )
         return Profile(
             columns=columns,
-            distributions=tuple(_recounted(d, tallies) for d in self.distributions),
+            distributions=tuple(_recount_distribution(d, tallies) for d in self.distributions),
             rules=rules,
         )
 
 
-def _recounted(item: Distribution, tallies: list[tuple[str, FileTally]]) -> Distribution:
+def _recount_distribution(item: Distribution, tallies: list[tuple[str, FileTally]]) -> Distribution:
     counts: dict[str, tuple[int, ...]] = {}
     unknown: dict[str, int] = {}
-    for split, old in item.counts.items():
-        total = np.zeros(len(old), np.int64)
-        for s, tally in tallies:
-            if s == split:
+    for split, old_counts in item.counts.items():
+        total = np.zeros(len(old_counts), np.int64)
+        for file_split, tally in tallies:
+            if file_split == split:
                 total += tally.counts[item.name]
         counts[split] = tuple(total.tolist())
         if item.unknown:

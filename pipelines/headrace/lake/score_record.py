@@ -1,4 +1,7 @@
-"""What a scoring job records: its ledger, the files of predictions, which model made which."""
+"""Describe what a scoring job records: its ledger, its files, which model scored which rows.
+
+Writing and reading the record is left to `predictions.py`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,42 +20,49 @@ class _Frozen(BaseModel):
 
 
 class ScoreLedger(_Frozen):
-    """Row accounting: every row that was read was scored, quarantined or filtered."""
+    """Row accounting: every row that was read was scored, quarantined or filtered out."""
 
     read: int
     scored: int
     quarantined: dict[str, int]
-    """Rows a check."""
+    """Check -> rows."""
     filtered: int
     """Rows that the table's `where` leaves out."""
 
     @property
-    def accounted(self) -> int:
+    def accounted_rows(self) -> int:
+        """Return the rows of all buckets together."""
         return self.scored + sum(self.quarantined.values()) + self.filtered
 
     @staticmethod
-    def total(ledgers: "Iterable[ScoreLedger]") -> "ScoreLedger":
-        found = list(ledgers)
+    def merge_ledgers(ledgers: "Iterable[ScoreLedger]") -> "ScoreLedger":
+        """Return the sum of ledgers, bucket by bucket."""
+        parts = list(ledgers)
         quarantined: Counter[str] = Counter()
-        for ledger in found:
-            quarantined.update(ledger.quarantined)
+        for part in parts:
+            quarantined.update(part.quarantined)
         return ScoreLedger(
-            read=sum(item.read for item in found),
-            scored=sum(item.scored for item in found),
+            read=sum(part.read for part in parts),
+            scored=sum(part.scored for part in parts),
             quarantined=dict(quarantined),
-            filtered=sum(item.filtered for item in found),
+            filtered=sum(part.filtered for part in parts),
         )
 
-    def check(self, where: str) -> None:
-        """
+    def check_balance(self, where: str) -> None:
+        """Check that the rows read equal the rows accounted for.
+
+        Args:
+            where: what the ledger is of, in messages.
+
         Raises:
-            LedgerError: rows are missing, or there are more than were read.
+            LedgerError: they differ.
         """
-        if self.read != self.accounted:
+        if self.read != self.accounted_rows:
             raise LedgerError(
                 f"the ledger of {where} does not add up: {self.read:,} rows read, "
-                f"{self.accounted:,} accounted for ({self.model_dump()}). Nothing was published. A "
-                "source that changed while it was read does this; run the command again"
+                f"{self.accounted_rows:,} accounted for ({self.model_dump()}). Nothing was "
+                "published. A source that changed while it was read does this; run the command "
+                "again"
             )
 
 
@@ -60,13 +70,13 @@ class PredictionFile(_Frozen):
     """One Parquet file of predictions."""
 
     path: str
-    """Relative to the table's root."""
+    """Path relative to the table's root."""
     partition: str
-    """The source partition that its rows are from."""
+    """Source partition that its rows are from."""
     source: str = ""
-    """The table that it is of."""
+    """Source table that its rows are from."""
     values: dict[str, str | None]
-    """Of the partition columns."""
+    """Partition column -> value of the file's rows."""
     rows: int
     bytes: int
 
@@ -75,18 +85,18 @@ class ScoredPartition(_Frozen):
     """A source partition whose rows have predictions."""
 
     source: str
-    """The table that it is of."""
+    """Source table that it is part of."""
     name: str
     build_id: str
-    """The job that scored it last."""
+    """Job that scored it last."""
     model: str
-    """`models:/name/version` that did."""
+    """Model version that scored it last, as `models:/name/version`."""
     files: tuple[SourceFile, ...]
     ledger: ScoreLedger
 
 
 class ScoreRecord(_Frozen):
-    """What one scoring job left beside the predictions."""
+    """The record that a scoring job leaves beside the predictions."""
 
     format_version: int = PREDICTIONS.current
     build_id: str
@@ -95,33 +105,35 @@ class ScoreRecord(_Frozen):
     recipe: dict[str, Any]
     """Resolved, secrets masked."""
     source: str
-    """The table that was scored."""
+    """Name of the source table that was scored."""
     model: str
     run_id: str
     dataset: dict[str, Any]
-    """Root, version and digest of what the model was trained on."""
+    """Root, version and digest of the dataset that the model was trained on."""
     threshold: float | None
     columns: dict[str, str]
-    """Columns of the table and their types, in order."""
+    """Column of the table -> its type, in order."""
     partition_by: tuple[str, ...]
     partitions: tuple[ScoredPartition, ...]
     files: tuple[PredictionFile, ...]
-    """Of the version, those of earlier jobs included."""
+    """Files of the version, those of earlier jobs included."""
     drift: tuple[ColumnDrift, ...] = ()
-    """Of the rows that this job scored, beside those of training."""
+    """Drift of the rows that this job scored from those of training."""
     rules_left_out: tuple[str, ...] = ()
-    """Rules of the recipe about columns that the table does not have, or many rows."""
+    """Rules that were not applied: about columns that the table lacks, or about many rows."""
     quarantine: str | None = None
-    """Folder of this job's quarantined rows, relative to the root; None where there are none."""
+    """Folder of the rows that this job quarantined, relative to the root; None without any."""
     base: int | None = None
     given_id: str | None = None
 
     @property
     def ledger(self) -> ScoreLedger:
-        """Of all rows that have predictions in this version."""
-        return ScoreLedger.total(p.ledger for p in self.partitions)
+        """Return the ledger of all rows that have predictions in this version."""
+        return ScoreLedger.merge_ledgers(p.ledger for p in self.partitions)
 
     @property
-    def processed(self) -> ScoreLedger:
-        """Of the rows that this job read."""
-        return ScoreLedger.total(p.ledger for p in self.partitions if p.build_id == self.build_id)
+    def processed_ledger(self) -> ScoreLedger:
+        """Return the ledger of the rows that this job read."""
+        return ScoreLedger.merge_ledgers(
+            p.ledger for p in self.partitions if p.build_id == self.build_id
+        )

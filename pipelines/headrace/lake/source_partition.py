@@ -1,7 +1,8 @@
-"""What a dataset version was made of: source partitions, their files, what became of their rows.
+"""Describe the source of a dataset version: source partitions, their files and ledgers.
 
-A source partition is a folder of the main table such as `month=1`; where the table has none, or
-its rows cannot be told apart by file, the whole table is one, named "".
+A source partition is a folder of the main table such as `month=1`. Where the table has none, or
+its rows cannot be assigned to files, the whole table is one partition, named "". Listing them is
+left to `source/`.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -18,16 +19,16 @@ class SourceFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
-    """Relative to the table's folder."""
+    """Path relative to the table's folder."""
     bytes: int
     changed: str
-    """Time of change in ns since 1970, or the ETag of an object store."""
+    """Time of modification in ns since 1970, or the ETag of an object store."""
     rows: int | None = None
-    """From the Parquet footer; None for other formats."""
+    """Rows according to the Parquet footer; None for other formats."""
 
     @property
     def identity(self) -> tuple[str, int, str]:
-        """What tells whether the file is still the same."""
+        """Return path, size and change: equal where the file is still the same."""
         return self.path, self.bytes, self.changed
 
 
@@ -38,15 +39,17 @@ class SourcePartition(BaseModel):
 
     name: str
     build_id: str
-    """The build that processed it last."""
+    """Build that processed it last."""
     files: tuple[SourceFile, ...]
     ledger: Ledger
 
 
-class Crossing(BaseModel):
-    """Rows of one source partition lost against rows of another that have the same dedup key."""
+class CrossPartitionDuplicate(BaseModel):
+    """Two source partitions with rows of equal dedup keys, and whose rows were published."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     loser: str
+    """Source partition whose rows were dropped as duplicates."""
     winner: str
+    """Source partition whose rows were published."""

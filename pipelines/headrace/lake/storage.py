@@ -1,8 +1,9 @@
-"""Reach a dataset's root: a local folder, or a URL of an object store.
+"""Open the storage of a root, a local folder or a URL of an object store, and explain its errors.
 
-Files go through fsspec, Delta commits through delta-rs. Each has its own idea of where credentials
-are, so for S3 both are given those that AWS's own tools would use: the environment, the profile in
-`~/.aws`, the role of the machine. They are never part of a recipe, a dataset or an error.
+Files go through fsspec, Delta commits through delta-rs. Each looks for credentials in its own way,
+so for S3 both get those that AWS's own tools would use: the environment, the profile in `~/.aws`,
+the role of the machine. They are never part of a recipe, a dataset or an error. What the files mean
+is left to the other modules.
 """
 
 import re
@@ -14,72 +15,77 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from headrace.errors import DatasetError, UnreachableError
+from headrace.errors import DatasetError, LakeError, UnreachableError
 from headrace.redaction import MASK, redact_text
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+CONCURRENT_REQUESTS = 16
+"""Requests to the store at the same time."""
 _S3 = re.compile(r"^s3[an]?://")
-# What AWS's tools fall back on, and delta-rs as well. A private endpoint (vpce) is none of these.
+# The defaults of AWS's tools and of delta-rs. A private endpoint (vpce) is not among them.
 _AWS_ENDPOINT = re.compile(r"^https://s3([.-][a-z0-9-]+)?\.amazonaws\.com$")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
-# Packages whose errors tell of a store and not of a defect; each comes with its file system.
+# Packages whose errors are of a store and not a defect; each is installed with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
 
-def absolute_root(root: str) -> str:
-    """A dataset's root as it means the same from every working directory.
+def resolve_root(root: str) -> str:
+    """Return a root in the form that means the same from every working directory.
 
-    Hadoop's names of S3 become `s3://`, other URLs stay, without a slash at the end.
+    Hadoop's schemes of S3 become `s3://`, other URLs stay; a slash at the end is removed.
     """
     if "://" in root:
         return _S3.sub("s3://", root).rstrip("/")
     return str(Path(root).absolute())
 
 
-def open_files(root: str) -> tuple[Any, str]:
-    """The fsspec file system of a root, and the root's path on it.
+def open_filesystem(root: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a root, and the root's path on it.
 
-    Listings are not cached: other processes write there too.
+    Listings are not cached, because other processes write there too.
 
     Raises:
         DatasetError: this machine has no file system for such a URL.
     """
     try:
-        files, path = fsspec.url_to_fs(root, use_listings_cache=False)
+        filesystem, path = fsspec.url_to_fs(root, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         scheme = root.partition("://")[0]
         fix = f"install headrace[{_EXTRAS[scheme]}]" if scheme in _EXTRAS else "see fsspec's docs"
         raise DatasetError(
             f"{redact_text(root)}: no file system for {scheme}:// here ({error}); {fix}"
         ) from None
-    return files, path.rstrip("/")
+    return filesystem, path.rstrip("/")
 
 
-def delta_table(root: str, version: int | None = None) -> "DeltaTable":
-    """The Delta table at a root.
+def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
+    """Open the Delta table at a root, at a version or at its newest.
 
     Raises:
-        DeltaError: there is none, or no such version.
+        DeltaError: there is no table, or no such version.
         DatasetError: the store cannot be reached.
     """
-    from deltalake import DeltaTable  # not needed by those who only write files
+    from deltalake import DeltaTable  # here, because those who only write files need it not
 
-    with reaching(root):
-        return DeltaTable(root, version=version, storage_options=delta_options(root))
+    with explain_storage_errors(root):
+        return DeltaTable(root, version=version, storage_options=build_delta_options(root))
 
 
-def delta_options(root: str) -> dict[str, str] | None:
-    """What delta-rs has to be told about the store; it does not read AWS's files itself.
+def build_delta_options(root: str) -> dict[str, str] | None:
+    """Build delta-rs's options for the store, because it does not read AWS's files itself.
+
+    Returns:
+        The options for S3; None for every other store.
 
     Raises:
-        DatasetError: there are no credentials.
+        UnreachableError: there are no credentials.
     """
     if not _S3.match(root):
         return None
-    credentials, region, endpoint = _aws()
+    credentials, region, endpoint = _read_aws_settings()
     if credentials is None:
         raise UnreachableError(
             f"dataset {root}: no AWS credentials were found. Set AWS_ACCESS_KEY_ID and "
@@ -92,15 +98,15 @@ def delta_options(root: str) -> dict[str, str] | None:
         "AWS_SESSION_TOKEN": credentials.token,
         "AWS_REGION": region or "us-east-1",
         "AWS_ENDPOINT_URL": endpoint,
-        # Whoever sets an http:// endpoint wants it.
+        # An http:// endpoint was set on purpose.
         "AWS_ALLOW_HTTP": "true" if (endpoint or "").startswith("http://") else None,
     }
     return {name: value for name, value in options.items() if value}
 
 
 @contextmanager
-def reaching(root: str) -> Iterator[None]:
-    """Explain an error of the store.
+def explain_storage_errors(root: str) -> Iterator[None]:
+    """Turn an error of the store within the block into one for people.
 
     Raises:
         UnreachableError: the store refused, or did not answer.
@@ -110,25 +116,41 @@ def reaching(root: str) -> Iterator[None]:
     except Exception as error:
         if not is_storage_error(error):
             raise
-        raise UnreachableError(f"{redact_text(root)} cannot be reached: {said(error)}") from error
+        raise UnreachableError(
+            f"{redact_text(root)} cannot be reached: {describe_error(error)}"
+        ) from error
+
+
+@contextmanager
+def explain_table_errors(path: str) -> Iterator[None]:
+    """Turn an error of the store that a raw table is in, within the block, into one for people.
+
+    Raises:
+        LakeError: the store refused, or did not answer.
+    """
+    try:
+        with explain_storage_errors(path):
+            yield
+    except DatasetError as error:
+        raise LakeError(str(error)) from error
 
 
 def is_storage_error(error: BaseException) -> bool:
-    """Whether the error comes from a file system or an object store, and not from our code."""
+    """Return whether the error is of a file system or an object store, and not of our code."""
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return isinstance(error, OSError) or bool(modules & {*_STORES})
 
 
-def said(error: BaseException) -> str:
-    """What a store said, on one line, without credentials; its kind where it said nothing."""
+def describe_error(error: BaseException) -> str:
+    """Return the text of an error on one line, without credentials; its type where it has none."""
     text = " ".join(_COLORS.sub("", str(error)).replace("↳", "").split())
-    for secret in _secrets() if "botocore" in sys.modules else []:
+    for secret in _read_aws_secrets() if "botocore" in sys.modules else []:
         text = text.replace(secret, MASK)
     return redact_text(text) or type(error).__name__
 
 
-def _aws() -> tuple[Any, str | None, str | None]:
-    """Credentials, region and endpoint (None for AWS's own) as AWS's tools would take them."""
+def _read_aws_settings() -> tuple[Any, str | None, str | None]:
+    """Read credentials, region and endpoint (None for AWS's own) as AWS's tools would."""
     from botocore.exceptions import BotoCoreError
     from botocore.session import get_session
 
@@ -138,12 +160,13 @@ def _aws() -> tuple[Any, str | None, str | None]:
         region = session.get_config_variable("region")
         endpoint = session.create_client("s3", region_name=region).meta.endpoint_url
         frozen = credentials.get_frozen_credentials() if credentials else None
-    except BotoCoreError as error:  # a profile that is not there, a file that cannot be read
+    except BotoCoreError as error:  # for example no such profile, or a file that cannot be read
         raise UnreachableError(f"AWS's settings cannot be used: {error}") from None
     return frozen, region, None if _AWS_ENDPOINT.match(endpoint) else endpoint
 
 
-def _secrets() -> list[str]:
+def _read_aws_secrets() -> list[str]:
+    """Read the credentials that must not be shown; empty where there are none."""
     from botocore.exceptions import BotoCoreError
     from botocore.session import get_session
 
@@ -154,4 +177,4 @@ def _secrets() -> list[str]:
     if credentials is None:
         return []
     frozen = credentials.get_frozen_credentials()
-    return [s for s in (frozen.secret_key, frozen.token, frozen.access_key) if s]
+    return [value for value in (frozen.secret_key, frozen.token, frozen.access_key) if value]

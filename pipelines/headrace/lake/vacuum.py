@@ -1,10 +1,10 @@
-"""Remove what no kept version needs: files of old versions, and leftovers of builds that died.
+"""Remove files that no retained version needs: of old versions, and leftovers of dead builds.
 
-A file is removed only where its name tells the build that wrote it, and where that build was either
-committed and is of no kept version, or was never committed and has written nothing for so long that
-it must be dead. A removed version's transform, tallies and rejected rows stay while a kept version
-needs them. Everything else below the dataset's root is left alone. The Delta log stays, so that a
-removed version is told from one that never was.
+A file is removed only where its name has the id of the build that wrote it, and that build was
+either committed and belongs to no retained version, or was never committed and has written nothing
+for so long that it must be dead. A removed version's transform, tallies and quarantined rows stay
+while a retained version needs them. Everything else below the dataset's root is left alone. The
+Delta log stays, so that a removed version can be told from one that never existed.
 """
 
 import re
@@ -17,22 +17,26 @@ from typing import Any
 
 from headrace.errors import DatasetError
 from headrace.lake.build import read_build
-from headrace.lake.history import PastVersion, versions_of
-from headrace.lake.storage import absolute_root, open_files, reaching
+from headrace.lake.history import PastVersion, list_versions
+from headrace.lake.storage import (
+    CONCURRENT_REQUESTS,
+    explain_storage_errors,
+    open_filesystem,
+    resolve_root,
+)
 
-_AT_ONCE = 16  # requests to the store
 _PART = re.compile(r"part-(?P<build>.+)-\d+-\d+\.parquet$")
 
 
 @dataclass(frozen=True)
-class Vacuumed:
-    """What was removed, or would be.
+class VacuumResult:
+    """The versions and files that were removed, or would be in a dry run.
 
     Attributes:
-        versions: that can no longer be read.
+        versions: versions that can no longer be read.
         leftovers: ids of dead builds.
-        files: paths below the dataset's root.
-        bytes: of them.
+        files: paths of the removed files, below the dataset's root.
+        bytes: their size.
     """
 
     versions: tuple[int, ...]
@@ -41,99 +45,112 @@ class Vacuumed:
     bytes: int
 
 
-def vacuum(
+def vacuum_dataset(
     root: str, *, keep: timedelta, leftovers_after: timedelta, now: datetime, dry_run: bool
-) -> Vacuumed:
-    """Find, and unless it is a dry run remove, what is no longer needed.
+) -> VacuumResult:
+    """Find the files that are no longer needed and, unless it is a dry run, remove them.
 
     Args:
         root: the dataset's folder or URL.
-        keep: how long a version stays readable after another one took its place. The newest
-            version is always kept.
+        keep: how long a version stays readable after its successor was committed. The newest
+            version is always retained.
         leftovers_after: a build that was not committed is dead when the newest of its files is
             older than this. It must be longer than a build takes to write its files.
-        now: the time, UTC.
+        now: current time, UTC.
         dry_run: remove nothing.
 
     Raises:
-        DatasetError: there is no dataset, or a version that must be kept cannot be read.
+        DatasetError: there is no dataset, or a version that must be retained cannot be read.
     """
-    root = absolute_root(root)
-    # In this order: what is committed after the listing was not listed, or is known as committed.
-    with reaching(root):
-        there = _listed(root)
-    versions = versions_of(root)
-    kept = [
-        v
-        for v, superseded in _superseded(versions)
+    root = resolve_root(root)
+    # In this order: a build that is committed after the listing either has no listed file, or is
+    # listed as committed.
+    with explain_storage_errors(root):
+        build_files = _list_build_files(root)
+    versions = list_versions(root)
+    retained = [
+        version
+        for version, superseded in _pair_with_successors(versions)
         if superseded is None or superseded > now - keep
     ]
     needed_files: set[str] = set()
     needed_builds: set[str] = set()
-    for version in kept:
+    for version in retained:
         if version.summary is None:
-            if version.trouble or version is versions[-1]:
+            if version.problem or version is versions[-1]:
                 raise DatasetError(
                     f"dataset {root}: version {version.version} is to be kept and cannot be read, "
-                    "so what it needs is not known and nothing is removed"
-                    + (f": {version.trouble}" if version.trouble else "")
+                    "so the files that it needs are unknown and nothing is removed"
+                    + (f": {version.problem}" if version.problem else "")
                 )
-            continue  # removed by an earlier vacuum that kept less
+            continue  # removed by an earlier vacuum that retained less
         build = read_build(root, str(version.build_id))
         needed_files |= {file.path for file in build.files}
         needed_builds |= {build.build_id, build.transform_of or build.build_id}
         needed_builds |= {partition.build_id for partition in build.partitions}
-    kept_builds = {v.build_id for v in kept}
+    retained_builds = {version.build_id for version in retained}
     # The log of a version may have expired while files of its build live on in a newer one.
-    committed = {v.build_id for v in versions if v.build_id} | needed_builds
+    committed = {version.build_id for version in versions if version.build_id} | needed_builds
 
-    def needed(build_id: str, path: str) -> bool:
+    def is_needed(build_id: str, path: str) -> bool:
         if path == f"_headrace/{build_id}/build.json":  # without it, the version is not opened
-            return build_id in kept_builds
+            return build_id in retained_builds
         return path in needed_files or (build_id in needed_builds and path.startswith("_headrace/"))
 
-    gone: list[str] = []
+    removed_files: list[str] = []
     leftovers: list[str] = []
-    for build_id, paths in there.items():
+    for build_id, paths in build_files.items():
         if build_id in committed:
-            gone += [path for path in paths if not needed(build_id, path)]
+            removed_files += [path for path in paths if not is_needed(build_id, path)]
         elif not needed_files.isdisjoint(paths):
             continue
         elif max(changed for _, changed in paths.values()) < now - leftovers_after:
             leftovers.append(build_id)
-            gone += list(paths)
-    sizes = {p: size for paths in there.values() for p, (size, _) in paths.items()}
-    removed = tuple(v.version for v in versions if v not in kept and v.summary is not None)
-    result = Vacuumed(
-        removed, tuple(sorted(leftovers)), tuple(sorted(gone)), sum(sizes[p] for p in gone)
+            removed_files += list(paths)
+    sizes = {path: size for paths in build_files.values() for path, (size, _) in paths.items()}
+    removed_versions = tuple(
+        version.version
+        for version in versions
+        if version not in retained and version.summary is not None
+    )
+    result = VacuumResult(
+        versions=removed_versions,
+        leftovers=tuple(sorted(leftovers)),
+        files=tuple(sorted(removed_files)),
+        bytes=sum(sizes[path] for path in removed_files),
     )
     if not dry_run:
-        with reaching(root):
-            _remove(root, result)
+        with explain_storage_errors(root):
+            _remove_files(root, result)
     return result
 
 
-def _superseded(versions: list[PastVersion]) -> list[tuple[PastVersion, datetime | None]]:
-    """Each version and when the next one took its place; None for the newest."""
-    followers = [v.committed for v in versions[1:]]
-    return list(zip(versions, [*followers, None], strict=True))
+def _pair_with_successors(versions: list[PastVersion]) -> list[tuple[PastVersion, datetime | None]]:
+    """Return each version with the time of the next commit; None for the newest."""
+    successors = [version.committed for version in versions[1:]]
+    return list(zip(versions, [*successors, None], strict=True))
 
 
-def _listed(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
-    """Build id -> path below the root -> bytes and time of change, of all that builds wrote."""
-    files, base = open_files(root)
-    if not files.exists(base):
+def _list_build_files(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
+    """List all files that builds wrote.
+
+    Returns:
+        Build id -> path below the root -> bytes and time of modification.
+    """
+    filesystem, base = open_filesystem(root)
+    if not filesystem.exists(base):
         raise DatasetError(f"there is no dataset at {root}")
-    found: dict[str, dict[str, tuple[int, datetime]]] = defaultdict(dict)
-    for full, info in files.find(base, detail=True).items():
-        path = str(full)[len(base) + 1 :]
-        build_id = _build_of(path)
+    listing: dict[str, dict[str, tuple[int, datetime]]] = defaultdict(dict)
+    for full_path, info in filesystem.find(base, detail=True).items():
+        path = str(full_path)[len(base) + 1 :]
+        build_id = _parse_build_id(path)
         if build_id:
-            found[build_id][path] = (int(info["size"]), _changed(info))
-    return found
+            listing[build_id][path] = (int(info["size"]), _read_change_time(info))
+    return listing
 
 
-def _build_of(path: str) -> str | None:
+def _parse_build_id(path: str) -> str | None:
+    """Return the build that wrote a file, from its path below the root; None of other files."""
     top, _, rest = path.partition("/")
     if top == "_headrace" and "/" in rest:
         return rest.partition("/")[0]
@@ -143,7 +160,8 @@ def _build_of(path: str) -> str | None:
     return None
 
 
-def _changed(info: dict[str, Any]) -> datetime:
+def _read_change_time(info: dict[str, Any]) -> datetime:
+    """Return the time of modification in a file's fsspec info, whose key depends on the store."""
     for key in ("mtime", "LastModified", "last_modified", "updated", "modificationTime"):
         value = info.get(key)
         if isinstance(value, datetime):
@@ -155,20 +173,22 @@ def _changed(info: dict[str, Any]) -> datetime:
     return datetime.now(UTC)  # unknown: never old enough to be called dead
 
 
-def _remove(root: str, found: Vacuumed) -> None:
-    files, base = open_files(root)
+def _remove_files(root: str, result: VacuumResult) -> None:
+    """Remove the files of a result, and the folders of builds that are empty afterwards."""
+    filesystem, base = open_filesystem(root)
 
-    def remove(path: str) -> None:
+    def remove_file(path: str) -> None:
         with suppress(FileNotFoundError):
-            files.rm_file(f"{base}/{path}")
+            filesystem.rm_file(f"{base}/{path}")
 
-    # Without its build.json a version is known as removed: those go before what they name.
-    first = [path for path in found.files if path.endswith("/build.json")]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for paths in (first, [path for path in found.files if path not in {*first}]):
-            list(pool.map(remove, paths))
-    # Where folders are real, the empty ones of removed builds go too.
-    for build_id in {b for p in found.files if (b := _build_of(p)) and p.startswith("_headrace/")}:
+    # A version without its build.json counts as removed, so records go before the files they list.
+    records = [path for path in result.files if path.endswith("/build.json")]
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        for paths in (records, [path for path in result.files if path not in {*records}]):
+            list(pool.map(remove_file, paths))
+    # Where folders are real, remove the empty ones of removed builds too.
+    sidecars = [path for path in result.files if path.startswith("_headrace/")]
+    for build_id in {build_id for path in sidecars if (build_id := _parse_build_id(path))}:
         folder = f"{base}/_headrace/{build_id}"
-        if files.isdir(folder) and not files.find(folder):
-            files.rm(folder, recursive=True)
+        if filesystem.isdir(folder) and not filesystem.find(folder):
+            filesystem.rm(folder, recursive=True)

@@ -1,1 +1,1 @@
-"""Keras models from the recipe, one family a file, and their export with the transform inside."""
+"""Build Keras models from the recipe, one family per file; predict with them and export them."""

@@ -1,27 +1,32 @@
-"""Convolutional network over one image; the other inputs join before the dense layers."""
+"""Build a convolutional network over one image; other inputs join before the dense layers."""
 
 import keras
 
 from headrace.models.inputs import (
     Tensors,
-    flat_inputs,
-    regularizer,
-    scaled_image,
-    side_by_side,
+    flatten_inputs,
+    join_features,
+    make_regularizer,
+    scale_image,
 )
-from headrace.models.mlp import hidden_layers
+from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
-from headrace.transform.spec import ImageFeature, TransformSpec
+from headrace.transform.spec import TransformSpec
 
 
-def cnn(model: s.Cnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """The last layer before the head, float32 (batch, units).
+def build_cnn(model: s.Cnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the last layer before the head, float32 (batch, units).
 
     A block is two 3 x 3 convolutions with padding, then 2 x 2 max pooling where both sides still
     have two pixels (Simonyan and Zisserman 2015, configuration B), then dropout.
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them; it has one image.
     """
-    (image,) = (f for f in spec.shaped if isinstance(f, ImageFeature))
-    tensor = scaled_image(image, inputs[image.name])
+    (image,) = spec.select_features("image")
+    tensor = scale_image(image, inputs[image.name])
     for number, filters in enumerate(model.filters):
         for layer in (0, 1):
             tensor = keras.layers.Conv2D(
@@ -30,7 +35,7 @@ def cnn(model: s.Cnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor
                 padding="same",
                 activation=model.activation,
                 kernel_initializer=model.initializer,
-                kernel_regularizer=regularizer(model),
+                kernel_regularizer=make_regularizer(model),
                 name=f"block.{number}.convolution.{layer}",
             )(tensor)
         if min(tensor.shape[1:3]) >= 2:
@@ -38,5 +43,5 @@ def cnn(model: s.Cnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor
         if model.dropout:
             tensor = keras.layers.Dropout(model.dropout, name=f"block.{number}.dropout")(tensor)
     flat = keras.layers.Flatten(name=f"flat.{image.name}")(tensor)
-    others = flat_inputs(model, inputs, spec, without=(image.name,))
-    return hidden_layers(model, side_by_side([flat, *others]))
+    others = flatten_inputs(model, inputs, spec, without=(image.name,))
+    return add_hidden_layers(model, join_features([flat, *others]))

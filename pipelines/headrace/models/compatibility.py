@@ -1,22 +1,29 @@
-"""Whether a model can be built over a fitted transform; needs no engine, so it is asked early."""
+"""Check, early and without an engine, that a model can be built over a fitted transform."""
 
 from headrace.errors import Problem
 from headrace.recipe import sections as s
-from headrace.recipe.model_requirements import model_problems
-from headrace.transform.spec import ImageFeature, SeriesFeature, TokensFeature, TransformSpec
+from headrace.recipe.model_requirements import find_model_problems
+from headrace.transform.spec import TransformSpec
 
 
-def fit_problems(model: s.Model, spec: TransformSpec) -> list[Problem]:
-    """What keeps `model` from being built over the inputs and the label of `spec`."""
-    problems = model_problems(
+def find_compatibility_problems(model: s.Model, spec: TransformSpec) -> list[Problem]:
+    """Return the problems that keep a model from being built; empty where it can be built.
+
+    Args:
+        model: the recipe's section.
+        spec: fitted transform, with the inputs and the label.
+    """
+    problems = find_model_problems(
         model,
-        tokens=[f.name for f in spec.shaped if isinstance(f, TokensFeature)],
-        series={f.name: f.length for f in spec.shaped if isinstance(f, SeriesFeature)},
-        images=[f.name for f in spec.shaped if isinstance(f, ImageFeature)],
+        tokens=[f.name for f in spec.select_features("tokens")],
+        series={f.name: f.shape[0] for f in spec.select_features("series")},
+        images=[f.name for f in spec.select_features("image")],
         plain=bool(spec.inputs.keys() & {"numeric", "categorical"}),
     )
-    what = {"classes": "classes", "multi_label": "labels"}.get(spec.label.kind)
-    if what and len(spec.label.classes) < 2:
-        there = ", ".join(spec.label.classes) or "none"
-        problems.append(Problem("label.kind", f"the train split has not two {what}, only: {there}"))
+    nouns = spec.label.definition.class_nouns
+    if nouns and len(spec.label.classes) < 2:
+        names = ", ".join(spec.label.classes) or "none"
+        problems.append(
+            Problem("label.kind", f"the train split has fewer than two {nouns}, only: {names}")
+        )
     return problems

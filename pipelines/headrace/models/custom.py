@@ -1,4 +1,4 @@
-"""The user's own network: a function by its name."""
+"""Build the user's own network, by a function that the recipe names."""
 
 import importlib
 
@@ -6,32 +6,41 @@ import keras
 
 from headrace.errors import Problem, RecipeError
 from headrace.models.inputs import Tensors
-from headrace.models.mlp import hidden_layers
+from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
 
-def own(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """What `function(inputs, spec, **options)` gives, through the dense layers `hidden`.
+def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the output of `function(inputs, spec, **options)` after the dense layers `hidden`.
 
-    The function gets a dict of Keras tensors, one for every one of `spec.inputs`, and gives float32
-    (batch, columns). Of layers that are not Keras's own the registered model knows nothing more
-    when it is loaded in safe mode; use standard ones.
+    The function gets a dict of Keras tensors, one for every one of `spec.inputs`, and returns
+    float32 (batch, columns). It has to use Keras's own layers: the registered model is loaded in
+    safe mode, which knows no others.
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them.
 
     Raises:
-        RecipeError: there is no such function, or it gives something else.
+        RecipeError: there is no such function, or it returns something else.
     """
     module, _, name = model.function.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise _wrong(f"{model.function} cannot be imported: {error}", "see PYTHONPATH") from None
-    found = function(dict(inputs), spec, **model.options)
-    if not isinstance(found, keras.KerasTensor) or len(found.shape) != 2:
-        what = getattr(found, "shape", type(found).__name__)
-        raise _wrong(f"{model.function} gave {what}, expected a Keras tensor (batch, columns)", "")
-    return hidden_layers(model, found)
+        raise _make_function_error(
+            f"{model.function} cannot be imported: {error}", "see PYTHONPATH"
+        ) from None
+    output = function(dict(inputs), spec, **model.options)
+    if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
+        shown = getattr(output, "shape", type(output).__name__)
+        raise _make_function_error(
+            f"{model.function} returned {shown}, expected a Keras tensor (batch, columns)", ""
+        )
+    return add_hidden_layers(model, output)
 
 
-def _wrong(what: str, fix: str) -> RecipeError:
-    return RecipeError("(model python)", [Problem("model.function", what, fix)])
+def _make_function_error(message: str, fix: str) -> RecipeError:
+    return RecipeError("(model python)", [Problem("model.function", message, fix)])

@@ -1,11 +1,13 @@
-"""What every family does with inputs that its own layers do not read: one flat vector each."""
+"""Make the Keras inputs of a model, and flatten those that a family's own layers do not read."""
 
 import math
 
 import keras
 
+from headrace.features.kind import FittedFeature
+from headrace.features.kinds import get_form
 from headrace.recipe import sections as s
-from headrace.transform.spec import ImageFeature, SeriesFeature, TokensFeature, TransformSpec
+from headrace.transform.spec import TransformSpec
 
 Tensors = dict[str, keras.KerasTensor]
 
@@ -13,21 +15,27 @@ Tensors = dict[str, keras.KerasTensor]
 
 
 def make_inputs(spec: TransformSpec) -> Tensors:
-    """One Keras input for every one of `spec.inputs`, named like it."""
+    """Return a Keras input for every one of `spec.inputs`, by name."""
     return {
         name: keras.Input(item.shape, dtype=item.dtype, name=name)
         for name, item in spec.inputs.items()
     }
 
 
-def flat_inputs(
+def flatten_inputs(
     model: s.Model, inputs: Tensors, spec: TransformSpec, *, without: tuple[str, ...] = ()
 ) -> list[keras.KerasTensor]:
-    """Every input but `without` as float32 (batch, columns).
+    """Return the inputs as flat vectors, each float32 (batch, columns).
 
-    Numbers and series as they are, one embedding a categorical, the mean of the embeddings of
-    tokens (ids 0 left out; zeros where there is nothing else), images scaled to 0 to 1 and
-    flattened.
+    Numbers and series as they are, one embedding per categorical, the mean of the embeddings of
+    tokens (ids 0, padding, left out; zeros where there is nothing else), images scaled to 0 to 1
+    and flattened.
+
+    Args:
+        model: the recipe's section; the width of embeddings is read.
+        inputs: of `make_inputs`.
+        spec: fitted transform, which names them.
+        without: inputs to leave out.
     """
     parts = []
     if "numeric" in inputs and "numeric" not in without:
@@ -35,68 +43,68 @@ def flat_inputs(
     for position, feature in enumerate(spec.categorical):
         if "categorical" in without:
             break
-        embed = _embedding(feature.name, feature.cardinality, model)
+        embed = _make_embedding(feature.name, feature.cardinality, model)
         parts.append(embed(inputs["categorical"][:, position]))
     for shaped in spec.shaped:
         if shaped.name in without:
             continue
         tensor = inputs[shaped.name]
-        if isinstance(shaped, TokensFeature):
-            embedded = _embedding(shaped.name, shaped.cardinality, model)(tensor)
-            parts.append(_mean_of_tokens(embedded, tensor))
-        elif isinstance(shaped, ImageFeature):
+        if get_form(shaped) == "tokens":
+            embedded = _make_embedding(shaped.name, shaped.cardinality, model)(tensor)
+            parts.append(_average_tokens(embedded, tensor))
+        elif get_form(shaped) == "image":
             parts.append(
-                keras.layers.Flatten(name=f"flat.{shaped.name}")(scaled_image(shaped, tensor))
+                keras.layers.Flatten(name=f"flat.{shaped.name}")(scale_image(shaped, tensor))
             )
         else:
             parts.append(tensor)
     return parts
 
 
-def scaled_image(feature: ImageFeature, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """uint8 0 to 255 as float32 0 to 1, shape kept."""
+def scale_image(feature: FittedFeature, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Scale uint8 0 to 255 to float32 0 to 1, in the same shape."""
     return keras.layers.Rescaling(1 / 255, name=f"scaled.{feature.name}")(tensor)
 
 
-def side_by_side(parts: list[keras.KerasTensor]) -> keras.KerasTensor:
-    """The parts joined along their last axis."""
+def join_features(parts: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Join tensors along their last axis."""
     if len(parts) == 1:
         return parts[0]
     return keras.layers.Concatenate(name="features.all")(parts)
 
 
-def embedding_width(cardinality: int, largest: int) -> int:
-    """Columns of an embedding: the square root of its ids, at most `largest`."""
-    return min(largest, math.ceil(math.sqrt(cardinality)))
+def choose_embedding_width(cardinality: int, max_width: int) -> int:
+    """Choose the columns of an embedding: the square root of its ids, at most `max_width`."""
+    return min(max_width, math.ceil(math.sqrt(cardinality)))
 
 
-def regularizer(model: s.Model) -> keras.regularizers.Regularizer | None:
-    """Of kernels, never of biases; `None` where the recipe wants none."""
+def make_regularizer(model: s.Model) -> keras.regularizers.Regularizer | None:
+    """Make the regularizer of kernels, never of biases; None where the recipe sets neither."""
     if not (model.l1 or model.l2):
         return None
     return keras.regularizers.L1L2(l1=model.l1, l2=model.l2)
 
 
-def _embedding(name: str, cardinality: int, model: s.Model) -> keras.layers.Embedding:
-    width = embedding_width(cardinality, model.embedding_width)
+def _make_embedding(name: str, cardinality: int, model: s.Model) -> keras.layers.Embedding:
+    width = choose_embedding_width(cardinality, model.embedding_width)
     return keras.layers.Embedding(cardinality, width, name=f"embed.{name}")
 
 
-def _mean_of_tokens(embedded: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
-    """float32 (batch, width) of (batch, length, width).
+def _average_tokens(embedded: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the mean over tokens, float32 (batch, width) of (batch, length, width).
 
-    GlobalAveragePooling1D with a mask divides by 0 where all ids are padding.
+    GlobalAveragePooling1D with a mask would divide by 0 where all ids are padding.
     """
-    there = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, 0), "float32"), -1)
-    count = keras.ops.maximum(keras.ops.sum(there, axis=1), 1.0)
-    return keras.ops.sum(embedded * there, axis=1) / count
+    mask = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, 0), "float32"), -1)
+    count = keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
+    return keras.ops.sum(embedded * mask, axis=1) / count
 
 
-def series_names(spec: TransformSpec) -> tuple[str, ...]:
-    """Names of the series, in the order they are stacked."""
-    return tuple(f.name for f in spec.shaped if isinstance(f, SeriesFeature))
+def list_series_names(spec: TransformSpec) -> tuple[str, ...]:
+    """Return the names of the series, in the order in which they are stacked."""
+    return tuple(f.name for f in spec.select_features("series"))
 
 
-def stacked_series(inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """float32 (batch, length, series); all of one length."""
-    return keras.ops.stack([inputs[name] for name in series_names(spec)], axis=-1)
+def stack_series(inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Stack all series, which have one length, as float32 (batch, length, series)."""
+    return keras.ops.stack([inputs[name] for name in list_series_names(spec)], axis=-1)

@@ -1,39 +1,50 @@
-"""Multi-layer perceptron: all inputs flat and side by side, then dense layers."""
+"""Build a multi-layer perceptron: all inputs flat and side by side, then dense layers."""
 
 import keras
 
-from headrace.models.inputs import Tensors, flat_inputs, regularizer, side_by_side
+from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
 
-def mlp(model: s.Mlp, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """The last hidden layer, float32 (batch, hidden[-1])."""
-    return hidden_layers(model, side_by_side(flat_inputs(model, inputs, spec)))
+def build_mlp(model: s.Mlp, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the last hidden layer, float32 (batch, hidden[-1]).
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them.
+    """
+    return add_hidden_layers(model, join_features(flatten_inputs(model, inputs, spec)))
 
 
-def hidden_layers(model: s.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """The dense layers `model.hidden`, each normalized and with dropout as the recipe says."""
+def add_hidden_layers(model: s.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Add the dense layers `model.hidden`, each with normalization and dropout as the recipe says.
+
+    Args:
+        model: the recipe's section.
+        tensor: float32 (batch, columns).
+    """
+    has_normalization = model.normalize != "none"
     for number, units in enumerate(model.hidden):
         name = f"hidden.{number}"
-        plain = model.normalize == "none"
         tensor = keras.layers.Dense(
             units,
-            activation=model.activation if plain else None,
+            activation=None if has_normalization else model.activation,
             kernel_initializer=model.initializer,
-            kernel_regularizer=regularizer(model),
+            kernel_regularizer=make_regularizer(model),
             name=name,
         )(tensor)
-        if not plain:
-            tensor = normalized(model, tensor, name)
+        if has_normalization:
+            tensor = add_normalization(model, tensor, name)
             tensor = keras.layers.Activation(model.activation, name=f"{name}.activation")(tensor)
         if model.dropout:
             tensor = keras.layers.Dropout(model.dropout, name=f"{name}.dropout")(tensor)
     return tensor
 
 
-def normalized(model: s.Model, tensor: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Batch or layer normalization, as the recipe says."""
+def add_normalization(model: s.Model, tensor: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """Add batch or layer normalization, as the recipe says."""
     if model.normalize == "batch":
         return keras.layers.BatchNormalization(name=f"{name}.normalize")(tensor)
     return keras.layers.LayerNormalization(name=f"{name}.normalize")(tensor)

@@ -1,4 +1,4 @@
-"""Run a model over batches and keep label and prediction of the rows that count."""
+"""Predict batches with a model and collect label and prediction of every row but padding."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-_ROWS_A_CALL = 4096
+_ROWS_PER_CALL = 4096
 
 
-def on_cpu() -> AbstractContextManager[None]:
-    """Compute there for the length of the block, whatever else the machine has."""
+def place_on_cpu() -> AbstractContextManager[None]:
+    """Return a context in which TensorFlow computes on the CPU, whatever devices there are."""
     device: AbstractContextManager[None] = tf.device("/CPU:0")
     return device
 
@@ -20,9 +20,10 @@ class Predictor:
     """A model compiled to predict batches, once for all of them."""
 
     def __init__(self, model: keras.Model) -> None:
-        """
+        """Compile the prediction.
+
         Args:
-            model: of `build.build_model`; takes what it has inputs for from a batch.
+            model: of `build.build_model`; it takes the columns of a batch that it has inputs for.
         """
         self._inputs = [tensor.name for tensor in model.inputs]
         (self._output,) = model.output_names
@@ -34,45 +35,45 @@ class Predictor:
 
         self._predict = predict
 
-    def outputs(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The model's output for rows that are all in memory, some thousands at a time.
+    def predict_inputs(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Predict rows that are all in memory, some thousands at a time.
 
         Args:
             inputs: by name, as the model has them, each of shape (rows, …).
 
         Returns:
-            float32 (rows,), or (rows, classes).
+            the model's output, float32 (rows,) or (rows, classes).
         """
         rows = len(next(iter(inputs.values())))
         parts = [
-            self._predict({n: inputs[n][i : i + _ROWS_A_CALL] for n in self._inputs}).numpy()
-            for i in range(0, rows, _ROWS_A_CALL)
+            self._predict({n: inputs[n][i : i + _ROWS_PER_CALL] for n in self._inputs}).numpy()
+            for i in range(0, rows, _ROWS_PER_CALL)
         ]
         return np.concatenate(parts)
 
     def __call__(self, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Predict every row with weight above 0; padding rows are left out.
+        """Predict every row with weight above 0; padding rows have none and are left out.
 
         Args:
-            batches: dicts with the model's inputs, `label`, `weight` and perhaps single columns.
+            batches: dicts with the model's inputs, `label`, `weight` and perhaps other columns.
 
         Returns:
             the model's output under its own name (`probability` float32 (rows,), `probabilities`
-            float32 (rows, classes) or `value` float32 (rows,)), `label` (rows,), and every single
-            column beside them, in the order the rows came.
+            float32 (rows, classes) or `value` float32 (rows,)), `label` (rows,), and every other
+            column, in the order of the rows.
         """
-        kept: dict[str, list[np.ndarray]] = {}
+        collected: dict[str, list[np.ndarray]] = {}
         for batch in batches:
-            there = batch["weight"] > 0
+            is_row = batch["weight"] > 0
             predicted = self._predict({name: batch[name] for name in self._inputs}).numpy()
             columns = {k: v for k, v in batch.items() if k not in self._inputs and k != "weight"}
             for name, column in {self._output: predicted, **columns}.items():
-                kept.setdefault(name, []).append(np.asarray(column)[there])
-        return {name: np.concatenate(parts) for name, parts in kept.items()}
+                collected.setdefault(name, []).append(np.asarray(column)[is_row])
+        return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
 def predict_batches(
     model: keras.Model, batches: Iterable[Mapping[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Predict once; see `Predictor`."""
+    """Predict batches with a model that is used only once; see `Predictor`."""
     return Predictor(model)(batches)

@@ -1,53 +1,59 @@
-"""A small residual network over one image, as He et al. 2016 had it for 32 x 32 pixels.
+"""Build a small residual network over one image, that of He et al. 2016 for 32 x 32 pixels.
 
 Every convolution is followed by batch normalization; where a stage halves the image, a 1 x 1
-convolution brings the stream into its shape (their option B).
+convolution brings the residual stream into its shape (their option B).
 """
 
 import keras
 
 from headrace.models.inputs import (
     Tensors,
-    flat_inputs,
-    regularizer,
-    scaled_image,
-    side_by_side,
+    flatten_inputs,
+    join_features,
+    make_regularizer,
+    scale_image,
 )
-from headrace.models.mlp import hidden_layers
+from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
-from headrace.transform.spec import ImageFeature, TransformSpec
+from headrace.transform.spec import TransformSpec
 
 
-def resnet(model: s.Resnet, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """The mean over the last stage's pixels and the other inputs, through `hidden`."""
-    (image,) = (f for f in spec.shaped if isinstance(f, ImageFeature))
-    tensor = scaled_image(image, inputs[image.name])
-    tensor = _convolution(model, tensor, model.filters[0], 3, 1, "stem")
+def build_resnet(model: s.Resnet, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the mean over the last stage's pixels and the other inputs, after the dense layers.
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them; it has one image.
+    """
+    (image,) = spec.select_features("image")
+    tensor = scale_image(image, inputs[image.name])
+    tensor = _add_convolution(model, tensor, model.filters[0], 3, 1, "stem")
     tensor = keras.layers.Activation(model.activation, name="stem.activation")(tensor)
     for stage, filters in enumerate(model.filters):
         for block in range(model.blocks):
             stride = 2 if stage and not block else 1
-            tensor = _block(model, tensor, filters, stride, f"stage.{stage}.{block}")
+            tensor = _add_block(model, tensor, filters, stride, f"stage.{stage}.{block}")
     tensor = keras.layers.GlobalAveragePooling2D(name="mean.pixels")(tensor)
     if model.dropout:
         tensor = keras.layers.Dropout(model.dropout, name="mean.dropout")(tensor)
-    others = flat_inputs(model, inputs, spec, without=(image.name,))
-    return hidden_layers(model, side_by_side([tensor, *others]))
+    others = flatten_inputs(model, inputs, spec, without=(image.name,))
+    return add_hidden_layers(model, join_features([tensor, *others]))
 
 
-def _block(
+def _add_block(
     model: s.Resnet, tensor: keras.KerasTensor, filters: int, stride: int, name: str
 ) -> keras.KerasTensor:
-    part = _convolution(model, tensor, filters, 3, stride, f"{name}.first")
+    part = _add_convolution(model, tensor, filters, 3, stride, f"{name}.first")
     part = keras.layers.Activation(model.activation, name=f"{name}.first.activation")(part)
-    part = _convolution(model, part, filters, 3, 1, f"{name}.second")
+    part = _add_convolution(model, part, filters, 3, 1, f"{name}.second")
     if stride > 1 or tensor.shape[-1] != filters:
-        tensor = _convolution(model, tensor, filters, 1, stride, f"{name}.stream")
+        tensor = _add_convolution(model, tensor, filters, 1, stride, f"{name}.stream")
     added = keras.layers.Add(name=f"{name}.added")([tensor, part])
     return keras.layers.Activation(model.activation, name=f"{name}.activation")(added)
 
 
-def _convolution(
+def _add_convolution(
     model: s.Resnet, tensor: keras.KerasTensor, filters: int, side: int, stride: int, name: str
 ) -> keras.KerasTensor:
     tensor = keras.layers.Conv2D(
@@ -57,7 +63,7 @@ def _convolution(
         padding="same",
         use_bias=False,
         kernel_initializer=model.initializer,
-        kernel_regularizer=regularizer(model),
+        kernel_regularizer=make_regularizer(model),
         name=name,
     )(tensor)
     return keras.layers.BatchNormalization(name=f"{name}.normalize")(tensor)

@@ -1,35 +1,40 @@
-"""Recurrent network over the series; the other inputs join before the dense layers."""
+"""Build a recurrent network over the series; other inputs join before the dense layers."""
 
 import keras
 
 from headrace.models.inputs import (
     Tensors,
-    flat_inputs,
-    regularizer,
-    series_names,
-    side_by_side,
-    stacked_series,
+    flatten_inputs,
+    join_features,
+    list_series_names,
+    make_regularizer,
+    stack_series,
 )
-from headrace.models.mlp import hidden_layers
+from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
 
-def rnn(model: s.Rnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """The last layer before the head, float32 (batch, units).
+def build_rnn(model: s.Rnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the last layer before the head, float32 (batch, units).
 
-    Cells keep tanh and sigmoid, and dropout stands between layers and not within cells: cuDNN has
-    no other. `model.activation` is that of the dense layers.
+    Cells use tanh and sigmoid, and dropout is between layers and not within cells: cuDNN computes
+    no others. `model.activation` is that of the dense layers.
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them; its series have one length.
     """
     cell = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[model.cell]
-    tensor = stacked_series(inputs, spec)
+    tensor = stack_series(inputs, spec)
     for number, units in enumerate(model.units):
         layer = cell(
             units,
             return_sequences=number + 1 < len(model.units),
             kernel_initializer=model.initializer,
-            kernel_regularizer=regularizer(model),
-            recurrent_regularizer=regularizer(model),
+            kernel_regularizer=make_regularizer(model),
+            recurrent_regularizer=make_regularizer(model),
             name=f"{model.cell}.{number}",
         )
         if model.bidirectional:
@@ -38,5 +43,5 @@ def rnn(model: s.Rnn, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor
         if model.dropout:
             name = f"{model.cell}.{number}.dropout"
             tensor = keras.layers.Dropout(model.dropout, name=name)(tensor)
-    others = flat_inputs(model, inputs, spec, without=series_names(spec))
-    return hidden_layers(model, side_by_side([tensor, *others]))
+    others = flatten_inputs(model, inputs, spec, without=list_series_names(spec))
+    return add_hidden_layers(model, join_features([tensor, *others]))

@@ -1,4 +1,4 @@
-"""Choose the probability from which a row counts as positive, on rows that were not trained on."""
+"""Choose the decision threshold of a probability, on rows that the model was not trained on."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,8 +9,8 @@ from headrace.errors import TrainError
 
 
 @dataclass(frozen=True)
-class Operating:
-    """A threshold and what it does on the rows that it was chosen on."""
+class OperatingPoint:
+    """A threshold, with its metrics on the rows that it was chosen on."""
 
     threshold: float
     precision: float
@@ -18,29 +18,29 @@ class Operating:
     f1: float
 
 
-def thresholds(truth: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall and F1 at every distinct probability taken as the threshold.
+def compute_threshold_curves(truth: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute precision, recall and F1 with every distinct probability as the threshold.
 
     Args:
         truth: 0 or 1, (rows,).
         probability: of label 1, (rows,).
 
     Returns:
-        threshold, precision, recall, f1, each float64 (distinct probabilities,), thresholds
-        falling.
+        threshold, precision, recall, f1, each float64 (distinct probabilities,), by falling
+        threshold.
     """
     order = np.argsort(-probability, kind="stable")
-    ranked, positive = probability[order].astype(np.float64), truth[order] > 0
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-    true = np.cumsum(positive)[ends].astype(np.float64)
-    named = ends + 1.0
-    there = float(positive.sum())
-    recall = true / there if there else np.zeros(len(true))
+    falling, positive = probability[order].astype(np.float64), truth[order] > 0
+    ends = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)
+    true_positives = np.cumsum(positive)[ends].astype(np.float64)
+    predicted = ends + 1.0
+    actual = float(positive.sum())
+    recall = true_positives / actual if actual else np.zeros(len(true_positives))
     return {
-        "threshold": ranked[ends],
-        "precision": true / named,
+        "threshold": falling[ends],
+        "precision": true_positives / predicted,
         "recall": recall,
-        "f1": 2 * true / (named + there),
+        "f1": 2 * true_positives / (predicted + actual),
     }
 
 
@@ -49,40 +49,40 @@ def choose_threshold(
     probability: np.ndarray,
     choose: Literal["max_f1", "precision", "recall"],
     at_least: float = 0.0,
-) -> Operating:
-    """The threshold that a recipe asks for.
+) -> OperatingPoint:
+    """Choose the threshold by the recipe's criterion.
 
     Args:
-        truth, probability: see `thresholds`.
-        choose: `max_f1`; or `precision`, the highest recall with at least this precision; or
-            `recall`, the highest precision with at least this recall.
-        at_least: what it is to reach.
+        truth, probability: see `compute_threshold_curves`.
+        choose: `max_f1`; or `precision`, the highest recall with a precision of `at_least`; or
+            `recall`, the highest precision with a recall of `at_least`.
+        at_least: lower limit of that precision or recall.
 
     Raises:
-        TrainError: there is no positive row, or no threshold reaches it.
+        TrainError: there is no positive row, or no threshold reaches the limit.
     """
     if not len(truth) or not (truth > 0).any():
         raise TrainError(
-            f"evaluate.threshold is to be chosen ({choose}) and the validation split has no "
-            "positive row; give split.fractions.validation more room, or a number"
+            f"evaluate.threshold is to be chosen by {choose}, but the validation split has no "
+            "positive row; set split.fractions.validation higher, or evaluate.threshold to a number"
         )
-    found = thresholds(truth, probability)
+    curves = compute_threshold_curves(truth, probability)
     if choose == "max_f1":
-        best = int(found["f1"].argmax())
+        best = int(curves["f1"].argmax())
     else:
-        other = "recall" if choose == "precision" else "precision"
-        reached = found[choose] >= at_least
+        maximized = "recall" if choose == "precision" else "precision"
+        reached = curves[choose] >= at_least
         if not reached.any():
             raise TrainError(
-                f"evaluate.threshold asks for a {choose} of {at_least:g} and no threshold reaches "
-                f"it on the validation split; the best is {found[choose].max():.4f}. Lower it, or "
-                "use max_f1"
+                f"evaluate.threshold asks for a {choose} of {at_least:g}, which no threshold "
+                f"reaches on the validation split; the best is {curves[choose].max():.4f}. Lower "
+                "it, or use max_f1"
             )
-        best = int(np.where(reached, found[other], -1.0).argmax())
-    # Half-way to the next lower probability: what is rounded otherwise elsewhere stays on its side.
-    # Neighbours among float32 numbers have a middle in float64 all the same.
-    chosen, below = found["threshold"][best], found["threshold"][best + 1 : best + 2]
-    return Operating(
+        best = int(np.where(reached, curves[maximized], -1.0).argmax())
+    # Half-way to the next lower probability, so that a probability that another machine rounds
+    # differently stays on its side. Adjacent float32 numbers still have a middle in float64.
+    chosen, below = curves["threshold"][best], curves["threshold"][best + 1 : best + 2]
+    return OperatingPoint(
         threshold=float((chosen + below[0]) / 2) if len(below) else float(chosen) / 2,
-        **{name: float(found[name][best]) for name in ("precision", "recall", "f1")},
+        **{name: float(curves[name][best]) for name in ("precision", "recall", "f1")},
     )

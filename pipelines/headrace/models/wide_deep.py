@@ -1,20 +1,29 @@
-"""Wide and deep: a linear model of numbers and ids beside dense layers (arXiv:1606.07792).
+"""Build wide and deep: a linear model of numbers and ids beside dense layers (arXiv:1606.07792).
 
-The linear part goes straight to the head, whose weights of it are the linear model's: one a number,
-and one for what each id's own weight is.
+The linear part goes straight to the head: it has one weight per number, and one per categorical for
+the weight that each id has of its own.
 """
 
 import keras
 
-from headrace.models.inputs import Tensors, flat_inputs, regularizer, side_by_side
-from headrace.models.mlp import hidden_layers
+from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
+from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
 
-def wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
-    """float32 (batch, hidden[-1] + numbers + categoricals)."""
-    deep = hidden_layers(model, side_by_side(flat_inputs(model, inputs, spec)))
+def build_wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
+    """Return the dense layers beside the linear model's inputs.
+
+    Args:
+        model: the recipe's section.
+        inputs: Keras inputs by name, of `make_inputs`.
+        spec: fitted transform, which names them.
+
+    Returns:
+        float32 (batch, hidden[-1] + numbers + categoricals).
+    """
+    deep = add_hidden_layers(model, join_features(flatten_inputs(model, inputs, spec)))
     parts = [deep]
     if "numeric" in inputs:
         parts.append(inputs["numeric"])
@@ -23,7 +32,7 @@ def wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> keras.
             feature.cardinality,
             1,
             embeddings_initializer="zeros",
-            embeddings_regularizer=regularizer(model),
+            embeddings_regularizer=make_regularizer(model),
             name=f"wide.{feature.name}",
         )
         parts.append(weight(inputs["categorical"][:, position]))

@@ -1,49 +1,60 @@
-"""From what the tasks counted to what a build records: ledgers, and the profile of its rows."""
+"""Turn what the tasks counted into what a build records: ledgers, and the profile of its rows."""
 
+from headrace.columns.histogram import HistogramAxis
 from headrace.lake.data_file import SPLITS
-from headrace.lake.histogram import Axis
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Profile, RuleCount
 from headrace.lake.source_partition import SourcePartition
 from headrace.prepare.assign import Buckets
 from headrace.prepare.plan import Plan
-from headrace.prepare.shuffle.task_counts import Counts
+from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
-from headrace.prepare.write.tally import empty_profile
-from headrace.source.read import Raw
-from headrace.source.rules import Checked
+from headrace.prepare.write.tally import build_empty_profile
+from headrace.source.read import RawRows
+from headrace.source.rules import CheckedRows
 from headrace.transform.fit import Unfitted
 
 UNSEEN_CLASS = "label class is not in the train split"
 EXCLUDED = "where of the main table"
 
 
-def named_buckets(counts: Counts, checked: Checked) -> dict[str, int]:
-    """Rows a bucket, by name."""
-    return {name: counts.in_bucket(i) for i, name in enumerate(Buckets(checked.checks).names)}
+def count_buckets(counts: TaskCounts, checked: CheckedRows) -> dict[str, int]:
+    """Return the rows of every bucket, by its name."""
+    return {name: counts.count_in_bucket(i) for i, name in enumerate(Buckets(checked.checks).names)}
 
 
-def partitions_of(
-    plan: Plan, build_id: str, raw: Raw, checked: Checked, counts: Counts, written: Written
+def account_for_partitions(
+    plan: Plan,
+    build_id: str,
+    raw: RawRows,
+    checked: CheckedRows,
+    counts: TaskCounts,
+    written: Written,
 ) -> tuple[SourcePartition, ...]:
-    """What became of every source partition that this build processed."""
+    """Build the record of every source partition that was processed: its files and its ledger."""
     return tuple(
         SourcePartition(
             name=name,
             build_id=build_id,
             files=plan.partitions[name],
-            ledger=_ledger(position, name, raw, checked, counts, written),
+            ledger=_build_ledger(position, name, raw, checked, counts, written),
         )
-        for position, name in enumerate(raw.places.names)
+        for position, name in enumerate(raw.partition_index.names)
     )
 
 
-def _ledger(
-    position: int, name: str, raw: Raw, checked: Checked, counts: Counts, written: Written
+def _build_ledger(
+    position: int,
+    name: str,
+    raw: RawRows,
+    checked: CheckedRows,
+    counts: TaskCounts,
+    written: Written,
 ) -> Ledger:
+    """Build the ledger of the source partition at a position."""
     buckets = Buckets(checked.checks)
-    rows = {n: counts.buckets[position, place] for place, n in enumerate(buckets.names)}
-    taken = {
+    rows = {n: counts.buckets[position, bucket] for bucket, n in enumerate(buckets.names)}
+    rejected = {
         action: {c.name: rows[c.name] for c in checked.checks if c.on_violation == action}
         for action in ("quarantine", "drop")
     }
@@ -53,24 +64,24 @@ def _ledger(
         filtered[EXCLUDED] = raw.excluded[name]
     if written.unseen[name]:
         filtered[UNSEEN_CLASS] = written.unseen[name]
-    mine = [f for f in written.files if f.partition == name]
+    files = [file for file in written.files if file.partition == name]
     return Ledger(
         read=raw.read[name],
-        published={s: sum(f.rows for f in mine if f.split == s) for s in SPLITS},
-        quarantined=taken["quarantine"],
+        published={s: sum(f.rows for f in files if f.split == s) for s in SPLITS},
+        quarantined=rejected["quarantine"],
         duplicates=counts.duplicates[position],
-        filtered=filtered | taken["drop"],
+        filtered=filtered | rejected["drop"],
     )
 
 
-def profile_of(
+def build_profile(
     unfitted: Unfitted,
-    axes: tuple[Axis, ...],
-    checked: Checked,
-    counts: Counts,
+    axes: tuple[HistogramAxis, ...],
+    checked: CheckedRows,
+    counts: TaskCounts,
     written: Written,
 ) -> Profile:
-    """Of the rows that this build wrote."""
+    """Build the profile of the rows that this build wrote."""
     rules = tuple(
         RuleCount(
             name=check.name,
@@ -80,6 +91,6 @@ def profile_of(
         )
         for i, check in enumerate(checked.checks)
     )
-    split_of: dict[str, str] = {file.path: file.split for file in written.files}
-    tallies = [(split_of[t.path], t) for t in written.tallies]
-    return empty_profile(axes, unfitted.raw).of_files(tallies, rules)
+    splits: dict[str, str] = {file.path: file.split for file in written.files}
+    tallies = [(splits[t.path], t) for t in written.tallies]
+    return build_empty_profile(axes, unfitted.raw).recount_files(tallies, rules)

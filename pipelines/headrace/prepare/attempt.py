@@ -1,4 +1,4 @@
-"""An attempt to build a dataset version: its inputs, its clock, and why it cannot go on."""
+"""Describe an attempt to build a dataset version: its inputs, its clock, why it has to restart."""
 
 import time
 from dataclasses import dataclass
@@ -8,26 +8,37 @@ from headrace.progress import Report
 from headrace.recipe import Recipe
 
 
-class ContactError(Exception):
-    """Rows have keys of published rows whose source partitions have to be processed as well."""
+@dataclass(frozen=True)
+class NeedsPartitions:
+    """Outcome of a build whose rows share keys with published rows of other source partitions.
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
-        super().__init__(", ".join(names))
+    Attributes:
+        names: source partitions that have to be processed as well, in order.
+    """
+
+    names: tuple[str, ...]
 
 
-class DriftedError(Exception):
-    """Rows drifted, and the recipe wants the transform to be fitted again."""
+@dataclass(frozen=True)
+class NeedsRefit:
+    """Outcome of a build whose rows drifted, where the recipe wants the transform fitted again.
+
+    Attributes:
+        drift: what drifted, for people.
+    """
+
+    drift: str
 
 
 class Clock:
-    """Seconds a step."""
+    """Seconds of every step of a run."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._last = time.monotonic()
 
-    def lap(self, name: str) -> None:
+    def record_step(self, name: str) -> None:
+        """Add the time since the last step to the one of this name."""
         now = time.monotonic()
         self.seconds[name] = round(self.seconds.get(name, 0) + now - self._last, 2)
         self._last = now
@@ -35,13 +46,13 @@ class Clock:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try to publish.
+    """One attempt to publish a version.
 
     Attributes:
         recipe, root: what is built, and where.
         build_id: in the names of all files that are written.
-        given_id: under which it is published once; None where nobody cares.
-        version: the newest one; the commit is the next or none.
+        given_id: under which it is published once; None where there is none.
+        version: the newest one; the commit is the next or fails.
         now: when it began.
         clock, report: of the whole run.
     """

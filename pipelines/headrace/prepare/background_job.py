@@ -1,4 +1,4 @@
-"""A second Spark job at the same time as another."""
+"""Run a second Spark job at the same time as another."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-class Beside:
+class BackgroundJob:
     """A second Spark job at the same time: each fills the cores that the other leaves idle.
 
     Where the block fails, the second job is cancelled.
@@ -22,13 +22,15 @@ class Beside:
         self._pool = ThreadPoolExecutor(1)
 
     def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
-        def tagged() -> "_Result":
+        """Start the work, whose jobs are cancelled where the block fails."""
+
+        def run_tagged() -> "_Result":
             self._context.addJobTag(self._tag)
             return work()
 
-        return self._pool.submit(tagged)
+        return self._pool.submit(run_tagged)
 
-    def __enter__(self) -> "Beside":
+    def __enter__(self) -> "BackgroundJob":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

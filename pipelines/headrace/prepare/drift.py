@@ -5,10 +5,10 @@ import numpy as np
 from headrace.errors import LakeError
 from headrace.lake.drift import (
     ColumnDrift,
-    drift_lines,
-    id_drift,
-    number_drift,
-    unknown_drift,
+    describe_drift,
+    measure_id_drift,
+    measure_number_drift,
+    measure_unknown_drift,
 )
 from headrace.lake.profile import Distribution, Profile
 from headrace.prepare.write.tally import LABEL_COLUMN
@@ -17,46 +17,48 @@ from headrace.recipe import sections as s
 _SHOWN = 5
 
 
-def drift_between(
-    fitted: Profile, found: Profile, limits: s.Increments, rows: int, unseen: int = 0
+def measure_drift(
+    fitted: Profile, current: Profile, limits: s.Increments, rows: int, unseen: int = 0
 ) -> tuple[ColumnDrift, ...]:
-    """Every measure of every column, the label included.
+    """Measure the drift of every column, the label included.
 
     Args:
         fitted: of the build that fitted the transform; its train split is the reference.
-        found: of the new rows, all splits.
-        limits: largest values.
+        current: of the new rows, all splits.
+        limits: largest values that are no drift.
         rows: new rows that are published.
         unseen: new rows that are left out because the transform does not know their class.
     """
     references = {item.name: item for item in fitted.distributions}
     measured: list[ColumnDrift | None] = []
-    for item in found.distributions:
+    for item in current.distributions:
         reference = references.get(item.name)
         if reference is None:
             continue
-        r, f = np.array(reference.counts["train"]), _all(item)
+        r, f = np.array(reference.counts["train"]), _sum_splits(item)
         if item.kind == "numbers":
-            measured.append(number_drift(item.name, r, f, limits.max_psi))
+            measured.append(measure_number_drift(item.name, r, f, limits.max_psi))
         else:
-            measured.append(id_drift(item.name, r, f, limits.max_distance))
+            measured.append(measure_id_drift(item.name, r, f, limits.max_distance))
         if item.unknown:
             before = (reference.unknown.get("train", 0), int(r.sum()))
             now = (sum(item.unknown.values()), int(f.sum()))
-            measured.append(unknown_drift(item.name, before, now, limits.max_unknown))
+            measured.append(measure_unknown_drift(item.name, before, now, limits.max_unknown))
         if item.name == LABEL_COLUMN and unseen:
             now = (unseen, rows + unseen)
-            measured.append(unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown))
+            measured.append(
+                measure_unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown)
+            )
     return tuple(m for m in measured if m is not None)
 
 
 def refuse_drift(drift: tuple[ColumnDrift, ...]) -> None:
-    """Where `increments.on_drift` is fail.
+    """Refuse rows that drifted.
 
     Raises:
         LakeError: with the columns that drifted.
     """
-    lines = drift_lines(drift)
+    lines = describe_drift(drift)
     if lines:
         more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         raise LakeError(
@@ -66,5 +68,6 @@ def refuse_drift(drift: tuple[ColumnDrift, ...]) -> None:
         )
 
 
-def _all(item: Distribution) -> np.ndarray:
+def _sum_splits(item: Distribution) -> np.ndarray:
+    """Return the counts of all splits together, of shape (bins,)."""
     return np.array(list(item.counts.values())).sum(axis=0)

@@ -1,4 +1,4 @@
-"""The data report: one small HTML page a build, complete in itself, no script and no network."""
+"""Render the data report of a build: one small HTML page, without scripts or network."""
 
 import html
 
@@ -20,68 +20,69 @@ tabular-nums}h2{margin-top:2rem}.c{display:grid;grid-template-columns:1fr 440px;
 .k{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}"""
 
 
-def report_html(name: str, build: Build, profile: Profile) -> str:
-    """The page: ledger, drift, rules, raw columns, and each dataset column's distribution by split.
+def render_report(name: str, build: Build, profile: Profile) -> str:
+    """Render the page: ledger, drift, rules, raw columns, and distributions by split.
 
     Args:
         name: the recipe's.
         build: what was built.
         profile: its columns and rules.
     """
-    title = f"{_text(name)}: build {_text(build.build_id)}"
+    title = f"{_escape(name)}: build {_escape(build.build_id)}"
     parts = [
         f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{title}</title>",
         f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
-        f"<p class=m>{_text(build.created_at)}, Headrace {_text(build.headrace_version)}, "
+        f"<p class=m>{_escape(build.created_at)}, Headrace {_escape(build.headrace_version)}, "
         f"transform {build.transform_digest[:12]}</p>",
-        _ledger(build),
-        _drift(build),
-        _sources(build),
-        _rules(profile),
-        _columns(build, profile),
+        _render_ledgers(build),
+        _render_drift(build),
+        _render_sources(build),
+        _render_rules(profile),
+        _render_columns(build, profile),
         "<h2>Distributions</h2><p>Share of a split's values in each bin",
         *(f"<span class=k style='background:{_COLORS[s]}'></span>{s}" for s in SPLITS),
         "</p>",
-        *(_distribution(item, profile) for item in profile.distributions),
+        *(_render_distribution(item, profile) for item in profile.distributions),
         "</body></html>",
     ]
     return "".join(parts)
 
 
-def _ledger(build: Build) -> str:
-    if not build.partial:
-        return _ledger_table("Row ledger", build.ledger, build)
-    return _ledger_table("Rows of this build", build.processed, build) + _ledger_table(
+def _render_ledgers(build: Build) -> str:
+    if not build.is_partial:
+        return _render_ledger("Row ledger", build.ledger, build)
+    return _render_ledger("Rows of this build", build.processed_ledger, build) + _render_ledger(
         "Rows of the version", build.ledger, None
     )
 
 
-def _ledger_table(title: str, ledger: Ledger, build: Build | None) -> str:
+def _render_ledger(title: str, ledger: Ledger, build: Build | None) -> str:
     rows = [("read", ledger.read)]
     rows += [(f"published, {split}", n) for split, n in ledger.published.items()]
     rows += [(f"quarantined, {rule}", n) for rule, n in ledger.quarantined.items()]
     rows += [("duplicates", ledger.duplicates)]
     rows += [(f"filtered, {reason}", n) for reason, n in ledger.filtered.items()]
-    rows += [("accounted for", ledger.accounted)]
-    body = "".join(f"<tr><td>{_text(k)}<td class=n>{n:,}" for k, n in rows)
-    kept = build.quarantine if build else None
-    where = f"<p>Rejected rows: {_text(kept)}</p>" if kept else ""
-    return f"<h2>{title}</h2><table>{body}</table>{where}"
+    rows += [("accounted for", ledger.accounted_rows)]
+    body = "".join(f"<tr><td>{_escape(k)}<td class=n>{n:,}" for k, n in rows)
+    folder = build.quarantine if build else None
+    rejected = f"<p>Rejected rows: {_escape(folder)}</p>" if folder else ""
+    return f"<h2>{title}</h2><table>{body}</table>{rejected}"
 
 
-def _drift(build: Build) -> str:
+def _render_drift(build: Build) -> str:
     if not build.drift:
         return ""
     far = sorted(build.drift, key=lambda d: d.limit / d.value if d.value else float("inf"))
     rows = [
-        f"<tr><td>{_text(d.name)}<td>{d.measure}<td class=n>{d.value:.3f}<td class=n>{d.limit:.3f}"
-        f"<td>{'<b>drifted</b>' if d.drifted else ''}"
+        f"<tr><td>{_escape(d.name)}<td>{d.measure}"
+        f"<td class=n>{d.value:.3f}<td class=n>{d.limit:.3f}"
+        f"<td>{'<b>drifted</b>' if d.has_drifted else ''}"
         for d in far
     ]
-    above = sum(d.drifted for d in far)
+    above = sum(d.has_drifted for d in far)
     note = (
         f"<p class=m>The rows of this build beside the train rows of build "
-        f"{_text(build.transform_of or build.build_id)}, which fitted the transform: {above} of "
+        f"{_escape(build.transform_of or build.build_id)}, which fitted the transform: {above} of "
         f"{len(far)} measures are above their limits.</p>"
     )
     head = "<tr><th>column<th>measure<th class=n>value<th class=n>limit<th>"
@@ -92,22 +93,22 @@ def _drift(build: Build) -> str:
     return f"<h2>Drift</h2>{note}{table}{more}"
 
 
-def _sources(build: Build) -> str:
+def _render_sources(build: Build) -> str:
     body = "".join(
-        f"<tr><td>{_text(name)}<td>{_text(source['path'])}<td class=n>{source['rows']:,}"
-        f"<td>{_text(', '.join(source.get('extra_columns', [])))}"
+        f"<tr><td>{_escape(name)}<td>{_escape(source['path'])}<td class=n>{source['rows']:,}"
+        f"<td>{_escape(', '.join(source.get('extra_columns', [])))}"
         for name, source in build.sources.items()
     )
     head = "<tr><th>table<th>path<th class=n>rows<th>columns outside the contract"
     return f"<h2>Sources</h2><table>{head}{body}</table>"
 
 
-def _rules(profile: Profile) -> str:
+def _render_rules(profile: Profile) -> str:
     if not profile.rules:
         return ""
     body = "".join(
-        f"<tr><td>{_text(rule.name)}<td>{rule.on_violation}<td class=n>{rule.rows:,}"
-        f"<td>{'<br>'.join(_text(e[:120]) for e in rule.examples[:3])}"
+        f"<tr><td>{_escape(rule.name)}<td>{rule.on_violation}<td class=n>{rule.rows:,}"
+        f"<td>{'<br>'.join(_escape(e[:120]) for e in rule.examples[:3])}"
         for rule in profile.rules
     )
     head = "<tr><th>rule<th>on violation<th class=n>rows<th>for example"
@@ -115,15 +116,15 @@ def _rules(profile: Profile) -> str:
     return f"<h2>Rules</h2>{note}<table>{head}{body}</table>"
 
 
-def _columns(build: Build, profile: Profile) -> str:
-    published = build.processed.published
+def _render_columns(build: Build, profile: Profile) -> str:
+    published = build.processed_ledger.published
     head = "<tr><th>raw column<th>kind" + "".join(
         f"<th class=n>missing, {split}" for split in SPLITS
     )
     body = "".join(
-        f"<tr><td>{_text(c.name)}<td>{c.kind}"
+        f"<tr><td>{_escape(c.name)}<td>{c.kind}"
         + "".join(
-            f"<td class=n>{c.missing[s]:,} ({_share(c.missing[s], published.get(s, 0))})"
+            f"<td class=n>{c.missing[s]:,} ({_format_share(c.missing[s], published.get(s, 0))})"
             for s in SPLITS
         )
         for c in profile.columns
@@ -131,22 +132,22 @@ def _columns(build: Build, profile: Profile) -> str:
     return f"<h2>Raw columns in the published rows</h2><table>{head}{body}</table>"
 
 
-def _distribution(item: Distribution, profile: Profile) -> str:
+def _render_distribution(item: Distribution, profile: Profile) -> str:
     totals = {split: sum(item.counts[split]) for split in SPLITS}
     facts = [f"{split}: {totals[split]:,} values" for split in SPLITS]
     if item.unknown:
-        shares = (f"{s} {_share(item.unknown[s], totals[s])}" for s in SPLITS)
+        shares = (f"{s} {_format_share(item.unknown[s], totals[s])}" for s in SPLITS)
         facts.append(f"out of vocabulary: {', '.join(shares)}")
     if item.quantiles:
         shown = ", ".join(f"{q:.4g}" for q in item.quantiles)
         facts.append(f"train, quantiles 0 1 5 25 50 75 95 99 100%: {shown}")
-    text = "<br>".join(_text(fact) for fact in facts)
-    words = f"<div><h3>{_text(item.name)}</h3><p class=m>{text}</p></div>"
-    return f"<div class=c>{words}{_plot(item)}</div>"
+    text = "<br>".join(_escape(fact) for fact in facts)
+    words = f"<div><h3>{_escape(item.name)}</h3><p class=m>{text}</p></div>"
+    return f"<div class=c>{words}{_plot_bars(item)}</div>"
 
 
-def _plot(item: Distribution) -> str:
-    """Bars by bin, the splits beside each other, as SVG."""
+def _plot_bars(item: Distribution) -> str:
+    """Plot bars by bin as SVG, the splits beside each other."""
     bins = len(next(iter(item.counts.values())))
     shares = {
         split: [n / max(1, sum(counts)) for n in counts] for split, counts in item.counts.items()
@@ -158,31 +159,33 @@ def _plot(item: Distribution) -> str:
         for position, share in enumerate(shares[split]):
             height = share / top * (_HEIGHT - 18)
             x = position * width + (number + 0.3) * width / 3.6
-            where = _place(item, position)
+            where = _describe_bin(item, position)
             bars.append(
                 f"<rect x='{x:.1f}' y='{_HEIGHT - height:.1f}' width='{width / 3.6:.1f}' "
                 f"height='{height:.1f}' fill='{_COLORS[split]}'>"
-                f"<title>{_text(where)}, {split}: {share:.2%}</title></rect>"
+                f"<title>{_escape(where)}, {split}: {share:.2%}</title></rect>"
             )
-    left, right = _place(item, 0), _place(item, bins - 1)
+    left, right = _describe_bin(item, 0), _describe_bin(item, bins - 1)
     return (
         f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT + 16}' width={_WIDTH} height={_HEIGHT + 16}>"
         f"<text x=2 y=12 font-size=11 fill='#666'>{top:.1%}</text>{''.join(bars)}"
-        f"<text x=0 y={_HEIGHT + 13} font-size=11>{_text(left[:24])}</text>"
-        f"<text x={_WIDTH} y={_HEIGHT + 13} font-size=11 text-anchor=end>{_text(right[:24])}</text>"
+        f"<text x=0 y={_HEIGHT + 13} font-size=11>{_escape(left[:24])}</text>"
+        f"<text x={_WIDTH} y={_HEIGHT + 13} font-size=11 text-anchor=end>"
+        f"{_escape(right[:24])}</text>"
         "</svg>"
     )
 
 
-def _place(item: Distribution, position: int) -> str:
+def _describe_bin(item: Distribution, position: int) -> str:
+    """Return the label of a bin, or its edges."""
     if item.labels:
         return item.labels[position]
     return f"{item.edges[position]:.4g} to {item.edges[position + 1]:.4g}"
 
 
-def _share(part: int, whole: int) -> str:
+def _format_share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "none"
 
 
-def _text(value: object) -> str:
+def _escape(value: object) -> str:
     return html.escape(str(value))

@@ -1,8 +1,8 @@
-"""The prepare stage: raw tables in, one committed dataset version out, or nothing.
+"""Run the prepare stage: raw tables in, one committed dataset version out, or nothing.
 
 Where the dataset has a version already, only source partitions that changed are processed, and what
 they replace is removed in the same commit (`plan.py`); where nothing changed, nothing is done.
-What a build does with the rows it processes is in `building.py`.
+What a build does with the rows it processes is in `build.py`.
 """
 
 import uuid
@@ -14,18 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
-from headrace.lake.build import sidecar_folder
-from headrace.lake.commit import discard, published_version, require_ours
+from headrace.lake.build import locate_sidecar
+from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
 from headrace.lake.data_file import SPLITS
-from headrace.lake.storage import absolute_root, open_files, reaching
-from headrace.lake.version import DatasetVersion, newest_version
-from headrace.prepare.attempt import Attempt, Clock, ContactError, DriftedError
-from headrace.prepare.build import build_rows
+from headrace.lake.storage import explain_storage_errors, open_filesystem, resolve_root
+from headrace.lake.version import DatasetVersion, find_newest_version
+from headrace.prepare.attempt import Attempt, Clock, NeedsPartitions, NeedsRefit
+from headrace.prepare.build import Built, build_rows
 from headrace.prepare.plan import Plan, make_plan
-from headrace.prepare.publish import publish_rows, publish_without
+from headrace.prepare.publish import publish_removal, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.source.partition_pruning import can_prune, folders_left_out
+from headrace.source.partition_pruning import can_prune, find_pruned_folders
+from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
 from headrace.spark_session import spark_session
 
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a prepare run leaves.
+    """The result of a prepare run.
 
     Attributes:
         dataset: the newest version, opened.
-        seconds: time a step.
-        published: whether it was made by this run.
-        why: what was done, for people.
+        seconds: time of every step.
+        published: whether this run published it.
+        why: what was done and why, for people.
     """
 
     dataset: DatasetVersion
@@ -51,28 +52,26 @@ class Prepared:
 
     @property
     def report(self) -> str:
-        """Path of the build's data report, an HTML page."""
-        return f"{self._folder}/report.html"
+        """Return the path of the build's data report, an HTML page."""
+        folder = locate_sidecar(self.dataset.root, self.dataset.build.build_id)
+        return f"{folder}/report.html"
 
     @property
     def quarantine(self) -> str | None:
-        """Folder of the rejected rows, as Parquet; None where there are none."""
-        return f"{self._folder}/quarantine" if self.dataset.build.quarantine else None
-
-    @property
-    def _folder(self) -> str:
-        return sidecar_folder(self.dataset.root, self.dataset.build.build_id)
+        """Return the folder of the rejected rows, as Parquet; None where there are none."""
+        build = self.dataset.build
+        return locate_quarantine(self.dataset.root, build.build_id) if build.quarantine else None
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How a build is asked for.
+class BuildRequest:
+    """A request for a build.
 
     Attributes:
         full: process every source partition, changed or not.
-        refit: and fit the transform again.
+        refit: fit the transform again, on every source partition.
         given_id: publish once under this id, however often it is run.
-        retry_conflicts: how often to begin again where another build was published meanwhile.
+        retry_conflicts: how often to start again where another build was published meanwhile.
     """
 
     full: bool = False
@@ -82,16 +81,16 @@ class Asked:
 
 
 def prepare(
-    recipe: Recipe, *, workdir: str, report: Report, asked: Asked | None = None
+    recipe: Recipe, *, workdir: str, report: Report, request: BuildRequest | None = None
 ) -> Prepared:
-    """Run the stage.
+    """Prepare a dataset version by a recipe.
 
     Args:
         recipe: source, clean, label, split, derive, features, dataset, increments and spark are
             read.
         workdir: local folder for Spark's log and scratch files.
         report: told of progress.
-        asked: how; by default what changed is processed.
+        request: by default what changed is processed.
 
     Raises:
         LakeError: the lake does not fit the recipe, breaks a rule that must hold, or leaves
@@ -101,129 +100,142 @@ def prepare(
         MachineError: Spark cannot start.
         In every case nothing is published and the files of this build are removed.
     """
-    asked = asked or Asked()
-    root = absolute_root(recipe.dataset.path)
+    request = request or BuildRequest()
+    root = resolve_root(recipe.dataset.path)
     _check_root(root)
-    for attempt in range(asked.retry_conflicts + 1):
+    for attempt in range(request.retry_conflicts + 1):
         try:
-            return _prepare_once(recipe, root, workdir, report, asked)
+            return _prepare_once(recipe, root, workdir, report, request)
         except ConflictError:
-            done = _published(root, asked)
+            done = _find_published(root, request)
             if done:
                 return done
-            if attempt == asked.retry_conflicts:
+            if attempt == request.retry_conflicts:
                 raise
             report(Progress("another build was published meanwhile; starting again"))
     raise AssertionError("unreachable")
 
 
 def _prepare_once(
-    recipe: Recipe, root: str, workdir: str, report: Report, asked: Asked
+    recipe: Recipe, root: str, workdir: str, report: Report, request: BuildRequest
 ) -> Prepared:
-    if done := _published(root, asked):
+    """Plan a build and run it; where nothing changed, do nothing."""
+    if done := _find_published(root, request):
         return done
     clock = Clock()
-    version = newest_version(root)
-    require_ours(root)
-    base = _opened(root, version, report)
+    version = find_newest_version(root)
+    refuse_foreign_table(root)
+    base = _open_base(root, version, report)
     report(Progress("listing the lake"))
-    spark = leave_out = None
+    spark = find_pruned = None
     if can_prune(recipe):  # Spark alone knows what the condition means
-        spark = _spark(recipe, workdir, report)
-        clock.lap("start_spark")
-        leave_out = partial(folders_left_out, spark, recipe)
-    plan = make_plan(recipe, base, full=asked.full, refit=asked.refit, leave_out=leave_out)
-    clock.lap("plan")
-    if plan.nothing:
+        spark = _start_spark(recipe, workdir, report)
+        clock.record_step("start_spark")
+        find_pruned = partial(find_pruned_folders, spark, recipe)
+    plan = make_plan(recipe, base, full=request.full, refit=request.refit, find_pruned=find_pruned)
+    clock.record_step("plan")
+    if plan.is_up_to_date:
         assert base is not None
         return Prepared(base, clock.seconds, published=False, why=plan.why)
     now = datetime.now(UTC)
     build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    attempt = Attempt(recipe, root, build_id, asked.given_id, version, now, clock, report)
+    attempt = Attempt(recipe, root, build_id, request.given_id, version, now, clock, report)
     if version is not None:
         report(Progress(plan.why))
-    return _discarded_on_failure(root, build_id, lambda: _built(attempt, plan, workdir, spark))
+    return _discard_on_failure(root, build_id, lambda: _run_attempt(attempt, plan, workdir, spark))
 
 
-def _built(attempt: Attempt, plan: Plan, workdir: str, started: "SparkSession | None") -> Prepared:
+def _run_attempt(
+    attempt: Attempt, plan: Plan, workdir: str, started: "SparkSession | None"
+) -> Prepared:
+    """Build until an outcome can be published: rows may need another plan than the first."""
     clock, report, recipe = attempt.clock, attempt.report, attempt.recipe
-    if not plan.process:
-        published = publish_without(attempt, plan)
-        clock.lap("commit")
-        return _prepared(attempt, plan, published)
-    spark = started or _spark(recipe, workdir, report)
-    clock.lap("start_spark")
+    if not plan.processed:
+        published = publish_removal(attempt, plan)
+        clock.record_step("commit")
+        return _open_prepared(attempt, plan, published)
+    spark = started or _start_spark(recipe, workdir, report)
+    clock.record_step("start_spark")
     while True:
         report(Progress("reading tables"))
         raw = read_raw(spark, recipe, plan)
-        clock.lap("read")
+        clock.record_step("read")
         try:
-            rows = build_rows(attempt, plan, raw)
-            published = publish_rows(attempt, plan, raw, rows)
-            clock.lap("commit")
-            return _prepared(attempt, plan, published)
-        except ContactError as error:
-            names = ", ".join(error.names[:3])
-            report(
-                Progress(f"keys of {len(error.names)} more source partitions were met ({names})")
-            )
-            plan = plan.with_more(error.names)
-        except DriftedError as error:
-            report(Progress(f"fitting again, because rows drifted: {error}"))
-            plan = plan.refitted(f"rows drifted ({error})")
+            outcome = build_rows(attempt, plan, raw)
+            if isinstance(outcome, Built):
+                published = publish_rows(attempt, plan, raw, outcome)
+                clock.record_step("commit")
+                return _open_prepared(attempt, plan, published)
         finally:
-            raw.release()
-        discard(attempt.root, attempt.build_id)
+            raw.unpersist()
+        plan = _revise_plan(plan, outcome, report)
+        discard_build(attempt.root, attempt.build_id)
 
 
-def _spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
+def _revise_plan(plan: Plan, outcome: NeedsPartitions | NeedsRefit, report: Report) -> Plan:
+    """Return the plan of the next build, and report why there is one."""
+    match outcome:
+        case NeedsPartitions(names):
+            listed = ", ".join(names[:3])
+            report(Progress(f"rows share keys with {len(names)} more source partitions ({listed})"))
+            return plan.with_partitions(names)
+        case NeedsRefit(drift):
+            report(Progress(f"fitting again, because rows drifted: {drift}"))
+            return plan.with_refit(f"rows drifted ({drift})")
+
+
+def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
+    """Start the session of the stage, or use the one that runs."""
     report(Progress("starting Spark"))
     return spark_session(
         recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
     )
 
 
-def _prepared(attempt: Attempt, plan: Plan, version: int) -> Prepared:
+def _open_prepared(attempt: Attempt, plan: Plan, version: int) -> Prepared:
+    """Open the version that was published."""
     dataset = DatasetVersion.open(attempt.root, version)
     return Prepared(dataset, attempt.clock.seconds, why=plan.why)
 
 
-def _discarded_on_failure(root: str, build_id: str, work: "Callable[[], Prepared]") -> Prepared:
+def _discard_on_failure(root: str, build_id: str, work: "Callable[[], Prepared]") -> Prepared:
+    """Do the work; where it fails, remove the files of the build."""
     try:
         return work()
     except BaseException:
         with suppress(DatasetError):  # a store that is gone; vacuum finds what is left
-            discard(root, build_id)
+            discard_build(root, build_id)
         raise
 
 
-def _published(root: str, asked: Asked) -> Prepared | None:
-    """The version that was published under the given id before."""
-    if asked.given_id is None:
+def _find_published(root: str, request: BuildRequest) -> Prepared | None:
+    """Find the version that was published under the given id before."""
+    if request.given_id is None:
         return None
-    version = published_version(root, asked.given_id)
+    version = find_published_version(root, request.given_id)
     if version is None:
         return None
-    why = f"published as {asked.given_id} before"
+    why = f"published as {request.given_id} before"
     return Prepared(DatasetVersion.open(root, version), {}, published=False, why=why)
 
 
-def _opened(root: str, version: int | None, report: Report) -> DatasetVersion | None:
+def _open_base(root: str, version: int | None, report: Report) -> DatasetVersion | None:
+    """Open the newest version; None where there is none that can be read."""
     if version is None:
         return None
     try:
         return DatasetVersion.open(root, version)
     except (RemovedError, DamagedError) as error:
         report(
-            Progress(f"everything is processed, because the newest version is of no use: {error}")
+            Progress(f"everything is processed, because the newest version cannot be used: {error}")
         )
         return None
 
 
 def _check_root(root: str) -> None:
     """Refuse a folder that holds something else, or cannot be reached, before any work is done."""
-    files, path = open_files(root)
-    with reaching(root):
+    files, path = open_filesystem(root)
+    with explain_storage_errors(root):
         _check_folder(root, files, path)
 
 
@@ -232,9 +244,9 @@ def _check_folder(root: str, files: Any, path: str) -> None:
         raise DatasetError(f"dataset.path {root} is a file, expected a folder")
     if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):
         names = {str(p).rstrip("/").rpartition("/")[2] for p in files.ls(path, detail=False)}
-        ours = {"_headrace", *(f"split={s}" for s in SPLITS)}  # a first build that died
-        if names - ours:
+        own_names = {"_headrace", *(f"split={s}" for s in SPLITS)}  # a first build that died
+        if names - own_names:
             raise DatasetError(
-                f"dataset.path {root} holds {', '.join(sorted(names - ours)[:3])}, which is no "
-                "dataset of Headrace; choose another folder"
+                f"dataset.path {root} holds {', '.join(sorted(names - own_names)[:3])}, which is "
+                "not a dataset of Headrace; choose another folder"
             )

@@ -13,47 +13,47 @@ from headrace.tracking.store import Store
 def record_build(
     recipe: Recipe, dataset: DatasetVersion, seconds: Mapping[str, float], store: Store
 ) -> str:
-    """Make a finished run of the build, tagged `headrace.stage: prepare`; returns its id.
+    """Record a build as a finished run, tagged `headrace.stage: prepare`, and return its id.
 
     Args:
         recipe: that the build was made by; logged as parameters.
         dataset: the version that the build published.
-        seconds: time a step.
+        seconds: time of every step.
         store: the MLflow to record it in.
     """
     build, ledger = dataset.build, dataset.build.ledger
     with start_run(store, f"{recipe.name}-prepare-{build.build_id}") as run:
-        run.params(recipe.resolved())
-        run.tags(
+        run.log_params(recipe.dump_resolved())
+        run.set_tags(
             {
                 "headrace.stage": "prepare",
                 BUILD_TAG: build.build_id,
                 "headrace.dataset": f"{dataset.version}",
-                "headrace.drifted": ", ".join(d.name for d in build.drift if d.drifted)[:500],
+                "headrace.drifted": ", ".join(d.name for d in build.drift if d.has_drifted)[:500],
             }
         )
-        run.dataset_input(
+        run.log_dataset(
             name=recipe.name,
             root=dataset.root,
             version=dataset.version,
             digest=dataset.digest,
-            rows={split: dataset.rows(split) for split in SPLITS},
+            rows={split: dataset.count_rows(split) for split in SPLITS},
             context="prepared",
         )
-        run.metrics(
+        run.log_metrics(
             {
                 "rows.read": ledger.read,
-                "rows.processed": build.processed.read,
+                "rows.processed": build.processed_ledger.read,
                 **{f"drift.{d.measure}.{d.name}": d.value for d in build.drift},
                 **{f"rows.published.{split}": n for split, n in ledger.published.items()},
                 "rows.quarantined": sum(ledger.quarantined.values()),
                 "rows.duplicates": ledger.duplicates,
                 "rows.filtered": sum(ledger.filtered.values()),
-                **{f"seconds.{step}": spent for step, spent in seconds.items()},
+                **{f"seconds.{step}": duration for step, duration in seconds.items()},
             }
         )
-        run.text(dataset.text("report.html"), "report.html")
-        run.text(dataset.text("profile.json"), "profile.json")
-        run.text(dataset.transform_json, "transform.json")
-        run.text(build.ledger_json(), "ledger.json")
+        run.log_text(dataset.read_text("report.html"), "report.html")
+        run.log_text(dataset.read_text("profile.json"), "profile.json")
+        run.log_text(dataset.transform_json, "transform.json")
+        run.log_text(build.ledger_to_json(), "ledger.json")
     return run.run_id

@@ -1,4 +1,4 @@
-"""A first recipe for a table, from a look at some of its rows: what `headrace init` writes."""
+"""Propose a first recipe for a table from a sample of its rows, for `headrace init`."""
 
 from headrace.propose.draft import Draft, draft_recipe
 

@@ -1,11 +1,11 @@
-"""Arrow's column types in the words of the column contract, as Spark has them."""
+"""Map Arrow's types to the column types that Spark reads them as, and cast arrays to them."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.schema import ColumnType
 
-PLAIN: dict[ColumnType, pa.DataType] = {
+ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.INTEGER: pa.int64(),
     ColumnType.REAL: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
@@ -15,40 +15,48 @@ PLAIN: dict[ColumnType, pa.DataType] = {
     ColumnType.REALS: pa.list_(pa.float64()),
     ColumnType.STRINGS: pa.list_(pa.string()),
 }
-"""One Arrow type for each type that a feature can be made of."""
+"""One Arrow type for each column type that a feature can be made of."""
 
 
-def type_of(found: pa.DataType) -> ColumnType:
-    """The contract's type; OTHER where no feature can be made of it."""
+def get_column_type(arrow_type: pa.DataType) -> ColumnType:
+    """Return the column contract's type; OTHER where no feature can be made of it."""
     kind = pa.types
-    if kind.is_dictionary(found):
-        return type_of(found.value_type)
-    if kind.is_uint64(found):  # a decimal number to Spark
+    if kind.is_dictionary(arrow_type):
+        return get_column_type(arrow_type.value_type)
+    if kind.is_uint64(arrow_type):  # a decimal number to Spark
         return ColumnType.REAL
-    if kind.is_integer(found) or kind.is_duration(found) or kind.is_null(found):
+    if kind.is_integer(arrow_type) or kind.is_duration(arrow_type) or kind.is_null(arrow_type):
         return ColumnType.INTEGER
-    if kind.is_floating(found) or kind.is_decimal(found):
+    if kind.is_floating(arrow_type) or kind.is_decimal(arrow_type):
         return ColumnType.REAL
-    if kind.is_boolean(found):
+    if kind.is_boolean(arrow_type):
         return ColumnType.BOOLEAN
-    if kind.is_string(found) or kind.is_large_string(found):
+    if kind.is_string(arrow_type) or kind.is_large_string(arrow_type):
         return ColumnType.STRING
-    if kind.is_timestamp(found) or kind.is_date(found):
+    if kind.is_timestamp(arrow_type) or kind.is_date(arrow_type):
         return ColumnType.TIMESTAMP
-    if kind.is_binary(found) or kind.is_large_binary(found) or kind.is_fixed_size_binary(found):
+    if (
+        kind.is_binary(arrow_type)
+        or kind.is_large_binary(arrow_type)
+        or kind.is_fixed_size_binary(arrow_type)
+    ):
         return ColumnType.BINARY
-    if kind.is_list(found) or kind.is_large_list(found) or kind.is_fixed_size_list(found):
-        elements = {
+    if (
+        kind.is_list(arrow_type)
+        or kind.is_large_list(arrow_type)
+        or kind.is_fixed_size_list(arrow_type)
+    ):
+        list_types = {
             ColumnType.INTEGER: ColumnType.INTEGERS,
             ColumnType.REAL: ColumnType.REALS,
             ColumnType.STRING: ColumnType.STRINGS,
         }
-        return elements.get(type_of(found.value_type), ColumnType.OTHER)
+        return list_types.get(get_column_type(arrow_type.value_type), ColumnType.OTHER)
     return ColumnType.OTHER
 
 
-def joined_type(types: set[ColumnType]) -> ColumnType | None:
-    """The type that holds values of all of these; None where there is none."""
+def find_common_type(types: set[ColumnType]) -> ColumnType | None:
+    """Return the type that holds values of all the types; None where there is none."""
     if len(types) == 1:
         return next(iter(types))
     if types == {ColumnType.INTEGER, ColumnType.REAL}:
@@ -56,9 +64,9 @@ def joined_type(types: set[ColumnType]) -> ColumnType | None:
     return None
 
 
-def plain(array: pa.ChunkedArray, wanted: ColumnType) -> pa.ChunkedArray:
-    """The column as `PLAIN` has it."""
-    target = PLAIN[wanted]
+def convert_array(array: pa.ChunkedArray, column_type: ColumnType) -> pa.ChunkedArray:
+    """Return the array cast to the Arrow type that `ARROW_TYPES` has for the column type."""
+    target = ARROW_TYPES[column_type]
     if pa.types.is_dictionary(array.type):
         array = pa.chunked_array(
             [chunk.dictionary_decode() for chunk in array.chunks], array.type.value_type
@@ -67,7 +75,7 @@ def plain(array: pa.ChunkedArray, wanted: ColumnType) -> pa.ChunkedArray:
         return array
     if pa.types.is_duration(array.type):
         return pc.cast(array, pa.int64())
-    if wanted is ColumnType.TIMESTAMP:
+    if column_type is ColumnType.TIMESTAMP:
         # A time without a zone is one in UTC, as in Spark's session.
         return pc.cast(pc.cast(array, pa.timestamp("us"), safe=False), target)
     return pc.cast(array, target, safe=False)

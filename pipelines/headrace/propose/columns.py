@@ -1,4 +1,7 @@
-"""A column of the sample and what is known of it; counted when it is asked for."""
+"""Hold a column of the sample, and compute its figures (nulls, distinct values, limits) on demand.
+
+Texts become the numbers, truth values or times that they spell (`text_types`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,38 +11,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.propose.arrow_types import plain, type_of
-from headrace.propose.text_types import told
+from headrace.propose.arrow_types import convert_array, get_column_type
+from headrace.propose.text_types import infer_text_type
 from headrace.schema import ColumnType
 
-_SCALARS = {ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN, ColumnType.TIMESTAMP}
+_SCALAR_TYPES = {ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN, ColumnType.TIMESTAMP}
+_LIST_TYPES: Mapping[ColumnType, ColumnType] = {
+    ColumnType.INTEGER: ColumnType.INTEGERS,
+    ColumnType.REAL: ColumnType.REALS,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A raw column.
+    """A raw column of the sampled rows.
 
     Attributes:
-        name: as the table has it.
-        type: after casting to the declared type.
-        values: of the sampled rows, as `arrow_types.PLAIN` has the type.
-        declared: the type that the recipe has to declare; empty for none.
-        bad: sampled values that do not cast to it.
-        example: one of them.
-        foreign: what the texts are that cannot be cast because of how they are written.
+        name: the table's name for it.
+        type: its type after casting to the declared type.
+        values: the sampled values, of the Arrow type that `arrow_types.ARROW_TYPES` has.
+        declared_type: the type that the recipe has to declare; empty for none.
+        uncastable_count: sampled values that do not cast to it.
+        uncastable_example: one of them.
+        foreign_format: how the texts are written, where that is why they cannot be cast.
     """
 
     name: str
     type: ColumnType
     values: pa.Array
-    declared: str = ""
-    bad: int = 0
-    example: str = ""
-    foreign: str = ""
+    declared_type: str = ""
+    uncastable_count: int = 0
+    uncastable_example: str = ""
+    foreign_format: str = ""
 
     @cached_property
-    def missing(self) -> np.ndarray:
-        """Bool (rows,): null, NaN or infinite."""
+    def missing_mask(self) -> np.ndarray:
+        """Return bool (rows,): whether a value is null, NaN or infinite."""
         if self.type is ColumnType.REAL:
             numbers = pc.fill_null(self.values, float("nan")).to_numpy(zero_copy_only=False)
             return ~np.isfinite(numbers)
@@ -50,89 +57,91 @@ class Column:
         return len(self.values)
 
     @cached_property
-    def nulls(self) -> int:
-        return int(self.missing.sum())
+    def null_count(self) -> int:
+        return int(self.missing_mask.sum())
 
     @property
-    def there(self) -> int:
-        """Values that are not missing."""
-        return self.rows - self.nulls
+    def present_count(self) -> int:
+        """Return the number of values that are not missing."""
+        return self.rows - self.null_count
 
     @cached_property
-    def present(self) -> pa.Array:
-        """Values that are not missing."""
-        return self.values.filter(pa.array(~self.missing))
+    def present_values(self) -> pa.Array:
+        """Return the values that are not missing."""
+        return self.values.filter(pa.array(~self.missing_mask))
 
     @cached_property
-    def counts(self) -> list[tuple[object, int]]:
-        """Every value and how often it comes, the most frequent first."""
-        found = self.present.value_counts()
-        pairs = zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)
+    def value_counts(self) -> list[tuple[object, int]]:
+        """Return every value and how often it occurs, the most frequent first."""
+        counts = self.present_values.value_counts()
+        pairs = zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
 
     @cached_property
-    def distinct(self) -> int:
-        return len(self.present.unique()) if self.type in _SCALARS | {ColumnType.STRING} else 0
+    def distinct_count(self) -> int:
+        """Return the number of different values; 0 for lists."""
+        has_scalars = self.type in _SCALAR_TYPES | {ColumnType.STRING}
+        return len(self.present_values.unique()) if has_scalars else 0
 
     @property
-    def unique(self) -> bool:
-        """Whether every row has a value of its own."""
-        return not self.nulls and self.distinct == self.rows
+    def is_unique(self) -> bool:
+        """Return whether every row has a value of its own."""
+        return not self.null_count and self.distinct_count == self.rows
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """float64 (rows,); NaN where missing; times are microseconds since 1970."""
+        """Return float64 (rows,): NaN where missing; times are microseconds since 1970."""
         array = self.values
         if self.type is ColumnType.TIMESTAMP:
             array = pc.cast(array, pa.int64())
-        found = pc.cast(array, pa.float64(), safe=False)
-        numbers = pc.fill_null(found, float("nan")).to_numpy(zero_copy_only=False)
+        reals = pc.cast(array, pa.float64(), safe=False)
+        numbers = pc.fill_null(reals, float("nan")).to_numpy(zero_copy_only=False)
         return np.where(np.isfinite(numbers), numbers, np.nan)
 
     @cached_property
     def limits(self) -> tuple[float, float]:
-        """Smallest and largest number."""
+        """Return the smallest and the largest number."""
         return float(np.nanmin(self.numbers)), float(np.nanmax(self.numbers))
 
-    def quantiles(self, *shares: float) -> list[float]:
-        """Of the numbers."""
-        return [float(q) for q in np.nanquantile(self.numbers, shares)]
+    def compute_quantiles(self, *shares: float) -> list[float]:
+        """Return the numbers' quantiles at the shares, from 0 to 1."""
+        return [float(quantile) for quantile in np.nanquantile(self.numbers, shares)]
 
 
-def columns_of(rows: pa.Table, *, texts_only: bool) -> dict[str, Column]:
-    """The table's columns, texts as what they say.
+def build_columns(rows: pa.Table, *, texts_only: bool) -> dict[str, Column]:
+    """Return the table's columns by name, with texts as the values that they spell.
 
     Args:
-        rows: the sample.
-        texts_only: whether the files have nothing but texts, as CSV and JSON have.
+        rows: the sampled rows.
+        texts_only: whether the files hold nothing but texts, as CSV and JSON do.
     """
-    return {name: _column(name, rows[name], texts_only) for name in rows.column_names}
+    return {name: _build_column(name, rows[name], texts_only) for name in rows.column_names}
 
 
-def _column(name: str, array: pa.ChunkedArray, texts_only: bool) -> Column:
-    kind = type_of(array.type)
-    values = plain(array, kind).combine_chunks()
-    if kind is ColumnType.STRING:
-        found = told(values, whole_numbers=texts_only)
+def _build_column(name: str, array: pa.ChunkedArray, texts_only: bool) -> Column:
+    column_type = get_column_type(array.type)
+    values = convert_array(array, column_type).combine_chunks()
+    if column_type is ColumnType.STRING:
+        typed = infer_text_type(values, whole_numbers=texts_only)
         return Column(
-            name, found.type, found.values, found.declared, found.bad, found.example, found.foreign
+            name,
+            typed.type,
+            typed.values,
+            typed.declared_type,
+            typed.uncastable_count,
+            typed.uncastable_example,
+            typed.foreign_format,
         )
-    if kind is ColumnType.STRINGS and texts_only:
-        return _list_of(name, values)
-    return Column(name, kind, values)
+    if column_type is ColumnType.STRINGS and texts_only:
+        return _build_list_column(name, values)
+    return Column(name, column_type, values)
 
 
-_LISTS: Mapping[ColumnType, ColumnType] = {
-    ColumnType.INTEGER: ColumnType.INTEGERS,
-    ColumnType.REAL: ColumnType.REALS,
-}
-
-
-def _list_of(name: str, values: pa.ListArray) -> Column:
-    """A list of texts as a list of numbers where all of them are."""
-    elements = told(values.flatten(), whole_numbers=True)
-    kind = _LISTS.get(elements.type)
-    if kind is None or elements.bad:
+def _build_list_column(name: str, values: pa.ListArray) -> Column:
+    """Return lists of texts as lists of numbers where all the texts are numbers."""
+    elements = infer_text_type(values.flatten(), whole_numbers=True)
+    list_type = _LIST_TYPES.get(elements.type)
+    if list_type is None or elements.uncastable_count:
         return Column(name, ColumnType.STRINGS, values)
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
@@ -140,4 +149,4 @@ def _list_of(name: str, values: pa.ListArray) -> Column:
         pa.array(offsets, mask=np.append(values.is_null().to_numpy(zero_copy_only=False), False)),
         elements.values,
     )
-    return Column(name, kind, lists, kind.value)
+    return Column(name, list_type, lists, list_type.value)

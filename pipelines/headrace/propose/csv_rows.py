@@ -1,4 +1,8 @@
-"""Some rows of CSV files, as texts, and how Spark has to be told to read them."""
+"""Read some rows of CSV files as texts, and find the options that Spark needs to read them.
+
+What separates fields, and whether there is a header, `dialect` tells; which types the texts spell,
+`text_types`.
+"""
 
 import csv
 from collections import Counter
@@ -7,109 +11,125 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from headrace.errors import LakeError
-from headrace.propose.dialect import VALUE, dialect_of, encoding_of
-from headrace.propose.excerpts import Excerpts
-from headrace.propose.find import Found, TableFile
-from headrace.propose.partitions import with_partitions
-from headrace.propose.pieces import spread
-from headrace.propose.reading import MOST_VALUES, Read
+from headrace.propose.allocation import spread_positions
+from headrace.propose.dialect import VALUE_PATTERN, detect_dialect, detect_encoding
+from headrace.propose.excerpts import ExcerptReader
+from headrace.propose.partitions import add_partition_columns
+from headrace.propose.sampled_rows import MAX_VALUES, SampledRows
+from headrace.propose.table_files import TableFile, TableFiles
 from headrace.redaction import redact_text
 
-# What people write for nothing; Spark takes an empty field for it anyhow, and one text beside.
-_NULLS = ("NA", "N/A", "n/a", "NULL", "null", "\\N", "None", "none", "NaN", "nan", "#N/A", "-", "?")
-# Those of them that are nothing in a column of texts as well.
-_ALWAYS_NULLS = frozenset(_NULLS[:6])
+# What people write for a null. Spark reads an empty field as one anyhow, and one text besides.
+_NULLS_IN_TEXTS = ("NA", "N/A", "n/a", "NULL", "null", "\\N")  # in a column of texts as well
+_NULL_TEXTS = (*_NULLS_IN_TEXTS, "None", "none", "NaN", "nan", "#N/A", "-", "?")
 
 
-def read_csv(found: Found, rows: int) -> Read:
-    """At most so many rows of a table.
+def read_csv(table: TableFiles, max_rows: int) -> SampledRows:
+    """Read at most so many rows of a table, from all over its files.
 
     Raises:
-        LakeError: the files have no rows, or not the same columns, or are no CSV.
+        LakeError: the files have no rows, or not the same columns, or are not CSV.
     """
     try:
-        return _read(found, rows)
+        return _read_rows(table, max_rows)
     except csv.Error as error:
         raise LakeError(
-            f"{redact_text(found.path)} cannot be read as CSV: {error}; look for a quote that is "
-            "not closed, or say the format with --format"
+            f"{redact_text(table.path)} cannot be read as CSV: {error}; look for a quote that is "
+            "not closed, or pass the format with --format"
         ) from None
 
 
-def _read(found: Found, rows: int) -> Read:
-    excerpts = Excerpts.of(found)
-    begin = excerpts.begin()
-    encoding = encoding_of(begin)
-    dialect = dialect_of(_text(begin, encoding), encoding)
+def _read_rows(table: TableFiles, max_rows: int) -> SampledRows:
+    reader = ExcerptReader.for_table(table)
+    beginning = reader.read_beginning()
+    encoding = detect_encoding(beginning)
+    dialect = detect_dialect(_decode_text(beginning, encoding), encoding)
     names: list[str] = []
-    safe = True
-    lines: list[list[str]] = []
+    keeps_header = True
+    rows: list[list[str]] = []
     files: list[TableFile] = []
-    read = size = 0
-    for excerpt in excerpts.read(from_begin=dialect.lines_in_fields):
-        own = dialect.rows(_text(excerpt.lines, encoding))
-        size += excerpt.bytes
-        if excerpt.first and own:
-            header = own.pop(0) if dialect.header else [""] * len(own[0])
-            safe = safe and (spark_names(header) == header or not dialect.header)
-            names = _same(names, spark_names(header), excerpt.file)
-        read += len(own)
-        good = [line for line in own if len(line) == len(names)]
-        lines += good
-        files += [excerpt.file] * len(good)
-    if not lines:
-        raise LakeError(f"{redact_text(found.path)} is empty: there is no row in its files")
-    chosen = spread(len(lines), max(1, min(rows, MOST_VALUES // len(names))))
-    fields = list(zip(*(lines[i] for i in chosen), strict=True))
-    marker = _null_marker(fields)
+    line_count = read_bytes = 0
+    for excerpt in reader.read_excerpts(from_beginning=dialect.has_multiline_fields):
+        excerpt_rows = dialect.parse_rows(_decode_text(excerpt.lines, encoding))
+        read_bytes += excerpt.byte_count
+        if excerpt.is_first and excerpt_rows:
+            header = excerpt_rows.pop(0) if dialect.has_header else [""] * len(excerpt_rows[0])
+            spark_names = name_spark_columns(header)
+            keeps_header = keeps_header and (spark_names == header or not dialect.has_header)
+            names = _check_same_columns(names, spark_names, excerpt.file)
+        line_count += len(excerpt_rows)
+        complete_rows = [row for row in excerpt_rows if len(row) == len(names)]
+        rows += complete_rows
+        files += [excerpt.file] * len(complete_rows)
+    if not rows:
+        raise LakeError(f"{redact_text(table.path)} is empty: there are no rows in its files")
+    positions = spread_positions(len(rows), max(1, min(max_rows, MAX_VALUES // len(names))))
+    fields = list(zip(*(rows[i] for i in positions), strict=True))
+    marker = _find_null_marker(fields)
     nulls = {"", *([marker] if marker else [])}
-    columns = [pa.array([None if f in nulls else f for f in one], pa.string()) for one in fields]
-    options = dialect.options()
-    if not safe:  # Spark gives columns names of its own, and would miss them in the header
+    columns = [
+        pa.array([None if field in nulls else field for field in column_fields], pa.string())
+        for column_fields in fields
+    ]
+    options = dialect.build_spark_options()
+    if not keeps_header:  # Spark renames columns, and would then miss the names in the header
         options["enforceSchema"] = True
     if marker:
         options |= {"nullValue": marker, "emptyValue": marker}
-    malformed = read - len(lines)
-    note = f"{malformed:,} of {read:,} sampled lines have too many or too few fields: quarantine"
-    return Read(
-        rows=with_partitions(pa.table(columns, names), [files[i] for i in chosen], found),
-        table_rows=round(read / size * found.bytes),
-        counted=size == found.bytes,
-        whole=size == found.bytes and len(chosen) == len(lines),
-        files=len(excerpts.files),
-        options=options,
-        notes=(note,) if malformed else (),
+    malformed_count = line_count - len(rows)
+    note = (
+        f"{malformed_count:,} of {line_count:,} sampled lines have too many or too few fields: "
+        "they go to quarantine"
+    )
+    return SampledRows(
+        rows=add_partition_columns(pa.table(columns, names), [files[i] for i in positions], table),
+        table_rows=round(line_count / read_bytes * table.byte_count),
+        is_counted=read_bytes == table.byte_count,
+        is_whole=read_bytes == table.byte_count and len(positions) == len(rows),
+        opened_files=len(reader.files),
+        reader_options=options,
+        notes=(note,) if malformed_count else (),
     )
 
 
-def spark_names(header: Sequence[str]) -> list[str]:
-    """Columns as Spark names them: those without a name or with one that is taken by position."""
+def name_spark_columns(header: Sequence[str]) -> list[str]:
+    """Return the columns' names as Spark makes them: empty and repeated ones get their position."""
     return [
-        f"_c{place}" if not name else f"{name}{place}" if header.count(name) > 1 else name
-        for place, name in enumerate(header)
+        f"_c{position}" if not name else f"{name}{position}" if header.count(name) > 1 else name
+        for position, name in enumerate(header)
     ]
 
 
-def _text(content: bytes, encoding: str) -> str:
+def _decode_text(content: bytes, encoding: str) -> str:
     return content.decode(encoding, errors="replace").removeprefix("\ufeff")
 
 
-def _same(before: list[str], names: list[str], file: TableFile) -> list[str]:
-    if before and names != before:
+def _check_same_columns(earlier_names: list[str], names: list[str], file: TableFile) -> list[str]:
+    if earlier_names and names != earlier_names:
         raise LakeError(
             f"{file.path} has the columns {', '.join(names)}, and files before it have "
-            f"{', '.join(before)}; the files of a table have the same"
+            f"{', '.join(earlier_names)}; all files of a table must have the same columns"
         )
     return names
 
 
-def _null_marker(fields: Sequence[Sequence[str]]) -> str:
-    """The text that most often stands for nothing; empty where none does."""
-    found: Counter[str] = Counter()
-    for column in fields:
-        counts = Counter(column)
-        marked = {text: counts[text] for text in _NULLS if text in counts}
-        others = [text for text in counts if text not in marked and text.strip()]
-        values = bool(others) and all(VALUE.fullmatch(text) for text in others)
-        found.update({t: n for t, n in marked.items() if values or t in _ALWAYS_NULLS})
-    return found.most_common(1)[0][0] if found else ""
+def _find_null_marker(fields: Sequence[Sequence[str]]) -> str:
+    """Return the text that most often stands for a null; empty where none does.
+
+    Args:
+        fields: the fields of each column.
+    """
+    marker_counts: Counter[str] = Counter()
+    for column_fields in fields:
+        counts = Counter(column_fields)
+        markers = {text: counts[text] for text in _NULL_TEXTS if text in counts}
+        others = [text for text in counts if text not in markers and text.strip()]
+        has_values = bool(others) and all(VALUE_PATTERN.fullmatch(text) for text in others)
+        marker_counts.update(
+            {
+                text: count
+                for text, count in markers.items()
+                if has_values or text in _NULLS_IN_TEXTS
+            }
+        )
+    return marker_counts.most_common(1)[0][0] if marker_counts else ""

@@ -1,20 +1,21 @@
-"""Parts of text files: all of them where they are small, else whole lines from all over them."""
+"""Read excerpts of text files: small files as a whole, of large ones whole lines from all over."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from headrace.propose.find import Found, TableFile, reading
-from headrace.propose.pieces import spread
-from headrace.propose.reading import MOST_FILES
+from headrace.lake.storage import explain_table_errors
+from headrace.propose.allocation import spread_positions
+from headrace.propose.sampled_rows import MAX_FILES
+from headrace.propose.table_files import TableFile, TableFiles
 
-# Bytes up to which all is read; beyond, so many bytes at so many places of all files together, at
-# some of each. As Python's texts they take ten times as much.
-_WHOLE, _PART, _PLACES, _PLACES_A_FILE = 32 * 2**20, 2**18, 64, 4
-# Of a text about a quarter is left when it is compressed.
-_COMPRESSION = 4
-# Bytes of a file's beginning that tell how it is written.
-_BEGIN = 2**18
+# Up to so many bytes a table is read as a whole. Beyond, parts of so many bytes are read: so many
+# of all files together, and at least so many per file. Python's texts take ten times the memory.
+_WHOLE_BYTES, _PART_BYTES, _PARTS, _PARTS_PER_FILE = 32 * 2**20, 2**18, 64, 4
+# Compression leaves about a quarter of a text's bytes.
+_COMPRESSION_RATIO = 4
+# Bytes at a file's beginning that tell how it is written.
+_BEGINNING_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -22,77 +23,81 @@ class Excerpt:
     """Whole lines of a file.
 
     Attributes:
-        file: that they are from.
-        lines: as bytes.
-        first: whether they begin with the file's first line.
-        bytes: of the table's files that they are, about where the file is compressed.
+        file: the file that they are from.
+        lines: the lines, as bytes.
+        is_first: whether they begin with the file's first line.
+        byte_count: bytes that they take in the file; an estimate where it is compressed.
     """
 
     file: TableFile
     lines: bytes
-    first: bool
-    bytes: int
+    is_first: bool
+    byte_count: int
 
 
 @dataclass(frozen=True)
-class Excerpts:
-    """What is read of a table.
+class ExcerptReader:
+    """A reader of excerpts from some of a table's files.
 
     Attributes:
-        found: the table.
-        files: that are opened.
+        table: all files of the table.
+        files: the files that are opened.
     """
 
-    found: Found
+    table: TableFiles
     files: tuple[TableFile, ...]
 
     @staticmethod
-    def of(found: Found) -> "Excerpts":
-        return Excerpts(found, tuple(found.files[i] for i in spread(len(found.files), MOST_FILES)))
+    def for_table(table: TableFiles) -> "ExcerptReader":
+        positions = spread_positions(len(table.files), MAX_FILES)
+        return ExcerptReader(table, tuple(table.files[i] for i in positions))
 
-    def begin(self) -> bytes:
-        """First bytes of the first file."""
-        with reading(self.files[0].path), self.found.open(self.files[0]) as stream:
-            return stream.read(_BEGIN)
+    def read_beginning(self) -> bytes:
+        """Return the first bytes of the first file."""
+        with explain_table_errors(self.files[0].path), self.table.open(self.files[0]) as stream:
+            return stream.read(_BEGINNING_BYTES)
 
-    def read(self, *, from_begin: bool = False) -> Iterator[Excerpt]:
-        """Every excerpt; the first of a file begins with its first line.
+    def read_excerpts(self, *, from_beginning: bool = False) -> Iterator[Excerpt]:
+        """Yield every excerpt; the first one of a file begins with the file's first line.
 
         Args:
-            from_begin: only from the beginning of files, where a line elsewhere cannot be told
-                from a line break in a field.
+            from_beginning: read the beginning of files only, because a line break elsewhere could
+                as well be one within a field.
         """
-        most = _WHOLE // len(self.files)
-        small = self.found.bytes <= _WHOLE
-        places = max(_PLACES_A_FILE, _PLACES // len(self.files))
+        max_bytes = _WHOLE_BYTES // len(self.files)
+        is_small = self.table.byte_count <= _WHOLE_BYTES
+        parts_per_file = max(_PARTS_PER_FILE, _PARTS // len(self.files))
         for file in self.files:
-            with reading(file.path), self.found.open(file) as stream:
-                if file.compressed:
-                    part = stream.read(most)
-                    ended = len(part) < most
-                    stands_for = file.bytes if ended else len(part) // _COMPRESSION
-                    yield Excerpt(file, part if ended else _lines(part, 0), True, stands_for)
-                elif small:
-                    yield Excerpt(file, stream.read(), True, file.bytes)
+            with explain_table_errors(file.path), self.table.open(file) as stream:
+                if file.is_compressed:
+                    part = stream.read(max_bytes)
+                    is_complete = len(part) < max_bytes
+                    lines = part if is_complete else _trim_to_whole_lines(part, 0)
+                    byte_count = file.byte_count if is_complete else len(part) // _COMPRESSION_RATIO
+                    yield Excerpt(file, lines, True, byte_count)
+                elif is_small:
+                    yield Excerpt(file, stream.read(), True, file.byte_count)
                 else:
-                    yield from _parts(file, stream, 1 if from_begin else places)
+                    yield from _read_parts(file, stream, 1 if from_beginning else parts_per_file)
 
 
-def _parts(file: TableFile, stream: BinaryIO, count: int) -> Iterator[Excerpt]:
-    """So many parts of a file, from all over it; a single one of as much is from its beginning."""
-    places, size = [0], max(count, _PLACES_A_FILE) * _PART
-    if count > 1 and size < file.bytes:
-        last = file.bytes - _PART
-        places, size = [last * i // (count - 1) for i in range(count)], _PART
-    for place in places:
-        stream.seek(place)
+def _read_parts(file: TableFile, stream: BinaryIO, count: int) -> Iterator[Excerpt]:
+    """Yield so many parts of a file, from all over it; a single one is as large as several and
+    begins with the file."""
+    offsets, size = [0], max(count, _PARTS_PER_FILE) * _PART_BYTES
+    if count > 1 and size < file.byte_count:
+        last = file.byte_count - _PART_BYTES
+        offsets, size = [last * i // (count - 1) for i in range(count)], _PART_BYTES
+    for offset in offsets:
+        stream.seek(offset)
         part = stream.read(size)
-        lines = part if place == 0 and len(part) == file.bytes else _lines(part, place)
-        yield Excerpt(file, lines, place == 0, len(lines))
+        is_whole_file = offset == 0 and len(part) == file.byte_count
+        lines = part if is_whole_file else _trim_to_whole_lines(part, offset)
+        yield Excerpt(file, lines, offset == 0, len(lines))
 
 
-def _lines(part: bytes, place: int) -> bytes:
-    """Without the lines that are cut, and without the last one, which may be."""
-    begin = part.index(b"\n") + 1 if place and b"\n" in part else 0
+def _trim_to_whole_lines(part: bytes, offset: int) -> bytes:
+    """Drop a truncated first line, and the last line, which may be truncated."""
+    begin = part.index(b"\n") + 1 if offset and b"\n" in part else 0
     end = part.rfind(b"\n") + 1
     return part[begin : end or len(part)]

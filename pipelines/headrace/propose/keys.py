@@ -1,4 +1,4 @@
-"""Columns that tell rows apart, and columns whose rows belong together."""
+"""Find the columns that tell rows apart, and the columns whose rows belong together."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.propose.columns import Column
-from headrace.propose.roles import counted_from_one, is_code
+from headrace.propose.roles import is_code, is_row_number
 from headrace.propose.sample import Sample
 from headrace.schema import ColumnType
 
-_KEYS = (ColumnType.STRING, ColumnType.INTEGER, ColumnType.TIMESTAMP)
-# Columns of a key of several, at most, and values that a column of it has at least.
-_MOST_COLUMNS, _MOST_TRIED = 4, 12
-# Values that a group's column has, so that splits get about the share they should.
-_GROUPS = 100
-_GROUP_NAME = re.compile(
+_KEY_TYPES = (ColumnType.STRING, ColumnType.INTEGER, ColumnType.TIMESTAMP)
+# Columns of a key at most, and columns that are tried for one.
+_MAX_COLUMNS, _MAX_CANDIDATES = 4, 12
+# Groups that there are at least, so that splits get about the share that they should.
+_MIN_GROUPS = 100
+_GROUP_NAME_PATTERN = re.compile(
     r"(?i)(user|customer|client|patient|person|member|account|household|session|device|machine|"
     r"sensor|vehicle|store|shop|site|station|driver|student|employee|company|vendor|merchant|"
     r"subject|group)"
@@ -26,90 +26,96 @@ _GROUP_NAME = re.compile(
 
 @dataclass(frozen=True)
 class RowKey:
-    """Columns that tell rows apart.
+    """The columns that tell rows apart.
 
     Attributes:
         columns: their names.
-        distinct: different keys in the sample.
-        certain: whether every row of the table was looked at, or a single column does it.
+        distinct_count: different keys in the sample.
+        is_certain: whether every row of the table was sampled, or a single column is a key by its
+            name.
     """
 
     columns: tuple[str, ...]
-    distinct: int
-    certain: bool
+    distinct_count: int
+    is_certain: bool
 
 
-def row_key(sample: Sample, without: str | None) -> RowKey:
-    """The fewest columns that tell the sampled rows apart, or all but a few.
+def find_row_key(sample: Sample, label_name: str | None) -> RowKey:
+    """Find the fewest columns that tell the sampled rows apart, or all but a few of them.
 
     Args:
-        sample: the table.
-        without: the label, which new rows do not have.
+        sample: the sampled rows of the table.
+        label_name: the label's column, which new rows do not have.
     """
-    columns = [c for c in sample.columns.values() if c.name != without and c.type in _KEYS]
-    single = [c for c in columns if c.unique]
-    if single:
-        best = min(single, key=lambda column: _unlikely(column, sample))
-        return RowKey((best.name,), best.distinct, certain=sample.whole or is_code(best))
-    if not columns:  # numbers with a point are all there is
-        columns = [c for c in sample.columns.values() if c.name != without and c.distinct]
-    if not columns:  # lists
-        others = [name for name in sample.columns if name != without]
-        return RowKey(tuple(others[:_MOST_COLUMNS]), 0, certain=False)
-    columns = [c for c in columns if not c.nulls] or columns
-    columns = sorted(columns, key=lambda c: -c.distinct)[:_MOST_TRIED]
-    chosen: list[str] = []
-    codes, distinct = np.zeros(sample.rows, np.int64), min(1, sample.rows)
-    while len(chosen) < _MOST_COLUMNS and distinct < sample.rows:
-        tried = {c.name: _joined(codes, c) for c in columns if c.name not in chosen}
-        if not tried:
+    columns = [c for c in sample.columns.values() if c.name != label_name and c.type in _KEY_TYPES]
+    unique_columns = [c for c in columns if c.is_unique]
+    if unique_columns:
+        best = min(unique_columns, key=lambda column: _rank_candidate(column, sample))
+        is_certain = sample.is_whole or is_code(best)
+        return RowKey((best.name,), best.distinct_count, is_certain=is_certain)
+    if not columns:  # the table has nothing but reals
+        columns = [c for c in sample.columns.values() if c.name != label_name and c.distinct_count]
+    if not columns:  # the table has nothing but lists
+        others = [name for name in sample.columns if name != label_name]
+        return RowKey(tuple(others[:_MAX_COLUMNS]), 0, is_certain=False)
+    columns = [c for c in columns if not c.null_count] or columns
+    columns = sorted(columns, key=lambda c: -c.distinct_count)[:_MAX_CANDIDATES]
+    key: list[str] = []
+    codes, distinct_count = np.zeros(sample.rows, np.int64), min(1, sample.rows)
+    while len(key) < _MAX_COLUMNS and distinct_count < sample.rows:
+        candidates = {c.name: _join_codes(codes, c) for c in columns if c.name not in key}
+        if not candidates:
             break
-        best_name = max(tried, key=lambda name: int(tried[name].max()))
-        count = int(tried[best_name].max()) + 1
-        if count <= distinct and chosen:
+        best_name = max(candidates, key=lambda name: int(candidates[name].max()))
+        count = int(candidates[best_name].max()) + 1
+        if count <= distinct_count and key:
             break
-        chosen.append(best_name)
-        codes, distinct = tried[best_name], count
-    return RowKey(tuple(chosen), distinct, certain=sample.whole)
+        key.append(best_name)
+        codes, distinct_count = candidates[best_name], count
+    return RowKey(tuple(key), distinct_count, is_certain=sample.is_whole)
 
 
-def group_column(columns: Sequence[Column]) -> Column | None:
-    """A column of whose values each has several rows that belong together, such as a customer."""
-    found = [
+def find_group_column(columns: Sequence[Column]) -> Column | None:
+    """Find a column such as a customer, of whose values each has several rows.
+
+    Returns:
+        The column with the most groups; None where there is none.
+    """
+    candidates = [
         column
         for column in columns
         if column.type in (ColumnType.STRING, ColumnType.INTEGER)
-        and (is_code(column) or _GROUP_NAME.search(column.name))
-        and column.distinct >= _GROUPS
-        and column.distinct <= 0.8 * column.there
-        and column.nulls <= 0.01 * column.rows
+        and (is_code(column) or _GROUP_NAME_PATTERN.search(column.name))
+        and column.distinct_count >= _MIN_GROUPS
+        and column.distinct_count <= 0.8 * column.present_count
+        and column.null_count <= 0.01 * column.rows
     ]
-    return max(found, key=lambda c: c.distinct, default=None)
+    return max(candidates, key=lambda c: c.distinct_count, default=None)
 
 
-def calendar_key(columns: Mapping[str, Column]) -> tuple[str, ...]:
-    """Whole numbers that are a date together; empty where there are none, or few dates."""
+def find_calendar_key(columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Find the columns year, month and day; empty where one is missing, or where dates are few."""
     names = {name.lower(): name for name in columns}
     key = tuple(names[part] for part in ("year", "month", "day") if part in names)
-    whole = all(columns[name].type is ColumnType.INTEGER for name in key)
-    if len(key) < 3 or not whole:
+    are_integers = all(columns[name].type is ColumnType.INTEGER for name in key)
+    if len(key) < 3 or not are_integers:
         return ()
     days = set(zip(*(columns[name].values.to_pylist() for name in key), strict=True))
-    return key if len(days) >= _GROUPS else ()
+    return key if len(days) >= _MIN_GROUPS else ()
 
 
-def _unlikely(column: Column, sample: Sample) -> int:
-    """How unlikely it is that a column without equal values is the key: 0 where it is called so."""
+def _rank_candidate(column: Column, sample: Sample) -> int:
+    """Return how unlikely it is that a unique column is the key: 0 where its name says so."""
     if is_code(column):
         return 0
-    if counted_from_one(column, sample.table_rows):
+    if is_row_number(column, sample.table_rows):
         return 1
     return 3 if column.type is ColumnType.TIMESTAMP else 2
 
 
-def _joined(codes: np.ndarray, column: Column) -> np.ndarray:
-    """int64 (rows,) from 0 that tell apart what the codes and the column tell apart together."""
-    own = column.values.dictionary_encode().indices
-    filled = np.asarray(own.fill_null(pa.scalar(-1, own.type)), np.int64) + 1
+def _join_codes(codes: np.ndarray, column: Column) -> np.ndarray:
+    """Return int64 (rows,) from 0: one code for each pair of a code and a value of the column."""
+    column_codes = column.values.dictionary_encode().indices
+    filled = np.asarray(column_codes.fill_null(pa.scalar(-1, column_codes.type)), np.int64) + 1
     joined = codes * (int(filled.max(initial=0)) + 1) + filled
     return np.unique(joined, return_inverse=True)[1].astype(np.int64)

@@ -1,8 +1,8 @@
-"""What can be predicted of a column, and how a recipe says so.
+"""Propose the label that a column makes: the expression, the kind, and weights of rare classes.
 
-Two values make a condition; some texts or whole numbers make classes, rare ones together; other
-numbers are regressed on. Of texts that are all different nothing is to be learnt as classes; a
-condition on them is proposed then.
+Two values make a condition; a few texts or whole numbers make classes, with rare ones together;
+other numbers make a regression. Texts that are all different would teach nothing as classes: a
+condition on them is proposed instead.
 """
 
 from collections import Counter
@@ -16,41 +16,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.propose.columns import Column
-from headrace.propose.names import in_sql, sql_text, usable
+from headrace.propose.names import is_nameable, quote_sql_column, quote_sql_text
 from headrace.propose.option_error import OptionError
-from headrace.propose.yaml_text import shown
-from headrace.recipe.problems import nearest
+from headrace.propose.yaml_text import describe_value
+from headrace.recipe.problems import suggest_nearest
 from headrace.schema import ColumnType
 
 LabelKind = Literal["binary", "classes", "regression"]
-_MOST_CLASSES = 50
-# Whole numbers up to which they are classes; beyond, they are amounts.
-_MOST_NUMBERED = 20
-# Rows of the sample that a class of its own needs: so many, or of few rows this share, and two.
-_CLASS_ROWS, _CLASS_SHARE = 20, 0.02
-# Share of rows of the rarer class below which classes are weighed.
-_RARE = 0.1
+_MAX_CLASSES = 50
+# So many different whole numbers are classes; more are amounts.
+_MAX_NUMBERED = 20
+# Sampled rows that a class of its own needs: so many, or this share of few rows, and at least 2.
+_MIN_CLASS_ROWS, _MIN_CLASS_SHARE = 20, 0.02
+# Share of rows of the rarer class below which classes are weighted.
+_MIN_UNWEIGHTED_SHARE = 0.1
 _OTHER = "(other)"
-_MOST_LIKELY = 3
-# Words for what a condition asks about.
-_POSITIVE = frozenset({
+_MAX_LIKELY = 3
+# Words for the value that a condition asks for.
+_POSITIVE_WORDS = frozenset({
     "true", "yes", "y", "t", "1", "positive", "pos", "success", "succeeded", "churned", "fraud",
     "failed", "late", "bad", "defect", "spam", "clicked", "converted", "won", "died",
 })  # fmt: skip
-_NUMBERS = (ColumnType.INTEGER, ColumnType.REAL)
+_NUMBER_TYPES = (ColumnType.INTEGER, ColumnType.REAL)
 
 
 @dataclass(frozen=True)
 class LabelProposal:
-    """A label.
+    """A proposed label.
 
     Attributes:
-        column: that is predicted.
-        expression: Spark SQL.
-        kind: of the label.
+        column: the column that is predicted.
+        expression: the label in Spark SQL.
+        kind: the label's kind.
         settings: further keys of the recipe's section.
-        values: of the sampled rows: float64, or of classes texts; null where there is no label.
-        why: for people.
+        values: labels of the sampled rows: float64, or texts of classes; null where there is none.
+        reasons: comments for the recipe's reader.
     """
 
     column: str
@@ -58,230 +58,246 @@ class LabelProposal:
     kind: LabelKind
     values: pa.Array
     settings: Mapping[str, Any] = field(default_factory=dict)
-    why: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
     @property
     def section(self) -> dict[str, Any]:
-        """The recipe's section."""
+        """Return the recipe's section `label`."""
         return {"expression": self.expression, "kind": self.kind, **self.settings}
 
     @property
-    def missing(self) -> np.ndarray:
-        """Bool (rows,)."""
+    def missing_mask(self) -> np.ndarray:
+        """Return bool (rows,): whether a row has no label."""
         return self.values.is_null().to_numpy(zero_copy_only=False)
 
     @property
     def codes(self) -> np.ndarray:
-        """int64 (rows,) that tell labels apart; -1 where there is none. Numbers are halved."""
+        """Return int64 (rows,): a code per label, or per half of numbers; -1 where it is null."""
         if self.kind == "regression":
             numbers = pc.fill_null(self.values, float("nan")).to_numpy(zero_copy_only=False)
             codes = (numbers > np.nanmedian(numbers)).astype(np.int64)
         else:
             codes = pc.fill_null(self.values.dictionary_encode().indices, -1).to_numpy()
-        return np.where(self.missing, -1, codes)
+        return np.where(self.missing_mask, -1, codes)
 
 
-def label_column(name: str, columns: Mapping[str, Column], unusable: Mapping[str, str]) -> Column:
-    """The column that was asked for.
+def get_label_column(
+    name: str, columns: Mapping[str, Column], unusable: Mapping[str, str]
+) -> Column:
+    """Return the column that `--label` names.
 
     Raises:
-        OptionError: there is none of that name, or nothing can be predicted of it.
+        OptionError: there is no such column, or it cannot be predicted.
     """
-    if name in unusable or (name in columns and not usable(name)):
+    if name in unusable or (name in columns and not is_nameable(name)):
         raise OptionError(f"--label {name}: the column cannot be a label; it is {unusable[name]}")
     if name not in columns:
         raise OptionError(
-            f"--label {name}: there is no such column; {nearest(name, list(columns))}"
+            f"--label {name}: there is no such column; {suggest_nearest(name, list(columns))}"
         )
     column = columns[name]
     where = f"--label {name}"
     if column.type is ColumnType.TIMESTAMP:
         raise OptionError(
-            f"{where}: the column is a time, which is no label; choose a number, a condition or a "
-            "class, for example a duration"
+            f"{where}: the column is a time, which cannot be a label; choose a number, a condition "
+            "or a class, for example a duration"
         )
     if column.type.value.startswith("list"):
         raise OptionError(
-            f"{where}: the column is a list, which init proposes no label for; leave --label out, "
-            "and where a row has any number of labels write label.kind: multi_label in the recipe"
+            f"{where}: the column is a list, which init proposes no label for; leave out --label, "
+            "and if a row has any number of labels, write label.kind: multi_label in the recipe"
         )
-    if not column.there:
+    if not column.present_count:
         raise OptionError(f"{where}: all {column.rows:,} sampled values are null")
-    if column.distinct == 1:
+    if column.distinct_count == 1:
         raise OptionError(
-            f"{where}: all {column.there:,} sampled values that are there are "
-            f"{shown(column.counts[0][0])}; there is nothing to learn"
+            f"{where}: all {column.present_count:,} sampled values that are not null are "
+            f"{describe_value(column.value_counts[0][0])}; there is nothing to learn"
         )
     return column
 
 
 def propose_label(column: Column) -> LabelProposal:
-    """The label that a column makes; see `label_column` for what it has to be.
+    """Propose the label that a column makes; `get_label_column` checks what it has to be.
 
     Raises:
-        OptionError: too few of its values come more than once.
+        OptionError: too few of its values occur more than once.
     """
     if column.type is ColumnType.BOOLEAN:
-        return _weighed(column, in_sql(column.name), "binary", _float(column), ())
-    if column.distinct == 2:
-        return _one_of_two(column)
+        return _build_weighted_label(
+            column, quote_sql_column(column.name), "binary", _cast_to_float(column), ()
+        )
+    if column.distinct_count == 2:
+        return _propose_one_of_two(column)
     if column.type is ColumnType.STRING:
-        return _classes(column, in_sql(column.name), column.values)
-    if _is_numbered(column):
-        cast = in_sql(column.name)
+        return _propose_classes(column, quote_sql_column(column.name), column.values)
+    if _has_class_numbers(column):
+        cast = quote_sql_column(column.name)
         if column.type is ColumnType.REAL:
             cast = f"try_cast({cast} AS bigint)"
         whole = pc.cast(column.values, pa.int64(), safe=False)
-        return _classes(column, cast, pc.cast(whole, pa.string()))
-    low, middle, high = column.quantiles(0, 0.5, 1)
-    why = f"{column.distinct:,} different numbers from {low:g} to {high:g}, median {middle:g}"
+        return _propose_classes(column, cast, pc.cast(whole, pa.string()))
+    low, middle, high = column.compute_quantiles(0, 0.5, 1)
+    reason = (
+        f"{column.distinct_count:,} different numbers from {low:g} to {high:g}, median {middle:g}"
+    )
     return LabelProposal(
         column.name,
-        in_sql(column.name),
+        quote_sql_column(column.name),
         "regression",
-        _finite(column),
+        _mask_nonfinite(column),
         {"standardize": True},
-        (why,),
+        (reason,),
     )
 
 
-def _is_numbered(column: Column) -> bool:
-    """Whether the numbers stand for classes: few of them, whole, each in many rows."""
-    if column.distinct > _MOST_NUMBERED or column.there < _CLASS_ROWS * column.distinct / 2:
+def _has_class_numbers(column: Column) -> bool:
+    """Return whether the numbers are codes of classes: few, whole, and each in many rows."""
+    if (
+        column.distinct_count > _MAX_NUMBERED
+        or column.present_count < _MIN_CLASS_ROWS * column.distinct_count / 2
+    ):
         return False
-    numbers = column.numbers[~column.missing]
+    numbers = column.numbers[~column.missing_mask]
     return bool(np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) < 2**53))
 
 
-def _one_of_two(column: Column) -> LabelProposal:
-    values = [value for value, _ in column.counts]
-    named = [v for v in values if str(v).strip().lower() in _POSITIVE]
-    if column.type in _NUMBERS:
-        wanted: Any = max(values)  # type: ignore[type-var]
+def _propose_one_of_two(column: Column) -> LabelProposal:
+    values = [value for value, _ in column.value_counts]
+    positive_values = [v for v in values if str(v).strip().lower() in _POSITIVE_WORDS]
+    if column.type in _NUMBER_TYPES:
+        positive: Any = max(values)  # type: ignore[type-var]
     else:
-        wanted = named[0] if len(named) == 1 else values[1]
-    return _is_value(column, wanted)
+        positive = positive_values[0] if len(positive_values) == 1 else values[1]
+    return _propose_equality(column, positive)
 
 
-def _is_value(column: Column, wanted: Any) -> LabelProposal:
-    text = sql_text(wanted) if isinstance(wanted, str) else repr(wanted)
-    name = in_sql(column.name)
-    if column.nulls > column.values.null_count:  # to Spark NaN is a number like others
+def _propose_equality(column: Column, positive: Any) -> LabelProposal:
+    text = quote_sql_text(positive) if isinstance(positive, str) else repr(positive)
+    name = quote_sql_column(column.name)
+    if column.null_count > column.values.null_count:  # to Spark NaN is a number like others
         name = f"nullif({name}, double('NaN'))"
-    hits = pc.equal(column.present, pa.scalar(wanted, column.values.type))
-    places = np.full(column.rows, np.nan)
-    places[~column.missing] = pc.cast(hits, pa.float64()).to_numpy()
-    values = pa.array(places, pa.float64(), mask=column.missing)
-    return _weighed(column, f"{name} = {text}", "binary", values, ())
+    hits = pc.equal(column.present_values, pa.scalar(positive, column.values.type))
+    labels = np.full(column.rows, np.nan)
+    labels[~column.missing_mask] = pc.cast(hits, pa.float64()).to_numpy()
+    values = pa.array(labels, pa.float64(), mask=column.missing_mask)
+    return _build_weighted_label(column, f"{name} = {text}", "binary", values, ())
 
 
-def _classes(column: Column, expression: str, texts: pa.Array) -> LabelProposal:
-    counted = Counter(texts.drop_null().to_pylist())
-    needed = max(2, min(_CLASS_ROWS, round(_CLASS_SHARE * column.there)))
-    often = [text for text, count in counted.most_common(_MOST_CLASSES) if count >= needed]
-    rare = sum(counted.values()) - sum(counted[text] for text in often)
-    if not rare:
-        return _weighed(column, expression, "classes", texts, ())
-    if not often:
-        return _condition(column)
-    rest = f"{len(counted) - len(often):,} other values"
-    if len(often) == 1:
-        if rare < needed:
+def _propose_classes(column: Column, expression: str, texts: pa.Array) -> LabelProposal:
+    counts = Counter(texts.drop_null().to_pylist())
+    min_rows = max(2, min(_MIN_CLASS_ROWS, round(_MIN_CLASS_SHARE * column.present_count)))
+    frequent = [text for text, count in counts.most_common(_MAX_CLASSES) if count >= min_rows]
+    rare_rows = sum(counts.values()) - sum(counts[text] for text in frequent)
+    if not rare_rows:
+        return _build_weighted_label(column, expression, "classes", texts, ())
+    if not frequent:
+        return _propose_condition(column)
+    others = f"{len(counts) - len(frequent):,} other values"
+    if len(frequent) == 1:
+        if rare_rows < min_rows:
             raise OptionError(
-                f"--label {column.name}: nearly all values are {shown(often[0])}; {rest} come in "
-                f"{rare:,} of {column.there:,} sampled rows together, too few to learn from"
+                f"--label {column.name}: nearly all values are {describe_value(frequent[0])}; "
+                f"{others} occur in {rare_rows:,} of {column.present_count:,} sampled rows "
+                "together, too few to learn from"
             )
-        return _is_value(column, column.counts[0][0])
-    named = ", ".join(sql_text(t) if column.type is ColumnType.STRING else t for t in sorted(often))
+        return _propose_equality(column, column.value_counts[0][0])
+    listed = ", ".join(
+        quote_sql_text(t) if column.type is ColumnType.STRING else t for t in sorted(frequent)
+    )
     cast = expression if column.type is ColumnType.STRING else f"cast({expression} AS string)"
-    cases = f"WHEN {expression} IN ({named}) THEN {cast}"
-    known = pc.is_in(texts, pa.array(often))
-    if rare >= needed:
-        cases += f" WHEN {expression} IS NOT NULL THEN {sql_text(_OTHER)}"
-        others = pc.if_else(pc.is_valid(texts), _OTHER, pa.scalar(None, pa.string()))
+    cases = f"WHEN {expression} IN ({listed}) THEN {cast}"
+    is_frequent = pc.is_in(texts, pa.array(frequent))
+    if rare_rows >= min_rows:
+        cases += f" WHEN {expression} IS NOT NULL THEN {quote_sql_text(_OTHER)}"
+        rare_label = pc.if_else(pc.is_valid(texts), _OTHER, pa.scalar(None, pa.string()))
         fate = f"are {_OTHER}"
     else:
-        others = pa.scalar(None, pa.string())
+        rare_label = pa.scalar(None, pa.string())
         fate = "are filtered"
-    why = f"{rest}, in {rare:,} of {column.there:,} sampled rows together, {fate}"
-    values = pc.if_else(known, texts, others)
-    return _weighed(column, f"CASE {cases} END", "classes", values, (why,))
+    rows = f"{rare_rows:,} of {column.present_count:,} sampled rows"
+    reason = f"{others}, in {rows} together, {fate}"
+    values = pc.if_else(is_frequent, texts, rare_label)
+    return _build_weighted_label(column, f"CASE {cases} END", "classes", values, (reason,))
 
 
-def _condition(column: Column) -> LabelProposal:
-    """Of texts that hardly ever come twice: if a word is in them, or in which half they are."""
-    texts, rows = column.present.to_pylist(), column.values.to_pylist()
+def _propose_condition(column: Column) -> LabelProposal:
+    """Propose a condition on texts that hardly ever repeat: a word in them, or their sort order."""
+    texts, rows = column.present_values.to_pylist(), column.values.to_pylist()
     words = Counter(word for text in texts for word in set(text.split(" ")) if word.isalpha())
     shares = {word: count / len(texts) for word, count in words.items()}
     word = min(sorted(shares), key=lambda w: abs(shares[w] - 0.5), default="")
-    name = in_sql(column.name)
+    name = quote_sql_column(column.name)
     if word and 0.2 <= shares[word] <= 0.8:
-        expression = f"array_contains(split({name}, ' '), {sql_text(word)})"
+        expression = f"array_contains(split({name}, ' '), {quote_sql_text(word)})"
         hits = pa.array(
             [None if t is None else word in t.split(" ") for t in column.values.to_pylist()]
         )
     else:
-        # As Spark compares: by bytes.
+        # Spark compares texts by their bytes.
         middle = sorted(texts, key=str.encode)[(len(texts) - 1) // 2]
-        expression = f"{name} > {sql_text(middle)}"
+        expression = f"{name} > {quote_sql_text(middle)}"
         hits = pa.array([None if t is None else t.encode() > middle.encode() for t in rows])
-    why = (
-        f"{column.distinct:,} different texts in {column.there:,} sampled rows: as classes there "
-        "would be nothing to learn. This condition is an example; write the one that you mean"
+    reason = (
+        f"{column.distinct_count:,} different texts in {column.present_count:,} sampled rows: as "
+        "classes there would be nothing to learn. This condition is an example; write the one that "
+        "you mean"
     )
-    return _weighed(column, expression, "binary", pc.cast(hits, pa.float64()), (why,))
+    labels = pc.cast(hits, pa.float64())
+    return _build_weighted_label(column, expression, "binary", labels, (reason,))
 
 
-def _weighed(
-    column: Column, expression: str, kind: LabelKind, values: pa.Array, why: tuple[str, ...]
+def _build_weighted_label(
+    column: Column, expression: str, kind: LabelKind, values: pa.Array, reasons: tuple[str, ...]
 ) -> LabelProposal:
-    """With the shares of the classes, and weights where one of them is rare.
+    """Build the label, with the shares of its classes, and class weights where one is rare.
 
     Raises:
-        OptionError: a condition has less than two rows on one side.
+        OptionError: a condition is true, or false, in less than two rows.
     """
     counts = Counter(values.drop_null().to_pylist())
     total = sum(counts.values())
     if kind == "binary":
         true = counts[1.0]
-        told = f"true in {true:,} of {total:,} sampled rows ({true / total:.1%})"
+        summary = f"true in {true:,} of {total:,} sampled rows ({true / total:.1%})"
         rarest = min(true, total - true) / total
         if min(true, total - true) < 2:
             raise OptionError(
-                f"--label {column.name}: {expression} is {told}, which is too few of one kind to "
-                "learn from"
+                f"--label {column.name}: {expression} is {summary}, which is too few of one "
+                "kind to learn from"
             )
     else:
-        named = ", ".join(f"{shown(v)} {n / total:.1%}" for v, n in counts.most_common(5))
+        shares = ", ".join(f"{describe_value(v)} {n / total:.1%}" for v, n in counts.most_common(5))
         more = len(counts) - 5
-        told = f"{len(counts)} classes: {named}" + (f", {more} more" if more > 0 else "")
+        summary = f"{len(counts)} classes: {shares}" + (f", {more} more" if more > 0 else "")
         rarest = min(counts.values()) / total * len(counts) / 2  # 0.5 where all are as frequent
-    if rarest >= _RARE:
-        return LabelProposal(column.name, expression, kind, values, {}, (told, *why))
+    if rarest >= _MIN_UNWEIGHTED_SHARE:
+        return LabelProposal(column.name, expression, kind, values, {}, (summary, *reasons))
     weights = "class_weight: rare classes count for more in training, and probabilities shift"
     settings = {"class_weight": "balanced"}
-    return LabelProposal(column.name, expression, kind, values, settings, (told, *why, weights))
+    reasons = (summary, *reasons, weights)
+    return LabelProposal(column.name, expression, kind, values, settings, reasons)
 
 
-def likely_labels(columns: Iterable[Column]) -> list[LabelProposal]:
-    """What somebody most likely wants to predict, the likeliest column first."""
+def list_likely_labels(columns: Iterable[Column]) -> list[LabelProposal]:
+    """Propose the labels that are most likely meant, the likeliest column first."""
     possible = []
     for column in columns:
-        if column.there and column.distinct > 1 and _is_likely(column):
+        if column.present_count and column.distinct_count > 1 and _is_likely_label(column):
             with suppress(OptionError):
                 possible.append(propose_label(column))
-    named = [label for label in possible if label.column.lower() in _LABEL_NAMES]
+    by_name = [label for label in possible if label.column.lower() in _LABEL_NAMES]
     conditions = [label for label in possible if label.kind == "binary"]
-    ordered = {label.column: label for label in [*named, *conditions, *possible[::-1]]}
-    return list(ordered.values())[:_MOST_LIKELY]
+    ordered = {label.column: label for label in [*by_name, *conditions, *possible[::-1]]}
+    return list(ordered.values())[:_MAX_LIKELY]
 
 
-def _is_likely(column: Column) -> bool:
-    """Neither a key nor a text of one's own."""
+def _is_likely_label(column: Column) -> bool:
+    """Return whether a column may be a label by its type, and is neither a key nor free text."""
     if column.type is ColumnType.STRING:
-        return column.distinct <= _MOST_CLASSES
+        return column.distinct_count <= _MAX_CLASSES
     if column.type is ColumnType.INTEGER:
-        return not column.unique
+        return not column.is_unique
     return column.type in (ColumnType.REAL, ColumnType.BOOLEAN)
 
 
@@ -292,9 +308,9 @@ _LABEL_NAMES = frozenset({
 })  # fmt: skip
 
 
-def _float(column: Column) -> pa.Array:
+def _cast_to_float(column: Column) -> pa.Array:
     return pc.cast(column.values, pa.float64(), safe=False)
 
 
-def _finite(column: Column) -> pa.Array:
-    return pa.array(column.numbers, pa.float64(), mask=column.missing)
+def _mask_nonfinite(column: Column) -> pa.Array:
+    return pa.array(column.numbers, pa.float64(), mask=column.missing_mask)

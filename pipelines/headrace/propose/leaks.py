@@ -1,8 +1,8 @@
-"""Columns that probably become known together with the label, and so are no features.
+"""Find columns that probably leak the label, because they become known together with it.
 
-Three signs: they say nearly all of the label by themselves, they are null where it is null, or two
-of them differ by it. Each is a figure of the sample; whether a column is known at the moment of
-prediction, only people know.
+There are three signs: a column explains nearly all of the label by itself, it is null where the
+label is null, or it differs from another column by the label. Each is a figure of the sample;
+whether a column is known at the time of prediction, only people know.
 """
 
 import itertools
@@ -13,131 +13,141 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from headrace.evaluate.curves import Ranked, roc_auc
-from headrace.evaluate.leakage import strengths
+from headrace.columns.values import RawKind
+from headrace.evaluate.leakage import measure_feature_strengths
+from headrace.labels.curves import SortedScores, compute_roc_auc
 from headrace.propose.columns import Column
 from headrace.propose.label import LabelProposal
 from headrace.propose.roles import Role
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
-from headrace.source.types import RAW_KIND
-from headrace.transform.arrow import ArrowTransform, read_columns, stacked_inputs
+from headrace.source.types import RAW_KINDS
+from headrace.transform.arrow import ArrowTransform, read_columns, stack_inputs
 from headrace.transform.fit import Unfitted
-from headrace.transform.spec import RawKind, TransformSpec
+from headrace.transform.spec import TransformSpec
 from headrace.transform.variables import LABEL
 
-# What `headrace evaluate` measures and finds suspicious from 0.95 on, of regressions from 0.995.
-LIMIT = 0.9
-# Rows on which it is measured.
-_ROWS = 20_000
-# Rows without a label, and the share of them without the column, from which on that is a sign; it
-# has to be so many times as frequent as with a label.
-_NULLS, _NULL_SHARE, _TIMES = 20, 0.5, 50
-# Numbers and times of which differences are tried, and what a difference says more than a column.
-_MOST_PAIRED, _BY_THE_OTHER = 30, 0.1
-_FEATURES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Feature])
-_DERIVED: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Derivation])
+# `headrace evaluate` measures the same and finds it suspicious from 0.95 on, for regressions from
+# 0.995.
+LEAK_STRENGTH = 0.9
+# Rows that it is measured on.
+_MAX_ROWS = 20_000
+# Rows without a label, and the share of them without the column, from which on nulls are a sign;
+# the share has to be so many times that of the rows with a label.
+_MIN_NULLS, _MIN_NULL_SHARE, _MIN_NULL_RATIO = 20, 0.5, 50
+# Numbers and times whose differences are tried, and how much more of the label than the column
+# itself a difference has to explain.
+_MAX_PAIRED, _MIN_GAIN = 30, 0.1
+_FEATURES_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Feature])
+_DERIVATIONS_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Derivation])
 
 
-def null_together(columns: Sequence[Column], label: LabelProposal) -> dict[str, str]:
-    """Column -> why it is suspicious, for columns that are null where the label is.
+def find_null_together(columns: Sequence[Column], label: LabelProposal) -> dict[str, str]:
+    """Find columns that are null where the label is.
 
-    None where most columns are: then rows are empty, and not the columns late.
+    Returns:
+        Column -> why it is suspicious; empty where most columns are null there: then the rows are
+        empty, and the columns are not late.
     """
-    without = label.missing
-    rows = int(without.sum())
-    if rows < _NULLS or rows == len(without):
+    unlabelled = label.missing_mask
+    rows = int(unlabelled.sum())
+    if rows < _MIN_NULLS or rows == len(unlabelled):
         return {}
-    found = {}
+    reasons = {}
     for column in columns:
-        nulls = int(column.missing[without].sum())
-        others = int(column.missing[~without].sum())
-        share, other_share = nulls / rows, others / (len(without) - rows)
-        if share >= _NULL_SHARE and share > _TIMES * other_share:
-            found[column.name] = (
+        nulls = int(column.missing_mask[unlabelled].sum())
+        other_nulls = int(column.missing_mask[~unlabelled].sum())
+        share, other_share = nulls / rows, other_nulls / (len(unlabelled) - rows)
+        if share >= _MIN_NULL_SHARE and share > _MIN_NULL_RATIO * other_share:
+            reasons[column.name] = (
                 f"null in {nulls:,} of {rows:,} sampled rows where {label.column} is, and in "
-                f"{others:,} others"
+                f"{other_nulls:,} others"
             )
-    return found if 2 * len(found) <= len(columns) else {}
+    return reasons if 2 * len(reasons) <= len(columns) else {}
 
 
-def says_alone(
+def measure_strengths(
     columns: Mapping[str, Column], roles: Sequence[Role], label: LabelProposal
 ) -> dict[str, float]:
-    """Feature -> how much of the label it says by itself, 0 to 1; see `evaluate.leakage`.
+    """Measure how much of the label each feature explains by itself (`evaluate.leakage`).
 
-    Measured with the features as they are proposed, fitted on the sample. Empty where rows are too
-    few to say.
+    The features are measured as they are proposed, fitted on the sample.
+
+    Returns:
+        Feature -> strength, 0 to 1; empty where rows are too few to tell.
     """
-    rows = np.flatnonzero(~label.missing)[:_ROWS]
-    features = {line.name: dict(line.settings) for role in roles for line in role.features}
+    rows = np.flatnonzero(~label.missing_mask)[:_MAX_ROWS]
+    features = {entry.name: dict(entry.settings) for role in roles for entry in role.features}
     if not features:
         return {}
-    derive = {line.name: dict(line.settings) for role in roles for line in role.derive}
+    derive = {entry.name: dict(entry.settings) for role in roles for entry in role.derive}
     raw: dict[str, RawKind] = {
-        role.column: RAW_KIND[columns[role.column].type] for role in roles if role.features
+        role.column: RAW_KINDS[columns[role.column].type] for role in roles if role.features
     }
     unfitted = Unfitted(
         raw,
-        _DERIVED.validate_python(derive),
-        _FEATURES.validate_python(features),
+        _DERIVATIONS_ADAPTER.validate_python(derive),
+        _FEATURES_ADAPTER.validate_python(features),
         s.Label(expression="label", kind=label.kind),
     )
-    taken = pa.array(rows)
-    table = pa.table({name: columns[name].values.take(taken) for name in raw})
-    labels = label.values.take(taken)
-    values = read_columns(table, raw, unfitted.derived())
-    statistics = {key: one.of(values) for key, one in unfitted.variables().items()}
-    statistics[LABEL] = unfitted.label_of(labels)
-    spec = unfitted.fitted(statistics, set(raw))
-    inputs = stacked_inputs(ArrowTransform(spec)(table), spec)
-    found = strengths(inputs, _truth(labels, spec), spec, s.Leakage())
-    return {item.feature: item.strength for item in found}
+    positions = pa.array(rows)
+    table = pa.table({name: columns[name].values.take(positions) for name in raw})
+    labels = label.values.take(positions)
+    values = read_columns(table, raw, unfitted.list_derived_columns())
+    statistics = {key: one.summarize(values) for key, one in unfitted.collect_variables().items()}
+    statistics[LABEL] = unfitted.summarize_labels(labels)
+    spec = unfitted.fit_spec(statistics, set(raw))
+    inputs = stack_inputs(ArrowTransform(spec)(table), spec)
+    strengths = measure_feature_strengths(inputs, _encode_labels(labels, spec), spec, s.Leakage())
+    return {item.feature: item.strength for item in strengths}
 
 
-def _truth(labels: pa.Array, spec: TransformSpec) -> np.ndarray:
+def _encode_labels(labels: pa.Array, spec: TransformSpec) -> np.ndarray:
     if spec.label.kind != "classes":
         return labels.to_numpy(zero_copy_only=False).astype(np.float64)
-    place = {name: position for position, name in enumerate(spec.label.classes)}
-    return np.array([place[text] for text in labels.to_pylist()], np.int64)
+    positions = {name: position for position, name in enumerate(spec.label.classes)}
+    return np.array([positions[text] for text in labels.to_pylist()], np.int64)
 
 
-def differences(columns: Sequence[Column], label: LabelProposal) -> dict[str, str]:
-    """Column -> why it is suspicious, for numbers and times that differ from another by the label.
+def find_differences(columns: Sequence[Column], label: LabelProposal) -> dict[str, str]:
+    """Find numbers and times that differ from another column by the label.
 
-    Of the two it is the one that the other is taken from: an arrival, not a departure.
+    Returns:
+        Column -> why it is suspicious; of the two it is the one that the other is subtracted from:
+        an arrival, not a departure.
     """
     if label.kind == "classes":
         return {}
-    rows = np.flatnonzero(~label.missing)[:_ROWS]
+    rows = np.flatnonzero(~label.missing_mask)[:_MAX_ROWS]
     truth = label.values.take(pa.array(rows)).to_numpy(zero_copy_only=False)
-    kinds = (ColumnType.INTEGER, ColumnType.REAL, ColumnType.TIMESTAMP)
-    tried = [c for c in columns if c.type in kinds and c.distinct > 2][:_MOST_PAIRED]
-    found = {}
-    for first, second in itertools.permutations(tried, 2):
+    types = (ColumnType.INTEGER, ColumnType.REAL, ColumnType.TIMESTAMP)
+    candidates = [c for c in columns if c.type in types and c.distinct_count > 2][:_MAX_PAIRED]
+    reasons = {}
+    for first, second in itertools.permutations(candidates, 2):
         if (first.type is ColumnType.TIMESTAMP) != (second.type is ColumnType.TIMESTAMP):
             continue
-        if first.name in found:
+        if first.name in reasons:
             continue
-        strength = _strength(first.numbers[rows] - second.numbers[rows], truth, label.kind)
-        alone = _strength(first.numbers[rows], truth, label.kind)
-        if strength >= LIMIT and strength > alone + _BY_THE_OTHER:
-            found[first.name] = (
-                f"minus {second.name} it says {strength:.0%} of {label.column} in the sample"
+        strength = _measure_strength(first.numbers[rows] - second.numbers[rows], truth, label.kind)
+        alone = _measure_strength(first.numbers[rows], truth, label.kind)
+        if strength >= LEAK_STRENGTH and strength > alone + _MIN_GAIN:
+            reasons[first.name] = (
+                f"minus {second.name} it explains {strength:.0%} of {label.column} in the sample"
             )
-    return found
+    return reasons
 
 
-def _strength(difference: np.ndarray, truth: np.ndarray, kind: str) -> float:
-    """Of a number that rises with the label: R² of a line, or 2 AUC - 1."""
-    there = np.isfinite(difference)
-    if there.sum() < 100 or there.mean() < 0.5:
+def _measure_strength(difference: np.ndarray, truth: np.ndarray, kind: str) -> float:
+    """Measure how much of the label a number that rises with it explains: R² of a line, or
+    2 AUC - 1."""
+    present = np.isfinite(difference)
+    if present.sum() < 100 or present.mean() < 0.5:
         return 0.0
-    x, y = difference[there], truth[there]
+    x, y = difference[present], truth[present]
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     if kind == "regression":
         correlation = float(np.corrcoef(x, y)[0, 1])
         return correlation**2 if correlation > 0 else 0.0
-    ranked = Ranked.of((y > 0.5).astype(np.int64), x)
-    return 2 * roc_auc(*ranked.counts(np.ones(len(y)))) - 1
+    ranked = SortedScores.from_rows((y > 0.5).astype(np.int64), x)
+    return 2 * compute_roc_auc(*ranked.count_positives(np.ones(len(y)))) - 1

@@ -1,4 +1,4 @@
-"""Names for raw columns of any name: of features and derived columns, of recipes, and in SQL."""
+"""Make valid names of any raw columns: of features, derived columns and recipes, and in SQL."""
 
 import re
 import unicodedata
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from headrace.recipe.model_requirements import TAKEN_INPUTS
 
-_TAKEN = TAKEN_INPUTS | {"split"}
-# Columns that a feature makes beside its own.
-_BESIDE = ("_missing", "_sin", "_cos")
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = TAKEN_INPUTS | {"split"}
+# Suffixes of the columns that a feature makes beside its own.
+_SIDE_COLUMNS = ("_missing", "_sin", "_cos")
+_PLAIN_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Words that begin something else than a column in a Spark SQL expression.
 _SQL_WORDS = frozenset({
     "all", "and", "anti", "any", "array", "as", "asc", "between", "both", "by", "case", "cast",
@@ -25,68 +25,76 @@ _SQL_WORDS = frozenset({
 })  # fmt: skip
 
 
-class Names:
-    """Gives every feature and derived column a name that a recipe takes, each once."""
+class FeatureNames:
+    """The names of features and derived columns: valid in a recipe, and each given once."""
 
     def __init__(self, columns: Iterable[str]) -> None:
-        """
+        """Reserve the names of the raw columns.
+
         Args:
             columns: raw columns; a derived column never gets the name of one.
         """
-        self._raw = {name.lower() for name in columns}
-        self._given = set(_TAKEN)
+        self._raw_columns = {name.lower() for name in columns}
+        self._taken = set(_RESERVED)
 
-    def feature(self, column: str, part: str = "") -> str:
-        """Of a feature of a raw column, or of a part of it that was derived: the column's own name
-        where that is possible."""
-        wanted = f"{identifier(column)}_{part}" if part else identifier(column)
-        name, number = wanted, 2
-        while self._clashes(name, column if not part else ""):
-            name, number = f"{wanted}_{number}", number + 1
-        self._given |= {name.lower(), *(f"{name.lower()}{end}" for end in _BESIDE)}
+    def name_feature(self, column: str, part: str = "") -> str:
+        """Return a new name for a feature: the raw column's own name where that is possible.
+
+        Args:
+            column: the raw column.
+            part: the part of it that the feature is derived from; empty for the column itself.
+        """
+        stem = f"{make_identifier(column)}_{part}" if part else make_identifier(column)
+        name, number = stem, 2
+        while self._is_taken(name, column if not part else ""):
+            name, number = f"{stem}_{number}", number + 1
+        self._taken |= {name.lower(), *(f"{name.lower()}{suffix}" for suffix in _SIDE_COLUMNS)}
         return name
 
-    def _clashes(self, name: str, column: str) -> bool:
+    def _is_taken(self, name: str, column: str) -> bool:
         low = name.lower()
-        if low in self._given or any(f"{low}{end}" in self._given for end in _BESIDE):
+        if low in self._taken or any(f"{low}{suffix}" in self._taken for suffix in _SIDE_COLUMNS):
             return True
-        return low in self._raw and name != column
+        return low in self._raw_columns and name != column
 
 
-def identifier(text: str) -> str:
-    """Letters, digits and _ alone, beginning with no digit: `Größe (cm)` -> `Grosse_cm`."""
-    if _PLAIN.fullmatch(text):
+def make_identifier(text: str) -> str:
+    """Return the text with letters, digits and _ only, and no digit first.
+
+    >>> make_identifier("Größe (cm)")
+    'Grosse_cm'
+    """
+    if _PLAIN_PATTERN.fullmatch(text):
         return text
-    apart = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
-    letters = "".join(c for c in apart if not unicodedata.combining(c))
+    decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
     plain = re.sub(r"[^A-Za-z0-9_]+", "_", letters).strip("_")
     if not plain:
         return "column"
     return f"column_{plain}" if plain[0].isdigit() else plain
 
 
-def recipe_name(path: str) -> str:
-    """A name for the table at a path: that of its folder or file, without what tells the format."""
+def derive_recipe_name(path: str) -> str:
+    """Return a recipe's name for the table at a path: its folder's or file's, without suffixes."""
     parts = [part for part in re.split(r"[/\\]", path) if part]
     plain = [part for part in parts if not set(part) & set("*?[{=")]
     last = plain[-1].lstrip(".") if plain else "table"
-    name = identifier(last.partition(".")[0] or last)
+    name = make_identifier(last.partition(".")[0] or last)
     return name.replace("column", "table", 1) if name.startswith("column_") else name
 
 
-def in_sql(column: str) -> str:
-    """The column in a Spark SQL expression."""
-    if _PLAIN.fullmatch(column) and column.lower() not in _SQL_WORDS:
+def quote_sql_column(column: str) -> str:
+    """Return the column as a Spark SQL expression names it, in backticks where it needs them."""
+    if _PLAIN_PATTERN.fullmatch(column) and column.lower() not in _SQL_WORDS:
         return column
     return "`" + column.replace("`", "``") + "`"
 
 
-def sql_text(value: str) -> str:
-    """A text in a Spark SQL expression."""
+def quote_sql_text(value: str) -> str:
+    """Return the text as a literal of a Spark SQL expression."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def usable(column: str) -> bool:
-    """Whether a recipe can name the column: `${` begins a variable, and nothing can be put in front
-    of it."""
+def is_nameable(column: str) -> bool:
+    """Return whether a recipe can name the column: `${` begins a variable and has no escape."""
     return "${" not in column and bool(column)

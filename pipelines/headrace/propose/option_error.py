@@ -1,4 +1,4 @@
-"""What was asked for does not fit the table."""
+"""Define the error of an option of `headrace init` that does not fit the table."""
 
 from headrace.errors import EXIT_BAD_RECIPE, HeadraceError
 

@@ -1,4 +1,4 @@
-"""Some rows of a table, from all over it, and what they are worth: counted, or of so many."""
+"""Sample rows from all over a table, with what is known of the whole table: counts or estimates."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.propose.columns import Column, columns_of
+from headrace.propose.columns import Column, build_columns
 from headrace.propose.csv_rows import read_csv
-from headrace.propose.find import Found, find_table
 from headrace.propose.json_rows import read_json
-from headrace.propose.names import usable
+from headrace.propose.names import is_nameable
 from headrace.propose.parquet import read_parquet
-from headrace.propose.reading import Read
+from headrace.propose.sampled_rows import SampledRows
+from headrace.propose.table_files import TableFiles, find_table
 
 SAMPLED_ROWS = 100_000
-_READERS: Mapping[str, Callable[[Found, int], Read]] = {
+_READERS: Mapping[str, Callable[[TableFiles, int], SampledRows]] = {
     "parquet": read_parquet,
     "csv": read_csv,
     "json": read_json,
@@ -25,21 +25,21 @@ _READERS: Mapping[str, Callable[[Found, int], Read]] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """What was looked at.
+    """The sampled rows of a table, by columns, and what is known of the table.
 
     Attributes:
-        path, format: of the table.
-        columns: those that features can be made of, by name; rows are in an order that says nothing
-            of where they were.
-        rows: sampled.
-        table_rows: of the whole table.
-        counted: whether they were counted, and not estimated.
-        whole: whether every row of the table is in the sample.
-        files, all_files: files that were opened, and that there are.
-        options, spark: what Spark has to be told.
-        unusable: other columns, and why.
-        partitions: columns of the folders' names.
-        notes: what else was seen.
+        path, format: the table's.
+        columns: the columns that features can be made of, by name; the order of their rows tells
+            nothing of where in the table they were.
+        rows: the number of sampled rows.
+        table_rows: the number of rows of the whole table.
+        is_counted: whether these were counted, and not estimated.
+        is_whole: whether every row of the table is in the sample.
+        opened_files, total_files: the numbers of files that were opened, and that there are.
+        reader_options, spark_conf: what Spark needs to read the table.
+        unusable: other columns -> why no feature can be made of them.
+        partitions: the columns in the names of folders.
+        notes: what else a reader of the recipe should know.
     """
 
     path: str
@@ -47,55 +47,58 @@ class Sample:
     columns: Mapping[str, Column]
     rows: int
     table_rows: int
-    counted: bool
-    whole: bool
-    files: int
-    all_files: int
-    options: Mapping[str, Any]
-    spark: Mapping[str, Any]
+    is_counted: bool
+    is_whole: bool
+    opened_files: int
+    total_files: int
+    reader_options: Mapping[str, Any]
+    spark_conf: Mapping[str, Any]
     unusable: Mapping[str, str]
     partitions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def of_rows(self, count: int) -> str:
-        """A count of sampled rows in words, for example `12 of 100,000 sampled rows`."""
-        return f"{count:,} of {self.rows:,} {'rows' if self.whole else 'sampled rows'}"
+    def describe_rows(self, count: int) -> str:
+        """Return a count of sampled rows in words, such as `12 of 100,000 sampled rows`."""
+        return f"{count:,} of {self.rows:,} {'rows' if self.is_whole else 'sampled rows'}"
 
 
-def sample_table(path: str, format_: str | None = None, rows: int = SAMPLED_ROWS) -> Sample:
-    """Look at some rows of a table.
+def sample_table(path: str, format_: str | None = None, max_rows: int = SAMPLED_ROWS) -> Sample:
+    """Sample rows of a table.
 
     Args:
         path: a folder, a file, a pattern, or a URL.
-        format_: parquet, csv or json; None to go by the files' names.
-        rows: at most.
+        format_: parquet, csv or json; None to tell it by the files' names.
+        max_rows: the number of rows to sample, at most.
 
     Raises:
         LakeError: there is no such table, it is empty, or it cannot be read.
-        OptionError: no such format.
+        OptionError: there is no such format.
     """
-    found = find_table(path, format_)
-    read = _READERS[found.format](found, rows)
-    order = np.random.default_rng(0).permutation(read.rows.num_rows)
-    columns = columns_of(read.rows.take(pa.array(order)), texts_only=found.format != "parquet")
-    unusable = dict(read.unusable)
+    table = find_table(path, format_)
+    sampled = _READERS[table.format](table, max_rows)
+    order = np.random.default_rng(0).permutation(sampled.rows.num_rows)
+    shuffled_rows = sampled.rows.take(pa.array(order))
+    columns = build_columns(shuffled_rows, texts_only=table.format != "parquet")
+    unusable = dict(sampled.unusable)
     for name in list(columns):
-        if not usable(name):
+        if not is_nameable(name):
             unusable[name] = "a recipe cannot name it"
             del columns[name]
     return Sample(
         path=path,
-        format=found.format,
+        format=table.format,
         columns=columns,
-        rows=read.rows.num_rows,
-        table_rows=max(read.table_rows, read.rows.num_rows),
-        counted=read.counted,
-        whole=read.whole,
-        files=read.files,
-        all_files=len(found.files),
-        options={**found.options, **read.options},
-        spark=read.spark,
+        rows=sampled.rows.num_rows,
+        table_rows=max(sampled.table_rows, sampled.rows.num_rows),
+        is_counted=sampled.is_counted,
+        is_whole=sampled.is_whole,
+        opened_files=sampled.opened_files,
+        total_files=len(table.files),
+        reader_options={**table.reader_options, **sampled.reader_options},
+        spark_conf=sampled.spark_conf,
         unusable=unusable,
-        partitions=tuple(dict.fromkeys(n for f in found.files for n in f.partition)),
-        notes=read.notes,
+        partitions=tuple(
+            dict.fromkeys(name for file in table.files for name in file.partition_values)
+        ),
+        notes=sampled.notes,
     )

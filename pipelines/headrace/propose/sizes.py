@@ -1,33 +1,39 @@
-"""Sizes of network and training by the number of rows: a start that ends soon, nothing tuned."""
+"""Choose the sizes of network and training by the number of rows: a short start, not tuned."""
 
 from typing import Any
 
+from headrace.labels.kinds import find_label_kind
 from headrace.propose.label import LabelKind
 
-# Rows that are trained on in all, about: epochs are fewer the more rows there are.
-_ROWS_TRAINED = 3_000_000
-_MOST_EPOCHS, _LEAST_EPOCHS = 30, 3
-# Steps of an epoch, about, and rows of a step. Powers of two of 16 or more can be cut into as many
-# canonical shards as 2, 4, 8 or 16 ranks divide.
-_STEPS, _LEAST_BATCH, _MOST_BATCH = 50, 16, 2048
-_LAYERS = ((2_000, [16], 0.2), (20_000, [32, 16], 0.2))
-_LARGE = ([128, 64], 0.2)
+# Rows of all epochs together, about: the more rows there are, the fewer epochs.
+_TOTAL_TRAINED_ROWS = 3_000_000
+_MAX_EPOCHS, _MIN_EPOCHS = 30, 3
+# Steps per epoch, about, and rows per step. A power of two from 16 on can be divided into as many
+# canonical shards as 2, 4, 8 or 16 ranks need.
+_STEPS_PER_EPOCH, _MIN_BATCH_SIZE, _MAX_BATCH_SIZE = 50, 16, 2048
+_NETWORKS = ((2_000, [16], 0.2), (20_000, [32, 16], 0.2))
+_LARGE_NETWORK = ([128, 64], 0.2)
 
 
-def model_section(rows: int) -> dict[str, Any]:
-    """The network for so many train rows."""
-    for most, hidden, dropout in _LAYERS:
+def build_model_section(rows: int) -> dict[str, Any]:
+    """Return the recipe's section `model` for so many train rows."""
+    for most, hidden, dropout in _NETWORKS:
         if rows <= most:
             return {"kind": "mlp", "hidden": hidden, "dropout": dropout, "embedding_width": 8}
-    return {"kind": "mlp", "hidden": _LARGE[0], "dropout": _LARGE[1], "embedding_width": 8}
+    return {
+        "kind": "mlp",
+        "hidden": _LARGE_NETWORK[0],
+        "dropout": _LARGE_NETWORK[1],
+        "embedding_width": 8,
+    }
 
 
-def train_section(rows: int) -> dict[str, Any]:
-    """The training on so many rows."""
-    batch = _LEAST_BATCH
-    while batch < _MOST_BATCH and batch * 2 * _STEPS <= rows:
+def build_train_section(rows: int) -> dict[str, Any]:
+    """Return the recipe's section `train` for so many train rows."""
+    batch = _MIN_BATCH_SIZE
+    while batch < _MAX_BATCH_SIZE and batch * 2 * _STEPS_PER_EPOCH <= rows:
         batch *= 2
-    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, _ROWS_TRAINED // max(1, rows)))
+    epochs = max(_MIN_EPOCHS, min(_MAX_EPOCHS, _TOTAL_TRAINED_ROWS // max(1, rows)))
     return {
         "epochs": epochs,
         "global_batch_size": batch,
@@ -38,11 +44,6 @@ def train_section(rows: int) -> dict[str, Any]:
     }
 
 
-def gate(kind: LabelKind) -> dict[str, Any]:
-    """An example of a gate."""
-    metrics = {
-        "binary": {"metric": "roc_auc", "at_least": 0.7},
-        "classes": {"metric": "accuracy", "at_least": 0.7},
-        "regression": {"metric": "r2", "at_least": 0.3},
-    }
-    return {"kind": "metric", **metrics[kind]}
+def propose_gate(kind: LabelKind) -> dict[str, Any]:
+    """Return an example of a gate for a kind of label."""
+    return {"kind": "metric", **find_label_kind(kind).example_gate}

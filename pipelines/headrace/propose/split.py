@@ -1,7 +1,8 @@
-"""How rows are dealt to train, validation and test: by time, by what belongs together, or by key.
+"""Propose how rows are split into train, validation and test: by time, by group, or by key.
 
-By time where rows are events: what is to come is judged by what was. Else rows that belong
-together share a split, so that none of them tells of another; else every row goes by its own key.
+By time where rows are events, so that the model is evaluated on what happened later. Else rows that
+belong together share a split, so that none of them gives another away; else every row goes by its
+own key.
 """
 
 import re
@@ -16,37 +17,39 @@ import pyarrow as pa
 from headrace.errors import LakeError
 from headrace.lake.data_file import SPLITS
 from headrace.propose.columns import Column
-from headrace.propose.keys import RowKey, calendar_key, group_column
+from headrace.propose.keys import RowKey, find_calendar_key, find_group_column
 from headrace.propose.label import LabelProposal
 from headrace.propose.sample import Sample
-from headrace.propose.split_point import split_points
+from headrace.propose.split_point import compute_split_points
 from headrace.redaction import redact_text
 from headrace.schema import ColumnType
 
-# Times a table of events has at least, and share of rows that may be without.
-_TIMES, _NULL_SHARE = 20, 0.01
-_EVENT_NAME = re.compile(r"(?i)(time|date|day|hour|_at|ts|timestamp|when|created|occurred)")
-_OTHER_NAME = re.compile(r"(?i)(birth|dob|expir|valid|until|updated|modified|due|founded|built)")
+# Times that a table of events has at least, and the share of its rows that may have none.
+_MIN_TIMES, _MAX_NULL_SHARE = 20, 0.01
+_EVENT_NAME_PATTERN = re.compile(r"(?i)(time|date|day|hour|_at|ts|timestamp|when|created|occurred)")
+_OTHER_TIME_PATTERN = re.compile(
+    r"(?i)(birth|dob|expir|valid|until|updated|modified|due|founded|built)"
+)
 _DAY, _SECOND = 86_400 * 10**6, 10**6  # microseconds
-# Table rows up to which a seed is looked for that leaves no split without rows, and how many are.
-_FEW_ROWS, _SEEDS = 1_000, 100
+# Table rows up to which seeds are tried until no split is without rows, and how many are tried.
+_MAX_ROWS_TO_TRY_SEEDS, _MAX_SEEDS = 1_000, 100
 
 
 @dataclass(frozen=True)
 class SplitProposal:
-    """A split.
+    """The proposed split of the rows.
 
     Attributes:
-        section: the recipe's.
-        why: for people.
-        time: the column, where it is by time.
-        later: bool (rows,), the rows that are not for training, where it is by time.
+        section: the recipe's section `split`.
+        reasons: comments for the recipe's reader.
+        time_column: the column, where rows are split by time.
+        later_mask: bool (rows,), the rows that are not for training, where it is by time.
     """
 
     section: Mapping[str, Any]
-    why: tuple[str, ...]
-    time: str | None = None
-    later: np.ndarray | None = None
+    reasons: tuple[str, ...]
+    time_column: str | None = None
+    later_mask: np.ndarray | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -54,132 +57,154 @@ class SplitProposal:
 
 
 def propose_split(sample: Sample, label: LabelProposal | None, key: RowKey) -> SplitProposal:
-    """The split.
+    """Propose the split.
 
     Args:
-        sample: the table.
+        sample: the sampled rows of the table.
         label: what is predicted, if it is known.
-        key: tells rows apart.
+        key: the columns that tell rows apart.
 
     Raises:
         LakeError: rows are too few to be split.
     """
     others = {n: c for n, c in sample.columns.items() if label is None or n != label.column}
-    for column in _event_times(list(others.values())):
-        found = _by_time(column, label)
-        if found:
-            return found
-    calendar = calendar_key(others)
-    if calendar:
-        why = (
-            "by calendar day: rows of one day share what happened that day, and a model would know "
-            "it from the others",
+    for column in _find_event_times(list(others.values())):
+        proposal = _split_by_time(column, label)
+        if proposal:
+            return proposal
+    fractions = _choose_fractions(sample.table_rows)
+    calendar_key = find_calendar_key(others)
+    if calendar_key:
+        reason = (
+            "by calendar day: rows of one day share what happened that day, which the model would "
+            "learn from the day's other rows"
         )
-        return SplitProposal(_by_key(calendar, _fractions(sample.table_rows)), why)
-    group = group_column(list(others.values()))
+        return SplitProposal(_build_key_section(calendar_key, fractions), (reason,))
+    group = find_group_column(list(others.values()))
     if group is not None:
-        why = (
-            f"by {group.name}, which has {group.there / group.distinct:.1f} rows a value in the "
-            "sample: rows of one share a split, so that the model is judged on values that it has "
-            "not seen",
+        rows_per_value = group.present_count / group.distinct_count
+        reason = (
+            f"by {group.name}, which has {rows_per_value:.1f} rows per value in the sample: rows "
+            "of one value share a split, so that the model is evaluated on values it has not seen"
         )
-        return SplitProposal(_by_key((group.name,), _fractions(sample.table_rows)), why)
-    return _by_row(sample, label, key)
+        return SplitProposal(_build_key_section((group.name,), fractions), (reason,))
+    return _split_by_row(sample, label, key)
 
 
-def _event_times(columns: Sequence[Column]) -> list[Column]:
-    """Times when the rows' events may have happened, the likeliest first."""
-    found = [
+def _find_event_times(columns: Sequence[Column]) -> list[Column]:
+    """Find the columns that may say when the rows' events happened, the likeliest first."""
+    candidates = [
         column
         for column in columns
         if column.type is ColumnType.TIMESTAMP
-        and column.nulls <= _NULL_SHARE * column.rows
-        and column.distinct >= _TIMES
-        and not _OTHER_NAME.search(column.name)
+        and column.null_count <= _MAX_NULL_SHARE * column.rows
+        and column.distinct_count >= _MIN_TIMES
+        and not _OTHER_TIME_PATTERN.search(column.name)
     ]
-    return sorted(found, key=lambda c: (not _EVENT_NAME.search(c.name), c.nulls, -c.distinct))
+    return sorted(
+        candidates,
+        key=lambda c: (not _EVENT_NAME_PATTERN.search(c.name), c.null_count, -c.distinct_count),
+    )
 
 
-def _by_time(column: Column, label: LabelProposal | None) -> SplitProposal | None:
-    """None where a split would lack rows, or labels of more than one kind to train on."""
-    with_label = ~label.missing if label else np.ones(column.rows, bool)
+def _split_by_time(column: Column, label: LabelProposal | None) -> SplitProposal | None:
+    """Propose a split by time, at round dates or times.
+
+    Returns:
+        The split; None where a split would lack rows, or train rows would have labels of one kind.
+    """
+    has_label = ~label.missing_mask if label else np.ones(column.rows, bool)
     times = column.numbers
-    there = with_label & ~column.missing
-    if there.sum() < _TIMES:
+    usable = has_label & ~column.missing_mask
+    if usable.sum() < _MIN_TIMES:
         return None
-    low, high = np.nanquantile(times[there], (0.8, 0.9))
-    span = float(np.nanmax(times[there]) - np.nanmin(times[there]))
+    low, high = np.nanquantile(times[usable], (0.8, 0.9))
+    span = float(np.nanmax(times[usable]) - np.nanmin(times[usable]))
     for unit in (_DAY, 3_600 * _SECOND, 60 * _SECOND, _SECOND, 1):
         if unit > span / 20:
             continue
         first, second = (int(t // unit * unit) for t in (low, high))
         train, validation = times < first, (times >= first) & (times < second)
         test = times >= second
-        shares = [float((part & there).sum() / there.sum()) for part in (train, validation, test)]
-        if shares[0] >= 0.6 and min(shares[1:]) >= 0.05 and _has_labels(label, train):
+        shares = [
+            float((split & usable).sum() / usable.sum()) for split in (train, validation, test)
+        ]
+        if shares[0] >= 0.6 and min(shares[1:]) >= 0.05 and _has_several_labels(label, train):
             break
     else:
         return None
-    dates = {"column": column.name, "validation_from": _iso(first), "test_from": _iso(second)}
-    told = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, shares, strict=True))
-    why: tuple[str, ...] = (
-        f"by time: the model is judged on what came after it was trained (of the sample {told})",
-        "these dates stay when the table grows, and new rows are test rows: move them on",
+    dates = {
+        "column": column.name,
+        "validation_from": _format_time(first),
+        "test_from": _format_time(second),
+    }
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, shares, strict=True))
+    reasons: tuple[str, ...] = (
+        "by time: the model is evaluated on rows later than those it is trained on (in the sample: "
+        f"{listed})",
+        "the dates stay as they are when the table grows, and new rows become test rows: move them "
+        "from time to time",
     )
-    if column.nulls:
-        why += (f"{column.nulls:,} of {column.rows:,} sampled rows have no time: filtered",)
-    return SplitProposal({"time": dates}, why, column.name, ~train)
+    if column.null_count:
+        reasons += (
+            f"{column.null_count:,} of {column.rows:,} sampled rows have no time: filtered",
+        )
+    return SplitProposal({"time": dates}, reasons, column.name, ~train)
 
 
-def _has_labels(label: LabelProposal | None, train: np.ndarray) -> bool:
-    return label is None or len(set(label.codes[train & ~label.missing].tolist())) > 1
+def _has_several_labels(label: LabelProposal | None, train: np.ndarray) -> bool:
+    return label is None or len(set(label.codes[train & ~label.missing_mask].tolist())) > 1
 
 
-def _iso(micros: int) -> str:
+def _format_time(micros: int) -> str:
     moment = datetime.fromtimestamp(micros // 10**6, UTC).replace(microsecond=micros % 10**6)
     if micros % _DAY == 0:
         return f"{moment:%Y-%m-%d}"
     return moment.replace(tzinfo=None).isoformat()
 
 
-def _by_row(sample: Sample, label: LabelProposal | None, key: RowKey) -> SplitProposal:
-    fractions = _fractions(sample.table_rows)
+def _split_by_row(sample: Sample, label: LabelProposal | None, key: RowKey) -> SplitProposal:
+    fractions = _choose_fractions(sample.table_rows)
     names = ", ".join(key.columns)
-    if key.distinct == sample.rows:
-        why = f"by {names}, which has another value in every one of {sample.rows:,} sampled rows"
-    elif not key.distinct:
-        why = f"by {names}, of which the different values were not counted"
+    if key.distinct_count == sample.rows:
+        reason = f"by {names}, which has a different value in each of {sample.rows:,} sampled rows"
+    elif not key.distinct_count:
+        reason = f"by {names}, whose different values were not counted"
     else:
-        why = (
-            f"by {names}, with {key.distinct:,} different values in {sample.rows:,} sampled rows: "
-            "rows with the same share a split"
+        reason = (
+            f"by {names}, with {key.distinct_count:,} different values in {sample.rows:,} sampled "
+            "rows: rows with the same value share a split"
         )
-    reasons = [why]
+    reasons = [reason]
     seed = 1
-    if sample.whole and sample.rows <= _FEW_ROWS:
-        seed, counted = _fitting_seed(sample, label, key, fractions)
-        if counted:
-            reasons.append(counted)
-    return SplitProposal(_by_key(key.columns, fractions, seed), tuple(reasons))
+    if sample.is_whole and sample.rows <= _MAX_ROWS_TO_TRY_SEEDS:
+        seed, seed_reason = _find_seed(sample, label, key, fractions)
+        if seed_reason:
+            reasons.append(seed_reason)
+    return SplitProposal(_build_key_section(key.columns, fractions, seed), tuple(reasons))
 
 
-def _by_key(key: Sequence[str], fractions: Mapping[str, float], seed: int = 1) -> dict[str, Any]:
+def _build_key_section(
+    key: Sequence[str], fractions: Mapping[str, float], seed: int = 1
+) -> dict[str, Any]:
     return {"key": list(key), "fractions": dict(fractions), "seed": seed}
 
 
-def _fractions(rows: int) -> dict[str, float]:
-    """Of few rows more are for judging: a tenth of them says nothing."""
+def _choose_fractions(rows: int) -> dict[str, float]:
+    """Choose the splits' shares; of few rows, a tenth would be too few to evaluate on."""
     if rows < 1000:
         return {"train": 0.6, "validation": 0.2, "test": 0.2}
     return {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def _fitting_seed(
+def _find_seed(
     sample: Sample, label: LabelProposal | None, key: RowKey, fractions: Mapping[str, float]
 ) -> tuple[int, str]:
-    """A seed that leaves rows to every split, and of every label to train; and what it leaves.
+    """Find a seed that leaves rows to every split, and rows of every label to train.
 
-    1 where keys are no texts or whole numbers, of which Spark's texts are not known here.
+    Returns:
+        The seed, and the rows that it gives each split, in words; seed 1 and no words where a key
+        is neither text nor whole number, because Spark's text of it is not known here.
 
     Raises:
         LakeError: there is none, as rows are too few.
@@ -188,35 +213,46 @@ def _fitting_seed(
     if any(c.type not in (ColumnType.STRING, ColumnType.INTEGER) for c in columns):
         return 1, ""
     codes = label.codes if label else np.zeros(sample.rows, np.int64)
-    labelled = codes >= 0
-    values = zip(*(c.values.filter(pa.array(labelled)).to_pylist() for c in columns), strict=True)
-    texts = [tuple(None if value is None else str(value) for value in row) for row in values]
-    codes, kinds = codes[labelled], len(set(codes[labelled].tolist()))
+    has_label = codes >= 0
+    values = zip(*(c.values.filter(pa.array(has_label)).to_pylist() for c in columns), strict=True)
+    keys = [tuple(None if value is None else str(value) for value in row) for row in values]
+    codes, label_count = codes[has_label], len(set(codes[has_label].tolist()))
     ends = np.cumsum([fractions["train"], fractions["validation"]])
-    enough = (kinds, min(kinds, 2), fractions["test"] / 2)
+    enough = (label_count, min(label_count, 2), fractions["test"] / 2)
     best: tuple[tuple[float, ...], int, np.ndarray] = ((-1,), 1, np.zeros(len(codes), np.int64))
-    for seed in range(1, _SEEDS + 1):
-        place = np.searchsorted(ends, split_points(texts, seed), side="right")
-        found = _fitness(place, codes, enough)
-        if found > best[0]:
-            best = (found, seed, place)
-        if found == enough:
+    for seed in range(1, _MAX_SEEDS + 1):
+        splits = np.searchsorted(ends, compute_split_points(keys, seed), side="right")
+        fitness = _measure_fitness(splits, codes, enough)
+        if fitness > best[0]:
+            best = (fitness, seed, splits)
+        if fitness == enough:
             break
     rows = np.bincount(best[2], minlength=3)
-    if best[0][0] < min(kinds, 2) or not rows.all():
+    if best[0][0] < min(label_count, 2) or not rows.all():
         raise LakeError(
             f"{redact_text(sample.path)} has {len(codes):,} rows with a label and "
-            f"{len(set(texts)):,} different keys ({', '.join(key.columns)}), which are too few: no "
+            f"{len(set(keys)):,} different keys ({', '.join(key.columns)}), which are too few: no "
             "split leaves rows of two labels to train on, and some to validate and test"
         )
-    counted = ", ".join(f"{name} {n:,}" for name, n in zip(SPLITS, rows.tolist(), strict=True))
-    return best[1], f"seed {best[1]} leaves {counted} rows with a label"
+    listed = ", ".join(f"{name} {n:,}" for name, n in zip(SPLITS, rows.tolist(), strict=True))
+    return best[1], f"seed {best[1]} leaves {listed} rows with a label"
 
 
-def _fitness(place: np.ndarray, codes: np.ndarray, enough: tuple[float, ...]) -> tuple[float, ...]:
-    """Labels in train, in the poorer one of the others, share of the smallest split; at most what
-    is enough."""
-    labels = [len(set(codes[place == split].tolist())) for split in range(3)]
-    smallest = np.bincount(place, minlength=3).min() / max(1, len(place))
-    found = (labels[0], min(labels[1:]), float(smallest))
-    return tuple(min(one, most) for one, most in zip(found, enough, strict=True))
+def _measure_fitness(
+    splits: np.ndarray, codes: np.ndarray, enough: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Return how good a split is, each figure capped at what is enough.
+
+    Args:
+        splits: int64 (rows,): 0 for train, 1 for validation, 2 for test.
+        codes: int64 (rows,) that tell labels apart.
+        enough: the figures of a split that is good enough.
+
+    Returns:
+        Different labels in train; in the one of the others that has fewer; and the share of rows in
+        the smallest split.
+    """
+    label_counts = [len(set(codes[splits == split].tolist())) for split in range(3)]
+    smallest = np.bincount(splits, minlength=3).min() / max(1, len(splits))
+    figures = (label_counts[0], min(label_counts[1:]), float(smallest))
+    return tuple(min(figure, cap) for figure, cap in zip(figures, enough, strict=True))

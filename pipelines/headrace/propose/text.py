@@ -1,4 +1,4 @@
-"""The recipe's text: every section with the reasons for it, from a proposal."""
+"""Render a proposal as the recipe's text: every section, with the reasons for it as comments."""
 
 import shlex
 import textwrap
@@ -6,290 +6,326 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from headrace.propose.label import LabelProposal
-from headrace.propose.names import recipe_name
+from headrace.propose.names import derive_recipe_name
 from headrace.propose.proposal import Proposal
 from headrace.propose.roles import Role
-from headrace.propose.sizes import gate, model_section, train_section
-from headrace.propose.yaml_text import flow, printable, scalar, shown
+from headrace.propose.sizes import build_model_section, build_train_section, propose_gate
+from headrace.propose.yaml_text import describe_value, make_printable, render_flow, render_scalar
 from headrace.redaction import redact_text
 
-CHOOSE = "${CHOOSE_THE_LABEL}"
-"""Stands where the label is to be written; a recipe with it is refused."""
+CHOOSE_LABEL = "${CHOOSE_THE_LABEL}"
+"""A variable in place of the label, until one is chosen; a recipe that has it is refused."""
 _WIDTH = 100
 
 
-def recipe_text(proposal: Proposal, *, name: str, out: str, workdir: str) -> str:
-    """The recipe as YAML.
+def render_recipe(proposal: Proposal, *, name: str, out: str, workdir: str) -> str:
+    """Return the recipe as YAML.
 
     Args:
-        proposal: what it says.
-        name: of the recipe.
-        out: the file it is going to be, for the command in its first lines.
+        proposal: all that the recipe states.
+        name: the recipe's name.
+        out: the file that it will be written to, for the command in its first lines.
         workdir: a table below it is named with `${workdir}`.
     """
     sections: list[Callable[[], list[str]]] = [
-        lambda: _head(proposal, out, workdir),
-        lambda: [f"name: {scalar(name)}"],
-        lambda: _source(proposal, workdir),
-        lambda: _clean(proposal),
-        lambda: _label(proposal),
-        lambda: _split(proposal),
-        lambda: _unavailable(proposal),
-        lambda: _derive(proposal),
-        lambda: _features(proposal),
+        lambda: _render_header(proposal, out, workdir),
+        lambda: [f"name: {render_scalar(name)}"],
+        lambda: _render_source(proposal, workdir),
+        lambda: _render_clean(proposal),
+        lambda: _render_label(proposal),
+        lambda: _render_split(proposal),
+        lambda: _render_unavailable(proposal),
+        lambda: _render_derive(proposal),
+        lambda: _render_features(proposal),
         lambda: ["dataset:", f"  path: ${{workdir}}/datasets/{name}"],
-        lambda: _training(proposal),
-        lambda: _judging(proposal),
-        lambda: _score(proposal, out, workdir),
-        _schedule,
-        lambda: _spark(proposal),
+        lambda: _render_training(proposal),
+        lambda: _render_evaluate(proposal),
+        lambda: _render_score(proposal, out, workdir),
+        _render_schedule,
+        lambda: _render_spark(proposal),
     ]
     blocks = [section() for section in sections]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def table_path(path: str, workdir: str) -> str:
-    """The path as the recipe has it: below the workdir where it is there, else as it was given."""
+def build_table_path(path: str, workdir: str) -> str:
+    """Return the path for the recipe: with `${workdir}` where it is below it, else unchanged."""
     if "://" in path:
         return path
-    here, base = Path(path).absolute(), Path(workdir).absolute()
-    return f"${{workdir}}/{here.relative_to(base)}" if here.is_relative_to(base) else path
+    table, base = Path(path).absolute(), Path(workdir).absolute()
+    return f"${{workdir}}/{table.relative_to(base)}" if table.is_relative_to(base) else path
 
 
-def run_command(out: str, workdir: str) -> str:
-    """The command that runs the recipe."""
-    where = f" --workdir {shlex.quote(workdir)}" if workdir != "var" else ""
-    return f"headrace run {shlex.quote(out)}{where}"
+def build_run_command(out: str, workdir: str) -> str:
+    """Return the command that runs the recipe."""
+    option = f" --workdir {shlex.quote(workdir)}" if workdir != "var" else ""
+    return f"headrace run {shlex.quote(out)}{option}"
 
 
-def _head(proposal: Proposal, out: str, workdir: str) -> list[str]:
+def _render_header(proposal: Proposal, out: str, workdir: str) -> list[str]:
     sample, label = proposal.sample, proposal.label
-    about = "" if sample.counted else "about "
-    read = (
+    about = "" if sample.is_counted else "about "
+    rows = (
         f"all {sample.rows:,} rows"
-        if sample.whole
+        if sample.is_whole
         else f"{sample.rows:,} of {about}{sample.table_rows:,} rows"
     )
     table = redact_text(sample.path)
     goal = f"{label.column} of {table}" if label else f"A first recipe for {table}"
     lines = [
-        *_comments(f"{goal}, proposed by `headrace init`."),
+        *_render_comment(f"{goal}, proposed by `headrace init`."),
         "#",
-        *_comments(f"  {run_command(out, workdir)}", wrap=False),
+        *_render_comment(f"  {build_run_command(out, workdir)}", wrap=False),
         "#",
-        *_comments(
-            f"It rests on {read}, from {sample.files:,} of {sample.all_files:,} files; the figures "
-            "are of these rows. A start to be read and changed: what is known when a prediction "
-            "is made, which rows are wrong and what is worth predicting, no sample says."
+        *_render_comment(
+            f"It is based on {rows}, from {sample.opened_files:,} of {sample.total_files:,} files; "
+            "the figures are of these rows. It is a start for you to read and change: no sample "
+            "tells what is known at the time of prediction, which rows are wrong and what is worth "
+            "predicting."
         ),
     ]
     for note in sample.notes:
-        lines += _comments(note + ".")
+        lines += _render_comment(note + ".")
     return lines
 
 
-def _source(proposal: Proposal, workdir: str) -> list[str]:
+def _render_source(proposal: Proposal, workdir: str) -> list[str]:
     sample = proposal.sample
-    name = recipe_name(sample.path)
-    path = table_path(sample.path, workdir)
+    name = derive_recipe_name(sample.path)
+    path = build_table_path(sample.path, workdir)
     relative = "://" not in path and not path.startswith(("/", "${"))
-    lines = ["source:", "  tables:", f"    {scalar(name)}:"]
-    lines += _entry(f"path: {scalar(path)}", "from the working directory" if relative else "", 6)
+    lines = ["source:", "  tables:", f"    {render_scalar(name)}:"]
+    lines += _render_entry(
+        f"path: {render_scalar(path)}", "from the working directory" if relative else "", 6
+    )
     if sample.format != "parquet":
         lines.append(f"      format: {sample.format}")
-    if sample.options:
-        lines.append(f"      options: {flow(sample.options)}")
-    declared = [c for c in sample.columns.values() if c.declared]
+    if sample.reader_options:
+        lines.append(f"      options: {render_flow(sample.reader_options)}")
+    declared = [c for c in sample.columns.values() if c.declared_type]
     if declared:
-        lines.append("      columns: # what the texts say; what does not cast goes to quarantine")
+        lines.append("      columns: # types of texts; values that do not cast go to quarantine")
     for column in declared:
-        why = ""
-        if column.bad:
-            example = shown(column.example)
-            why = f"{sample.of_rows(column.bad)} do not cast, for example {example}"
-        lines += _entry(f"{scalar(column.name)}: {flow(column.declared)}", why, 8)
-    return [*lines, f"  main: {scalar(name)}"]
+        reason = ""
+        if column.uncastable_count:
+            example = describe_value(column.uncastable_example)
+            rows = sample.describe_rows(column.uncastable_count)
+            reason = f"{rows} do not cast, for example {example}"
+        lines += _render_entry(
+            f"{render_scalar(column.name)}: {render_flow(column.declared_type)}", reason, 8
+        )
+    return [*lines, f"  main: {render_scalar(name)}"]
 
 
-def _clean(proposal: Proposal) -> list[str]:
-    clean = proposal.clean
-    dedup = f"dedup: {flow({'key': list(clean.dedup)})}"
-    if clean.dedup and not proposal.key.certain:
-        maybe = _comments(clean.dedup_why, 2)
-        maybe.append(f"  # {dedup}")
-        sure = []
+def _render_clean(proposal: Proposal) -> list[str]:
+    clean = proposal.cleaning
+    dedup = f"dedup: {render_flow({'key': list(clean.dedup_key)})}"
+    if clean.dedup_key and not proposal.key.is_certain:
+        suggestions = _render_comment(clean.dedup_reason, 2)
+        suggestions.append(f"  # {dedup}")
+        lines = []
     else:
-        maybe, sure = [], _entry(dedup, clean.dedup_why, 2) if clean.dedup else []
+        suggestions = []
+        lines = _render_entry(dedup, clean.dedup_reason, 2) if clean.dedup_key else []
     if clean.rules:
-        sure += ["  rules:"]
-        sure += [x for rule in clean.rules for x in _entry(f"- {flow(rule.rule)}", rule.why, 4)]
-    if sure:
-        return ["clean:", *maybe, *sure]
-    return ["# clean:", *(line.replace("  # ", "#   ", 1) for line in maybe)] if maybe else []
+        lines += ["  rules:"]
+        lines += [
+            line
+            for rule in clean.rules
+            for line in _render_entry(f"- {render_flow(rule.rule)}", rule.reason, 4)
+        ]
+    if lines:
+        return ["clean:", *suggestions, *lines]
+    if not suggestions:
+        return []
+    return ["# clean:", *(line.replace("  # ", "#   ", 1) for line in suggestions)]
 
 
-def _label(proposal: Proposal) -> list[str]:
+def _render_label(proposal: Proposal) -> list[str]:
     label = proposal.label
     if label is None:
         return [
-            *_comments(
-                "The one edit: replace the next line by one of those below it, or by one of your "
-                "own. `headrace init … --label COLUMN` does it, and looks for columns that give "
-                "the label away as well."
+            *_render_comment(
+                "The one edit to make: replace the next line by one of those below it, or by one "
+                "of your own. `headrace init … --label COLUMN` does it for you, and looks for "
+                "columns that leak the label as well."
             ),
-            f"label: {flow({'expression': CHOOSE})}",
-            *(line for choice in proposal.choices for line in _choice(choice)),
+            f"label: {render_flow({'expression': CHOOSE_LABEL})}",
+            *(line for choice in proposal.choices for line in _render_choice(choice)),
         ]
-    lines = [*_reasons(label.why), "label:"]
-    lines += [f"  {key}: {flow(value)}" for key, value in label.section.items()]
-    missing = int(label.missing.sum())
+    lines = [*_render_reasons(label.reasons), "label:"]
+    lines += [f"  {key}: {render_flow(value)}" for key, value in label.section.items()]
+    missing = int(label.missing_mask.sum())
     if missing:
-        lines += _comments(f"null in {proposal.sample.of_rows(missing)}: filtered", 2)
+        lines += _render_comment(f"null in {proposal.sample.describe_rows(missing)}: filtered", 2)
     return lines
 
 
-def _choice(label: LabelProposal) -> list[str]:
-    return [*_comments(label.why[0]), f"# label: {flow(label.section)}"]
+def _render_choice(label: LabelProposal) -> list[str]:
+    return [*_render_comment(label.reasons[0]), f"# label: {render_flow(label.section)}"]
 
 
-def _split(proposal: Proposal) -> list[str]:
-    lines = [*_reasons(proposal.split.why), "split:"]
-    return lines + [f"  {key}: {flow(value)}" for key, value in proposal.split.section.items()]
-
-
-def _unavailable(proposal: Proposal) -> list[str]:
-    if not proposal.unavailable:
-        return []
-    lines = _comments(
-        "Probably known only when the label is: a feature that reads one is refused. Remove the "
-        "line of a column that is known at the moment of prediction, and add it to the features."
-    )
-    lines.append("unavailable:")
-    for name, why in proposal.unavailable.items():
-        lines += _entry(f"- {scalar(name)}", why, 2)
-    return lines
-
-
-def _derive(proposal: Proposal) -> list[str]:
-    spare = _lines_of(proposal.spare, "derive")
-    lines = _lines_of(proposal.roles, "derive")
-    if lines:
-        return ["derive:", *lines, *_out(spare)]
-    return ["# derive:", *(f"# {line}" for line in spare)] if spare else []
-
-
-def _features(proposal: Proposal) -> list[str]:
-    lines = []
-    if proposal.strongest:
-        said = ", ".join(f"{name} {strength:.0%}" for name, strength in proposal.strongest.items())
-        lines += _comments(f"What single features say of the label by themselves, at most: {said}.")
-    lines += ["features:", *_lines_of(proposal.roles, "features")]
-    spare = _lines_of(proposal.spare, "features")
-    if spare:
-        lines += [*_comments("of those that may be the label, the others are features:", 2)]
-        lines += _out(spare)
-    left = {role.column: role.left_out for role in (*proposal.roles, *proposal.spare)}
-    left = {name: why for name, why in (left | dict(proposal.sample.unusable)).items() if why}
-    if left:
-        lines += _comments("left out:", 2)
-    for name, why in left.items():
-        lines += _comments(f"  {shown(name)[1:-1]}: {why}", 2)
-    return lines
-
-
-def _lines_of(roles: Iterable[Role], part: str) -> list[str]:
-    return [
-        line
-        for role in roles
-        for one in getattr(role, part)
-        for line in _entry(f"{scalar(one.name)}: {flow(one.settings)}", one.why, 2)
+def _render_split(proposal: Proposal) -> list[str]:
+    lines = [*_render_reasons(proposal.split.reasons), "split:"]
+    return lines + [
+        f"  {key}: {render_flow(value)}" for key, value in proposal.split.section.items()
     ]
 
 
-def _training(proposal: Proposal) -> list[str]:
+def _render_unavailable(proposal: Proposal) -> list[str]:
+    if not proposal.unavailable:
+        return []
+    lines = _render_comment(
+        "Columns that are probably known only when the label is; features that read them are "
+        "refused. If one is known at the time of prediction, remove its line here and add it to "
+        "the features."
+    )
+    lines.append("unavailable:")
+    for name, reason in proposal.unavailable.items():
+        lines += _render_entry(f"- {render_scalar(name)}", reason, 2)
+    return lines
+
+
+def _render_derive(proposal: Proposal) -> list[str]:
+    candidates = _render_entries(proposal.candidate_roles, "derive")
+    lines = _render_entries(proposal.roles, "derive")
+    if lines:
+        return ["derive:", *lines, *_comment_out(candidates)]
+    return ["# derive:", *(f"# {line}" for line in candidates)] if candidates else []
+
+
+def _render_features(proposal: Proposal) -> list[str]:
+    lines = []
+    if proposal.strongest_features:
+        strengths = ", ".join(
+            f"{name} {strength:.0%}" for name, strength in proposal.strongest_features.items()
+        )
+        lines += _render_comment(
+            f"The single features that explain most of the label by themselves: {strengths}."
+        )
+    lines += ["features:", *_render_entries(proposal.roles, "features")]
+    candidates = _render_entries(proposal.candidate_roles, "features")
+    if candidates:
+        comment = "candidates for the label: those that are not chosen can be features:"
+        lines += [*_render_comment(comment, 2), *_comment_out(candidates)]
+    roles = (*proposal.roles, *proposal.candidate_roles)
+    reasons = {role.column: role.exclusion_reason for role in roles}
+    reasons |= dict(proposal.sample.unusable)
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    if left_out:
+        lines += _render_comment("left out:", 2)
+    for name, reason in left_out.items():
+        lines += _render_comment(f"  {describe_value(name)[1:-1]}: {reason}", 2)
+    return lines
+
+
+def _render_entries(roles: Iterable[Role], part: str) -> list[str]:
+    return [
+        line
+        for role in roles
+        for entry in getattr(role, part)
+        for line in _render_entry(
+            f"{render_scalar(entry.name)}: {render_flow(entry.settings)}", entry.reason, 2
+        )
+    ]
+
+
+def _render_training(proposal: Proposal) -> list[str]:
     rows = proposal.train_rows
-    lines = _comments(f"Sizes for about {rows:,} train rows.")
-    for name, section in (("model", model_section(rows)), ("train", train_section(rows))):
-        lines += [f"{name}:", *(f"  {key}: {flow(value)}" for key, value in section.items()), ""]
+    lines = _render_comment(f"Sizes for about {rows:,} train rows.")
+    for name, section in (
+        ("model", build_model_section(rows)),
+        ("train", build_train_section(rows)),
+    ):
+        lines += [
+            f"{name}:",
+            *(f"  {key}: {render_flow(value)}" for key, value in section.items()),
+            "",
+        ]
     return lines[:-1]
 
 
-def _judging(proposal: Proposal) -> list[str]:
+def _render_evaluate(proposal: Proposal) -> list[str]:
     kind = proposal.label.kind if proposal.label else "binary"
     threshold = ["  threshold: {choose: max_f1} # on the validation split"]
     examples = [
         *(threshold if kind == "binary" else []),
-        "  gates: # what a model has to reach to be promoted; see first what one does",
-        f"    - {flow(gate(kind))}",
+        "  gates: # what a model must reach to be promoted; first see what one reaches",
+        f"    - {render_flow(propose_gate(kind))}",
     ]
-    if not proposal.strong:
+    if not proposal.strong_features:
         return ["# evaluate:", *(f"# {line}" for line in examples)]
-    said = ", ".join(f"{name} {share:.0%}" for name, share in proposal.strong.items())
+    strengths = ", ".join(
+        f"{name} {strength:.0%}" for name, strength in proposal.strong_features.items()
+    )
     return [
         "evaluate:",
-        *_comments(
-            f"Of the label these say much by themselves, in the sample {said}; on few test rows "
-            "that may look like all. What is not known at the moment of prediction belongs under "
-            "`unavailable` instead.",
+        *_render_comment(
+            f"Features that explain much of the label by themselves (in the sample: {strengths}); "
+            "on few test rows that may look like all of it. A column that is not known at the time "
+            "of prediction belongs under `unavailable` instead.",
             2,
         ),
-        f"  leakage: {flow({'allow': list(proposal.strong)})}",
+        f"  leakage: {render_flow({'allow': list(proposal.strong_features)})}",
         *(f"  # {line[2:]}" for line in examples),
     ]
 
 
-def _score(proposal: Proposal, out: str, workdir: str) -> list[str]:
+def _render_score(proposal: Proposal, out: str, workdir: str) -> list[str]:
     sample, key = proposal.sample, proposal.key
     table = shlex.quote(redact_text(sample.path))
     target = shlex.quote(f"{workdir}/scores")
     command = f"headrace score {shlex.quote(out)} --input {table} --output {target}"
-    lines = _comments(command, wrap=False)
-    if proposal.clean.dedup and key.certain:
+    lines = _render_comment(command, wrap=False)
+    if proposal.cleaning.dedup_key and key.is_certain:
         return [*lines, "# score:", "#   columns: [] # further raw columns beside the predictions"]
-    lines += _comments("The columns that say which row a prediction is of.")
-    return [*lines, "score:", f"  key: {flow(list(key.columns))}"]
+    lines += _render_comment("The columns that tell which row a prediction belongs to.")
+    return [*lines, "score:", f"  key: {render_flow(list(key.columns))}"]
 
 
-def _schedule() -> list[str]:
+def _render_schedule() -> list[str]:
     return [
-        "# When it runs by itself (deploy/airflow):",
+        "# To run it on a schedule (deploy/airflow):",
         "# schedule:",
         '#   cron: "@daily"',
         "#   start: 2026-01-01",
     ]
 
 
-def _spark(proposal: Proposal) -> list[str]:
-    if not proposal.sample.spark:
+def _render_spark(proposal: Proposal) -> list[str]:
+    if not proposal.sample.spark_conf:
         return []
-    return ["spark:", f"  conf: {flow(proposal.sample.spark)} # times in nanoseconds, see above"]
+    return [
+        "spark:",
+        f"  conf: {render_flow(proposal.sample.spark_conf)} # times in nanoseconds, see above",
+    ]
 
 
-def _entry(text: str, why: str, indent: int) -> list[str]:
-    """A line with the reason behind it, or above it where both are too long for one line."""
+def _render_entry(text: str, reason: str, indent: int) -> list[str]:
+    """Return a line with the reason behind it, or above it where the line would be too long."""
     line = " " * indent + text
-    if not why:
+    if not reason:
         return [line]
-    whole = f"{line} # {printable(why)}"
-    return [whole] if len(whole) <= _WIDTH else [*_comments(why, indent), line]
+    with_reason = f"{line} # {make_printable(reason)}"
+    return [with_reason] if len(with_reason) <= _WIDTH else [*_render_comment(reason, indent), line]
 
 
-def _reasons(why: Iterable[str]) -> list[str]:
-    return [line for reason in why for line in _comments(reason)]
+def _render_reasons(reasons: Iterable[str]) -> list[str]:
+    return [line for reason in reasons for line in _render_comment(reason)]
 
 
-def _comments(text: str, indent: int = 0, *, wrap: bool = True) -> list[str]:
-    begin = " " * indent + "# "
-    clean = printable(text)
+def _render_comment(text: str, indent: int = 0, *, wrap: bool = True) -> list[str]:
+    prefix = " " * indent + "# "
+    printable = make_printable(text)
     if not wrap:
-        return [begin + clean]
-    own = " " * (len(clean) - len(clean.lstrip()))
+        return [prefix + printable]
+    prefix += " " * (len(printable) - len(printable.lstrip()))
     return textwrap.wrap(
-        clean.lstrip(), _WIDTH, initial_indent=begin + own, subsequent_indent=begin + own,
+        printable.lstrip(), _WIDTH, initial_indent=prefix, subsequent_indent=prefix,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
 
-def _out(lines: Iterable[str]) -> list[str]:
-    """Lines of a section as comments."""
+def _comment_out(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a section as comments."""
     return [f"  # {line.strip()}" if not line.strip().startswith("#") else line for line in lines]

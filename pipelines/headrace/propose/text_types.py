@@ -1,8 +1,8 @@
-"""What texts say: whole numbers, numbers, truth values, moments; what casts in Spark, and no more.
+"""Infer the type that texts spell (number, truth value, time), by what Spark casts and no more.
 
-CSV and JSON files have texts alone, and Parquet has moments and numbers in texts, too. What is
-found here is declared in the recipe (`source.tables.….columns`); a value that does not cast then
-sends its row to quarantine, so that only few may be of another kind.
+CSV and JSON files hold nothing but texts, and Parquet files hold times and numbers in texts, too.
+The type that is inferred here is declared in the recipe (`source.tables.….columns`); a value that
+does not cast then sends its row to quarantine, so only few values may be of another type.
 """
 
 from dataclasses import dataclass
@@ -10,22 +10,24 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.propose.arrow_types import PLAIN
-from headrace.recipe.times import micros_of
+from headrace.propose.arrow_types import ARROW_TYPES
+from headrace.recipe.times import parse_micros
 from headrace.schema import ColumnType
 
-IS_INTEGER = r"[+-]?\d{1,18}"
-IS_REAL = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?|inf|infinity|nan)"
-IS_BOOLEAN = r"true|false|yes|no|t|f|y|n"
-IS_DATE = r"\d{4}-\d{2}-\d{2}"
-# A date is wanted: Spark takes 10:30 for a time of today.
-IS_TIME = IS_DATE + r"(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+INTEGER_PATTERN = r"[+-]?\d{1,18}"
+REAL_PATTERN = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?|inf|infinity|nan)"
+BOOLEAN_PATTERN = r"true|false|yes|no|t|f|y|n"
+DATE_PATTERN = r"\d{4}-\d{2}-\d{2}"
+# The date is required: Spark takes 10:30 for a time of today.
+TIME_PATTERN = (
+    DATE_PATTERN + r"(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+)
 # 00501 is a code, not five hundred and one.
-_CODE = r"[+-]?0\d+"
-# Share of values that may be of another kind than the rest.
-_TOLERATED = 0.01
-# Dates and numbers as people write them in some countries, which do not cast.
-_FOREIGN = {
+_CODE_PATTERN = r"[+-]?0\d+"
+# Share of values that may be of another type than the rest.
+_MAX_UNCASTABLE_SHARE = 0.01
+# Dates and numbers as they are written in some countries, which do not cast.
+_FOREIGN_FORMATS = {
     r"\d{1,2}[./]\d{1,2}[./]\d{2,4}(?: .*)?": "a date or time that is not written as 2024-01-31",
     r"[+-]?\d{1,3}(?:\.\d{3})*,\d+": "a number with a decimal comma",
     r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?": "a number with commas between thousands",
@@ -33,103 +35,106 @@ _FOREIGN = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the texts of a column say.
+class TypedTexts:
+    """The values that a column of texts spells.
 
     Attributes:
-        type: in the words of the column contract; STRING where they are nothing but texts.
-        declared: the recipe's word for it; empty where nothing is to be declared.
-        values: as `PLAIN` has the type; null where a text does not cast.
-        bad: texts that do not cast.
-        example: one of them.
-        foreign: what most of them are, if they are texts only because of how they are written.
+        type: the column contract's type; STRING where they are nothing but texts.
+        declared_type: the recipe's word for it; empty where nothing is to be declared.
+        values: the values, of the Arrow type in `ARROW_TYPES`; null where a text does not cast.
+        uncastable_count: texts that do not cast.
+        uncastable_example: one of them.
+        foreign_format: how most texts are written, where that is why they do not cast.
     """
 
     type: ColumnType
-    declared: str
+    declared_type: str
     values: pa.Array
-    bad: int = 0
-    example: str = ""
-    foreign: str = ""
+    uncastable_count: int = 0
+    uncastable_example: str = ""
+    foreign_format: str = ""
 
 
-def told(texts: pa.Array, *, whole_numbers: bool) -> Told:
-    """What a column of texts says.
+def infer_text_type(texts: pa.Array, *, whole_numbers: bool) -> TypedTexts:
+    """Infer the type that nearly all texts of a column spell, and cast them to it.
 
     Args:
         texts: string; null is missing.
-        whole_numbers: also declare whole numbers and truth values; in Parquet somebody who had them
-            chose texts for codes.
+        whole_numbers: also declare whole numbers and truth values; in Parquet, which has types for
+            them, texts of digits are codes.
     """
     distinct = texts.unique().drop_null()
     if not len(distinct):
-        return Told(ColumnType.STRING, "", texts)
-    for kind, pattern in _kinds(distinct, whole_numbers=whole_numbers):
-        fits = _matches(texts, pattern)
-        there = len(texts) - texts.null_count
-        good = pc.sum(fits).as_py() or 0
-        if there - good > _TOLERATED * there:
+        return TypedTexts(ColumnType.STRING, "", texts)
+    present_count = len(texts) - texts.null_count
+    for text_type, pattern in _list_candidate_types(distinct, whole_numbers=whole_numbers):
+        matches = _match_pattern(texts, pattern)
+        match_count = pc.sum(matches).as_py() or 0
+        if present_count - match_count > _MAX_UNCASTABLE_SHARE * present_count:
             continue
-        values = _cast(pc.if_else(fits, texts, pa.scalar(None, pa.string())), kind)
-        bad = pc.and_(pc.is_null(values), pc.is_valid(texts))
-        count = pc.sum(bad).as_py() or 0
-        if count > _TOLERATED * there:
+        values = _cast_texts(pc.if_else(matches, texts, pa.scalar(None, pa.string())), text_type)
+        is_uncastable = pc.and_(pc.is_null(values), pc.is_valid(texts))
+        count = pc.sum(is_uncastable).as_py() or 0
+        if count > _MAX_UNCASTABLE_SHARE * present_count:
             continue
-        example = texts.filter(bad)[0].as_py() if count else ""
-        declared = "date" if kind is ColumnType.TIMESTAMP and _dates(distinct) else kind.value
-        return Told(kind, declared, values, count, example)
-    return Told(ColumnType.STRING, "", texts, foreign=_foreign(distinct))
+        example = texts.filter(is_uncastable)[0].as_py() if count else ""
+        is_date = text_type is ColumnType.TIMESTAMP and _has_only_dates(distinct)
+        return TypedTexts(text_type, "date" if is_date else text_type.value, values, count, example)
+    return TypedTexts(ColumnType.STRING, "", texts, foreign_format=_find_foreign_format(distinct))
 
 
-def _kinds(distinct: pa.Array, *, whole_numbers: bool) -> list[tuple[ColumnType, str]]:
-    kinds = [(ColumnType.TIMESTAMP, IS_TIME)]
-    codes = pc.any(_matches(distinct, _CODE)).as_py()
-    if not whole_numbers and pc.all(_matches(distinct, IS_INTEGER)).as_py():
-        codes = True
-    if not codes:
-        kinds.append((ColumnType.REAL, IS_REAL))
+def _list_candidate_types(
+    distinct: pa.Array, *, whole_numbers: bool
+) -> list[tuple[ColumnType, str]]:
+    candidates = [(ColumnType.TIMESTAMP, TIME_PATTERN)]
+    are_codes = pc.any(_match_pattern(distinct, _CODE_PATTERN)).as_py()
+    if not whole_numbers and pc.all(_match_pattern(distinct, INTEGER_PATTERN)).as_py():
+        are_codes = True
+    if not are_codes:
+        candidates.append((ColumnType.REAL, REAL_PATTERN))
     if whole_numbers:
-        kinds.insert(0, (ColumnType.BOOLEAN, IS_BOOLEAN))
-        if not codes:
-            kinds.insert(1, (ColumnType.INTEGER, IS_INTEGER))
-    return kinds
+        candidates.insert(0, (ColumnType.BOOLEAN, BOOLEAN_PATTERN))
+        if not are_codes:
+            candidates.insert(1, (ColumnType.INTEGER, INTEGER_PATTERN))
+    return candidates
 
 
-def _matches(texts: pa.Array, pattern: str) -> pa.Array:
-    """Whether the whole text is as the pattern says, blanks around it and its case aside."""
-    found = pc.match_substring_regex(texts, rf"^[ \t]*(?:{pattern})[ \t]*$", ignore_case=True)
-    return pc.fill_null(found, False)
+def _match_pattern(texts: pa.Array, pattern: str) -> pa.Array:
+    """Return whether each whole text matches, whatever its case and the blanks around it."""
+    matches = pc.match_substring_regex(texts, rf"^[ \t]*(?:{pattern})[ \t]*$", ignore_case=True)
+    return pc.fill_null(matches, False)
 
 
-def _cast(texts: pa.Array, kind: ColumnType) -> pa.Array:
+def _cast_texts(texts: pa.Array, text_type: ColumnType) -> pa.Array:
     texts = pc.utf8_trim_whitespace(texts)
-    if kind is ColumnType.BOOLEAN:
-        yes = pc.is_in(pc.utf8_lower(texts), pa.array(["true", "yes", "t", "y"]))
-        return pc.if_else(pc.is_valid(texts), yes, pa.scalar(None, pa.bool_()))
-    if kind is ColumnType.INTEGER:
+    if text_type is ColumnType.BOOLEAN:
+        is_true = pc.is_in(pc.utf8_lower(texts), pa.array(["true", "yes", "t", "y"]))
+        return pc.if_else(pc.is_valid(texts), is_true, pa.scalar(None, pa.bool_()))
+    if text_type is ColumnType.INTEGER:
         return pc.cast(pc.replace_substring_regex(texts, r"^\+", ""), pa.int64())
     distinct = texts.dictionary_encode()
-    convert = _micros if kind is ColumnType.TIMESTAMP else float
+    convert = _parse_micros if text_type is ColumnType.TIMESTAMP else float
     values = pa.array(
         [convert(text) for text in distinct.dictionary.to_pylist()],
-        pa.int64() if kind is ColumnType.TIMESTAMP else pa.float64(),
+        pa.int64() if text_type is ColumnType.TIMESTAMP else pa.float64(),
     )
-    return pc.cast(values, PLAIN[kind]).take(distinct.indices)
+    return pc.cast(values, ARROW_TYPES[text_type]).take(distinct.indices)
 
 
-def _micros(text: str) -> int | None:
+def _parse_micros(text: str) -> int | None:
     try:
-        return micros_of(text)
+        return parse_micros(text)
     except ValueError:  # the 30th of February
         return None
 
 
-def _dates(distinct: pa.Array) -> bool:
-    return bool(pc.all(_matches(distinct, IS_DATE)).as_py())
+def _has_only_dates(distinct: pa.Array) -> bool:
+    return bool(pc.all(_match_pattern(distinct, DATE_PATTERN)).as_py())
 
 
-def _foreign(distinct: pa.Array) -> str:
-    for pattern, what in _FOREIGN.items():
-        if pc.mean(pc.cast(_matches(distinct, pattern), pa.float64())).as_py() > 1 - _TOLERATED:
-            return what
+def _find_foreign_format(distinct: pa.Array) -> str:
+    for pattern, description in _FOREIGN_FORMATS.items():
+        match_share = pc.mean(pc.cast(_match_pattern(distinct, pattern), pa.float64())).as_py()
+        if match_share > 1 - _MAX_UNCASTABLE_SHARE:
+            return description
     return ""

@@ -1,7 +1,7 @@
-"""Values as YAML text on one line, for recipes that are written with comments.
+"""Render values as YAML on one line, for recipes that are written with comments.
 
-PyYAML's own writer keeps no comments. Whatever a column is called, what is written here reads back
-as the same value (`recipe/parse.py`).
+PyYAML's own writer keeps no comments. Whatever a column is called, the text that is rendered here
+is read back (`recipe/parse.py`) as the same value.
 """
 
 import re
@@ -12,50 +12,52 @@ import yaml
 
 from headrace.recipe.parse import parse_yaml
 
-_PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[A-Za-z0-9_./-]*")
-_VARIABLE = re.compile(r"\$\{[A-Za-z0-9_.]+\}[A-Za-z0-9_./-]*")
-# Of a value in a comment, characters.
-_SHOWN = 40
+_PLAIN_PATTERN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[A-Za-z0-9_./-]*")
+_VARIABLE_PATTERN = re.compile(r"\$\{[A-Za-z0-9_.]+\}[A-Za-z0-9_./-]*")
+# Characters of a value in a comment.
+_MAX_SHOWN = 40
 
 
-def scalar(value: str | float | bool | None) -> str:
-    """A text, number, truth value or null as YAML; quoted where it would be read as another."""
+def render_scalar(value: str | float | bool | None) -> str:
+    """Return a text, number, truth value or null as YAML, quoted where it would be misread."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    if _VARIABLE.fullmatch(value) or (_PLAIN.fullmatch(value) and parse_yaml(value) == value):
+    if _VARIABLE_PATTERN.fullmatch(value) or (
+        _PLAIN_PATTERN.fullmatch(value) and parse_yaml(value) == value
+    ):
         return value
     quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**31)
     return quoted.rstrip("\n")
 
 
-def flow(value: Any) -> str:
-    """Any plain value on one line: `{kind: range, min: 0}`, `[a, b]`."""
+def render_flow(value: Any) -> str:
+    """Return any plain value as YAML on one line: `{kind: range, min: 0}`, `[a, b]`."""
     if isinstance(value, Mapping):
-        pairs = (f"{scalar(key)}: {_inside(item)}" for key, item in value.items())
+        pairs = (f"{render_scalar(key)}: {_render_nested(item)}" for key, item in value.items())
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_inside(item) for item in value) + "]"
-    return scalar(value)
+        return "[" + ", ".join(_render_nested(item) for item in value) + "]"
+    return render_scalar(value)
 
 
-def _inside(value: Any) -> str:
-    """As `flow`, where braces of a variable would end the mapping around it."""
-    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+def _render_nested(value: Any) -> str:
+    """Return the value as YAML within a mapping or list, which a variable's brace must not end."""
+    if isinstance(value, str) and _VARIABLE_PATTERN.fullmatch(value):
         return f'"{value}"'
-    return flow(value)
+    return render_flow(value)
 
 
-def shown(value: object) -> str:
-    """A value in a comment or message: short, quoted if it is a text."""
-    text = printable(str(value))
-    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def describe_value(value: object) -> str:
+    """Return a value for a comment or message: shortened, and quoted if it is a text."""
+    text = make_printable(str(value))
+    text = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
     return f"'{text}'" if isinstance(value, str) else text
 
 
-def printable(text: str) -> str:
-    """On one line, whatever is in it."""
+def make_printable(text: str) -> str:
+    """Return the text without line breaks and other unprintable characters."""
     return "".join(c if c.isprintable() else "�" for c in text)

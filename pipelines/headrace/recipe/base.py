@@ -1,27 +1,16 @@
-"""What every section of a recipe has in common."""
+"""Tell recipes apart as trainings and studies do: by the values of sections, but for later keys."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Text = Annotated[str, Field(min_length=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, strict about types, closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+from headrace.recipe_section import Section
 
 _LATER = "later"
 
 
-def later(default: Any, **constraints: Any) -> Any:
+def declare_later_key(default: Any, **constraints: Any) -> Any:
     """Return the field of a key that recipes got after checkpoints and studies were identified.
 
     Where such a key has its default, the id of a training is what it was before there was the key.
@@ -30,19 +19,19 @@ def later(default: Any, **constraints: Any) -> Any:
     return Field(default, json_schema_extra={_LATER: True}, **constraints)
 
 
-def identifying(value: Any) -> Any:
+def collect_identifying_values(value: Any) -> Any:
     """Return the plain values of a section, but for keys that are `later` and at their default."""
     if isinstance(value, Section):
         plain = value.model_dump(mode="json")
         return {
-            name: identifying(item) if _has_sections(item) else plain[name]
+            name: collect_identifying_values(item) if _has_sections(item) else plain[name]
             for name, item in value
             if not _is_idle(type(value), name, item)
         }
     if isinstance(value, Mapping):
-        return {key: identifying(item) for key, item in value.items()}
+        return {key: collect_identifying_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [identifying(item) for item in value]
+        return [collect_identifying_values(item) for item in value]
     return value
 
 

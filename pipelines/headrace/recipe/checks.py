@@ -1,4 +1,4 @@
-"""What two keys of a recipe together make impossible.
+"""Check keys of a recipe against each other: combinations that each section alone cannot see.
 
 Each check takes only sections that validated on their own, so that one wrong key does not hide the
 rest; a check whose sections are not all there is left out until they are. Keys about rows and
@@ -9,37 +9,38 @@ import math
 from typing import Any
 
 from headrace.errors import Problem
+from headrace.features.kinds import get_form
 from headrace.recipe import sections as s
 from headrace.recipe.column_checks import (
-    clips,
-    derivations,
-    imputations,
-    labels,
-    leaks,
-    names,
-    rules,
+    check_clips,
+    check_derivations,
+    check_imputations,
+    check_label,
+    check_leaks,
+    check_names,
+    check_rules,
 )
-from headrace.recipe.evaluate_checks import evaluations, slices
-from headrace.recipe.model_requirements import model_problems
-from headrace.recipe.problems import nearest
-from headrace.recipe.times import micros_of
+from headrace.recipe.evaluate_checks import check_evaluation, check_slices
+from headrace.recipe.model_requirements import find_model_problems
+from headrace.recipe.problems import suggest_nearest
+from headrace.recipe.times import parse_micros
 from headrace.recipe.train_checks import (
-    augmentations,
-    batches,
-    elastic,
-    followed_metrics,
-    launchers,
-    optimizers,
-    schedules,
-    tuning,
+    check_augmentation,
+    check_batches,
+    check_elastic_sizes,
+    check_followed_metrics,
+    check_launcher,
+    check_optimizer,
+    check_schedule,
+    check_tuning,
 )
 
 Valid = dict[str, Any]
 """Top-level key -> validated value; keys that failed validation are absent."""
 
 
-def impossible_combinations(valid: Valid) -> list[Problem]:
-    """Every combination of keys that cannot work, each named by the key to change."""
+def find_impossible_combinations(valid: Valid) -> list[Problem]:
+    """Return every combination of keys that cannot work, each named by the key to change."""
     problems: list[Problem] = []
     for check, needs in _CHECKS:
         if all(need in valid for need in needs):
@@ -47,50 +48,58 @@ def impossible_combinations(valid: Valid) -> list[Problem]:
     return problems
 
 
-def _tables(source: s.Source) -> list[Problem]:
+def _check_tables(source: s.Source) -> list[Problem]:
     problems = []
     for name, table in source.tables.items():
         where = f"source.tables.{name}"
         if (table.path is None) == (table.table is None):
-            found = "neither path nor table" if table.path is None else "both path and table"
-            problems.append(Problem(where, found, "give one of them"))
+            choice = "neither path nor table" if table.path is None else "both path and table"
+            problems.append(Problem(where, choice, "give one of them"))
         if table.table is not None and "format" in table.model_fields_set:
             problems.append(Problem(f"{where}.format", "a table of the catalog has its own"))
     return problems
 
 
-def _joins(source: s.Source) -> list[Problem]:
+def _check_joins(source: s.Source) -> list[Problem]:
     problems = []
     tables = list(source.tables)
     if source.main not in source.tables:
         problems.append(
-            Problem("source.main", f"no table {source.main!r}", nearest(source.main, tables))
+            Problem(
+                "source.main", f"no table {source.main!r}", suggest_nearest(source.main, tables)
+            )
         )
-    seen: dict[str, str] = {}
+    added_by: dict[str, str] = {}
     for index, join in enumerate(source.joins):
         where = f"source.joins.{index}"
         if join.table not in source.tables:
             problems.append(
-                Problem(f"{where}.table", f"no table {join.table!r}", nearest(join.table, tables))
+                Problem(
+                    f"{where}.table",
+                    f"no table {join.table!r}",
+                    suggest_nearest(join.table, tables),
+                )
             )
         elif join.table == source.main:
             problems.append(Problem(f"{where}.table", "a join of the main table with itself"))
         for column in join.columns:
-            if column in seen:
+            if column in added_by:
                 problems.append(
-                    Problem(f"{where}.columns.{column}", f"{seen[column]} already adds {column!r}")
+                    Problem(
+                        f"{where}.columns.{column}", f"{added_by[column]} already adds {column!r}"
+                    )
                 )
-            seen[column] = where
+            added_by[column] = where
     return problems
 
 
-def _split(split: s.Split) -> list[Problem]:
+def _check_split(split: s.Split) -> list[Problem]:
     problems = []
     if (split.key is None) == (split.time is None):
-        found = "neither key nor time" if split.key is None else "both key and time"
-        problems.append(Problem("split", found, "give one of them"))
+        choice = "neither key nor time" if split.key is None else "both key and time"
+        problems.append(Problem("split", choice, "give one of them"))
     if split.time:
-        problems += _times(split)
+        problems += _check_split_times(split)
         return problems
     fractions = split.fractions
     total = fractions.train + fractions.validation + fractions.test
@@ -101,39 +110,36 @@ def _split(split: s.Split) -> list[Problem]:
     return problems
 
 
-def _times(split: s.Split) -> list[Problem]:
+def _check_split_times(split: s.Split) -> list[Problem]:
     assert split.time is not None
     problems = []
-    found = {}
+    micros = {}
     for key in ("validation_from", "test_from"):
         text = getattr(split.time, key)
         try:
-            found[key] = micros_of(text)
+            micros[key] = parse_micros(text)
         except ValueError:
             problems.append(
                 Problem(f"split.time.{key}", f"got {text!r}", "an ISO 8601 date or time")
             )
-    if len(found) == 2 and found["validation_from"] > found["test_from"]:
+    if len(micros) == 2 and micros["validation_from"] > micros["test_from"]:
         problems.append(Problem("split.time.test_from", "lies before validation_from"))
     if "fractions" in split.model_fields_set:
         problems.append(Problem("split.fractions", "a split by time has no fractions"))
     return problems
 
 
-def _model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem]:
-    return model_problems(
+def _check_model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem]:
+    return find_model_problems(
         model,
-        tokens=[n for n, f in features.items() if isinstance(f, s.TextIds | s.MultiValued)],
-        series={n: f.length for n, f in features.items() if isinstance(f, s.Series)},
-        images=[n for n, f in features.items() if isinstance(f, s.Image)],
-        plain=any(
-            not isinstance(f, s.TextIds | s.MultiValued | s.Series | s.Image)
-            for f in features.values()
-        ),
+        tokens=[n for n, f in features.items() if get_form(f) == "tokens"],
+        series={n: f.shape[0] for n, f in features.items() if get_form(f) == "series"},
+        images=[n for n, f in features.items() if get_form(f) == "image"],
+        plain=any(not f.shape for f in features.values()),
     )
 
 
-def _files(dataset: s.Dataset) -> list[Problem]:
+def _check_file_sizes(dataset: s.Dataset) -> list[Problem]:
     if dataset.rows_per_row_group > dataset.rows_per_file:
         return [
             Problem(
@@ -144,7 +150,7 @@ def _files(dataset: s.Dataset) -> list[Problem]:
     return []
 
 
-def _kept(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
+def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
     taken = [name for name in features if name in {f"kept_{column}" for column in dataset.keep}]
     return [
         Problem(f"features.{name}", "dataset.keep makes a column of this name", "rename it")
@@ -153,27 +159,27 @@ def _kept(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
 
 
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
-    (_tables, ("source",)),
-    (_joins, ("source",)),
-    (_split, ("split",)),
-    (rules, ("clean",)),
-    (labels, ("label",)),
-    (leaks, ("label", "unavailable", "derive", "features", "source")),
-    (derivations, ("derive", "features")),
-    (clips, ("features",)),
-    (imputations, ("features",)),
-    (names, ("features",)),
-    (elastic, ("train", "stream")),
-    (launchers, ("train",)),
-    (batches, ("train", "stream")),
-    (optimizers, ("train",)),
-    (followed_metrics, ("train", "split", "label")),
-    (augmentations, ("train", "features", "label")),
-    (schedules, ("train",)),
-    (tuning, ("tune", "label")),
-    (_model, ("model", "features")),
-    (_files, ("dataset",)),
-    (_kept, ("dataset", "features")),
-    (evaluations, ("evaluate", "label")),
-    (slices, ("evaluate", "features", "dataset")),
+    (_check_tables, ("source",)),
+    (_check_joins, ("source",)),
+    (_check_split, ("split",)),
+    (check_rules, ("clean",)),
+    (check_label, ("label",)),
+    (check_leaks, ("label", "unavailable", "derive", "features", "source")),
+    (check_derivations, ("derive", "features")),
+    (check_clips, ("features",)),
+    (check_imputations, ("features",)),
+    (check_names, ("features",)),
+    (check_elastic_sizes, ("train", "stream")),
+    (check_launcher, ("train",)),
+    (check_batches, ("train", "stream")),
+    (check_optimizer, ("train",)),
+    (check_followed_metrics, ("train", "split", "label")),
+    (check_augmentation, ("train", "features", "label")),
+    (check_schedule, ("train",)),
+    (check_tuning, ("tune", "label")),
+    (_check_model, ("model", "features")),
+    (_check_file_sizes, ("dataset",)),
+    (_check_passthrough_columns, ("dataset", "features")),
+    (check_evaluation, ("evaluate", "label")),
+    (check_slices, ("evaluate", "features", "dataset")),
 ]

@@ -1,24 +1,24 @@
-"""What keys about judging a model together make impossible; called by `checks.py`."""
+"""Check keys about evaluation against each other; called by `checks.py`."""
 
 from collections.abc import Iterator
 from itertools import pairwise
 
 from headrace.errors import Problem
+from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
-from headrace.recipe.metric_names import DIRECTIONS
-from headrace.recipe.problems import nearest
+from headrace.recipe.problems import suggest_nearest
 
 
-def evaluations(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
-    """Metrics that the label's kind does not have, and gates that cannot be judged."""
+def check_evaluation(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
+    """Return metrics that the label's kind does not have, and gates that cannot be judged."""
     problems = []
-    known = DIRECTIONS[label.kind]
-    for where, metric in _metrics(evaluate):
-        if metric not in known:
-            fix = nearest(metric, list(known))
+    kind = find_label_kind(label.kind)
+    for where, metric in _list_metrics(evaluate):
+        if metric not in kind.metrics:
+            fix = suggest_nearest(metric, list(kind.metrics))
             text = f"there is no metric {metric!r} for a label of kind {label.kind}"
             problems.append(Problem(where, text, fix))
-    if not isinstance(evaluate.threshold, float) and label.kind in ("classes", "regression"):
+    if not isinstance(evaluate.threshold, float) and not kind.has_threshold:
         text = f"a label of kind {label.kind} has no threshold to choose"
         problems.append(Problem("evaluate.threshold", text, "leave it out"))
     declared = [item.columns for item in evaluate.slices]
@@ -37,20 +37,20 @@ def evaluations(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
     return problems
 
 
-def slices(
+def check_slices(
     evaluate: s.Evaluate, features: dict[str, s.Feature], dataset: s.Dataset
 ) -> list[Problem]:
-    """Slices of columns that the dataset does not have."""
-    plain = [n for n, f in features.items() if not isinstance(f, _SHAPED)]
-    known = [*plain, *dataset.keep]
+    """Return slices of columns that the dataset does not have."""
+    plain = [n for n, f in features.items() if not f.shape]
+    columns = [*plain, *dataset.keep]
     problems = []
     for index, item in enumerate(evaluate.slices):
         where = f"evaluate.slices.{index}"
         for column in item.columns:
-            if column in known:
+            if column in columns:
                 continue
             text = f"{column!r} is no feature with one value a row, and not in dataset.keep"
-            fix = f"{nearest(column, known)}; dataset.keep takes raw columns"
+            fix = f"{suggest_nearest(column, columns)}; dataset.keep takes raw columns"
             problems.append(Problem(f"{where}.columns", text, fix))
         if item.buckets is None:
             continue
@@ -64,16 +64,13 @@ def slices(
                 Problem(
                     f"evaluate.leakage.allow.{index}",
                     f"there is no feature {name!r}",
-                    nearest(name, list(features)),
+                    suggest_nearest(name, list(features)),
                 )
             )
     return problems
 
 
-_SHAPED = s.TextIds | s.MultiValued | s.Series | s.Image
-
-
-def _metrics(evaluate: s.Evaluate) -> Iterator[tuple[str, str]]:
+def _list_metrics(evaluate: s.Evaluate) -> Iterator[tuple[str, str]]:
     if evaluate.metric is not None:
         yield "evaluate.metric", evaluate.metric
     for index, gate in enumerate(evaluate.gates):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from headrace.recipe.base import Count, Finite, Section, Text
+from headrace.recipe_section import Count, Finite, Section, Text
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -130,7 +130,7 @@ class Leakage(Section):
 
 
 class Evaluate(Section):
-    """How the model is judged on the test split."""
+    """Evaluation on the test split: metrics, slices and gates."""
 
     threshold: Threshold = 0.5
     """Of a binary label: probability from which a row counts as positive, or how it is chosen; of

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from headrace.recipe.base import Count, Fraction, Name, Section, Text
+from headrace.labels.kinds import KindName
+from headrace.recipe_section import Count, Fraction, Name, Section, Text
 
 DeclaredType = Literal[
     "integer", "real", "string", "boolean", "timestamp", "date", "binary",
@@ -77,7 +78,7 @@ class Windows(Section):
 
 
 class Source(Section):
-    """Which tables there are and how they become one row a training example."""
+    """The tables, and how they become one row per training example."""
 
     tables: Annotated[dict[Name, Table], Field(min_length=1)]
     main: Name
@@ -162,22 +163,20 @@ Rule = Annotated[NotNull | Range | In | Regex | Expr | Unique, Field(discriminat
 
 
 class Clean(Section):
-    """Which rows may pass: casts, then rules (all, on the row as it was cast), then dedup."""
+    """Rows that may pass: casts, then rules (all, on the row as it was cast), then dedup."""
 
     dedup: Dedup | None = None
     rules: list[Rule] = []
 
 
 class Label(Section):
-    """What is predicted."""
+    """The label: what is predicted."""
 
     expression: Text
     """Spark SQL over the main table's and joined columns; rows where it is null are filtered."""
-    kind: Literal["binary", "classes", "multi_label", "regression"] = "binary"
-    """binary: a condition. classes: a text or whole number, one of those of the train split.
-    multi_label: an array of texts or whole numbers, any number of those of the train split, each by
-    itself true or not; empty: none of them. regression: a number. A row of another split with a
-    class or label that the train split does not have is filtered."""
+    kind: KindName = "binary"
+    """A row of another split with a class or label that the train split does not have is
+    filtered."""
     standardize: bool = False
     """Regression: train on (y - mean) / standard deviation; predictions are in y's own unit."""
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None = None
@@ -212,7 +211,7 @@ class TimeSplit(Section):
 
 
 class Split(Section):
-    """Where a row belongs: a pure function of its key and the seed, or of its time."""
+    """The split of a row: a pure function of its key and the seed, or of its time."""
 
     key: Annotated[list[str], Field(min_length=1)] | None = None
     """Rows with equal values here always share a split, for example the calendar day."""
@@ -224,7 +223,7 @@ class Split(Section):
 
 
 class Increments(Section):
-    """What a build does when the dataset has a version already, see `prepare/plan.py`."""
+    """Builds on a dataset that has a version already, see `prepare/plan.py`."""
 
     by: Literal["partition", "file", "table"] | Annotated[list[str], Field(min_length=1)] = (
         "partition"

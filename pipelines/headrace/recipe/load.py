@@ -1,4 +1,4 @@
-"""From a YAML file to a checked `Recipe`: parse, override, resolve, validate, cross-check.
+"""Load a recipe: parse YAML, apply overrides, resolve references, validate and cross-check.
 
 All problems of a recipe are collected and raised once.
 """
@@ -11,11 +11,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from headrace.errors import Problem, RecipeError
-from headrace.recipe.checks import impossible_combinations
+from headrace.recipe.checks import find_impossible_combinations
 from headrace.recipe.overrides import apply_overrides
 from headrace.recipe.parse import parse_yaml
-from headrace.recipe.problems import problems_of
-from headrace.recipe.resolve import resolve
+from headrace.recipe.problems import translate_errors
+from headrace.recipe.resolve import resolve_references
 from headrace.recipe.sections import Recipe
 
 
@@ -48,15 +48,17 @@ def load_recipe(
     try:
         tree = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise RecipeError(path, [Problem("recipe", f"not valid YAML: {_flat(error)}")]) from None
+        raise RecipeError(
+            path, [Problem("recipe", f"not valid YAML: {_describe_yaml_error(error)}")]
+        ) from None
     if not isinstance(tree, dict):
         raise RecipeError(path, [Problem("recipe", "not a mapping of keys", "see conf/")])
-    return recipe_from_tree(
+    return build_recipe(
         tree, source=path, overrides=overrides, workdir=workdir, environment=environment
     )
 
 
-def recipe_from_tree(
+def build_recipe(
     tree: dict[str, Any],
     *,
     source: str,
@@ -64,24 +66,24 @@ def recipe_from_tree(
     workdir: str = "var",
     environment: Mapping[str, str],
 ) -> Recipe:
-    """Like `load_recipe`, from plain YAML types; `source` names them in errors."""
+    """Build a recipe from plain YAML types, as `load_recipe` does; `source` names it in errors."""
     problems = apply_overrides(tree, overrides)
-    resolved, unresolved = resolve(tree, {"workdir": workdir}, environment)
+    resolved, unresolved = resolve_references(tree, {"workdir": workdir}, environment)
     problems += unresolved
     recipe: Recipe | None = None
     try:
         recipe = Recipe.model_validate(resolved)
     except ValidationError as error:
-        problems += problems_of(error, Recipe)
+        problems += translate_errors(error, Recipe)
     except RecursionError:
         problems.append(Problem("recipe", "nested too deeply"))
-    problems += impossible_combinations(_valid_sections(resolved))
+    problems += find_impossible_combinations(_validate_sections(resolved))
     if problems or recipe is None:
         raise RecipeError(source, problems)
     return recipe
 
 
-def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
+def _validate_sections(tree: dict[str, Any]) -> dict[str, Any]:
     valid: dict[str, Any] = {}
     for name, field in Recipe.model_fields.items():
         if name not in tree:
@@ -93,12 +95,12 @@ def _valid_sections(tree: dict[str, Any]) -> dict[str, Any]:
             valid[name] = adapter.validate_python(tree[name], strict=True)
         except ValidationError:
             if name in ("derive", "features") and isinstance(tree[name], dict):
-                valid[name] = _valid_entries(adapter, tree[name])
+                valid[name] = _validate_entries(adapter, tree[name])
     return valid
 
 
-def _valid_entries(adapter: TypeAdapter[Any], section: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a named collection that are right by themselves."""
+def _validate_entries(adapter: TypeAdapter[Any], section: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of a named collection that are right by themselves."""
     entries: dict[str, Any] = {}
     for key, value in section.items():
         try:
@@ -108,7 +110,7 @@ def _valid_entries(adapter: TypeAdapter[Any], section: dict[str, Any]) -> dict[s
     return entries
 
 
-def _flat(error: yaml.YAMLError) -> str:
+def _describe_yaml_error(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)

@@ -1,4 +1,4 @@
-"""What a model and its training need of features and label: pure functions over names and sizes.
+"""Check what a model and its training need of features and label, by names and sizes alone.
 
 Asked of the recipe before anything starts, and of the dataset version before ranks are started: a
 dataset may have been prepared by another recipe than the one that trains on it.
@@ -8,33 +8,26 @@ import math
 from collections.abc import Collection, Mapping
 
 from headrace.errors import Problem
+from headrace.labels.kinds import KINDS, find_label_kind
 from headrace.recipe import sections as s
-
-METRICS: dict[str, tuple[str, ...]] = {
-    "binary": ("loss", "roc_auc", "accuracy"),
-    "classes": ("loss", "accuracy"),
-    "multi_label": ("loss", "roc_auc_macro", "f1_micro", "exact_match"),
-    "regression": ("loss", "mae"),
-}
-"""Validation metrics by the label's kind."""
 
 MOST_SHARDS = 64
 """Canonical shards at most where the recipe does not say how many."""
 
 FEW_SHARDS = 16
-"""Canonical shards at least likewise, where the batch can be cut into so many."""
+"""Canonical shards at least where it does not, and the batch can be cut into so many."""
 
 TAKEN_INPUTS = frozenset(
     {
         "numeric", "categorical", "label", "weight", "sample_weight", "baseline", "row_id",
-        "logits", "probability", "probabilities", "value",
+        "logits", *(kind.output for kind in KINDS.values()),
     }
 )  # fmt: skip
 """Names in a batch or a model that a feature with an input of its own must not have."""
 
 
-def elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
-    """Numbers of ranks that a training can go on with; none where it is not elastic."""
+def list_elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
+    """Return numbers of ranks that a training can go on with; none where it is not elastic."""
     if train.min_ranks is None and train.max_ranks is None:
         return []
     shards = stream.canonical_shards or math.gcd(FEW_SHARDS, train.global_batch_size)
@@ -42,7 +35,7 @@ def elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
     return [size for size in range(least, most + 1) if shards % size == 0]
 
 
-def model_problems(
+def find_model_problems(
     model: s.Model,
     *,
     tokens: Collection[str],
@@ -50,7 +43,7 @@ def model_problems(
     images: Collection[str],
     plain: bool = True,
 ) -> list[Problem]:
-    """Why a model of this family cannot be built over such features.
+    """Return why a model of this family cannot be built over such features.
 
     Args:
         model: the recipe's section.
@@ -65,21 +58,21 @@ def model_problems(
         if name in TAKEN_INPUTS
     ]
     if isinstance(model, s.Cnn | s.Resnet) and len(images) != 1:
-        there = ", ".join(images) or "none"
+        names = ", ".join(images) or "none"
         problems.append(
             Problem(
                 "model.kind",
-                f"{model.kind} reads one feature of kind image, there is {there}",
+                f"{model.kind} reads one feature of kind image, there is {names}",
                 "have one under features, or use mlp",
             )
         )
     over = model.over if isinstance(model, s.Transformer) else ""
     if over == "text" and len(tokens) != 1:
-        there = ", ".join(tokens) or "none"
+        names = ", ".join(tokens) or "none"
         problems.append(
             Problem(
                 "model.over",
-                f"a transformer over text reads one feature of kind text or list, there is {there}",
+                f"a transformer over text reads one feature of kind text or list, there is {names}",
                 "have one under features, or use series or table",
             )
         )
@@ -116,19 +109,20 @@ def model_problems(
     return problems
 
 
-def metric_problems(train: s.Train, label_kind: str) -> list[Problem]:
-    """Why early stopping or a plateau cannot follow its metric with a label of this kind."""
+def find_metric_problems(train: s.Train, label_kind: str) -> list[Problem]:
+    """Return why early stopping or a plateau cannot follow its metric with such a label."""
     followed = []
     if train.early_stopping is not None:
         followed.append(("train.early_stopping.metric", train.early_stopping.metric))
     if isinstance(train.schedule, s.ReduceOnPlateau):
         followed.append(("train.schedule.metric", train.schedule.metric))
+    metrics = find_label_kind(label_kind).validation_metrics
     return [
         Problem(
             where,
             f"{metric} is not defined for a label of kind {label_kind}",
-            f"use {' or '.join(METRICS[label_kind])}",
+            f"use {' or '.join(metrics)}",
         )
         for where, metric in followed
-        if metric not in METRICS[label_kind]
+        if metric not in metrics
     ]

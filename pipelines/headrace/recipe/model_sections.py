@@ -4,14 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from headrace.recipe.base import Count, Section
+from headrace.recipe_section import Count, Section
 
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "elu", "selu", "silu"]
 Initializer = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"]
 
 
 class _Network(Section):
-    """What every family has: how its layers start, and its defences against overfitting."""
+    """Settings of every family: how its layers start, and its defences against overfitting."""
 
     activation: Activation = "relu"
     initializer: Initializer = "glorot_uniform"

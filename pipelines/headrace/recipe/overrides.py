@@ -1,4 +1,4 @@
-"""`--set train.epochs=3`: one key of the recipe from the command line."""
+"""Apply `--set train.epochs=3`: keys of the recipe from the command line."""
 
 import re
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[Prob
         except yaml.YAMLError:
             problems.append(Problem(where, "the value is not YAML", "quote it"))
             continue
-        problem = _set(tree, keys, value)
+        problem = _set_key(tree, keys, value)
         if problem:
             problems.append(Problem(where, problem))
     return problems
 
 
-def _set(tree: dict[str, Any], keys: list[str], value: Any) -> str | None:
+def _set_key(tree: dict[str, Any], keys: list[str], value: Any) -> str | None:
     node: Any = tree
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1

@@ -1,4 +1,4 @@
-"""YAML text to plain types: `yaml.safe_load` with three surprises of YAML 1.1 taken out.
+"""Parse YAML to plain types: `yaml.safe_load` with three surprises of YAML 1.1 taken out.
 
 A key written twice is an error, where YAML would silently keep the last; `1e-3` is a number, where
 YAML 1.1 wants `1.0e-3`; and 2013-10-01 is a text, where YAML 1.1 makes a Python date.
@@ -20,23 +20,23 @@ def parse_yaml(text: str) -> Any:
 
 
 class _RecipeLoader(yaml.SafeLoader):
-    """`yaml.SafeLoader` for recipes; see the module."""
+    """A `yaml.SafeLoader` for recipes; see the module."""
 
 
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
-    seen: set[Any] = set()
+    keys: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str | int | float | bool) and key is not None:
             raise yaml.constructor.ConstructorError(
                 None, None, "a key must be a plain value", key_node.start_mark
             )
-        if key in seen:
+        if key in keys:
             raise yaml.constructor.ConstructorError(
                 None, None, f"key {key!r} is written twice", key_node.start_mark
             )
-        seen.add(key)
+        keys.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -44,7 +44,7 @@ _RecipeLoader.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 _RecipeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),

@@ -1,4 +1,4 @@
-"""Variables in a recipe: `${env:NAME}`, `${env:NAME:-default}` and `${dotted.key}` of the recipe.
+"""Resolve variables: `${env:NAME}`, `${env:NAME:-default}` and `${dotted.key}` of the recipe.
 
 `${workdir}` is given by the caller. A reference may contain references; a circle is a problem, and
 so is a name that does not exist. Nothing is executed.
@@ -13,7 +13,7 @@ from headrace.errors import Problem
 _REFERENCE = re.compile(r"\$\{([^${}]*)\}")
 
 
-def resolve(
+def resolve_references(
     tree: dict[str, Any], given: Mapping[str, str], environment: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Replace every reference in the strings of `tree`.
@@ -48,9 +48,9 @@ def resolve(
         if node is None:
             if reference in given:
                 return given[reference]
-            known = ", ".join(sorted([*given, *(k for k in tree if isinstance(tree[k], str))]))
+            names = ", ".join(sorted([*given, *(k for k in tree if isinstance(tree[k], str))]))
             raise _UnresolvedError(
-                f"${{{reference}}} names no key of the recipe", f"known: {known}"
+                f"${{{reference}}} names no key of the recipe", f"known: {names}"
             )
         if isinstance(node, dict | list):
             raise _UnresolvedError(

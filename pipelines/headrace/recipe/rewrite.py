@@ -1,4 +1,4 @@
-"""A recipe with other values, as a file again."""
+"""Write a recipe with other values to a file."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from headrace.recipe.overrides import apply_overrides
 from headrace.recipe.parse import parse_yaml
 
 
-def words_of(values: Mapping[str, Any]) -> list[str]:
-    """Values of dotted keys as `--set` takes them."""
+def format_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Return values of dotted keys as `--set` takes them."""
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 

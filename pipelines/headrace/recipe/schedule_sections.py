@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from headrace.recipe.base import Count, Section, Text
+from headrace.recipe_section import Count, Section, Text
 
 
 class ScoredTable(Section):
@@ -20,7 +20,7 @@ class ScoredTable(Section):
 
 
 class StageMinutes(Section):
-    """How long a stage may take before it is ended and tried again, in minutes."""
+    """Minutes that a stage may take before it is ended and tried again."""
 
     prepare: Count = 240
     train: Count = 1440
@@ -30,7 +30,7 @@ class StageMinutes(Section):
 
 
 class RunSchedule(Section):
-    """When the pipeline runs by itself: prepare, train, evaluate, promote, score."""
+    """The schedule of the whole pipeline: prepare, train, evaluate, promote, score."""
 
     cron: Text = "@daily"
     """Five fields, or a preset such as `@daily`."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from headrace.recipe.base import Name, Section
+from headrace.labels.kinds import ValidationMetric
 from headrace.recipe.evaluate_sections import *
 from headrace.recipe.evaluate_sections import Evaluate
 from headrace.recipe.feature_sections import *
@@ -22,11 +22,12 @@ from headrace.recipe.model_sections import Model
 from headrace.recipe.schedule_sections import *
 from headrace.recipe.schedule_sections import RunSchedule
 from headrace.recipe.train_sections import *
-from headrace.recipe.train_sections import Metric, Train
+from headrace.recipe.train_sections import Train
+from headrace.recipe_section import Name, Section
 
 
 class Dataset(Section):
-    """Where the prepared dataset's versions live and how their files are cut."""
+    """The prepared dataset: where its versions live and how large its files are."""
 
     path: Annotated[str, Field(min_length=1)]
     rows_per_file: Annotated[int, Field(ge=1)] = 65_536
@@ -41,7 +42,7 @@ class Dataset(Section):
 
 
 class Stream(Section):
-    """How prepared rows reach the ranks."""
+    """The stream of prepared rows to the ranks."""
 
     canonical_shards: Annotated[int, Field(ge=1)] | None = None
     """Equal streams a split is cut into, whatever the number of ranks, which has to divide it. By
@@ -63,7 +64,7 @@ class Stream(Section):
 
 
 class Score(Section):
-    """How new rows are scored."""
+    """Scoring of new rows."""
 
     key: Annotated[list[str], Field(min_length=1)] | None = None
     """Raw columns that say which row a prediction is of; `clean.dedup.key` by default."""
@@ -84,7 +85,7 @@ class Score(Section):
 
 
 class Tracking(Section):
-    """Where runs and models are recorded."""
+    """The MLflow store of runs and models."""
 
     uri: str | None = None
     """MLflow tracking URI; by default MLFLOW_TRACKING_URI, else SQLite under the workdir."""
@@ -115,10 +116,10 @@ class Choices(Section):
 
 
 class Tune(Section):
-    """What `headrace tune` looks for."""
+    """The search of `headrace tune`."""
 
     trials: Annotated[int, Field(ge=1)] = 20
-    metric: Metric = "loss"
+    metric: ValidationMetric = "loss"
     """Of the validation split."""
     parameters: dict[str, SearchRange | Choices] = {}
     """Dotted key of the recipe -> what is tried for it."""
@@ -162,6 +163,6 @@ class Recipe(Section):
     """When it runs by itself; commands don't look at it."""
     spark: Spark = Spark()
 
-    def resolved(self) -> dict[str, Any]:
+    def dump_resolved(self) -> dict[str, Any]:
         """Every key with its value in force, defaults included, as plain YAML types."""
         return self.model_dump(mode="json")

@@ -1,13 +1,13 @@
-"""Points in time as recipes write them."""
+"""Parse points in time as recipes write them."""
 
 from datetime import UTC, datetime
 
 
-def micros_of(text: str) -> int:
-    """Microseconds since 1970-01-01 UTC of an ISO 8601 date or time; UTC where it has no zone.
+def parse_micros(text: str) -> int:
+    """Return microseconds since 1970-01-01 UTC of an ISO 8601 date or time, UTC without a zone.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is neither.
     """
     time = datetime.fromisoformat(text)
     time = time.replace(tzinfo=UTC) if time.tzinfo is None else time

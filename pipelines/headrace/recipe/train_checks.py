@@ -1,10 +1,12 @@
-"""What keys about training together make impossible; called by `checks.py`."""
+"""Check keys about training against each other; called by `checks.py`."""
 
 import math
 
 from headrace.errors import Problem
+from headrace.features.kinds import get_form
+from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
-from headrace.recipe.model_requirements import METRICS, MOST_SHARDS, elastic_sizes, metric_problems
+from headrace.recipe.model_requirements import MOST_SHARDS, find_metric_problems, list_elastic_sizes
 
 # Keys of the optimizer that only some kinds know.
 _OF_KINDS = {
@@ -17,7 +19,8 @@ _OF_KINDS = {
 }
 
 
-def batches(train: s.Train, stream: s.Stream) -> list[Problem]:
+def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
+    """Return batch sizes, shards and ranks that do not divide each other."""
     problems = []
     # Left out, they are a power of two that divides the batch.
     shards = stream.canonical_shards or math.gcd(MOST_SHARDS, train.global_batch_size)
@@ -44,8 +47,8 @@ def batches(train: s.Train, stream: s.Stream) -> list[Problem]:
     return problems
 
 
-def elastic(train: s.Train, stream: s.Stream) -> list[Problem]:
-    """Numbers of ranks that contradict each other."""
+def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
+    """Return numbers of ranks that contradict each other."""
     least, most = train.min_ranks or 1, train.max_ranks or train.ranks
     if train.min_ranks is None and train.max_ranks is None:
         return []
@@ -57,7 +60,7 @@ def elastic(train: s.Train, stream: s.Stream) -> list[Problem]:
                 f"({most})",
             )
         ]
-    if train.ranks not in elastic_sizes(train, stream):
+    if train.ranks not in list_elastic_sizes(train, stream):
         return [
             Problem(
                 "train.ranks",
@@ -69,8 +72,8 @@ def elastic(train: s.Train, stream: s.Stream) -> list[Problem]:
     return []
 
 
-def tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
-    """Ranges in which there is nothing, and metrics that the label has not."""
+def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
+    """Return empty ranges of tuned keys, and metrics that the label does not have."""
     problems = []
     for key, tried in tune.parameters.items():
         if isinstance(tried, s.Choices):
@@ -82,19 +85,19 @@ def tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
             problems.append(Problem(where, "log needs a low above 0"))
         if tried.log and tried.step is not None:
             problems.append(Problem(where, "takes either log or step"))
-    if tune.parameters and tune.metric not in METRICS[label.kind]:
+    if tune.parameters and tune.metric not in find_label_kind(label.kind).validation_metrics:
         problems.append(
             Problem(
                 "tune.metric",
                 f"{tune.metric} is not defined for a label of kind {label.kind}",
-                f"use one of {', '.join(METRICS[label.kind])}",
+                f"use one of {', '.join(find_label_kind(label.kind).validation_metrics)}",
             )
         )
     return problems
 
 
-def launchers(train: s.Train) -> list[Problem]:
-    """Hosts without a launcher for them, and the other way round."""
+def check_launcher(train: s.Train) -> list[Problem]:
+    """Return hosts without a launcher for them, and a launcher of hosts without hosts."""
     launcher = train.launcher
     if launcher.kind == "hosts" and not launcher.hosts:
         return [Problem("train.launcher.hosts", "launcher hosts needs hosts", "name:slots of each")]
@@ -109,8 +112,8 @@ def launchers(train: s.Train) -> list[Problem]:
     return []
 
 
-def optimizers(train: s.Train) -> list[Problem]:
-    """Keys that the optimizer of this kind does not know."""
+def check_optimizer(train: s.Train) -> list[Problem]:
+    """Return keys that the optimizer of this kind does not know."""
     optimizer = train.optimizer
     problems = [
         Problem(
@@ -128,8 +131,8 @@ def optimizers(train: s.Train) -> list[Problem]:
     return problems
 
 
-def followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
-    """What follows a validation metric, and cannot."""
+def check_followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
+    """Return what follows a validation metric that it cannot follow."""
     followers = {
         "train.early_stopping": train.early_stopping is not None,
         "train.schedule": isinstance(train.schedule, s.ReduceOnPlateau),
@@ -138,16 +141,18 @@ def followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Pro
     if split.key and split.fractions.validation == 0:
         problems = [
             Problem(where, "needs a validation split, and split.fractions.validation is 0")
-            for where, there in followers.items()
-            if there
+            for where, is_used in followers.items()
+            if is_used
         ]
-    return problems + metric_problems(train, label.kind)
+    return problems + find_metric_problems(train, label.kind)
 
 
-def augmentations(train: s.Train, features: dict[str, s.Feature], label: s.Label) -> list[Problem]:
-    """Changes of rows that there is nothing to change of, and of labels likewise."""
+def check_augmentation(
+    train: s.Train, features: dict[str, s.Feature], label: s.Label
+) -> list[Problem]:
+    """Return augmentations of inputs or labels that the recipe does not have."""
     augment, problems = train.augment, []
-    if not any(isinstance(feature, s.Image) for feature in features.values()):
+    if not any(get_form(feature) == "image" for feature in features.values()):
         problems = [
             Problem(f"train.augment.{key}", "changes images, and no feature is of kind image")
             for key in ("flip_horizontal", "flip_vertical", "shift")
@@ -162,15 +167,14 @@ def augmentations(train: s.Train, features: dict[str, s.Feature], label: s.Label
                 "use an even number",
             )
         )
-    if train.label_smoothing and label.kind == "regression":
-        problems.append(
-            Problem("train.label_smoothing", "spreads a label over classes; regression has none")
-        )
+    smoothing_problem = find_label_kind(label.kind).smoothing_problem
+    if train.label_smoothing and smoothing_problem:
+        problems.append(Problem("train.label_smoothing", smoothing_problem))
     return problems
 
 
-def schedules(train: s.Train) -> list[Problem]:
-    """Rates that would never be reached."""
+def check_schedule(train: s.Train) -> list[Problem]:
+    """Return schedules whose rates would never be reached."""
     schedule, problems = train.schedule, []
     if schedule.warmup_epochs >= train.epochs:
         problems.append(

@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from headrace.recipe.base import Count, Section
+from headrace.labels.kinds import ValidationMetric
+from headrace.recipe_section import Count, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Metric = Literal["roc_auc", "accuracy", "mae", "loss", "roc_auc_macro", "f1_micro", "exact_match"]
 
 
 class Optimizer(Section):
-    """How gradients become updates."""
+    """The optimizer: how gradients become updates."""
 
     kind: Literal["adam", "adamw", "lamb", "sgd"] = "adam"
     learning_rate: Positive = 0.001
@@ -80,7 +80,7 @@ class ReduceOnPlateau(_Schedule):
     """Multiplied by `factor` where a validation metric has not improved for `patience` epochs."""
 
     kind: Literal["plateau"]
-    metric: Metric = "loss"
+    metric: ValidationMetric = "loss"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: Count = 2
     min_delta: NotNegative = 0.0
@@ -97,9 +97,8 @@ Schedule = (
 class EarlyStopping(Section):
     """Stop when the validation metric has not improved for `patience` epochs; keep the best."""
 
-    metric: Metric = "loss"
-    """roc_auc is of a binary label, accuracy of binary and classes, mae of regression;
-    roc_auc_macro, f1_micro and exact_match of multi_label."""
+    metric: ValidationMetric = "loss"
+    """One that the label's kind has; see [Label](#label)."""
     patience: Annotated[int, Field(ge=1)] = 3
 
 
@@ -120,7 +119,7 @@ class Augment(Section):
 
 
 class Checkpoint(Section):
-    """What is kept of a training that may be ended at any time."""
+    """Checkpoints of a training, which may be ended at any time."""
 
     path: Annotated[str, Field(min_length=1)] | None = None
     """Folder or URL; by default below the workdir."""
@@ -133,7 +132,7 @@ class Checkpoint(Section):
 
 
 class LaunchSettings(Section):
-    """Where ranks come from."""
+    """The launcher of the ranks."""
 
     kind: Literal["auto", "local", "hosts", "spark", "launched"] = "auto"
     """`local`: this machine. `hosts`: a remote shell on each of them. `spark`: tasks on executors.
@@ -150,7 +149,7 @@ class LaunchSettings(Section):
 
 
 class Train(Section):
-    """How the model is fitted."""
+    """The training of the model."""
 
     epochs: Annotated[int, Field(ge=1)] = 10
     global_batch_size: Annotated[int, Field(ge=1)] = 1024

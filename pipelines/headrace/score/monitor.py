@@ -1,4 +1,4 @@
-"""Whether what is scored, and what comes out, is like what the model was trained and judged on."""
+"""Measure how far scored rows and their predictions drifted from those of training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,18 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from headrace.lake.drift import ColumnDrift, id_drift, number_drift, unknown_drift
-from headrace.lake.histogram import Axis, axes_from_json
+from headrace.columns.histogram import HistogramAxis, axes_from_json
+from headrace.labels.spec import LabelSpec
+from headrace.lake.drift import (
+    ColumnDrift,
+    measure_id_drift,
+    measure_number_drift,
+    measure_unknown_drift,
+)
 from headrace.recipe import sections as s
-from headrace.score.predicting import Found
-from headrace.transform.spec import LabelSpec
+from headrace.score.task_results import TaskResults
 
 _LABEL = "label"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known from training; kept with the model.
+    """The reference distributions from training, stored with the model.
 
     Attributes:
         axes: of the transform's columns.
@@ -27,15 +32,15 @@ class Reference:
         predictions: validation rows in each bin, or of each class.
     """
 
-    axes: tuple[Axis, ...]
+    axes: tuple[HistogramAxis, ...]
     counts: Mapping[str, np.ndarray]
     unknown: Mapping[str, int]
-    prediction_axis: Axis | None
+    prediction_axis: HistogramAxis | None
     predictions: np.ndarray | None
 
     @staticmethod
-    def of(plain: Mapping[str, Any]) -> "Reference":
-        """From the model's `reference.json`."""
+    def from_json(plain: Mapping[str, Any]) -> "Reference":
+        """Return the reference of a model's `reference.json`, parsed."""
         import json
 
         predictions = plain.get("predictions")
@@ -50,33 +55,37 @@ class Reference:
         )
 
 
-def drift_of(
-    reference: Reference, found: Found, label: LabelSpec, limits: s.Score
+def measure_drift(
+    reference: Reference, results: TaskResults, label: LabelSpec, limits: s.Score
 ) -> tuple[ColumnDrift, ...]:
-    """Every measure of every column that was scored, and of the predictions.
+    """Measure the drift of every column that was scored, and of the predictions.
 
     Args:
         reference: from training.
-        found: of the tasks.
+        results: of the tasks, added up.
         label: tells numbers from classes.
-        limits: largest values.
+        limits: largest values that are no drift.
     """
     measured: list[ColumnDrift | None] = []
     for axis in reference.axes:
-        before, now = reference.counts.get(axis.name), found.counts.get(axis.name)
+        before, now = reference.counts.get(axis.name), results.counts.get(axis.name)
         if before is None or now is None:
             continue
         if axis.labels:
-            measured.append(id_drift(axis.name, before, now, limits.max_distance))
+            measured.append(measure_id_drift(axis.name, before, now, limits.max_distance))
         else:
-            measured.append(number_drift(axis.name, before, now, limits.max_psi))
+            measured.append(measure_number_drift(axis.name, before, now, limits.max_psi))
         if axis.unknown is not None:
-            one = (reference.unknown.get(axis.name, 0), int(before.sum()))
-            other = (found.unknown[axis.name], int(now.sum()))
-            measured.append(unknown_drift(axis.name, one, other, limits.max_unknown))
-    if reference.predictions is not None and found.predictions is not None:
+            unknown_before = (reference.unknown.get(axis.name, 0), int(before.sum()))
+            unknown_now = (results.unknown[axis.name], int(now.sum()))
+            measured.append(
+                measure_unknown_drift(axis.name, unknown_before, unknown_now, limits.max_unknown)
+            )
+    if reference.predictions is not None and results.predictions is not None:
         measure, limit = (
-            (id_drift, limits.max_distance) if label.classes else (number_drift, limits.max_psi)
+            (measure_id_drift, limits.max_distance)
+            if label.classes
+            else (measure_number_drift, limits.max_psi)
         )
-        measured.append(measure("prediction", reference.predictions, found.predictions, limit))
+        measured.append(measure("prediction", reference.predictions, results.predictions, limit))
     return tuple(m for m in measured if m is not None)

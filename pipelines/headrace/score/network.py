@@ -1,7 +1,7 @@
-"""The model in a Spark worker: loaded once a process, with the cores that Spark gave the task.
+"""Load the model in a Spark worker: once in a process, with the cores that Spark gave the task.
 
-Spark starts a Python process a core and uses it for task after task. TensorFlow left alone would
-take all cores of the machine in each of them.
+Spark starts a Python process for each core and uses it for task after task. By default TensorFlow
+would take all cores of the machine in each of them.
 """
 
 import gc
@@ -20,47 +20,47 @@ from headrace.transform.spec import TransformSpec
 Network = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 _SIGNATURE = "network"
-# An MLP of 63 thousand weights over 429 inputs took 4.9 microseconds a row with 1,024 rows a call,
-# 3.0 with 8,192 and 3.9 with 131,072: what lies between its layers has to fit the cache.
-_ROWS_A_CALL = 8192
+# An MLP of 63 thousand weights over 429 inputs took 4.9 microseconds for a row with 1,024 rows in a
+# call, 3.0 with 8,192 and 3.9 with 131,072: activations have to fit the cache.
+_ROWS_PER_CALL = 8192
 _OTHER_KERAS = "TF_USE_LEGACY_KERAS"
 _loaded: dict[str, Network] = {}
 
 
-def packed(folder: str, file: str) -> None:
-    """Make one file of a SavedModel's folder, to be sent to executors."""
+def pack_folder(folder: str, file: str) -> None:
+    """Pack the folder of a SavedModel into one file, to be sent to executors."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file():
                 archive.write(path, path.relative_to(folder))
 
 
-def network_of(file: str, spec: TransformSpec, threads: int) -> Network:
-    """The network without the transform.
+def load_network(file: str, spec: TransformSpec, threads: int) -> Network:
+    """Load the network, without the transform.
 
     Args:
-        file: as `packed` made it, on this machine.
+        file: as `pack_folder` made it, on this machine.
         spec: names the inputs.
-        threads: that it may use; what the first call in a process says holds.
+        threads: that it may use; the first call in a process decides.
 
     Returns:
         function of the model's inputs by name (`TransformSpec.inputs`) to its output in the label's
         own unit: float64 of shape (rows,) or (rows, classes).
 
     Raises:
-        ModelError: the model is of a Headrace that wrote no such signature.
+        ModelError: the model was registered by a Headrace that wrote no such signature.
     """
     if file not in _loaded:
-        _loaded.clear()  # a worker that goes on to another model
-        _loaded[file] = _load(file, spec, threads)
+        _loaded.clear()  # the worker goes on to another model
+        _loaded[file] = _load_saved_model(file, spec, threads)
     return _loaded[file]
 
 
-def tensorflow() -> Any:
-    """TensorFlow without Keras, which a SavedModel does not need.
+def import_tensorflow() -> Any:
+    """Import TensorFlow without Keras, which a SavedModel does not need.
 
-    TensorFlow imports Keras at the end of its own import, and Keras scikit-learn, Matplotlib and
-    pandas: half of 6 s. It looks for another Keras where this variable says so.
+    TensorFlow imports Keras at the end of its own import, and Keras imports scikit-learn,
+    Matplotlib and pandas: half of 6 s. With this variable set it looks for another Keras.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = os.environ.get(_OTHER_KERAS)
@@ -72,20 +72,21 @@ def tensorflow() -> Any:
             del os.environ[_OTHER_KERAS]
         else:
             os.environ[_OTHER_KERAS] = before
-    _spared()
+    _freeze_garbage()
     return tf
 
 
-def _spared() -> None:
-    """Spark has the garbage collected after every task: not in what stays for the process's life.
+def _freeze_garbage() -> None:
+    """Take what exists now out of garbage collection, which Spark runs after every task.
 
-    Looking through all that TensorFlow made takes 0.25 s.
+    Looking through all of TensorFlow's objects takes 0.25 s.
     """
     gc.freeze()
 
 
-def _load(file: str, spec: TransformSpec, threads: int) -> Network:
-    tf = tensorflow()
+def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
+    """Load a SavedModel, and return its signature of that name as a function of arrays."""
+    tf = import_tensorflow()
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -100,19 +101,19 @@ def _load(file: str, spec: TransformSpec, threads: int) -> Network:
         raise ModelError(
             "the model was registered by a Headrace that could not score with it; train again"
         )
-    _spared()
+    _freeze_garbage()
     call = model.signatures[_SIGNATURE]
     names = {f"input_{position}": name for position, name in enumerate(spec.inputs)}
 
-    def network(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         rows = len(next(iter(inputs.values())))
         parts = []
-        for begin in range(0, rows, _ROWS_A_CALL):
-            end = begin + _ROWS_A_CALL
-            found = call(**{key: tf.constant(inputs[n][begin:end]) for key, n in names.items()})
-            (output,) = found.values()
+        for begin in range(0, rows, _ROWS_PER_CALL):
+            end = begin + _ROWS_PER_CALL
+            outputs = call(**{key: tf.constant(inputs[n][begin:end]) for key, n in names.items()})
+            (output,) = outputs.values()
             parts.append(output.numpy())
         return np.concatenate(parts).astype(np.float64)
 
-    network.model = model  # type: ignore[attr-defined]  # its variables live as long as this
-    return network
+    predict.model = model  # type: ignore[attr-defined]  # its variables live as long as this
+    return predict

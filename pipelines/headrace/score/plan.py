@@ -1,4 +1,4 @@
-"""What a scoring job has to do: source partitions that are new, or changed since."""
+"""Plan a scoring job: the source partitions that are new, or changed since they were scored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from headrace.lake.source_partition import SourceFile
 from headrace.recipe import Recipe
 from headrace.source.listing import (
     Listing,
-    by_partition,
-    folder_values,
-    how_partitioned,
+    choose_partitioning,
+    group_by_partition,
+    has_same_files,
     list_table,
+    parse_folder_values,
     refuse_empty_files,
-    same_files,
 )
 
 _WHOLE = ""
@@ -21,49 +21,51 @@ _WHOLE = ""
 
 @dataclass(frozen=True)
 class ScorePlan:
-    """What is read; a `source.places.Chosen`.
+    """The plan of a scoring job; a `source.partition_index.ReadPlan`.
 
     Attributes:
         source: the table, as the record names it.
-        by: how it is divided, as `increments.by`.
+        partitioning: how it is divided, as `increments.by`.
         listing: its files; None where only Spark knows them.
         partitions: every source partition there is now, and its files.
-        process: those that are read.
-        stay: partitions whose predictions stay as they are, those of other tables included.
+        processed: source partitions whose rows are scored.
+        unaffected: partitions whose predictions stay as they are, those of other tables included.
         removed: how many are gone from the table, whose predictions go as well.
-        why: for people.
+        why: the reason, for people.
     """
 
     source: str
-    by: str | list[str]
+    partitioning: str | list[str]
     listing: Listing | None
     partitions: Mapping[str, tuple[SourceFile, ...]]
-    process: frozenset[str]
-    stay: tuple[ScoredPartition, ...]
+    processed: frozenset[str]
+    unaffected: tuple[ScoredPartition, ...]
     removed: int
     why: str
 
     @property
-    def kept(self) -> frozenset[str]:
-        return frozenset(self.partitions) - self.process
+    def retained(self) -> frozenset[str]:
+        """Return the source partitions whose rows are not read."""
+        return frozenset(self.partitions) - self.processed
 
     @property
-    def nothing(self) -> bool:
-        """Whether the predictions are what they should be."""
-        return not self.process and not self.removed
+    def is_up_to_date(self) -> bool:
+        """Return whether the predictions are what they should be."""
+        return not self.processed and not self.removed
 
-    def urls(self) -> list[str] | None:
-        if self.listing is None or self.process == frozenset(self.partitions):
+    def list_urls(self) -> list[str] | None:
+        """Return the files to read; None where it is the whole table."""
+        if self.listing is None or self.processed == frozenset(self.partitions):
             return None
-        paths = [f.path for name in self.process for f in self.partitions[name]]
-        return self.listing.urls(paths)
+        paths = [f.path for name in self.processed for f in self.partitions[name]]
+        return self.listing.list_urls(paths)
 
 
 def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bool) -> ScorePlan:
     """Compare the table with what was scored of it.
 
     A new model does not score again what has predictions: they say which model made them. Neither
-    do joined tables that changed: predictions were made with what was known.
+    does a joined table that changed: predictions were made with what it held then.
 
     Args:
         recipe: the main table is the one to score.
@@ -74,42 +76,44 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     Raises:
         LakeError: the store cannot be reached, or a file is empty.
     """
-    there = base.partitions if base else ()
-    old = {p.name: p for p in there if p.source == source}
-    known = {f.path: f for p in old.values() for f in p.files}
-    by = how_partitioned(recipe)
+    scored = base.partitions if base else ()
+    old = {p.name: p for p in scored if p.source == source}
+    old_files = {f.path: f for p in old.values() for f in p.files}
+    partitioning = choose_partitioning(recipe)
     table = recipe.source.tables[recipe.source.main]
-    listing = list_table(table, known)
+    listing = list_table(table, old_files)
     refuse_empty_files(table, listing)
-    partitions = by_partition(listing.files, by) if listing else {_WHOLE: ()}
+    partitions = group_by_partition(listing.files, partitioning) if listing else {_WHOLE: ()}
     new = [name for name in partitions if name not in old]
     changed = [
         name
         for name, files in partitions.items()
-        if name in old and (listing is None or not same_files(files, old[name].files))
+        if name in old and (listing is None or not has_same_files(files, old[name].files))
     ]
     removed = [name for name in old if name not in partitions]
-    process = frozenset(partitions) if full else frozenset([*new, *changed])
-    stay = tuple(
-        p for p in there if p.source != source or (p.name in partitions and p.name not in process)
+    processed = frozenset(partitions) if full else frozenset([*new, *changed])
+    unaffected = tuple(
+        p
+        for p in scored
+        if p.source != source or (p.name in partitions and p.name not in processed)
     )
     counts = {"new": len(new), "changed": len(changed), "removed": len(removed)}
-    said = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
-    why = "asked for everything" if full else f"source partitions: {said}" if said else ""
+    changes = ", ".join(f"{n} {change}" for change, n in counts.items() if n)
+    why = "asked for everything" if full else f"source partitions: {changes}" if changes else ""
     return ScorePlan(
         source=source,
-        by=by,
+        partitioning=partitioning,
         listing=listing,
         partitions=partitions,
-        process=process,
-        stay=stay,
+        processed=processed,
+        unaffected=unaffected,
         removed=len(removed),
         why=why or "nothing changed",
     )
 
 
-def partition_values(name: str, by: str | list[str]) -> dict[str, str | None]:
-    """Columns and values that a source partition's name says, in its order."""
-    if by in ("file", "table") or not name:
+def parse_partition_values(name: str, partitioning: str | list[str]) -> dict[str, str | None]:
+    """Return the columns and values in a source partition's name, in its order."""
+    if partitioning in ("file", "table") or not name:
         return {}
-    return folder_values(name)
+    return parse_folder_values(name)

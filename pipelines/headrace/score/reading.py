@@ -1,4 +1,4 @@
-"""The rows to score, as raw as they are: read, joined and checked, with nothing of the label."""
+"""Read the rows to score: raw, joined and checked, with nothing of the label."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,28 +7,31 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.columns.values import RawKind
 from headrace.errors import LakeError, Problem, RecipeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.recipe.column_checks import names_in
+from headrace.recipe.column_checks import find_column_names
 from headrace.schema import Column, ColumnType
 from headrace.score.plan import ScorePlan
-from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col
-from headrace.source.late_materialization import Late, keeps_order, late_of
-from headrace.source.read import Raw, read_raw
-from headrace.source.rules import Checked, ImageColumn, check_rows
-from headrace.source.spark_errors import explained
-from headrace.source.types import RAW_KIND, as_kind, column_types
+from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_written
+from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
+from headrace.source.raw_schema import RawSchema
+from headrace.source.read import RawRows, read_raw
+from headrace.source.rules import CheckedRows, ImageColumn, check_rows
+from headrace.source.spark_errors import explain_spark_errors
+from headrace.source.types import convert_to_kind
 from headrace.source.windows import add_windows
-from headrace.transform.spec import ImageFeature, RawKind, TransformSpec
+from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
 _T = ColumnType
 # Types of raw columns that can be taken for a kind of the model, as in `prepare`.
-_TYPES: dict[RawKind, frozenset[ColumnType]] = {
+_ACCEPTED_TYPES: dict[RawKind, frozenset[ColumnType]] = {
     "integer": frozenset({_T.INTEGER, _T.BOOLEAN}),
     "real": frozenset({_T.REAL, _T.INTEGER, _T.BOOLEAN}),
     "string": frozenset({_T.STRING}),
@@ -39,33 +42,34 @@ _TYPES: dict[RawKind, frozenset[ColumnType]] = {
     "strings": frozenset({_T.STRINGS}),
 }
 _ONE_VALUE = frozenset({_T.INTEGER, _T.REAL, _T.STRING, _T.BOOLEAN, _T.TIMESTAMP})
-# Columns read late come as these kinds; what is written as it was read must be as it was.
+# SQL types of columns that are the same where the tasks read them: they are written as they were
+# read, and a boolean would come as a number.
 _LATE_AS_READ = ("bigint", "double", "string")
-OWN = "__headrace_written_"
 
 
 @dataclass(frozen=True)
-class ToScore:
-    """Rows on their way to the tasks.
+class RowsToScore:
+    """Rows for the tasks to score.
 
     Attributes:
         frame: the model's raw columns, the written ones, BUCKET, FILE, POSITION and PROBLEMS; 0 in
-            BUCKET means the row is scored, else it is 1 + the position of the check that it broke.
+            BUCKET means that the row is scored, else it is 1 + the position of the check that it
+            broke.
         checked: all columns, for the quarantine.
-        raw: counts and places.
+        raw: counts and source partitions.
         late: columns that the tasks read themselves.
-        rules_left_out: rules that do not apply here.
+        rules_left_out: rules of the recipe that cannot be applied.
     """
 
     frame: "DataFrame"
-    checked: Checked
-    raw: Raw
-    late: Late | None
+    checked: CheckedRows
+    raw: RawRows
+    late: LateColumns | None
     rules_left_out: tuple[str, ...]
 
 
-def table_to_score(recipe: Recipe, table: str) -> Recipe:
-    """The recipe with another main table, and without what is about training alone.
+def replace_main_table(recipe: Recipe, table: str) -> Recipe:
+    """Return the recipe with another main table, and without what is about training alone.
 
     Args:
         recipe: how the main table is read: format, options, types of columns, `where`.
@@ -76,7 +80,7 @@ def table_to_score(recipe: Recipe, table: str) -> Recipe:
     is_path = "/" in table or Path(table).exists()
     where = {"path": table, "table": None} if is_path else {"path": None, "table": table}
     tables = {**source.tables, source.main: main.model_copy(update={**where, "partitions": None})}
-    # What says that a key is there once is about many rows, and would make one of all partitions.
+    # That a key is unique says something of many rows, and would make one of all partitions.
     joins = [join.model_copy(update={"cardinality": "many_to_one"}) for join in source.joins]
     rules = [rule for rule in recipe.clean.rules if not isinstance(rule, s.Unique)]
     return recipe.model_copy(
@@ -88,8 +92,8 @@ def table_to_score(recipe: Recipe, table: str) -> Recipe:
     )
 
 
-def about_many_rows(recipe: Recipe) -> tuple[str, ...]:
-    """Rules that `table_to_score` leaves out."""
+def list_rules_about_many_rows(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the rules that `replace_main_table` leaves out."""
     return tuple(
         rule.name or f"unique({', '.join(rule.columns)})"
         for rule in recipe.clean.rules
@@ -97,11 +101,11 @@ def about_many_rows(recipe: Recipe) -> tuple[str, ...]:
     )
 
 
-def written_columns(recipe: Recipe) -> list[str]:
-    """Raw columns that are written beside the predictions, those that name the row first.
+def list_written_columns(recipe: Recipe) -> list[str]:
+    """Return the raw columns that are written beside the predictions, the key first.
 
     Raises:
-        RecipeError: nothing names it.
+        RecipeError: the recipe has no key.
     """
     dedup = recipe.clean.dedup
     key = recipe.score.key or (dedup.key if dedup else None)
@@ -112,88 +116,90 @@ def written_columns(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys([*key, *recipe.score.columns]))
 
 
-def rows_to_score(
+def read_rows_to_score(
     spark: "SparkSession", recipe: Recipe, plan: ScorePlan, spec: TransformSpec, written: list[str]
-) -> ToScore:
-    """Read, join and check.
+) -> RowsToScore:
+    """Read, join and check the rows that a plan processes.
 
     Args:
         spark: the session.
-        recipe: of `table_to_score`.
+        recipe: of `replace_main_table`.
         plan: which source partitions.
-        spec: the model's transform; its raw columns are wanted, whatever the recipe's features.
+        spec: the model's transform; its raw columns are needed, whatever the recipe's features.
         written: columns that are written as they are.
 
     Raises:
         LakeError: the table does not fit the model, or cannot be read.
     """
-    contract = [Column(c.name, _TYPES[c.kind], "the model") for c in spec.raw]
+    contract = [Column(c.name, _ACCEPTED_TYPES[c.kind], "the model") for c in spec.raw]
     contract += [Column(name, _ONE_VALUE, "score.key, score.columns") for name in written]
     raw = read_raw(spark, recipe, plan, contract)
-    with explained(f"table {raw.main.name!r} ({raw.main.where})"):
+    with explain_spark_errors(f"table {raw.main.name!r} ({raw.main.where})"):
         images = [
-            ImageColumn(f.name, f.column, f.shape)
-            for f in spec.features
-            if isinstance(f, ImageFeature)
+            ImageColumn(f.name, f.source_columns[0], f.shape) for f in spec.select_features("image")
         ]
-        rules, left_out = _applicable(recipe, raw)
+        rules, left_out = _select_rules(recipe, raw)
         checking = recipe.model_copy(
             update={"clean": recipe.clean.model_copy(update={"rules": rules})}
         )
         windows = recipe.source.windows
-        before = raw.rows.drop(FILE, POSITION) if windows else raw.rows
-        checked = check_rows(before, checking, raw.main, images)
-        rows = checked.rows
+        rows, schema = raw.rows, raw.schema
         if windows:
-            excluded = checked.any_of("quarantine")
-            if excluded is not None:
-                rows = rows.withColumn("__headrace_excluded", excluded)
-            rows = add_windows(
-                rows, windows, "__headrace_excluded" if excluded is not None else None
-            )
-        bucket = _bucket(checked)
-        kinds = _kinds(rows, spec)
-        as_read = _as_read(raw, written)
-        late = None if windows else late_of(raw.main, checked.checks, {**as_read, **kinds})
+            rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
+        checked = check_rows(rows, schema, checking, raw.main, images)
+        rows, schema = checked.rows, checked.schema
+        if windows:
+            rows, schema = add_windows(rows, schema, windows, checked.violates_any("quarantine"))
+        bucket = _assign_bucket(checked)
+        kinds = _check_kinds(schema, spec)
+        as_read = _find_as_read(raw, written)
+        late = (
+            None if windows else find_late_columns(raw.main, checked.checks, {**as_read, **kinds})
+        )
         if late:
-            own = [n for n in written if n not in late.columns or n not in as_read]
-            frame = _selected(rows, kinds, own, bucket, raw, late.columns)
-            if keeps_order(frame):
-                return ToScore(frame, checked, raw, late, left_out)
-        frame = _selected(rows, kinds, written, bucket, raw, {})
-    return ToScore(frame, checked, raw, None, left_out)
+            not_late = [n for n in written if n not in late.columns or n not in as_read]
+            frame = _select_columns(rows, schema, kinds, not_late, bucket, raw, late.columns)
+            if has_file_order(frame):
+                return RowsToScore(frame, checked, raw, late, left_out)
+        frame = _select_columns(rows, schema, kinds, written, bucket, raw, {})
+    return RowsToScore(frame, checked, raw, None, left_out)
 
 
-def _kinds(rows: "DataFrame", spec: TransformSpec) -> dict[str, RawKind]:
-    """The model's raw columns and their kinds; types were checked with the contract.
+def _check_kinds(schema: RawSchema, spec: TransformSpec) -> dict[str, RawKind]:
+    """Return the model's raw columns and their kinds.
 
     Raises:
-        LakeError: windows made another type.
+        LakeError: a column has another type; only windows add one after the contract was checked.
     """
-    types = column_types(rows)
     for column in spec.raw:
-        if types[column.name] not in _TYPES[column.kind]:
+        if schema.types[column.name] not in _ACCEPTED_TYPES[column.kind]:
             raise LakeError(
-                f"column {column.name!r} has type {types[column.name].value}, the model was "
+                f"column {column.name!r} has type {schema.types[column.name].value}, the model was "
                 f"trained with {column.kind}"
             )
     return {column.name: column.kind for column in spec.raw}
 
 
-def _applicable(recipe: Recipe, raw: Raw) -> "tuple[list[s.Rule], tuple[str, ...]]":
-    """Rules about single rows and columns that are known when rows are scored.
+def _select_rules(recipe: Recipe, raw: RawRows) -> "tuple[list[s.Rule], tuple[str, ...]]":
+    """Select the rules about columns that are known when rows are scored.
 
     Rows that break one are quarantined, whatever the rule does in training but making null: the
-    model has not seen their like.
+    model was not trained on such rows.
+
+    Returns:
+        the rules, and the names of those that are left out.
     """
-    types = column_types(raw.rows)
     label = (recipe.label.expression, recipe.label.sample_weight, recipe.label.baseline)
-    late = {*recipe.unavailable, *(name for text in label if text for name in names_in(text))}
-    known = raw.rows.drop(*(c for c in late if c in types))
+    later = {
+        *recipe.unavailable,
+        *(name for text in label if text for name in find_column_names(text)),
+    }
+    later &= {*raw.schema.names}
+    rows, schema = raw.rows.drop(*later), raw.schema.without_columns(*later)
     rules: list[s.Rule] = []
     left_out = []
     for index, rule in enumerate(recipe.clean.rules):
-        if not _compiles(rule, known):
+        if not _can_compile(rule, rows, schema):
             left_out.append(rule.name or f"clean.rules.{index} ({rule.kind})")
             continue
         action = rule.on_violation if rule.on_violation == "null" else "quarantine"
@@ -201,7 +207,8 @@ def _applicable(recipe: Recipe, raw: Raw) -> "tuple[list[s.Rule], tuple[str, ...
     return rules, tuple(left_out)
 
 
-def _compiles(rule: "s.Rule", rows: "DataFrame") -> bool:
+def _can_compile(rule: "s.Rule", rows: "DataFrame", schema: RawSchema) -> bool:
+    """Return whether rows have the columns of a rule."""
     import pyspark.sql.functions as F
     from pyspark.errors import AnalysisException
 
@@ -212,61 +219,77 @@ def _compiles(rule: "s.Rule", rows: "DataFrame") -> bool:
             return False
         return True
     columns = getattr(rule, "columns", None) or [getattr(rule, "column", None)]
-    return all(c in rows.columns for c in columns)
+    return all(c in schema.names for c in columns)
 
 
-def _bucket(checked: Checked) -> "SparkColumn":
+def _assign_bucket(checked: CheckedRows) -> "SparkColumn":
+    """Return 0 for rows that are scored, else 1 + the position of the first check they broke."""
     import pyspark.sql.functions as F
 
     chosen = None
     for index, check in enumerate(checked.checks):
         if check.on_violation == "quarantine":
-            hit, place = checked.violates(index), F.lit(index + 1)
-            chosen = F.when(hit, place) if chosen is None else chosen.when(hit, place)
+            violated, bucket = checked.violates_check(index), F.lit(index + 1)
+            chosen = F.when(violated, bucket) if chosen is None else chosen.when(violated, bucket)
     return F.lit(0) if chosen is None else chosen.otherwise(F.lit(0))
 
 
-def _as_read(raw: Raw, written: list[str]) -> dict[str, RawKind]:
-    """Written columns that are the same where the tasks read them themselves."""
-    types = column_types(raw.main.frame)
+def _find_as_read(raw: RawRows, written: list[str]) -> dict[str, RawKind]:
+    """Return the kinds of written columns that are the same where the tasks read them."""
+    schema = raw.main.schema
     return {
-        f.name: RAW_KIND[types[f.name]]
-        for f in raw.main.frame.schema.fields
-        if f.name in written and f.dataType.simpleString() in _LATE_AS_READ
+        name: schema.get_raw_kind(name)
+        for name, sql in schema.sql_types.items()
+        if name in written and sql in _LATE_AS_READ
     }
 
 
-def _selected(
+def _select_columns(
     rows: "DataFrame",
+    schema: RawSchema,
     kinds: dict[str, RawKind],
-    own: list[str],
+    not_late: list[str],
     bucket: "SparkColumn",
-    raw: Raw,
+    raw: RawRows,
     late: Mapping[str, str],
 ) -> "DataFrame":
-    columns = [as_kind(name, kind).alias(name) for name, kind in kinds.items() if name not in late]
-    columns += [_written(rows, name).alias(f"{OWN}{name}") for name in own]
-    if late or raw.places.by_file:
+    """Select what the tasks need: the model's columns by kind, and those written by themselves."""
+    columns = [
+        convert_to_kind(name, kind).alias(name) for name, kind in kinds.items() if name not in late
+    ]
+    columns += [_select_written(name, schema).alias(name_written(name)) for name in not_late]
+    if late or raw.partition_index.needs_file:
         columns.append(col(FILE))
     if late:
         columns.append(col(POSITION))
-        if PROBLEMS in rows.columns:
+        if PROBLEMS in schema.names:
             columns.append(col(PROBLEMS))
     return rows.select(*columns, bucket.cast("int").alias(BUCKET))
 
 
-def arrow_types(rows: "DataFrame", written: list[str]) -> dict[str, pa.DataType]:
-    """Types of the written columns, as Spark hands them to Arrow."""
+def get_arrow_types(schema: RawSchema, written: list[str]) -> dict[str, pa.DataType]:
+    """Return the types of the written columns, as Spark hands them to Arrow."""
+    import pyspark.sql.types as T
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    frame = rows.select(*(_written(rows, name).alias(f"c{i}") for i, name in enumerate(written)))
-    schema = to_arrow_schema(frame.schema)
-    return {name: schema.field(f"c{i}").type for i, name in enumerate(written)}
+    fields = [T.StructField(f"c{i}", _get_written_type(n, schema)) for i, n in enumerate(written)]
+    kinds = to_arrow_schema(T.StructType(fields)).types
+    return dict(zip(written, kinds, strict=True))
 
 
-def _written(rows: "DataFrame", name: str) -> "SparkColumn":
-    """As it was read; a time without a zone is one in UTC, which every reader of Delta knows."""
+def _select_written(name: str, schema: RawSchema) -> "SparkColumn":
+    """Return a column as it is written."""
+    kind = _get_written_type(name, schema)
+    return col(name) if kind is schema.spark_types[name] else col(name).cast(kind)
+
+
+def _get_written_type(name: str, schema: RawSchema) -> "DataType":
+    """Return the type of a column as it is written.
+
+    It is the one that was read; but a time without a zone becomes one in UTC, which every reader of
+    Delta supports.
+    """
     import pyspark.sql.types as T
 
-    kind = rows.schema[name].dataType
-    return col(name).cast("timestamp") if isinstance(kind, T.TimestampNTZType) else col(name)
+    kind = schema.spark_types[name]
+    return T.TimestampType() if isinstance(kind, T.TimestampNTZType) else kind

@@ -1,4 +1,4 @@
-"""The score stage: a table of raw rows and a registered model in, predictions in the lake out."""
+"""Run the score stage: a table of raw rows and a registered model in, predictions out."""
 
 import os
 import time
@@ -11,36 +11,37 @@ from datetime import UTC, datetime
 from headrace.errors import DatasetError, ModelError
 from headrace.lake.predictions import (
     discard_predictions,
-    newest_predictions,
-    published_predictions,
+    find_newest_predictions,
+    find_published_predictions,
 )
 from headrace.lake.score_record import ScoreRecord
-from headrace.lake.storage import absolute_root
+from headrace.lake.storage import resolve_root
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
-from headrace.score.job import Job, Published
+from headrace.score.attempt import ScoreAttempt
+from headrace.score.job import Published, publish_removal, score_rows
 from headrace.score.plan import make_plan
-from headrace.score.reading import table_to_score, written_columns
-from headrace.score.session import warm_up
-from headrace.score.table import one_name, refuse_tables_within
+from headrace.score.reading import list_written_columns, replace_main_table
+from headrace.score.session import warm_up_workers
+from headrace.score.table import normalize_table_name, refuse_overlapping_tables
 from headrace.spark_session import spark_session
-from headrace.tracking.model import ModelVersion, find_model, model_file
-from headrace.tracking.registry import champion_of
+from headrace.tracking.model import ModelVersion, download_model_file, find_model
+from headrace.tracking.registry import find_champion
 from headrace.tracking.store import Store
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scoring job leaves.
+    """The result of a scoring job.
 
     Attributes:
         root: of the predictions.
         version: of their Delta table.
-        record: what was scored by what.
-        published: whether this job made it.
-        why: what was done, for people.
-        seconds: time a step.
+        record: what was scored, and by which model.
+        published: whether this job published it.
+        why: what was done and why, for people.
+        seconds: time of every step.
     """
 
     root: str
@@ -52,7 +53,7 @@ class Scored:
 
     @property
     def quarantine(self) -> str | None:
-        """Folder of the rows that broke the contract; None where there are none."""
+        """Return the folder of the rows that broke the contract; None where there are none."""
         return f"{self.root}/{self.record.quarantine}" if self.record.quarantine else None
 
 
@@ -88,34 +89,34 @@ def score(
         In every case nothing is published, and the files of this job are removed.
     """
     began = time.monotonic()
-    root = absolute_root(output)
-    written = written_columns(recipe)
-    if given_id and (done := published_predictions(root, given_id)):
+    root = resolve_root(output)
+    written = list_written_columns(recipe)
+    if given_id and (done := find_published_predictions(root, given_id)):
         return Scored(
             root, *done, published=False, why=f"published as {given_id} before", seconds={}
         )
-    newest = newest_predictions(root)
+    newest = find_newest_predictions(root)
     base = newest[1] if newest else None
-    reading = table_to_score(recipe, table)
+    reading = replace_main_table(recipe, table)
     main = reading.source.tables[reading.source.main]
-    source = redact_text(one_name(main.path) if main.path else str(main.table))
-    refuse_tables_within(source, base)
+    source = redact_text(normalize_table_name(main.path) if main.path else str(main.table))
+    refuse_overlapping_tables(source, base)
     report(Progress("listing the table"))
     plan = make_plan(reading, source, base, full=full)
-    if plan.nothing and newest:
+    if plan.is_up_to_date and newest:
         seconds = {"total": round(time.monotonic() - began, 2)}
         return Scored(root, *newest, published=False, why=plan.why, seconds=seconds)
-    store = Store.of(recipe, workdir, os.environ)
+    store = Store.from_recipe(recipe, workdir, os.environ)
     spark = None
-    if plan.process:
+    if plan.processed:
         report(Progress("starting Spark"))
         spark = spark_session(
             recipe.spark, app_name=f"headrace score {recipe.name}", scratch=f"{workdir}/spark"
         )
-        warm_up(spark)
+        warm_up_workers(spark)
     report(Progress("finding the model"))
-    model = _model(store, model_uri)
-    job = Job(
+    model = _find_model(store, model_uri)
+    attempt = ScoreAttempt(
         recipe=recipe,
         reading=reading,
         plan=plan,
@@ -129,32 +130,36 @@ def score(
         build_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
     )
 
-    def work() -> Published:
+    def run_attempt() -> Published:
         if spark is None:
-            return job.run_without()
-        return job.run(spark, lambda name, folder: model_file(store, model, name, folder))
+            return publish_removal(attempt)
+        return score_rows(
+            attempt, spark, lambda name, folder: download_model_file(store, model, name, folder)
+        )
 
-    version, record = _discarded_on_failure(job, work)
+    version, record = _discard_on_failure(attempt, run_attempt)
     seconds = {"total": round(time.monotonic() - began, 2)}
     return Scored(root, version, record, True, plan.why, seconds)
 
 
-def _model(store: Store, uri: str | None) -> ModelVersion:
+def _find_model(store: Store, uri: str | None) -> ModelVersion:
+    """Find the model of a URI, or the champion."""
     if uri:
         return find_model(store, uri)
-    champion = champion_of(store)
+    champion = find_champion(store)
     if champion is None:
         raise ModelError(
-            f"model {store.registered_model} in {store.shown} has no champion to score with; run "
-            "`headrace evaluate` and `headrace promote`, or name a version with --model"
+            f"model {store.registered_model} in {store.redacted_uri} has no champion to score "
+            "with; run `headrace evaluate` and `headrace promote`, or name a version with --model"
         )
     return champion
 
 
-def _discarded_on_failure(job: Job, work: Callable[[], Published]) -> Published:
+def _discard_on_failure(attempt: ScoreAttempt, work: Callable[[], Published]) -> Published:
+    """Do the work; where it fails, remove the files of the job."""
     try:
         return work()
     except BaseException:
         with suppress(DatasetError):  # a store that is gone
-            discard_predictions(job.root, job.build_id)
+            discard_predictions(attempt.root, attempt.build_id)
         raise

@@ -1,48 +1,39 @@
-"""The table of predictions: its columns, how it is divided, where files go, whose rows it has."""
+"""Describe the table of predictions: its columns, partitions and folders, and whose rows it has."""
 
 import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from headrace.errors import DatasetError, LakeError, Problem, RecipeError
+from headrace.labels.spec import LabelSpec
 from headrace.lake.score_record import ScoreRecord
-from headrace.lake.storage import absolute_root
-from headrace.score.plan import ScorePlan, partition_values
-from headrace.score.reading import arrow_types
+from headrace.lake.storage import resolve_root
+from headrace.score.plan import ScorePlan, parse_partition_values
+from headrace.score.reading import get_arrow_types
 from headrace.source.listing import NULL_PARTITION
-from headrace.transform.spec import LabelSpec
+from headrace.source.raw_schema import RawSchema
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-_PREDICTED: dict[str, dict[str, pa.DataType]] = {
-    "binary": {"prediction": pa.int64(), "probability": pa.float64()},
-    "classes": {"prediction": pa.string(), "probability": pa.float64()},
-    "multi_label": {
-        "prediction": pa.list_(pa.string()),
-        "probability": pa.map_(pa.string(), pa.float64()),
-    },
-    "regression": {"prediction": pa.float64()},
-}
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
-def partition_columns(plan: ScorePlan, root: str, base: ScoreRecord | None) -> tuple[str, ...]:
-    """What the predictions are partitioned by: as the table is, the first time.
+def choose_partition_columns(
+    plan: ScorePlan, root: str, base: ScoreRecord | None
+) -> tuple[str, ...]:
+    """Choose what the predictions are partitioned by: as the table is, the first time.
 
     Raises:
         LakeError: the table is partitioned in several ways.
-        DatasetError: the predictions that there are are partitioned in another one.
+        DatasetError: the predictions of earlier jobs are partitioned in another one.
     """
-    found = {tuple(partition_values(name, plan.by)) for name in plan.process} or {()}
-    if len(found) > 1:
-        shown = " and ".join(", ".join(columns) or "none" for columns in sorted(found)[:2])
-        raise LakeError(f"table {plan.source} is partitioned in two ways: by {shown}")
-    columns = found.pop()
+    names = plan.processed
+    choices = {tuple(parse_partition_values(name, plan.partitioning)) for name in names} or {()}
+    if len(choices) > 1:
+        ways = " and ".join(", ".join(columns) or "none" for columns in sorted(choices)[:2])
+        raise LakeError(f"table {plan.source} is partitioned in two ways: by {ways}")
+    columns = choices.pop()
     if base and base.partition_by != columns:
         before = ", ".join(base.partition_by) or "nothing"
         raise DatasetError(
@@ -52,49 +43,49 @@ def partition_columns(plan: ScorePlan, root: str, base: ScoreRecord | None) -> t
     return columns
 
 
-def table_schema(
-    rows: "DataFrame",
-    folders: "DataFrame",
+def build_table_schema(
+    rows: RawSchema,
+    stored: RawSchema,
     written: list[str],
     by: tuple[str, ...],
     label: LabelSpec,
     recipe: str,
 ) -> pa.Schema:
-    """Columns of the table, those that it is partitioned by at the end.
+    """Build the schema of the table, with the columns that it is partitioned by at the end.
 
     Args:
-        rows: that are scored, for the types of `written`.
-        folders: the table as it lies there: a declared type is of what is in files, and not of
+        rows: of the rows that are scored, for the types of `written`.
+        stored: of the table as it is stored: a declared type is of what is in files, and not of
             what Spark reads from the names of folders.
         written: columns that are written as they are.
-        by: of `partition_columns`.
+        by: of `choose_partition_columns`.
         label: of the model.
         recipe: its name, for the error.
 
     Raises:
-        RecipeError: a written column has the name of one that is made.
+        RecipeError: a written column has the name of a predicted one.
     """
-    kinds = arrow_types(rows, [name for name in written if name not in by])
-    made = dict(_PREDICTED[label.kind])
-    made |= {
+    kinds = get_arrow_types(rows, [name for name in written if name not in by])
+    predicted = dict(label.definition.prediction_types)
+    predicted |= {
         "model_version": pa.int64(),
         "dataset_version": pa.int64(),
         "scored_at": pa.timestamp("us", "UTC"),
     }
-    taken = [name for name in (*written, *by) if name in made]
-    if taken:
-        text = f"{', '.join(taken)} would be in the way of what is predicted"
+    conflicts = [name for name in (*written, *by) if name in predicted]
+    if conflicts:
+        text = f"{', '.join(conflicts)} would have the name of a predicted column"
         raise RecipeError(recipe, [Problem("score.key", text, "leave it out")])
-    found = {field.name: field.dataType.simpleString() for field in folders.schema}
-    typed = {"int": pa.int64(), "bigint": pa.int64(), "date": pa.date32()}
-    partitions = {name: typed.get(found.get(name, ""), pa.string()) for name in by}
-    return pa.schema([*kinds.items(), *made.items(), *partitions.items()])
+    types = {"int": pa.int64(), "bigint": pa.int64(), "date": pa.date32()}
+    partitions = {name: types.get(stored.sql_types.get(name, ""), pa.string()) for name in by}
+    return pa.schema([*kinds.items(), *predicted.items(), *partitions.items()])
 
 
 def refuse_other_columns(schema: pa.Schema, root: str, base: ScoreRecord | None) -> None:
-    """
+    """Refuse to write other columns than the predictions of earlier jobs have.
+
     Raises:
-        DatasetError: the predictions that there are have other columns.
+        DatasetError: with columns that differ.
     """
     now = {field.name: str(field.type) for field in schema}
     before = base.columns if base else now
@@ -106,31 +97,31 @@ def refuse_other_columns(schema: pa.Schema, root: str, base: ScoreRecord | None)
         )
 
 
-def folder_of(values: Mapping[str, str | None]) -> str:
-    """Where the files of a source partition go, below the root.
+def name_folder(values: Mapping[str, str | None]) -> str:
+    """Return the folder of a source partition's files, relative to the root.
 
-    As Hive names it, where nothing in it would have to be written otherwise in a URL: what readers
-    go by is the table's log, and in its paths such characters are encoded, once by those who write
-    the log and once more by those who read it.
+    It is named as Hive does, if no character would have to be encoded in a URL: readers find files
+    by the table's log, whose paths are encoded once by the writers of the log and once more by its
+    readers.
     """
-    named = {c: NULL_PARTITION if v is None else v for c, v in values.items()}
-    folder = "/".join(f"{column}={value}" for column, value in named.items())
-    if all(_PLAIN.fullmatch(word) for pair in named.items() for word in pair):
+    words = {c: NULL_PARTITION if v is None else v for c, v in values.items()}
+    folder = "/".join(f"{column}={value}" for column, value in words.items())
+    if all(_PLAIN_WORD.fullmatch(word) for pair in words.items() for word in pair):
         return folder
     return f"partition-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
 
 
-def one_name(path: str) -> str:
-    """The same for all ways to write a table's place."""
+def normalize_table_name(path: str) -> str:
+    """Return one name for all ways to write a table's location."""
     local = re.sub(r"^file:/+", "/", path)
-    return absolute_root(local) if "://" in local else os.path.realpath(local)
+    return resolve_root(local) if "://" in local else os.path.realpath(local)
 
 
-def refuse_tables_within(source: str, base: ScoreRecord | None) -> None:
-    """No table above or below this one has predictions here: its rows would be there twice.
+def refuse_overlapping_tables(source: str, base: ScoreRecord | None) -> None:
+    """Refuse a table that shares rows with another that has predictions here.
 
     Raises:
-        DatasetError: one has.
+        DatasetError: a table above or below this one has predictions here.
     """
     for other in {p.source for p in base.partitions} if base else ():
         if other.startswith(f"{source}/") or source.startswith(f"{other}/"):

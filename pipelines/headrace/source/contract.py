@@ -1,65 +1,48 @@
-"""What a recipe wants of the tables' columns, checked before any row is read."""
+"""Check before any row is read that the tables have the columns that the recipe needs."""
 
 from collections.abc import Sequence
 
 from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.schema import Column, ColumnType, violations
+from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
 from headrace.source.tables import RawTable
 
 _ANY = frozenset(ColumnType)
-_C = ColumnType
-_NUMBER = frozenset({_C.INTEGER, _C.REAL, _C.BOOLEAN})
-_CATEGORY = frozenset({_C.INTEGER, _C.STRING, _C.BOOLEAN})
-_TIME = frozenset({_C.TIMESTAMP})
-_INTEGER = frozenset({_C.INTEGER})
-_ONE_VALUE = _NUMBER | _CATEGORY | _TIME
-_WANTED = {
-    **dict.fromkeys(("standardize", "min_max", "robust", "log1p", "cyclic"), _NUMBER),
-    **dict.fromkeys(("quantile_buckets", "fixed_buckets", "difference"), _NUMBER),
-    **dict.fromkeys(("vocabulary", "hash", "cross"), _CATEGORY),
-    **dict.fromkeys(("day_of_week", "hour_of_day", "minute_of_day"), _INTEGER),
-    **dict.fromkeys(("time_part", "seconds_since"), _TIME),
-    "multi_valued": frozenset({_C.INTEGERS, _C.STRINGS}),
-    "text": frozenset({_C.STRING}),
-    "series": frozenset({_C.INTEGERS, _C.REALS}),
-    "image": frozenset({_C.BINARY, _C.INTEGERS}),
-}
+_TIME = frozenset({ColumnType.TIMESTAMP})
+_ONE_VALUE = NUMBERS | CATEGORIES | _TIME
 
 
-def raw_columns(recipe: Recipe) -> list[str]:
-    """Raw columns that features and derivations read, each once, in the recipe's order."""
-    return list(dict.fromkeys(name for name, _ in _read_by_features(recipe)))
+def list_raw_columns(recipe: Recipe) -> list[str]:
+    """Return the raw columns that features and derivations read, each once, in their order."""
+    return list(dict.fromkeys(name for name, _ in _require_of_features(recipe)))
 
 
-def wanted_columns(
+def list_needed_columns(
     recipe: Recipe, contract: Sequence[Column] | None = None
 ) -> dict[str, list[str]]:
-    """Table -> columns that are wanted and that no join or window makes.
+    """Return the columns that are needed of every table; joins and windows make the others.
 
     Args:
         recipe: source, and all sections that name columns.
         contract: what the joined rows must have; all that the recipe names by default.
     """
     source = recipe.source
-    made = {name for join in source.joins for name in join.columns}
-    if source.windows:
-        made |= {*source.windows.columns, *source.windows.targets}
-    main = [c.name for c in _contract(recipe, contract)]
-    wanted = {source.main: [c for c in dict.fromkeys(main) if c not in made]}
+    added = _list_added_columns(recipe)
+    main = [c.name for c in _get_contract(recipe, contract)]
+    needed = {source.main: [c for c in dict.fromkeys(main) if c not in added]}
     for join in source.joins:
-        wanted.setdefault(join.table, []).extend([*join.key, *join.columns.values()])
-    return wanted
+        needed.setdefault(join.table, []).extend([*join.key, *join.columns.values()])
+    return needed
 
 
 def check_contracts(
     recipe: Recipe, tables: dict[str, RawTable], contract: Sequence[Column] | None = None
 ) -> None:
-    """Compare what is wanted with the columns of the opened tables.
+    """Compare what is needed with the columns of the opened tables.
 
     Args:
-        recipe, contract: see `wanted_columns`.
+        recipe, contract: see `list_needed_columns`.
         tables: by name.
 
     Raises:
@@ -67,48 +50,61 @@ def check_contracts(
     """
     source = recipe.source
     problems = [problem for table in tables.values() for problem in table.problems]
-    found = {name: table.types for name, table in tables.items()}
-    main = dict(found[source.main])
+    types = {name: table.schema.raw_types for name, table in tables.items()}
+    main = dict(types[source.main])
     joined: dict[str, ColumnType] = {}
     for index, join in enumerate(source.joins):
-        problems += _join_problems(f"source.joins.{index}", join, source.main, found, main | joined)
+        problems += _find_join_problems(
+            f"source.joins.{index}", join, source.main, types, main | joined
+        )
         for name, column in join.columns.items():
-            if column in found[join.table]:
-                joined[name] = found[join.table][column]
-    there = main | joined
-    made = {name for join in source.joins for name in join.columns}
+            if column in types[join.table]:
+                joined[name] = types[join.table][column]
+    rows = main | joined
     if source.windows:
-        there, more = _with_windows(source.windows, there, main)
-        problems += [f"table {source.main!r}: {p}" for p in more]
-        made |= {*source.windows.columns, *source.windows.targets}
+        rows, window_problems = _add_window_columns(source.windows, rows)
+        problems += [f"table {source.main!r}: {p}" for p in window_problems]
+    added = _list_added_columns(recipe)
     # A joined column that is missing was reported with its join.
-    of_main = [c for c in _contract(recipe, contract) if c.name in there or c.name not in made]
-    problems += [f"table {source.main!r}: {v}" for v in violations(of_main, there)]
+    required = [
+        column
+        for column in _get_contract(recipe, contract)
+        if column.name in rows or column.name not in added
+    ]
+    problems += [f"table {source.main!r}: {v}" for v in find_violations(required, rows)]
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
 
 
-def _contract(recipe: Recipe, contract: Sequence[Column] | None) -> Sequence[Column]:
-    return _contract_of_main(recipe) if contract is None else contract
+def _list_added_columns(recipe: Recipe) -> set[str]:
+    """Return the columns that joins and windows add to the main table's."""
+    source = recipe.source
+    added = {name for join in source.joins for name in join.columns}
+    return added | ({*source.windows.columns, *source.windows.targets} if source.windows else set())
 
 
-def _read_by_features(recipe: Recipe) -> list[tuple[str, Column]]:
-    wanted = []
+def _get_contract(recipe: Recipe, contract: Sequence[Column] | None) -> Sequence[Column]:
+    return _build_contract(recipe) if contract is None else contract
+
+
+def _require_of_features(recipe: Recipe) -> list[tuple[str, Column]]:
+    """Return every raw column that a derivation or feature reads, with the types it accepts."""
+    required = []
     for name, item in recipe.derive.items():
         for column in item.columns:
             why = f"derive.{name} ({item.kind})"
-            wanted.append((column, Column(column, _WANTED[item.kind], why)))
+            required.append((column, Column(column, item.accepted_types, why)))
     for name, feature in recipe.features.items():
-        for column in s.columns_of(name, feature):
+        for column in feature.list_source_columns(name):
             if column not in recipe.derive:
                 why = f"features.{name} ({feature.kind})"
-                wanted.append((column, Column(column, _WANTED[feature.kind], why)))
-    return wanted
+                required.append((column, Column(column, feature.accepted_types, why)))
+    return required
 
 
-def _contract_of_main(recipe: Recipe) -> list[Column]:
-    """Columns that the joined rows must have; expressions are left to Spark."""
+def _build_contract(recipe: Recipe) -> list[Column]:
+    """Return the columns that the joined rows must have; expressions are left to Spark."""
     split, dedup = recipe.split, recipe.clean.dedup
     contract = [Column(c, _ANY, "split.key") for c in split.key or []]
     if split.time:
@@ -123,51 +119,53 @@ def _contract_of_main(recipe: Recipe) -> list[Column]:
         contract += [Column(c, _ANY, where) for c in columns if c is not None]
     contract += [Column(c, _ANY, "unavailable") for c in recipe.unavailable]
     contract += [Column(c, _ONE_VALUE, "dataset.keep") for c in recipe.dataset.keep]
-    return contract + [column for _, column in _read_by_features(recipe)]
+    return contract + [column for _, column in _require_of_features(recipe)]
 
 
-def _join_problems(
+def _find_join_problems(
     where: str,
     join: s.Join,
     main: str,
-    found: dict[str, dict[str, ColumnType]],
-    left: dict[str, ColumnType],
+    types: dict[str, dict[str, ColumnType]],
+    main_types: dict[str, ColumnType],
 ) -> list[str]:
-    right = found[join.table]
+    """Return what is wrong with the columns of a join."""
+    joined_types = types[join.table]
     contract = [Column(c, _ANY, f"{where}.key") for c in join.key]
-    problems = [f"table {main!r}: {v}" for v in violations(contract, left)]
+    problems = [f"table {main!r}: {v}" for v in find_violations(contract, main_types)]
     contract += [Column(c, _ANY, f"{where}.columns.{n}") for n, c in join.columns.items()]
-    problems += [f"table {join.table!r}: {v}" for v in violations(contract, right)]
+    problems += [f"table {join.table!r}: {v}" for v in find_violations(contract, joined_types)]
     for key in join.key:
-        left_type, right_type = left.get(key), right.get(key)
-        if left_type and right_type and left_type != right_type:
+        main_type, joined_type = main_types.get(key), joined_types.get(key)
+        if main_type and joined_type and main_type != joined_type:
             problems.append(
-                f"{where}.key: {key!r} is {left_type.value} in {main!r} and "
-                f"{right_type.value} in {join.table!r}; a join needs equal types, which "
+                f"{where}.key: {key!r} is {main_type.value} in {main!r} and "
+                f"{joined_type.value} in {join.table!r}; a join needs equal types, which "
                 f"source.tables.{join.table}.columns can declare"
             )
     problems += [
         f"{where}.columns.{name}: table {main!r} has its own column {name!r}; "
         "give the joined column another name"
         for name in join.columns
-        if name in found[main]
+        if name in types[main]
     ]
     return problems
 
 
-def _with_windows(
-    windows: s.Windows, there: dict[str, ColumnType], main: dict[str, ColumnType]
+def _add_window_columns(
+    windows: s.Windows, rows: dict[str, ColumnType]
 ) -> tuple[dict[str, ColumnType], list[str]]:
+    """Add the columns of windows to those of the rows; return them, and what is wrong with them."""
     contract = [Column(c, _ANY, "source.windows.key") for c in windows.key]
     contract.append(Column(windows.order, _TIME, "source.windows.order"))
     for part in ("columns", "targets"):
         for name, column in getattr(windows, part).items():
-            contract.append(Column(column, _NUMBER, f"source.windows.{part}.{name}"))
-    problems = violations(contract, there)
+            contract.append(Column(column, NUMBERS, f"source.windows.{part}.{name}"))
+    problems = find_violations(contract, rows)
     problems += [
         f"source.windows: there is a column {name!r} already; give the new one another name"
         for name in [*windows.columns, *windows.targets]
-        if name in there
+        if name in rows
     ]
-    made = dict.fromkeys(windows.columns, ColumnType.REALS)
-    return there | made | dict.fromkeys(windows.targets, ColumnType.REAL), problems
+    added = dict.fromkeys(windows.columns, ColumnType.REALS)
+    return rows | added | dict.fromkeys(windows.targets, ColumnType.REAL), problems

@@ -1,68 +1,74 @@
-"""Text columns, as texts or as dictionaries: a dictionary where it is shorter than the texts.
+"""Handle text columns as texts or as dictionaries, whichever is shorter.
 
 Parquet files hold most texts as dictionaries. Left as they are, rows are moved as numbers, and
-texts are counted and looked up once a distinct value. A dictionary that goes with few rows is
-larger than their texts, so columns are decoded before rows are dealt to many places. Either way of
-a column may arrive where rows are put together.
+texts are counted and looked up once for each distinct value. A dictionary that goes with few rows
+is larger than their texts, so columns are decoded before rows are partitioned. A column may arrive
+either way where rows are put together.
 """
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
-def joined(tables: list[pa.Table]) -> pa.Table:
-    """All rows, one chunk a column."""
-    return stacked(tables).combine_chunks()
+def concat_to_one_chunk(tables: list[pa.Table]) -> pa.Table:
+    """Concatenate tables of the same columns, with one chunk for each column."""
+    return concat_tables(tables).combine_chunks()
 
 
-def stacked(tables: list[pa.Table]) -> pa.Table:
-    """All rows, in the chunks that there are."""
-    return pa.concat_tables(alike(tables))
+def concat_tables(tables: list[pa.Table]) -> pa.Table:
+    """Concatenate tables of the same columns without a copy, in the chunks that they have."""
+    return pa.concat_tables(unify_dictionaries(tables))
 
 
-def alike(tables: list[pa.Table]) -> list[pa.Table]:
-    """The tables; a column that is not a dictionary everywhere is none."""
+def unify_dictionaries(tables: list[pa.Table]) -> list[pa.Table]:
+    """Decode every column that is not a dictionary in all of the tables."""
     schemas = [table.schema for table in tables]
     if all(schema.equals(schemas[0]) for schema in schemas[1:]):
         return tables
     names = schemas[0].names
     mixed = [n for n in names if len({str(schema.field(n).type) for schema in schemas}) > 1]
-    return [_with(table, {n: decoded(table[n]) for n in mixed}) for table in tables]
+    return [
+        _replace_columns(table, {n: decode_column(table[n]) for n in mixed}) for table in tables
+    ]
 
 
-def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def decode_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the texts of a column that may be a dictionary; other columns as they are."""
     if not pa.types.is_dictionary(column.type):
         return column
     chunks = [chunk.dictionary.take(chunk.indices) for chunk in column.chunks]
     return pa.chunked_array(chunks, column.type.value_type)
 
 
-def encoded(table: pa.Table) -> pa.Table:
-    """Texts as dictionaries: they are counted and looked up once a distinct value from here on."""
+def encode_texts(table: pa.Table) -> pa.Table:
+    """Encode all text columns as dictionaries, one chunk each: from here on texts are counted and
+    looked up once for each distinct value."""
     columns = []
     for column in table.columns:
-        array = _one_chunk(column)
+        array = combine_chunks(column)
         columns.append(array.dictionary_encode() if array.type == pa.string() else array)
     return pa.Table.from_arrays(columns, names=table.column_names)
 
 
-def taken(tables: list[pa.Table], rows: pa.Array, places: int) -> pa.Table:
-    """Rows that are about to be dealt to so many places, one chunk a column.
+def take_rows(tables: list[pa.Table], rows: pa.Array, partitions: int) -> pa.Table:
+    """Take rows that are about to be partitioned, one chunk for each column.
 
-    A dictionary stays one if it is less than half as long as a place's share of the rows.
+    A dictionary stays one if it is less than half as long as a partition's share of the rows.
 
     Args:
         tables: of the same columns.
         rows: int64 positions in all of them together.
-        places: among which the taken rows are dealt.
+        partitions: how many the rows go to.
     """
     names = tables[0].column_names
-    longest = len(rows) // (2 * places)
-    columns = [_taken([c for t in tables for c in t[name].chunks], rows, longest) for name in names]
+    longest = len(rows) // (2 * partitions)
+    columns = [
+        _take_column([c for t in tables for c in t[name].chunks], rows, longest) for name in names
+    ]
     return pa.Table.from_arrays(columns, names=names)
 
 
-def _taken(chunks: list[pa.Array], rows: pa.Array, longest: int) -> pa.Array:
+def _take_column(chunks: list[pa.Array], rows: pa.Array, longest: int) -> pa.Array:
     if not pa.types.is_dictionary(chunks[0].type):
         return pa.concat_arrays(chunks).take(rows)
     if max(len(chunk.dictionary) for chunk in chunks) <= longest:
@@ -78,8 +84,8 @@ def _taken(chunks: list[pa.Array], rows: pa.Array, longest: int) -> pa.Array:
     return pa.concat_arrays(dictionaries).take(pa.concat_arrays(indices).take(rows))
 
 
-def bytes_decoded(table: pa.Table) -> int:
-    """About what the table would hold if it had no dictionaries: those are shared by tables."""
+def estimate_decoded_bytes(table: pa.Table) -> int:
+    """Estimate the bytes of a table as if it had no dictionaries, which are shared by tables."""
     size = 0
     for column in table.columns:
         if pa.types.is_dictionary(column.type):
@@ -91,13 +97,16 @@ def bytes_decoded(table: pa.Table) -> int:
     return size
 
 
-def _with(table: pa.Table, columns: dict[str, pa.ChunkedArray]) -> pa.Table:
+def _replace_columns(table: pa.Table, columns: dict[str, pa.ChunkedArray]) -> pa.Table:
     return pa.Table.from_arrays(
         [columns.get(name, table[name]) for name in table.column_names], names=table.column_names
     )
 
 
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+def combine_chunks(column: "pa.ChunkedArray | pa.Array") -> pa.Array:
+    """Return a column as one array."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -1,4 +1,4 @@
-"""Which files the recipe's tables have, and which source partitions they make up.
+"""List the files of the recipe's tables, and group them into source partitions.
 
 Files are listed by the driver without Spark, so that a build with nothing to do ends in seconds.
 Row counts come from Parquet footers, and only of files that were not there before.
@@ -21,18 +21,18 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
 from headrace.lake.source_partition import SourceFile
-from headrace.lake.storage import reaching
+from headrace.lake.storage import explain_storage_errors
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 
-# Formats whose tables are their files, and nothing but them.
 FILE_FORMATS = ("parquet", "csv", "json", "orc")
-# Name of the folder whose rows have null in the partition column.
+"""Formats whose tables are their files, and nothing but them."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""Value in the name of a folder whose rows have null in the partition column."""
 # Hadoop's names of S3.
 _S3 = re.compile(r"^s3[an]://")
 _SEGMENT = re.compile(r"^[^=/]+=[^/]*$")
-_AT_ONCE = 16
+_PARALLEL_FOOTERS = 16
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,23 @@ class Listing:
     root: str
     files: Mapping[str, SourceFile]
 
-    def urls(self, paths: Iterable[str]) -> list[str]:
-        """As Spark takes them."""
+    def list_urls(self, paths: Iterable[str]) -> list[str]:
+        """Return the URLs of listed paths as Spark takes them, in order."""
         return [f"{self.root}/{path}" if path else self.root for path in sorted(paths)]
 
-    def without(self, folders: frozenset[str]) -> "Listing":
-        """The same without the files of some folders."""
-        files = {path: file for path, file in self.files.items() if folder_of(path) not in folders}
+    def without_folders(self, folders: frozenset[str]) -> "Listing":
+        """Return the listing without the files of some folders."""
+        files = {path: file for path, file in self.files.items() if get_folder(path) not in folders}
         return replace(self, files=files)
 
 
-def folder_of(path: str) -> str:
-    """The folder of a listed file, relative to its table's root."""
+def get_folder(path: str) -> str:
+    """Return the folder of a listed file, relative to its table's root."""
     return path.rpartition("/")[0]
 
 
-def folder_values(folders: str) -> dict[str, str | None]:
-    """Columns and values that folders named `column=value` say, in their order."""
+def parse_folder_values(folders: str) -> dict[str, str | None]:
+    """Return the columns and values of folders that are named `column=value`, in their order."""
     pairs = (part.partition("=") for part in folders.split("/") if _SEGMENT.match(part))
     return {
         unquote(column): None if value == NULL_PARTITION else unquote(value)
@@ -71,12 +71,20 @@ def folder_values(folders: str) -> dict[str, str | None]:
     }
 
 
-def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | None:
-    """The files of a table; None where only Spark knows them (a catalog) or there are none.
+def has_pattern(path: str) -> bool:
+    """Return whether a path is a pattern of several."""
+    return any(character in path for character in "*?[{")
+
+
+def list_table(table: s.Table, before: Mapping[str, SourceFile]) -> Listing | None:
+    """List the files of a table.
 
     Args:
         table: the recipe's.
-        known: files of an earlier listing; unchanged ones keep their row counts.
+        before: files of an earlier listing; unchanged ones keep their row counts.
+
+    Returns:
+        None where only Spark knows the files (a catalog), or there are none.
 
     Raises:
         LakeError: the store cannot be reached.
@@ -89,23 +97,23 @@ def list_table(table: s.Table, known: Mapping[str, SourceFile]) -> Listing | Non
     except (ImportError, ValueError, OSError):  # one that this machine knows only through Spark
         return None
     try:
-        with reaching(where):
-            return _listed(table, files, base.rstrip("/"), known)
+        with explain_storage_errors(where):
+            return _list_files(table, files, base.rstrip("/"), before)
     except DatasetError as error:
-        if _not_allowed(error.__cause__):  # Spark has credentials of its own
+        if _is_permission_error(error.__cause__):  # Spark has credentials of its own
             return None
         raise LakeError(str(error)) from error
 
 
 def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
-    """Refuse files without a byte where a file has at least a footer: Spark 4.1 skips them unsaid.
+    """Refuse empty files where a file has at least a footer: Spark 4.1 skips them silently.
 
     Args:
         table: whose files they are; where its options say so, Spark may skip what is no file of it.
         listing: those that are to be read.
 
     Raises:
-        LakeError: there is one.
+        LakeError: a file is empty.
     """
     name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
     skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
@@ -113,28 +121,28 @@ def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
         return
     for path, file in listing.files.items():
         if file.bytes == 0:
-            (url,) = listing.urls([path])
+            (url,) = listing.list_urls([path])
             raise LakeError(
                 f"{url} is not a readable {name} file: it is empty; restore or remove it"
             )
 
 
-def _not_allowed(error: BaseException | None) -> bool:
+def _is_permission_error(error: BaseException | None) -> bool:
     kinds = [kind.__name__ for kind in type(error).__mro__]
     return isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds)
 
 
-def _listed(
-    table: s.Table, files: Any, base: str, known: Mapping[str, SourceFile]
+def _list_files(
+    table: s.Table, files: Any, base: str, before: Mapping[str, SourceFile]
 ) -> Listing | None:
     assert table.path
-    found: dict[str, SourceFile] = {}
-    if any(c in base for c in "*?[{"):
-        # The place of a file below a pattern is not defined: its whole path is its name.
+    listed: dict[str, SourceFile] = {}
+    if has_pattern(base):
+        # No folder is the root of what matches a pattern: a file's whole path is its name.
         matches: dict[str, Any] = {}
         for path, info in files.glob(base, detail=True).items():
             if info["type"] == "directory":
-                matches |= _below(files, path)
+                matches |= _list_folder(files, path)
             else:
                 matches[path] = info
         names = {path: str(path).lstrip("/") for path in matches}
@@ -142,7 +150,7 @@ def _listed(
     elif files.isfile(base):
         matches, names, root = {base: files.info(base)}, {base: ""}, table.path.rstrip("/")
     elif files.isdir(base):
-        matches = _below(files, base)
+        matches = _list_folder(files, base)
         names = {path: str(path)[len(base) + 1 :] for path in matches}
         root = table.path.rstrip("/")
     else:
@@ -151,29 +159,31 @@ def _listed(
         name = names[path]
         if (path != base and not name) or name.endswith("/"):
             continue  # an empty object that stands for a folder
-        if not _hidden(name) or table.format not in FILE_FORMATS:
-            found[name] = SourceFile(path=name, bytes=int(info["size"]), changed=_changed(info))
-    if not found:
+        if not _is_hidden(name) or table.format not in FILE_FORMATS:
+            listed[name] = SourceFile(
+                path=name, bytes=int(info["size"]), changed=_get_change_token(info)
+            )
+    if not listed:
         return None
     if table.format == "parquet":
-        found = _with_rows(files, {names[p]: str(p) for p in matches}, found, known)
-    return Listing(root, found)
+        listed = _count_rows(files, {names[p]: str(p) for p in matches}, listed, before)
+    return Listing(root, listed)
 
 
-def _below(files: Any, base: str) -> dict[str, Any]:
-    """Every file below a folder and what is known of it; links are followed, as by Spark."""
+def _list_folder(files: Any, base: str) -> dict[str, Any]:
+    """List every file below a folder, with fsspec's info; links are followed, as by Spark."""
     if not isinstance(files, LocalFileSystem):
         return dict(files.find(base, detail=True))
-    found = {}
+    infos = {}
     for folder, _, names in os.walk(base, followlinks=True):
         for name in names:
             path = f"{folder}/{name}"
-            found[path] = files.info(path)
-    return found
+            infos[path] = files.info(path)
+    return infos
 
 
-def partition_of(path: str, by: str | list[str]) -> str:
-    """Name of the source partition of a file.
+def name_partition(path: str, by: str | list[str]) -> str:
+    """Return the name of the source partition of a file.
 
     Args:
         path: of the file, with the folders that are named `column=value`.
@@ -190,10 +200,10 @@ def partition_of(path: str, by: str | list[str]) -> str:
     return "/".join(folders)
 
 
-def how_partitioned(recipe: Recipe) -> str | list[str]:
-    """`increments.by`, or "table" where rows of one partition depend on those of others.
+def choose_partitioning(recipe: Recipe) -> str | list[str]:
+    """Return `increments.by`, or "table" where rows of one partition depend on those of others.
 
-    They do in windows, and by rules and joins that say a key is there once.
+    They do in windows, and by rules and joins that want a key to be unique.
     """
     table = recipe.source.tables[recipe.source.main]
     across = (
@@ -203,34 +213,36 @@ def how_partitioned(recipe: Recipe) -> str | list[str]:
     )
     if across or not table.path or table.format not in FILE_FORMATS:
         return "table"
-    if any(c in table.path for c in "*?[{"):
+    if has_pattern(table.path):
         return "table"
     return recipe.increments.by
 
 
-def by_partition(
+def group_by_partition(
     files: Mapping[str, SourceFile], by: str | list[str]
 ) -> dict[str, tuple[SourceFile, ...]]:
-    """Source partition -> its files, both in the order of their names."""
-    found: dict[str, list[SourceFile]] = defaultdict(list)
+    """Group files by source partition; both are in the order of their names."""
+    groups: dict[str, list[SourceFile]] = defaultdict(list)
     for path in sorted(files):
-        found[partition_of(path, by)].append(files[path])
-    return {name: tuple(found[name]) for name in sorted(found)}
+        groups[name_partition(path, by)].append(files[path])
+    return {name: tuple(groups[name]) for name in sorted(groups)}
 
 
-def same_files(one: Iterable[SourceFile], other: Iterable[SourceFile]) -> bool:
-    return sorted(f.identity for f in one) == sorted(f.identity for f in other)
+def has_same_files(files: Iterable[SourceFile], others: Iterable[SourceFile]) -> bool:
+    """Return whether two listings have the same files, unchanged."""
+    return sorted(f.identity for f in files) == sorted(f.identity for f in others)
 
 
-def _hidden(path: str) -> bool:
-    """Whether Spark overlooks the file."""
+def _is_hidden(path: str) -> bool:
+    """Return whether Spark overlooks the file."""
     return any(
         part.startswith(".") or (part.startswith("_") and "=" not in part)
         for part in path.split("/")
     )
 
 
-def _changed(info: Mapping[str, Any]) -> str:
+def _get_change_token(info: Mapping[str, Any]) -> str:
+    """Return what differs after a change of the file: its time in ns, or an object's ETag."""
     if "ino" in info:  # a local file, of which the time is known in ns
         from pathlib import Path
 
@@ -241,16 +253,18 @@ def _changed(info: Mapping[str, Any]) -> str:
     return ""
 
 
-def _with_rows(
+def _count_rows(
     files: Any,
     urls: Mapping[str, str],
-    found: Mapping[str, SourceFile],
-    known: Mapping[str, SourceFile],
+    listed: Mapping[str, SourceFile],
+    before: Mapping[str, SourceFile],
 ) -> dict[str, SourceFile]:
-    def counted(file: SourceFile) -> SourceFile:
-        before = known.get(file.path)
-        if before is not None and before.identity == file.identity:
-            return before
+    """Return Parquet files with the rows that their footers say, read where they changed."""
+
+    def count_file(file: SourceFile) -> SourceFile:
+        same_path = before.get(file.path)
+        if same_path is not None and same_path.identity == file.identity:
+            return same_path
         try:
             with files.open(urls[file.path], "rb") as stream:
                 rows = pq.read_metadata(stream).num_rows
@@ -258,5 +272,5 @@ def _with_rows(
             return file
         return file.model_copy(update={"rows": rows})
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return {file.path: file for file in pool.map(counted, found.values())}
+    with ThreadPoolExecutor(_PARALLEL_FOOTERS) as pool:
+        return {file.path: file for file in pool.map(count_file, listed.values())}

@@ -1,4 +1,4 @@
-"""Which file, and so which source partition, a row is from."""
+"""Find the file, and so the source partition, that a row is from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.lake.source_partition import SourceFile
-from headrace.source.listing import Listing, partition_of
+from headrace.source.listing import Listing, name_partition
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 _LOCAL = ("file:", "file://")
 
 
-class Chosen(Protocol):
-    """What is to be read of the main table; `prepare.plan.Plan` is one."""
+class ReadPlan(Protocol):
+    """A plan of what is read of the main table; `prepare.plan.Plan` is one."""
 
     @property
-    def by(self) -> str | list[str]:
-        """How the table is divided into source partitions, as `increments.by`."""
+    def partitioning(self) -> str | list[str]:
+        """Return how the table is divided into source partitions, as `increments.by`."""
 
     @property
     def listing(self) -> Listing | None:
-        """Its files; None where only Spark knows them."""
+        """Return the table's files; None where only Spark knows them."""
 
     @property
     def partitions(self) -> Mapping[str, tuple[SourceFile, ...]]:
-        """Source partitions that there are, and their files."""
+        """Return all source partitions and their files."""
 
     @property
-    def process(self) -> frozenset[str]:
-        """Source partitions whose rows are read."""
+    def processed(self) -> frozenset[str]:
+        """Return the source partitions whose rows are read."""
 
     @property
-    def kept(self) -> frozenset[str]:
-        """Those that are there and not read."""
+    def retained(self) -> frozenset[str]:
+        """Return the source partitions whose rows are not read, and stay as they were processed."""
 
-    def urls(self) -> list[str] | None:
-        """Files to read; None where the whole table is."""
+    def list_urls(self) -> list[str] | None:
+        """Return the files to read; None where it is the whole table."""
 
 
-@lru_cache(maxsize=1)  # asked for more than once of the main table
-def files_by_hash(frame: "DataFrame") -> dict[int, str]:
-    """FILE of a row -> URL of its file, encoded as Spark lists it."""
+@lru_cache(maxsize=1)  # the main table's are needed more than once
+def find_files_by_hash(frame: "DataFrame") -> dict[int, str]:
+    """Return the URL of every file, encoded as Spark lists it, by the FILE of its rows."""
     import pyspark.sql.functions as F
 
     urls = [str(url) for url in frame.inputFiles()]
@@ -63,17 +63,17 @@ def files_by_hash(frame: "DataFrame") -> dict[int, str]:
             pairs.append((url, url))
     session = frame.sparkSession
     if session.version.startswith("3."):
-        found = session.createDataFrame(pairs, "url string, shown string")
+        table = session.createDataFrame(pairs, "url string, shown string")
     else:  # as Arrow, which Spark 4 takes, the table goes to the JVM without a job
         columns = [pa.array(column, pa.string()) for column in zip(*pairs, strict=True)]
-        found = session.createDataFrame(pa.table(columns, names=["url", "shown"]))
-    rows = found.select("url", F.xxhash64("shown").alias("hash")).collect()
+        table = session.createDataFrame(pa.table(columns, names=["url", "shown"]))
+    rows = table.select("url", F.xxhash64("shown").alias("hash")).collect()
     return {row["hash"]: row["url"] for row in rows}
 
 
 @dataclass(frozen=True)
-class Places:
-    """From FILE to the position of a source partition in `names`.
+class PartitionIndex:
+    """An index from FILE to the position of a source partition in `names`.
 
     Attributes:
         names: source partitions that are processed, in order.
@@ -86,56 +86,62 @@ class Places:
     positions: np.ndarray
 
     @staticmethod
-    def of(plan: Chosen, frame: "DataFrame") -> "Places":
-        """The places of the rows that a plan reads.
+    def from_plan(plan: ReadPlan, frame: "DataFrame") -> "PartitionIndex":
+        """Build the index of the rows that a plan reads.
 
         Raises:
-            LakeError: a file is there that was not when the lake was listed.
+            LakeError: a file appeared since the lake was listed.
         """
-        names = tuple(sorted(plan.process))
-        if plan.by == "table" or plan.listing is None:
-            return Places(names, np.zeros(0, np.int64), np.zeros(0, np.int32))
+        names = tuple(sorted(plan.processed))
+        if plan.partitioning == "table" or plan.listing is None:
+            return PartitionIndex(names, np.zeros(0, np.int64), np.zeros(0, np.int32))
         position = {name: i for i, name in enumerate(names)}
-        found: dict[int, int] = {}
-        for hashed, url in files_by_hash(frame).items():
-            path = listed_path(unquote(url), plan.listing)
-            name = partition_of(path, plan.by) if path is not None else None
+        positions: dict[int, int] = {}
+        for hashed, url in find_files_by_hash(frame).items():
+            path = find_listed_path(unquote(url), plan.listing)
+            name = name_partition(path, plan.partitioning) if path is not None else None
             if name not in position:
                 raise LakeError(
-                    f"{unquote(url)} appeared while the build was starting; run it again"
+                    f"{unquote(url)} appeared since the table was listed; run the command again"
                 )
-            found[hashed] = position[name]
-        hashes = np.array(sorted(found), np.int64)
-        return Places(names, hashes, np.array([found[h] for h in hashes.tolist()], np.int32))
+            positions[hashed] = position[name]
+        hashes = sorted(positions)
+        return PartitionIndex(
+            names,
+            np.array(hashes, np.int64),
+            np.array([positions[hashed] for hashed in hashes], np.int32),
+        )
 
     @property
-    def by_file(self) -> bool:
-        """Whether rows have to say which file they are from."""
+    def needs_file(self) -> bool:
+        """Return whether rows have to carry FILE."""
         return len(self.hashes) > 0 or len(self.names) > 1
 
-    def of_rows(self, file: np.ndarray) -> np.ndarray:
-        """int32 positions of the partitions of rows with these int64 FILE values.
+    def locate_rows(self, file: np.ndarray) -> np.ndarray:
+        """Return the int32 positions of the partitions of rows with these int64 FILE values.
 
         Raises:
-            LakeError: a file appeared during the build.
+            LakeError: a file appeared while the table was read.
         """
         if not len(file):
             return np.zeros(0, np.int32)
-        at = np.minimum(np.searchsorted(self.hashes, file), len(self.hashes) - 1)
-        if not len(self.hashes) or not np.array_equal(self.hashes[at], file):
-            raise LakeError("a file appeared in the main table during the build; run it again")
-        return self.positions[at]
+        index = np.minimum(np.searchsorted(self.hashes, file), len(self.hashes) - 1)
+        if not len(self.hashes) or not np.array_equal(self.hashes[index], file):
+            raise LakeError(
+                "a file appeared in the main table while it was read; run the command again"
+            )
+        return self.positions[index]
 
-    def by_name(self, rows: Mapping[int, int]) -> dict[str, int]:
-        """Rows a partition, of rows a file."""
+    def sum_by_partition(self, rows: Mapping[int, int]) -> dict[str, int]:
+        """Return the rows of every partition, given the rows of every FILE."""
         files = np.array(list(rows), np.int64)
         counts = np.zeros(len(self.names), np.int64)
-        np.add.at(counts, self.of_rows(files), np.array(list(rows.values()), np.int64))
+        np.add.at(counts, self.locate_rows(files), np.array(list(rows.values()), np.int64))
         return dict(zip(self.names, counts.tolist(), strict=True))
 
 
-def listed_path(url: str, listing: Listing) -> str | None:
-    """The file's path in the listing: the longest end of the URL that is one."""
+def find_listed_path(url: str, listing: Listing) -> str | None:
+    """Return a file's path in the listing: the longest end of its URL that is one."""
     parts = url.split("/")
     for start in range(1, len(parts)):
         path = "/".join(parts[start:])

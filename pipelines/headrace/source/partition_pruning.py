@@ -1,4 +1,4 @@
-"""Which files a table's `partitions` leaves out, so that a build knows its lake without them.
+"""Find the folders that a table's `partitions` leaves out, so that a build lists without them.
 
 Were they listed, a condition that moves on with the calendar would find the partitions of a build
 before, empty and unchanged, and their rows would never be read.
@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import col
-from headrace.source.listing import FILE_FORMATS, Listing, folder_of, folder_values
-from headrace.source.spark_errors import explained
-from headrace.source.tables import load, partition_columns_of, pruned
+from headrace.source.listing import (
+    FILE_FORMATS,
+    Listing,
+    get_folder,
+    has_pattern,
+    parse_folder_values,
+)
+from headrace.source.load import find_partition_columns, load_table, select_partitions
+from headrace.source.spark_errors import explain_spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -19,17 +25,17 @@ _FOLDER = "__headrace_folder"
 
 
 def can_prune(recipe: Recipe) -> bool:
-    """Whether the main table has a condition on partitions, and files to ask it of."""
+    """Return whether the main table has a condition on partitions, and files that it selects."""
     table = recipe.source.tables[recipe.source.main]
     if not table.partitions or not table.path or table.format not in FILE_FORMATS:
         return False
-    return not any(c in table.path for c in "*?[{")
+    return not has_pattern(table.path)
 
 
-def folders_left_out(spark: "SparkSession", recipe: Recipe, listing: Listing) -> frozenset[str]:
-    """Folders, relative to the main table's root, in which no file is read.
+def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing) -> frozenset[str]:
+    """Find the folders, relative to the main table's root, whose files the condition leaves out.
 
-    The condition is asked of the folders' values alone, as Spark types them; no file is read.
+    The condition is evaluated on the folders' values alone, as Spark types them; no file is read.
 
     Args:
         recipe: one that `can_prune`.
@@ -44,16 +50,18 @@ def folders_left_out(spark: "SparkSession", recipe: Recipe, listing: Listing) ->
     name = recipe.source.main
     table = recipe.source.tables[name]
     assert table.partitions
-    frame = load(spark, name, table, str(table.path), [], None)
-    columns = partition_columns_of(frame, table) or []
-    folders = sorted({folder_of(path) for path in listing.files})
-    with explained(f"table {name!r} ({table.path})"):
-        pruned(frame, name, table.partitions)
-        values = [(folder, folder_values(folder)) for folder in folders]
-        rows = [(folder, *(found.get(c) for c in columns)) for folder, found in values]
+    frame = load_table(spark, name, table, str(table.path), [], None)
+    columns = find_partition_columns(frame, table) or []
+    folders = sorted({get_folder(path) for path in listing.files})
+    with explain_spark_errors(f"table {name!r} ({table.path})"):
+        select_partitions(frame, name, table.partitions)
+        values = [(folder, parse_folder_values(folder)) for folder in folders]
+        rows = [(folder, *(parsed.get(c) for c in columns)) for folder, parsed in values]
         texts = T.StructType([T.StructField(n, T.StringType()) for n in (_FOLDER, *columns)])
         typed = spark.createDataFrame(rows, texts).select(
             _FOLDER, *(col(c).cast(frame.schema[c].dataType).alias(c) for c in columns)
         )
-        read = {row[0] for row in typed.where(F.expr(table.partitions)).select(_FOLDER).collect()}
-    return frozenset(folders) - read
+        selected = {
+            row[0] for row in typed.where(F.expr(table.partitions)).select(_FOLDER).collect()
+        }
+    return frozenset(folders) - selected

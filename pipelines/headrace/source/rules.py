@@ -1,52 +1,48 @@
-"""Which rows break the column contract or a rule: every check of every row, in one pass.
+"""Check which rows break the column contract or a rule: every check of every row, in one pass.
 
-Checks are Catalyst expressions, so that a rule may be any Spark SQL. Each row gets one bit a check;
-a row that breaks any also gets a text that says what was wrong, for people. What becomes of such
-rows is decided by `tag.py`.
+Each row gets one bit for each check; a row that breaks any also gets a text that says what was
+wrong, for people (`problems.py`). How a rule becomes a condition is in `rule_conditions.py`; what
+becomes of rows that break one is decided by those who read them.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from headrace.errors import LakeError
+from headrace.features.kinds import get_form
 from headrace.recipe import Recipe
-from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import (
     LABEL,
     MALFORMED,
     PROBLEMS,
     WEIGHT,
-    as_read,
     col,
-    count_of,
-    mask,
+    name_as_read,
+    name_count,
+    name_mask,
 )
-from headrace.source.spark_errors import explained
+from headrace.source.problems import join_problems
+from headrace.source.raw_schema import RawSchema
+from headrace.source.rule_conditions import build_condition, name_rule, quote_value
+from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable
-from headrace.source.types import column_types, lost, lost_elements
+from headrace.source.types import has_lost_elements, is_lost
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-BITS = 62  # checks a mask column
-# Between the problems of a row, and between a check's position and what was wrong.
-PROBLEM, PART = "\x1e", "\x1f"
-# A reason may quote a value that has a separator in it.
-_NEXT_PROBLEM = re.compile(f"{PROBLEM}(?=\\d+{PART})")
+CHECKS_PER_MASK = 62
+"""Checks that have a bit in one mask column, a signed 64-bit number."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check, without the expression.
+    """A check, without its condition.
 
     Attributes:
         name: in the ledger.
-        on_violation: what becomes of rows that violate it.
+        on_violation: what is done with rows that violate it.
         max_fraction: share of all rows that may violate it.
         nulls: the column that becomes null.
     """
@@ -69,51 +65,57 @@ class ImageColumn:
 
     feature: str
     column: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedRows:
     """Rows with what they violate.
 
     Attributes:
-        rows: with a mask column for every 62 checks and, where there is any check, PROBLEMS.
+        rows: with a mask column for every `CHECKS_PER_MASK` checks and, where there are checks,
+            PROBLEMS.
+        schema: the columns of `rows`.
         checks: in the order of their bits.
     """
 
     rows: "DataFrame"
+    schema: RawSchema
     checks: tuple[Check, ...]
 
-    def any_of(self, *actions: str) -> "Column | None":
-        """Whether a row violates a check with one of these actions; None where there is none."""
+    def violates_any(self, *actions: str) -> "Column | None":
+        """Return whether a row violates a check with one of these actions; None where none has."""
         import pyspark.sql.functions as F
 
-        found = None
-        for number, start in enumerate(range(0, len(self.checks), BITS)):
-            part = self.checks[start : start + BITS]
-            bits = sum(1 << i for i, c in enumerate(part) if c.on_violation in actions)
+        violated = None
+        for number, start in enumerate(range(0, len(self.checks), CHECKS_PER_MASK)):
+            masked = self.checks[start : start + CHECKS_PER_MASK]
+            bits = sum(1 << i for i, c in enumerate(masked) if c.on_violation in actions)
             if bits:
-                hit = F.col(mask(number)).bitwiseAND(F.lit(bits)) != 0
-                found = hit if found is None else found | hit
-        return found
+                has_bits = F.col(name_mask(number)).bitwiseAND(F.lit(bits)) != 0
+                violated = has_bits if violated is None else violated | has_bits
+        return violated
 
-    def violates(self, index: int) -> "Column":
+    def violates_check(self, index: int) -> "Column":
+        """Return whether a row violates the check at this position."""
         import pyspark.sql.functions as F
 
-        bit = 1 << (index % BITS)
-        return F.col(mask(index // BITS)).bitwiseAND(F.lit(bit)) != 0
+        bit = 1 << (index % CHECKS_PER_MASK)
+        return F.col(name_mask(index // CHECKS_PER_MASK)).bitwiseAND(F.lit(bit)) != 0
 
 
 def check_rows(
     rows: "DataFrame",
+    schema: RawSchema,
     recipe: Recipe,
     main: RawTable,
     images: "Sequence[ImageColumn] | None" = None,
-) -> Checked:
-    """Add the masks and make null what a rule wants null.
+) -> CheckedRows:
+    """Add the masks and PROBLEMS to rows, and make null what a rule wants to be null.
 
     Args:
         rows: cast and joined; they keep all their columns.
+        schema: the columns of `rows`.
         recipe: rules, image features and the sample weight are read.
         main: its casts are checked too.
         images: columns of images; those of the recipe's features by default.
@@ -122,110 +124,97 @@ def check_rows(
         LakeError: a rule does not fit the columns.
     """
     import pyspark.sql.functions as F
+    import pyspark.sql.types as T
 
-    found: list[tuple[Check, Column, Column]] = _contract_checks(rows, main)
-    found += _feature_checks(rows, recipe, images_of(recipe) if images is None else images)
-    types = column_types(rows)
-    names = {check.name for check, _, _ in found}
+    conditions: list[tuple[Check, Column, Column]] = _build_contract_checks(schema, main)
+    conditions += _build_feature_checks(
+        schema, recipe, find_image_columns(recipe) if images is None else images
+    )
+    names = {check.name for check, _, _ in conditions}
+    counts: dict[str, T.DataType] = {}
     for index, rule in enumerate(recipe.clean.rules):
-        with explained(f"clean.rules.{index} ({rule.kind})"):
-            rows, violated, reason = _rule(rows, index, rule, types)
-            rows.select(violated)  # Spark resolves it, or says why not
-        name = _unused(rule.name or _name(rule), names)
+        with explain_spark_errors(f"clean.rules.{index} ({rule.kind})"):
+            condition = build_condition(rows.sparkSession, index, rule, schema)
+            if condition.count is not None:
+                rows = rows.withColumn(name_count(index), condition.count)
+                counts[name_count(index)] = T.LongType()
+            rows.select(condition.violated)  # Spark resolves it, or says why not
+        name = _choose_unused_name(rule.name or name_rule(rule), names)
         nulls = getattr(rule, "column", None) if rule.on_violation == "null" else None
         check = Check(name, rule.on_violation, rule.max_fraction, nulls)
-        found.append((check, violated, reason))
-    if not found:
-        return Checked(rows, ())
-    kept = list(rows.columns)
+        conditions.append((check, condition.violated, condition.reason))
+    schema = schema.with_columns(counts)
+    if not conditions:
+        return CheckedRows(rows, schema, ())
     masks = []
-    for start in range(0, len(found), BITS):
+    for start in range(0, len(conditions), CHECKS_PER_MASK):
         bits = [
             F.when(violated, F.lit(1 << i)).otherwise(F.lit(0)).cast("long")
-            for i, (_, violated, _) in enumerate(found[start : start + BITS])
+            for i, (_, violated, _) in enumerate(conditions[start : start + CHECKS_PER_MASK])
         ]
-        whole = bits[0]
+        joined_bits = bits[0]
         for bit in bits[1:]:
-            whole = whole.bitwiseOR(bit)
-        masks.append(whole.alias(mask(start // BITS)))
-    rows = rows.select(*(col(c) for c in kept), *masks)
-    checked = Checked(rows, tuple(check for check, _, _ in found))
-    told = [
-        F.when(checked.violates(i), F.concat(F.lit(f"{i}{PART}"), F.coalesce(reason, F.lit("?"))))
-        for i, (_, _, reason) in enumerate(found)
-    ]
-    broken = checked.any_of("quarantine", "drop", "null", "fail")
+            joined_bits = joined_bits.bitwiseOR(bit)
+        masks.append(joined_bits.alias(name_mask(start // CHECKS_PER_MASK)))
+    rows = rows.select(*(col(name) for name in schema.names), *masks)
+    schema = schema.with_columns({name_mask(i): T.LongType() for i in range(len(masks))})
+    schema = schema.with_columns({PROBLEMS: T.StringType()})
+    checked = CheckedRows(rows, schema, tuple(check for check, _, _ in conditions))
+    reasons = [(checked.violates_check(i), reason) for i, (_, _, reason) in enumerate(conditions)]
+    broken = checked.violates_any("quarantine", "drop", "null", "fail")
     assert broken is not None
-    rows = rows.withColumn(PROBLEMS, F.when(broken, F.concat_ws(PROBLEM, *told)))
+    rows = rows.withColumn(PROBLEMS, F.when(broken, join_problems(reasons)))
     for column in dict.fromkeys(c.nulls for c in checked.checks if c.nulls):
-        hit = F.lit(False)
+        is_nulled = F.lit(False)
         for i, check in enumerate(checked.checks):
             if check.nulls == column:
-                hit = hit | checked.violates(i)
-        rows = rows.withColumn(column, F.when(~hit, col(column)))
-    return Checked(rows, checked.checks)
+                is_nulled = is_nulled | checked.violates_check(i)
+        rows = rows.withColumn(column, F.when(~is_nulled, col(column)))
+    return replace(checked, rows=rows)
 
 
-def split_problems(text: str) -> list[tuple[int, str]]:
-    """The PROBLEMS of a row: (position of the check, what was wrong)."""
-    pairs = (item.partition(PART) for item in _NEXT_PROBLEM.split(text))
-    return [(int(number), reason) for number, _, reason in pairs]
-
-
-def rules_and_reasons(
-    problems: Sequence[str | None], checks: Sequence[str]
-) -> tuple[pa.Array, pa.Array]:
-    """Return the names of the checks that rows violate, and why: lists of texts, one a row.
-
-    Args:
-        problems: PROBLEMS of each row.
-        checks: names of all checks, by their position.
-    """
-    found = [split_problems(text) if text else [] for text in problems]
-    texts = pa.list_(pa.string())
-    rules = pa.array([[checks[check] for check, _ in row] for row in found], texts)
-    return rules, pa.array([[reason for _, reason in row] for row in found], texts)
-
-
-def _contract_checks(rows: "DataFrame", main: RawTable) -> "list[tuple[Check, Column, Column]]":
+def _build_contract_checks(
+    schema: RawSchema, main: RawTable
+) -> "list[tuple[Check, Column, Column]]":
+    """Build the checks of casts, and of lines that could not be parsed."""
     import pyspark.sql.functions as F
 
-    found = []
-    if MALFORMED in rows.columns:
+    checks = []
+    if MALFORMED in schema.names:
         line = F.substring(col(MALFORMED), 1, 200)
         reason = F.concat(F.lit("the line is no row: "), line)
-        found.append((Check("malformed", "quarantine"), col(MALFORMED).isNotNull(), reason))
+        checks.append((Check("malformed", "quarantine"), col(MALFORMED).isNotNull(), reason))
     for column, declared in main.casts.items():
-        before = as_read(column)
+        before = name_as_read(column)
         if declared.startswith("list"):
-            violated = lost_elements(column, before)
+            violated = has_lost_elements(column, before)
         else:
-            violated = lost(column, before)
-        reason = F.concat(F.lit(f"{column}: "), shown(before), F.lit(f" is no {declared}"))
-        found.append((Check(f"{column} is {declared}", "quarantine"), violated, reason))
-    return found
+            violated = is_lost(column, before)
+        reason = F.concat(F.lit(f"{column}: "), quote_value(before), F.lit(f" is no {declared}"))
+        checks.append((Check(f"{column} is {declared}", "quarantine"), violated, reason))
+    return checks
 
 
-def images_of(recipe: Recipe) -> "list[ImageColumn]":
-    """Features of the recipe that are images."""
+def find_image_columns(recipe: Recipe) -> "list[ImageColumn]":
+    """Return the raw columns of the recipe's image features."""
     return [
-        ImageColumn(name, feature.column or name, (feature.height, feature.width, feature.channels))
+        ImageColumn(name, feature.list_source_columns(name)[0], feature.shape)
         for name, feature in recipe.features.items()
-        if isinstance(feature, s.Image)
+        if get_form(feature) == "image"
     ]
 
 
-def _feature_checks(
-    rows: "DataFrame", recipe: Recipe, images: "Sequence[ImageColumn]"
+def _build_feature_checks(
+    schema: RawSchema, recipe: Recipe, images: "Sequence[ImageColumn]"
 ) -> "list[tuple[Check, Column, Column]]":
+    """Build the checks of images, and of the sample weight."""
     import pyspark.sql.functions as F
 
-    found = []
-    types = column_types(rows)
+    checks = []
     for image in images:
         name, column, shape = image.feature, image.column, image.shape
-        if types[column] is ColumnType.BINARY:
-            problem = _image_problem(shape)(col(column))
+        if schema.types[column] is ColumnType.BINARY:
+            problem = _build_image_check(shape)(col(column))
             violated = problem.isNotNull()
             reason = F.concat(F.lit(f"{column}: "), problem)
         else:
@@ -235,132 +224,34 @@ def _feature_checks(
             bad = bad | F.exists(pixels, lambda x: x.isNull() | (x < 0) | (x > 255))
             violated = F.coalesce(bad, F.lit(False))
             reason = F.lit(f"{column}: not a list of {size} whole numbers from 0 to 255")
-        found.append((Check(f"features.{name}", "quarantine"), violated, reason))
+        checks.append((Check(f"features.{name}", "quarantine"), violated, reason))
     if recipe.label.sample_weight:
         weight = F.col(WEIGHT)
         good = (weight >= 0) & ~F.isnan(weight) & (weight < float("inf"))
         violated = ~F.coalesce(good, F.lit(False)) & F.col(LABEL).isNotNull()
-        reason = F.concat(F.lit("label.sample_weight: "), shown(WEIGHT), F.lit(" is no weight"))
-        found.append((Check("label.sample_weight", "quarantine"), violated, reason))
-    return found
+        reason = F.concat(
+            F.lit("label.sample_weight: "), quote_value(WEIGHT), F.lit(" is no weight")
+        )
+        checks.append((Check("label.sample_weight", "quarantine"), violated, reason))
+    return checks
 
 
-def _image_problem(shape: tuple[int, int, int]) -> "Callable[[Column], Column]":
+def _build_image_check(shape: tuple[int, ...]) -> "Callable[[Column], Column]":
+    """Return a function of Spark that says what is wrong with files of images; null if nothing."""
     import pandas as pd
     from pyspark.sql.pandas.functions import pandas_udf
 
-    def problem(files):  # type: ignore[no-untyped-def]
-        from headrace.transform.image import problem_of
+    def find_problems(files):  # type: ignore[no-untyped-def]
+        from headrace.features.image import find_image_problem
 
-        return pd.Series([problem_of(file, shape) for file in files], dtype=object)
+        return pd.Series([find_image_problem(file, shape) for file in files], dtype=object)
 
-    problem.__annotations__ = {"files": pd.Series, "return": pd.Series}
-    return pandas_udf("string")(problem)  # type: ignore[call-overload]
-
-
-def _rule(
-    rows: "DataFrame", index: int, rule: "s.Rule", types: dict[str, ColumnType]
-) -> "tuple[DataFrame, Column, Column]":
-    """The rows (with a count where the rule needs one), what violates, and why."""
-    import pyspark.sql.functions as F
-    from pyspark.sql import Window
-
-    if isinstance(rule, s.NotNull):
-        absent = [~_there(c, types) for c in rule.columns]
-        violated = absent[0]
-        for one in absent[1:]:
-            violated = violated | one
-        names = [F.when(a, F.lit(c)) for a, c in zip(absent, rule.columns, strict=True)]
-        return rows, violated, F.concat(F.concat_ws(", ", *names), F.lit(" is missing"))
-    if isinstance(rule, s.Range):
-        numbers = isinstance(rule.min if rule.min is not None else rule.max, int | float)
-        if numbers and types.get(rule.column) is ColumnType.STRING:
-            raise LakeError(
-                f"clean.rules.{index} (range): column {rule.column!r} is string and its limits are "
-                "numbers; declare the column's type in source.tables"
-            )
-        column, low, high = col(rule.column), F.lit(False), F.lit(False)
-        kind = rows.schema[rule.column].dataType
-        limit = kind if isinstance(rule.min if rule.min is not None else rule.max, str) else None
-        if rule.min is not None:
-            low = column < (F.lit(rule.min).cast(limit) if limit else F.lit(rule.min))
-        if rule.max is not None:
-            high = column > (F.lit(rule.max).cast(limit) if limit else F.lit(rule.max))
-        violated = _there(rule.column, types) & (low | high)
-        limits = F.when(low, F.lit(f" is below {rule.min}")).otherwise(
-            F.lit(f" is above {rule.max}")
-        )
-        return (
-            rows,
-            _true(violated),
-            F.concat(F.lit(f"{rule.column}: "), shown(rule.column), limits),
-        )
-    if isinstance(rule, s.In):
-        violated = _there(rule.column, types) & ~col(rule.column).isin(*rule.values)
-        listed = ", ".join(map(str, rule.values[:5])) + (", …" if len(rule.values) > 5 else "")
-        reason = F.concat(
-            F.lit(f"{rule.column}: "), shown(rule.column), F.lit(f" is none of {listed}")
-        )
-        return rows, _true(violated), reason
-    if isinstance(rule, s.Regex):
-        jvm = rows.sparkSession.sparkContext._jvm
-        assert jvm is not None
-        jvm.java.util.regex.Pattern.compile(rule.pattern)  # or it fails in some task, unnamed
-        violated = ~col(rule.column).cast("string").rlike(rule.pattern)
-        reason = F.concat(
-            F.lit(f"{rule.column}: "), shown(rule.column), F.lit(f" does not match {rule.pattern}")
-        )
-        return rows, _true(violated), reason
-    if isinstance(rule, s.Expr):
-        return rows, _true(~F.expr(f"({rule.expression})")), F.lit(f"not {rule.expression}")
-    whole = F.lit(True)
-    for column_name in rule.columns:
-        whole = whole & col(column_name).isNotNull()
-    # Rows without the whole key are no rivals; they are spread, not gathered in one task.
-    apart = F.when(~whole, F.monotonically_increasing_id())
-    keys = [*(col(c) for c in rule.columns), apart]
-    count = F.count(F.lit(1)).over(Window.partitionBy(*keys))
-    rows = rows.withColumn(count_of(index), count)
-    values = F.concat_ws(", ", *(F.concat(F.lit(f"{c}="), shown(c)) for c in rule.columns))
-    reason = F.concat(values, F.lit(" has "), F.col(count_of(index)).cast("string"), F.lit(" rows"))
-    return rows, F.col(count_of(index)) > 1, reason
+    find_problems.__annotations__ = {"files": pd.Series, "return": pd.Series}
+    return pandas_udf("string")(find_problems)  # type: ignore[call-overload]
 
 
-def _there(column: str, types: dict[str, ColumnType]) -> "Column":
-    """Not missing: not null, and a finite number where it is a real one."""
-    import pyspark.sql.functions as F
-
-    there = col(column).isNotNull()
-    if types.get(column) is ColumnType.REAL:
-        number = col(column).cast("double")
-        there = there & ~F.isnan(number) & (F.abs(number) < float("inf"))
-    return there
-
-
-def _true(condition: "Column") -> "Column":
-    import pyspark.sql.functions as F
-
-    return F.coalesce(condition, F.lit(False))
-
-
-def shown(column: str) -> "Column":
-    """The value as a short text for people."""
-    import pyspark.sql.functions as F
-
-    text = F.coalesce(col(column).cast("string"), F.lit("null"))
-    return F.concat(F.lit("'"), F.substring(text, 1, 80), F.lit("'"))
-
-
-def _name(rule: "s.Rule") -> str:
-    if isinstance(rule, s.NotNull | s.Unique):
-        return f"{rule.kind}({', '.join(rule.columns)})"
-    if isinstance(rule, s.Expr):
-        return rule.expression[:60]
-    return f"{rule.kind}({rule.column})"
-
-
-def _unused(name: str, names: set[str]) -> str:
-    """The name, numbered where another check has it."""
+def _choose_unused_name(name: str, names: set[str]) -> str:
+    """Return the name, numbered where another check has it, and add it to the names."""
     chosen, number = name, 2
     while chosen in names:
         chosen, number = f"{name} #{number}", number + 1

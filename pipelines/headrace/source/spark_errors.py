@@ -1,4 +1,4 @@
-"""Spark's errors in one sentence: what went wrong, in which table or file, without its stack."""
+"""Explain Spark's errors in one sentence: what failed, in which table or file, without a stack."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchem
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn an error of Spark inside the block into a `LakeError` that opens with `what`.
+def explain_spark_errors(context: str) -> Iterator[None]:
+    """Turn an error of Spark inside the block into a `LakeError` that opens with `context`.
 
     Errors that already explain themselves pass through, also those raised in a Python worker.
     """
@@ -25,10 +25,11 @@ def explained(what: str) -> Iterator[None]:
     except HeadraceError:
         raise
     except (PySparkException, Py4JJavaError) as error:
-        raise LakeError(f"{what}: {sentence(str(error))}") from error
+        raise LakeError(f"{context}: {summarize_error(str(error))}") from error
 
 
-def sentence(text: str) -> str:
+def summarize_error(text: str) -> str:
+    """Return the sentence of an error's text, of hundreds of lines, that a user can act on."""
     file = _FILE.search(text)
     inner = re.findall(r"headrace\.errors\.\w+: (.+)", text)
     if inner:
@@ -58,6 +59,7 @@ def sentence(text: str) -> str:
     if worker and ("PythonException" in text or "thrown from the Python worker" in text):
         return str(worker[-1])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("at ", "== SQL", "'", "JVM", "py4j"))]
-    sentence = re.sub(r"\s*SQLSTATE: \w+", "", kept[0]) if kept else "unknown error"
+    noise = ("at ", "== SQL", "'", "JVM", "py4j")
+    first = next((line for line in lines if not line.startswith(noise)), "unknown error")
+    sentence = re.sub(r"\s*SQLSTATE: \w+", "", first)
     return sentence.rstrip(";. ")

@@ -1,17 +1,16 @@
-"""Spark's column types in the words of the column contract, and strict casts between them."""
+"""Translate Spark's column types into those of the column contract, and cast strictly."""
 
 from typing import TYPE_CHECKING
 
+from headrace.columns.values import RawKind
 from headrace.schema import ColumnType
-from headrace.source.internal_columns import col, quoted
-from headrace.transform.spec import RawKind
+from headrace.source.internal_columns import col, quote_name
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
-    from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
-RAW_KIND: dict[ColumnType, RawKind] = {
+RAW_KINDS: dict[ColumnType, RawKind] = {
     ColumnType.INTEGER: "integer",
     ColumnType.BOOLEAN: "integer",
     ColumnType.REAL: "real",
@@ -22,8 +21,9 @@ RAW_KIND: dict[ColumnType, RawKind] = {
     ColumnType.REALS: "reals",
     ColumnType.STRINGS: "strings",
 }
+"""Kind by which the transform knows a column of this type."""
 SMALL_KINDS = {"integer", "real", "string", "timestamp"}
-"""Kinds of which a row takes a few bytes."""
+"""Kinds whose values take a few bytes each."""
 _SQL = {
     "integer": "bigint", "real": "double", "string": "string", "boolean": "boolean",
     "timestamp": "timestamp", "date": "date", "binary": "binary", "list[integer]": "array<bigint>",
@@ -44,15 +44,11 @@ _CASTABLE = {
 }
 
 
-def column_types(frame: "DataFrame") -> dict[str, ColumnType]:
-    """Spark's types in the words of the column contract."""
-    return {field.name: type_of(field.dataType) for field in frame.schema.fields}
-
-
-def type_of(found: "DataType") -> ColumnType:
+def to_column_type(kind: "DataType") -> ColumnType:
+    """Return a type of Spark in the words of the column contract."""
     import pyspark.sql.types as T
 
-    known: list[tuple[tuple[type[T.DataType], ...], ColumnType]] = [
+    scalars: list[tuple[tuple[type[T.DataType], ...], ColumnType]] = [
         ((T.ByteType, T.ShortType, T.IntegerType, T.LongType), ColumnType.INTEGER),
         ((T.FloatType, T.DoubleType, T.DecimalType), ColumnType.REAL),
         ((T.StringType,), ColumnType.STRING),
@@ -60,27 +56,27 @@ def type_of(found: "DataType") -> ColumnType:
         ((T.TimestampType, T.TimestampNTZType, T.DateType), ColumnType.TIMESTAMP),
         ((T.BinaryType,), ColumnType.BINARY),
     ]
-    if isinstance(found, T.ArrayType):
-        element = type_of(found.elementType)
-        if isinstance(found.elementType, T.ArrayType):  # an image as rows of pixels
+    if isinstance(kind, T.ArrayType):
+        element = to_column_type(kind.elementType)
+        if isinstance(kind.elementType, T.ArrayType):  # an image as rows of pixels
             return element
         name = f"list[{element.value}]"
         return ColumnType(name) if name in {t.value for t in ColumnType} else ColumnType.OTHER
-    return next((c for classes, c in known if isinstance(found, classes)), ColumnType.OTHER)
+    return next((c for classes, c in scalars if isinstance(kind, classes)), ColumnType.OTHER)
 
 
-def can_become(found: ColumnType, declared: str) -> bool:
-    """Whether values of type `found` may be cast to a declared type at all."""
-    return found.value in _CASTABLE[declared]
+def can_become(stored: ColumnType, declared: str) -> bool:
+    """Return whether values that are stored as one type may be cast to a declared type at all."""
+    return stored.value in _CASTABLE[declared]
 
 
-def wanted_from(declared: str) -> frozenset[ColumnType]:
-    """Types that can become the declared one."""
+def list_castable_types(declared: str) -> frozenset[ColumnType]:
+    """Return the types that can become the declared one."""
     return frozenset(ColumnType(name) for name in _CASTABLE[declared])
 
 
-def needs_check(found: ColumnType, declared: str) -> bool:
-    """Whether some values of that type may fail to cast."""
+def needs_check(stored: ColumnType, declared: str) -> bool:
+    """Return whether some values of a stored type may fail to cast to the declared one."""
     safe = {
         "integer": {"integer", "boolean"},
         "real": {"real", "integer", "boolean"},
@@ -90,52 +86,53 @@ def needs_check(found: ColumnType, declared: str) -> bool:
         "list[real]": {"list[real]", "list[integer]"},
         "list[string]": _CASTABLE["list[string]"],
     }
-    return found.value not in safe.get(declared, {declared})
+    return stored.value not in safe.get(declared, {declared})
 
 
-def cast(name: str, found: ColumnType, declared: str) -> "SparkColumn":
-    """The column as the declared type; null where a value does not cast."""
+def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
+    """Cast a column to the declared type; null where a value does not cast."""
     import pyspark.sql.functions as F
 
-    column, text = col(name), f"{quoted(name)}"
-    result = F.expr(f"try_cast({text} AS {_SQL[declared]})")
-    if declared == "integer" and found is ColumnType.REAL:
+    column = col(name)
+    result = F.expr(f"try_cast({quote_name(name)} AS {_SQL[declared]})")
+    if declared == "integer" and stored is ColumnType.REAL:
         # Since Spark 4.1 `floor` fails on numbers beyond its type, where the cast is null.
         return F.when(column % 1 == 0, result)
-    if declared == "real" and found is ColumnType.STRING:
+    if declared == "real" and stored is ColumnType.STRING:
         # Java reads 1d and 2f as numbers; people do not. Hardly any text has such a letter, so what
         # is slow (counting characters, ICU) is behind CASE: AND would have it done for all rows.
-        letter = F.lit(False)
-        for one in "dDfF":
-            letter = letter | F.contains(column, F.lit(one))
+        has_letter = F.lit(False)
+        for letter in "dDfF":
+            has_letter = has_letter | F.contains(column, F.lit(letter))
         last = F.substring(F.rtrim(column), -1, 1)
         infinity = F.lower(F.rtrim(column)).endswith("inf")
         suffix = last.isin("d", "D") | (last.isin("f", "F") & ~infinity)
-        return F.when(~letter, result).when(~suffix, result)
-    if declared == "boolean" and found is ColumnType.INTEGER:
+        return F.when(~has_letter, result).when(~suffix, result)
+    if declared == "boolean" and stored is ColumnType.INTEGER:
         return F.when(column.isin(0, 1), result)
-    if declared == "list[integer]" and found is ColumnType.REALS:
+    if declared == "list[integer]" and stored is ColumnType.REALS:
         return F.when(F.forall(column, lambda x: x.isNull() | (x % 1 == 0)), result)
     return result
 
 
-def lost(name: str, before: str) -> "SparkColumn":
-    """Whether a value, or an element of a list, was there before the cast and is not after it."""
+def is_lost(name: str, before: str) -> "SparkColumn":
+    """Return whether a value was not null before the cast, and is null after it."""
     import pyspark.sql.functions as F
 
-    return F.expr(f"{quoted(before)} IS NOT NULL AND {quoted(name)} IS NULL")
+    return F.expr(f"{quote_name(before)} IS NOT NULL AND {quote_name(name)} IS NULL")
 
 
-def lost_elements(name: str, before: str) -> "SparkColumn":
-    """Like `lost`, for lists: any element counts."""
+def has_lost_elements(name: str, before: str) -> "SparkColumn":
+    """Return whether a list, or any of its elements, is lost; see `is_lost`."""
     import pyspark.sql.functions as F
 
     nulls = [F.size(F.filter(col(c), lambda x: x.isNull())) for c in (name, before)]
-    return F.coalesce(lost(name, before) | (nulls[0] > nulls[1]), F.lit(False))
+    return F.coalesce(is_lost(name, before) | (nulls[0] > nulls[1]), F.lit(False))
 
 
-def as_kind(name: str, kind: RawKind) -> "SparkColumn":
-    """The column as Arrow is to carry it: int64, float64, text, bytes, or lists of those."""
+def convert_to_kind(name: str, kind: RawKind) -> "SparkColumn":
+    """Convert a column to what Arrow carries of its kind: int64 (times as microseconds since 1970),
+    float64, text, bytes, or lists of those."""
     import pyspark.sql.functions as F
 
     column = col(name)

@@ -1,8 +1,8 @@
-"""Sliding windows: past steps as lists and later values as targets, for every row of a series.
+"""Add sliding windows to rows: past steps as lists, and later values as targets.
 
 Rows of one key come together in one task, sorted by time, and all windows of the task are cut at
-once: one binary search a step for all rows, no loop over rows. A task holds the rows of its keys in
-memory, `past` numbers a row and column.
+once: one binary search for all rows in each step, no loop over rows. A task holds the rows of its
+keys in memory, `past` numbers for each row and column.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,28 +14,36 @@ import pyarrow.compute as pc
 
 from headrace.recipe import sections as s
 from headrace.source.internal_columns import col
+from headrace.source.raw_schema import RawSchema
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+_EXCLUDED = "__headrace_excluded"
 _KEY, _STEP = "__headrace_series", "__headrace_step"
 
 
-def add_windows(rows: "DataFrame", windows: s.Windows, excluded: str | None) -> "DataFrame":
+def add_windows(
+    rows: "DataFrame", schema: RawSchema, windows: s.Windows, excluded: "Column | None"
+) -> "tuple[DataFrame, RawSchema]":
     """Add the list and target columns to every row.
 
     Args:
         rows: the main table, joined.
-        windows: key, order, step and what to take.
-        excluded: boolean column; the values of rows where it is true are in no window.
+        schema: the columns of `rows`.
+        windows: key, order, step, and the columns to take values from.
+        excluded: the values of rows where it is true are in no window; None where no row is.
 
     Returns:
-        all columns of `rows` and the new ones: array<double> of `past` elements, and double; null
-        elements and values where there is no row of that time.
+        the rows with all their columns and the new ones, and their schema: array<double> of `past`
+        elements, and double; null elements and values where there is no row of that time.
     """
     import pyspark.sql.functions as F
     import pyspark.sql.types as T
 
+    if excluded is not None:
+        rows = rows.withColumn(_EXCLUDED, excluded)
+        schema = schema.with_columns({_EXCLUDED: T.BooleanType()})
     step = F.floor(
         F.unix_micros(col(windows.order).cast("timestamp")) / F.lit(windows.step * 10**6)
     )
@@ -43,39 +51,52 @@ def add_windows(rows: "DataFrame", windows: s.Windows, excluded: str | None) -> 
     for key in windows.key:
         whole_key = whole_key & col(key).isNotNull()
     series = F.xxhash64(*(col(key) for key in windows.key))
-    taken = {c: f"__headrace_taken_{i}" for i, c in enumerate(_taken(windows))}
+    value_columns = {
+        c: f"__headrace_taken_{i}" for i, c in enumerate(_list_source_columns(windows))
+    }
     frame = rows.select(
         "*",
         F.when(whole_key, series).alias(_KEY),
         F.when(whole_key, step.cast("long")).alias(_STEP),
-        *(_finite(c, excluded).alias(name) for c, name in taken.items()),
+        *(_select_finite(c, excluded is not None).alias(name) for c, name in value_columns.items()),
     )
-    frame = frame.repartition(F.col(_KEY)).sortWithinPartitions(_KEY, _STEP, *taken.values())
-    fields = [*rows.schema.fields]
-    fields += [T.StructField(n, T.ArrayType(T.DoubleType())) for n in windows.columns]
-    fields += [T.StructField(n, T.DoubleType()) for n in windows.targets]
-    kept = [f.name for f in rows.schema.fields]
+    frame = frame.repartition(F.col(_KEY)).sortWithinPartitions(
+        _KEY, _STEP, *value_columns.values()
+    )
+    own_columns = schema.names
+    added: dict[str, T.DataType] = dict.fromkeys(windows.columns, T.ArrayType(T.DoubleType()))
+    added |= dict.fromkeys(windows.targets, T.DoubleType())
+    fields = [*rows.schema.fields, *(T.StructField(n, kind) for n, kind in added.items())]
 
-    def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = list(batches)
-        if held:
-            table = pa.Table.from_batches(held).rename_columns(names)
-            made = windows_of(table, windows, taken)
-            out = table.select(kept)
-            for name, array in made.items():
-                out = out.append_column(name, array)
-            yield from out.to_batches(max_chunksize=10_000)
+    def cut_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        whole_task = list(batches)
+        if whole_task:
+            table = pa.Table.from_batches(whole_task).rename_columns(names)
+            windowed = table.select(own_columns)
+            for name, array in cut_windows(table, windows, value_columns).items():
+                windowed = windowed.append_column(name, array)
+            yield from windowed.to_batches(max_chunksize=10_000)
 
     # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
     names = frame.columns
     safe = frame.toDF(*(f"c{i}" for i in range(len(names))))
-    return safe.mapInArrow(cut, T.StructType(fields))
+    return safe.mapInArrow(cut_batches, T.StructType(fields)), schema.with_columns(added)
 
 
-def windows_of(table: pa.Table, windows: s.Windows, taken: dict[str, str]) -> dict[str, pa.Array]:
-    """The new columns of rows that are sorted by series and step.
+def cut_windows(
+    table: pa.Table, windows: s.Windows, value_columns: dict[str, str]
+) -> dict[str, pa.Array]:
+    """Cut the new columns of rows that are sorted by series and step.
 
     Where a series has two rows of one step, the first counts.
+
+    Args:
+        table: with the series and the step of each row, null where it has none.
+        windows: what to take.
+        value_columns: column that values are taken from -> its name in the table; float64.
+
+    Returns:
+        by name: lists of `past` float64, and float64; null where there is no value.
     """
     key = pc.fill_null(table[_KEY], 0).to_numpy()
     step = pc.fill_null(table[_STEP], 0).to_numpy()
@@ -83,48 +104,51 @@ def windows_of(table: pa.Table, windows: s.Windows, taken: dict[str, str]) -> di
     series = np.cumsum(np.concatenate([[0], key[1:] != key[:-1]])) if len(key) else key
     # Series and step as one rising number: steps of a series are less than 2**40 apart.
     place = np.where(valid, series * 2**40 + (step - step.min(initial=0)), -1)
-    known, first = np.unique(place[valid], return_index=True)
+    places, first = np.unique(place[valid], return_index=True)
     row_of = np.flatnonzero(valid)[first]
 
-    def row_at(shift: int) -> tuple[np.ndarray, np.ndarray]:
-        wanted = place + shift
-        found = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
-        there = valid & (len(known) > 0)
-        if len(known):
-            there = there & (known[found] == wanted)
-            return np.where(there, row_of[found], 0), there
-        return np.zeros(len(place), np.int64), there
+    def find_rows(shift: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find for every row the one so many steps later, and whether there is one."""
+        if not len(places):
+            return np.zeros(len(place), np.int64), np.zeros(len(place), bool)
+        later = place + shift
+        index = np.minimum(np.searchsorted(places, later), len(places) - 1)
+        exists = valid & (places[index] == later)
+        return np.where(exists, row_of[index], 0), exists
 
     numbers = {
         column: pc.fill_null(table[name], np.nan).to_numpy().astype(np.float64)
-        for column, name in taken.items()
+        for column, name in value_columns.items()
     }
     past = {name: np.full((len(place), windows.past), np.nan) for name in windows.columns}
     for position in range(windows.past):
-        row, there = row_at(position - windows.past + 1)
+        row, exists = find_rows(position - windows.past + 1)
         for name, column in windows.columns.items():
-            past[name][:, position] = np.where(there, numbers[column][row], np.nan)
-    made = {name: _lists(matrix) for name, matrix in past.items()}
-    row, there = row_at(windows.ahead)
+            past[name][:, position] = np.where(exists, numbers[column][row], np.nan)
+    arrays = {name: _build_lists(matrix) for name, matrix in past.items()}
+    row, exists = find_rows(windows.ahead)
     for name, column in windows.targets.items():
-        value = np.where(there, numbers[column][row], np.nan)
-        made[name] = pa.array(value, mask=np.isnan(value))
-    return made
+        value = np.where(exists, numbers[column][row], np.nan)
+        arrays[name] = pa.array(value, mask=np.isnan(value))
+    return arrays
 
 
-def _lists(matrix: np.ndarray) -> pa.Array:
+def _build_lists(matrix: np.ndarray) -> pa.Array:
+    """Return the rows of a float64 matrix as lists; NaN becomes null."""
     flat = matrix.reshape(-1)
     offsets = np.arange(len(matrix) + 1, dtype=np.int32) * matrix.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, mask=np.isnan(flat)))
 
 
-def _taken(windows: s.Windows) -> list[str]:
+def _list_source_columns(windows: s.Windows) -> list[str]:
+    """Return the columns that windows and targets take values from, each once."""
     return list(dict.fromkeys([*windows.columns.values(), *windows.targets.values()]))
 
 
-def _finite(column: str, excluded: str | None) -> "Column":
+def _select_finite(column: str, excluded: bool) -> "Column":
+    """Return a column as double; null where it is not finite, or the row is excluded."""
     import pyspark.sql.functions as F
 
     number = col(column).cast("double")
-    good = (F.abs(number) < float("inf")) & ~F.isnan(number)
-    return F.when(good & ~F.col(excluded), number) if excluded else F.when(good, number)
+    is_finite = (F.abs(number) < float("inf")) & ~F.isnan(number)
+    return F.when(is_finite & ~F.col(_EXCLUDED) if excluded else is_finite, number)

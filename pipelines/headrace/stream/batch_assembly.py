@@ -1,9 +1,10 @@
-"""Batches in the making: the readers put every row where its batch wants it.
+"""Assemble batches: reader threads put every row where its batch needs it.
 
-Some steps lie in one *sheet*, arrays of shape (steps, rows of a batch, …) in which each shard has
-its columns of rows. A shard's block covers many steps, so it writes into many sheets; a sheet is
-finished when the block of every shard that reaches into it has been read. Between the decoded row
-group and the batch there is no other copy of a row that leaves the processor's cache.
+The batches of several steps lie in one *batch stack*: arrays of shape (steps, rows of a batch, …),
+in which each shard has its own columns of rows. A shard's block covers many steps, so it is written
+into many stacks; a stack is complete when the block of every shard that reaches into it has been
+read. Between the decoded row group and the batch a row is copied nowhere else that leaves the
+processor's cache.
 """
 
 import threading
@@ -11,87 +12,97 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from headrace.stream.buffer_pool import Rooms
+from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.plan import EpochPlan
 
 Batch = dict[str, np.ndarray]
 
 
-class Sheets:
-    """The sheets of one epoch that some shard has begun and nobody has taken; shared by threads."""
+class BatchAssembly:
+    """The batch stacks of one epoch that are being assembled; shared by reader threads."""
 
     def __init__(
-        self, plan: EpochPlan, shards: range, first_step: int, sheet_steps: int, rooms: Rooms
+        self,
+        plan: EpochPlan,
+        shards: range,
+        first_step: int,
+        steps_per_stack: int,
+        buffers: BufferPool,
     ) -> None:
         """
         Args:
-            plan, shards: what the rank reads.
-            first_step: of the first sheet.
-            sheet_steps: steps of a sheet; the last one may have fewer.
-            rooms: memory to use, with a `weight`.
+            plan, shards: the plan of the epoch, and the shards that the rank owns.
+            first_step: first step of the first stack.
+            steps_per_stack: steps of a stack; the last one may have fewer.
+            buffers: memory for the stacks, with an array `weight`.
         """
-        self._shards, self._first_step, self._sheet_steps = shards, first_step, sheet_steps
-        self._width, self._steps, self._rooms = plan.slice_rows, plan.steps, rooms
-        least = min(plan.shard_rows(shard) for shard in shards)
-        self._full_steps = least // plan.slice_rows  # from here on there may be padding
+        self._shards, self._first_step, self._steps_per_stack = shards, first_step, steps_per_stack
+        self._slice_rows, self._steps, self._buffers = plan.slice_rows, plan.steps, buffers
+        fewest_rows = min(plan.count_shard_rows(shard) for shard in shards)
+        self._full_steps = fewest_rows // plan.slice_rows  # steps from here on may have padding
         self._lock = threading.Lock()
-        self._begun: dict[int, Batch] = {}
+        self._stacks: dict[int, Batch] = {}
 
-    def write(
-        self, shard: int, first: int, rows: Mapping[str, np.ndarray], order: np.ndarray | None
+    def write_rows(
+        self, shard: int, first_row: int, rows: Mapping[str, np.ndarray], order: np.ndarray | None
     ) -> None:
-        """Put rows of a shard where they belong, and `weight` 1 beside them.
+        """Write rows of a shard into their stacks, and `weight` 1 beside them.
 
         Args:
-            shard: which.
-            first: the first one's position in the shard.
+            shard: number of the shard.
+            first_row: position of the first written row in the shard.
             rows: arrays of rows.
-            order: which of `rows` come, in which order; all of them as they are where None.
+            order: positions of the rows to write, in their order; None for all rows as they are.
         """
-        length = len(next(iter(rows.values()))) if order is None else len(order)
-        column = (shard - self._shards.start) * self._width
-        done = 0
-        while done < length:
-            step, within = divmod(first + done, self._width)
-            sheet, at = self._sheet(step)
-            left = len(sheet["weight"]) - at
-            whole = min(left, (length - done) // self._width) if not within else 0
-            if whole:
-                count, shape = whole * self._width, (whole, self._width)
-                place: tuple[slice, slice] = (
-                    slice(at, at + whole),
-                    slice(column, column + self._width),
-                )
+        row_count = len(next(iter(rows.values()))) if order is None else len(order)
+        column = (shard - self._shards.start) * self._slice_rows
+        written = 0
+        while written < row_count:
+            step, offset = divmod(first_row + written, self._slice_rows)
+            stack, stack_step = self._get_stack(step)
+            steps_left = len(stack["weight"]) - stack_step
+            full_slices = (row_count - written) // self._slice_rows if not offset else 0
+            full_slices = min(steps_left, full_slices)
+            if full_slices:
+                count = full_slices * self._slice_rows
+                shape = (full_slices, self._slice_rows)
             else:
-                count = min(self._width - within, length - done)
+                count = min(self._slice_rows - offset, row_count - written)
                 shape = (1, count)
-                place = (slice(at, at + 1), slice(column + within, column + within + count))
+            target = (
+                slice(stack_step, stack_step + shape[0]),
+                slice(column + offset, column + offset + shape[1]),
+            )
             for name, array in rows.items():
                 if order is None:
-                    part = array[done : done + count]
-                else:  # mode: without it NumPy would look at every index first
-                    part = array.take(order[done : done + count], axis=0, mode="clip")
-                sheet[name][place] = part.reshape(*shape, *part.shape[1:])
-            sheet["weight"][place] = 1.0
-            done += count
+                    values = array[written : written + count]
+                else:  # mode: without it NumPy would check every index first
+                    values = array.take(order[written : written + count], axis=0, mode="clip")
+                stack[name][target] = values.reshape(*shape, *values.shape[1:])
+            stack["weight"][target] = 1.0
+            written += count
 
-    def pop(self, first: int) -> Batch:
-        """The sheet that begins at step `first`, all of whose blocks were read."""
-        sheet, _ = self._sheet(first)  # a rank may have nothing but padding
-        with self._lock:
-            return self._begun.pop((first - self._first_step) // self._sheet_steps, sheet)
+    def pop_stack(self, first_step: int) -> Batch:
+        """Remove and return the complete stack that begins at a step.
 
-    def _sheet(self, step: int) -> tuple[Batch, int]:
-        """The sheet of a step, and which of its steps that is."""
-        number, at = divmod(step - self._first_step, self._sheet_steps)
+        Returns:
+            arrays of shape (steps, rows of the rank's batch, …); padding is zeros of `weight` 0.
+        """
+        stack, _ = self._get_stack(first_step)  # a rank may have nothing but padding
         with self._lock:
-            if number not in self._begun:
-                first = self._first_step + number * self._sheet_steps
-                steps = min(self._sheet_steps, self._steps - first)
-                made = self._rooms.take(steps, len(self._shards) * self._width)
-                made["weight"][...] = 0.0
-                if first + steps > self._full_steps:
-                    for array in made.values():
+            return self._stacks.pop((first_step - self._first_step) // self._steps_per_stack, stack)
+
+    def _get_stack(self, step: int) -> tuple[Batch, int]:
+        """Return the stack of a step, begun where it is new, and the step's position in it."""
+        number, stack_step = divmod(step - self._first_step, self._steps_per_stack)
+        with self._lock:
+            if number not in self._stacks:
+                first_step = self._first_step + number * self._steps_per_stack
+                steps = min(self._steps_per_stack, self._steps - first_step)
+                stack = self._buffers.acquire_arrays(steps, len(self._shards) * self._slice_rows)
+                stack["weight"][...] = 0.0
+                if first_step + steps > self._full_steps:
+                    for array in stack.values():
                         array[...] = 0
-                self._begun[number] = made
-            return self._begun[number], at
+                self._stacks[number] = stack
+            return self._stacks[number], stack_step

@@ -1,10 +1,10 @@
-"""Row groups of a remote dataset, kept in memory or on a local disk, bounded, least recent out.
+"""Cache row groups of a remote dataset in memory or on a local disk: bounded, least recent evicted.
 
-What is kept is decoded: an Arrow table of the columns that are read. On disk it is an Arrow file
-that is mapped into memory; ranks of one host share the folder. A file is written under another name
-and renamed, so that it is whole or absent, and one that is removed while somebody reads it stays
-readable until it is closed. The key has the checksum of the file's footer: a file that was
-rewritten has other entries.
+An entry is a decoded Arrow table of the columns that are read. On disk it is an Arrow file that is
+mapped into memory; ranks of one host share the folder. A file is written under a temporary name and
+renamed, so that it is whole or absent, and one that is removed while another process reads it stays
+readable until it is closed. The key, which `worker.py` builds, contains the checksum of the data
+file's footer: a file that was rewritten has other entries.
 """
 
 import hashlib
@@ -19,39 +19,52 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-_ENDING, _ASIDE = ".arrow", ".new"
-_DEAD_AFTER = 3600  # seconds that nobody takes to write a table
+_SUFFIX, _TEMPORARY_SUFFIX = ".arrow", ".new"
+_STALE_SECONDS = 3600  # no table takes so long to write: its writer was killed
 
 
 class Cache(Protocol):
-    """Tables by key."""
+    """A bounded store of Arrow tables by key."""
 
-    def get(self, key: str) -> pa.Table | None: ...
+    def get(self, key: str) -> pa.Table | None:
+        """Return the table of a key; None where there is none."""
+        ...
 
-    def put(self, key: str, table: pa.Table) -> None: ...
+    def put(self, key: str, table: pa.Table) -> None:
+        """Store a table, if it fits."""
+        ...
 
 
-def make_cache(kind: Literal["memory", "disk"] | None, limit: int, folder: str) -> Cache | None:
-    """The cache of a kind, of so many bytes; on disk in the folder."""
+def make_cache(
+    kind: Literal["memory", "disk"] | None, limit_bytes: int, folder: str
+) -> Cache | None:
+    """Make the cache that a recipe configures.
+
+    Args:
+        kind: where tables are stored; None for no cache.
+        limit_bytes: size of all tables together.
+        folder: where a cache on disk stores them.
+    """
     if kind == "memory":
-        return MemoryCache(limit)
-    return DiskCache(folder, limit) if kind == "disk" else None
+        return MemoryCache(limit_bytes)
+    return DiskCache(folder, limit_bytes) if kind == "disk" else None
 
 
 class MemoryCache:
-    """Tables of this process.
+    """A cache in the memory of this process, shared by threads.
 
     Attributes:
-        limit: bytes of all of them together.
+        limit_bytes: size of all tables together.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._tables: OrderedDict[str, pa.Table] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: str) -> pa.Table | None:
+        """Return the table of a key; None where there is none."""
         with self._lock:
             if key not in self._tables:
                 return None
@@ -59,75 +72,79 @@ class MemoryCache:
             return self._tables[key]
 
     def put(self, key: str, table: pa.Table) -> None:
-        """Keep it; one that is larger than the limit is not kept."""
-        if table.nbytes > self.limit:
+        """Store a table; one that is larger than the limit is not stored."""
+        if table.nbytes > self.limit_bytes:
             return
         with self._lock:
             if key in self._tables:
                 return
             self._tables[key] = table
             self._bytes += table.nbytes
-            while self._bytes > self.limit:
-                _, gone = self._tables.popitem(last=False)
-                self._bytes -= gone.nbytes
+            while self._bytes > self.limit_bytes:
+                _, evicted = self._tables.popitem(last=False)
+                self._bytes -= evicted.nbytes
 
 
 class DiskCache:
-    """Tables in a folder, shared with other processes of this host.
+    """A cache in a folder, shared with other processes of this host.
 
     Attributes:
-        folder: holds nothing else.
-        limit: bytes of all of them together; for a moment there may be as many more as there are
-            writers, one table each.
+        folder: contains nothing else.
+        limit_bytes: size of all tables together; for a moment it may be exceeded by one table per
+            writer.
     """
 
-    def __init__(self, folder: str, limit: int) -> None:
-        self.folder, self.limit = Path(folder), limit
+    def __init__(self, folder: str, limit_bytes: int) -> None:
+        self.folder, self.limit_bytes = Path(folder), limit_bytes
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob(f"*{_ASIDE}"):  # of processes that were killed
+        for path in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):  # left by processes that were killed
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _DEAD_AFTER:
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
 
     def get(self, key: str) -> pa.Table | None:
-        path = self._path(key)
+        """Return the table of a key; None where there is none, or where its file is damaged."""
+        path = self._build_path(key)
         try:
             with pa.memory_map(str(path)) as source:
                 table = pa.ipc.open_file(source).read_all()
-            os.utime(path)  # used now
+            os.utime(path)  # marks it as used now
         except (OSError, pa.ArrowInvalid):
-            return None  # not there, or removed at this moment
+            return None  # also where another process removed it meanwhile
         return table
 
     def put(self, key: str, table: pa.Table) -> None:
-        """Keep it. A disk that is full keeps nothing, and is no reason to stop."""
-        path = self._path(key)
-        aside = path.with_name(f"{uuid.uuid4().hex}{_ASIDE}")
+        """Store a table; where the disk is full it is not stored, and nothing is raised."""
+        path = self._build_path(key)
+        temporary = path.with_name(f"{uuid.uuid4().hex}{_TEMPORARY_SUFFIX}")
         try:
-            with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            with (
+                pa.OSFile(str(temporary), "wb") as sink,
+                pa.ipc.new_file(sink, table.schema) as writer,
+            ):
                 writer.write_table(table)
-            size = aside.stat().st_size
-            if size <= self.limit:
-                self._make_room(size)
-                aside.replace(path)
+            size = temporary.stat().st_size
+            if size <= self.limit_bytes:
+                self._evict_tables(size)
+                temporary.replace(path)
         except OSError:
             pass
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
-    def _make_room(self, size: int) -> None:
-        """Remove what was used longest ago."""
-        found = []
-        for path in self.folder.glob(f"*{_ENDING}"):
+    def _evict_tables(self, size: int) -> None:
+        """Remove the least recently used tables, so that `size` bytes more fit."""
+        entries = []
+        for path in self.folder.glob(f"*{_SUFFIX}"):
             with suppress(OSError):  # another rank removed it
                 stat = path.stat()
-                found.append((stat.st_mtime_ns, stat.st_size, path))
-        held = sum(bytes_ for _, bytes_, _ in found)
-        for _, bytes_, path in sorted(found):
-            if held + size <= self.limit:
+                entries.append((stat.st_mtime_ns, stat.st_size, path))
+        cached_bytes = sum(entry_bytes for _, entry_bytes, _ in entries)
+        for _, entry_bytes, path in sorted(entries):
+            if cached_bytes + size <= self.limit_bytes:
                 break
             path.unlink(missing_ok=True)
-            held -= bytes_
+            cached_bytes -= entry_bytes
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}{_ENDING}"
+    def _build_path(self, key: str) -> Path:
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}{_SUFFIX}"

@@ -1,6 +1,7 @@
-"""Which columns are read and into which arrays; and the way from Arrow into them.
+"""Say which columns are read into which arrays, and copy Arrow tables into those arrays.
 
-The boundary Parquet -> training is checked here: types, lengths of lists, nulls.
+The boundary between Parquet and training is checked here: types, lengths of lists, nulls. Reading
+the files is left to `worker.py`.
 """
 
 from collections.abc import Mapping
@@ -12,111 +13,147 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import StreamError
-from headrace.lake.checksums import WRAP, word_sum
+from headrace.lake.checksums import CHECKSUM_MODULUS, sum_words
 from headrace.transform.spec import ModelInput, TransformSpec
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What to read: name of the array -> its dtype, its shape without the rows, and its columns."""
+    """The arrays that a stream fills, and the columns that they are filled from.
+
+    Attributes:
+        arrays: name of the array -> its dtype, its shape without the rows, and its columns.
+    """
 
     arrays: dict[str, ModelInput]
 
-    def names(self) -> list[str]:
-        """Every column that is read, each once."""
+    def list_names(self) -> list[str]:
+        """List every column that is read, each once."""
         return list(dict.fromkeys(c for item in self.arrays.values() for c in item.columns))
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row in all arrays together."""
+        """Return the bytes of a row in all arrays together."""
         return sum(
             np.dtype(item.dtype).itemsize * prod(item.shape) for item in self.arrays.values()
         )
 
-    def empty(self, rows: int | tuple[int, ...], *, zeroed: bool = True) -> dict[str, np.ndarray]:
-        """Arrays of `rows` rows, or of several axes of them."""
-        axes = (rows,) if isinstance(rows, int) else rows
-        make = np.zeros if zeroed else np.empty
-        return {name: make((*axes, *item.shape), item.dtype) for name, item in self.arrays.items()}
+    def allocate_arrays(
+        self, rows: int | tuple[int, ...], *, zeroed: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Allocate all arrays, of shape (rows, …).
 
-    def fill(self, arrays: dict[str, np.ndarray], first: int, table: pa.Table) -> None:
-        """Copy the rows of `table` into `arrays`, from row `first` on.
+        Args:
+            rows: length of the first axis, or of several leading axes.
+            zeroed: fill them with zeros; otherwise their content is undefined.
+        """
+        axes = (rows,) if isinstance(rows, int) else rows
+        allocate = np.zeros if zeroed else np.empty
+        return {
+            name: allocate((*axes, *item.shape), item.dtype) for name, item in self.arrays.items()
+        }
+
+    def fill_arrays(self, arrays: dict[str, np.ndarray], first_row: int, table: pa.Table) -> None:
+        """Copy the rows of `table` into `arrays`, from row `first_row` on.
 
         Raises:
-            StreamError: a column has another type or shape than wanted, or holds nulls.
+            StreamError: a column has an unexpected type or shape, or holds nulls.
         """
-        for name, column, position, elements, kind in self._parts:
-            row = first
+        for name, column, position, elements, element_type in self._array_columns:
+            row = first_row
             for chunk in table.column(column).chunks:
                 target = arrays[name][row : row + len(chunk)]
                 # Several columns are scalars side by side; a single one may be of any shape.
-                part = target if position is None else target[:, position]
-                values = _values(column, chunk, elements, kind, self.arrays[name])
-                part[...] = values if part.ndim == 1 else values.reshape(part.shape)
+                target = target if position is None else target[:, position]
+                values = _extract_values(column, chunk, elements, element_type, self.arrays[name])
+                target[...] = values if target.ndim == 1 else values.reshape(target.shape)
                 row += len(chunk)
 
-    def sums(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-        """Checksum of every contiguous array of rows, whatever their order; zeros add nothing."""
+    def compute_checksums(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Compute a checksum of every contiguous array of rows.
+
+        It does not depend on the order of the rows, and rows of zeros add nothing.
+        """
         return {
-            name: word_sum(arrays[name].reshape(-1), in_bytes=in_bytes)
-            for name, in_bytes in self._in_bytes.items()
+            name: sum_words(arrays[name].reshape(-1), in_bytes=in_bytes)
+            for name, in_bytes in self._summed_in_bytes.items()
         }
 
-    def sums_by_shard(self, sheet: Mapping[str, np.ndarray], shards: int) -> dict[str, np.ndarray]:
-        """Checksums of what each shard gave to some batches, uint64 of shape (shards,).
+    def compute_shard_checksums(
+        self, stack: Mapping[str, np.ndarray], shards: int
+    ) -> dict[str, np.ndarray]:
+        """Compute checksums of each shard's rows in a batch stack.
 
         Args:
-            sheet: contiguous arrays of shape (steps, shards * slice, …).
-            shards: how many there are.
-        """
-        found = {}
-        for name, in_bytes in self._in_bytes.items():
-            array = sheet[name]
-            words = array.reshape(len(array), shards, -1)
-            kind = np.uint64 if in_bytes else np.uint32
-            words = words if in_bytes else words.view(np.uint32)
-            found[name] = np.add.reduce(words, axis=(0, 2), dtype=kind).astype(np.uint64)
-        return found
+            stack: contiguous arrays of shape (steps, shards * slice_rows, …).
+            shards: number of shards.
 
-    def noted_sums(self, checksums: Mapping[str, list[int]], index: int) -> dict[str, int]:
-        """The checksums of all of a row group's rows in the arrays whose columns are all noted."""
+        Returns:
+            for each array, uint64 of shape (shards,).
+        """
+        checksums = {}
+        for name, in_bytes in self._summed_in_bytes.items():
+            array = stack[name]
+            words = array.reshape(len(array), shards, -1)
+            word_type = np.uint64 if in_bytes else np.uint32
+            words = words if in_bytes else words.view(np.uint32)
+            sums = np.add.reduce(words, axis=(0, 2), dtype=word_type)
+            checksums[name] = sums.astype(np.uint64)
+        return checksums
+
+    def combine_checksums(self, checksums: Mapping[str, list[int]], index: int) -> dict[str, int]:
+        """Combine the recorded checksums of columns into those of the arrays of a row group.
+
+        Args:
+            checksums: column -> recorded checksum of each row group of the file.
+            index: position of the row group in the file.
+
+        Returns:
+            the checksums of the arrays all of whose columns have recorded ones.
+        """
         return {
-            name: sum(checksums[column][index] for column in item.columns) % WRAP
+            name: sum(checksums[column][index] for column in item.columns) % CHECKSUM_MODULUS
             for name, item in self.arrays.items()
             if all(column in checksums for column in item.columns)
         }
 
     @cached_property
-    def _parts(self) -> list[tuple[str, str, int | None, int, pa.DataType]]:
-        """Array, column, its place in the array, elements of a row and their type."""
+    def _array_columns(self) -> list[tuple[str, str, int | None, int, pa.DataType]]:
+        """Return each array's columns: array, column, position, elements per row, element type.
+
+        The position is that on the array's second axis; None where the array has one column.
+        """
         return [
             (
                 name,
                 column,
                 position if len(item.columns) > 1 else None,
                 prod(item.shape) // len(item.columns),
-                _ARROW[item.dtype],
+                _ARROW_TYPES[item.dtype],
             )
             for name, item in self.arrays.items()
             for position, column in enumerate(item.columns)
         ]
 
     @cached_property
-    def _in_bytes(self) -> dict[str, bool]:
-        """Arrays whose rows are no whole words of four bytes."""
+    def _summed_in_bytes(self) -> dict[str, bool]:
+        """Return for each array whether its checksum sums bytes, and not words of four bytes.
+
+        It sums bytes where a column's values in a row are no whole number of words.
+        """
         return {
             name: bool(np.dtype(item.dtype).itemsize * (prod(item.shape) // len(item.columns)) % 4)
             for name, item in self.arrays.items()
         }
 
 
-def feature_columns(
+def build_feature_columns(
     spec: TransformSpec, extra: dict[str, tuple[str, str]] | None = None
 ) -> Columns:
-    """The model's inputs by name, and `label`, see `LabelSpec.array`.
+    """Build the columns of the model's inputs and of `label`, see `LabelSpec.array`.
 
     Args:
-        spec: says what the inputs are made of.
+        spec: the dataset's transform, which says which columns an input has.
         extra: further single columns: name -> (dtype, column).
     """
     dtype, shape = spec.label.array
@@ -130,46 +167,57 @@ def feature_columns(
     )
 
 
-def weight_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
-    """What training reads beside inputs and label: `sample_weight`, where rows carry it."""
+def list_weight_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
+    """List what training reads beside inputs and label: `sample_weight`, where rows have it."""
     return {"sample_weight": ("float32", "sample_weight")} if spec.label.weighted else {}
 
 
-def baseline_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
-    """What evaluation reads beside inputs and label: `baseline`, where rows carry it."""
+def list_baseline_columns(spec: TransformSpec) -> dict[str, tuple[str, str]]:
+    """List what evaluation reads beside inputs and label: `baseline`, where rows have it."""
     return {"baseline": ("float32", "baseline")} if spec.label.baseline else {}
 
 
-def _values(
-    column: str, array: pa.Array, elements: int, wanted: pa.DataType, item: ModelInput
+def _extract_values(
+    column: str, array: pa.Array, elements: int, element_type: pa.DataType, item: ModelInput
 ) -> np.ndarray:
-    """The array's values, one after the other, without a copy where Arrow has them in one piece."""
+    """Return an Arrow array's values as a flat array, without a copy where they are contiguous.
+
+    Args:
+        column: name of the column, for errors.
+        array: one chunk of the column.
+        elements: values per row.
+        element_type: their type.
+        item: the input that the column belongs to, for errors.
+
+    Raises:
+        StreamError: the column has an unexpected type or shape, or holds nulls.
+    """
     kind = array.type
     if array.null_count:
         raise StreamError(f"column {column!r} holds {array.null_count:,} nulls, expected none")
-    if kind == wanted and elements == 1:
+    if kind == element_type and elements == 1:
         return array.to_numpy()
     if pa.types.is_fixed_size_binary(kind) and item.dtype == "uint8":
         width = kind.byte_width
         if width == elements:
             values = np.frombuffer(array.buffers()[1], np.uint8)
             return values[array.offset * width : (array.offset + len(array)) * width]
-    elif pa.types.is_list(kind) and kind.value_type == wanted:
+    elif pa.types.is_list(kind) and kind.value_type == element_type:
         lengths = array.value_lengths().to_numpy()
         if (lengths == elements).all():
             flat = array.flatten()
             if not flat.null_count:
                 return flat.to_numpy()
-        wrong = np.unique(lengths[lengths != elements])
-        what = f"lists of length {wrong[0]}" if len(wrong) else "nulls in its lists"
-        raise StreamError(f"column {column!r} holds {what}, expected {elements} values each")
+        wrong_lengths = np.unique(lengths[lengths != elements])
+        problem = f"lists of length {wrong_lengths[0]}" if len(wrong_lengths) else "nulls in lists"
+        raise StreamError(f"column {column!r} holds {problem}, expected {elements} values each")
     raise StreamError(
         f"column {column!r} has type {kind}, expected {item.dtype} of shape "
         f"{item.shape if len(item.columns) == 1 else ()}"
     )
 
 
-_ARROW = {
+_ARROW_TYPES = {
     "float32": pa.float32(),
     "float64": pa.float64(),
     "int32": pa.int32(),

@@ -1,8 +1,8 @@
-"""A rank's batches as a tf.data dataset: named tensors of static shape, prefetched.
+"""Turn a rank's stream into a tf.data dataset: named tensors of static shape, prefetched.
 
-Copies of a row on its way here: decoded by pyarrow, into its block's matrix, and permuted into its
-batch (`sheets.py`). tf.data makes none: its tensors share the sheet's memory wherever a batch of an
-array has a multiple of 64 bytes, and otherwise copy it once.
+A row is copied three times on its way here: decoded by pyarrow, into its block's array, and
+permuted into its batch (`batch_assembly.py`). tf.data makes no copy: its tensors share the batch
+stack's memory wherever a batch of an array has a multiple of 64 bytes, and otherwise copy it once.
 """
 
 import atexit
@@ -15,19 +15,19 @@ from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
 
 
-def tf_batches(
+def read_tf_batches(
     stream: SplitStream, epochs: Sequence[int], first_step: int = 0
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """The elements of `as_tf_dataset`, with the stream's own error where one is raised.
+    """Read the elements of `make_tf_dataset`, and raise the stream's own error where it fails.
 
-    An epoch was accounted for when its last batch is given.
+    An epoch's rows have been accounted for when its last batch is yielded.
 
     Raises:
-        StreamError: a row group cannot be read, or rows delivered differ from the plan. TensorFlow
-            alone would give an `UnknownError` with the text somewhere inside.
+        StreamError: a row group cannot be read, or the delivered rows differ from the plan.
+            TensorFlow alone would raise an `UnknownError` with the text somewhere inside.
     """
     failures: list[Exception] = []
-    opened = _Opened(as_tf_dataset(stream, epochs, first_step, failures))
+    opened = _OpenDataset(make_tf_dataset(stream, epochs, first_step, failures))
     try:
         while (batch := next(opened.iterator, None)) is not None:
             yield batch
@@ -39,42 +39,43 @@ def tf_batches(
         opened.close()
 
 
-class _Opened:
+class _OpenDataset:
     """A dataset that is being read, and is closed before the interpreter ends.
 
-    TensorFlow would wait, with the interpreter's lock, for a thread that waits for that lock.
+    TensorFlow would wait, holding the interpreter's lock, for a thread that waits for that lock.
     """
 
     def __init__(self, dataset: tf.data.Dataset) -> None:
         self.iterator: Iterator[dict[str, tf.Tensor]] = iter(dataset)
-        _all_opened.add(self)
+        _open_datasets.add(self)
 
     def close(self) -> None:
+        """Stop reading; TensorFlow's threads leave the stream."""
         self.iterator = iter(())
 
 
-_all_opened: "weakref.WeakSet[_Opened]" = weakref.WeakSet()
+_open_datasets: "weakref.WeakSet[_OpenDataset]" = weakref.WeakSet()
 
 
 @atexit.register
-def _close_all() -> None:
-    for opened in list(_all_opened):
+def _close_open_datasets() -> None:
+    for opened in list(_open_datasets):
         opened.close()
 
 
-def as_tf_dataset(
+def make_tf_dataset(
     stream: SplitStream,
     epochs: Sequence[int],
     first_step: int = 0,
     failures: list[Exception] | None = None,
 ) -> tf.data.Dataset:
-    """Batches of one epoch after the other as dicts of tensors.
+    """Make a dataset of the batches of one epoch after the other, as dicts of tensors.
 
     Args:
         stream: the rank's view of a split.
-        epochs: their numbers, which decide the order of rows.
-        first_step: where to begin in the first of them; earlier steps are not read.
-        failures: gets what the stream raises, which TensorFlow would only pass on as text.
+        epochs: numbers of the epochs, which decide the order of rows.
+        first_step: first step of the first epoch; earlier steps are not read.
+        failures: receives the stream's exceptions, which TensorFlow would only pass on as text.
 
     Returns:
         a dataset of `len(epochs) * stream.steps - first_step` elements: the arrays of
@@ -84,20 +85,20 @@ def as_tf_dataset(
     rows = stream.batch_size_per_rank
     signature = {
         name: tf.TensorSpec((None, *array.shape), array.dtype)
-        for name, array in stream.columns.empty(rows).items()
+        for name, array in stream.columns.allocate_arrays(rows).items()
     }
     signature["weight"] = tf.TensorSpec((None, rows), tf.float32)
 
-    def generate() -> Iterator[Batch]:
+    def generate_stacks() -> Iterator[Batch]:
         try:
-            yield from stream.sheets(epochs, first_step)
+            yield from stream.read_batch_stacks(epochs, first_step)
         except Exception as error:
             if failures is not None:
                 failures.append(error)
             raise
 
-    # Python is asked for several batches at once, whose memory the tensors of each then share.
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    # Python yields stacks of several batches, and each batch's tensors share a stack's memory.
+    dataset = tf.data.Dataset.from_generator(generate_stacks, output_signature=signature)
     dataset = dataset.flat_map(tf.data.Dataset.from_tensor_slices)
     options = tf.data.Options()
     options.autotune.enabled = False

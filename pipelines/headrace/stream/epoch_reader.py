@@ -1,11 +1,12 @@
-"""One rank's batches of one epoch: the plan read through Petastorm, and accounted for.
+"""Read one rank's batches of one epoch through Petastorm, and account for every row.
 
-Blocks come from the reader pool in the order in which they are needed, and have put their rows into
-the sheets when they come (`sheets.py`). What was decoded and what is handed over are compared at
-the end: rows a shard, and a checksum that does not depend on their order.
+The reader pool returns blocks in the order in which they are needed; by then the worker has written
+their rows into the batch stacks (`batch_assembly.py`). Decoded and delivered rows are compared at
+the end: their number per shard, and a checksum that does not depend on their order. The plan, and
+the order of epochs, are left to `split_stream.py`.
 
 Cost: a row is decoded once, copied into its block's arrays, and from there, permuted, into its
-batch, all of it without Python's help beyond a call for some thousand rows.
+batch; Python itself makes one call for some thousand rows.
 """
 
 from collections.abc import Iterator
@@ -18,30 +19,30 @@ import pyarrow as pa
 
 from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile
-from headrace.lake.storage import is_storage_error, open_files, said
-from headrace.stream.batch_assembly import Batch, Sheets
-from headrace.stream.buffer_pool import Rooms
+from headrace.lake.storage import describe_error, is_storage_error, open_filesystem
+from headrace.stream.batch_assembly import Batch, BatchAssembly
+from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.footers import Footers, retried
+from headrace.stream.footers import FooterCache, retry_transient_errors
 from headrace.stream.petastorm_api import Reader
-from headrace.stream.plan import EpochPlan, reading_order
+from headrace.stream.plan import EpochPlan, order_blocks
 from headrace.stream.pool import PlannedPool
 from headrace.stream.shard_account import ShardAccount
-from headrace.stream.worker import BlockRows, BlockWorker, Task
+from headrace.stream.worker import BlockResult, BlockTask, BlockWorker
 
 
 @dataclass(frozen=True)
 class EpochSource:
-    """What is read of one epoch by one rank.
+    """The part of one epoch that one rank reads.
 
     Attributes:
         root, files, columns, readers, cache: see `split_stream.SplitStream`.
-        rank: who reads.
+        rank: the rank that reads.
         shards: the canonical shards that the rank owns.
-        plan, epoch: the plan of this epoch.
+        plan, epoch: the plan of the epoch, and the epoch's number.
         first_step: where reading begins.
-        steps_per_sheet: steps whose batches are assembled at once.
+        steps_per_stack: steps whose batches are assembled at once.
     """
 
     root: str
@@ -52,74 +53,79 @@ class EpochSource:
     plan: EpochPlan
     epoch: int
     first_step: int
-    steps_per_sheet: int
+    steps_per_stack: int
     readers: int
     cache: Cache | None
 
 
-class StreamRooms:
-    """A stream's memory, used again from epoch to epoch."""
+class StreamBuffers:
+    """The buffer pools of a stream, reused from epoch to epoch.
+
+    Attributes:
+        blocks: buffers of decoded blocks.
+        stacks: buffers of batch stacks, with `weight`.
+    """
 
     def __init__(self, columns: Columns) -> None:
-        self.blocks, self.sheets = Rooms(columns), Rooms(columns, "weight")
+        self.blocks, self.stacks = BufferPool(columns), BufferPool(columns, "weight")
 
 
 class EpochReader:
-    """An epoch of a stream that is being read; reading ahead begins at once.
+    """A reader of one epoch of a stream; prefetching begins when it is created.
 
     Attributes:
-        source: what is read.
+        source: the part of the epoch that it reads.
     """
 
     def __init__(
-        self, source: EpochSource, rooms: StreamRooms, threads: ThreadPoolExecutor
+        self, source: EpochSource, buffers: StreamBuffers, threads: ThreadPoolExecutor
     ) -> None:
         """
         Args:
-            source: what is read.
-            rooms: memory to use.
-            threads: `source.readers` of them.
+            source: the part of the epoch to read.
+            buffers: the stream's buffer pools.
+            threads: `source.readers` reader threads.
 
         Raises:
-            StreamError: a file is missing, damaged or out of reach.
+            StreamError: a file is missing, damaged or unreachable.
         """
         self.source = source
-        self._rooms, self._threads = rooms, threads
-        self._sheets = Sheets(
-            source.plan, source.shards, source.first_step, source.steps_per_sheet, rooms.sheets
+        self._buffers, self._threads = buffers, threads
+        self._assembly = BatchAssembly(
+            source.plan, source.shards, source.first_step, source.steps_per_stack, buffers.stacks
         )
         self._reader: Any = None
         self._pool: PlannedPool | None = None
-        self._open()
+        self._open_reader()
 
     @property
-    def all_begun(self) -> bool:
-        """Whether the reading of the last block has begun."""
-        return self._pool is None or self._pool.all_begun
+    def has_submitted_all(self) -> bool:
+        """Return whether the epoch's last block was submitted to the reader threads."""
+        return self._pool is None or self._pool.has_submitted_all
 
     def close(self) -> None:
-        """Drop what was to be read."""
+        """Cancel what has not been read, and wait for the blocks that are being read."""
         if self._reader is not None:
             self._reader.stop()
             self._reader.join()
 
-    def _open(self) -> None:
+    def _open_reader(self) -> None:
         source = self.source
-        filesystem, base = open_files(source.root)
+        filesystem, base = open_filesystem(source.root)
         paths = tuple(f"{base}/{file.path}" for file in source.files)
-        order = reading_order(source.plan, source.shards, source.first_step, source.steps_per_sheet)
+        order = order_blocks(source.plan, source.shards, source.first_step, source.steps_per_stack)
         if not order:  # more shards than rows: this rank has only padding
             return
-        footers = Footers()
+        footers = FooterCache()
         tasks = [
-            Task(
+            BlockTask(
                 block,
                 source.columns,
                 paths,
                 source.files,
                 footers,
-                self._rooms.blocks,
-                self._sheets,
+                self._buffers.blocks,
+                self._assembly,
                 max(0, source.first_step * source.plan.slice_rows - block.first_row),
                 source.cache,
             )
@@ -129,15 +135,15 @@ class EpochReader:
             tasks,
             threads=self._threads,
             workers_count=source.readers,
-            ahead=max(len(source.shards), source.readers),
+            prefetch=max(len(source.shards), source.readers),
         )
-        # One file, of which Petastorm reads the schema: it would ask the store for each of them.
-        first = next(path for path, file in zip(paths, source.files, strict=True) if file.rows)
+        # Petastorm gets one file, whose schema it reads: it would make a request for each of them.
+        schema_path = next(p for p, file in zip(paths, source.files, strict=True) if file.rows)
 
-        def opened() -> Any:
+        def open_reader() -> Any:
             return Reader(
                 filesystem,
-                [first],
+                [schema_path],
                 worker_class=BlockWorker,
                 reader_pool=self._pool,
                 shuffle_row_groups=False,
@@ -146,70 +152,90 @@ class EpochReader:
             )
 
         try:
-            self._reader = retried(opened)
+            self._reader = retry_transient_errors(open_reader)
         except Exception as error:
             self._pool.stop()
             if not (isinstance(error, pa.ArrowException) or is_storage_error(error)):
                 raise
             raise StreamError(
-                f"rank {source.rank}: a file of the dataset version is missing, damaged or out of "
-                f"reach: {said(error)}"
+                f"rank {source.rank}: a file of the dataset version is missing, damaged or "
+                f"unreachable: {describe_error(error)}"
             ) from error
 
-    def sheets(self) -> Iterator[Batch]:
-        """Some batches at a time, stacked: arrays of shape (steps, rows, …).
+    def read_batch_stacks(self) -> Iterator[Batch]:
+        """Yield the epoch's batches as batch stacks: arrays of shape (steps, rows, …).
 
-        Before the last ones all is accounted for.
+        All rows are accounted for before the last stack is yielded.
+
+        Raises:
+            StreamError: a row group cannot be read, or the delivered rows differ from the plan.
         """
         source = self.source
         plan, columns = source.plan, source.columns
         names = list(columns.arrays)
         shards = [
-            ShardAccount(shard, plan.shard_rows(shard), source.first_step * plan.slice_rows, names)
+            ShardAccount(
+                shard, plan.count_shard_rows(shard), source.first_step * plan.slice_rows, names
+            )
             for shard in source.shards
         ]
-        given = {name: np.zeros(len(shards), np.uint64) for name in columns.arrays}
-        rows = np.zeros(len(shards))
-        for first in range(source.first_step, plan.steps, source.steps_per_sheet):
-            end = min(first + source.steps_per_sheet, plan.steps)
+        delivered_checksums = {name: np.zeros(len(shards), np.uint64) for name in columns.arrays}
+        delivered_rows = np.zeros(len(shards))
+        for first in range(source.first_step, plan.steps, source.steps_per_stack):
+            end = min(first + source.steps_per_stack, plan.steps)
             for shard in shards:
                 while shard.needs_rows(end * plan.slice_rows):
-                    shard.take_in(self.next_block(shard.number, shard.rows_read))
-            made = self._sheets.pop(first)
-            for name, found in columns.sums_by_shard(made, len(shards)).items():
-                given[name] += found
-            rows += made["weight"].reshape(end - first, len(shards), -1).sum(axis=(0, 2))
+                    shard.add_block(self.read_next_block(shard.number, shard.rows_read))
+            stack = self._assembly.pop_stack(first)
+            for name, checksums in columns.compute_shard_checksums(stack, len(shards)).items():
+                delivered_checksums[name] += checksums
+            delivered_rows += stack["weight"].reshape(end - first, len(shards), -1).sum(axis=(0, 2))
             if end == plan.steps:
-                self._account(shards, rows, given)
-            yield made
+                self._check_accounts(shards, delivered_rows, delivered_checksums)
+            yield stack
 
-    def next_block(self, shard: int, row: int) -> "BlockRows":
-        """The next block, which has to be of this shard.
+    def read_next_block(self, shard: int, row: int) -> "BlockResult":
+        """Read the next block, and check that it belongs to the shard whose turn it is.
+
+        Args:
+            shard: number of the shard.
+            row: first row of the shard that is needed.
 
         Raises:
-            StreamError: it is not.
+            StreamError: there is no block, or it belongs to another shard.
         """
         result = next(self._reader, None) if self._reader is not None else None
         if result is None or result.block.shard != shard:
-            came = "nothing" if result is None else f"a block of shard {result.block.shard}"
+            block = "no block" if result is None else f"a block of shard {result.block.shard}"
             raise StreamError(
-                f"rank {self.source.rank}: shard {shard} needs rows from {row} on and {came} came; "
-                "the reader pool broke the plan"
+                f"rank {self.source.rank}: shard {shard} needs rows from row {row} on, and the "
+                f"reader pool returned {block}; it did not follow the plan, which is a defect"
             )
         return result
 
-    def _account(
-        self, shards: list[ShardAccount], rows: np.ndarray, given: dict[str, np.ndarray]
+    def _check_accounts(
+        self,
+        shards: list[ShardAccount],
+        delivered_rows: np.ndarray,
+        delivered_checksums: dict[str, np.ndarray],
     ) -> None:
-        wrong = []
-        for number, shard in enumerate(shards):
-            sums = {name: int(found[number]) for name, found in given.items()}
-            if difference := shard.difference(int(rows[number]), sums):
-                wrong.append(difference)
+        """Raise where delivered rows differ from the plan or from what was read.
+
+        Args:
+            shards: the accounts of the rank's shards.
+            delivered_rows: rows per shard, of shape (shards,).
+            delivered_checksums: for each array the checksum per shard, of shape (shards,).
+        """
+        differences = []
+        for position, shard in enumerate(shards):
+            checksums = {name: int(sums[position]) for name, sums in delivered_checksums.items()}
+            rows = int(delivered_rows[position])
+            if difference := shard.describe_difference(rows, checksums):
+                differences.append(difference)
         if self._reader is not None and next(self._reader, None) is not None:
-            wrong.append("more blocks than planned")
-        if wrong:
+            differences.append("more blocks than planned")
+        if differences:
             raise StreamError(
-                f"rank {self.source.rank}, epoch {self.source.epoch}: other rows than planned were "
-                f"delivered: {'; '.join(wrong)}"
+                f"rank {self.source.rank}, epoch {self.source.epoch}: the delivered rows differ "
+                f"from the plan: {'; '.join(differences)}"
             )

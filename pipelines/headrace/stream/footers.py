@@ -1,9 +1,10 @@
-"""Open files of a dataset version and make sure that they are what was published.
+"""Read the footers of a dataset version's files and check that they are what was published.
 
 A version's index has the size of each file and a checksum of its footer. The footer has, in the
-files that `prepare` writes, a checksum of every column of every row group. So a file that was
-rewritten is found by whoever opens it, and a damaged value by whoever decodes it, at the cost of
-a sum over the decoded memory (some 5%). Files of others are held to their size and footer alone.
+files that `prepare` writes, a checksum of every column of every row group. So a rewritten file is
+found when it is opened, and a damaged value when it is decoded (which `worker.py` does), at the
+cost of a sum over the decoded memory (some 5%). Files that others wrote are checked by their size
+and footer alone.
 """
 
 import threading
@@ -14,111 +15,135 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from headrace.errors import StreamError
-from headrace.lake.checksums import footer_bytes, footer_checksum, noted_checksums, parsed_footer
+from headrace.lake.checksums import (
+    compute_footer_checksum,
+    parse_footer,
+    read_checksums,
+    read_footer_bytes,
+)
 from headrace.lake.data_file import DataFile
-from headrace.lake.storage import is_storage_error, said
+from headrace.lake.storage import describe_error, is_storage_error
 
-# Parsed footers that are kept; one of 64 row groups and 40 columns takes some 200 kB.
-_FOOTERS = 64
-# A store that is down for some seconds is waited for: tried again after these pauses, and no more
-# once so much time is gone (S3's client tries for some 10 s itself, where it can). What is not
-# there, or not allowed, will not be there a second later.
-_PAUSES, _GIVE_UP = (0.2, 0.4, 0.8, 1.6, 3.2), 8.0
-_FOR_GOOD = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# Parsed footers in memory; one of 64 row groups and 40 columns takes some 200 kB.
+_MAX_FOOTERS = 64
+# A store may be unavailable for some seconds: reading is retried after these pauses, but not once
+# so many seconds have passed (S3's client retries for some 10 s itself, where it can). A file that
+# is missing or forbidden will still be so a second later.
+_RETRY_PAUSES, _RETRY_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2), 8.0
+_PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Footer:
-    """What a file says of itself.
+    """The footer of a Parquet file.
 
     Attributes:
-        meta: pyarrow's metadata.
-        checksums: column -> sum of each row group's words; empty where the file has none.
+        metadata: pyarrow's `FileMetaData`.
+        checksums: column -> checksum of each row group; empty where the file has none.
     """
 
-    meta: Any
+    metadata: Any
     checksums: dict[str, list[int]]
 
 
-class Footers:
-    """Footers of an epoch's files, read once each; shared by reader threads."""
+class FooterCache:
+    """The footers of an epoch's files, each read once; shared by reader threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, Footer] = OrderedDict()
+        self._footers: OrderedDict[str, Footer] = OrderedDict()
 
-    def of(self, path: str, source: Any, file: DataFile) -> Footer:
-        """The footer of an open file.
+    def get_footer(self, path: str, source: Any, file: DataFile) -> Footer:
+        """Return the footer of an open file.
+
+        Args:
+            path: full path of the file.
+            source: the open file.
+            file: the file as the index has it.
 
         Raises:
-            StreamError: the file is another one than was published.
+            StreamError: the file is not the one that was published.
         """
         with self._lock:
-            if path in self._known:
-                self._known.move_to_end(path)
-                return self._known[path]
+            if path in self._footers:
+                self._footers.move_to_end(path)
+                return self._footers[path]
         footer = read_footer(path, source, file)
         with self._lock:
-            self._known[path] = footer
-            while len(self._known) > _FOOTERS:
-                self._known.popitem(last=False)
+            self._footers[path] = footer
+            while len(self._footers) > _MAX_FOOTERS:
+                self._footers.popitem(last=False)
         return footer
 
 
 def read_footer(path: str, source: Any, file: DataFile) -> Footer:
-    """Read and check a file's footer.
+    """Read a file's footer and compare it with the index.
+
+    Args:
+        path: full path of the file.
+        source: the open file.
+        file: the file as the index has it.
 
     Raises:
-        StreamError: its size or footer is not what the index says.
+        StreamError: its size or footer differs from the index.
     """
-    again = "the file was rewritten after it was published"
+    cause = "the file was rewritten after it was published"
     source.seek(0, 2)
     size = source.tell()
     if size != file.bytes:
         raise StreamError(
-            f"{path} has {size:,} bytes, the dataset version says {file.bytes:,}: {again}"
+            f"{path} has {size:,} bytes, the dataset version says {file.bytes:,}: {cause}"
         )
-    text = footer_bytes(source)
-    if file.footer and file.footer != footer_checksum(text):
-        raise StreamError(f"{path} has another footer than the dataset version says: {again}")
-    meta = parsed_footer(text).metadata
-    found = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-    for index, (rows, expected) in enumerate(zip(found, file.row_groups, strict=False)):
+    text = read_footer_bytes(source)
+    if file.footer and file.footer != compute_footer_checksum(text):
+        raise StreamError(f"{path} has another footer than the dataset version says: {cause}")
+    metadata = parse_footer(text).metadata
+    row_groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    for index, (rows, expected) in enumerate(zip(row_groups, file.row_groups, strict=False)):
         if rows != expected:
             raise StreamError(
                 f"{path} row group {index} has {rows} rows, the dataset version says "
-                f"{expected}: {again}"
+                f"{expected}: {cause}"
             )
-    if len(found) != len(file.row_groups):
+    if len(row_groups) != len(file.row_groups):
         raise StreamError(
-            f"{path} has {len(found)} row groups, the dataset version says "
-            f"{len(file.row_groups)}: {again}"
+            f"{path} has {len(row_groups)} row groups, the dataset version says "
+            f"{len(file.row_groups)}: {cause}"
         )
-    return Footer(meta, noted_checksums(meta))
+    return Footer(metadata, read_checksums(metadata))
 
 
-def retried(what: Callable[[], Result]) -> Result:
-    """Do it again, some seconds long, where a store fails that may recover."""
+def retry_transient_errors(operation: Callable[[], Result]) -> Result:
+    """Run an operation, and retry it for some seconds where a store fails that may recover.
+
+    Args:
+        operation: reads from a store; it may run several times.
+    """
     started = time.monotonic()
-    for pause in _PAUSES:
+    for pause in _RETRY_PAUSES:
         try:
-            return what()
+            return operation()
         except Exception as error:
-            if not _may_pass(error) or time.monotonic() - started > _GIVE_UP:
+            if not _is_transient(error) or time.monotonic() - started > _RETRY_SECONDS:
                 raise
             time.sleep(pause)
-    return what()
+    return operation()
 
 
-def _may_pass(error: Exception) -> bool:
-    # pyarrow says what is wrong inside a file with an OSError that has no number.
-    inside = type(error) is OSError and error.errno is None
-    return is_storage_error(error) and not isinstance(error, _FOR_GOOD) and not inside
+def _is_transient(error: Exception) -> bool:
+    """Return whether the same operation may succeed some seconds later."""
+    # pyarrow reports damage inside a file as an OSError without a number.
+    is_damage = type(error) is OSError and error.errno is None
+    return is_storage_error(error) and not isinstance(error, _PERMANENT_ERRORS) and not is_damage
 
 
-def unreadable(where: str, error: BaseException) -> StreamError:
-    """For whoever reads it at night."""
-    gone = isinstance(error, FileNotFoundError)
-    what = "is not there" if gone else "cannot be read"
-    return StreamError(f"{where} {what}: {said(error)}")
+def build_read_error(location: str, error: BaseException) -> StreamError:
+    """Build the error that says which file or row group could not be read, and why.
+
+    Args:
+        location: path of the file, and the row group where it is known.
+        error: what the file system or pyarrow raised.
+    """
+    problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+    return StreamError(f"{location} {problem}: {describe_error(error)}")

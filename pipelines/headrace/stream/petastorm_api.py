@@ -1,10 +1,10 @@
-"""Petastorm 0.13.1 on today's pyarrow and NumPy: the one module that imports it.
+"""Import Petastorm 0.13.1 on today's pyarrow and NumPy: no other module imports it.
 
 Petastorm imports names that pyarrow removed (`pyarrow.filesystem`, `pyarrow.hdfs`, `ArrowIOError`)
-and that Python removed (`distutils`); they are lent to it while it is imported, and taken back, so
+and that Python removed (`distutils`). They are provided while it is imported and removed again, so
 that no other library takes them for pyarrow's own. What its reader then calls at run time is put
 into its own modules: a dataset of files in place of pyarrow's removed one, and two names of types
-that NumPy 2 no longer has. pyarrow and NumPy themselves stay as they are.
+that NumPy 2 no longer has. pyarrow and NumPy themselves are not changed.
 
 A dataset is a list of files and nothing else. A folder may hold `_common_metadata`, where Petastorm
 keeps a pickled schema that it would un-pickle.
@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import StreamError
-from headrace.quiet import quiet_import
+from headrace.quiet import silence_imports
 
 
 class FilePiece:
-    """One file of a `FileDataset`, or a row group of it."""
+    """One file of a `FileDataset`, or a row group of it; Petastorm calls either a piece."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class FilePiece:
     ) -> None:
         """
         Args:
-            path: of the file.
-            open_file_func: opens it for reading.
-            row_group: which one; None for the whole file.
-            partition_keys: none; a folder's name is no column here.
+            path: path of the file.
+            open_file_func: opens the file for reading.
+            row_group: position of the row group; None for the whole file.
+            partition_keys: none; folder names are not columns here.
         """
         self.path, self.open_file_func = path, open_file_func
         self.row_group, self.partition_keys = row_group, partition_keys
@@ -59,9 +59,9 @@ class FileDataset:
     """The dataset that Petastorm's `Reader` opens: a list of files.
 
     Attributes:
-        paths, fs: the files, and the fsspec file system they are on.
-        pieces: one a file.
-        metadata, common_metadata, partitions: None; nothing but the files is looked at.
+        paths, fs: the files, and the fsspec file system that they are on.
+        pieces: one per file.
+        metadata, common_metadata, partitions: None; only the files themselves are read.
     """
 
     metadata = common_metadata = partitions = None
@@ -69,32 +69,32 @@ class FileDataset:
     def __init__(self, paths: Sequence[str], filesystem: Any, **options: Any) -> None:
         """
         Args:
-            paths: of files.
-            filesystem: fsspec's.
-            options: of pyarrow's dataset; Petastorm passes some that do not matter to a file.
+            paths: paths of files.
+            filesystem: fsspec file system.
+            options: options of pyarrow's dataset; those that Petastorm passes do not affect a file.
 
         Raises:
-            StreamError: a path is not one of a file.
+            StreamError: a path is that of a folder, or rows are to be filtered.
         """
         if isinstance(paths, str):
-            raise StreamError(f"{paths}: a folder is not opened by Petastorm, its files are")
+            raise StreamError(f"{paths}: Petastorm opens files here, never a folder")
         if options.get("filters"):
-            raise StreamError("filters are not read here; the plan says which rows are")
+            raise StreamError("filters are not supported here; the plan says which rows are read")
         self.paths, self.fs = list(paths), filesystem
         for path in self.paths:
             if filesystem.isdir(path):
                 raise StreamError(
-                    f"{path} is a folder where the dataset version has a file; a folder may hold a "
+                    f"{path} is a folder, but a file in the dataset version; a folder may hold a "
                     "pickled schema, so it is not opened. Restore the file"
                 )
         self.pieces = [FilePiece(path, filesystem.open) for path in self.paths]
 
 
 @contextmanager
-def _lent_names() -> Iterator[None]:
-    """Give Petastorm the names that it imports, for the length of the block.
+def _provide_removed_names() -> Iterator[None]:
+    """Provide the removed names that Petastorm imports, while the block runs.
 
-    Names that an older pyarrow or Python still has are left to it.
+    Names that an older pyarrow or Python still has are not replaced.
     """
     modules: dict[str, dict[str, Any]] = {
         "pyarrow.filesystem": {"LocalFileSystem": type("LocalFileSystem", (), {})},
@@ -102,34 +102,34 @@ def _lent_names() -> Iterator[None]:
         "distutils": {},
         "distutils.version": {"LooseVersion": packaging.version.Version},
     }
-    lent = []
+    provided = []
     for name, content in modules.items():
         if name not in sys.modules:
             module = types.ModuleType(name)
             vars(module).update(content)
             sys.modules[name] = module
-            lent.append(name)
-    error = not hasattr(pa.lib, "ArrowIOError")
-    if error:
+            provided.append(name)
+    needs_error = not hasattr(pa.lib, "ArrowIOError")
+    if needs_error:
         pa.lib.ArrowIOError = OSError
     try:
         yield
     finally:
-        for name in lent:
+        for name in provided:
             del sys.modules[name]
-        if error:
+        if needs_error:
             del pa.lib.ArrowIOError
 
 
-def _view(module: types.ModuleType, **names: Any) -> types.ModuleType:
-    """Return a module that has everything of `module`, and these names."""
-    view = types.ModuleType(module.__name__, module.__doc__)
-    vars(view).update(vars(module))
-    vars(view).update(names)
-    return view
+def _copy_module(module: types.ModuleType, **names: Any) -> types.ModuleType:
+    """Return a module with all names of `module`, and these names beside or in place of them."""
+    copy = types.ModuleType(module.__name__, module.__doc__)
+    vars(copy).update(vars(module))
+    vars(copy).update(names)
+    return copy
 
 
-with quiet_import(), _lent_names():
+with silence_imports(), _provide_removed_names():
     import petastorm.etl.dataset_metadata
     import petastorm.reader
     import petastorm.unischema
@@ -138,7 +138,7 @@ with quiet_import(), _lent_names():
     from petastorm.workers_pool.worker_base import WorkerBase
 
 for _module in (petastorm.reader, petastorm.etl.dataset_metadata):
-    _module.pq = _view(pq, ParquetDataset=FileDataset, ParquetDatasetPiece=FilePiece)
-petastorm.unischema.np = _view(np, unicode_=np.str_, string_=np.bytes_)
+    _module.pq = _copy_module(pq, ParquetDataset=FileDataset, ParquetDatasetPiece=FilePiece)
+petastorm.unischema.np = _copy_module(np, unicode_=np.str_, string_=np.bytes_)
 
 __all__ = ["EmptyResultError", "FileDataset", "FilePiece", "Reader", "WorkerBase"]

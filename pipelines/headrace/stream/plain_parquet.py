@@ -1,7 +1,7 @@
-"""A plain Parquet folder that somebody else wrote, as an index like that of a dataset version.
+"""Index a plain Parquet folder that another system wrote, as a dataset version is indexed.
 
-Footers are read once, by one rank, and shared: of many files they take longer than a first epoch's
-rows. From then on the folder is held to what was found: a file that changes is an error.
+Footers are read once, by one rank, and shared: with many files they take longer than the rows of a
+first epoch. A file that changes after it was indexed is an error when it is streamed.
 """
 
 from collections.abc import Callable
@@ -11,97 +11,109 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from headrace.errors import StreamError
-from headrace.lake.checksums import footer_bytes, footer_checksum, parsed_footer
+from headrace.lake.checksums import compute_footer_checksum, parse_footer, read_footer_bytes
 from headrace.lake.data_file import DataFile
-from headrace.lake.storage import is_storage_error, open_files, reaching
-from headrace.stream.footers import retried, unreadable
-from headrace.stream.petastorm_filesystem import refuse_pickled_metadata
+from headrace.lake.storage import explain_storage_errors, is_storage_error, open_filesystem
+from headrace.stream.footers import build_read_error, retry_transient_errors
+from headrace.stream.pickled_metadata import refuse_pickled_metadata
 
-_AT_ONCE = 16  # footers that are read at the same time
-T = TypeVar("T")
+_CONCURRENT_READS = 16  # footers that are read at the same time
+Shared = TypeVar("Shared")
 
 
-def _alone(value: T) -> T:
+def _keep_value(value: Shared) -> Shared:
+    """Return the value: there is no other rank to share it with."""
     return value
 
 
-def folder_files(
-    root: str, *, rank: int = 0, share: Callable[[Any], Any] = _alone
+def index_folder(
+    root: str, *, rank: int = 0, share: Callable[[Any], Any] = _keep_value
 ) -> tuple[DataFile, ...]:
-    """The Parquet files below a folder, by path, as the train split of `SplitStream`.
+    """Build the index of the Parquet files below a folder, sorted by path, for `SplitStream`.
 
-    Names that begin with `_` or `.` are left out, as Spark does.
+    Names that begin with `_` or `.` are ignored, as Spark does.
 
     Args:
         root: a folder or URL.
-        rank: rank 0 reads; what other ranks pass on is nothing.
-        share: gives every rank what rank 0 has, as `Collectives.broadcast_object` does.
+        rank: rank 0 reads the footers; other ranks receive the index.
+        share: returns rank 0's value on every rank, as `Collectives.broadcast_object` does.
 
     Raises:
         StreamError: there is no Parquet file, one cannot be read, their columns differ, or the
             folder has Petastorm's pickled schema; on every rank.
     """
-    found: Any = None
+    files_or_error: Any = None
     if rank == 0:
         try:
-            found = [file.model_dump(mode="json") for file in _read(root)]
-        except Exception as error:  # the others must not wait for what does not come
-            found = str(error)
-    found = share(found)
-    if isinstance(found, str):
-        raise StreamError(found)
-    return tuple(DataFile.model_validate(file) for file in found)
+            files_or_error = [file.model_dump(mode="json") for file in _read_folder(root)]
+        except Exception as error:  # shared, so that the other ranks do not wait for ever
+            files_or_error = str(error)
+    files_or_error = share(files_or_error)
+    if isinstance(files_or_error, str):
+        raise StreamError(files_or_error)
+    return tuple(DataFile.model_validate(file) for file in files_or_error)
 
 
-def _read(root: str) -> list[DataFile]:
+def _read_folder(root: str) -> list[DataFile]:
+    """Read the footers of all Parquet files below a folder, and compare their columns."""
     refuse_pickled_metadata(root)
-    files, base = open_files(root)
-    with reaching(root):
-        paths = [path for path in files.find(base) if _is_data(path[len(base) :])]
+    filesystem, base = open_filesystem(root)
+    with explain_storage_errors(root):
+        paths = [path for path in filesystem.find(base) if _is_data_file(path[len(base) :])]
     if not paths:
         raise StreamError(f"{root} has no Parquet file")
 
-    def one(path: str) -> tuple[DataFile, pa.Schema]:
+    def read_file(path: str) -> tuple[DataFile, pa.Schema]:
         try:
-            return retried(lambda: _footer(files, path, path[len(base) + 1 :]))
+            return retry_transient_errors(
+                lambda: _read_data_file(filesystem, path, path[len(base) + 1 :])
+            )
         except Exception as error:
             if not (isinstance(error, pa.ArrowException) or is_storage_error(error)):
                 raise
-            raise unreadable(path, error) from error
+            raise build_read_error(path, error) from error
 
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="headrace-footers") as pool:
-        read = list(pool.map(one, sorted(paths)))
-    first, schema = read[0]
-    for file, other in read:
-        for field in schema:
-            place = other.get_field_index(field.name)
-            if place < 0 or other.field(place).type != field.type:
-                has = "no such column" if place < 0 else str(other.field(place).type)
+    with ThreadPoolExecutor(_CONCURRENT_READS, thread_name_prefix="headrace-footers") as pool:
+        files_and_schemas = list(pool.map(read_file, sorted(paths)))
+    first_file, first_schema = files_and_schemas[0]
+    for file, schema in files_and_schemas:
+        for field in first_schema:
+            position = schema.get_field_index(field.name)
+            if position < 0 or schema.field(position).type != field.type:
+                column_type = "missing" if position < 0 else str(schema.field(position).type)
                 raise StreamError(
-                    f"{root}: column {field.name!r} is {field.type} in {first.path} and in "
-                    f"{file.path} there is {has}; a stream needs the same columns in every file"
+                    f"{root}: column {field.name!r} is {field.type} in {first_file.path} and "
+                    f"{column_type} in {file.path}; a stream needs the same columns in every file"
                 )
-    return [file for file, _ in read]
+    return [file for file, _ in files_and_schemas]
 
 
-def _footer(files: Any, path: str, name: str) -> tuple[DataFile, pa.Schema]:
-    with files.open(path, "rb") as source:
-        text = footer_bytes(source)
+def _read_data_file(filesystem: Any, path: str, name: str) -> tuple[DataFile, pa.Schema]:
+    """Read a file's footer, and return its entry in the index and its columns.
+
+    Args:
+        filesystem: fsspec file system.
+        path: full path of the file.
+        name: path below the folder.
+    """
+    with filesystem.open(path, "rb") as source:
+        text = read_footer_bytes(source)
         size = source.seek(0, 2)
-        file = parsed_footer(text)
-    meta = file.metadata
-    rows = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
-    found = DataFile(
+        parquet = parse_footer(text)
+    metadata = parquet.metadata
+    rows = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+    file = DataFile(
         path=name,
         split="train",
         bytes=size,
         row_groups=rows,
         content="",
-        footer=footer_checksum(text),
+        footer=compute_footer_checksum(text),
     )
-    return found, file.schema_arrow
+    return file, parquet.schema_arrow
 
 
-def _is_data(path: str) -> bool:
+def _is_data_file(path: str) -> bool:
+    """Return whether a path below the folder is that of a Parquet file that Spark would read."""
     hidden = any(part.startswith(("_", ".")) for part in path.split("/"))
     return path.endswith((".parquet", ".parq", ".pq")) and not hidden

@@ -1,16 +1,16 @@
-"""Which rows every rank reads, in which order: pure functions, no I/O.
+"""Plan which rows every rank reads in an epoch, and in which order: pure functions, no I/O.
 
-A split's row groups are permuted by (seed, epoch) and laid end to end; that line of rows is cut
-into C *canonical shards* of equal length (one row more or less; a row group may be cut). Global
-batch k is slice k of every shard, and a rank owns C / size neighbouring shards. The global batches
-are therefore the same at any number of ranks that divides C, and a function of (dataset version,
-seed, epoch) alone.
+A split's row groups are permuted by (seed, epoch) and concatenated. That sequence of rows is
+partitioned into C *canonical shards* of equal length (one row more or less; a row group may be
+divided). Global batch k is slice k of every shard, and a rank owns C / size neighbouring shards.
+The global batches are therefore the same at any number of ranks that divides C, and a function of
+(dataset version, seed, epoch) alone.
 
 A shard is read in *blocks* of about `block_rows` rows, and rows are permuted within a block.
 
-The last global batch is padded, so that every row is seen in every epoch; or it is dropped, so that
-every batch is full. Dropped rows rotate: a permuted line ends in other rows each epoch, and a line
-in canonical order begins where the rows dropped before it begin.
+The last global batch is padded, so that every row is delivered in every epoch; or it is dropped, so
+that every batch is full. Dropped rows rotate: a permuted sequence ends in different rows each
+epoch, and a sequence in canonical order begins with the rows that the epoch before it dropped.
 """
 
 import math
@@ -22,20 +22,26 @@ import numpy as np
 from headrace.errors import StreamError
 from headrace.recipe.model_requirements import FEW_SHARDS, MOST_SHARDS
 
-# Mixed into the seed, so that row groups and rows are permuted independently of each other.
-_ROW_GROUPS, _ROWS = 1, 2
-# Rows of a block at most, and bytes of one at most: some blocks a shard are held at once, so that
-# wide rows (a 224 x 224 x 3 image has 150 kB) must come in shorter blocks than those of a table.
+# Mixed into the seeds, so that row groups and rows are permuted independently of each other.
+_ROW_GROUP_SALT, _ROW_SALT = 1, 2
+# Rows and bytes of a block at most. Several blocks per shard are in memory at once, so wide rows (a
+# 224 x 224 x 3 image has 150 kB) need shorter blocks than those of a table.
 BLOCK_ROWS = 16_384
 BLOCK_BYTES = 16 * 2**20
-# Canonical shards where rows are few: with more a shard has few blocks, and an epoch would begin
-# only when nearly all of it was read.
-BLOCKS_A_SHARD = 4
+# Blocks that a canonical shard should have at least: with fewer, an epoch would begin only when
+# nearly all of it was read.
+BLOCKS_PER_SHARD = 4
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """A row group of the index: `file` is its file's position in the split's list of files."""
+    """A row group of the index.
+
+    Attributes:
+        file: position of its file in the split's list of files.
+        index: position of the row group in its file.
+        rows: number of rows.
+    """
 
     file: int
     index: int
@@ -44,7 +50,7 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class RowRange:
-    """Rows [start, stop) of a row group."""
+    """The rows [start, stop) of a row group."""
 
     file: int
     row_group: int
@@ -53,17 +59,18 @@ class RowRange:
 
     @property
     def rows(self) -> int:
+        """Return the number of rows in the range."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class Block:
-    """What is read and permuted in one go.
+    """Rows of a shard that are read and permuted together.
 
     Attributes:
-        shard: the canonical shard it belongs to.
-        first_row: position of its first row in the shard.
-        ranges: what to read, in order.
+        shard: the canonical shard that the block belongs to.
+        first_row: position of the block's first row in the shard.
+        ranges: the ranges of rows to read, in order.
         permutation_seed: seeds the permutation of its rows; `None` keeps them in order.
     """
 
@@ -74,35 +81,42 @@ class Block:
 
     @property
     def rows(self) -> int:
-        return sum(r.rows for r in self.ranges)
+        """Return the number of rows in the block."""
+        return sum(item.rows for item in self.ranges)
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """One epoch of one split over all ranks.
+    """The plan of one epoch of one split over all ranks.
 
     Attributes:
         shards: the blocks of every canonical shard, in order.
-        slice_rows: rows a shard gives to one global batch.
-        steps: global batches, the last one padded; equal on every rank by construction.
-        dropped: rows of the split that are in no batch of this epoch.
+        slice_rows: rows of a shard in one global batch.
+        steps: number of global batches, the last one padded; equal on every rank by construction.
+        dropped_rows: rows of the split that are in no batch of this epoch.
     """
 
     shards: tuple[tuple[Block, ...], ...]
     slice_rows: int
     steps: int
-    dropped: int = 0
+    dropped_rows: int = 0
 
     @property
     def rows(self) -> int:
-        return sum(self.shard_rows(shard) for shard in range(len(self.shards)))
+        """Return the number of rows in all shards."""
+        return sum(self.count_shard_rows(shard) for shard in range(len(self.shards)))
 
-    def shard_rows(self, shard: int) -> int:
+    def count_shard_rows(self, shard: int) -> int:
+        """Count the rows of one canonical shard."""
         return sum(block.rows for block in self.shards[shard])
 
 
-def row_groups_of(files: Sequence[Sequence[int]]) -> list[RowGroup]:
-    """The index of a split, in canonical order, from the rows of each file's row groups."""
+def index_row_groups(files: Sequence[Sequence[int]]) -> list[RowGroup]:
+    """Build the index of a split, in canonical order.
+
+    Args:
+        files: for each file of the split, the number of rows of each of its row groups.
+    """
     return [
         RowGroup(file, index, rows)
         for file, groups in enumerate(files)
@@ -110,18 +124,28 @@ def row_groups_of(files: Sequence[Sequence[int]]) -> list[RowGroup]:
     ]
 
 
-def fitting_rows(row_bytes: int) -> int:
-    """Rows of a block where nobody says how many: fewer where rows are wide."""
+def choose_block_rows(row_bytes: int) -> int:
+    """Choose the rows of a block where the recipe does not: fewer where rows are wide.
+
+    Args:
+        row_bytes: bytes of a row in all arrays together.
+    """
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
 
 
-def fitting_shards(rows: int, global_batch_size: int, block_rows: int) -> int:
-    """Canonical shards where nobody says how many, the same for any number of ranks.
+def choose_canonical_shards(rows: int, global_batch_size: int, block_rows: int) -> int:
+    """Choose the number of canonical shards where the recipe does not.
 
-    They divide the batch, and are fewer where a shard would have fewer than four blocks.
+    The number divides the batch, is lower where a shard would have fewer than `BLOCKS_PER_SHARD`
+    blocks, and does not depend on the number of ranks.
+
+    Args:
+        rows: rows of the split.
+        global_batch_size: rows of a step over all ranks.
+        block_rows: rows of a block.
     """
     shards = math.gcd(MOST_SHARDS, global_batch_size)
-    while shards > FEW_SHARDS and rows < shards * BLOCKS_A_SHARD * block_rows:
+    while shards > FEW_SHARDS and rows < shards * BLOCKS_PER_SHARD * block_rows:
         shards //= 2
     return shards
 
@@ -140,16 +164,17 @@ def plan_epoch(
     """Plan one epoch.
 
     Args:
-        row_groups: of the split, in canonical order; empty ones are allowed.
+        row_groups: the row groups of the split in canonical order; empty ones are allowed.
         canonical_shards: C; must divide `global_batch_size`.
-        global_batch_size: rows a step over all ranks.
-        block_rows: a block is closed when it holds at least this many rows.
+        global_batch_size: rows of a step over all ranks.
+        block_rows: a block is complete when it holds at least this many rows.
         shuffle: permute row groups and rows; otherwise rows keep their canonical order.
         seed, epoch: decide the permutations, and nothing else does.
         drop_last: leave out the rows that do not fill a global batch.
 
     Raises:
-        StreamError: the shards do not divide the batch, there is no row, or no full batch.
+        StreamError: the shards do not divide the batch, the split has no rows, or they do not fill
+            one batch and `drop_last` is set.
     """
     if global_batch_size % canonical_shards:
         raise StreamError(
@@ -161,37 +186,50 @@ def plan_epoch(
         raise StreamError("the split has no rows; there is nothing to stream")
     order = np.arange(len(row_groups))
     if shuffle:
-        order = np.random.default_rng((_ROW_GROUPS, seed, epoch)).permutation(order)
+        order = np.random.default_rng((_ROW_GROUP_SALT, seed, epoch)).permutation(order)
     slice_rows = global_batch_size // canonical_shards
-    steps, dropped = epoch_steps(total, canonical_shards, global_batch_size, drop_last=drop_last)
+    steps, dropped_rows = count_steps(
+        total, canonical_shards, global_batch_size, drop_last=drop_last
+    )
     groups = (row_groups[i] for i in order.tolist())
-    line = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
+    sequence = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
     if drop_last and not shuffle:
-        first = epoch * dropped % total
-        ends = _ends(line)
-        line = _between(line, ends, first, total) + _between(line, ends, 0, first)
-    ends = _ends(line)
+        first_row = epoch * dropped_rows % total
+        ends = _cumulate_rows(sequence)
+        sequence = [
+            *_slice_ranges(sequence, ends, first_row, total),
+            *_slice_ranges(sequence, ends, 0, first_row),
+        ]
+    ends = _cumulate_rows(sequence)
     shards = []
     for shard in range(canonical_shards):
         begin, end = (total * s // canonical_shards for s in (shard, shard + 1))
-        ranges = _between(line, ends, begin, begin + steps * slice_rows if drop_last else end)
+        end = begin + steps * slice_rows if drop_last else end
         blocks: list[Block] = []
-        first = 0
-        for number, block in enumerate(_blocks(ranges, block_rows)):
-            permutation = (_ROWS, seed, epoch, shard, number) if shuffle else None
-            blocks.append(Block(shard, first, tuple(block), permutation))
-            first += blocks[-1].rows
+        first_row = 0
+        block_ranges = _group_into_blocks(_slice_ranges(sequence, ends, begin, end), block_rows)
+        for number, ranges in enumerate(block_ranges):
+            permutation_seed = (_ROW_SALT, seed, epoch, shard, number) if shuffle else None
+            blocks.append(Block(shard, first_row, tuple(ranges), permutation_seed))
+            first_row += blocks[-1].rows
         shards.append(tuple(blocks))
-    return EpochPlan(tuple(shards), slice_rows, steps, dropped)
+    return EpochPlan(tuple(shards), slice_rows, steps, dropped_rows)
 
 
-def epoch_steps(
+def count_steps(
     rows: int, canonical_shards: int, global_batch_size: int, *, drop_last: bool
 ) -> tuple[int, int]:
-    """Steps of an epoch of so many rows, and rows that are dropped.
+    """Count the steps of an epoch and the rows that it drops.
+
+    Args:
+        rows: rows of the split.
+        canonical_shards, global_batch_size, drop_last: see `plan_epoch`.
+
+    Returns:
+        steps, and rows that are in no batch.
 
     Raises:
-        StreamError: the rows do not fill one batch, and that would be dropped.
+        StreamError: the rows do not fill one batch, and that batch would be dropped.
     """
     slice_rows = global_batch_size // canonical_shards
     if not drop_last:
@@ -206,8 +244,12 @@ def epoch_steps(
     return steps, rows - steps * global_batch_size
 
 
-def shards_of_rank(canonical_shards: int, rank: int, size: int) -> range:
-    """The neighbouring shards that `rank` of `size` owns.
+def assign_shards(canonical_shards: int, rank: int, size: int) -> range:
+    """Assign neighbouring canonical shards to one rank.
+
+    Args:
+        canonical_shards: number of shards.
+        rank, size: the rank, and the number of ranks.
 
     Raises:
         StreamError: `size` does not divide the shards.
@@ -217,28 +259,29 @@ def shards_of_rank(canonical_shards: int, rank: int, size: int) -> range:
             f"{size} ranks cannot share {canonical_shards} canonical shards equally; use a divisor "
             "or change stream.canonical_shards"
         )
-    each = canonical_shards // size
-    return range(rank * each, (rank + 1) * each)
+    shards_per_rank = canonical_shards // size
+    return range(rank * shards_per_rank, (rank + 1) * shards_per_rank)
 
 
-def reading_order(
-    plan: EpochPlan, shards: Sequence[int], first_step: int = 0, sheet_steps: int = 1
+def order_blocks(
+    plan: EpochPlan, shards: Sequence[int], first_step: int = 0, steps_per_stack: int = 1
 ) -> list[Block]:
-    """Blocks of `shards` in the order in which they are needed.
-
-    Blocks that were wholly consumed before `first_step` are left out.
+    """Sort the blocks of `shards` into the order in which a rank needs them.
 
     Args:
-        sheet_steps: steps that are made at once: all that a shard gives to them is needed before
-            anything of the next shard.
+        plan: the plan of the epoch.
+        shards: the canonical shards that the rank owns.
+        first_step: where reading begins; blocks that were consumed before it are left out.
+        steps_per_stack: steps whose batches are assembled at once: all rows of a shard for them are
+            needed before any row of the next shard.
     """
     first_row = first_step * plan.slice_rows
 
-    def turn(block: Block) -> int:
-        return (max(block.first_row // plan.slice_rows, first_step) - first_step) // sheet_steps
+    def find_stack(block: Block) -> int:
+        return (max(block.first_row // plan.slice_rows, first_step) - first_step) // steps_per_stack
 
     needed = [
-        (turn(block), shard, block.first_row, block)
+        (find_stack(block), shard, block.first_row, block)
         for shard in shards
         for block in plan.shards[shard]
         if block.first_row + block.rows > first_row
@@ -246,25 +289,37 @@ def reading_order(
     return [block for *_, block in sorted(needed, key=lambda item: item[:3])]
 
 
-def _ends(line: Sequence[RowRange]) -> np.ndarray:
-    """Rows of the line up to and with each range."""
-    return np.cumsum([item.rows for item in line])
+def _cumulate_rows(sequence: Sequence[RowRange]) -> np.ndarray:
+    """Return the number of rows up to the end of each range, int64 of shape (ranges,)."""
+    return np.cumsum([item.rows for item in sequence])
 
 
-def _between(line: Sequence[RowRange], ends: np.ndarray, begin: int, end: int) -> list[RowRange]:
-    """Rows [begin, end) of the line."""
-    found: list[RowRange] = []
-    for at in range(int(np.searchsorted(ends, begin, side="right")), len(line)):
-        item, first = line[at], int(ends[at]) - line[at].rows
-        if first >= end:
+def _slice_ranges(
+    sequence: Sequence[RowRange], ends: np.ndarray, begin: int, end: int
+) -> list[RowRange]:
+    """Return the ranges that hold the rows [begin, end) of the sequence.
+
+    Args:
+        sequence: ranges of rows, one after the other.
+        ends: their `_cumulate_rows`.
+        begin, end: positions of rows in the sequence.
+    """
+    ranges: list[RowRange] = []
+    for position in range(int(np.searchsorted(ends, begin, side="right")), len(sequence)):
+        item = sequence[position]
+        first_row = int(ends[position]) - item.rows
+        if first_row >= end:
             break
-        start, stop = max(begin - first, 0), min(end - first, item.rows)
+        start, stop = max(begin - first_row, 0), min(end - first_row, item.rows)
         if stop > start:
-            found.append(RowRange(item.file, item.row_group, item.start + start, item.start + stop))
-    return found
+            ranges.append(
+                RowRange(item.file, item.row_group, item.start + start, item.start + stop)
+            )
+    return ranges
 
 
-def _blocks(ranges: Sequence[RowRange], block_rows: int) -> list[list[RowRange]]:
+def _group_into_blocks(ranges: Sequence[RowRange], block_rows: int) -> list[list[RowRange]]:
+    """Group consecutive ranges into blocks of at least `block_rows` rows, but for the last one."""
     blocks: list[list[RowRange]] = []
     rows = 0
     for item in ranges:

@@ -1,10 +1,11 @@
-"""Petastorm reader pool that returns planned results in planned order, and loses none.
+"""Run planned tasks on reader threads, and return every result in planned order.
 
-Petastorm's `ThreadPool` asks whether all workers are done before it asks whether all work was
-dealt, and ends early when the dealer is late; its `Ventilator` deals in an order of its own. This
-pool knows its work beforehand: it needs no ventilator and ends when the last result was taken.
+This is a reader pool for Petastorm. Petastorm's own `ThreadPool` asks whether all workers are done
+before it asks whether all work was submitted, and ends early when submission is late; its
+`Ventilator` submits in an order of its own. This pool has all tasks from the start: it needs no
+ventilator and ends when the last result was returned.
 
-Memory: at most `ahead` results wait, however slow the consumer is.
+Memory: at most `prefetch` results wait, however slow the consumer is.
 """
 
 import threading
@@ -20,75 +21,83 @@ class PlannedPool:
     """The pool interface of `petastorm.workers_pool`, over a fixed list of tasks."""
 
     def __init__(
-        self, tasks: Sequence[Any], *, threads: ThreadPoolExecutor, workers_count: int, ahead: int
+        self,
+        tasks: Sequence[Any],
+        *,
+        threads: ThreadPoolExecutor,
+        workers_count: int,
+        prefetch: int,
     ) -> None:
         """
         Args:
-            tasks: arguments for the worker's `process`, one a result, in the order of results.
-            threads: who works; shared with other pools, and not ended by this one.
-            workers_count: how many they are.
-            ahead: results read before they are asked for, at least 1.
+            tasks: arguments for the worker's `process`, one per result, in the order of results.
+            threads: the reader threads; shared with other pools, and not shut down by this one.
+            workers_count: number of threads.
+            prefetch: results that are read before they are needed, at least 1.
         """
         self.workers_count = workers_count
         self._threads = threads
         self._tasks = iter(tasks)
-        self._count, self._begun = len(tasks), 0
-        self._ahead = max(1, ahead)
-        self._waiting: deque[Future[Any]] = deque()
+        self._count, self._submitted = len(tasks), 0
+        self._prefetch = max(1, prefetch)
+        self._pending: deque[Future[Any]] = deque()
         self._thread = threading.local()
 
     def start(self, worker_class: Any, worker_args: Any = None, ventilator: Any = None) -> None:
-        """Begin reading ahead. `ventilator` is not used: the plan is the order."""
+        """Begin prefetching. `ventilator` is not used: the plan is the order."""
         self._worker_class, self._worker_args = worker_class, worker_args
-        for _ in range(self._ahead):
-            self._submit()
+        for _ in range(self._prefetch):
+            self._submit_next()
 
     @property
-    def all_begun(self) -> bool:
-        """Whether every task was given to a reader thread."""
-        return self._begun == self._count
+    def has_submitted_all(self) -> bool:
+        """Return whether every task was submitted to the reader threads."""
+        return self._submitted == self._count
 
     def ventilate(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("a PlannedPool knows its tasks from the start")
+        """Refuse further tasks; part of Petastorm's interface."""
+        raise NotImplementedError("a PlannedPool has all its tasks from the start")
 
     def get_results(self) -> Any:
-        """The next result; what the worker raised is raised here.
+        """Return the next result, or raise what the worker raised.
 
         Raises:
-            EmptyResultError: every task's result was taken.
+            EmptyResultError: every task's result was returned.
         """
-        if not self._waiting:
+        if not self._pending:
             raise EmptyResultError
-        future = self._waiting.popleft()
-        self._submit()
+        future = self._pending.popleft()
+        self._submit_next()
         try:
             return future.result()
         except CancelledError:
             raise EmptyResultError from None
 
     def stop(self) -> None:
-        """Drop what was not begun; what is being read ends by itself."""
+        """Cancel the tasks that have not started; those that run end by themselves."""
         self._tasks = iter(())
-        for future in self._waiting:
+        for future in self._pending:
             future.cancel()
 
     def join(self) -> None:
-        """Wait for what is being read."""
+        """Wait for the tasks that run."""
         self.stop()
-        # Of those that were cancelled nobody says so once the interpreter ends its threads.
-        wait([future for future in self._waiting if not future.cancelled()])
+        # Cancelled futures are left out: once the interpreter shuts its threads down, waiting for
+        # them would never end.
+        wait([future for future in self._pending if not future.cancelled()])
 
     @property
     def diagnostics(self) -> dict[str, int]:
-        return {"results_waiting": sum(future.done() for future in self._waiting)}
+        """Return counts for Petastorm's `Reader.diagnostics`."""
+        return {"results_waiting": sum(future.done() for future in self._pending)}
 
-    def _submit(self) -> None:
+    def _submit_next(self) -> None:
         for task in self._tasks:
-            self._waiting.append(self._threads.submit(self._run, task))
-            self._begun += 1
+            self._pending.append(self._threads.submit(self._process_task, task))
+            self._submitted += 1
             return
 
-    def _run(self, task: Any) -> Any:
+    def _process_task(self, task: Any) -> Any:
         if not hasattr(self._thread, "worker"):
             self._thread.published = []
             self._thread.worker = self._worker_class(

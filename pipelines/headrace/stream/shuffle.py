@@ -1,9 +1,9 @@
-"""How well the plan mixes: neighbours of the output, and how far apart they were in the dataset.
+"""Measure how well a plan shuffles: how far apart in the dataset neighbouring rows of a batch were.
 
 A full permutation of N rows puts neighbours at a median distance of N (1 - 1/√2), and a batch of B
-rows takes them from as many row groups as chance gives. The plan permutes row groups, and rows
-within blocks of several row groups of a shard, and a batch takes a slice of every shard; so what is
-measured here against a full permutation is what that costs.
+rows has rows of as many row groups as chance gives. The plan permutes row groups, and rows within
+blocks of several row groups of a shard, and a batch takes a slice of every shard; so this module
+compares it with a full permutation. It reads no rows: the plan alone says where they go.
 """
 
 import math
@@ -14,23 +14,25 @@ import numpy as np
 
 from headrace.stream.plan import EpochPlan, RowGroup
 
-# Rows of the output that are looked at, from the first on: 8 bytes each, some times over.
-_MOST_ROWS = 4_000_000
+# Delivered rows that are measured, from the first on: 8 bytes each, in several arrays.
+_MAX_ROWS = 4_000_000
 
 
 @dataclass(frozen=True)
 class ShuffleQuality:
-    """Of one epoch; every figure beside that of a full permutation.
+    """The shuffle quality of one epoch, beside that of a full permutation.
+
+    The fields are keys of `headrace inspect --shuffle --json`, so their names stay.
 
     Attributes:
-        rows: of the output that were looked at.
+        rows: delivered rows that were measured.
         distance: median distance of neighbours in the dataset, as a share of its rows.
-        distance_full: the same of a full permutation.
-        same_row_group: share of neighbours that are of one row group.
-        same_row_group_full: the same of a full permutation.
-        row_groups_a_batch: mean number of row groups that a global batch has rows of.
-        row_groups_a_batch_full: the same of a full permutation.
-        drift: rank correlation of a row's place in the dataset and in the output; 0 if mixed.
+        distance_full: the same for a full permutation.
+        same_row_group: share of neighbours from one row group.
+        same_row_group_full: the same for a full permutation.
+        row_groups_a_batch: mean number of row groups in a global batch.
+        row_groups_a_batch_full: the same for a full permutation.
+        drift: rank correlation of a row's positions in the dataset and in the epoch; 0 if shuffled.
     """
 
     rows: int
@@ -43,66 +45,71 @@ class ShuffleQuality:
     drift: float
 
 
-def shuffle_quality(plan: EpochPlan, row_groups: Sequence[RowGroup]) -> ShuffleQuality:
-    """Measure an epoch's plan, of its first four million rows at most.
+def measure_shuffle(plan: EpochPlan, row_groups: Sequence[RowGroup]) -> ShuffleQuality:
+    """Measure how well an epoch's plan shuffles its first four million rows.
 
     Args:
-        plan: of the epoch.
-        row_groups: those that it was made of.
+        plan: the plan of the epoch.
+        row_groups: the row groups that were planned, in canonical order.
     """
     sizes = np.array([group.rows for group in row_groups], np.int64)
     total = int(sizes.sum())
-    batches = places_in_order(plan, row_groups, _MOST_ROWS)
-    places = np.concatenate(batches)
+    batches = compute_batch_positions(plan, row_groups, _MAX_ROWS)
+    positions = np.concatenate(batches)
     ends = np.cumsum(sizes)
-    groups = np.searchsorted(ends, places, side="right")
-    apart = np.abs(np.diff(places))
-    batch = plan.slice_rows * len(plan.shards)
-    of_batch = [len(np.unique(groups[i : i + batch])) for i in range(0, len(groups), batch)]
+    groups = np.searchsorted(ends, positions, side="right")
+    distances = np.abs(np.diff(positions))
+    batch_rows = plan.slice_rows * len(plan.shards)
+    groups_per_batch = [
+        len(np.unique(groups[i : i + batch_rows])) for i in range(0, len(groups), batch_rows)
+    ]
     share = sizes / total
-    expected = [float((1 - (1 - share) ** len(found)).sum()) for found in batches]
-    drift = np.corrcoef(np.arange(len(places)), places)[0, 1] if len(places) > 1 else 0.0
+    expected_groups = [float((1 - (1 - share) ** len(batch)).sum()) for batch in batches]
+    drift = np.corrcoef(np.arange(len(positions)), positions)[0, 1] if len(positions) > 1 else 0.0
     return ShuffleQuality(
-        rows=len(places),
-        distance=float(np.median(apart)) / total if len(apart) else 0.0,
+        rows=len(positions),
+        distance=float(np.median(distances)) / total if len(distances) else 0.0,
         distance_full=1 - 1 / math.sqrt(2),
-        same_row_group=float(np.mean(np.diff(groups) == 0)) if len(apart) else 0.0,
+        same_row_group=float(np.mean(np.diff(groups) == 0)) if len(distances) else 0.0,
         same_row_group_full=float(np.square(share).sum()),
-        row_groups_a_batch=float(np.mean(of_batch)),
-        row_groups_a_batch_full=float(np.mean(expected)),
+        row_groups_a_batch=float(np.mean(groups_per_batch)),
+        row_groups_a_batch_full=float(np.mean(expected_groups)),
         drift=float(drift),
     )
 
 
-def places_in_order(
-    plan: EpochPlan, row_groups: Sequence[RowGroup], most_rows: int
+def compute_batch_positions(
+    plan: EpochPlan, row_groups: Sequence[RowGroup], max_rows: int
 ) -> list[np.ndarray]:
-    """Places in the dataset of the rows of one global batch after the other.
+    """Compute the positions in the dataset of the rows of each global batch, in delivered order.
 
     Args:
-        plan: of the epoch.
-        row_groups: those that it was made of, in canonical order.
-        most_rows: batches end where there would be more rows.
+        plan: the plan of the epoch.
+        row_groups: the row groups that were planned, in canonical order.
+        max_rows: limit on the rows of all batches together; there is at least one batch.
+
+    Returns:
+        an int64 array of shape (rows,) per batch.
     """
     starts = np.cumsum([0, *(group.rows for group in row_groups)])
     start = {(g.file, g.index): int(s) for g, s in zip(row_groups, starts, strict=False)}
-    width = plan.slice_rows
-    steps = max(1, min(plan.steps, most_rows // (width * len(plan.shards))))
+    slice_rows = plan.slice_rows
+    steps = max(1, min(plan.steps, max_rows // (slice_rows * len(plan.shards))))
     slices: list[list[np.ndarray]] = [[] for _ in range(steps)]
     for shard in plan.shards:
-        parts: list[np.ndarray] = []
-        have = 0
+        block_positions: list[np.ndarray] = []
+        shard_rows = 0
         for block in shard:
-            if have >= steps * width:
+            if shard_rows >= steps * slice_rows:
                 break
             rows = np.concatenate(
                 [start[r.file, r.row_group] + np.arange(r.start, r.stop) for r in block.ranges]
             )
             if block.permutation_seed is not None:
                 rows = rows[np.random.default_rng(block.permutation_seed).permutation(len(rows))]
-            parts.append(rows)
-            have += len(rows)
-        line = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+            block_positions.append(rows)
+            shard_rows += len(rows)
+        positions = np.concatenate(block_positions) if block_positions else np.zeros(0, np.int64)
         for step in range(steps):
-            slices[step].append(line[step * width : (step + 1) * width])
-    return [np.concatenate(parts) for parts in slices]
+            slices[step].append(positions[step * slice_rows : (step + 1) * slice_rows])
+    return [np.concatenate(shard_slices) for shard_slices in slices]

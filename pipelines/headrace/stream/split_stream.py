@@ -1,10 +1,11 @@
-"""One rank's view of a split, and its batches as NumPy.
+"""Stream one rank's batches of a split as NumPy arrays, epoch after epoch.
 
 The state of a stream is (epoch, step) and nothing else: batches are a function of the dataset
-version, the seed, the epoch and the step, whoever reads them, so a run goes on where another one
-was, with as many ranks as it likes, and without reading what was consumed.
+version, the seed, the epoch and the step, whichever rank reads them. So a run resumes where another
+one ended, with any number of ranks, and without reading what was consumed. Reading an epoch is left
+to `epoch_reader.py`, and tensors to `dataset.py`.
 
-Memory: the batches of one block of each own shard, and of as many read ahead; see `memory_bytes`.
+Memory: one block of each of the rank's shards, and as many prefetched ones; see `memory_bytes`.
 """
 
 import warnings
@@ -19,25 +20,25 @@ from headrace.lake.version import DatasetVersion
 from headrace.stream.batch_assembly import Batch
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamRooms
-from headrace.stream.petastorm_filesystem import refuse_pickled_metadata
+from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamBuffers
+from headrace.stream.pickled_metadata import refuse_pickled_metadata
 from headrace.stream.plan import (
     BLOCK_ROWS,
     EpochPlan,
     RowGroup,
-    epoch_steps,
-    fitting_rows,
-    fitting_shards,
+    assign_shards,
+    choose_block_rows,
+    choose_canonical_shards,
+    count_steps,
+    index_row_groups,
     plan_epoch,
-    row_groups_of,
-    shards_of_rank,
 )
 
-# Rows of a shard in a sheet, and bytes of a sheet, at most.
-_SHEET_ROWS = 2048
-_SHEET_BYTES = 32 * 2**20
+# Rows of a shard in a batch stack, and bytes of a stack, at most.
+_STACK_ROWS = 2048
+_STACK_BYTES = 32 * 2**20
 
-# Raised at every Reader that is opened; there is nothing a user could do about it.
+# Raised by every Reader that is opened; a user can do nothing about it.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.|pyarrow\.")
 
 
@@ -48,15 +49,15 @@ class SplitStream:
     Attributes:
         root: folder or URL below which the files lie.
         files: the split's files in canonical order.
-        columns: what to read.
-        rank, size: who reads, of how many.
-        global_batch_size: rows a step over all ranks.
-        canonical_shards: divides `global_batch_size`, and is divided by `size`.
+        columns: the columns to read, and their arrays.
+        rank, size: the rank that reads, and the number of ranks.
+        global_batch_size: rows of a step over all ranks.
+        canonical_shards: divides `global_batch_size`, and is divisible by `size`.
         shuffle, seed: see `plan.plan_epoch`.
-        readers: reader threads.
-        block_rows: rows of a shard that are permuted together; part of what decides the order.
-        drop_last: leave out rows that do not fill a global batch, other ones in each epoch.
-        cache: where row groups are kept once they were read.
+        readers: number of reader threads.
+        block_rows: rows of a shard that are permuted together; the order depends on it.
+        drop_last: leave out rows that do not fill a global batch, different ones in each epoch.
+        cache: stores row groups that were read.
     """
 
     root: str
@@ -75,46 +76,52 @@ class SplitStream:
     _plans: dict[int, EpochPlan] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
-    def of(
+    def for_split(
         dataset: DatasetVersion, split: SplitName, columns: Columns, **options: Any
     ) -> "SplitStream":
-        """The stream of a split of a dataset version.
+        """Build the stream of a split of a dataset version.
 
-        Where they are left out or None, `block_rows` follows from the width of a row and
-        `canonical_shards` from the number of rows.
+        Args:
+            dataset: the dataset version.
+            split: name of the split.
+            columns: the columns to read, and their arrays.
+            options: further attributes of `SplitStream`. Where they are left out or None,
+                `block_rows` follows from the width of a row and `canonical_shards` from the number
+                of rows.
 
         Raises:
             StreamError: the dataset carries Petastorm's pickled metadata.
         """
         refuse_pickled_metadata(dataset.root)
-        files = dataset.files(split)
-        block_rows = options.get("block_rows") or fitting_rows(columns.row_bytes)
-        shards = options.get("canonical_shards") or fitting_shards(
+        files = dataset.list_files(split)
+        block_rows = options.get("block_rows") or choose_block_rows(columns.row_bytes)
+        shards = options.get("canonical_shards") or choose_canonical_shards(
             sum(file.rows for file in files), options["global_batch_size"], block_rows
         )
         options = {**options, "block_rows": block_rows, "canonical_shards": shards}
         return SplitStream(dataset.root, files, columns, **options)
 
     @cached_property
-    def _rooms(self) -> StreamRooms:
-        return StreamRooms(self.columns)
+    def _buffers(self) -> StreamBuffers:
+        return StreamBuffers(self.columns)
 
     @property
     def rows(self) -> int:
-        """Rows of the split, over all ranks."""
+        """Return the number of rows of the split, over all ranks."""
         return sum(file.rows for file in self.files)
 
     @property
     def batch_size_per_rank(self) -> int:
+        """Return the number of rows of a step on one rank."""
         return self.global_batch_size // self.size
 
-    def plan(self, epoch: int) -> EpochPlan:
-        """The plan of an epoch; the last two asked for are kept."""
+    def plan_epoch(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch; the last two plans are cached."""
         if epoch not in self._plans:
             while len(self._plans) > 1:
                 del self._plans[next(iter(self._plans))]
             self._plans[epoch] = plan_epoch(
-                self.row_groups(),
+                self.list_row_groups(),
                 canonical_shards=self.canonical_shards,
                 global_batch_size=self.global_batch_size,
                 block_rows=self.block_rows,
@@ -125,80 +132,86 @@ class SplitStream:
             )
         return self._plans[epoch]
 
-    def row_groups(self) -> list[RowGroup]:
-        """All of the split, in canonical order."""
-        return row_groups_of([file.row_groups for file in self.files])
+    def list_row_groups(self) -> list[RowGroup]:
+        """List all row groups of the split, in canonical order."""
+        return index_row_groups([file.row_groups for file in self.files])
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch, the same in every epoch and on every rank."""
-        return epoch_steps(
+        """Return the number of steps, the same in every epoch and on every rank."""
+        return count_steps(
             self.rows, self.canonical_shards, self.global_batch_size, drop_last=self.drop_last
         )[0]
 
     @property
     def memory_bytes(self) -> int:
-        """What the rank's batches in the making and reader threads take at most.
+        """Return the most bytes that blocks and batch stacks take on one rank.
 
         For each shard that is the block in use, the one after it and, towards the end of an epoch,
-        the first of the next epoch. The row group in hand is not counted, nor what the user of the
-        batches keeps. A block may be longer than `block_rows` by a row group.
+        the first of the next epoch. The row group that is being decoded is not counted, nor batches
+        that the caller holds. A block may be longer than `block_rows` by a row group.
         """
         longest = max((rows for file in self.files for rows in file.row_groups), default=0)
         shards = self.canonical_shards // self.size
-        in_shard = -(-self.rows // self.canonical_shards)
-        block = min(self.block_rows + longest, in_shard) * self.columns.row_bytes
-        sheet = sheet_steps(self) * self.batch_size_per_rank * (self.columns.row_bytes + 4)
-        # Sheets are whole: one is begun and one is ended in an epoch that is under way, and some
-        # are with the user. A reader has a block that is not permuted yet.
-        return (3 * shards + self.readers) * block + 6 * sheet
+        shard_rows = -(-self.rows // self.canonical_shards)
+        block = min(self.block_rows + longest, shard_rows) * self.columns.row_bytes
+        stack = (
+            choose_steps_per_stack(self) * self.batch_size_per_rank * (self.columns.row_bytes + 4)
+        )
+        # Stacks are allocated whole: in an epoch that is being read one is begun and one is
+        # completed, and the caller holds some. Each reader has a block that is not permuted yet.
+        return (3 * shards + self.readers) * block + 6 * stack
 
-    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The rank's share of global batch `first_step`, `first_step` + 1, … of one epoch.
+    def read_batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Read the rank's part of global batch `first_step`, `first_step` + 1, … of one epoch.
 
-        Every batch has `batch_size_per_rank` rows: each own shard's slice in turn, and padding
-        (zeros, `weight` 0) where a shard has run out. Real rows have `weight` 1.
+        Every batch has `batch_size_per_rank` rows: the slice of each of the rank's shards in turn,
+        and padding (zeros, `weight` 0) where a shard has no more rows. Real rows have `weight` 1.
 
         Raises:
-            StreamError: a row group cannot be read, or rows delivered differ from the plan; the
-                latter before the epoch's last batches are given.
+            StreamError: a row group cannot be read, or the delivered rows differ from the plan; the
+                latter before the epoch's last batches are yielded.
         """
-        return self.epochs([epoch], first_step)
+        return self.read_epochs([epoch], first_step)
 
-    def epochs(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
-        """The batches of epoch after epoch; the next one is read ahead when one is read to its end.
+    def read_epochs(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
+        """Read the batches of epoch after epoch; the next epoch is prefetched when one is all read.
 
         Args:
-            epochs: their numbers.
-            first_step: of the first of them.
+            epochs: numbers of the epochs.
+            first_step: first step of the first epoch.
 
         Raises:
-            StreamError: as `batches`.
+            StreamError: see `read_batches`.
         """
-        for sheet in self.sheets(epochs, first_step):
-            for step in range(len(sheet["weight"])):
-                yield {name: array[step] for name, array in sheet.items()}
+        for stack in self.read_batch_stacks(epochs, first_step):
+            for step in range(len(stack["weight"])):
+                yield {name: array[step] for name, array in stack.items()}
 
-    def sheets(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
-        """As `epochs`, some batches at a time: arrays of shape (batches, rows, …).
+    def read_batch_stacks(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
+        """Read the batches of `read_epochs` as batch stacks: arrays of shape (steps, rows, …).
 
-        A sheet has batches of one epoch; how many is not part of the plan. Its memory is used
-        again only when nothing refers to it any more.
+        A stack has batches of one epoch; how many is not part of the plan. Its memory is reused
+        only when nothing refers to it any more.
         """
-        opened: list[EpochReader] = []
+        epoch_readers: list[EpochReader] = []
         with ThreadPoolExecutor(self.readers, thread_name_prefix="headrace-reader") as threads:
             try:
-                for place, epoch in enumerate(epochs):
-                    if not opened:
-                        first = 0 if place else first_step
-                        opened.append(self._open_epoch(epoch, first, threads))
-                    for sheet in opened[0].sheets():
-                        if len(opened) == 1 and place + 1 < len(epochs) and opened[0].all_begun:
-                            opened.append(self._open_epoch(epochs[place + 1], 0, threads))
-                        yield sheet
-                    opened.pop(0).close()
+                for position, epoch in enumerate(epochs):
+                    if not epoch_readers:
+                        first = 0 if position else first_step
+                        epoch_readers.append(self._open_epoch(epoch, first, threads))
+                    for stack in epoch_readers[0].read_batch_stacks():
+                        if (
+                            len(epoch_readers) == 1
+                            and position + 1 < len(epochs)
+                            and epoch_readers[0].has_submitted_all
+                        ):
+                            epoch_readers.append(self._open_epoch(epochs[position + 1], 0, threads))
+                        yield stack
+                    epoch_readers.pop(0).close()
             finally:
-                for reader in opened:
+                for reader in epoch_readers:
                     reader.close()
 
     def _open_epoch(self, epoch: int, first_step: int, threads: ThreadPoolExecutor) -> EpochReader:
@@ -207,19 +220,19 @@ class SplitStream:
             files=self.files,
             columns=self.columns,
             rank=self.rank,
-            shards=shards_of_rank(self.canonical_shards, self.rank, self.size),
-            plan=self.plan(epoch),
+            shards=assign_shards(self.canonical_shards, self.rank, self.size),
+            plan=self.plan_epoch(epoch),
             epoch=epoch,
             first_step=first_step,
-            steps_per_sheet=sheet_steps(self),
+            steps_per_stack=choose_steps_per_stack(self),
             readers=self.readers,
             cache=self.cache,
         )
-        return EpochReader(source, self._rooms, threads)
+        return EpochReader(source, self._buffers, threads)
 
 
-def sheet_steps(stream: "SplitStream") -> int:
-    """Steps of a sheet; the batches do not depend on it."""
-    by_rows = _SHEET_ROWS // (stream.global_batch_size // stream.canonical_shards)
-    by_bytes = _SHEET_BYTES // (stream.batch_size_per_rank * stream.columns.row_bytes)
+def choose_steps_per_stack(stream: "SplitStream") -> int:
+    """Choose the steps of a batch stack; the batches do not depend on it."""
+    by_rows = _STACK_ROWS // (stream.global_batch_size // stream.canonical_shards)
+    by_bytes = _STACK_BYTES // (stream.batch_size_per_rank * stream.columns.row_bytes)
     return max(1, min(by_rows, by_bytes, stream.steps))

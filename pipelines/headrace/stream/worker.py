@@ -1,7 +1,8 @@
-"""Petastorm worker that reads a planned block with pyarrow, straight into the final arrays.
+"""Read planned blocks with pyarrow, check their values, and write them into the batch stacks.
 
-Petastorm's own batch worker goes through pandas, a column at a time, and hands on whole row groups
-only. This one reads the wanted columns and rows, and puts them, permuted, into the batches' sheets.
+This is a worker for Petastorm. Petastorm's own batch worker converts through pandas, a column at a
+time, and returns whole row groups only. This one reads the planned columns and rows, and writes
+them, permuted, to where `batch_assembly.py` assembles the batches.
 """
 
 from dataclasses import dataclass
@@ -13,188 +14,226 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import StreamError
-from headrace.lake.checksums import column_sum
+from headrace.lake.checksums import sum_column
 from headrace.lake.data_file import DataFile
 from headrace.lake.storage import is_storage_error
-from headrace.stream.batch_assembly import Sheets
-from headrace.stream.buffer_pool import Rooms
+from headrace.stream.batch_assembly import BatchAssembly
+from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.footers import Footer, Footers, retried, unreadable
+from headrace.stream.footers import Footer, FooterCache, build_read_error, retry_transient_errors
 from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
 from headrace.stream.plan import Block, RowRange
 
-# What pyarrow raises where a file is not what it was.
-_DAMAGED = (pa.ArrowException, RuntimeError, KeyError, IndexError)
+# What pyarrow raises where a file is damaged.
+_DAMAGE_ERRORS = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
 
 @dataclass(frozen=True)
-class Task:
+class BlockTask:
     """One block for a worker.
 
     Attributes:
-        block: what to read.
-        columns: of it.
-        paths, files, footers: the split's files, their full paths and their footers.
-        rooms: memory in which the block lies before it is permuted.
-        sheets: where the rows go.
-        skip: rows of the permuted block that were consumed before.
-        cache: where row groups are looked for first.
+        block: the block to read.
+        columns: the columns to read, and their arrays.
+        paths, files, footers: full paths of the split's files, the files, and their footers.
+        buffers: memory for the block before it is permuted.
+        assembly: assembles the batches.
+        consumed_rows: rows of the permuted block that were consumed before reading begins.
+        cache: is searched for row groups first.
     """
 
     block: Block
     columns: Columns
     paths: tuple[str, ...]
     files: tuple[DataFile, ...]
-    footers: Footers
-    rooms: Rooms
-    sheets: Sheets
-    skip: int = 0
+    footers: FooterCache
+    buffers: BufferPool
+    assembly: BatchAssembly
+    consumed_rows: int = 0
     cache: Cache | None = None
 
 
 @dataclass(frozen=True)
-class BlockRows:
-    """A block whose rows were put into the sheets.
+class BlockResult:
+    """The result of a task: a block whose rows were written into the batch stacks.
 
     Attributes:
-        block: what was read.
-        sums: checksum of each array's rows, made of what was decoded.
+        block: the block that was read.
+        checksums: checksum of each array's rows, computed from the decoded rows.
     """
 
     block: Block
-    sums: dict[str, int]
+    checksums: dict[str, int]
 
 
 class BlockWorker(WorkerBase):
-    """Reads tasks one after the other; an instance belongs to one thread.
+    """A worker that processes tasks one after the other; an instance belongs to one thread.
 
-    A row group that was used in part is kept decoded: neighbouring shards share the row group they
-    are cut in, and are read one after the other.
+    The last row group stays decoded where only a part of it was used: neighbouring shards share the
+    row group at their boundary, and are read one after the other.
     """
 
     def __init__(self, worker_id: int, publish_func: Any, args: Any) -> None:
         super().__init__(worker_id, publish_func, args)
         self._filesystem = args[0]
-        self._kept: tuple[str, int, pa.Table] | None = None
+        self._last_row_group: tuple[str, int, pa.Table] | None = None
 
     @staticmethod
-    def new_results_queue_reader() -> "BlockResults":
-        return BlockResults()
+    def new_results_queue_reader() -> "BlockResultsReader":
+        """Return the reader of results; part of Petastorm's interface."""
+        return BlockResultsReader()
 
-    def process(self, task: Task) -> None:
+    def process(self, task: BlockTask) -> None:
+        """Read one block, check it, write it into the batch stacks, and publish its checksums.
+
+        Raises:
+            StreamError: a file cannot be read, or is not the one that was published.
+        """
         block = task.block
-        out = task.rooms.take(block.rows)
-        sums = dict.fromkeys(out, 0)
+        arrays = task.buffers.acquire_arrays(block.rows)
+        checksums = dict.fromkeys(arrays, 0)
         row = 0
         for item in block.ranges:
-            table, footer = self._row_group(task, item)
-            rows = {name: array[row : row + item.rows] for name, array in out.items()}
+            table, footer = self._load_row_group(task, item)
+            rows = {name: array[row : row + item.rows] for name, array in arrays.items()}
             try:
-                task.columns.fill(rows, 0, table.slice(item.start, item.rows))
+                task.columns.fill_arrays(rows, 0, table.slice(item.start, item.rows))
             except StreamError as error:
                 path = task.paths[item.file]
                 raise StreamError(f"{path} row group {item.row_group}: {error}") from None
-            part = task.columns.sums(rows)
+            range_checksums = task.columns.compute_checksums(rows)
             if footer is not None and item.rows == table.num_rows:
-                _compare(task, item, table, footer, part)
-            sums = {name: total + part[name] for name, total in sums.items()}
+                _verify_row_group(task, item, table, footer, range_checksums)
+            for name, checksum in range_checksums.items():
+                checksums[name] += checksum
             row += item.rows
         order = None
         if block.permutation_seed is not None:
             order = np.random.default_rng(block.permutation_seed).permutation(block.rows)
-        if task.skip:
+        if task.consumed_rows:
             order = np.arange(block.rows) if order is None else order
-            consumed = {name: array[order[: task.skip]] for name, array in out.items()}
-            for name, found in task.columns.sums(consumed).items():
-                sums[name] -= found
-            order = order[task.skip :]
-        task.sheets.write(block.shard, block.first_row + task.skip, out, order)
-        self.publish_func(BlockRows(block, sums))
+            consumed = {name: array[order[: task.consumed_rows]] for name, array in arrays.items()}
+            for name, checksum in task.columns.compute_checksums(consumed).items():
+                checksums[name] -= checksum
+            order = order[task.consumed_rows :]
+        task.assembly.write_rows(block.shard, block.first_row + task.consumed_rows, arrays, order)
+        self.publish_func(BlockResult(block, checksums))
 
-    def _row_group(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer | None]:
-        """The row group; and the footer of its file where its values are still to be compared."""
+    def _load_row_group(self, task: BlockTask, item: RowRange) -> tuple[pa.Table, Footer | None]:
+        """Load a row group: the last one, from the cache, or from its file.
+
+        Returns:
+            the row group, and its file's footer where its values are still to be verified.
+        """
         path = task.paths[item.file]
-        where = f"{path} row group {item.row_group}"
-        if self._kept and self._kept[:2] == (path, item.row_group):
-            return self._kept[2], None
-        key = _key(task, item) if task.cache else ""
+        location = f"{path} row group {item.row_group}"
+        if self._last_row_group and self._last_row_group[:2] == (path, item.row_group):
+            return self._last_row_group[2], None
+        key = _build_cache_key(task, item) if task.cache else ""
         table = task.cache.get(key) if task.cache else None
         footer = None
         if table is None:
             try:
-                table, footer = retried(lambda: self._read(task, item))
+                table, footer = retry_transient_errors(lambda: self._read_row_group(task, item))
             except StreamError:
                 raise
             except Exception as error:
-                if not (isinstance(error, _DAMAGED) or is_storage_error(error)):
+                if not (isinstance(error, _DAMAGE_ERRORS) or is_storage_error(error)):
                     raise
-                raise unreadable(where, error) from error
+                raise build_read_error(location, error) from error
             if task.cache or item.rows != table.num_rows:
-                _compare_columns(where, table, footer, item.row_group)
+                _verify_columns(location, table, footer, item.row_group)
                 footer = None
             if task.cache:
                 task.cache.put(key, table)
-        self._kept = (path, item.row_group, table) if item.rows != table.num_rows else None
+        self._last_row_group = (
+            (path, item.row_group, table) if item.rows != table.num_rows else None
+        )
         return table, footer
 
-    def _read(self, task: Task, item: RowRange) -> tuple[pa.Table, Footer]:
+    def _read_row_group(self, task: BlockTask, item: RowRange) -> tuple[pa.Table, Footer]:
+        """Read a row group's columns, and the footer of its file.
+
+        Raises:
+            StreamError: the file is not the one that was published, or lacks a column.
+        """
         path = task.paths[item.file]
-        names = task.columns.names()
+        names = task.columns.list_names()
         local = isinstance(self._filesystem, LocalFileSystem)
-        # Not the file system's own: Python's file would take the interpreter's lock.
+        # pyarrow's own file: a Python file would take the interpreter's lock.
         with pa.OSFile(path) if local else self._filesystem.open(path, "rb") as source:
-            footer = task.footers.of(path, source, task.files[item.file])
-            file = pq.ParquetFile(source, metadata=footer.meta, pre_buffer=not local)
+            footer = task.footers.get_footer(path, source, task.files[item.file])
+            file = pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not local)
             table = file.read_row_group(item.row_group, columns=names, use_threads=False)
         if table.num_columns != len(names):
-            found = set(table.column_names)  # a list that pyarrow makes anew each time
-            lost = next(name for name in names if name not in found)
-            raise StreamError(f"{path} has no column {lost!r}")
+            present = set(table.column_names)  # pyarrow builds a new list at every access
+            missing = next(name for name in names if name not in present)
+            raise StreamError(f"{path} has no column {missing!r}")
         return table, footer
 
 
-def _key(task: Task, item: RowRange) -> str:
+def _build_cache_key(task: BlockTask, item: RowRange) -> str:
+    """Build the cache key of a row group: it changes where the file or the columns do."""
     file = task.files[item.file]
-    known = f"{file.bytes} {file.footer} {file.content}"
-    return f"{task.paths[item.file]} {known} {item.row_group} {task.columns.names()}"
+    version = f"{file.bytes} {file.footer} {file.content}"
+    return f"{task.paths[item.file]} {version} {item.row_group} {task.columns.list_names()}"
 
 
-def _compare(
-    task: Task, item: RowRange, table: pa.Table, footer: Footer, found: dict[str, int]
+def _verify_row_group(
+    task: BlockTask, item: RowRange, table: pa.Table, footer: Footer, checksums: dict[str, int]
 ) -> None:
-    """Hold a whole row group to the checksums that the file was written with.
+    """Compare a whole row group with the checksums that the file was written with.
 
     Args:
-        found: checksums of its arrays; they cost less than those of columns, and show that the
+        task, item: the task, and the range that is the whole row group.
+        table: its columns, for the error.
+        footer: the footer of its file.
+        checksums: checksums of its arrays; they cost less than those of columns, and show that the
             arrays were filled right.
+
+    Raises:
+        StreamError: a value differs.
     """
-    noted = task.columns.noted_sums(footer.checksums, item.row_group)
-    if any(found[name] != expected for name, expected in noted.items()):
-        where = f"{task.paths[item.file]} row group {item.row_group}"
-        _compare_columns(where, table, footer, item.row_group)
-        raise StreamError(f"{where}: its values did not come into their arrays, a defect")
+    recorded = task.columns.combine_checksums(footer.checksums, item.row_group)
+    if any(checksums[name] != expected for name, expected in recorded.items()):
+        location = f"{task.paths[item.file]} row group {item.row_group}"
+        _verify_columns(location, table, footer, item.row_group)
+        raise StreamError(
+            f"{location}: its values were decoded but not copied into their arrays, which is a "
+            "defect of Headrace"
+        )
 
 
-def _compare_columns(where: str, table: pa.Table, footer: Footer, index: int) -> None:
+def _verify_columns(location: str, table: pa.Table, footer: Footer, index: int) -> None:
+    """Compare a row group's columns with the checksums that the file was written with.
+
+    Raises:
+        StreamError: a column differs.
+    """
     for name in table.column_names:
         if name in footer.checksums:
-            found, expected = column_sum(table[name]), footer.checksums[name][index]
-            if found != expected:
+            checksum, expected = sum_column(table[name]), footer.checksums[name][index]
+            if checksum != expected:
                 raise StreamError(
-                    f"{where}: the values of column {name!r} have checksum {found:08x}, they were "
-                    f"written with {expected:08x}; the file is damaged, restore it"
+                    f"{location}: the values of column {name!r} have checksum {checksum:08x}, they "
+                    f"were written with {expected:08x}; the file is damaged, restore it"
                 )
 
 
-class BlockResults:
-    """Petastorm's result reader for blocks: hands them on as they are."""
+class BlockResultsReader:
+    """Petastorm's reader of results: it passes blocks on as they are."""
 
     batched_output = True
 
-    def read_next(self, workers_pool: Any, schema: Any, ngram: Any) -> BlockRows:
+    def read_next(self, workers_pool: Any, schema: Any, ngram: Any) -> BlockResult:
+        """Return the pool's next result.
+
+        Raises:
+            StopIteration: every result was returned.
+        """
         try:
-            result: BlockRows = workers_pool.get_results()
+            result: BlockResult = workers_pool.get_results()
         except EmptyResultError:
             raise StopIteration from None
         return result

@@ -1,1 +1,1 @@
-"""Runs, metrics, artifacts and the model registry. The only home of mlflow."""
+"""Record runs, metrics, artifacts, models and verdicts in MLflow. The only home of mlflow."""

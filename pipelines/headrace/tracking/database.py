@@ -1,9 +1,9 @@
-"""MLflow's database in a SQLite file of our own: made, and brought to the schema of this MLflow.
+"""Create MLflow's database in a SQLite file of our own, and migrate it to this MLflow's schema.
 
 MLflow refuses a database of another release of itself. One of an older release is migrated by
-MLflow's own steps, on a copy that replaces it when it is whole; what was there stays beside it.
+MLflow's own steps, on a copy that replaces it when it is complete; the original stays beside it.
 One of a newer release is refused by name. Databases behind a server, or that a recipe names, are
-for those who run them: `mlflow db upgrade`.
+left to those who run them: `mlflow db upgrade`.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from headrace.errors import ModelError
-from headrace.processes import python_command
+from headrace.processes import build_python_command
 
 _ATTEMPTS = 3
 
 
 def open_database(uri: str) -> None:
-    """Make the database where there is none, migrate it where it is of an older MLflow.
+    """Create the database where there is none, and migrate it where it is of an older MLflow.
 
     Args:
         uri: `sqlite:///` and the file's path.
@@ -35,133 +35,139 @@ def open_database(uri: str) -> None:
     """
     file = Path(uri.removeprefix("sqlite:///"))
     if not file.exists():
-        _make(file)
-    revision, seen = _schema_of(file)
-    if seen == _stamp(revision):  # this MLflow had a look at it before
+        _create_database(file)
+    revision, stamp = _read_schema(file)
+    if stamp == _compute_stamp(revision):  # this MLflow checked it before
         return
-    with _alone(file):
-        revision, seen = _schema_of(file)
-        if seen == _stamp(revision):
+    with _hold_migration_lock(file):
+        revision, stamp = _read_schema(file)
+        if stamp == _compute_stamp(revision):
             return
-        known, newest = _revisions()
-        if revision not in known:
+        revisions, newest = _list_revisions()
+        if revision not in revisions:
             raise ModelError(
                 f"MLflow's database {file} has schema {revision}, which MLflow {version('mlflow')} "
                 "does not know: a newer MLflow wrote it. Update this one, or use another --workdir"
             )
         if revision != newest:
-            _migrate(file, revision)
+            _migrate_database(file, revision)
         else:
-            _note(file, revision)
+            _write_stamp(file, revision)
 
 
-def _make(file: Path) -> None:
-    """Make MLflow's tables, whole or absent.
+def _create_database(file: Path) -> None:
+    """Create MLflow's tables in a copy that takes the file's name when it is complete.
 
-    A process that is killed while MLflow makes them leaves a file that no later one can use.
+    A process that is killed while MLflow creates them leaves a file that no later one can use.
     """
     import mlflow
 
     with tempfile.TemporaryDirectory(prefix=".making-", dir=file.parent) as folder:
-        aside = Path(folder) / file.name
-        mlflow.MlflowClient(f"sqlite:///{aside}").search_experiments()
-        _note(aside, _schema_of(aside)[0])
-        with contextlib.suppress(FileExistsError):  # somebody else was quicker
-            file.hardlink_to(aside)
+        new_file = Path(folder) / file.name
+        mlflow.MlflowClient(f"sqlite:///{new_file}").search_experiments()
+        _write_stamp(new_file, _read_schema(new_file)[0])
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            file.hardlink_to(new_file)
 
 
-def _migrate(file: Path, revision: str) -> None:
+def _migrate_database(file: Path, revision: str) -> None:
     """Migrate a copy by `mlflow db upgrade`, and copy it back in one transaction of SQLite.
 
     Raises:
-        ModelError: MLflow could not; the file is as it was.
+        ModelError: the migration failed; the file is unchanged.
     """
-    before = file.with_name(f"{file.name}.schema-{revision}")
+    backup = file.with_name(f"{file.name}.schema-{revision}")
     with contextlib.closing(sqlite3.connect(file)) as database:
         for _ in range(_ATTEMPTS):
-            writes = database.execute("PRAGMA data_version").fetchone()
+            data_version = database.execute("PRAGMA data_version").fetchone()
             with tempfile.TemporaryDirectory(prefix=".migrating-", dir=file.parent) as folder:
-                aside = Path(folder) / file.name
-                with contextlib.closing(sqlite3.connect(aside)) as copy:
+                new_file = Path(folder) / file.name
+                with contextlib.closing(sqlite3.connect(new_file)) as copy:
                     database.backup(copy)
-                shutil.copyfile(aside, Path(folder) / before.name)
-                _upgrade(file, aside)
-                _note(aside, _schema_of(aside)[0])
-                if database.execute("PRAGMA data_version").fetchone() != writes:
-                    continue  # another process wrote meanwhile
-                (Path(folder) / before.name).replace(before)
-                with contextlib.closing(sqlite3.connect(aside)) as copy:
+                shutil.copyfile(new_file, Path(folder) / backup.name)
+                _upgrade_schema(file, new_file)
+                _write_stamp(new_file, _read_schema(new_file)[0])
+                if database.execute("PRAGMA data_version").fetchone() != data_version:
+                    continue  # another process wrote to it since
+                (Path(folder) / backup.name).replace(backup)
+                with contextlib.closing(sqlite3.connect(new_file)) as copy:
                     copy.backup(database)
             logging.getLogger("headrace").warning(
-                "MLflow's database %s was of an older MLflow and is migrated; a copy as it was: %s",
-                file, before,
+                "MLflow's database %s was of an older MLflow and has been migrated; a copy of the "
+                "original is %s", file, backup,
             )  # fmt: skip
             return
     raise ModelError(
-        f"MLflow's database {file} has to be migrated, and other processes go on writing to it; "
-        "end them, and run the same command again"
+        f"MLflow's database {file} has to be migrated, but other processes keep writing to it; "
+        "stop them, and run the same command again"
     )
 
 
-def _upgrade(file: Path, aside: Path) -> None:
-    done = subprocess.run(
-        python_command("-m", "mlflow", "db", "upgrade", f"sqlite:///{aside}"),
+def _upgrade_schema(file: Path, copy: Path) -> None:
+    """Upgrade the copy of a database to this MLflow's schema, in a process of its own.
+
+    Raises:
+        ModelError: MLflow failed; it names the original file.
+    """
+    process = subprocess.run(
+        build_python_command("-m", "mlflow", "db", "upgrade", f"sqlite:///{copy}"),
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
+    if process.returncode:
+        lines = process.stderr.strip().splitlines()
         raise ModelError(
             f"MLflow's database {file} is of an older MLflow and could not be migrated: "
-            f"{lines[-1] if lines else 'mlflow db upgrade said nothing'}. It is as it was; see "
+            f"{lines[-1] if lines else '`mlflow db upgrade` gave no reason'}. It is unchanged; see "
             "`mlflow db upgrade`, or use another --workdir"
         )
 
 
-def _schema_of(file: Path) -> tuple[str, int]:
-    """Return the revision of the schema, and the stamp of who looked at it last.
+def _read_schema(file: Path) -> tuple[str, int]:
+    """Return the revision of the schema, and the stamp of the MLflow that checked it last.
 
     Raises:
-        ModelError: it is no database of MLflow.
+        ModelError: the file is no database of MLflow.
     """
     try:
         with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            (seen,) = database.execute("PRAGMA user_version").fetchone()
+            (stamp,) = database.execute("PRAGMA user_version").fetchone()
             row = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
         raise ModelError(
             f"{file} is no database of MLflow ({error}); move it away, or use another --workdir"
         ) from None
-    return str(row[0]) if row else "", int(seen)
+    return str(row[0]) if row else "", int(stamp)
 
 
-def _stamp(revision: str) -> int:
-    """Return what is noted of a database whose schema is this MLflow's; MLflow leaves it alone."""
+def _compute_stamp(revision: str) -> int:
+    """Return the stamp of a database whose schema is this MLflow's; MLflow does not touch it."""
     return zlib.crc32(f"{version('mlflow')} {revision}".encode()) & 0x7FFFFFFF
 
 
-def _note(file: Path, revision: str) -> None:
+def _write_stamp(file: Path, revision: str) -> None:
+    """Stamp a database as checked, so that it is not checked again."""
     with (
-        contextlib.suppress(sqlite3.OperationalError),  # read only: it is looked at again
+        contextlib.suppress(sqlite3.OperationalError),  # a read-only file is checked every time
         contextlib.closing(sqlite3.connect(file)) as database,
     ):
-        database.execute(f"PRAGMA user_version = {_stamp(revision)}")
+        database.execute(f"PRAGMA user_version = {_compute_stamp(revision)}")
 
 
-def _revisions() -> tuple[frozenset[str], str]:
-    """Return all revisions that this MLflow knows, and its own."""
+def _list_revisions() -> tuple[frozenset[str], str]:
+    """Return all schema revisions that this MLflow knows, and its own."""
     import mlflow.store
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory(str(Path(mlflow.store.__path__[0]) / "db_migrations"))
-    known = frozenset(script.revision for script in scripts.walk_revisions())
-    return known, str(scripts.get_current_head())
+    revisions = frozenset(script.revision for script in scripts.walk_revisions())
+    return revisions, str(scripts.get_current_head())
 
 
 @contextlib.contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Keep other processes from migrating at the same time, where the folder has locks."""
+def _hold_migration_lock(file: Path) -> Iterator[None]:
+    """Keep other processes from migrating at the same time, where the file system has locks."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             lock = stack.enter_context(file.with_name(f".{file.name}.lock").open("w"))

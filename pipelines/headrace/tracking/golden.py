@@ -1,8 +1,8 @@
-"""Whether a registered model, loaded anew in a process of its own, gives what was recorded.
+"""Check that a registered model, loaded in a process of its own, predicts what was recorded.
 
-Raw rows and what the trained network made of them (through the other execution of the transform)
-are kept with the model. The check goes the whole way that a user of the model goes: download,
-TensorFlow without Headrace, raw values through the graph.
+Raw rows and the trained network's predictions for them (through the other execution of the
+transform) are stored with the model. The check takes every step that a user of the model takes:
+download, TensorFlow without Headrace, raw values through the graph. The process is `golden_main`.
 """
 
 import json
@@ -17,28 +17,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import ModelError
-from headrace.processes import python_command
+from headrace.processes import build_python_command
 from headrace.tracking.model import ModelVersion
 from headrace.tracking.store import Store
 
-RECORDED = "__headrace_"
-"""Begin of the names of recorded columns, beside the raw ones: `probability`, `prediction`."""
-ABSOLUTE, RELATIVE = "headrace.absolute", "headrace.relative"
-"""Metadata: differences of numbers up to their sum are rounding."""
-FILE = "golden.parquet"
-_PATIENCE = 300  # seconds to download and load
+RECORDED_PREFIX = "__headrace_"
+"""Prefix of the recorded columns, beside the raw ones: `probability`, `prediction`."""
+ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = "headrace.absolute", "headrace.relative"
+"""Metadata keys: differences of numbers up to the sum of both are rounding."""
+GOLDEN_FILE = "golden.parquet"
+_TIMEOUT_SECONDS = 300  # to download, load and predict
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What came of a check.
+class GoldenCheck:
+    """The result of a check.
 
     Attributes:
-        rows: compared.
-        largest_difference: between a recorded number and the model's.
-        different: rows whose numbers or classes differ by more than rounding.
-        latency: rows of a request -> milliseconds of each prediction.
-        load_seconds: until the model was ready.
+        rows: number of rows compared.
+        largest_difference: largest distance of a recorded number and the model's.
+        different: number of rows whose numbers or classes differ by more than rounding.
+        load_seconds: time to download and load the model.
+        latency: rows per request -> milliseconds of each prediction.
     """
 
     rows: int
@@ -49,6 +49,7 @@ class Checked:
 
     @property
     def passed(self) -> bool:
+        """Return whether rows were compared and none differs."""
         return self.rows > 0 and self.different == 0
 
 
@@ -60,83 +61,89 @@ def write_golden(
     absolute: float,
     relative: float,
 ) -> None:
-    """Write raw rows and what was predicted for them.
+    """Write raw rows and their predictions to a Parquet file.
 
     Args:
-        path: of the Parquet file.
-        raw: columns as `DatasetVersion.raw_examples` has them.
-        recorded: output columns of the registered model, by name.
-        absolute, relative: difference of numbers that is rounding: the one, and the other times
-            the number, together.
+        path: path of the file.
+        raw: raw columns as `DatasetVersion.read_raw_examples` returns them.
+        recorded: output column of the registered model -> its values for these rows.
+        absolute, relative: tolerance: numbers differ where their distance is larger than
+            `absolute + relative * |recorded|`.
     """
     table = raw
     for name, values in recorded.items():
-        table = table.append_column(f"{RECORDED}{name}", values)
-    noted = {ABSOLUTE: repr(absolute), RELATIVE: repr(relative)}
-    pq.write_table(table.replace_schema_metadata(noted), path)
+        table = table.append_column(f"{RECORDED_PREFIX}{name}", values)
+    metadata = {ABSOLUTE_TOLERANCE: repr(absolute), RELATIVE_TOLERANCE: repr(relative)}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
-def differing(
-    expected: np.ndarray, found: np.ndarray, *, absolute: float, relative: float
+def find_differences(
+    expected: np.ndarray, predicted: np.ndarray, *, absolute: float, relative: float
 ) -> tuple[np.ndarray, float]:
-    """Which values are not what was recorded, and the largest difference of numbers.
+    """Find the values that are not what was recorded.
 
     Args:
-        expected: numbers, or texts, of which missing ones stand for any.
-        found: of the same shape.
-        absolute, relative: see `write_golden`.
+        expected: recorded numbers, or texts (dtype object), of which a missing one matches any.
+        predicted: values of the same shape.
+        absolute, relative: tolerance, see `write_golden`.
+
+    Returns:
+        Which values differ, bool of the same shape, and the largest difference of numbers; 0.0 of
+        texts.
     """
     if expected.dtype == object:
         recorded = np.array([isinstance(value, str) for value in expected], bool)
-        return recorded & (expected != found), 0.0
-    # NaN is far from everything.
-    distance = np.nan_to_num(np.abs(found.astype(np.float64) - expected), nan=np.inf)
+        return recorded & (expected != predicted), 0.0
+    # NaN differs from every number.
+    distance = np.nan_to_num(np.abs(predicted.astype(np.float64) - expected), nan=np.inf)
     different = distance > absolute + relative * np.abs(expected)
     return different, float(distance.max(initial=0.0))
 
 
-def check_golden(store: Store, model: ModelVersion, latency_rows: Sequence[int] = ()) -> Checked:
-    """Run the check.
+def check_golden(
+    store: Store, model: ModelVersion, latency_rows: Sequence[int] = ()
+) -> GoldenCheck:
+    """Load a registered model in a process of its own and compare its predictions.
 
     Args:
-        store: where the model is.
-        model: which one.
-        latency_rows: sizes of requests whose time is measured.
+        store: store that the model is registered in.
+        model: model version to check.
+        latency_rows: rows per request whose time is measured.
 
     Raises:
-        ModelError: the model cannot be loaded or fails; or it has no recorded predictions.
+        ModelError: the model cannot be loaded, fails, or has no recorded predictions.
     """
     if "model_bytes" not in model.facts:
         raise ModelError(
             f"model {model.uri} was registered by an older Headrace, which recorded no predictions "
-            "to compare it with; train again"
+            "to compare with; train again"
         )
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "tracking_uri": store.uri,
         "model_uri": model.uri,
         "latency_rows": list(latency_rows),
     }
     try:
-        done = subprocess.run(
-            python_command("-m", "headrace.tracking.golden_main"),
-            input=json.dumps(asked),
+        process = subprocess.run(
+            build_python_command("-m", "headrace.tracking.golden_main"),
+            input=json.dumps(request),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"model {model.uri} was not loaded and asked within {_PATIENCE} s"
+            f"model {model.uri} was not loaded and did not predict within {_TIMEOUT_SECONDS} s"
         ) from None
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+    output = process.stdout.strip().splitlines()
+    if process.returncode != 0 or not output:
+        errors = [line for line in process.stderr.splitlines() if line.strip()]
         raise ModelError(
-            f"model {model.uri} could not be loaded and asked in a process of its own: "
-            f"{said[-1] if said else 'it said nothing'}"
+            f"model {model.uri} could not be loaded or could not predict in a process of its own: "
+            f"{errors[-1] if errors else 'the process gave no reason'}"
         )
-    found = json.loads(lines[-1])
-    latency = {int(rows): times for rows, times in found.pop("latency").items()}
-    return Checked(**found, latency=latency)
+    answer = json.loads(output[-1])
+    latency = {int(rows): times for rows, times in answer.pop("latency").items()}
+    return GoldenCheck(**answer, latency=latency)

@@ -1,6 +1,7 @@
-"""The process of `golden.py`: loads a registered model as any user would, and compares.
+"""Load a registered model as any user would, and compare its predictions: `golden.py`'s process.
 
-Reads JSON from standard input, writes one line of JSON as the last line of standard output.
+It reads a request, JSON, from standard input, and writes the answer, one line of JSON, as the last
+line of standard output.
 """
 
 import json
@@ -15,61 +16,71 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.tracking.golden import ABSOLUTE, FILE, RECORDED, RELATIVE, differing
+from headrace.tracking.golden import (
+    ABSOLUTE_TOLERANCE,
+    GOLDEN_FILE,
+    RECORDED_PREFIX,
+    RELATIVE_TOLERANCE,
+    find_differences,
+)
 
 _REQUESTS, _WARM_UP = 50, 5
-# Whole numbers stay whole where some are null.
+# Nullable, so that integers stay integers where some are null.
 _DTYPES = {pa.int64(): pd.Int64Dtype()}
 
 
 def main() -> None:
-    asked = json.load(sys.stdin)
-    mlflow.set_tracking_uri(asked["tracking_uri"])
-    mlflow.set_registry_uri(asked["tracking_uri"])
+    """Answer the request on standard input."""
+    request = json.load(sys.stdin)
+    mlflow.set_tracking_uri(request["tracking_uri"])
+    mlflow.set_registry_uri(request["tracking_uri"])
     began = time.monotonic()
-    model = mlflow.pyfunc.load_model(asked["model_uri"])
-    loaded = time.monotonic() - began
+    model = mlflow.pyfunc.load_model(request["model_uri"])
+    load_seconds = time.monotonic() - began
     with tempfile.TemporaryDirectory(prefix="headrace-golden-") as folder:
         file = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{asked['model_uri']}/artifacts/{FILE}", dst_path=folder
+            artifact_uri=f"{request['model_uri']}/artifacts/{GOLDEN_FILE}", dst_path=folder
         )
         table = pq.read_table(file)
-    recorded = [name for name in table.column_names if name.startswith(RECORDED)]
+    recorded = [name for name in table.column_names if name.startswith(RECORDED_PREFIX)]
     raw = table.drop_columns(recorded).to_pandas(types_mapper=_DTYPES.get)
-    noted = table.schema.metadata
-    absolute, relative = (float(noted[name.encode()]) for name in (ABSOLUTE, RELATIVE))
-    predicted = model.predict(raw)
+    metadata = table.schema.metadata
+    absolute, relative = (
+        float(metadata[name.encode()]) for name in (ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE)
+    )
+    predictions = model.predict(raw)
     different, largest = np.zeros(len(raw), bool), 0.0
     for name in recorded:
         expected = table[name].to_pandas().to_numpy()
-        found = predicted[name.removeprefix(RECORDED)].to_numpy()
+        predicted = predictions[name.removeprefix(RECORDED_PREFIX)].to_numpy()
         if pa.types.is_list(table[name].type):  # of several labels, in their order
             expected = np.stack(expected)
-            found = np.array([list(row.values()) for row in found])
-        other, distance = differing(expected, found, absolute=absolute, relative=relative)
-        other = np.asarray(other.reshape(len(raw), -1).any(axis=1))
-        different |= other
+            predicted = np.array([list(row.values()) for row in predicted])
+        differs, distance = find_differences(
+            expected, predicted, absolute=absolute, relative=relative
+        )
+        different |= np.asarray(differs.reshape(len(raw), -1).any(axis=1))
         largest = max(largest, distance)
     answer: dict[str, Any] = {
         "rows": len(raw),
         "largest_difference": largest,
         "different": int(different.sum()),
-        "load_seconds": round(loaded, 3),
-        "latency": {rows: _times(model, raw, rows) for rows in asked["latency_rows"]},
+        "load_seconds": round(load_seconds, 3),
+        "latency": {rows: _measure_latency(model, raw, rows) for rows in request["latency_rows"]},
     }
     print(json.dumps(answer))
 
 
-def _times(model: Any, raw: pd.DataFrame, rows: int) -> list[float]:
-    """Milliseconds of predictions of that many rows each, the first ones left out."""
-    found = []
+def _measure_latency(model: Any, raw: pd.DataFrame, rows: int) -> list[float]:
+    """Measure the milliseconds of predictions of that many rows each, after a warm-up."""
+    milliseconds = []
     for number in range(_REQUESTS + _WARM_UP):
-        places = (np.arange(rows) + number * rows) % len(raw)
-        request = raw.iloc[places].reset_index(drop=True)
+        positions = (np.arange(rows) + number * rows) % len(raw)
+        request = raw.iloc[positions].reset_index(drop=True)
         began = time.perf_counter()
         model.predict(request)
-        found.append((time.perf_counter() - began) * 1000)
-    return found[_WARM_UP:]
+        milliseconds.append((time.perf_counter() - began) * 1000)
+    return milliseconds[_WARM_UP:]
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""Which MLflow runs were made from, or of, a build."""
+"""Find the MLflow runs that made a build, or were made from it."""
 
 from dataclasses import dataclass
 
-from headrace.tracking.store import Store, connect
+from headrace.tracking.store import Store, open_client
 
 BUILD_TAG = "headrace.build"
+"""Tag of a run: the id of the build that it made, or used."""
 
 
 @dataclass(frozen=True)
-class FoundRun:
-    """A run that names the build.
+class LineageRun:
+    """A run whose tag names the build.
 
     Attributes:
-        run_id, name, status: as MLflow has them.
-        stage: "prepare", "train", …
+        run_id, name, status: values of MLflow.
+        stage: stage that it is of: "prepare", "train", …
     """
 
     run_id: str
@@ -22,23 +23,23 @@ class FoundRun:
     stage: str
 
 
-def runs_of(store: Store, build_id: str) -> list[FoundRun]:
-    """Runs of the store's experiment with this build's tag, the oldest first."""
-    client = connect(store)
+def find_runs(store: Store, build_id: str) -> list[LineageRun]:
+    """Find the runs of the store's experiment with this build's tag, the oldest first."""
+    client = open_client(store)
     experiment = client.get_experiment_by_name(store.experiment)
     if experiment is None:
         return []
-    found = client.search_runs(
+    runs = client.search_runs(
         [experiment.experiment_id],
         filter_string=f"tags.`{BUILD_TAG}` = '{build_id}'",
         order_by=["attributes.start_time ASC"],
     )
     return [
-        FoundRun(
+        LineageRun(
             run_id=run.info.run_id,
             name=run.info.run_name or "",
             status=run.info.status,
             stage=run.data.tags.get("headrace.stage", "train"),
         )
-        for run in found
+        for run in runs
     ]

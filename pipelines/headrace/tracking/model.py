@@ -1,7 +1,8 @@
-"""Model versions: how a trained model becomes an MLflow model that takes raw rows, and back.
+"""Register a trained model as an MLflow model that takes raw rows, and find it again.
 
 MLflow's Keras and TensorFlow flavours refuse column signatures and string tensors. What works is
-a SavedModel wrapped by a pyfunc from code (`raw_model.py`) with a column signature.
+a SavedModel wrapped by a pyfunc from code (`raw_model.py`) with a column signature. Aliases and
+verdicts are left to `registry.py`.
 """
 
 import contextlib
@@ -13,28 +14,25 @@ from importlib import resources
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from headrace.errors import ModelError
 from headrace.formats import MODEL
+from headrace.labels.kind import LabelKind
 from headrace.tracking.run import TrackedRun
-from headrace.tracking.store import Store, connect
+from headrace.tracking.store import Store, open_client
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# On a cluster the package may be a zip that came by --py-files.
+# On a cluster the package may be a zip from --py-files.
 _CODE = resources.files("headrace.tracking") / "model_code" / "raw_model.py"
 _FACTS = "headrace"
-_OUTPUTS = {
-    "binary": (("probability", "double"), ("prediction", "long")),
-    "classes": (("prediction", "string"), ("probability", "double")),
-    "multi_label": (("prediction", "texts"), ("probability", "by label")),
-    "regression": (("prediction", "double"),),
-}
 
 
 @dataclass(frozen=True)
 class RawInput:
-    """A raw column of the signature; `kind` as in `transform.spec.RawKind`."""
+    """A raw column of the signature, with its kind (`transform.spec.RawKind`)."""
 
     name: str
     kind: str
@@ -45,10 +43,9 @@ class ModelVersion:
     """A registered model version, with what Headrace recorded in it.
 
     Attributes:
-        name, version: in the registry.
+        name, version: name and number in the registry.
         run_id: the run that trained it.
-        uri: `models:/name/version`.
-        facts: dataset root, version, digests and so on, as `register` was given them.
+        facts: dataset root, version, digests and so on, as `register_version` got them.
     """
 
     name: str
@@ -58,14 +55,15 @@ class ModelVersion:
 
     @property
     def uri(self) -> str:
+        """Return `models:/name/version`."""
         return f"models:/{self.name}/{self.version}"
 
 
-def register(
+def register_version(
     run: TrackedRun,
     *,
     files: Mapping[str, str],
-    label_kind: str,
+    kind: LabelKind,
     inputs: Sequence[RawInput],
     example: "pd.DataFrame",
     threshold: float | None,
@@ -77,26 +75,32 @@ def register(
         run: the run that trained it.
         files: local paths of `saved_model` and `network` (folders), `keras_model`, `transform`,
             `golden`, `reference`.
-        label_kind: binary, classes, multi_label or regression; says what `predict` returns.
+        kind: kind of the label; decides what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
         threshold: default of the `threshold` parameter of `predict`; None where the label has none.
-        facts: plain values to find again in `ModelVersion.facts`.
+        facts: plain values that `ModelVersion.facts` will have again.
+
+    Returns:
+        The new version.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+    types = kind.prediction_types
     signature = ModelSignature(
-        inputs=Schema([ColSpec(_column_type(item), item.name) for item in inputs]),
-        outputs=Schema([ColSpec(_output_type(kind), name) for name, kind in _OUTPUTS[label_kind]]),
+        inputs=Schema([ColSpec(_choose_column_type(item), item.name) for item in inputs]),
+        outputs=Schema(
+            [ColSpec(_choose_output_type(types[name]), name) for name in kind.served_columns]
+        ),
         params=ParamSchema(
             [] if threshold is None else [ParamSpec("threshold", DataType.double, threshold)]
         ),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
-    with _active(run.run_id), resources.as_file(_CODE) as code, warnings.catch_warnings():
+    with _activate_run(run.run_id), resources.as_file(_CODE) as code, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -107,61 +111,63 @@ def register(
             pip_requirements=[f"{name}=={version(name)}" for name in packages],
             metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **facts})},
         )
-    client = connect(run.store)
+    client = open_client(run.store)
     name = run.store.registered_model
-    with contextlib.suppress(MlflowException):  # it exists, then
+    with contextlib.suppress(MlflowException):  # it exists already
         client.create_registered_model(name)
-    made = client.create_model_version(
+    model_version = client.create_model_version(
         name, info.model_uri, run_id=run.run_id, model_id=info.model_id
     )
-    return ModelVersion(name, int(made.version), run.run_id, facts)
+    return ModelVersion(name, int(model_version.version), run.run_id, facts)
 
 
 def find_model(store: Store, uri: str | None = None) -> ModelVersion:
-    """Look a model version up.
+    """Find a model version.
 
     Args:
-        store: where to look.
-        uri: `models:/name/3` or `models:/name@alias`; the newest version of the recipe's
-            registered model where it is left out.
+        store: store that it is registered in.
+        uri: `models:/name/3` or `models:/name@alias`; by default the newest version of the
+            recipe's registered model.
 
     Raises:
-        ModelError: there is none, or Headrace did not make it.
+        ModelError: there is none, or Headrace did not register it.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    client = connect(store)
+    client = open_client(store)
     try:
-        name, wanted = _parse(uri) if uri else (store.registered_model, "")
-        if wanted.startswith("@"):
-            found = client.get_model_version_by_alias(name, wanted[1:])
-        elif wanted:
-            found = client.get_model_version(name, wanted)
+        name, selector = _parse_model_uri(uri) if uri else (store.registered_model, "")
+        if selector.startswith("@"):
+            model_version = client.get_model_version_by_alias(name, selector[1:])
+        elif selector:
+            model_version = client.get_model_version(name, selector)
         else:
             versions = client.search_model_versions(f"name = '{name}'")
             if not versions:
                 raise ModelError(
-                    f"no version of model {name!r} is registered in {store.shown}; "
+                    f"no version of model {name!r} is registered in {store.redacted_uri}; "
                     "run `headrace train` first"
                 )
-            found = max(versions, key=lambda v: int(v.version))
-        uri = f"models:/{name}/{found.version}"
+            model_version = max(versions, key=lambda v: int(v.version))
+        uri = f"models:/{name}/{model_version.version}"
         metadata = mlflow.models.get_model_info(uri).metadata or {}
     except MlflowException as error:
         raise ModelError(f"model {uri or store.registered_model}: {error.message}") from None
     if _FACTS not in metadata:
-        raise ModelError(f"model {uri} was not made by Headrace; train one with `headrace train`")
-    facts = MODEL.migrated(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
+        raise ModelError(
+            f"model {uri} was not registered by Headrace; train one with `headrace train`"
+        )
+    facts = MODEL.migrate_tree(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
     del facts[MODEL.key]
-    return ModelVersion(name, int(found.version), str(found.run_id), facts)
+    return ModelVersion(name, int(model_version.version), str(model_version.run_id), facts)
 
 
-def model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str:
-    """Local path of one of the files that `register` was given; downloaded below `folder`."""
+def download_model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str:
+    """Download one of the files of `register_version` below `folder`, and return its path."""
     import mlflow
 
-    connect(store)
+    open_client(store)
     return str(
         mlflow.artifacts.download_artifacts(
             artifact_uri=f"{model.uri}/artifacts/{_FILE_NAMES[name]}", dst_path=folder
@@ -171,7 +177,7 @@ def model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str
 
 def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> None:
     """Set tags of a model version."""
-    client = connect(store)
+    client = open_client(store)
     for key, value in tags.items():
         client.set_model_version_tag(model.name, str(model.version), key, value)
 
@@ -186,26 +192,38 @@ _FILE_NAMES = {
 }
 
 
-def _column_type(item: RawInput) -> Any:
+def _choose_column_type(item: RawInput) -> Any:
     from mlflow.types import DataType
     from mlflow.types.schema import AnyType
 
-    # MLflow takes one pandas dtype for a typed column. But whole numbers become floats where one of
-    # them is null, 39 degrees come as an integer, times as texts, with zones, or out of the range
-    # of nanoseconds, lists as arrays, and its server takes no null for binary: the model checks the
-    # values itself.
+    # MLflow accepts one pandas dtype for a typed column. But integers become floats where one of
+    # them is null, 39 degrees is sent as an integer, times as texts, with zones, or out of the
+    # range of nanoseconds, lists as arrays, and its server accepts no null for binary: the model
+    # checks the values itself.
     return DataType.string if item.kind == "string" else AnyType()  # type: ignore[no-untyped-call]
 
 
-def _output_type(kind: str) -> Any:
+def _choose_output_type(kind: pa.DataType) -> Any:
     from mlflow.types import DataType
     from mlflow.types.schema import Array, Map
 
-    several = {"texts": Array(DataType.string), "by label": Map(DataType.double)}
-    return several.get(kind) or DataType[kind]
+    if pa.types.is_list(kind):
+        return Array(_choose_output_type(kind.value_type))
+    if pa.types.is_map(kind):
+        return Map(_choose_output_type(kind.item_type))
+    return {
+        pa.int64(): DataType.long,
+        pa.float64(): DataType.double,
+        pa.string(): DataType.string,
+    }[kind]
 
 
-def _parse(uri: str) -> tuple[str, str]:
+def _parse_model_uri(uri: str) -> tuple[str, str]:
+    """Return the name in a model URI, and the version or the alias with its `@`.
+
+    Raises:
+        ModelError: it is no model URI.
+    """
     rest = uri.removeprefix("models:/")
     if rest == uri or not rest:
         raise ModelError(
@@ -219,8 +237,8 @@ def _parse(uri: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _active(run_id: str) -> Iterator[None]:
-    """Make the run current for mlflow's fluent functions, without ending it afterwards."""
+def _activate_run(run_id: str) -> Iterator[None]:
+    """Make the run the active one of mlflow's fluent functions, without ending it afterwards."""
     import mlflow
 
     mlflow.start_run(run_id=run_id)

@@ -1,8 +1,9 @@
-"""The model registry's aliases: which version is the champion, and how it became that.
+"""Move the model registry's aliases, and record verdicts: which version is the champion, and why.
 
-`champion` is what is scored with, `previous` what it was before. Each promoted version has a tag
-that names the version before it, so that several rollbacks find their way. MLflow's registry has no
-transactions: two promotions at once leave the champion of the later one.
+`champion` is the version to score with, `previous` the champion before it. Each promoted version
+has a tag with the version before it, so that several rollbacks in a row work. MLflow's registry has
+no transactions: of two promotions at once the later one decides. Judging a model is left to
+`evaluate/`.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from headrace.errors import ModelError
 from headrace.formats import VERDICT
 from headrace.tracking.model import ModelVersion, find_model
-from headrace.tracking.store import Store, connect
+from headrace.tracking.store import Store, open_client
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _VERDICT, _VERDICT_PATH = "headrace.verdict", "headrace.verdict_path"
@@ -27,42 +28,49 @@ _BEFORE, _PROMOTED_AT, _ROLLED_BACK_AT = (
 
 
 @dataclass(frozen=True)
-class Moved:
-    """What an alias was moved from and to.
+class AliasMove:
+    """The champion after and before a move of the alias.
 
     Attributes:
         champion: version that is the champion now.
-        before: version that was, None where there was none.
+        before: version that was the champion before; None where there was none.
     """
 
     champion: int
     before: int | None
 
 
-def champion_of(store: Store) -> ModelVersion | None:
-    """The champion of the recipe's registered model; None where there is none.
+def find_champion(store: Store) -> ModelVersion | None:
+    """Find the champion of the recipe's registered model; None where there is none.
 
     Raises:
-        ModelError: the alias is there, and what it names is not.
+        ModelError: the alias exists, and the version that it names does not.
     """
-    version = _alias(store, CHAMPION)
-    return None if version is None else find_model(store, _uri(store, version))
+    version = _find_alias(store, CHAMPION)
+    return None if version is None else find_model(store, _format_uri(store, version))
 
 
-def note_verdict(store: Store, model: ModelVersion, path: str, *, passed: bool) -> None:
-    """Say with a model version what was decided about it, and which artifact has the reasons."""
-    client = connect(store)
+def record_verdict(store: Store, model: ModelVersion, path: str, *, passed: bool) -> None:
+    """Record the verdict on a model version as its tags.
+
+    Args:
+        store: store that the model is registered in.
+        model: the version judged.
+        path: artifact of the model's run that has the reasons.
+        passed: the verdict.
+    """
+    client = open_client(store)
     for key, value in {_VERDICT_PATH: path, _VERDICT: "passed" if passed else "failed"}.items():
         client.set_model_version_tag(model.name, str(model.version), key, value)
 
 
-def verdict_of(store: Store, model: ModelVersion) -> dict[str, Any]:
-    """The newest verdict about a model version.
+def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:
+    """Read the newest verdict on a model version.
 
     Raises:
         ModelError: there is none, or it is about another version.
     """
-    client = connect(store)
+    client = open_client(store)
     tags = client.get_model_version(model.name, str(model.version)).tags
     path = tags.get(_VERDICT_PATH)
     if path is None:
@@ -71,79 +79,80 @@ def verdict_of(store: Store, model: ModelVersion) -> dict[str, Any]:
             f"with --model {model.uri}"
         )
     with tempfile.TemporaryDirectory(prefix="headrace-verdict-") as folder:
-        found = client.download_artifacts(model.run_id, path, folder)
-        text = Path(found).read_text(encoding="utf-8")
-    decided = VERDICT.migrated(
+        file = client.download_artifacts(model.run_id, path, folder)
+        text = Path(file).read_text(encoding="utf-8")
+    verdict = VERDICT.migrate_tree(
         json.loads(text), f"the verdict at {path} of run {model.run_id}", ModelError
     )
-    if decided.get("model") != model.uri:
+    if verdict.get("model") != model.uri:
         raise ModelError(
-            f"the verdict at {path} of run {model.run_id} is about {decided.get('model')}, not "
+            f"the verdict at {path} of run {model.run_id} is about {verdict.get('model')}, not "
             f"{model.uri}; run `headrace evaluate` with --model {model.uri}"
         )
-    return decided
+    return verdict
 
 
-def promote(store: Store, model: ModelVersion) -> Moved:
-    """Make a version the champion; the one before becomes `previous`."""
-    client = connect(store)
-    before = _alias(store, CHAMPION)
+def promote_model(store: Store, model: ModelVersion) -> AliasMove:
+    """Make a version the champion; the champion before it becomes `previous`."""
+    client = open_client(store)
+    before = _find_alias(store, CHAMPION)
     if before == model.version:
-        return Moved(model.version, before)
+        return AliasMove(model.version, before)
     name, version = model.name, str(model.version)
     client.set_model_version_tag(name, version, _BEFORE, "" if before is None else str(before))
-    client.set_model_version_tag(name, version, _PROMOTED_AT, _now())
+    client.set_model_version_tag(name, version, _PROMOTED_AT, _format_now())
     if before is not None:
         client.set_registered_model_alias(name, PREVIOUS, str(before))
-    client.set_registered_model_alias(name, CHAMPION, version)  # the one step that counts
-    return Moved(model.version, before)
+    client.set_registered_model_alias(name, CHAMPION, version)  # the step that takes effect
+    return AliasMove(model.version, before)
 
 
-def roll_back(store: Store) -> Moved:
+def roll_back_champion(store: Store) -> AliasMove:
     """Make the version before the champion the champion again.
 
     Raises:
         ModelError: there is no champion, or none before it.
     """
-    client = connect(store)
+    client = open_client(store)
     name = store.registered_model
-    current, previous = _alias(store, CHAMPION), _alias(store, PREVIOUS)
+    current, previous = _find_alias(store, CHAMPION), _find_alias(store, PREVIOUS)
     if current is None:
-        raise ModelError(f"model {name} in {store.shown} has no champion to roll back")
+        raise ModelError(f"model {name} in {store.redacted_uri} has no champion to roll back")
     if previous is None:
         raise ModelError(
             f"model {name} has no version before its champion, version {current}; nothing was moved"
         )
-    find_model(store, _uri(store, previous))  # it must still be there
+    find_model(store, _format_uri(store, previous))  # raises where it was deleted
     client.set_registered_model_alias(name, CHAMPION, str(previous))
-    client.set_model_version_tag(name, str(current), _ROLLED_BACK_AT, _now())
+    client.set_model_version_tag(name, str(current), _ROLLED_BACK_AT, _format_now())
     before = client.get_model_version(name, str(previous)).tags.get(_BEFORE, "")
     if before:
         client.set_registered_model_alias(name, PREVIOUS, before)
     else:
         client.delete_registered_model_alias(name, PREVIOUS)
-    return Moved(previous, current)
+    return AliasMove(previous, current)
 
 
-def _alias(store: Store, alias: str) -> int | None:
+def _find_alias(store: Store, alias: str) -> int | None:
+    """Find the version that an alias of the recipe's registered model names; None without one."""
     from mlflow.exceptions import MlflowException
 
-    client = connect(store)
+    client = open_client(store)
     try:
-        found = client.get_registered_model(store.registered_model)
+        registered_model = client.get_registered_model(store.registered_model)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise ModelError(
-            f"model {store.registered_model} in {store.shown}: {error.message}"
+            f"model {store.registered_model} in {store.redacted_uri}: {error.message}"
         ) from None
-    version = found.aliases.get(alias)
+    version = registered_model.aliases.get(alias)
     return None if version is None else int(version)
 
 
-def _uri(store: Store, version: int) -> str:
+def _format_uri(store: Store, version: int) -> str:
     return f"models:/{store.registered_model}/{version}"
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

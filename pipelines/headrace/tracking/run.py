@@ -1,8 +1,10 @@
-"""One MLflow run: parameters, metrics, the dataset it read, artifacts, and its model version."""
+"""Start, resume and end MLflow runs, and log to them: parameters, metrics, artifacts, the dataset.
+
+Registering a model is left to `model.py`, finding the store to `store.py`.
+"""
 
 import contextlib
 import json
-import os
 import platform
 import tempfile
 import time
@@ -15,47 +17,51 @@ from typing import Any
 from headrace.errors import PreemptedError
 from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
-from headrace.redaction import redact
-from headrace.tracking.store import Store, connect, experiment_id
+from headrace.redaction import redact_value
+from headrace.tracking.environment import limit_requests_within
+from headrace.tracking.store import Store, find_or_create_experiment, open_client
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
 
 
 class TrackedRun:
-    """A run that exists; closed by the context manager that made it."""
+    """A run to log to; the context manager that returned it ends it."""
 
     def __init__(self, client: Any, run_id: str, store: Store) -> None:
         self._client, self.run_id, self.store = client, run_id, store
 
-    def params(self, tree: Mapping[str, Any]) -> None:
+    def log_params(self, tree: Mapping[str, Any]) -> None:
         """Log nested plain values as flat parameters, `train.epochs` and so on, secrets masked."""
         from mlflow.entities import Param
 
-        flat = [(key, str(value)[:_PARAM_LIMIT]) for key, value in _flatten(redact(dict(tree)))]
-        for start in range(0, len(flat), 100):  # MLflow takes 100 a request
+        flat = [
+            (key, str(value)[:_PARAM_LIMIT])
+            for key, value in _flatten_params(redact_value(dict(tree)))
+        ]
+        for start in range(0, len(flat), 100):  # MLflow accepts 100 per request
             self._client.log_batch(
                 self.run_id, params=[Param(k, v) for k, v in flat[start : start + 100]]
             )
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log metrics of a step (an epoch in training)."""
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics of a step (in training, of an epoch)."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         batch = [Metric(name, float(value), now, step) for name, value in values.items()]
         self._client.log_batch(self.run_id, metrics=batch)
 
-    def steps_of(self, metric: str) -> set[int]:
-        """The steps for which a metric is logged."""
-        return {found.step for found in self._client.get_metric_history(self.run_id, metric)}
+    def list_steps(self, metric: str) -> set[int]:
+        """List the steps for which a metric is logged."""
+        return {point.step for point in self._client.get_metric_history(self.run_id, metric)}
 
-    def history(self, metric: str) -> list[tuple[int, float]]:
-        """A metric's steps and values, the last one of each step."""
-        found = self._client.get_metric_history(self.run_id, metric)
-        return sorted({item.step: float(item.value) for item in found}.items())
+    def read_history(self, metric: str) -> list[tuple[int, float]]:
+        """Read the steps and values of a metric, by step; of each step the value logged last."""
+        points = self._client.get_metric_history(self.run_id, metric)
+        return sorted({point.step: float(point.value) for point in points}.items())
 
     def watch_machine(self) -> Callable[[], None]:
-        """Log processor, memory, disk, network and GPUs every ten seconds, until it is called."""
+        """Log processor, memory, disk, network and GPUs every ten seconds; returns a stopper."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor: Any = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
@@ -65,29 +71,30 @@ class TrackedRun:
 
         def finish() -> None:
             monitor.finish()
-            for part in monitor.monitors:  # the last interval, which may be the only one
-                part.clear_metrics()
+            for sampler in monitor.monitors:  # the last interval, which may be the only one
+                sampler.clear_metrics()
             monitor.collect_metrics()
             monitor.publish_metrics(monitor.aggregate_metrics())
             monitor.mlflow_logger.flush()
 
         return finish
 
-    def tags(self, values: Mapping[str, str]) -> None:
+    def set_tags(self, values: Mapping[str, str]) -> None:
+        """Set tags of the run."""
         from mlflow.entities import RunTag
 
         self._client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])
 
-    def text(self, text: str, path: str) -> None:
-        """Log an artifact from a text; `path` is its name in the run."""
+    def log_text(self, text: str, path: str) -> None:
+        """Log a text as an artifact; `path` is its path in the run."""
         self._client.log_text(self.run_id, text, path)
 
-    def figures(self, figures: Mapping[str, Any]) -> None:
+    def log_figures(self, figures: Mapping[str, Any]) -> None:
         """Log matplotlib figures as PNG; the keys are artifact paths."""
         for path, figure in figures.items():
             self._client.log_figure(self.run_id, figure, path)
 
-    def dataset_input(
+    def log_dataset(
         self,
         *,
         name: str,
@@ -97,10 +104,10 @@ class TrackedRun:
         rows: Mapping[str, int],
         context: str = "training",
     ) -> None:
-        """Say which dataset version the run is about; MLflow shows it as the run's dataset."""
+        """Log the dataset version that the run is about, which MLflow shows as its dataset."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        source = {"path": redact(root), "delta_table_version": version}
+        source = {"path": redact_value(root), "delta_table_version": version}
         dataset = Dataset(
             name=name,
             digest=digest[:36],  # MLflow's limit
@@ -114,107 +121,97 @@ class TrackedRun:
 
 @contextmanager
 def start_run(store: Store, run_name: str) -> Iterator[TrackedRun]:
-    """A new run, ended as FINISHED, or FAILED where the block raises."""
-    client = connect(store)
+    """Start a run, and end it as FINISHED; as FAILED or KILLED where the block raises."""
+    client = open_client(store)
     nested = {"mlflow.parentRunId": store.parent} if store.parent else {}
     source = {"mlflow.source.name": "headrace", "mlflow.source.type": "JOB"}
     run = client.create_run(
-        experiment_id(client, store),
+        find_or_create_experiment(client, store),
         run_name=run_name,
-        tags={**source, **nested, **_environment()},
+        tags={**source, **nested, **_collect_version_tags()},
     )
-    yield from _ending(TrackedRun(client, run.info.run_id, store))
+    yield from _end_run(TrackedRun(client, run.info.run_id, store))
 
 
 @contextmanager
-def parent_run(
+def start_parent_run(
     store: Store, run_name: str, stage: str, report: Report
 ) -> Iterator[TrackedRun | None]:
-    """A run for others to be shown below; None where the server does not answer.
+    """Start a run that others are shown below; it is None where the server does not answer.
 
     Args:
-        store: where it is.
-        run_name: of it.
-        stage: for its tag `headrace.stage`.
-        report: told where the server does not answer.
+        store: store of the run.
+        run_name: name of the run.
+        stage: value of its tag `headrace.stage`.
+        report: gets a message where the server does not answer.
     """
     stack = ExitStack()
     run = None
-    with told(report), _asked_shortly():
+    with report_outage(report), limit_requests_within():
         run = stack.enter_context(start_run(store, run_name))
-        run.tags({"headrace.stage": stage})
+        run.set_tags({"headrace.stage": stage})
     try:
         yield run
     except BaseException as error:
-        with contextlib.suppress(Exception, type(error)):  # which is raised in a moment
+        with contextlib.suppress(Exception, type(error)):  # it is raised below
             stack.__exit__(type(error), error, error.__traceback__)
         raise
-    with told(report):
+    with report_outage(report):
         stack.close()
 
 
 @contextmanager
-def told(report: Report) -> Iterator[None]:
-    """The work goes on, whatever the tracking server says."""
+def report_outage(report: Report) -> Iterator[None]:
+    """Report an error of the tracking server within the block instead of raising it."""
     try:
         yield
     except Exception as error:
-        first = redact(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        report(Progress(f"MLflow does not answer, the run of the whole is not written: {first}"))
-
-
-@contextmanager
-def _asked_shortly() -> Iterator[None]:
-    """A dead server would be asked for minutes."""
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+        first = redact_value(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        report(Progress(f"MLflow does not answer, the parent run is not recorded: {first}"))
 
 
 @contextmanager
 def resume_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
-    """An existing run, added to; its status stays unless the block raises."""
-    client = connect(store)
+    """Open an existing run to log to; its status stays as it is."""
+    client = open_client(store)
     client.get_run(run_id)
     yield TrackedRun(client, run_id, store)
 
 
 @contextmanager
 def continue_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
-    """A run that was begun before and goes on; ended as `start_run` ends it."""
-    client = connect(store)
+    """Continue a run that was started before, and end it as `start_run` does."""
+    client = open_client(store)
     client.update_run(run_id, status="RUNNING")
-    yield from _ending(TrackedRun(client, run_id, store))
+    yield from _end_run(TrackedRun(client, run_id, store))
 
 
-def _ending(run: TrackedRun) -> Iterator[TrackedRun]:
+def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
+    """Yield the run, and end it with the status that the block's outcome calls for."""
     try:
         yield run
     except BaseException as error:
         reason = str(error).splitlines()[0] if str(error) else ""
-        run.tags({"headrace.error": redact(f"{type(error).__name__}: {reason}")[:500]})
+        run.set_tags({"headrace.error": redact_value(f"{type(error).__name__}: {reason}")[:500]})
         status = "KILLED" if isinstance(error, PreemptedError | KeyboardInterrupt) else "FAILED"
         run._client.set_terminated(run.run_id, status=status)
         raise
     run._client.set_terminated(run.run_id, status="FINISHED")
 
 
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested values by dotted key, as MLflow allows parameters to be named."""
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
-            # MLflow allows letters, digits and _-./ : in a parameter's name.
+            # MLflow allows letters, digits and `_-./ ` in a parameter's name.
             safe = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in str(key))
-            yield from _flatten(value, f"{prefix}.{safe}" if prefix else safe)
+            yield from _flatten_params(value, f"{prefix}.{safe}" if prefix else safe)
     else:
         yield prefix, json.dumps(tree) if isinstance(tree, list | dict) else tree
 
 
-def _environment() -> dict[str, str]:
+def _collect_version_tags() -> dict[str, str]:
+    """Collect the versions of the packages, of Python and of the code."""
     packages = ("headrace", "tensorflow", "keras", "horovod", "petastorm", "pyarrow", "mlflow")
     tags = {f"version.{name}": version(name) for name in packages}
     tags["version.python"] = platform.python_version()
@@ -223,7 +220,7 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def artifact_folder() -> Iterator[Path]:
-    """A temporary folder for files on their way to the artifact store."""
+def make_artifact_folder() -> Iterator[Path]:
+    """Make a temporary folder for files on their way to the artifact store."""
     with tempfile.TemporaryDirectory(prefix="headrace-artifacts-") as name:
         yield Path(name)

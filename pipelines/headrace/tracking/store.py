@@ -1,11 +1,10 @@
-"""Which MLflow a run is recorded in, and a client for it.
+"""Choose the MLflow store that runs are recorded in, and open a client for it.
 
 The recipe's `tracking.uri` wins, then MLFLOW_TRACKING_URI, then SQLite and a folder below the
 workdir, which needs no server.
 """
 
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,31 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.quiet import quiet_import
+from headrace.quiet import silence_imports
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.database import open_database
+from headrace.tracking.environment import silence_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """What ranks on other hosts have to know; credentials they have of their own."""
+def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Select the variables that ranks on other hosts need, except credentials."""
     uri = environment.get("MLFLOW_TRACKING_URI")
     return {"MLFLOW_TRACKING_URI": uri} if uri else {}
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where runs go.
+    """An MLflow store, and the names under which a recipe's runs and models are in it.
 
     Attributes:
         uri: MLflow tracking and registry URI.
         experiment: name of the experiment.
         registered_model: name in the model registry.
-        artifacts: folder for artifacts where the store has no server to say so, else `None`.
-        parent: run below which new runs are shown.
+        artifacts: folder of the artifacts where no server decides it, else None.
+        parent: id of the run that new runs are shown below.
     """
 
     uri: str
@@ -47,8 +47,8 @@ class Store:
     parent: str | None = None
 
     @staticmethod
-    def of(recipe: Recipe, workdir: str, environment: Mapping[str, str]) -> "Store":
-        """The store of a recipe; `environment` is normally `os.environ`."""
+    def from_recipe(recipe: Recipe, workdir: str, environment: Mapping[str, str]) -> "Store":
+        """Return the store of a recipe; `environment` is normally `os.environ`."""
         settings = recipe.tracking
         uri = settings.uri or environment.get("MLFLOW_TRACKING_URI")
         artifacts = None
@@ -64,26 +64,24 @@ class Store:
         )
 
     @property
-    def shown(self) -> str:
-        """The URI without credentials, for people."""
+    def redacted_uri(self) -> str:
+        """Return the URI without credentials, for people."""
         return redact_text(self.uri)
 
-    def open_command(self) -> str:
-        """The command that opens MLflow's pages on this store, or the address that has them."""
+    def format_open_command(self) -> str:
+        """Return the command that opens MLflow's pages on this store, or on their address."""
         if self.uri.startswith("http"):
-            return f"open {self.shown}"
+            return f"open {self.redacted_uri}"
         mlflow = Path(sys.executable).with_name("mlflow")
         if mlflow.is_relative_to(Path.cwd()):
             mlflow = mlflow.relative_to(Path.cwd())
-        return shlex.join([str(mlflow), "ui", "--backend-store-uri", self.shown])
+        return shlex.join([str(mlflow), "ui", "--backend-store-uri", self.redacted_uri])
 
 
-def connect(store: Store) -> "MlflowClient":
-    """Point mlflow at the store and keep it from printing; returns a client."""
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    with quiet_import():
+def open_client(store: Store) -> "MlflowClient":
+    """Open a client for the store, point mlflow's fluent functions at it, and silence mlflow."""
+    silence_mlflow()
+    with silence_imports():
         import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -95,9 +93,9 @@ def connect(store: Store) -> "MlflowClient":
     return mlflow.MlflowClient()
 
 
-def experiment_id(client: "MlflowClient", store: Store) -> str:
-    """The experiment's id; it is made where it does not exist."""
-    found = client.get_experiment_by_name(store.experiment)
-    if found:
-        return str(found.experiment_id)
+def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:
+    """Return the experiment's id; create the experiment where it does not exist."""
+    experiment = client.get_experiment_by_name(store.experiment)
+    if experiment:
+        return str(experiment.experiment_id)
     return str(client.create_experiment(store.experiment, artifact_location=store.artifacts))

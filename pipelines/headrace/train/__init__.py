@@ -1,4 +1,4 @@
-"""From a dataset version to a registered model version: Keras on Horovod ranks, tracked."""
+"""Train a Keras model on a dataset version, on Horovod ranks, and register it with MLflow."""
 
 from headrace.train.run import Trained, train
 

@@ -1,4 +1,7 @@
-"""When checkpoints are written, and what a training continues."""
+"""Decide when checkpoints are written, and from which one a training resumes.
+
+Files and folders of checkpoints are the business of `checkpoint.py`, what is in them of `state.py`.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,25 +14,26 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import TrainError
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
-from headrace.train.checkpoint import Checkpoints, CheckpointWriter, Saved, read_checkpoint
-from headrace.train.state import TrainState, arrays_of, assign_arrays
+from headrace.train.checkpoint import Checkpoints, SavedCheckpoint, read_checkpoint
+from headrace.train.checkpoint_writer import CheckpointWriter
+from headrace.train.state import TrainState, assign_arrays, collect_arrays
 
 
-class NoKeeper:
-    """Of the ranks other than 0."""
+class NoCheckpoints:
+    """The policy of the ranks other than 0, which write none."""
 
-    def step_done(self, state: TrainState, steps: int) -> None:
+    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
         pass
 
-    def epoch_done(self, state: TrainState, steps: int, *, last: bool) -> None:
+    def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
         pass
 
-    def ending(self, state: TrainState, steps: int) -> None:
+    def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
         pass
 
 
-class RankZeroKeeper:
-    """Writes checkpoints as the recipe says."""
+class ScheduledCheckpoints:
+    """The policy of rank 0: write as often as the recipe says."""
 
     def __init__(
         self,
@@ -41,124 +45,133 @@ class RankZeroKeeper:
     ) -> None:
         """
         Args:
-            settings, writer: when and where.
-            model, optimizer: what is kept.
-            facts: gives what the state does not have, such as the tracked run.
+            settings: how often to write.
+            writer: where to.
+            model, optimizer: whose variables are saved.
+            facts: returns what the state does not have, such as the id of the tracked run.
         """
         self._settings, self._writer = settings, writer
         self._model, self._optimizer, self._facts = model, optimizer, facts
         self._written_at = time.monotonic()
-        self._steps_since = 0
+        self._updates_since = 0
 
-    def step_done(self, state: TrainState, steps: int) -> None:
+    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
         settings = self._settings
-        self._steps_since += 1
+        self._updates_since += 1
         minutes = (time.monotonic() - self._written_at) / 60
-        by_steps = settings.every_steps and self._steps_since >= settings.every_steps
+        by_steps = settings.every_steps and self._updates_since >= settings.every_steps
         if by_steps or (settings.every_minutes and minutes >= settings.every_minutes):
-            self._write(state, steps)
+            self._write_checkpoint(state, steps_per_epoch)
 
-    def epoch_done(self, state: TrainState, steps: int, *, last: bool) -> None:
+    def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
         every = self._settings.every_epochs
-        # After the last one always: registering the model may fail, and is then all there is to do.
+        # Always after the last one: if registering the model fails, only that is left to do.
         if last or (every and state.epochs_run % every == 0):
-            self._write(state, steps)
+            self._write_checkpoint(state, steps_per_epoch)
 
-    def ending(self, state: TrainState, steps: int) -> None:
-        self._write(state, steps)
-        self._writer.wait()
+    def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
+        self._write_checkpoint(state, steps_per_epoch)
+        self._writer.wait_until_written()
 
-    def _write(self, state: TrainState, steps: int) -> None:
-        self._written_at, self._steps_since = time.monotonic(), 0
-        number = state.epoch * steps + state.step
+    def _write_checkpoint(self, state: TrainState, steps_per_epoch: int) -> None:
+        self._written_at, self._updates_since = time.monotonic(), 0
+        number = state.epoch * steps_per_epoch + state.step
         if state.epoch > state.epochs_run:  # it stopped early
-            number = state.epochs_run * steps
-        facts = {**self._facts(), "steps": steps, "state": state.to_json()}
-        arrays = arrays_of(self._model, self._optimizer, state.kept)
-        best_step = (state.best.epoch + 1) * steps if state.best.epoch >= 0 else None
-        self._writer.write(number, facts, arrays, best_step)
+            number = state.epochs_run * steps_per_epoch
+        facts = {**self._facts(), "steps": steps_per_epoch, "state": state.to_json()}
+        arrays = collect_arrays(self._model, self._optimizer, state.best_weights)
+        best_step = (state.best.epoch + 1) * steps_per_epoch if state.best.epoch >= 0 else None
+        self._writer.submit_checkpoint(number, facts, arrays, best_step)
 
 
 @dataclass(frozen=True)
-class Continued:
-    """What a training begins with.
+class ResumePoint:
+    """The attempt that a training belongs to, and the checkpoint that it resumes from.
 
     Attributes:
         attempt: its folder among the training's checkpoints.
-        saved: the checkpoint that it goes on from; rank 0 has its arrays.
+        saved: None where the training starts from scratch.
     """
 
     attempt: str
-    saved: Saved | None
+    saved: SavedCheckpoint | None
 
 
-def find_checkpoint(checkpoints: Checkpoints, resume: str, report: Report) -> Continued:
-    """What `--resume` asks for.
+def find_resume_point(checkpoints: Checkpoints, resume: str, report: Report) -> ResumePoint:
+    """Find the checkpoint that `--resume` selects.
 
     Args:
         checkpoints: of this training.
-        resume: `auto`, `never`, or a checkpoint's folder or URL.
-        report: told what was found, and passed over.
+        resume: `auto`, `never`, or a checkpoint's path or URL.
+        report: called with what was skipped, and why.
 
     Raises:
-        TrainError: the checkpoint that was asked for is not whole.
+        TrainError: the checkpoint at `resume` is not whole.
     """
     if resume not in ("auto", "never"):
-        saved = read_checkpoint(resume)  # in a run of its own: the other one has its end
-        return Continued(
-            checkpoints.new_attempt(), replace(saved, state={**saved.state, "run_id": None})
+        saved = read_checkpoint(resume)  # tracked in a run of its own: the other one has ended
+        return ResumePoint(
+            checkpoints.name_attempt(), replace(saved, state={**saved.state, "run_id": None})
         )
-    for attempt in checkpoints.unfinished() if resume == "auto" else []:
-        if not checkpoints.hold(attempt):
-            report(Progress(f"passed over: {attempt} is under way in another process"))
+    for attempt in checkpoints.list_unfinished() if resume == "auto" else []:
+        if not checkpoints.lock_attempt(attempt):
+            report(Progress(f"skipped: {attempt} is running in another process"))
             continue
-        newest, passed = checkpoints.newest(attempt)
-        for why in passed:
-            report(Progress(f"passed over: {why}"))
+        newest, problems = checkpoints.read_newest(attempt)
+        for problem in problems:
+            report(Progress(f"skipped: {problem}"))
         if newest is not None:
-            return Continued(attempt, newest)
-    return Continued(checkpoints.new_attempt(), None)
+            return ResumePoint(attempt, newest)
+    return ResumePoint(checkpoints.name_attempt(), None)
 
 
-def check_fits(facts: dict[str, Any], dataset: str, steps: int) -> None:
-    """Whether a checkpoint is of this dataset, and of epochs of as many steps.
+def check_checkpoint_fits(facts: dict[str, Any], dataset: str, steps: int) -> None:
+    """Check that a checkpoint is of this dataset, and of epochs of as many steps.
+
+    Args:
+        facts: values of the checkpoint.
+        dataset: digest of the dataset version.
+        steps: of an epoch.
 
     Raises:
-        TrainError: it is not; the place that it was written at would mean other rows.
+        TrainError: it is not; its epoch and step would then mean other rows.
     """
-    wanted = {"dataset": dataset, "steps": steps}
-    wrong = [f"{k} {facts[k]}, here {v}" for k, v in wanted.items() if facts[k] != v]
-    if wrong:
+    expected = {"dataset": dataset, "steps": steps}
+    differences = [f"{k} {facts[k]}, here {v}" for k, v in expected.items() if facts[k] != v]
+    if differences:
         raise TrainError(
-            f"the checkpoint is of another training ({'; '.join(wrong)}); continue it with its own "
-            "dataset version and train.global_batch_size, or use --resume never"
+            f"the checkpoint is of another training ({'; '.join(differences)}); continue it with "
+            "its own dataset version and train.global_batch_size, or use --resume never"
         )
 
 
-def restore(
-    found: Continued,
+def restore_checkpoint(
+    resume_point: ResumePoint,
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     early_stopping: s.EarlyStopping | None,
     collectives: Collectives,
 ) -> tuple[TrainState, dict[str, Any]] | None:
-    """Take a checkpoint's values over on every rank; None where there is none.
+    """Restore model, optimizer and state from a checkpoint, on every rank.
 
     Args:
-        found: on rank 0; what other ranks give is not looked at.
+        resume_point: that of rank 0 counts; the others' are ignored.
+        model, optimizer: of this rank; their variables are assigned.
+        early_stopping: the recipe's section.
+        collectives: the ranks.
 
     Returns:
-        the state, and the facts beside it.
+        The state and the checkpoint's other values; None where there is no checkpoint.
 
     Raises:
         TrainError: it is of another model or optimizer.
     """
-    saved = found.saved if collectives.rank == 0 else None
+    saved = resume_point.saved if collectives.rank == 0 else None
     facts = collectives.broadcast_object(saved.state if saved else None)
     if facts is None:
         return None
     state = TrainState.from_json(facts["state"], early_stopping)
     if saved is not None:
-        state.kept = assign_arrays(model, optimizer, saved.arrays, saved.place)
+        state.best_weights = assign_arrays(model, optimizer, saved.arrays, saved.location)
     collectives.broadcast_variables([*model.weights, *optimizer.variables])
     return state, facts

@@ -1,20 +1,19 @@
-"""When to stop, and which epoch was best: a pure state machine over a list of validation values."""
+"""Find the best epoch and decide when to stop: a pure state machine over validation values."""
 
 from dataclasses import dataclass
 
+from headrace.labels.kinds import is_lower_better
 from headrace.recipe import sections as s
-
-SMALLER_IS_BETTER = ("loss", "mae")
 
 
 @dataclass
 class BestEpoch:
-    """Follows one validation metric from epoch to epoch.
+    """The best epoch so far by one validation metric.
 
     Attributes:
         settings: metric and patience; `None` follows the loss and never stops.
         best: best value so far.
-        epoch: its epoch, -1 before the first.
+        epoch: number of its epoch, -1 before the first.
     """
 
     settings: s.EarlyStopping | None
@@ -23,16 +22,17 @@ class BestEpoch:
 
     @property
     def metric(self) -> str:
+        """Return the name of the metric, without `val_`."""
         return self.settings.metric if self.settings else "loss"
 
-    def improved(self, value: float, epoch: int) -> bool:
-        """Take the value of `epoch` in; whether it is the best so far (the first always is)."""
-        sign = -1 if self.metric in SMALLER_IS_BETTER else 1
+    def record_value(self, value: float, epoch: int) -> bool:
+        """Record the value of `epoch`; return whether it is the best so far, as the first is."""
+        sign = -1 if is_lower_better(self.metric) else 1
         if self.epoch < 0 or sign * value > sign * self.best:
             self.best, self.epoch = value, epoch
             return True
         return False
 
     def should_stop(self, epoch: int) -> bool:
-        """Whether the best epoch lies `patience` epochs behind `epoch`."""
+        """Return whether the best epoch lies `patience` epochs behind `epoch`."""
         return self.settings is not None and epoch - self.epoch >= self.settings.patience

@@ -1,7 +1,7 @@
-"""What ranks do that meet again, some of them new: go on from the one that is farthest.
+"""Synchronize the ranks of a new generation, some of them new: all adopt the farthest one's state.
 
-A step is taken by all ranks or by none, and yet one may have taken it when another one failed in
-it. Nothing that is in one of the ranks is lost: a lost rank costs the step that was under way.
+A step is a collective, and yet one rank may have completed it when another one failed in it.
+Nothing that one of the ranks still has is lost: losing a rank costs the step in progress.
 """
 
 import keras
@@ -12,52 +12,52 @@ from headrace.recipe import sections as s
 from headrace.train.state import TrainState
 
 
-def farthest_rank(
-    state: TrainState | None, steps: int, accumulate: int, collectives: Collectives
+def find_farthest_rank(
+    state: TrainState | None, steps_per_epoch: int, accumulate: int, collectives: Collectives
 ) -> int | None:
-    """The rank that is farthest; None where all are new.
+    """Return the rank that made the most progress; None where all are new.
 
     Args:
-        state: of this rank, after an update; None where it is new.
-        steps: of an epoch.
+        state: of this rank, after an update; None where the rank is new.
+        steps_per_epoch: global batches of an epoch.
         accumulate: steps of an update.
-        collectives: the ranks that there are now.
+        collectives: the ranks of this generation.
     """
     if collectives.generation == 0:
         return None
-    mine = -1 if state is None else state.updates(steps, accumulate)
-    # An epoch that was judged is farther than one of which all steps were taken.
-    judged = 0 if state is None else state.epochs_run
-    known = collectives.gather(np.array([[mine, judged]], np.int64)).tolist()
-    farthest = max(range(collectives.size), key=lambda rank: known[rank])
-    return farthest if known[farthest][0] >= 0 else None
+    updates = -1 if state is None else state.count_updates(steps_per_epoch, accumulate)
+    # An epoch that was validated is farther than one of which all steps were taken.
+    validated = 0 if state is None else state.epochs_run
+    progress = collectives.allgather(np.array([[updates, validated]], np.int64)).tolist()
+    farthest = max(range(collectives.size), key=lambda rank: progress[rank])
+    return farthest if progress[farthest][0] >= 0 else None
 
 
-def take_over(
+def broadcast_state(
     state: TrainState | None,
-    rank: int,
+    root: int,
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     early_stopping: s.EarlyStopping | None,
     collectives: Collectives,
 ) -> TrainState:
-    """Have all ranks where one of them is.
+    """Broadcast one rank's state, weights and optimizer to all ranks.
 
     Args:
-        state: of this rank; looked at on that one only.
-        rank: that one.
-        model, optimizer: of this rank, which are given that one's values.
-        early_stopping: the recipe's.
-        collectives: the ranks that there are now.
+        state: of this rank; only that of `root` counts.
+        root: the rank that the others follow.
+        model, optimizer: of this rank; their variables are assigned.
+        early_stopping: the recipe's section.
+        collectives: the ranks of this generation.
 
     Returns:
-        that rank's state.
+        The state of `root`.
     """
     shared = None
-    if collectives.rank == rank and state is not None:
-        shared = {"state": state.to_json(), "kept": state.kept}
-    shared = collectives.broadcast_object(shared, rank)
-    collectives.broadcast_variables([*model.weights, *optimizer.variables], rank)
-    found = TrainState.from_json(shared["state"], early_stopping)
-    found.kept = shared["kept"]
-    return found
+    if collectives.rank == root and state is not None:
+        shared = {"state": state.to_json(), "best_weights": state.best_weights}
+    shared = collectives.broadcast_object(shared, root)
+    collectives.broadcast_variables([*model.weights, *optimizer.variables], root)
+    root_state = TrainState.from_json(shared["state"], early_stopping)
+    root_state.best_weights = shared["best_weights"]
+    return root_state

@@ -1,69 +1,81 @@
-"""The learning rate of every update: a pure function of the update's number, and a plateau's state.
+"""Compute the learning rate of every update: a pure function of its step and of plateaus so far.
 
-All ranks compute it from the same numbers, so that it needs no exchange; and it is the same after a
-resume, because nothing of it is kept but how often a plateau was met.
+All ranks compute it from the same numbers, so they need not exchange it; and it is the same after
+a resume, because its only state is the plateau's.
 
-Decays as Keras has them (`keras.optimizers.schedules`), without stairs unless they are asked for;
-warm-up and scaling by ranks as Goyal et al. 2017 (arXiv:1706.02677).
+Decays are those of Keras (`keras.optimizers.schedules`), continuous except for `step`; warm-up and
+scaling by ranks are those of Goyal et al. 2017 (arXiv:1706.02677).
 """
 
 import math
 from dataclasses import dataclass
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.labels.kinds import is_lower_better
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.stream.split_stream import SplitStream
-from headrace.train.early_stopping import SMALLER_IS_BETTER
 
 
 @dataclass(frozen=True)
 class LearningRate:
-    """What decides the rate.
+    """A schedule over the steps of a training.
 
     Attributes:
-        settings: of the recipe.
+        settings: `train.schedule` of the recipe.
         base: rate of the optimizer's section.
-        ranks: how many there are.
-        steps: global batches of an epoch.
-        epochs: planned.
+        ranks: number of ranks.
+        steps_per_epoch: global batches of an epoch.
+        epochs: number that is planned.
     """
 
     settings: s.Schedule
     base: float
     ranks: int
-    steps: int
+    steps_per_epoch: int
     epochs: int
 
     @property
     def peak(self) -> float:
-        """The rate after the warm-up and before any decay."""
+        """Return the rate after the warm-up and before any decay."""
         return self.base * (self.ranks if self.settings.scale_by_ranks else 1)
 
-    def at(self, step: int, reductions: int = 0) -> float:
-        """The rate of the update that ends with global batch `step` (from 0 over all epochs).
+    @property
+    def warmup_steps(self) -> int:
+        """Return the number of steps before the peak is reached."""
+        return round(self.settings.warmup_epochs * self.steps_per_epoch)
+
+    def compute_rate(self, step: int, reductions: int = 0) -> float:
+        """Return the rate of the update that ends with global batch `step`.
 
         Args:
-            step: number of the batch.
-            reductions: how often a plateau was met before.
+            step: number of the batch, from 0 over all epochs.
+            reductions: number of plateaus before it.
         """
-        warm = round(self.settings.warmup_epochs * self.steps)
-        if step < warm:
-            # From the rate of one rank where ranks multiply it, else from nothing.
+        warmup = self.warmup_steps
+        if step < warmup:
+            # From the rate of one rank where the peak is scaled by ranks, else from 0.
             start = self.base if self.settings.scale_by_ranks else 0.0
-            return start + (self.peak - start) * (step + 1) / warm
-        return self.peak * self._decayed(step - warm, self.steps * self.epochs - warm, reductions)
+            return start + (self.peak - start) * (step + 1) / warmup
+        steps = self.steps_per_epoch * self.epochs - warmup
+        return self.peak * self._compute_decay(step - warmup, steps, reductions)
 
-    def _decayed(self, step: int, steps: int, reductions: int) -> float:
-        """Share of the peak that is left `step` steps after the warm-up, of `steps` planned."""
+    def _compute_decay(self, step: int, steps: int, reductions: int) -> float:
+        """Return the share of the peak that is left `step` steps after the warm-up.
+
+        Args:
+            step: number of the batch, from 0 after the warm-up.
+            steps: number that is planned after the warm-up.
+            reductions: number of plateaus before it.
+        """
         settings = self.settings
         done = min(1.0, step / max(1, steps))
         match settings:
             case s.StepDecay():
-                epoch = (step + round(settings.warmup_epochs * self.steps)) // self.steps
+                epoch = (step + self.warmup_steps) // self.steps_per_epoch
                 return settings.factor ** sum(epoch >= limit for limit in settings.epochs)
             case s.ExponentialDecay():
-                return float(settings.factor ** (step / self.steps))
+                return float(settings.factor ** (step / self.steps_per_epoch))
             case s.CosineDecay():
                 half = 0.5 * (1 + math.cos(math.pi * done))
                 return settings.final + (1 - settings.final) * half
@@ -77,21 +89,21 @@ class LearningRate:
 
 @dataclass
 class Plateau:
-    """Counts epochs without improvement, and how often there were too many; kept in checkpoints.
+    """The epochs without improvement, and how often there were too many; saved in checkpoints.
 
     Attributes:
-        best: best value so far, of a metric of which the loss and mae are to be small.
-        waited: epochs since.
-        reductions: how often the rate was lowered.
+        best: best value so far.
+        waited: number of epochs since then.
+        reductions: number of times that the rate was lowered.
     """
 
     best: float | None = None
     waited: int = 0
     reductions: int = 0
 
-    def seen(self, value: float, settings: s.ReduceOnPlateau) -> bool:
-        """Take an epoch's value in; whether the rate is lowered from here on."""
-        sign = -1 if settings.metric in SMALLER_IS_BETTER else 1
+    def record_value(self, value: float, settings: s.ReduceOnPlateau) -> bool:
+        """Record an epoch's value; return whether the rate is lowered from here on."""
+        sign = -1 if is_lower_better(settings.metric) else 1
         if self.best is None or sign * (value - self.best) > settings.min_delta:
             self.best, self.waited = value, 0
             return False
@@ -103,8 +115,10 @@ class Plateau:
         return True
 
 
-def rate_of_recipe(recipe: Recipe, collectives: Collectives, train: SplitStream) -> LearningRate:
-    """The learning rate of every step."""
+def make_learning_rate(
+    recipe: Recipe, collectives: Collectives, train: SplitStream
+) -> LearningRate:
+    """Make the learning rate of a training from its recipe, its ranks and its train stream."""
     settings = recipe.train
     return LearningRate(
         settings.schedule,

@@ -1,8 +1,8 @@
-"""The training loop of one rank: epochs over the stream, validation, best weights, early stop.
+"""Run the training loop of one rank: epochs over the stream, validation, best epoch, early stop.
 
-Every decision is taken on numbers that are the same on every rank, so that ranks never part ways.
-What a rank wants the others to know (that it was told to end) goes with the gradients, and is
-looked at a step later, when it costs no waiting.
+Every decision is based on numbers that are the same on every rank, so ranks never diverge. What a
+rank has to tell the others (that it was asked to stop) is summed with the gradients, and read one
+update later, when that costs no waiting.
 """
 
 import time
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import PreemptedError, TrainError
+from headrace.labels.spec import LabelSpec
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
@@ -23,53 +24,54 @@ from headrace.stream.split_stream import SplitStream
 from headrace.train.learning_rate import LearningRate
 from headrace.train.state import TrainState
 from headrace.train.step import StepResult
-from headrace.train.validation import validate
+from headrace.train.validation import validate_split
 from headrace.train.weight_check import compare_weights
-from headrace.transform.spec import LabelSpec
 
 # Shortest time between two progress reports, seconds.
 _REPORT_EVERY = 0.5
-# A rank's flag where the ranks are to meet anew; below it is the number of those told to end.
+# A rank's flag where the ranks are to change. The sum of flags below it counts the ranks that were
+# asked to stop.
 _CHANGE = 65_536.0
 
 
 class RanksChangeError(Exception):
-    """All ranks are after the same step, to meet anew."""
+    """The signal to form the next generation; all ranks raise it after the same step."""
 
 
-class Keeper(Protocol):
-    """Who writes checkpoints; on ranks other than 0 nobody."""
+class CheckpointPolicy(Protocol):
+    """The decision when to write checkpoints."""
 
-    def step_done(self, state: TrainState, steps: int) -> None:
-        """A step was done, and an update with it."""
+    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
+        """Write a checkpoint where one is due after this update."""
 
-    def epoch_done(self, state: TrainState, steps: int, *, last: bool) -> None:
-        """An epoch was done and judged."""
+    def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
+        """Write a checkpoint where one is due after this epoch and its validation."""
 
-    def ending(self, state: TrainState, steps: int) -> None:
-        """The process is about to end; return when a checkpoint is written."""
+    def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
+        """Write a checkpoint before the process ends, and wait until it is written."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What a training is put together from.
+class LoopContext:
+    """The objects that a training loop works with.
 
     Attributes:
         model: trained in place.
         step: one training step (`step.TrainStep`).
-        train: this rank's stream.
-        batches: of it, from the state's epoch and step to the last epoch.
+        train: this rank's stream of the train split.
+        batches: its batches, from the state's epoch and step to the last epoch.
         validation: this rank's stream; `None` where there is no validation split.
-        rate: of every step.
-        settings: the recipe's.
-        label: what the label means.
+        rate: the learning rate of every step.
+        settings: section of the recipe.
+        label: the label's kind and unit.
         collectives: the ranks.
-        keeper: of checkpoints.
-        stopping: whether this rank was told to end.
-        report: told of progress.
-        log: called with an epoch's metrics and number; None on ranks that are silent.
-        log_steps: likewise with a step's, every `log_every` steps.
-        allreduce_seconds: what the sum of a step's gradients over ranks takes.
+        checkpoint_policy: when to write checkpoints.
+        should_stop: returns whether this rank was asked to stop.
+        report: called with progress.
+        log: called with an epoch's metrics and number; None on ranks that do not log.
+        log_steps: called with a step's metrics and number, every `log_every` steps.
+        log_every: None where steps are not logged.
+        measure_allreduce_seconds: returns how long the sum of a step's gradients over ranks takes.
     """
 
     model: keras.Model
@@ -81,79 +83,95 @@ class Parts:
     settings: s.Train
     label: LabelSpec
     collectives: Collectives
-    keeper: Keeper
-    stopping: Callable[[], bool]
+    checkpoint_policy: CheckpointPolicy
+    should_stop: Callable[[], bool]
     report: Report
     log: Callable[[Mapping[str, float], int], None] | None = None
     log_steps: Callable[[Mapping[str, float], int], None] | None = None
     log_every: int | None = None
-    allreduce_seconds: Callable[[], float] = lambda: 0.0
+    measure_allreduce_seconds: Callable[[], float] = lambda: 0.0
 
 
-def run_epochs(parts: Parts, state: TrainState) -> None:
-    """Train from where `state` is to the last epoch; the model holds the best epoch's weights then.
+def run_epochs(context: LoopContext, state: TrainState) -> None:
+    """Train from `state` to the last epoch; afterwards the model has the best epoch's weights.
+
+    Args:
+        context: the objects to work with.
+        state: where to start; updated after every step.
 
     Raises:
-        TrainError: the loss is not finite, ranks differ, or no row of an epoch weighs anything.
+        TrainError: the loss is not finite, the ranks' weights differ, or all rows of an epoch have
+            weight 0.
         StreamError: rows delivered differ from the plan.
-        PreemptedError: a rank was told to end; a checkpoint was written.
-        RanksChangeError: the ranks are to be others; the state is where they go on.
+        PreemptedError: a rank was asked to stop; a checkpoint was written.
+        RanksChangeError: the ranks are to change; the next generation continues from the state.
     """
-    predictor = Predictor(parts.model)
-    while state.epoch < parts.settings.epochs:
+    predictor = Predictor(context.model)
+    while state.epoch < context.settings.epochs:
         epoch = state.epoch
-        metrics = _train_epoch(parts, state)
-        if parts.validation is not None:
-            found = validate(predictor, parts.validation, parts.collectives, parts.label)
-            metrics |= {f"val_{name}": value for name, value in found.items()}
-        metrics = parts.collectives.broadcast_object(metrics)
-        if parts.log:
-            parts.log(metrics, epoch)
-        parts.report(_said(metrics, epoch, parts.settings.epochs))
+        metrics = _train_epoch(context, state)
+        if context.validation is not None:
+            validation_metrics = validate_split(
+                predictor, context.validation, context.collectives, context.label
+            )
+            metrics |= {f"val_{name}": value for name, value in validation_metrics.items()}
+        metrics = context.collectives.broadcast_object(metrics)
+        if context.log:
+            context.log(metrics, epoch)
+        context.report(_describe_epoch(metrics, epoch, context.settings.epochs))
         state.history = [*state.history[:epoch], metrics]
-        go_on = _judge(parts, state, metrics)
+        should_continue = _record_epoch(context, state, metrics)
         state.epoch, state.step, state.losses, state.weights = epoch + 1, 0, [], []
         state.epochs_run = epoch + 1
-        if not go_on:
-            state.epoch = parts.settings.epochs
-        last = state.epoch == parts.settings.epochs
-        parts.keeper.epoch_done(state, parts.train.steps, last=last)
+        if not should_continue:
+            state.epoch = context.settings.epochs
+        last = state.epoch == context.settings.epochs
+        context.checkpoint_policy.on_epoch_end(state, context.train.steps, last=last)
     if state.best.epoch != state.epochs_run - 1:
-        if state.kept is not None:
-            for variable, value in zip(parts.model.weights, state.kept, strict=True):
+        if state.best_weights is not None:
+            for variable, value in zip(context.model.weights, state.best_weights, strict=True):
                 variable.assign(value)
-        parts.collectives.broadcast_variables(parts.model.weights)
+        context.collectives.broadcast_variables(context.model.weights)
 
 
-def _said(metrics: Mapping[str, float], epoch: int, epochs: int) -> Progress:
-    """An epoch's metrics for people, and for who watches."""
-    shown = [name for name in metrics if name == "train_loss" or name.startswith("val_")]
-    told = ", ".join(f"{name} {metrics[name]:.4g}" for name in shown)
-    text = f"epoch {epoch + 1} of {epochs}: {told}"
+def _describe_epoch(metrics: Mapping[str, float], epoch: int, epochs: int) -> Progress:
+    """Describe an epoch's metrics, in words and as values for observers."""
+    names = [name for name in metrics if name == "train_loss" or name.startswith("val_")]
+    values = ", ".join(f"{name} {metrics[name]:.4g}" for name in names)
+    text = f"epoch {epoch + 1} of {epochs}: {values}"
     return Progress(text, metrics={**metrics, "epoch": float(epoch)})
 
 
-def _judge(parts: Parts, state: TrainState, metrics: Mapping[str, float]) -> bool:
-    """Take an epoch's metrics in; whether there is to be another one."""
+def _record_epoch(context: LoopContext, state: TrainState, metrics: Mapping[str, float]) -> bool:
+    """Update plateau and best epoch; return whether there is to be another epoch."""
     epoch, best = state.epoch, state.best
-    validated = parts.validation is not None
-    schedule = parts.settings.schedule
-    if validated and isinstance(schedule, s.ReduceOnPlateau):
-        lowered = state.plateau.seen(_followed(metrics, schedule.metric, "schedule"), schedule)
-        if lowered:
-            rate = parts.rate.at((epoch + 1) * parts.train.steps, state.plateau.reductions)
-            parts.report(Progress(f"plateau: learning rate {rate:.3g} from epoch {epoch + 2} on"))
-    if not validated or best.improved(_followed(metrics, best.metric, "early_stopping"), epoch):
+    is_validated = context.validation is not None
+    schedule = context.settings.schedule
+    if is_validated and isinstance(schedule, s.ReduceOnPlateau):
+        value = _get_followed_metric(metrics, schedule.metric, "schedule")
+        if state.plateau.record_value(value, schedule):
+            next_step = (epoch + 1) * context.train.steps
+            rate = context.rate.compute_rate(next_step, state.plateau.reductions)
+            context.report(Progress(f"plateau: learning rate {rate:.3g} from epoch {epoch + 2} on"))
+    is_best = True
+    if is_validated:
+        value = _get_followed_metric(metrics, best.metric, "early_stopping")
+        is_best = best.record_value(value, epoch)
+    if is_best:
         best.epoch = epoch
         state.metrics = dict(metrics)
-        if parts.collectives.rank == 0 or parts.collectives.elastic:
-            state.kept = [np.array(v) for v in parts.model.weights]
+        if context.collectives.rank == 0 or context.collectives.is_elastic:
+            state.best_weights = [np.array(v) for v in context.model.weights]
         return True
     return not best.should_stop(epoch)
 
 
-def _followed(metrics: Mapping[str, float], metric: str, section: str) -> float:
-    """The validation value that decides."""
+def _get_followed_metric(metrics: Mapping[str, float], metric: str, section: str) -> float:
+    """Return the validation value that the schedule or early stopping follows.
+
+    Raises:
+        TrainError: it is not defined on this split.
+    """
     value = metrics.get(f"val_{metric}")
     if value is None:
         raise TrainError(
@@ -163,78 +181,84 @@ def _followed(metrics: Mapping[str, float], metric: str, section: str) -> float:
     return value
 
 
-def _train_epoch(parts: Parts, state: TrainState) -> dict[str, float]:
-    """Metrics of the rest of the state's epoch."""
-    steps, epoch, settings = parts.train.steps, state.epoch, parts.settings
-    pulse, began_at, last = parts.collectives.pulse, state.step, None
-    wait, stepped = 0.0, []
-    started = reported = time.monotonic()
+def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
+    """Train the rest of the state's epoch, and return its metrics."""
+    steps, epoch, settings = context.train.steps, state.epoch, context.settings
+    heartbeat, first_step, last_result = context.collectives.heartbeat, state.step, None
+    waited, step_seconds = 0.0, []
+    started_at = reported_at = time.monotonic()
     while state.step < steps:
         number = epoch * steps + state.step
-        asked = time.monotonic()
-        batch = next(parts.batches, None)
-        wait += time.monotonic() - asked
+        requested_at = time.monotonic()
+        batch = next(context.batches, None)
+        waited += time.monotonic() - requested_at
         if batch is None:
             raise TrainError(f"epoch {epoch}: {state.step} steps were run, {steps} planned")
-        rate = parts.rate.at(number, state.plateau.reductions)
-        ends = state.step + 1 == steps
-        update = ends or (state.step + 1) % settings.accumulate == 0
-        pulse.enter(number)
-        flag = float(parts.stopping()) + _CHANGE * parts.collectives.change_asked()
-        result = parts.step(batch, number, rate=rate, flag=flag, update=update)
-        pulse.leave(number)
-        stepped.append(time.monotonic() - asked)
+        rate = context.rate.compute_rate(number, state.plateau.reductions)
+        is_epoch_end = state.step + 1 == steps
+        is_update = is_epoch_end or (state.step + 1) % settings.accumulate == 0
+        heartbeat.enter_step(number)
+        flag = float(context.should_stop()) + _CHANGE * context.collectives.is_change_requested()
+        result = context.step(batch, number, rate=rate, flag=flag, update=is_update)
+        heartbeat.leave_step(number)
+        step_seconds.append(time.monotonic() - requested_at)
         state.losses.append(result.loss)
         state.weights.append(result.weight)
         state.step += 1
-        if update:
+        if is_update:
             if number < settings.accumulate or (number + 1) % settings.compare_every == 0:
-                compare_weights(parts.model, parts.collectives, f"after step {number + 1}")
-            # Looked at an update late: by now it is there.
-            flags = float(last.flags) if last is not None else 0.0
+                compare_weights(context.model, context.collectives, f"after step {number + 1}")
+            # Read one update late: by now the value has arrived.
+            flags = float(last_result.flags) if last_result is not None else 0.0
             if flags % _CHANGE:
-                _end(parts, state)
+                _stop_for_preemption(context, state)
             if flags:
                 raise RanksChangeError
-            last = result
-            every = parts.log_every
-            if parts.log_steps and every and (number + 1) % every < settings.accumulate:
-                parts.log_steps({"loss": float(result.loss), "learning_rate": rate}, number + 1)
-            parts.keeper.step_done(state, steps)
+            last_result = result
+            log_every = context.log_every
+            if context.log_steps and log_every and (number + 1) % log_every < settings.accumulate:
+                context.log_steps({"loss": float(result.loss), "learning_rate": rate}, number + 1)
+            context.checkpoint_policy.on_update_end(state, steps)
         now = time.monotonic()
-        if now - reported >= _REPORT_EVERY or ends:
-            reported = now
-            _check(float(result.loss), epoch, state.step)
-            parts.report(Progress(f"epoch {epoch + 1} of {settings.epochs}", state.step, steps))
-    state.settle()
-    _check(float(np.sum(state.losses)), epoch, steps)
-    seconds = time.monotonic() - started
-    if began_at < steps:  # else the checkpoint was written after the last step
-        state.rates.append(parts.train.rows * (steps - began_at) / steps / seconds)
-    state.waited, state.worked = state.waited + wait, state.worked + seconds
+        if now - reported_at >= _REPORT_EVERY or is_epoch_end:
+            reported_at = now
+            _check_loss(float(result.loss), epoch, state.step)
+            context.report(Progress(f"epoch {epoch + 1} of {settings.epochs}", state.step, steps))
+    state.fetch_losses()
+    _check_loss(float(np.sum(state.losses)), epoch, steps)
+    seconds = time.monotonic() - started_at
+    last_rate = context.rate.compute_rate((epoch + 1) * steps - 1, state.plateau.reductions)
+    allreduce_seconds = context.measure_allreduce_seconds() * (steps - first_step)
+    if first_step < steps:  # else the checkpoint was written after the last step
+        state.rates.append(context.train.rows * (steps - first_step) / steps / seconds)
+    state.waited, state.worked = state.waited + waited, state.worked + seconds
     return {
-        "train_loss": epoch_loss(np.array(state.losses), np.array(state.weights)),
+        "train_loss": compute_epoch_loss(np.array(state.losses), np.array(state.weights)),
         "rows_per_second": state.rates[-1] if state.rates else 0.0,
-        "input_wait_share": wait / seconds,
-        # Measured alone, so it may be slower than within the steps where others use the machine.
-        "allreduce_share": min(1.0, parts.allreduce_seconds() * (steps - began_at) / seconds),
+        "input_wait_share": waited / seconds,
+        # Measured outside of the steps, so it may be slower than in them on a shared machine.
+        "allreduce_share": min(1.0, allreduce_seconds / seconds),
         **{
-            f"step_milliseconds_p{share}": float(np.percentile(stepped or [0.0], share)) * 1000
+            f"step_milliseconds_p{share}": float(np.percentile(step_seconds or [0.0], share)) * 1000
             for share in (50, 95, 99)
         },
-        "learning_rate": parts.rate.at((epoch + 1) * steps - 1, state.plateau.reductions),
+        "learning_rate": last_rate,
     }
 
 
-def _end(parts: Parts, state: TrainState) -> None:
-    """All ranks are here at the same step."""
-    parts.keeper.ending(state, parts.train.steps)
-    number = state.epoch * parts.train.steps + state.step
-    raise PreemptedError(f"told to end; a checkpoint was written after step {number}")
+def _stop_for_preemption(context: LoopContext, state: TrainState) -> None:
+    """Write a last checkpoint; all ranks call this after the same step."""
+    context.checkpoint_policy.write_last(state, context.train.steps)
+    number = state.epoch * context.train.steps + state.step
+    raise PreemptedError(f"asked to stop; a checkpoint was written after step {number}")
 
 
-def epoch_loss(losses: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean of an epoch's rows, from the mean and the weight of every step's; (steps,).
+def compute_epoch_loss(losses: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted mean loss of an epoch's rows.
+
+    Args:
+        losses: mean of each step's rows, (steps,).
+        weights: sum of the weights of each step's rows, (steps,).
 
     Raises:
         TrainError: all weights are 0.
@@ -242,12 +266,13 @@ def epoch_loss(losses: np.ndarray, weights: np.ndarray) -> float:
     if not weights.any():
         raise TrainError(
             "every row of the train split has sample weight 0, so there is nothing to learn from; "
-            "mend label.sample_weight or label.class_weight, and prepare the dataset again"
+            "correct label.sample_weight or label.class_weight, and prepare the dataset again"
         )
     return float(np.average(losses, weights=weights))
 
 
-def _check(loss: float, epoch: int, step: int) -> None:
+def _check_loss(loss: float, epoch: int, step: int) -> None:
+    """Raise `TrainError` where the loss is not finite."""
     if not np.isfinite(loss):
         raise TrainError(
             f"the loss is {loss} in epoch {epoch + 1}, by step {step}; lower "

@@ -1,4 +1,4 @@
-"""Build the network and the optimizer of a recipe, with the weights of one rank."""
+"""Build the model and the optimizer of a recipe, with initial weights."""
 
 import keras
 
@@ -7,20 +7,30 @@ from headrace.models.build import build_model
 from headrace.recipe import Recipe
 from headrace.tracking.store import Store
 from headrace.train.optimizer import build_optimizer
-from headrace.train.warm_start import take_weights
+from headrace.train.warm_start import load_initial_weights
 from headrace.transform.spec import TransformSpec
 
 
-def built_model(
+def build_initial_model(
     recipe: Recipe, spec: TransformSpec, collectives: Collectives, store: Store
 ) -> tuple[keras.Model, keras.optimizers.Optimizer]:
-    """Model and optimizer; weights are to be those of one rank."""
+    """Build model and optimizer; the caller has still to broadcast the weights of rank 0.
+
+    Args:
+        recipe: model, train.optimizer, train.precision, train.seed and train.initial_model count.
+        spec: the dataset's transform.
+        collectives: the rank is mixed into the seed, and rank 0 alone loads an initial model.
+        store: where a registered initial model is.
+
+    Raises:
+        TrainError, ModelError: see `load_initial_weights`.
+    """
     settings = recipe.train
     keras.utils.set_random_seed(settings.seed + collectives.rank)
     keras.config.set_dtype_policy(settings.precision)
     model = build_model(recipe.model, spec)
     if settings.initial_model and collectives.rank == 0:
-        take_weights(model, settings.initial_model, store)
+        load_initial_weights(model, settings.initial_model, store)
     optimizer = build_optimizer(settings.optimizer, settings.precision)
     optimizer.build(model.trainable_variables)
     return model, optimizer

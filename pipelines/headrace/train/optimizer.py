@@ -1,4 +1,4 @@
-"""From the recipe's `train.optimizer` to a Keras optimizer."""
+"""Build a Keras optimizer from the recipe's `train.optimizer`."""
 
 from typing import Any
 
@@ -10,10 +10,14 @@ from headrace.recipe import sections as s
 def build_optimizer(
     settings: s.Optimizer, precision: str = "float32"
 ) -> keras.optimizers.Optimizer:
-    """Never wrapped by Horovod: gradients are reduced before they reach it.
+    """Build the optimizer; it is not wrapped by Horovod, for gradients are summed before it.
 
-    Clipping is its first act, on the global gradient. With float16 arithmetic the loss is scaled,
-    and a step whose gradients are not finite is left out, on all ranks alike.
+    It clips first, and thus the global gradient. With float16 arithmetic the loss is scaled, and a
+    step whose gradients are not finite is skipped, on all ranks alike.
+
+    Args:
+        settings: section of the recipe.
+        precision: dtype policy of the layers.
     """
     options: dict[str, Any] = {
         "learning_rate": settings.learning_rate,
@@ -43,7 +47,7 @@ def build_optimizer(
     return optimizer
 
 
-def rate_of(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """The variable that holds the learning rate."""
+def get_rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """Return the variable that holds the learning rate."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     return inner._learning_rate

@@ -1,4 +1,4 @@
-"""Asking for the next batch while a step is computed."""
+"""Prefetch the next batch in a thread while a step is computed."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -10,24 +10,25 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
-    """The same items; a thread asks for the next one, from now on, whatever the caller does.
+def prefetch_items(items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """Yield an iterator over the same items, of which a thread always fetches the next one.
 
-    Asking tf.data for a batch takes half a millisecond on a busy processor. It pays where the
-    caller does not hold the interpreter lock for long, as in a compiled step.
+    The thread starts at once. Fetching a batch from tf.data takes half a millisecond on a busy
+    processor. It pays where the caller does not hold the interpreter lock for long, as in a
+    compiled step.
 
     Args:
-        items: none of them None; closed by the thread's end.
+        items: none of them None; advanced in the thread only.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-batches")
-    asked = deque([thread.submit(next, items, None)])
+    pending = deque([thread.submit(next, items, None)])
 
-    def given() -> Iterator[Item]:
-        while (item := asked.popleft().result()) is not None:
-            asked.append(thread.submit(next, items, None))
+    def iterate_prefetched() -> Iterator[Item]:
+        while (item := pending.popleft().result()) is not None:
+            pending.append(thread.submit(next, items, None))
             yield item
 
     try:
-        yield given()
+        yield iterate_prefetched()
     finally:
         thread.shutdown(cancel_futures=True)

@@ -1,66 +1,66 @@
-"""Whether a recipe can train on a dataset version; asked before any rank is started."""
+"""Check that a recipe can train on a dataset version, before any rank is started."""
 
 from pydantic import ValidationError
 
 from headrace.errors import DatasetError, RecipeError, TrainError
-from headrace.lake.transform_file import transform_digest
+from headrace.lake.transform_file import check_transform_digest
 from headrace.lake.version import DatasetVersion
-from headrace.models.compatibility import fit_problems
+from headrace.models.compatibility import find_compatibility_problems
 from headrace.recipe import Recipe
-from headrace.recipe.model_requirements import metric_problems
+from headrace.recipe.model_requirements import find_metric_problems
 from headrace.transform.spec import TransformSpec
 
 
-def trainable_spec(recipe: Recipe, dataset: DatasetVersion) -> TransformSpec:
-    """The dataset's transform, after a look at whether the recipe's model can learn from it.
+def load_trainable_spec(recipe: Recipe, dataset: DatasetVersion) -> TransformSpec:
+    """Load the dataset's transform, and check that the recipe's model can be trained on it.
 
     Raises:
         DatasetError: transform.json is not the one that was published.
-        RecipeError: the model's family lacks inputs, or early stopping its metric.
+        RecipeError: the model lacks inputs that it needs, or early stopping its metric.
     """
-    spec = published_spec(dataset)
-    problems = fit_problems(recipe.model, spec)
-    problems += metric_problems(recipe.train, spec.label.kind)
+    spec = load_published_spec(dataset)
+    problems = find_compatibility_problems(recipe.model, spec)
+    problems += find_metric_problems(recipe.train, spec.label.kind)
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
         raise RecipeError(source, problems)
     return spec
 
 
-def published_spec(dataset: DatasetVersion) -> TransformSpec:
-    """The dataset's transform.
+def load_published_spec(dataset: DatasetVersion) -> TransformSpec:
+    """Load the dataset's transform, and check it against its digest.
 
     Raises:
-        DatasetError: transform.json is not the one that was published, or of another Headrace.
+        DatasetError: transform.json is not the one that was published, or of a Headrace that this
+            one cannot read.
     """
-    where = f"dataset {dataset.root} version {dataset.version}: transform.json"
+    location = f"dataset {dataset.root} version {dataset.version}: transform.json"
     try:
-        spec = TransformSpec.from_json(dataset.transform_json, where)
+        spec = TransformSpec.from_json(dataset.transform_json, location)
     except ValidationError as error:
         problem = error.errors()[0]
         raise DatasetError(
-            f"{where} is damaged or of "
+            f"{location} is damaged or of "
             f"another Headrace: {problem['msg']} at {problem['loc']}; prepare the dataset again"
         ) from None
-    if transform_digest(dataset.transform_json) != dataset.build.transform_digest:
-        raise DatasetError(f"{where} was changed after it was published; prepare the dataset again")
+    check_transform_digest(dataset.transform_json, dataset.build.transform_digest, location)
     return spec
 
 
 def check_validation(recipe: Recipe, dataset: DatasetVersion) -> None:
-    """Whether there are validation rows for what follows them.
+    """Check that there are validation rows where a setting of the recipe needs them.
 
     Raises:
         TrainError: there are none.
     """
-    if dataset.rows("validation"):
+    if dataset.count_rows("validation"):
         return
-    for key, wants in (
+    for key, is_needed in (
         ("train.early_stopping", recipe.train.early_stopping is not None),
         ("train.schedule", recipe.train.schedule.kind == "plateau"),
         ("evaluate.threshold", not isinstance(recipe.evaluate.threshold, float)),
     ):
-        if wants:
+        if is_needed:
             raise TrainError(
                 f"{key} needs validation rows, and the validation split of dataset "
                 f"{dataset.root} version {dataset.version} is empty; give "

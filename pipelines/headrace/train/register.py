@@ -1,4 +1,8 @@
-"""Make a model version of a trained model: what raw rows need, and what it is to be judged by."""
+"""Register a trained model: export it with its transform, and log what it is checked against.
+
+That is a threshold, distributions of inputs and predictions for drift, and golden rows with the
+answers that every other machine has to give. MLflow itself is behind `tracking`.
+"""
 
 import json
 from dataclasses import asdict
@@ -9,30 +13,30 @@ import keras
 import numpy as np
 import pyarrow as pa
 
+from headrace.columns.histogram import AXES_FILE
 from headrace.errors import RemovedError
 from headrace.lake.build import read_sidecar_text
-from headrace.lake.histogram import AXES
 from headrace.lake.version import DatasetVersion
-from headrace.models.predict import Predictor, on_cpu
+from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
-from headrace.models.reference import answers, count_predictions, prediction_axis
+from headrace.models.reference import count_predictions, make_prediction_axis
 from headrace.models.threshold import choose_threshold
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
-from headrace.tracking.model import ModelVersion, RawInput, register
-from headrace.tracking.run import TrackedRun, artifact_folder
-from headrace.train.input_example import example_rows
-from headrace.transform.arrow import ArrowTransform, stacked_inputs
+from headrace.tracking.model import ModelVersion, RawInput, register_version
+from headrace.tracking.run import TrackedRun, make_artifact_folder
+from headrace.train.input_example import make_example_rows
+from headrace.transform.arrow import ArrowTransform, stack_inputs
 from headrace.transform.spec import RawColumn, TransformSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# What is recorded and what another machine makes of it may differ by rounding, of 16-bit arithmetic
-# more: of probabilities, and of numbers on the scale of training.
+# Golden answers and those of another machine may differ by rounding, with 16-bit arithmetic by
+# more; absolute, of probabilities and of numbers on the scale of training.
 _TOLERANCE = {"float32": 1e-5, "mixed_float16": 0.02, "mixed_bfloat16": 0.05}
 _RELATIVE = 1e-6
 
@@ -52,19 +56,19 @@ def register_model(
     """Log a trained model to its run and register it.
 
     Args:
-        run: of the training.
-        model: with the weights that count.
-        spec: of the dataset.
-        recipe: how the threshold is chosen.
-        dataset: what it was trained on; some of its raw rows go with the model.
-        held_out: of the validation split, where there is one.
-        report: is told what the model will lack.
+        run: the tracked run of the training.
+        model: with the weights of the best epoch.
+        spec: the dataset's transform.
+        recipe: evaluate.threshold and train.precision count.
+        dataset: what it was trained on; some of its raw rows are logged with the model.
+        held_out: labels and output of the validation split, where there is one.
+        report: called with what the model will lack.
 
     Raises:
-        TrainError: no threshold is as the recipe asks.
+        TrainError: no threshold meets the recipe's condition.
     """
-    threshold, chosen = _threshold(recipe.evaluate.threshold, held_out)
-    with artifact_folder() as folder:
+    threshold, chosen = _resolve_threshold(recipe.evaluate.threshold, held_out)
+    with make_artifact_folder() as folder:
         files = {
             "saved_model": str(folder / "saved_model"),
             "network": str(folder / "network"),
@@ -76,19 +80,19 @@ def register_model(
         export_raw_model(model, spec, files["saved_model"])
         model.save(files["keras_model"])
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
-        reference = _columns(dataset, report)
+        reference = _describe_columns(dataset, report)
         if held_out:
-            reference |= _predictions(held_out[1], spec, threshold)
+            reference |= _describe_predictions(held_out[1], spec, threshold)
         Path(files["reference"]).write_text(json.dumps(reference), encoding="utf-8")
-        example = example_rows(spec)
+        example = make_example_rows(spec)
         tolerance = _TOLERANCE[recipe.train.precision]
-        _write_golden(files["golden"], dataset.raw_examples(), example, model, spec, tolerance)
+        _write_golden(files["golden"], dataset.read_raw_examples(), example, model, spec, tolerance)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-        export_network(model, spec, files["network"])  # the same weights again: not of the size
-        return register(
+        export_network(model, spec, files["network"])  # the same weights again: not in the size
+        return register_version(
             run,
             files=files,
-            label_kind=spec.label.kind,
+            kind=spec.label.definition,
             inputs=[RawInput(c.name, c.kind) for c in spec.raw],
             example=example,
             threshold=threshold if spec.label.has_threshold else None,
@@ -104,45 +108,58 @@ def register_model(
         )
 
 
-def _threshold(
-    wanted: "float | s.Choice", held_out: HeldOut | None
+def _resolve_threshold(
+    setting: "float | s.Choice", held_out: HeldOut | None
 ) -> tuple[float, dict[str, Any]]:
-    """The threshold, and of a chosen one what it does on the validation split."""
-    if isinstance(wanted, float):
-        return wanted, {}
+    """Return the threshold and, where it is chosen here, its record for the model's facts.
+
+    Args:
+        setting: a fixed threshold, or how to choose one on the validation split.
+        held_out: labels and output of the validation split, where there is one.
+    """
+    if isinstance(setting, float):
+        return setting, {}
     truth, output = held_out or (np.zeros(0), np.zeros(0))
-    # Several labels count as rows of one.
+    # Each of several labels counts as a row.
     chosen = choose_threshold(
-        truth.reshape(-1), output.reshape(-1), wanted.choose, getattr(wanted, "at_least", 0.0)
+        truth.reshape(-1), output.reshape(-1), setting.choose, getattr(setting, "at_least", 0.0)
     )
-    return chosen.threshold, {"threshold_chosen": {**wanted.model_dump(), **asdict(chosen)}}
+    return chosen.threshold, {"threshold_chosen": {**setting.model_dump(), **asdict(chosen)}}
 
 
-def _columns(dataset: DatasetVersion, report: Report) -> dict[str, Any]:
-    """How the columns of the train rows are distributed that the transform was fitted on.
+def _describe_columns(dataset: DatasetVersion, report: Report) -> dict[str, Any]:
+    """Describe the distributions of the raw columns in the train split, as scoring needs them.
 
-    Empty where an older Headrace prepared the dataset and kept no counts, or they were removed:
-    what took hours to train is registered all the same.
+    The result is empty where an older Headrace prepared the dataset and recorded no counts, or
+    they were removed: what took hours to train is registered all the same.
     """
     build = dataset.build
     try:
-        axes = read_sidecar_text(dataset.root, build.transform_of or build.build_id, AXES)
-        found = dataset.fitted_profile.distributions
+        axes = read_sidecar_text(dataset.root, build.transform_of or build.build_id, AXES_FILE)
+        distributions = dataset.fitted_profile.distributions
     except RemovedError as error:
         report(Progress(f"scoring with this model will not measure drift of its inputs: {error}"))
         return {"axes": [], "counts": {}, "unknown": {}}
     return {
         "axes": json.loads(axes),
-        "counts": {d.name: list(d.counts["train"]) for d in found},
-        "unknown": {d.name: d.unknown["train"] for d in found if d.unknown},
+        "counts": {d.name: list(d.counts["train"]) for d in distributions},
+        "unknown": {d.name: d.unknown["train"] for d in distributions if d.unknown},
     }
 
 
-def _predictions(output: np.ndarray, spec: TransformSpec, threshold: float) -> dict[str, Any]:
-    """How the predictions of the validation split are distributed."""
-    output = answers(output, spec.label)
-    axis = prediction_axis(output, spec.label)
-    counts = list(count_predictions(axis, output, spec.label, threshold))
+def _describe_predictions(
+    output: np.ndarray, spec: TransformSpec, threshold: float
+) -> dict[str, Any]:
+    """Describe the distribution of the predictions for the validation split.
+
+    Args:
+        output: the model's output, (rows,) or (rows, classes).
+        spec: its label says what the output means.
+        threshold: of a label that has one.
+    """
+    predictions = spec.label.definition.convert_output(output, spec.label)
+    axis = make_prediction_axis(predictions, spec.label)
+    counts = list(count_predictions(axis, predictions, spec.label, threshold))
     return {"predictions": {"axis": asdict(axis), "counts": counts}}
 
 
@@ -154,39 +171,30 @@ def _write_golden(
     spec: TransformSpec,
     tolerance: float,
 ) -> None:
-    """Raw rows and what the network makes of them, by the transform's other execution."""
+    """Write raw rows and the network's answers, by way of the transform's Arrow kernels.
+
+    The registered model has the transform in its graph: whoever compares, checks that both agree.
+    Where the dataset has no raw rows, those of the example are used.
+    """
     if raw is None or not raw.num_rows:
-        raw = _as_arrow(example, spec.raw)
-    inputs = stacked_inputs(ArrowTransform(spec)(raw), spec)
-    with on_cpu():  # a GPU may round far more (TF32), and who compares may have none
-        output = answers(Predictor(model).outputs(inputs), spec.label)
-    if spec.label.kind == "classes":
-        best, ranked = output.argmax(axis=1), np.sort(output, axis=1)
-        clear = ranked[:, -1] - ranked[:, -2:-1].max(axis=1, initial=0) > 2 * tolerance
-        names = [spec.label.classes[i] if c else None for i, c in zip(best, clear, strict=True)]
-        recorded = {
-            "prediction": pa.array(names, pa.string()),  # null where rounding decides
-            "probability": pa.array(output.max(axis=1).astype(np.float64)),
-        }
-    elif spec.label.kind == "multi_label":
-        recorded = {"probability": pa.array(list(output.astype(np.float64)))}
-    elif spec.label.kind == "regression":
-        recorded = {"prediction": pa.array(output)}
-    else:
-        # Not the class: a probability at the threshold may be rounded to either side.
-        recorded = {"probability": pa.array(output.astype(np.float64))}
-    numbers = spec.label.kind == "regression"
+        raw = _convert_frame(example, spec.raw)
+    inputs = stack_inputs(ArrowTransform(spec)(raw), spec)
+    with place_on_cpu():  # a GPU may round far more (TF32), and the machine that compares has none
+        output = Predictor(model).predict_inputs(inputs)
+    kind = spec.label.definition
+    answers = kind.convert_output(output, spec.label)
+    recorded = kind.record_golden(answers, spec.label, tolerance)
     write_golden(
         path,
         raw,
         recorded,
-        absolute=tolerance * (spec.label.scale if numbers else 1.0),
-        relative=_RELATIVE if numbers else 0.0,
+        absolute=tolerance * spec.label.scale,
+        relative=_RELATIVE if kind.golden_is_scaled else 0.0,
     )
 
 
-def _as_arrow(frame: "pd.DataFrame", raw: "tuple[RawColumn, ...]") -> pa.Table:
-    """Rows that were made up, as the lake's own are kept."""
+def _convert_frame(frame: "pd.DataFrame", raw: "tuple[RawColumn, ...]") -> pa.Table:
+    """Convert example rows to a table with the types of the lake's own raw rows."""
     import pandas as pd
 
     types = {

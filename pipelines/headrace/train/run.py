@@ -1,4 +1,7 @@
-"""The train stage: launches the ranks and says what came out. The work is in `rank.py`."""
+"""Run the train stage: check the recipe, launch the ranks, return their result.
+
+What a rank does is in `rank.py`; how ranks are started and supervised is in `distributed`.
+"""
 
 import os
 import time
@@ -6,31 +9,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.distributed.run_ranks import launcher_of, run_ranks
+from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe.model_requirements import elastic_sizes
-from headrace.tracking.store import tracking_variables
-from headrace.train.preflight import trainable_spec
+from headrace.recipe.model_requirements import list_elastic_sizes
+from headrace.tracking.store import select_tracking_variables
+from headrace.train.preflight import load_trainable_spec
 
-# Seconds from SIGTERM to the end: a step, and a checkpoint. Kubernetes gives 30 by default.
+# Seconds from SIGTERM to the end, for a step and a checkpoint. Kubernetes gives 30 by default.
 _ENDING_GRACE = 25.0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run leaves.
+    """The result of a training run.
 
     Attributes:
         dataset: what it was trained on.
         run_id: the MLflow run.
-        model_uri: `models:/name/version` of the registered model.
+        model_uri: `models:/name/version` of the registered model; empty where there is none.
         metrics: of the best epoch.
-        weights_checksum: SHA-256 of the weights, one a rank.
-        seconds: from the ranks' start to their first step, then epochs and registration; in all.
-        first_step_at: when that was, seconds since 1970.
+        weights_checksum: SHA-256 of the weights, one per rank.
+        seconds: `first_step` from the ranks' start, then `epochs` and `register`; `total` of all.
+        first_step_at: time at which the first step was done, seconds since 1970.
     """
 
     dataset: DatasetVersion
@@ -58,28 +61,29 @@ def train(
     Args:
         recipe: model, train, stream, evaluate.threshold and tracking are read, and dataset.path.
         workdir: local folder; holds the MLflow store where no other is configured.
-        report: told of progress.
-        dataset_version: the newest where it is left out.
+        report: called with progress.
+        dataset_version: the newest one if left out.
         resume: `auto` continues the newest whole checkpoint of a training of the same recipe on the
-            same dataset that did not finish, `never` begins anew, else a checkpoint's place.
+            same dataset that did not finish, `never` starts from scratch; anything else is a
+            checkpoint's path or URL.
         parent_run_id: MLflow run below which this one is shown.
-        register: whether there is to be a model version of it.
-        should_stop: whether the training is wanted no more; asked again and again.
+        register: whether to register the model.
+        should_stop: returns whether to cancel the training; called again and again.
 
     Raises:
         DatasetError: there is no such dataset version, or it was changed.
         RecipeError: the model or early stopping does not fit the dataset's inputs and label.
         RankError: a rank died.
-        StreamError, TrainError: from a rank, in its own words.
-        PreemptedError: SIGTERM came, and a checkpoint was left.
-        StoppedError: `should_stop` said so.
+        StreamError, TrainError: raised by a rank, with its message.
+        PreemptedError: SIGTERM arrived, and a checkpoint was written.
+        StoppedError: `should_stop` returned true.
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
-    trainable_spec(recipe, dataset)
+    load_trainable_spec(recipe, dataset)
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     payload: dict[str, Any] = {
-        "recipe": recipe.resolved(),
+        "recipe": recipe.dump_resolved(),
         "workdir": workdir,
         "dataset": {"root": dataset.root, "version": dataset.version},
         "resume": resume,
@@ -91,14 +95,16 @@ def train(
         payload=payload,
         threads_per_rank=recipe.train.threads_per_rank,
         collective_timeout=recipe.train.collective_timeout,
-        environment=tracking_variables(os.environ),
+        environment=select_tracking_variables(os.environ),
         step_timeout=recipe.train.step_timeout,
         ending_grace=_ENDING_GRACE,
         max_restarts=recipe.train.max_restarts,
         restart_payload={"resume": "auto"},
-        sizes=elastic_sizes(recipe.train, recipe.stream),
+        sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
-    result = run_ranks(task, recipe.train.ranks, report, launcher_of(recipe, workdir), should_stop)
+    result = run_ranks(
+        task, recipe.train.ranks, report, resolve_launcher(recipe, workdir), should_stop
+    )
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,

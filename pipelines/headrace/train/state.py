@@ -1,4 +1,4 @@
-"""How far a training is: everything that a checkpoint keeps beside weights and optimizer."""
+"""Hold the progress of a training, and convert it and all variables to and from checkpoints."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,18 +14,19 @@ from headrace.train.learning_rate import Plateau
 
 @dataclass
 class TrainState:
-    """The same on every rank, `kept` aside.
+    """The progress of a training, the same on every rank except for `best_weights`.
 
     Attributes:
-        epoch, step: the next one to be trained: an epoch, and a step of it.
-        losses, weights: of the epoch's steps so far; tensors until they are settled.
-        best: which epoch was best.
+        best: the best epoch so far.
+        epoch, step: the next step to be trained, and its epoch.
+        losses, weights: of the epoch's steps so far; tensors until `fetch_losses`.
         metrics: of the best epoch.
-        kept: the model's weights after the best epoch; rank 0 has them.
-        plateau: of the learning rate.
-        epochs_run: epochs that were finished.
-        history: metrics of each of them, for a tracked run that did not get them.
-        rates: rows a second of each epoch; waited, worked: seconds for input, and in all.
+        best_weights: the model's weights after the best epoch; on rank 0, elastic runs on all.
+        plateau: the learning rate's.
+        epochs_run: number of finished epochs.
+        history: metrics of each finished epoch, for a tracked run that lacks them.
+        rates: rows per second of each epoch.
+        waited, worked: seconds spent waiting for input, and in all.
     """
 
     best: BestEpoch
@@ -34,7 +35,7 @@ class TrainState:
     losses: list[Any] = field(default_factory=list)
     weights: list[Any] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
-    kept: list[np.ndarray] | None = None
+    best_weights: list[np.ndarray] | None = None
     plateau: Plateau = field(default_factory=Plateau)
     epochs_run: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -42,30 +43,32 @@ class TrainState:
     waited: float = 0.0
     worked: float = 0.0
 
-    def settle(self) -> None:
-        """Ask for the values of losses and weights, which waits for the steps."""
+    def fetch_losses(self) -> None:
+        """Convert losses and weights to numbers, which waits for the steps in progress."""
         self.losses = [float(value) for value in self.losses]
         self.weights = [float(value) for value in self.weights]
 
-    def rewind(self, updates: int, steps: int, accumulate: int) -> None:
-        """Go back to the place after so many updates, all epochs counted.
+    def rewind_to_update(self, updates: int, steps_per_epoch: int, accumulate: int) -> None:
+        """Move back to the step after so many updates, counted over all epochs.
 
         Args:
-            updates: that the weights had; of this epoch, or of the last ones.
-            steps: of an epoch.
-            accumulate: steps that make an update; the last one of an epoch always makes one.
+            updates: number that was applied to the weights.
+            steps_per_epoch: global batches of an epoch.
+            accumulate: steps of an update; the last step of an epoch always makes one.
         """
-        in_epoch = updates - self.epoch * -(-steps // accumulate)
-        self.step = max(0, min(in_epoch * accumulate, steps))  # 0 also where it stopped early
+        in_epoch = updates - self.epoch * -(-steps_per_epoch // accumulate)
+        self.step = max(
+            0, min(in_epoch * accumulate, steps_per_epoch)
+        )  # 0 also where it stopped early
         self.losses, self.weights = self.losses[: self.step], self.weights[: self.step]
 
-    def updates(self, steps: int, accumulate: int) -> int:
-        """How many updates the weights had by now, where no step after the last one was run."""
-        return self.epoch * -(-steps // accumulate) + -(-self.step // accumulate)
+    def count_updates(self, steps_per_epoch: int, accumulate: int) -> int:
+        """Return the number of updates so far, assuming that no step was run after the last one."""
+        return self.epoch * -(-steps_per_epoch // accumulate) + -(-self.step // accumulate)
 
     def to_json(self) -> dict[str, Any]:
-        """A copy, without `kept`."""
-        self.settle()
+        """Return a copy as plain values, without `best_weights`."""
+        self.fetch_losses()
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -83,32 +86,38 @@ class TrainState:
 
     @staticmethod
     def from_json(tree: dict[str, Any], early_stopping: s.EarlyStopping | None) -> "TrainState":
-        found = dict(tree)
-        best = BestEpoch(early_stopping, **found.pop("best"))
-        plateau = Plateau(**found.pop("plateau"))
-        return TrainState(best=best, plateau=plateau, **found)
+        """Return the state that `to_json` converted, following the recipe's metric."""
+        values = dict(tree)
+        best = BestEpoch(early_stopping, **values.pop("best"))
+        plateau = Plateau(**values.pop("plateau"))
+        return TrainState(best=best, plateau=plateau, **values)
 
 
-def arrays_of(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, kept: list[np.ndarray] | None
+def collect_arrays(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, best_weights: list[np.ndarray] | None
 ) -> dict[str, np.ndarray]:
-    """Copies of all variables by name: `w…` of the model, `o…` of the optimizer, `b…` the best."""
+    """Copy all variables to arrays: `w…` of the model, `o…` of the optimizer, `b…` the best."""
     named = {"w": model.weights, "o": optimizer.variables}
-    found = {
+    arrays = {
         f"{letter}{number:04d}": np.array(keras.ops.convert_to_numpy(variable))
         for letter, variables in named.items()
         for number, variable in enumerate(variables)
     }
-    return found | {f"b{number:04d}": array for number, array in enumerate(kept or [])}
+    return arrays | {f"b{number:04d}": array for number, array in enumerate(best_weights or [])}
 
 
 def assign_arrays(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     arrays: dict[str, np.ndarray],
-    place: str,
+    location: str,
 ) -> list[np.ndarray] | None:
-    """Give variables their values again; returns the best epoch's weights.
+    """Assign a checkpoint's arrays to the variables, and return the best epoch's weights.
+
+    Args:
+        model, optimizer: whose variables are assigned.
+        arrays: see `collect_arrays`.
+        location: of the checkpoint, for the error.
 
     Raises:
         TrainError: they are of another model or optimizer.
@@ -116,21 +125,21 @@ def assign_arrays(
     for letter, variables in (("w", model.weights), ("o", optimizer.variables)):
         names = sorted(name for name in arrays if name.startswith(letter))
         shapes = [tuple(arrays[name].shape) for name in names]
-        wanted = [tuple(variable.shape) for variable in variables]
-        if shapes != wanted:
-            what = "model" if letter == "w" else "optimizer"
+        expected_shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != expected_shapes:
+            owner = "model" if letter == "w" else "optimizer"
             raise TrainError(
-                f"checkpoint {place} is of another {what}: it has {len(shapes)} variables, the "
-                f"recipe's has {len(wanted)}, or their shapes differ; use --resume never to begin "
-                "anew"
+                f"checkpoint {location} is of another {owner}: it has {len(shapes)} variables, the "
+                f"recipe's has {len(expected_shapes)}, or their shapes differ; use --resume never "
+                "to start from scratch"
             )
         for variable, name in zip(variables, names, strict=True):
             variable.assign(arrays[name])
     return [arrays[name] for name in sorted(arrays) if name.startswith("b")] or None
 
 
-def place_of(state: TrainState, steps: int) -> str:
-    """How far a training is, in words."""
+def describe_progress(state: TrainState, steps_per_epoch: int) -> str:
+    """Describe the progress of a training in words."""
     if state.epoch == state.epochs_run and not state.step:
         return f"after epoch {state.epochs_run}"
-    return f"in epoch {state.epoch + 1} after step {state.step} of {steps}"
+    return f"in epoch {state.epoch + 1} after step {state.step} of {steps_per_epoch}"

@@ -1,9 +1,10 @@
-"""One training step, exact over ranks.
+"""Make one training step, exact over ranks: forward pass, loss, gradients, allreduce, update.
 
 Every rank sums its weighted losses, gradients and weights are summed over ranks in one grouped
-allreduce, and the division by the global weight comes last. The update is that of one process with
-the whole global batch: padding rows weigh nothing and need no care. Clipping, loss scaling and the
-optimizer see the global gradient, which is the same on every rank; so are all their decisions.
+allreduce, and the division by the global weight comes last. The update equals that of one process
+with the whole global batch: padding rows have weight 0 and need no special case. Clipping, loss
+scaling and the optimizer see the global gradient, which is the same on every rank; so are all their
+decisions.
 """
 
 import time
@@ -15,28 +16,28 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.models.build import logits_of
+from headrace.labels.kinds import find_label_kind
+from headrace.models.build import build_logits_model
 from headrace.recipe import Recipe
 from headrace.train.augment import Augmentation
 from headrace.train.batch_norm import GlobalMoments
-from headrace.train.losses import row_losses
-from headrace.train.optimizer import rate_of
-from headrace.transform.spec import ImageFeature, TransformSpec
+from headrace.train.optimizer import get_rate_variable
+from headrace.transform.spec import TransformSpec
 
-# Random numbers that a dropout layer may draw within a step.
+# Number of random numbers that a dropout layer may draw within a step.
 _DRAWS = 1024
 
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What a step does beside loss, gradient and update.
+    """The options of a step beside loss, gradient and update.
 
     Attributes:
-        label_smoothing: see `losses.row_losses`.
-        accumulate: batches that make one update.
-        compression: `none`, `fp16` or `bf16`, of gradients on their way between ranks.
-        augmentation: of the rows.
-        seed: of dropout; ranks have different ones.
+        label_smoothing: see `LabelKind.make_row_losses`.
+        accumulate: number of batches of an update.
+        compression: `none`, `fp16` or `bf16`, for gradients that travel between ranks.
+        augmentation: applied to the rows; None for none.
+        seed: seed of dropout, with which the rank is mixed.
     """
 
     label_smoothing: float = 0.0
@@ -48,12 +49,12 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class StepResult:
-    """Scalars that are the same on every rank.
+    """The scalars of a step, which are the same on every rank; all 0 where it made no update.
 
     Attributes:
-        loss: mean over the weight of the batches since the last update; 0 where there was none now.
-        weight: of these batches; 0 likewise.
-        flags: sum of the ranks' flags; 0 likewise.
+        loss: weighted mean over the batches since the last update.
+        weight: sum of the weights of these batches.
+        flags: sum of the ranks' flags.
     """
 
     loss: tf.Tensor
@@ -62,7 +63,12 @@ class StepResult:
 
 
 class TrainStep:
-    """A compiled step over a model, an optimizer, and what else decides an update."""
+    """A compiled training step of a model and an optimizer.
+
+    Attributes:
+        updates: int64 variable, the number of updates so far. Where a device runs behind, it tells
+            how far the device is.
+    """
 
     def __init__(
         self,
@@ -74,36 +80,38 @@ class TrainStep:
     ) -> None:
         """
         Args:
-            model: of `models.build.build_model`.
+            model: returned by `models.build.build_model`.
             optimizer: built for the model's trainable variables.
             collectives: sums over ranks.
-            label_kind: see `LabelSpec.kind`; says which loss.
+            label_kind: see `LabelSpec.kind`; it decides the loss.
             options: the rest.
         """
         self._model, self._optimizer, self._collectives = model, optimizer, collectives
         self._options = options
-        self._network = logits_of(model)
-        self._losses_of = row_losses(label_kind, options.label_smoothing)
+        self._network = build_logits_model(model)
+        self._compute_row_losses = find_label_kind(label_kind).make_row_losses(
+            options.label_smoothing
+        )
         self._names = [tensor.name for tensor in model.inputs]
         self._variables = [v.value for v in model.trainable_variables]
         self._moments = GlobalMoments(self._network, collectives)
-        self._generators = _generators(model)
-        self._rate = rate_of(optimizer)
+        self._generators = _list_seed_generators(model)
+        self._rate = get_rate_variable(optimizer)
         self._seed = (options.seed * 65_537 + collectives.rank) % 2**31
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
-        """How many were made; on a device that runs behind, what tells how far it came."""
-        # What a forward pass changes, as it was after the last update; of elastic runs.
+        # Variables that a forward pass changes, and in elastic runs their values after the last
+        # update.
         self._moving = [v for v in model.non_trainable_variables if v.dtype == "float32"]
-        self._before: list[np.ndarray] = []
+        self._moving_before: list[np.ndarray] = []
         self._since_update = 0
         self._allreduce_seconds: float | None = None
         # Gradients, loss and weight since the last update.
-        self._gathered: list[tf.Variable] = []
+        self._accumulated: list[tf.Variable] = []
         if options.accumulate > 1:
-            like = [tf.zeros_like(v) for v in self._variables] + [tf.constant(0.0)] * 2
-            self._gathered = [tf.Variable(zero, trainable=False) for zero in like]
-        # Without AutoGraph, which would convert Keras and Horovod for nothing, in 1.7 of 3.3 s.
-        self._compiled = tf.function(self._step, reduce_retracing=True, autograph=False)
+            zeros = [tf.zeros_like(v) for v in self._variables] + [tf.constant(0.0)] * 2
+            self._accumulated = [tf.Variable(zero, trainable=False) for zero in zeros]
+        # Without AutoGraph, which would convert Keras and Horovod for nothing: 1.7 of 3.3 s.
+        self._compiled = tf.function(self._run_step, reduce_retracing=True, autograph=False)
 
     def __call__(
         self,
@@ -114,49 +122,52 @@ class TrainStep:
         flag: float = 0.0,
         update: bool = True,
     ) -> StepResult:
-        """Forward, loss, gradients, and an update.
+        """Compute loss and gradients of a batch, and make an update where one is due.
 
         Args:
-            batch: this rank's part of a global batch. A row weighs `weight`, times `sample_weight`
-                where the batch has it.
-            number: of the step, over all epochs.
+            batch: this rank's part of a global batch. A row's weight is `weight`, times
+                `sample_weight` where the batch has it.
+            number: number of the step, from 0 over all epochs.
             rate: the learning rate.
-            flag: what this rank wants all to know.
-            update: whether the batches since the last update now make one.
+            flag: a number that is summed over ranks.
+            update: whether to make an update from all batches since the last one.
         """
         numbers = (tf.constant(number, tf.int32), tf.constant(rate, tf.float32))
-        if self._collectives.elastic and not self._since_update:
-            self._before = [np.array(variable) for variable in self._moving]
+        if self._collectives.is_elastic and not self._since_update:
+            self._moving_before = [np.array(variable) for variable in self._moving]
         self._since_update += 1
-        found = StepResult(*self._compiled(batch, *numbers, tf.constant(flag, tf.float32), update))
+        result = StepResult(*self._compiled(batch, *numbers, tf.constant(flag, tf.float32), update))
         if update:
             self._since_update = 0
-        return found
+        return result
 
-    def allreduce_seconds(self) -> float:
-        """What one sum of the gradients over ranks takes when no rank is late; measured once."""
+    def measure_allreduce_seconds(self) -> float:
+        """Measure how long the sum of gradients over ranks takes when no rank is late.
+
+        All ranks call this together. It is measured once: the median of five sums.
+        """
         if self._collectives.size == 1:
             return 0.0
         if self._allreduce_seconds is None:
-            sizes = [tf.zeros_like(variable) for variable in self._variables]
-            zeros = [*sizes, *[tf.constant(0.0)] * 2]
+            gradients = [tf.zeros_like(variable) for variable in self._variables]
+            zeros = [*gradients, *[tf.constant(0.0)] * 2]
             flag = tf.constant(0.0)
-            summed = tf.function(lambda: self._summed(zeros, flag), autograph=False)
-            taken = []
+            sum_zeros = tf.function(lambda: self._sum_over_ranks(zeros, flag), autograph=False)
+            seconds = []
             for _ in range(6):  # the first one compiles
-                began = time.monotonic()
-                float(summed()[-1])
-                taken.append(time.monotonic() - began)
-            self._allreduce_seconds = float(np.median(taken[1:]))
+                started_at = time.monotonic()
+                float(sum_zeros()[-1])
+                seconds.append(time.monotonic() - started_at)
+            self._allreduce_seconds = float(np.median(seconds[1:]))
         return self._allreduce_seconds
 
-    def undo(self) -> None:
-        """Take back what batches since the last update left; for a step that failed half-way."""
+    def undo_batches(self) -> None:
+        """Restore what batches since the last update changed, after a step failed half-way."""
         if self._since_update:
-            for variable, value in zip(self._moving, self._before, strict=True):
+            for variable, value in zip(self._moving, self._moving_before, strict=True):
                 variable.assign(value)
 
-    def _step(
+    def _run_step(
         self,
         batch: Mapping[str, tf.Tensor],
         number: tf.Tensor,
@@ -164,71 +175,75 @@ class TrainStep:
         flag: tf.Tensor,
         update: bool,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        found = self._local(batch, number)
-        if self._gathered:
-            pairs = zip(self._gathered, found, strict=True)
-            found = [tf.convert_to_tensor(total.assign_add(part)) for total, part in pairs]
+        sums = self._compute_gradients(batch, number)
+        if self._accumulated:
+            pairs = zip(self._accumulated, sums, strict=True)
+            sums = [tf.convert_to_tensor(total.assign_add(part)) for total, part in pairs]
         if not update:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
-        *gradients, loss, weight, flags = self._summed(found, flag)
+        *gradients, loss, weight, flags = self._sum_over_ranks(sums, flag)
         gradients = [tf.math.divide_no_nan(gradient, weight) for gradient in gradients]
-        # Counters wait for no gradient by themselves: where the sum failed because a rank is lost,
-        # they must not say that there was an update.
+        # Counters do not depend on gradients: without this, they would count an update whose sum
+        # failed because a rank was lost.
         with tf.control_dependencies([weight, *gradients]):
             self._rate.assign(rate)
             self._optimizer.apply(gradients, self._model.trainable_variables)
             self.updates.assign_add(1)
-            for total in self._gathered:
+            for total in self._accumulated:
                 total.assign(tf.zeros_like(total))
         return tf.math.divide_no_nan(loss, weight), weight, flags
 
-    def _local(self, batch: Mapping[str, tf.Tensor], number: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients, loss and weight, summed over this rank's rows."""
-        for place, generator in enumerate(self._generators):
+    def _compute_gradients(
+        self, batch: Mapping[str, tf.Tensor], number: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Return gradients, loss and weight, summed over this rank's rows."""
+        for position, generator in enumerate(self._generators):
             draws = tf.cast(number, tf.int64) * _DRAWS
-            state = tf.stack([tf.constant(self._seed ^ place, tf.int64), draws])
+            state = tf.stack([tf.constant(self._seed ^ position, tf.int64), draws])
             generator.state.assign(tf.cast(state, generator.state.dtype))
         augmentation = self._options.augmentation
-        if augmentation is not None and augmentation.active:
+        if augmentation is not None and augmentation.is_active:
             batch = augmentation(batch, number)
         weights = batch["weight"]
         if "sample_weight" in batch:
             weights = weights * batch["sample_weight"]
         with tf.GradientTape() as tape:
-            with self._moments.of_rows(batch["weight"]):
+            with self._moments.count_rows(batch["weight"]):
                 logits = self._network({name: batch[name] for name in self._names}, training=True)
             logits = tf.cast(logits, tf.float32)
-            losses = self._losses_of(batch["label"], logits)
+            losses = self._compute_row_losses(batch["label"], logits)
             if "mixed_share" in batch:
                 share = batch["mixed_share"]
-                mixed = self._losses_of(batch["mixed_with"], logits)
+                mixed = self._compute_row_losses(batch["mixed_with"], logits)
                 losses = share * losses + (1 - share) * mixed
             weight = tf.reduce_sum(weights)
             loss = tf.reduce_sum(weights * losses)
-            # Times the rank's weight, so that the division by the global weight gives it once.
+            # Multiplied by the rank's weight: the division by the global weight leaves it once.
             penalty = tf.add_n([*self._network.losses, tf.constant(0.0)])
             objective = self._optimizer.scale_loss(loss + weight * penalty)
-        found = tape.gradient(objective, self._variables, unconnected_gradients="zero")
-        return [*(tf.convert_to_tensor(gradient) for gradient in found), loss, weight]
+        gradients = tape.gradient(objective, self._variables, unconnected_gradients="zero")
+        return [*(tf.convert_to_tensor(gradient) for gradient in gradients), loss, weight]
 
-    def _summed(self, found: list[tf.Tensor], flag: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients, loss, weight and flag over all ranks."""
+    def _sum_over_ranks(self, local_sums: list[tf.Tensor], flag: tf.Tensor) -> list[tf.Tensor]:
+        """Return gradients, loss, weight and flag, summed over all ranks."""
         compression = self._options.compression
         if compression == "none" or self._collectives.size == 1:
-            return self._collectives.sum([*found, flag])
-        *gradients, loss, weight = found
+            return self._collectives.allreduce([*local_sums, flag])
+        *gradients, loss, weight = local_sums
         if compression == "bf16":
-            small = self._collectives.sum_bfloat16([tf.cast(g, tf.float32) for g in gradients])
+            addends = [tf.cast(gradient, tf.float32) for gradient in gradients]
+            sums = self._collectives.allreduce_bfloat16(addends)
         else:
-            small = self._collectives.sum([tf.cast(g, tf.float16) for g in gradients])
+            addends = [tf.cast(gradient, tf.float16) for gradient in gradients]
+            sums = self._collectives.allreduce(addends)
         return [
-            *(tf.cast(g, v.dtype) for g, v in zip(small, self._variables, strict=True)),
-            *self._collectives.sum([loss, weight, flag]),
+            *(tf.cast(total, v.dtype) for total, v in zip(sums, self._variables, strict=True)),
+            *self._collectives.allreduce([loss, weight, flag]),
         ]
 
 
-def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
-    """Of the dropout layers; their state is set at every step, so that no checkpoint needs it."""
+def _list_seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
+    """List the generators of dropout layers; every step sets their state, so none is saved."""
     return [
         layer.seed_generator
         for layer in model._flatten_layers(include_self=False)
@@ -236,8 +251,8 @@ def _generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
     ]
 
 
-def step_options(recipe: Recipe, spec: TransformSpec, collectives: Collectives) -> StepOptions:
-    """What a step does beside loss, gradient and update."""
+def make_step_options(recipe: Recipe, spec: TransformSpec, collectives: Collectives) -> StepOptions:
+    """Make the options of a rank's steps from the recipe."""
     settings = recipe.train
     return StepOptions(
         label_smoothing=settings.label_smoothing,
@@ -245,7 +260,7 @@ def step_options(recipe: Recipe, spec: TransformSpec, collectives: Collectives) 
         compression=settings.compression,
         augmentation=Augmentation(
             settings.augment,
-            images=tuple(f.name for f in spec.shaped if isinstance(f, ImageFeature)),
+            images=tuple(f.name for f in spec.select_features("image")),
             seed=settings.seed,
             rank=collectives.rank,
             size=collectives.size,

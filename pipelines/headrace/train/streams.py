@@ -1,4 +1,4 @@
-"""A rank's streams of the splits."""
+"""Open the streams of a rank: one per split, as the recipe says, with one cache for all."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from headrace.stream.columns import Columns
 from headrace.stream.split_stream import SplitStream
 
 
-class Streams:
-    """A rank's view of the splits."""
+class SplitStreams:
+    """The splits of a dataset version, as streams of a rank."""
 
     def __init__(self, recipe: Recipe, dataset: DatasetVersion, workdir: str) -> None:
         self._recipe, self._dataset = recipe, dataset
@@ -20,9 +20,21 @@ class Streams:
         folder = str(Path(workdir) / "cache" / "stream")
         self._cache = make_cache(settings.cache, settings.cache_bytes, folder)
 
-    def of(self, split: SplitName, columns: Columns, collectives: Collectives) -> SplitStream:
+    def open_split(
+        self, split: SplitName, columns: Columns, collectives: Collectives
+    ) -> SplitStream:
+        """Open a split for a rank; the train split alone is shuffled or drops its last batch.
+
+        Args:
+            split: name of the split.
+            columns: to be read; see `stream.columns`.
+            collectives: rank and size decide which rows.
+
+        Raises:
+            StreamError: see `SplitStream.for_split`.
+        """
         settings = self._recipe.stream
-        return SplitStream.of(
+        return SplitStream.for_split(
             self._dataset,
             split,
             columns,

@@ -1,12 +1,14 @@
-"""What MLflow gets of a training: its run, begun late, and the registered model."""
+"""Track a training in MLflow from a thread, so that no slow or dead server holds it up.
 
-import os
+The run is opened late, and what could not be written is written later. How a record is made is the
+business of `tracking`, registering a model that of `register.py`.
+"""
+
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,12 @@ import numpy as np
 from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import PreemptedError, TrainError
 from headrace.lake.data_file import SPLITS
-from headrace.lake.storage import said
+from headrace.lake.storage import describe_error
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
+from headrace.tracking.environment import limit_requests
 from headrace.tracking.lineage import BUILD_TAG
 from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
@@ -28,15 +31,15 @@ from headrace.train.state import TrainState
 _PATIENCE = 60.0
 # Seconds that the first checkpoint waits for the run.
 _FIRST_WAIT = 15.0
-# Seconds that what is waiting has to be written where the training was told to end, or failed.
+# Seconds to write pending records where the training was asked to stop, or failed.
 _ENDING_WAIT, _FAILING_WAIT = 10.0, 2.0
 
 
-class Tracked:
-    """The run on rank 0, written by a thread: no server, dead or slow, holds up the training.
+class TrackedTraining:
+    """The MLflow run of a training, on rank 0, written by a thread.
 
-    What could not be written is tried again with what comes next, and at the end. As a context it
-    ends the run, as failed where the block raised.
+    Records that could not be written are retried with the next ones, and at the end. As a context
+    it ends the run, as failed where the block raised.
     """
 
     def __init__(
@@ -51,43 +54,43 @@ class Tracked:
     ) -> None:
         """
         Args:
-            recipe, dataset, collectives, store: what it is about, and where it goes.
-            facts: of the checkpoint that the training goes on from, or of ranks before; `attempt`
-                and, where there is one, `run_id`.
-            report: told where the server does not answer.
-            history: metrics of the epochs before, which the run may have or not.
+            recipe, dataset: what is trained on what.
+            collectives: the ranks; facts are saved for those of later generations.
+            store: where the run is tracked.
+            facts: values of the checkpoint that the training resumes from, or saved by earlier
+                ranks; `attempt` and, where there is one, `run_id`.
+            report: called where the server does not answer.
+            history: metrics of earlier epochs, some of which the run may lack.
         """
         self._history = list(history)
         self._recipe, self._dataset, self._collectives = recipe, dataset, collectives
         self._store, self._run_id, self._report = store, facts.get("run_id"), report
         self._attempt = facts.get("attempt", "")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-tracking")
-        self._waiting: deque[Callable[[TrackedRun], None]] = deque()
+        self._pending: deque[Callable[[TrackedRun], None]] = deque()
         self._opened: AbstractContextManager[TrackedRun] | None = None
         self._run: TrackedRun | None = None
         self._stop_watching: Callable[[], None] = lambda: None
-        self._asked: Future[None] | None = None
-        self._why = ""
-        self._waited = False
+        self._last_write: Future[None] | None = None
+        self._failure = ""
+        self._has_waited = False
 
-    def __enter__(self) -> "Tracked":
-        # A dead server would be asked for minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        self._remember()
+    def __enter__(self) -> "TrackedTraining":
+        limit_requests()
+        self._save_facts()
         return self
 
-    def _remember(self) -> None:
-        """Where another rank is to go on if this one is lost."""
+    def _save_facts(self) -> None:
+        """Save what another rank needs to continue the run if this one is lost."""
         facts = {"begun": True, "attempt": self._attempt, "run_id": self._run_id}
-        self._collectives.remember(facts)
+        self._collectives.save_facts(facts)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._thread.submit(self._write)  # that it failed is on record, however early
-        stopped = self._thread.submit(self._watch_no_more)
+        self._thread.submit(self._write_pending)  # even an early failure is on record
+        stopped = self._thread.submit(self._end_watching)
         if error is None:
             self._thread.shutdown(wait=True)
-        else:  # the other ranks are failing, too, and the supervisor is to hear of this one first
+        else:  # the other ranks will fail, too, and the supervisor has to hear of this one first
             patience = _ENDING_WAIT if isinstance(error, PreemptedError) else _FAILING_WAIT
             wait([stopped], timeout=patience)
             self._thread.shutdown(wait=False, cancel_futures=True)
@@ -97,79 +100,81 @@ class Tracked:
             self._opened.__exit__(kind, error, trace)
         except Exception as failure:
             if failure is not error:
-                self._report(Progress(f"the run could not be ended: {said(failure)}"))
+                self._report(Progress(f"the run could not be ended: {describe_error(failure)}"))
 
-    def begin(self) -> None:
-        """Have the run begun, or gone on with, without waiting for it."""
-        # One that is waiting for its turn, or for the server, writes all that there is by then.
-        if self._asked is None or self._asked.done():
-            self._asked = self._thread.submit(self._write)
+    def begin_writing(self) -> None:
+        """Open the run or write pending records, in the thread and without waiting for it."""
+        # A write that is queued, or waits for the server, takes the latest records along.
+        if self._last_write is None or self._last_write.done():
+            self._last_write = self._thread.submit(self._write_pending)
 
-    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
-        """An epoch's metrics."""
+    def log_epoch(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """Log an epoch's metrics."""
         values = dict(metrics)
-        self._waiting.append(lambda run: run.metrics(values, epoch))
-        self.begin()
+        self._pending.append(lambda run: run.log_metrics(values, epoch))
+        self.begin_writing()
 
     def log_steps(self, metrics: Mapping[str, float], step: int) -> None:
-        """Metrics of a step, over all epochs."""
-        self.log({f"step_{name}": value for name, value in metrics.items()}, step)
+        """Log a step's metrics; steps are counted over all epochs."""
+        self.log_epoch({f"step_{name}": value for name, value in metrics.items()}, step)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Tags of the run, written with what comes next."""
-        self._waiting.append(lambda run: run.tags(values))
+    def set_tags(self, values: Mapping[str, str]) -> None:
+        """Set tags of the run; they are written with the next records."""
+        self._pending.append(lambda run: run.set_tags(values))
 
-    def for_checkpoints(self) -> dict[str, Any]:
-        """Facts that a checkpoint has of the run; no `run_id` where the server is dead or slow.
+    def describe_for_checkpoint(self) -> dict[str, Any]:
+        """Return the values of a checkpoint that the training's state lacks.
 
-        The first time the run is waited for, so that a training that goes on is in one run.
+        `run_id` is None where the server is dead or slow. The first call waits for the run, so
+        that a resumed training continues it.
         """
-        if self._run_id is None and not self._waited:
-            self._waited = True
-            wait([self._thread.submit(self._write)], timeout=_FIRST_WAIT)
+        if self._run_id is None and not self._has_waited:
+            self._has_waited = True
+            wait([self._thread.submit(self._write_pending)], timeout=_FIRST_WAIT)
         size = self._collectives.size
         return {"run_id": self._run_id, "dataset": self._dataset.digest, "ranks": size}
 
-    def finished(self) -> TrackedRun:
-        """The run with all that was logged in it, on rank 0.
+    def finish_writing(self) -> TrackedRun:
+        """Wait until all records are written, and return the run.
 
         Raises:
-            TrainError: the server does not answer, for a minute and longer.
+            TrainError: the server has not answered for a minute.
         """
         deadline = time.monotonic() + _PATIENCE
         while True:
-            self._thread.submit(self._write).result()
-            if self._run is not None and not self._waiting:
+            self._thread.submit(self._write_pending).result()
+            if self._run is not None and not self._pending:
                 return self._run
             if time.monotonic() > deadline:
                 raise TrainError(
-                    f"{self._store.shown} does not answer ({self._why}): the training is done, its "
-                    f"model is not registered, and {len(self._waiting)} records "
-                    "(mostly metrics) are not written. When the server is back, run the "
-                    "same command again: it goes on from the last checkpoint and registers the "
-                    "model"
+                    f"{self._store.redacted_uri} does not answer ({self._failure}): the training "
+                    f"is done, its model is not registered, and {len(self._pending)} records "
+                    "(mostly metrics) are not written. When the server is back, run the same "
+                    "command again: it continues from the last checkpoint and registers the model"
                 )
             time.sleep(1)
 
-    def _write(self) -> None:
-        """In the thread: all that is waiting, or as far as the server lets it."""
+    def _write_pending(self) -> None:
+        """Write all pending records, or as many as the server accepts; runs in the thread."""
         try:
             if self._run is None:
-                self._run = self._open()
+                self._run = self._open_run()
                 self._run_id = self._run.run_id
-                self._remember()
-            while self._waiting:
-                self._waiting[0](self._run)
-                self._waiting.popleft()
-            self._why = ""
+                self._save_facts()
+            while self._pending:
+                self._pending[0](self._run)
+                self._pending.popleft()
+            self._failure = ""
         except Exception as error:
-            if not self._why:
+            if not self._failure:
                 self._report(
-                    Progress(f"MLflow does not answer, metrics are kept: {said(error)[:200]}")
+                    Progress(
+                        f"MLflow does not answer, metrics are kept: {describe_error(error)[:200]}"
+                    )
                 )
-            self._why = said(error)[:300]
+            self._failure = describe_error(error)[:300]
 
-    def _open(self) -> TrackedRun:
+    def _open_run(self) -> TrackedRun:
         if self._run_id:
             opened = continue_run(self._store, self._run_id)
         else:
@@ -178,32 +183,33 @@ class Tracked:
         run = opened.__enter__()
         self._opened = opened
         if not self._run_id:
-            what = (self._recipe, self._dataset, self._collectives.size)
-            self._waiting.appendleft(lambda run: _log_start(run, *what))
+            start_facts = (self._recipe, self._dataset, self._collectives.size)
+            self._pending.appendleft(lambda run: _log_start(run, *start_facts))
         if self._history:
-            self._waiting.append(lambda run: _fill_up(run, self._history))
+            self._pending.append(lambda run: _log_missing_epochs(run, self._history))
         if self._recipe.tracking.system_metrics:
-            self._waiting.append(self._watch)
+            self._pending.append(self._start_watching)
         return run
 
-    def _watch(self, run: TrackedRun) -> None:
+    def _start_watching(self, run: TrackedRun) -> None:
         self._stop_watching = run.watch_machine()
 
-    def _watch_no_more(self) -> None:
+    def _end_watching(self) -> None:
         self._stop_watching()
 
 
-def _fill_up(run: TrackedRun, history: Sequence[Mapping[str, float]]) -> None:
+def _log_missing_epochs(run: TrackedRun, history: Sequence[Mapping[str, float]]) -> None:
     """Log the epochs that the run does not have."""
-    there = run.steps_of("train_loss")
+    logged_epochs = run.list_steps("train_loss")
     for epoch, metrics in enumerate(history):
-        if epoch not in there:
-            run.metrics(metrics, epoch)
+        if epoch not in logged_epochs:
+            run.log_metrics(metrics, epoch)
 
 
 def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: int) -> None:
-    run.params(recipe.resolved())
-    run.tags(
+    """Log what is known before the first step: parameters, tags, the dataset and its files."""
+    run.log_params(recipe.dump_resolved())
+    run.set_tags(
         {
             "headrace.stage": "train",
             "headrace.ranks": str(size),
@@ -214,21 +220,29 @@ def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: i
     settings = recipe.train
     if settings.schedule.scale_by_ranks:
         peak = settings.optimizer.learning_rate * size
-        run.tags({"headrace.learning_rate": f"{peak:g}, scaled by {size} ranks"})
-    run.dataset_input(
+        run.set_tags({"headrace.learning_rate": f"{peak:g}, scaled by {size} ranks"})
+    run.log_dataset(
         name=recipe.name,
         root=dataset.root,
         version=dataset.version,
         digest=dataset.digest,
-        rows={split: dataset.rows(split) for split in SPLITS},
+        rows={split: dataset.count_rows(split) for split in SPLITS},
     )
-    run.text(dataset.transform_json, "transform.json")
-    run.text(dataset.build.ledger_json(), "ledger.json")
+    run.log_text(dataset.transform_json, "transform.json")
+    run.log_text(dataset.build.ledger_to_json(), "ledger.json")
 
 
-def result_of(
+def build_train_result(
     run: TrackedRun, model_uri: str, state: TrainState, checksums: list[str]
 ) -> dict[str, Any]:
+    """Build the result of a training, as `run.train` reads it.
+
+    Args:
+        run: the tracked run.
+        model_uri: of the registered model; empty where there is none.
+        state: after the last epoch.
+        checksums: of every rank's weights.
+    """
     return {
         "run_id": run.run_id,
         "model_uri": model_uri,
@@ -243,38 +257,21 @@ def result_of(
     }
 
 
-def where_ranks_are(devices: Sequence[str]) -> str:
-    """Which rank has which device, for people."""
+def describe_devices(devices: Sequence[str]) -> str:
+    """Describe in words which rank has which device."""
     return "; ".join(f"rank {rank} on {device}" for rank, device in enumerate(devices))
 
 
-def machines(devices: Sequence[str], checkpoints: str) -> dict[str, str]:
-    """Tags that say where a training runs."""
+def build_machine_tags(devices: Sequence[str], checkpoints: str) -> dict[str, str]:
+    """Build the tags that say where a training runs.
+
+    Args:
+        devices: of every rank, each beginning with its host.
+        checkpoints: folder or URL of the attempt's checkpoints.
+    """
     hosts = {device.split()[0] for device in devices}
     return {
-        "headrace.devices": where_ranks_are(devices)[:5000],
+        "headrace.devices": describe_devices(devices)[:5000],
         "headrace.hosts": str(len(hosts)),
         "headrace.checkpoints": redact_text(checkpoints),
     }
-
-
-@dataclass
-class FirstStep:
-    """When the first step was done: seconds from the rank's start, and seconds since 1970."""
-
-    started: float
-    tracked: Callable[[], Tracked | None]
-    seconds: float = 0.0
-    at: float = 0.0
-
-    def noted(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            result = step(*args, **options)
-            if not self.at:
-                float(result.loss)  # it is done when its result is there
-                self.at, self.seconds = time.time(), time.monotonic() - self.started
-                if tracked := self.tracked():
-                    tracked.begin()
-            return result
-
-        return call

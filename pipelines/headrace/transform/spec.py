@@ -1,56 +1,35 @@
-"""The fitted transform as plain values: what `transform.json` holds, and nothing that runs.
+"""Hold the fitted transform as plain values: what `transform.json` is, and nothing that runs.
 
-Semantics, binding for every execution of a spec:
-
-Raw columns are of one of these kinds, each with one way to be *missing*:
-  integer    int64; null is missing, and so is -2**63, which stands for null in a tensor.
-  real       float64; null, NaN and the infinities are missing, subnormal numbers are 0.
-  timestamp  int64 microseconds since 1970-01-01 UTC; missing as for integers.
-  string     UTF-8; null is missing, the empty string is a value.
-  bytes      an image file (PNG or JPEG); null is missing.
-  integers, reals, strings
-             a list of such values; a null list is an empty one, a null element stays in its place.
-
-Derived columns are computed from raw ones in int64 or float64 arithmetic; missing in, missing out.
-Calendar fields are those of the proleptic Gregorian calendar in UTC.
-
-Features are what the model reads:
-  scaled      float32((g(x) - center) / scale) with the arithmetic in float64. g clips to `clip`,
-              then takes log1p where `log1p` says so (which makes values <= -1 missing); missing
-              gives `fill` for g(x). A result beyond float32 is clipped to its largest finite value.
-              With `indicator` a second float32 column is 1 where x is missing, else 0.
-  cyclic      float32 sin and cos of 2 pi (x mod period) / period; missing gives 0 and 0.
-  buckets     int32: 0 missing, 1 + number of boundaries <= x otherwise.
-  vocabulary  int32: 0 missing, then `unknown_ids` ids for texts that are not in `values` (the first
-              plus fingerprint64 mod their number), then position in `values`. Integers and
-              timestamps are looked up by their decimal text. With `fill` missing becomes that text.
-  hash        int32: 0 where any column is missing, 1 + fingerprint64(texts joined by 0x1F) mod
-              buckets otherwise (FarmHash's Fingerprint64, as in `tf.strings.to_hash_bucket_fast`).
-  tokens      int32 (length,): ids of a list's first `length` elements, as in `vocabulary` or, with
-              `buckets`, as in `hash`; 0 for null elements and to the end. A string is split first:
-              ASCII letters to lower case where `lower`, ASCII punctuation to spaces where
-              `strip_punctuation`, then cut at ASCII white space.
-  series      float32 (length,): a list's first `length` elements, each as in `scaled`; elements
-              that are null or not there are missing.
-  image       uint8 (height, width, channels): a decoded image file, or a list of height x width x
-              channels integers in that order; zeros where missing.
+What it means is binding for every execution of a spec, and is said where it is computed: kinds of
+raw columns and what is missing of them in `columns.values`, features in the modules of `features`,
+the label in those of `labels`. Derived columns are computed from raw ones in int64 or float64
+arithmetic; missing in, missing out. Calendar fields are those of the proleptic Gregorian calendar
+in UTC.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headrace.columns.values import RawKind
 from headrace.errors import DatasetError
+from headrace.features.kind import DTYPES, FittedFeature, Form
+from headrace.features.kinds import KINDS, get_form
 from headrace.formats import TRANSFORM
+from headrace.labels.spec import LabelSpec
 
-MISSING_ID = 0
-FIRST_UNKNOWN_ID = 1
-MISSING_INTEGER = -(2**63)
-SEPARATOR = "\x1f"
-
-RawKind = Literal["integer", "real", "timestamp", "string", "bytes", "integers", "reals", "strings"]
 TimePart = Literal["year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
+
+if TYPE_CHECKING:
+    AnyFittedFeature = FittedFeature
+else:
+    AnyFittedFeature = Annotated[
+        reduce(or_, (kind.fitted for kind in KINDS)), Field(discriminator="kind")
+    ]
+    """A feature of any kind, told by its `kind`, as pydantic checks it."""
 
 
 class _Frozen(BaseModel):
@@ -67,7 +46,7 @@ class RawColumn(_Frozen):
 
 
 class DerivedColumn(_Frozen):
-    """A column computed from raw columns; `op` names the function in `arrow.py` and `graph.py`."""
+    """A column computed from raw columns; `derived.py` and `graph_derived.py` have its `op`."""
 
     name: str
     op: Literal[
@@ -81,162 +60,8 @@ class DerivedColumn(_Frozen):
 
     @property
     def kind(self) -> RawKind:
+        """Return the kind of its values."""
         return "real" if self.op in ("difference", "seconds_since") else "integer"
-
-
-class OnScale(_Frozen):
-    """Numbers on a scale learnt from the train split."""
-
-    name: str
-    column: str
-    clip: tuple[float | None, float | None] = (None, None)
-    log1p: bool = False
-    fill: float = 0.0
-    center: float = 0.0
-    scale: float = 1.0
-
-
-class ScaledFeature(OnScale):
-    """A number."""
-
-    kind: Literal["scaled"] = "scaled"
-    indicator: bool = False
-
-
-class CyclicFeature(_Frozen):
-    """A number that goes round, as sine and cosine."""
-
-    kind: Literal["cyclic"] = "cyclic"
-    name: str
-    column: str
-    period: float
-
-
-class BucketsFeature(_Frozen):
-    """int32 ids of the intervals between boundaries."""
-
-    kind: Literal["buckets"] = "buckets"
-    name: str
-    column: str
-    boundaries: tuple[float, ...]
-
-    @property
-    def cardinality(self) -> int:
-        return len(self.boundaries) + 2
-
-
-class VocabularyFeature(_Frozen):
-    """int32 ids of the values seen on the train split, most frequent first."""
-
-    kind: Literal["vocabulary"] = "vocabulary"
-    name: str
-    column: str
-    values: tuple[str, ...]
-    unknown_ids: int = 1
-    fill: str | None = None
-
-    @property
-    def cardinality(self) -> int:
-        return FIRST_UNKNOWN_ID + self.unknown_ids + len(self.values)
-
-
-class HashFeature(_Frozen):
-    """int32 ids by fingerprint, of one column or of several crossed."""
-
-    kind: Literal["hash"] = "hash"
-    name: str
-    columns: tuple[str, ...]
-    buckets: int
-
-    @property
-    def cardinality(self) -> int:
-        return self.buckets + 1
-
-
-class TokensFeature(_Frozen):
-    """int32 ids of a list's elements or a text's words, padded or cut to `length`."""
-
-    kind: Literal["tokens"] = "tokens"
-    name: str
-    column: str
-    length: int
-    lower: bool = False
-    strip_punctuation: bool = False
-    values: tuple[str, ...] = ()
-    unknown_ids: int = 1
-    buckets: int | None = None
-    """Set where ids are hashed; `values` is then empty and `unknown_ids` without meaning."""
-
-    @property
-    def cardinality(self) -> int:
-        if self.buckets is not None:
-            return self.buckets + 1
-        return FIRST_UNKNOWN_ID + self.unknown_ids + len(self.values)
-
-
-class SeriesFeature(OnScale):
-    """A list of numbers of fixed length, all on one scale."""
-
-    kind: Literal["series"] = "series"
-    length: int
-
-
-class ImageFeature(_Frozen):
-    """An image as it is, 0 to 255; the model scales it."""
-
-    kind: Literal["image"] = "image"
-    name: str
-    column: str
-    height: int
-    width: int
-    channels: int
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.height, self.width, self.channels
-
-
-FittedFeature = Annotated[
-    ScaledFeature
-    | CyclicFeature
-    | BucketsFeature
-    | VocabularyFeature
-    | HashFeature
-    | TokensFeature
-    | SeriesFeature
-    | ImageFeature,
-    Field(discriminator="kind"),
-]
-Categorical = BucketsFeature | VocabularyFeature | HashFeature
-Shaped = TokensFeature | SeriesFeature | ImageFeature
-
-
-class LabelSpec(_Frozen):
-    """What the dataset's `label` column means, and how a model's output becomes an answer."""
-
-    kind: Literal["binary", "classes", "multi_label", "regression"] = "binary"
-    """binary: float32 0 or 1. classes: int32 position in `classes`. multi_label: float32 0 or 1 of
-    each of `classes`, a list. regression: float32 (y - center) / scale."""
-    classes: tuple[str, ...] = ()
-    center: float = 0.0
-    scale: float = 1.0
-    weighted: bool = False
-    """Whether rows carry `sample_weight` (float32, 0 or more), by which losses are multiplied."""
-    baseline: bool = False
-    """Whether rows carry `baseline` (float32, in the label's own unit, not standardized): what one
-    would predict without a model."""
-
-    @property
-    def array(self) -> tuple[str, tuple[int, ...]]:
-        """dtype of labels in a dataset, and their shape without the rows."""
-        if self.kind == "multi_label":
-            return "float32", (len(self.classes),)
-        return "int32" if self.kind == "classes" else "float32", ()
-
-    @property
-    def has_threshold(self) -> bool:
-        """Whether a probability becomes an answer by a threshold."""
-        return self.kind in ("binary", "multi_label")
 
 
 @dataclass(frozen=True)
@@ -260,35 +85,32 @@ class TransformSpec(_Frozen):
     format_version: Literal[3] = 3
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
-    features: tuple[FittedFeature, ...]
+    features: tuple[AnyFittedFeature, ...]
     label: LabelSpec = LabelSpec()
+
+    def select_features(self, *forms: Form) -> tuple[FittedFeature, ...]:
+        """Return the features of which a model reads one of these forms, in order."""
+        return tuple(feature for feature in self.features if get_form(feature) in forms)
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """Columns of the float32 matrix, in order."""
-        names: list[str] = []
-        for feature in self.features:
-            if isinstance(feature, ScaledFeature):
-                names.append(feature.name)
-                if feature.indicator:
-                    names.append(f"{feature.name}_missing")
-            elif isinstance(feature, CyclicFeature):
-                names += [f"{feature.name}_sin", f"{feature.name}_cos"]
-        return tuple(names)
+        """Return the columns of the float32 matrix, in order."""
+        numbers = self.select_features("numbers")
+        return tuple(column for feature in numbers for column in feature.dataset_columns)
 
     @property
-    def categorical(self) -> tuple[Categorical, ...]:
-        """Features in the int32 matrix, in column order."""
-        return tuple(f for f in self.features if isinstance(f, Categorical))
+    def categorical(self) -> tuple[FittedFeature, ...]:
+        """Return the features in the int32 matrix, in column order."""
+        return self.select_features("ids")
 
     @property
-    def shaped(self) -> tuple[Shaped, ...]:
-        """Features that are an input of their own, under their own name."""
-        return tuple(f for f in self.features if isinstance(f, Shaped))
+    def shaped(self) -> tuple[FittedFeature, ...]:
+        """Return the features that are an input of their own, under their own name."""
+        return self.select_features("tokens", "series", "image")
 
     @property
     def inputs(self) -> dict[str, ModelInput]:
-        """The model's inputs by name.
+        """Return the model's inputs by name.
 
         `numeric` float32 (numbers,), `categorical` int32 (ids,), and by the feature's name tokens
         int32 (length,), series float32 (length,) and images uint8 (height, width, channels); what
@@ -298,22 +120,23 @@ class TransformSpec(_Frozen):
         if self.numeric:
             inputs["numeric"] = ModelInput("float32", (len(self.numeric),), self.numeric)
         if self.categorical:
-            names = tuple(f.name for f in self.categorical)
+            names = tuple(feature.name for feature in self.categorical)
             inputs["categorical"] = ModelInput("int32", (len(names),), names)
         for feature in self.shaped:
-            if isinstance(feature, ImageFeature):
-                inputs[feature.name] = ModelInput("uint8", feature.shape, (feature.name,))
-            else:
-                dtype = "int32" if isinstance(feature, TokensFeature) else "float32"
-                inputs[feature.name] = ModelInput(dtype, (feature.length,), (feature.name,))
+            dtype = DTYPES[get_form(feature)]
+            inputs[feature.name] = ModelInput(dtype, feature.shape, (feature.name,))
         return inputs
 
     @property
     def tensors(self) -> dict[str, RawColumn]:
-        """Raw columns by the name of their tensor: TensorFlow takes no spaces, dots or umlauts."""
+        """Return raw columns by the name of their tensor.
+
+        TensorFlow takes no spaces, dots or umlauts in a name.
+        """
         return {f"raw_{position}": column for position, column in enumerate(self.raw)}
 
     def to_json(self) -> str:
+        """Return the text of `transform.json`."""
         return self.model_dump_json(indent=1)
 
     @staticmethod
@@ -328,4 +151,4 @@ class TransformSpec(_Frozen):
             DatasetError: it is of a newer format.
             pydantic.ValidationError: it is no spec.
         """
-        return TransformSpec.model_validate_json(TRANSFORM.migrated_text(text, where, DatasetError))
+        return TransformSpec.model_validate_json(TRANSFORM.migrate_text(text, where, DatasetError))

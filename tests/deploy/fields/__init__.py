@@ -1,15 +1,15 @@
-"""Which fields an API knows: trees of names and types, and what a document has that they lack.
+"""Check documents against the fields of an API: trees of names and types.
 
 A tree is a name or a structure:
 
     string, integer, number, boolean, any, int-or-string     a value of that type
     enum A B                                                  one of these
-    {name: tree, other!: tree}                                fields; `!`: it must be there
+    {name: tree, other!: tree}                                fields; `!`: required
     {"*": tree}                                               any names
     [tree]                                                    a list
     {"|": [tree, tree]}                                       one or the other
 
-The YAML files here were made from published schemas, descriptions and limits left out:
+The YAML files here are generated from published schemas, without descriptions and limits:
 
     python -m tests.deploy.fields SCHEMA SOURCE > tests/deploy/fields/NAME.yaml
 
@@ -35,39 +35,42 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def fields_of(name: str) -> Tree:
-    """The tree in `NAME.yaml`."""
+def load_fields(name: str) -> Tree:
+    """Load the tree in `NAME.yaml`."""
     return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["fields"]
 
 
-def violations(document: Any, tree: Tree, where: str = "") -> list[str]:
-    """What of the document the API does not know, each with its path; [] where it knows all."""
+def find_violations(document: Any, tree: Tree, where: str = "") -> list[str]:
+    """Return what an API does not know of a document, each with its path; [] if it knows all."""
     if isinstance(tree, str):
-        return [] if _is(document, tree) else [f"{where}: {document!r} is no {tree}"]
+        return [] if _has_type(document, tree) else [f"{where}: {document!r} is no {tree}"]
     if isinstance(tree, list):
         if not isinstance(document, list):
             return [f"{where}: {document!r} is no list"]
-        found = [violations(item, tree[0], f"{where}[{i}]") for i, item in enumerate(document)]
-        return [problem for problems in found for problem in problems]
+        return [
+            problem
+            for index, item in enumerate(document)
+            for problem in find_violations(item, tree[0], f"{where}[{index}]")
+        ]
     if "|" in tree:
-        found = [violations(document, other, where) for other in tree["|"]]
-        return [] if [] in found else min(found, key=len)
+        by_branch = [find_violations(document, branch, where) for branch in tree["|"]]
+        return min(by_branch, key=len)
     if not isinstance(document, dict):
         return [f"{where}: {document!r} is no mapping"]
-    known = {name.rstrip("!"): below for name, below in tree.items()}
-    needed = {name[:-1] for name in tree if name.endswith("!")}
-    problems = [f"{where}.{name}: is missing" for name in sorted(needed - set(document))]
+    fields = {name.rstrip("!"): subtree for name, subtree in tree.items()}
+    required = {name[:-1] for name in tree if name.endswith("!")}
+    problems = [f"{where}.{name}: is missing" for name in sorted(required - set(document))]
     for name, value in document.items():
-        below = known.get(name, known.get("*"))
+        subtree = fields.get(name, fields.get("*"))
         path = f"{where}.{name}".lstrip(".")
-        if below is None:
+        if subtree is None:
             problems.append(f"{path}: there is no such field")
         else:
-            problems += violations(value, below, path)
+            problems += find_violations(value, subtree, path)
     return problems
 
 
-def _is(value: Any, name: str) -> bool:
+def _has_type(value: Any, name: str) -> bool:
     if name == "any":
         return True
     if name.startswith("enum "):

@@ -1,20 +1,21 @@
-"""The doctor command: is this machine, and what a recipe needs of others, fit to run it?"""
+"""Check this machine, and the services that a recipe needs: the command doctor."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from headrace.commands.console import Console
 from headrace.commands.doctor.finding import Check, Finding, State
-from headrace.commands.exit_codes import guarded
-from headrace.commands.options import Json, Set, Workdir, recipe_of
+from headrace.commands.frame import open_command
+from headrace.commands.options import Json, Set, Workdir, load_with_overrides
 from headrace.errors import EXIT_FAILED_RUN
 from headrace.recipe import Recipe
 
 OptionalRecipe = Annotated[
     str | None,
-    typer.Argument(metavar="RECIPE", help="Its tables, dataset and MLflow are tried as well."),
+    typer.Argument(
+        metavar="RECIPE", help="Recipe whose tables, dataset and MLflow are checked as well."
+    ),
 ]
 
 
@@ -24,58 +25,52 @@ def doctor(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Look for what would fail later: Java, Spark, TensorFlow, Horovod, GPUs, stores, disk, clock.
+    """Check for what would fail later: Java, Spark, TensorFlow, Horovod, GPUs, stores, disk, clock.
 
-    Says what is wrong and the fix. Exit code 1 where something is broken; a warning is none.
+    Every problem is printed with its fix. Exit code 1 if a check fails; warnings do not count.
 
     Example: headrace doctor conf/flights.yaml
     """
-    console = Console(json_)
-    with guarded(console, "doctor"):
-        loaded = recipe_of(recipe, workdir, set_) if recipe else None
-        found = []
-        for check in checks_of(loaded, workdir):
+    with open_command("doctor", json_) as command:
+        loaded = load_with_overrides(recipe, workdir, set_) if recipe else None
+        findings = []
+        for check in list_checks(loaded, workdir):
             for finding in check():
-                found.append(finding)
-                console.summary(_lines(finding))
-        broken = [f.name for f in found if f.state is State.FAIL]
-        warned = [f.name for f in found if f.state is State.WARN]
-        console.line(f"{len(found)} checks, {len(broken)} failed, {len(warned)} warnings")
-        code = {"exit_code": EXIT_FAILED_RUN} if broken else {}
-        console.result(
-            {
-                "command": "doctor",
-                "ok": not broken,
-                **code,
-                "findings": [finding.plain() for finding in found],
-            }
+                findings.append(finding)
+                command.console.print_summary(_format_finding(finding))
+        failures = sum(finding.state is State.FAIL for finding in findings)
+        warnings = sum(finding.state is State.WARN for finding in findings)
+        command.console.print_line(
+            f"{len(findings)} checks, {failures} failed, {warnings} warnings"
         )
-    if broken:
-        raise typer.Exit(EXIT_FAILED_RUN)
+        command.report_result(
+            {"findings": [finding.to_dict() for finding in findings]},
+            exit_code=EXIT_FAILED_RUN if failures else 0,
+        )
 
 
-def checks_of(recipe: Recipe | None, workdir: str) -> list[Check]:
-    """Everything there is to look at, what fails most often and fastest first."""
+def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
+    """Return all checks, what fails most often and fastest first."""
     from headrace.commands.doctor import engines, machine, services
 
     checks: list[Check] = [
-        machine.python,
-        machine.limits,
-        machine.memory,
-        lambda: machine.disk(workdir),
-        machine.host_name,
-        engines.java,
-        lambda: engines.spark(recipe, workdir),
-        engines.tensorflow,
-        engines.gpus,
-        lambda: services.mlflow(recipe, workdir),
+        machine.check_python,
+        machine.check_open_files,
+        machine.check_memory,
+        lambda: machine.check_disk(workdir),
+        machine.check_host_name,
+        engines.check_java,
+        lambda: engines.check_spark(recipe, workdir),
+        engines.check_tensorflow,
+        engines.check_gpus,
+        lambda: services.check_mlflow(recipe, workdir),
     ]
     if recipe is not None:
-        checks += [lambda: services.tables(recipe), lambda: services.dataset(recipe)]
-    checks.append(lambda: services.clock(recipe, os.environ))
+        checks += [lambda: services.check_tables(recipe), lambda: services.check_dataset(recipe)]
+    checks.append(lambda: services.check_clock(recipe, os.environ))
     return checks
 
 
-def _lines(finding: Finding) -> list[str]:
+def _format_finding(finding: Finding) -> list[str]:
     line = f"{finding.state:<5} {finding.name}: {finding.what}"
     return [line, f"      {finding.fix}"] if finding.fix else [line]

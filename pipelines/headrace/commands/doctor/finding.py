@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Define what a check of the doctor reports: a finding, its state and its fix."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,12 +16,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The outcome of a check of one thing.
 
     Attributes:
-        name: of what.
+        name: of the thing that was checked.
         state: a warning does not stop a pipeline.
-        what: what was found.
+        what: the state in words.
         fix: what to do; empty where nothing has to be done.
     """
 
@@ -30,20 +30,24 @@ class Finding:
     what: str
     fix: str = ""
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as a JSON object."""
         return asdict(self)
 
 
 Check = Callable[[], list[Finding]]
 
 
-def ok(name: str, what: str) -> Finding:
-    return Finding(name, State.OK, what)
+def report_ok(name: str, text: str) -> Finding:
+    """Return a finding that all is well."""
+    return Finding(name, State.OK, text)
 
 
-def warn(name: str, what: str, fix: str) -> Finding:
-    return Finding(name, State.WARN, what, fix)
+def report_warning(name: str, text: str, fix: str) -> Finding:
+    """Return a finding that may lead to failures."""
+    return Finding(name, State.WARN, text, fix)
 
 
-def fail(name: str, what: str, fix: str) -> Finding:
-    return Finding(name, State.FAIL, what, fix)
+def report_failure(name: str, text: str, fix: str) -> Finding:
+    """Return a finding that stops a pipeline."""
+    return Finding(name, State.FAIL, text, fix)

@@ -1,4 +1,4 @@
-"""The machine: Python, limits, memory, disk, and the name that other hosts know it by."""
+"""Check the machine: Python, limits, memory, disk, and the name that other hosts know it by."""
 
 import ipaddress
 import platform
@@ -11,92 +11,105 @@ from pathlib import Path
 
 import psutil
 
-from headrace.commands.doctor.finding import Finding, fail, ok, warn
+from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 
 _GIB = 2**30
 # Spark's driver takes 3 GiB by default, a rank about 1.
-_MEMORY = 6 * _GIB
+_MEMORY_WARN = 6 * _GIB
 _DISK_FAIL, _DISK_WARN = _GIB, 10 * _GIB
-# Spark keeps a file open for each shuffle block that it merges; each connection of a rank is one.
-_FILES = 4096
+# Spark keeps a file open for each shuffle block that it merges, and a rank one for each connection.
+_OPEN_FILES_WARN = 4096
 
 
-def python() -> list[Finding]:
-    found = f"{platform.python_version()}, {sys.executable}"
+def check_python() -> list[Finding]:
+    """Check the version of Python."""
+    text = f"{platform.python_version()}, {sys.executable}"
     if (3, 11) <= sys.version_info[:2] <= (3, 12):
-        return [ok("python", found)]
-    return [fail("python", found, "Petastorm, Horovod and TensorFlow want Python 3.11 or 3.12")]
+        return [report_ok("python", text)]
+    return [
+        report_failure("python", text, "Petastorm, Horovod and TensorFlow need Python 3.11 or 3.12")
+    ]
 
 
-def limits() -> list[Finding]:
+def check_open_files() -> list[Finding]:
+    """Check how many files a process may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= _FILES:
-        return [ok("open files", f"{soft:,} a process")]
-    can = f"ulimit -n {hard if hard != resource.RLIM_INFINITY else 65536}"
-    what = f"{soft:,} a process, {_FILES:,} are wanted for large lakes"
-    return [warn("open files", what, f"run {can}")]
+    if soft == resource.RLIM_INFINITY or soft >= _OPEN_FILES_WARN:
+        return [report_ok("open files", f"{soft:,} per process")]
+    command = f"ulimit -n {hard if hard != resource.RLIM_INFINITY else 65536}"
+    text = f"{soft:,} per process; large lakes need {_OPEN_FILES_WARN:,}"
+    return [report_warning("open files", text, f"run {command}")]
 
 
-def memory() -> list[Finding]:
+def check_memory() -> list[Finding]:
+    """Check the free memory, and the size of shared memory where there is some."""
     memory = psutil.virtual_memory()
-    found = f"{memory.available / _GIB:.1f} of {memory.total / _GIB:.1f} GiB free"
+    text = f"{memory.available / _GIB:.1f} of {memory.total / _GIB:.1f} GiB free"
     findings = [
-        ok("memory", found)
-        if memory.available >= _MEMORY
-        else warn(
-            "memory", found,
+        report_ok("memory", text)
+        if memory.available >= _MEMORY_WARN
+        else report_warning(
+            "memory", text,
             "Spark's driver takes 3 GiB (spark.conf.spark.driver.memory), a rank about 1 GiB",
         )
     ]  # fmt: skip
-    shared = Path("/dev/shm")  # noqa: S108 - its size is looked at
+    shared = Path("/dev/shm")  # noqa: S108 - only its size is read
     if shared.exists():
         size = shutil.disk_usage(shared).total
         if size < 64 * 2**20:
-            what = f"{shared} has {size / 2**20:.0f} MiB"
-            fix = "NCCL wants more: docker run --shm-size=1g"
-            findings.append(warn("shared memory", what, fix))
+            size_text = f"{shared} has {size / 2**20:.0f} MiB"
+            fix = "NCCL needs more: docker run --shm-size=1g"
+            findings.append(report_warning("shared memory", size_text, fix))
     return findings
 
 
-def disk(workdir: str) -> list[Finding]:
-    found = []
+def check_disk(workdir: str) -> list[Finding]:
+    """Check free space and permission to write, of the workdir and of temporary files."""
+    findings = []
     for name, folder in (("workdir", Path(workdir)), ("temporary", Path(tempfile.gettempdir()))):
-        there = _nearest(folder.absolute())
-        free = shutil.disk_usage(there).free
-        what = f"{free / _GIB:.1f} GiB free in {folder}"
-        fix = "shuffle files, datasets and checkpoints go there; free some, or choose another"
+        existing_folder = _find_existing_folder(folder.absolute())
+        free = shutil.disk_usage(existing_folder).free
+        text = f"{free / _GIB:.1f} GiB free in {folder}"
+        fix = "shuffle files, datasets and checkpoints go there; free some, or use another folder"
         if free < _DISK_FAIL:
-            found.append(fail(f"disk, {name}", what, fix))
+            findings.append(report_failure(f"disk, {name}", text, fix))
         elif free < _DISK_WARN:
-            found.append(warn(f"disk, {name}", what, fix))
+            findings.append(report_warning(f"disk, {name}", text, fix))
         else:
-            found.append(ok(f"disk, {name}", what))
+            findings.append(report_ok(f"disk, {name}", text))
         try:
-            with tempfile.TemporaryFile(dir=there) as probe:
+            with tempfile.TemporaryFile(dir=existing_folder) as probe:
                 probe.write(b"headrace")
         except OSError as error:
-            found.append(
-                fail(f"disk, {name}", f"{there} cannot be written to: {error}", "see its rights")
+            findings.append(
+                report_failure(
+                    f"disk, {name}",
+                    f"{existing_folder} cannot be written to: {error}",
+                    "check its permissions",
+                )
             )
-    return found
+    return findings
 
 
-def host_name() -> list[Finding]:
-    """Horovod takes a host's address from its name: a loopback address reaches nobody."""
+def check_host_name() -> list[Finding]:
+    """Check that the host's name has an address that other hosts can reach.
+
+    Horovod takes a host's address from its name: a loopback address reaches nobody.
+    """
     name = socket.gethostname()
     try:
         address = socket.gethostbyname(name)
     except OSError as error:
-        fix = f"add {name} to /etc/hosts or to the name server, with the address others reach"
-        return [warn("host name", f"{name} has no address ({error})", fix)]
+        fix = f"add {name} to /etc/hosts or to DNS, with the address that other hosts reach"
+        return [report_warning("host name", f"{name} has no address ({error})", fix)]
     if ipaddress.ip_address(address).is_loopback:
         fix = "fine on one machine; ranks on several need the address that others reach"
-        return [warn("host name", f"{name} is {address}, a loopback address", fix)]
-    return [ok("host name", f"{name} is {address}")]
+        return [report_warning("host name", f"{name} is {address}, a loopback address", fix)]
+    return [report_ok("host name", f"{name} is {address}")]
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder, or the first one above it that is there."""
+def _find_existing_folder(folder: Path) -> Path:
+    """Return the folder, or the first one above it that exists."""
     while not folder.exists():
         folder = folder.parent
     return folder

@@ -1,4 +1,4 @@
-"""What is elsewhere: MLflow, the lake's tables, the dataset's store, and whose clock is right."""
+"""Check what is elsewhere: MLflow, the lake's tables, the dataset's store, and the clock."""
 
 import os
 import time
@@ -10,93 +10,114 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from headrace.commands.doctor.finding import Finding, fail, ok, warn
+from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 from headrace.errors import HeadraceError
-from headrace.lake.storage import absolute_root, delta_options, open_files, said
+from headrace.lake.storage import build_delta_options, describe_error, open_filesystem, resolve_root
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
-from headrace.tracking.store import Store, connect
+from headrace.tracking.environment import limit_requests
+from headrace.tracking.store import Store, open_client
 
-_SECONDS = 10
-# S3 refuses what is signed 15 minutes off.
+_TIMEOUT = 10  # seconds
+# S3 refuses requests that were signed 15 minutes off; seconds.
 _SKEW_FAIL, _SKEW_WARN = 900.0, 30.0
 
 
-def mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
-    """Asks for an experiment, as every run does."""
+def check_mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
+    """Check that MLflow answers a search for an experiment, as every run makes."""
     uri = (recipe.tracking.uri if recipe else None) or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
-        return [ok("mlflow", f"SQLite and a folder below {workdir}; no server is named")]
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_SECONDS))
+        return [
+            report_ok("mlflow", f"SQLite and a folder below {workdir}; no server is configured")
+        ]
+    limit_requests(retries=1, timeout_seconds=_TIMEOUT)
     store = Store(uri=uri, experiment="", registered_model="", artifacts=None)
-    began = time.monotonic()
+    start = time.monotonic()
     try:
-        connect(store).search_experiments(max_results=1)
+        open_client(store).search_experiments(max_results=1)
     except Exception as error:
         fix = "is it running, and may this host reach it? (tracking.uri, MLFLOW_TRACKING_URI)"
-        return [fail("mlflow", f"{store.shown}: {said(error)[:300]}", fix)]
-    return [ok("mlflow", f"{store.shown} answered in {time.monotonic() - began:.1f} s")]
+        return [
+            report_failure("mlflow", f"{store.redacted_uri}: {describe_error(error)[:300]}", fix)
+        ]
+    return [
+        report_ok("mlflow", f"{store.redacted_uri} answered in {time.monotonic() - start:.1f} s")
+    ]
 
 
-def tables(recipe: Recipe) -> list[Finding]:
-    """Lists each table's place."""
-    found = []
+def check_tables(recipe: Recipe) -> list[Finding]:
+    """Check that each table of the recipe exists."""
+    findings = []
     for name, table in recipe.source.tables.items():
         if table.path is None:
-            found.append(ok(f"table {name}", f"{table.table} is in Spark's catalog; not looked at"))
+            findings.append(
+                report_ok(f"table {name}", f"{table.table} is in Spark's catalog; not checked")
+            )
             continue
-        shown = redact_text(table.path)
+        redacted_path = redact_text(table.path)
         try:
-            files, place = open_files(absolute_root(table.path))
-            there = files.exists(place)
+            files, path = open_filesystem(resolve_root(table.path))
+            exists = files.exists(path)
         except Exception as error:
-            found.append(fail(f"table {name}", f"{shown}: {said(error)[:300]}", "see its store"))
+            findings.append(
+                report_failure(
+                    f"table {name}",
+                    f"{redacted_path}: {describe_error(error)[:300]}",
+                    "check its store",
+                )
+            )
             continue
-        if there:
-            found.append(ok(f"table {name}", f"{shown} is there"))
+        if exists:
+            findings.append(report_ok(f"table {name}", f"{redacted_path} exists"))
         else:
-            fix = f"see source.tables.{name}.path, and whether it was written"
-            found.append(fail(f"table {name}", f"{shown} is not there", fix))
-    return found
+            fix = f"check source.tables.{name}.path, and whether the table was written"
+            findings.append(report_failure(f"table {name}", f"{redacted_path} does not exist", fix))
+    return findings
 
 
-def dataset(recipe: Recipe) -> list[Finding]:
-    """Writes, reads and removes a file where versions are to go."""
-    root = absolute_root(recipe.dataset.path)
-    shown = redact_text(root)
+def check_dataset(recipe: Recipe) -> list[Finding]:
+    """Check that a file can be written, read and removed where versions are published."""
+    root = resolve_root(recipe.dataset.path)
+    redacted_root = redact_text(root)
     probe = f"{root}/_headrace/doctor-{uuid.uuid4().hex}"
     step = "be reached"
     try:
-        delta_options(root)
-        files, place = open_files(probe)
+        build_delta_options(root)
+        files, path = open_filesystem(probe)
         step = "be written to"
-        made = _make_folder(place.rpartition("/")[0]) if "://" not in root else []
-        files.pipe_file(place, b"headrace")
+        created_folders = _create_folders(path.rpartition("/")[0]) if "://" not in root else []
+        files.pipe_file(path, b"headrace")
         step = "be read"
-        assert files.cat_file(place) == b"headrace"
+        assert files.cat_file(path) == b"headrace"
         step = "be removed from"
-        files.rm_file(place)
-        for folder in made:
+        files.rm_file(path)
+        for folder in created_folders:
             folder.rmdir()
     except HeadraceError as error:
-        return [fail("dataset", str(error), "")]
+        return [report_failure("dataset", str(error), "")]
     except Exception as error:
-        fix = "it needs rights to list, read, write and delete below it"
-        return [fail("dataset", f"{shown} cannot {step}: {said(error)[:300]}", fix)]
-    return [ok("dataset", f"{shown} can be written to, read and removed from")]
+        fix = "Headrace needs permission to list, read, write and delete below it"
+        return [
+            report_failure(
+                "dataset", f"{redacted_root} cannot {step}: {describe_error(error)[:300]}", fix
+            )
+        ]
+    return [report_ok("dataset", f"{redacted_root} can be written to, read and removed from")]
 
 
-def _make_folder(path: str) -> list[Path]:
-    """Make a folder and those above it; returns those that were not there, deepest first."""
+def _create_folders(path: str) -> list[Path]:
+    """Create a folder and those above it; return those that were missing, deepest first."""
     folder = Path(path)
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    missing = [ancestor for ancestor in (folder, *folder.parents) if not ancestor.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
-def clock(recipe: Recipe | None, environment: Mapping[str, str]) -> list[Finding]:
-    """This machine's clock beside that of a server it works with, which says in every answer."""
+def check_clock(recipe: Recipe | None, environment: Mapping[str, str]) -> list[Finding]:
+    """Compare this machine's clock with that of a server it works with.
+
+    A server sends its time in the Date header of every response.
+    """
     candidates = [
         (recipe.tracking.uri if recipe else None) or environment.get("MLFLOW_TRACKING_URI"),
         environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL"),
@@ -104,22 +125,31 @@ def clock(recipe: Recipe | None, environment: Mapping[str, str]) -> list[Finding
     for url in candidates:
         if not url or not url.startswith("http"):
             continue
-        told = _date_of(url)
-        if told is None:
+        server_time = _fetch_server_time(url)
+        if server_time is None:
             continue
-        skew = (datetime.now(UTC) - told).total_seconds()
-        what = f"{abs(skew):.0f} s {'after' if skew > 0 else 'before'} {redact_text(url)}"
-        fix = "set it (chrony, systemd-timesyncd): signatures expire, and runs have wrong times"
+        skew = (datetime.now(UTC) - server_time).total_seconds()
+        text = f"{abs(skew):.0f} s {'after' if skew > 0 else 'before'} {redact_text(url)}"
+        fix = "set it (chrony, systemd-timesyncd): signatures expire, and runs get wrong times"
         if abs(skew) > _SKEW_FAIL:
-            return [fail("clock", what, fix)]
-        return [warn("clock", what, fix) if abs(skew) > _SKEW_WARN else ok("clock", what)]
-    return [ok("clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; no server to compare it with")]
+            return [report_failure("clock", text, fix)]
+        return [
+            report_warning("clock", text, fix)
+            if abs(skew) > _SKEW_WARN
+            else report_ok("clock", text)
+        ]
+    return [
+        report_ok(
+            "clock", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC; no server to compare it with"
+        )
+    ]
 
 
-def _date_of(url: str) -> datetime | None:
+def _fetch_server_time(url: str) -> datetime | None:
+    """Return the Date header of a server's response; None where there is no response."""
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - http(s) only
-            date = answer.headers.get("Date")
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:  # noqa: S310 - http(s) only
+            date = response.headers.get("Date")
     except urllib.error.HTTPError as error:
         date = error.headers.get("Date")
     except OSError:

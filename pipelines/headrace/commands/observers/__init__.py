@@ -1,7 +1,7 @@
-"""Who is told of a command's stages besides the person at the terminal.
+"""Choose the observers that follow a command's stages besides the person at the terminal.
 
-Chosen by the environment, since it belongs to where a command runs and not to what it does. None of
-them may hold a stage up or fail it: what cannot be told is said once and left.
+The environment chooses them, since they belong to where a command runs and not to what it does.
+None of them may delay or fail a stage: the first failure of an observer is printed, and ignored.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,46 +12,51 @@ from headrace.recipe import Recipe
 
 
 class Observer(Protocol):
-    """Is told of stages as they go."""
+    """Follows the stages of a command while they run."""
 
-    def began(self, stage: str) -> None: ...
+    def on_stage_start(self, stage: str) -> None: ...
 
-    def progressed(self, stage: str, progress: Progress) -> None: ...
+    def on_progress(self, stage: str, progress: Progress) -> None: ...
 
-    def ended(self, stage: str, result: Mapping[str, Any]) -> None: ...
+    def on_stage_end(self, stage: str, result: Mapping[str, Any]) -> None: ...
 
-    def failed(self, stage: str, error: BaseException) -> None: ...
+    def on_stage_failure(self, stage: str, error: BaseException) -> None: ...
 
 
-def observers_of(
-    recipe: Recipe, environment: Mapping[str, str], say: Callable[[str], None]
+def open_observers(
+    recipe: Recipe, environment: Mapping[str, str], warn: Callable[[str], None]
 ) -> list[Observer]:
-    """Those that the environment asks for.
+    """Open the observers that the environment asks for.
 
     Args:
-        recipe: whose stages they are.
+        recipe: the recipe of the stages.
         environment: normally `os.environ`.
-        say: tells people what could not be told.
+        warn: prints a line about an observer that failed.
     """
-    found: list[Observer] = []
+    observers: list[Observer] = []
     folder, gateway = (environment.get(f"HEADRACE_METRICS_{k}") for k in ("FOLDER", "PUSH"))
     if folder or gateway:
         from headrace.commands.observers.prometheus import Prometheus
 
-        found.append(Prometheus(recipe.name, folder, gateway, say))
+        observers.append(Prometheus(recipe.name, folder, gateway, warn))
     lineage = any(name.startswith("OPENLINEAGE_") for name in environment)
     if lineage and environment.get("OPENLINEAGE_DISABLED", "").lower() != "true":
         from headrace.commands.observers.lineage import Lineage
 
-        found.append(Lineage(recipe, environment.get("OPENLINEAGE_NAMESPACE", "default"), say))
-    return found
+        observers.append(Lineage(recipe, environment.get("OPENLINEAGE_NAMESPACE", "default"), warn))
+    return observers
 
 
-class Quietly:
-    """Runs what may fail, and says once why it did."""
+class BestEffort:
+    """Suppresses the exceptions of the blocks it guards, and prints the first one."""
 
-    def __init__(self, what: str, say: Callable[[str], None]) -> None:
-        self._what, self._say, self._said = what, say, False
+    def __init__(self, failure: str, warn: Callable[[str], None]) -> None:
+        """
+        Args:
+            failure: what it means for people if a block fails.
+            warn: prints a line.
+        """
+        self._failure, self._warn, self._has_warned = failure, warn, False
 
     def __enter__(self) -> None:
         pass
@@ -59,8 +64,8 @@ class Quietly:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
         if not isinstance(error, Exception):
             return False
-        if not self._said:
-            self._said = True
-            first = str(error).splitlines()[0] if str(error) else ""
-            self._say(f"{self._what}: {type(error).__name__}: {first}")
+        if not self._has_warned:
+            self._has_warned = True
+            first_line = str(error).splitlines()[0] if str(error) else ""
+            self._warn(f"{self._failure}: {type(error).__name__}: {first_line}")
         return True

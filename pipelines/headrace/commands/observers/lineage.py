@@ -1,4 +1,4 @@
-"""Stages as OpenLineage runs: which tables, dataset versions and models came from which.
+"""Emit stages as OpenLineage runs: which tables, dataset versions and models came from which.
 
 Where events go is OpenLineage's own configuration (OPENLINEAGE_URL, OPENLINEAGE_CONFIG, …). Names
 of tables follow its naming rules: https://openlineage.io/docs/spec/naming.
@@ -20,7 +20,7 @@ from openlineage.client.facet_v2 import (
 )
 
 import headrace
-from headrace.commands.observers import Quietly
+from headrace.commands.observers import BestEffort
 from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -29,42 +29,45 @@ _PRODUCER = f"headrace/{headrace.__version__}"
 
 
 class Lineage:
-    """See the module; an `Observer`."""
+    """An `Observer` that emits OpenLineage events."""
 
-    def __init__(self, recipe: Recipe, namespace: str, say: Callable[[str], None]) -> None:
+    def __init__(self, recipe: Recipe, namespace: str, warn: Callable[[str], None]) -> None:
         """
         Args:
-            recipe: whose stages they are.
-            namespace: of the jobs.
-            say: tells people what could not be told.
+            recipe: the recipe of the stages.
+            namespace: of the OpenLineage jobs.
+            warn: prints a line about events that could not be sent.
         """
         self._recipe, self._namespace = recipe, namespace
-        self._quietly = Quietly("OpenLineage was not told", say)
+        self._best_effort = BestEffort("OpenLineage events could not be sent", warn)
         self._client: OpenLineageClient | None = None
         self._runs: dict[str, str] = {}
 
-    def began(self, stage: str) -> None:
+    def on_stage_start(self, stage: str) -> None:
         self._runs[stage] = str(uuid4())
-        with self._quietly:
+        with self._best_effort:
             self._client = self._client or OpenLineageClient()
-            self._tell(stage, RunState.START, inputs=self._read_by(stage, {}))
+            self._emit_event(stage, RunState.START, inputs=self._list_inputs(stage, {}))
 
-    def progressed(self, stage: str, progress: Progress) -> None:
-        """Steps are not lineage."""
+    def on_progress(self, stage: str, progress: Progress) -> None:
+        """Ignore progress: steps are not lineage."""
 
-    def ended(self, stage: str, result: Mapping[str, Any]) -> None:
-        with self._quietly:
-            self._tell(
-                stage, RunState.COMPLETE, self._read_by(stage, result), self._made_by(stage, result)
+    def on_stage_end(self, stage: str, result: Mapping[str, Any]) -> None:
+        with self._best_effort:
+            self._emit_event(
+                stage,
+                RunState.COMPLETE,
+                self._list_inputs(stage, result),
+                self._list_outputs(stage, result),
             )
 
-    def failed(self, stage: str, error: BaseException) -> None:
-        with self._quietly:
-            said = redact_text(str(error) or type(error).__name__)
-            facet = error_message_run.ErrorMessageRunFacet(said, "python")
-            self._tell(stage, RunState.FAIL, self._read_by(stage, {}), error=facet)
+    def on_stage_failure(self, stage: str, error: BaseException) -> None:
+        with self._best_effort:
+            message = redact_text(str(error) or type(error).__name__)
+            facet = error_message_run.ErrorMessageRunFacet(message, "python")
+            self._emit_event(stage, RunState.FAIL, self._list_inputs(stage, {}), error=facet)
 
-    def _tell(
+    def _emit_event(
         self,
         stage: str,
         state: RunState,
@@ -86,75 +89,79 @@ class Lineage:
             )
         )
 
-    def _read_by(self, stage: str, result: Mapping[str, Any]) -> list[InputDataset]:
+    def _list_inputs(self, stage: str, result: Mapping[str, Any]) -> list[InputDataset]:
         if stage == "prepare":
             tables = self._recipe.source.tables.values()
-            return [InputDataset(*_named(t.path, t.table)) for t in tables]
+            return [InputDataset(*_name_table(table.path, table.table)) for table in tables]
         if stage == "score":
             source = result.get("source", "")
-            read = [InputDataset(*_named(source if "/" in source else None, source))]
-            return (read if source else []) + [
-                InputDataset(*self._model(m)) for m in _models(result)
+            inputs = [InputDataset(*_name_table(source if "/" in source else None, source))]
+            return (inputs if source else []) + [
+                InputDataset(*self._name_model(uri)) for uri in _list_models(result)
             ]
-        read = [InputDataset(*_named(self._recipe.dataset.path, None), facets=_version_of(result))]
+        inputs = [
+            InputDataset(
+                *_name_table(self._recipe.dataset.path, None), facets=_describe_version(result)
+            )
+        ]
         if stage in ("evaluate", "promote"):
-            read += [InputDataset(*self._model(m)) for m in _models(result)]
-        return read
+            inputs += [InputDataset(*self._name_model(uri)) for uri in _list_models(result)]
+        return inputs
 
-    def _made_by(self, stage: str, result: Mapping[str, Any]) -> list[OutputDataset]:
+    def _list_outputs(self, stage: str, result: Mapping[str, Any]) -> list[OutputDataset]:
         if stage == "prepare":
             rows = sum(result.get("ledger", {}).get("published", {}).values())
             return [
                 OutputDataset(
-                    *_named(self._recipe.dataset.path, None),
-                    outputFacets=_rows(rows),
-                    facets=_version_of(result),
+                    *_name_table(self._recipe.dataset.path, None),
+                    outputFacets=_describe_rows(rows),
+                    facets=_describe_version(result),
                 )
             ]
         if stage == "train":
-            return [OutputDataset(*self._model(m)) for m in _models(result)]
+            return [OutputDataset(*self._name_model(uri)) for uri in _list_models(result)]
         if stage == "score" and "predictions" in result:
             return [
                 OutputDataset(
-                    *_named(result["predictions"]["path"], None),
-                    outputFacets=_rows(result["ledger"]["scored"]),
-                    facets=_version_of({"dataset": result["predictions"]}),
+                    *_name_table(result["predictions"]["path"], None),
+                    outputFacets=_describe_rows(result["ledger"]["scored"]),
+                    facets=_describe_version({"dataset": result["predictions"]}),
                 )
             ]
         return []
 
-    def _model(self, uri: str) -> tuple[str, str]:
-        where = self._recipe.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlflow"
-        return redact_text(where), uri.removeprefix("models:/")
+    def _name_model(self, uri: str) -> tuple[str, str]:
+        store = self._recipe.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlflow"
+        return redact_text(store), uri.removeprefix("models:/")
 
 
-def _models(result: Mapping[str, Any]) -> list[str]:
+def _list_models(result: Mapping[str, Any]) -> list[str]:
     uri = result.get("model_uri")
     return [str(uri)] if uri else []
 
 
-def _rows(count: int) -> dict[str, Any]:
+def _describe_rows(count: int) -> dict[str, Any]:
     facet = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=count)
     return {"outputStatistics": facet}
 
 
-def _version_of(result: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_version(result: Mapping[str, Any]) -> dict[str, Any]:
     version = result.get("dataset", {}).get("version")
     if version is None:
         return {}
     return {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(version))}
 
 
-def _named(path: str | None, table: str | None) -> tuple[str, str]:
-    """Namespace and name of a table.
+def _name_table(path: str | None, table: str | None) -> tuple[str, str]:
+    """Return namespace and name of a table by OpenLineage's naming rules.
 
-    >>> _named("s3a://lake/raw/flights", None)
+    >>> _name_table("s3a://lake/raw/flights", None)
     ('s3://lake', 'raw/flights')
     """
     if path is None:
         return "spark_catalog", str(table)
     parts = urlsplit(redact_text(path))
     if parts.scheme in ("", "file"):
-        return "file", os.path.abspath(parts.path)  # noqa: PTH100 - it may be gone
+        return "file", os.path.abspath(parts.path)  # noqa: PTH100 - it may have been removed
     scheme = "s3" if parts.scheme in ("s3a", "s3n") else parts.scheme
     return f"{scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"

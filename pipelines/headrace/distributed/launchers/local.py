@@ -1,4 +1,4 @@
-"""Local ranks: processes of this machine that meet on loopback."""
+"""Start ranks as processes of this machine that meet on the loopback interface."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,31 +8,31 @@ from headrace.distributed.task import RankTask
 from headrace.progress import Report
 
 
-class LocalSource:
-    """Starts as many ranks here as are asked for; see `supervisor.Source`."""
+class LocalLauncher:
+    """A launcher that starts every rank here at once; see `supervisor.Launcher`."""
 
     address = "127.0.0.1"
 
     def __init__(self, folder: Path, task: RankTask, report: Report) -> None:
         """
         Args:
-            folder: for the ranks' own.
+            folder: parent of the ranks' own folders.
             task: what they run.
-            report: told of their progress.
+            report: receives rank 0's progress.
         """
         self._folder, self._task, self._report = folder, task, report
         self._workers: list[Worker] = []
 
-    def workers(self) -> Sequence[Worker]:
+    def list_workers(self) -> Sequence[Worker]:
         return self._workers
 
-    def start(self, count: int) -> None:
+    def start_workers(self, count: int) -> None:
         for _ in range(count):
             path = self._folder / f"rank-{len(self._workers)}"
             self._workers.append(LocalWorker(path, self._task, self._report, "lo"))
 
-    def tend(self) -> None:
+    def start_pending(self) -> None:
         pass
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         pass

@@ -1,5 +1,6 @@
-"""What ranks do together: sum, broadcast, gather. One rank needs no Horovod.
+"""Communicate between ranks: allreduce, broadcast, allgather, and the change of members.
 
+One implementation uses Horovod, the other one serves a run of a single rank without it.
 `hvd.DistributedOptimizer` is not used: on Keras 3 it trains and never reduces, without an error.
 """
 
@@ -9,73 +10,74 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headrace.distributed.heartbeat import Pulse
+from headrace.distributed.heartbeat import Heartbeat
 from headrace.distributed.rank.membership import Membership
 
 
 class Collectives(Protocol):
-    """The ranks of a run as one of them sees them. Every method is called by all ranks alike.
+    """The ranks of a run as one of them sees them. All ranks call the same methods in order.
 
     Attributes:
-        pulse: where this rank says how far it is.
-        device: what it computes on, for people.
-        elastic: whether the ranks may be others after a while: then a lost rank, and
-            `change_asked`, are to be followed by `reform`.
-        generation: how often they have been others.
-        facts: what was remembered by rank 0 of an earlier generation.
+        rank, size, local_rank: as Horovod defines them.
+        heartbeat: where this rank publishes its position.
+        device: what this rank computes on, in words.
+        is_elastic: whether the members can change: the loss of a rank, and a true
+            `is_change_requested`, are then to be followed by `join_next_generation`.
+        generation: number of the generation, from 0; it rises with each change of members.
+        facts: what rank 0 of an earlier generation saved.
     """
 
     rank: int
     size: int
     local_rank: int
-    pulse: Pulse
+    heartbeat: Heartbeat
     device: str
-    elastic: bool
+    is_elastic: bool
     generation: int
     facts: dict[str, Any]
 
-    def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Each tensor summed over ranks, in one fused operation; may be traced."""
+    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return each tensor summed over ranks, in one fused operation; may be traced."""
 
-    def sum_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Likewise of float32 tensors, rounded to bfloat16 on their way and after the sum."""
+    def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return each float32 tensor summed over ranks, rounded to bfloat16 before and after."""
 
     def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
-        """Give every rank the values of one."""
+        """Assign the values on rank `root` to the variables of every rank."""
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        """One rank's `value` (plain types) on every rank."""
+        """Return the `value` (plain types) of rank `root` on every rank."""
 
-    def gather(self, array: np.ndarray) -> np.ndarray:
-        """All ranks' arrays one after the other, by rank, on every rank; (n, ...) with any n."""
+    def allgather(self, array: np.ndarray) -> np.ndarray:
+        """Return the concatenation of all ranks' arrays, by rank; (n, ...) with any n per rank."""
 
-    def change_asked(self) -> bool:
-        """Whether the ranks are to be others; one rank may know before another one does."""
+    def is_change_requested(self) -> bool:
+        """Return whether the members are to change; ranks may learn it at different steps."""
 
-    def reform(self) -> None:
-        """Leave, and go on among the ranks that there are then, with another rank and size."""
+    def join_next_generation(self) -> None:
+        """Leave this generation and wait for a slot in the next one: rank and size may change."""
 
-    def remember(self, facts: dict[str, Any]) -> None:
-        """Have all ranks know these as `facts` after `reform`; of rank 0."""
+    def save_facts(self, facts: dict[str, Any]) -> None:
+        """Save these as `facts` of later generations; those of rank 0 count."""
 
     def shutdown(self) -> None:
-        """Leave; the other ranks notice when this one leaves early."""
+        """Leave the generation; if the other ranks are not done, their collectives fail."""
 
 
-class Solo:
-    """A run of one rank."""
+class SoloCollectives:
+    """The collectives of a run of one rank: every result is the rank's own value."""
 
     rank, size, local_rank, generation = 0, 1, 0, 0
-    elastic, device = False, ""
+    is_elastic, device = False, ""
 
-    def __init__(self, pulse: Pulse | None = None) -> None:
-        self.pulse = pulse or Pulse()
+    def __init__(self, heartbeat: Heartbeat | None = None) -> None:
+        self.heartbeat = heartbeat or Heartbeat()
         self.facts: dict[str, Any] = {}
 
-    def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors
 
-    def sum_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors
 
     def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
@@ -84,36 +86,36 @@ class Solo:
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         return value
 
-    def gather(self, array: np.ndarray) -> np.ndarray:
+    def allgather(self, array: np.ndarray) -> np.ndarray:
         return array
 
-    def change_asked(self) -> bool:
+    def is_change_requested(self) -> bool:
         return False
 
-    def reform(self) -> None:
-        raise AssertionError("not elastic")
+    def join_next_generation(self) -> None:
+        raise AssertionError("a single rank is not elastic")
 
-    def remember(self, facts: dict[str, Any]) -> None:
+    def save_facts(self, facts: dict[str, Any]) -> None:
         pass
 
     def shutdown(self) -> None:
         pass
 
 
-class Ranks:
-    """Ranks that a supervisor gave places to, talking over Gloo or NCCL."""
+class HorovodCollectives:
+    """The collectives of ranks with slots from a supervisor, over Gloo or NCCL."""
 
     device = ""
 
-    def __init__(self, membership: Membership, pulse: Pulse) -> None:
-        self._membership, self.pulse = membership, pulse
-        self.elastic = membership.elastic
-        self._enter(0)
+    def __init__(self, membership: Membership, heartbeat: Heartbeat) -> None:
+        self._membership, self.heartbeat = membership, heartbeat
+        self.is_elastic = membership.is_elastic
+        self._enter_generation(0)
 
-    def _enter(self, generation: int) -> None:
-        place = self._membership.wait_for(generation)
-        self.rank, self.size, self.local_rank = place.rank, place.size, place.local_rank
-        self.generation, self.facts = place.generation, place.facts
+    def _enter_generation(self, generation: int) -> None:
+        slot = self._membership.wait_for_slot(generation)
+        self.rank, self.size, self.local_rank = slot.rank, slot.size, slot.local_rank
+        self.generation, self.facts = slot.generation, slot.facts
         self._sums = 0
         if self.size > 1:
             import horovod.tensorflow as hvd
@@ -121,28 +123,29 @@ class Ranks:
             hvd.init()
             self._hvd = hvd
 
-    def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         if self.size == 1:
             return tensors
-        # By number, and not by the names of tensors, as Horovod would: in a process that has been
-        # among other ranks before, Keras gives other names than in a new one.
+        # Named by number, not by the tensors' names as Horovod does by default: in a process that
+        # was in an earlier generation, Keras makes other names than in a new process.
         name = f"sum.{self._sums}"
         if not tf.executing_eagerly():
             self._sums += 1
 
         @tf.custom_gradient
-        def summed(*parts: tf.Tensor) -> Any:
-            with tf.compat.v1.name_scope(None):  # else the name is below the layer's
-                total = self._hvd.grouped_allreduce(list(parts), op=self._hvd.Sum, name=name)
-            return total, lambda *above: self.sum(list(above))
+        def sum_with_gradient(*addends: tf.Tensor) -> Any:
+            with tf.compat.v1.name_scope(None):  # else the layer's name is put before it
+                sums = self._hvd.grouped_allreduce(list(addends), op=self._hvd.Sum, name=name)
+            return sums, lambda *upstream: self.allreduce(list(upstream))
 
-        reduced: list[tf.Tensor] = summed(*tensors)
+        reduced: list[tf.Tensor] = sum_with_gradient(*tensors)
         return reduced
 
-    def sum_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        # Horovod 0.28 knows no bfloat16 of TensorFlow's, so its bits go round as whole numbers.
-        # Every rank gets its part of all ranks' values, sums it in float32, and gives the sum to
-        # all: the bytes that a ring of 16-bit numbers moves, and the same result on every rank.
+    def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        # Horovod 0.28 does not know TensorFlow's bfloat16, so its bits travel as integers. This is
+        # a reduce-scatter and an allgather: every rank sums its chunk of all ranks' values in
+        # float32 and sends the sum to all. It moves as many bytes as a ring of 16-bit numbers, and
+        # the result is the same on every rank.
         if self.size == 1:
             return tensors
         name = f"bfloat16.{self._sums}"
@@ -150,15 +153,15 @@ class Ranks:
             self._sums += 1
         sizes = [tensor.shape.num_elements() for tensor in tensors]
         count = sum(sizes)
-        part = -(-count // self.size)
+        chunk = -(-count // self.size)
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
-        padded = tf.pad(flat, [[0, part * self.size - count]])
+        padded = tf.pad(flat, [[0, chunk * self.size - count]])
         with tf.compat.v1.name_scope(None):
-            parts = self._hvd.alltoall(_bits(padded), name=f"{name}.parts")
-            total = tf.reduce_sum(_numbers(tf.reshape(parts, [self.size, part])), axis=0)
-            whole = _numbers(self._hvd.allgather(_bits(total), name=f"{name}.sums"))
-        pieces = tf.split(whole[:count], sizes)
-        return [tf.reshape(p, t.shape) for p, t in zip(pieces, tensors, strict=True)]
+            chunks = self._hvd.alltoall(_to_bits(padded), name=f"{name}.parts")
+            chunk_sum = tf.reduce_sum(_from_bits(tf.reshape(chunks, [self.size, chunk])), axis=0)
+            flat_sums = _from_bits(self._hvd.allgather(_to_bits(chunk_sum), name=f"{name}.sums"))
+        sums = tf.split(flat_sums[:count], sizes)
+        return [tf.reshape(s, t.shape) for s, t in zip(sums, tensors, strict=True)]
 
     def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
         # A Keras variable is not a tf.Variable; its `value` is.
@@ -170,31 +173,33 @@ class Ranks:
             return value
         return self._hvd.broadcast_object(value, root_rank=root, name="object")
 
-    def gather(self, array: np.ndarray) -> np.ndarray:
+    def allgather(self, array: np.ndarray) -> np.ndarray:
         if self.size == 1:
             return array
         gathered: np.ndarray = self._hvd.allgather(tf.constant(array)).numpy()
         return gathered
 
-    def change_asked(self) -> bool:
-        return self.elastic and self._membership.change_asked(self.generation)
+    def is_change_requested(self) -> bool:
+        return self.is_elastic and self._membership.is_change_requested(self.generation)
 
-    def reform(self) -> None:
+    def join_next_generation(self) -> None:
         self.shutdown()
-        self._enter(self.generation + 1)
+        self._enter_generation(self.generation + 1)
 
-    def remember(self, facts: dict[str, Any]) -> None:
-        if self.elastic:
-            self._membership.remember(facts)
+    def save_facts(self, facts: dict[str, Any]) -> None:
+        if self.is_elastic:
+            self._membership.save_facts(facts)
 
     def shutdown(self) -> None:
         if self.size > 1:
             self._hvd.shutdown()
 
 
-def _bits(numbers: tf.Tensor) -> tf.Tensor:
+def _to_bits(numbers: tf.Tensor) -> tf.Tensor:
+    """Round float32 numbers to bfloat16, and return their bits as uint16."""
     return tf.bitcast(tf.cast(numbers, tf.bfloat16), tf.uint16)
 
 
-def _numbers(bits: tf.Tensor) -> tf.Tensor:
+def _from_bits(bits: tf.Tensor) -> tf.Tensor:
+    """Return the float32 numbers whose bfloat16 bits these are."""
     return tf.cast(tf.bitcast(bits, tf.bfloat16), tf.float32)

@@ -1,4 +1,7 @@
-"""Which devices and threads a rank may use; called once, before TensorFlow's first operation."""
+"""Choose the devices and threads of a rank, and gather what all ranks compute on.
+
+`configure_devices` is called once, before TensorFlow's first operation.
+"""
 
 import socket
 
@@ -7,36 +10,37 @@ import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 
-_WIDTH = 120
+_DESCRIPTION_BYTES = 120
 
 
 def configure_devices(local_rank: int, threads: int) -> str:
-    """Pin the rank to its GPU, if there are any, and bound its compute threads.
+    """Pin the rank to its GPU, if there are any, and limit its compute threads.
 
     Args:
         local_rank: the rank's number on its host; it gets the GPU of that number.
         threads: TensorFlow's threads within an operation; operations run one at a time.
 
     Returns:
-        what the rank computes on, and where, for people.
+        host and device that the rank computes on, in words.
     """
     host = socket.gethostname()
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        mine = gpus[local_rank % len(gpus)]
-        tf.config.set_visible_devices(mine, "GPU")
-        tf.config.experimental.set_memory_growth(mine, True)
+        gpu = gpus[local_rank % len(gpus)]
+        tf.config.set_visible_devices(gpu, "GPU")
+        tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     if not gpus:
         return f"{host} CPU, {threads} {'thread' if threads == 1 else 'threads'}"
-    details = tf.config.experimental.get_device_details(mine)
-    return f"{host} {mine.name.removeprefix('/physical_device:')} {details.get('device_name', '')}"
+    details = tf.config.experimental.get_device_details(gpu)
+    return f"{host} {gpu.name.removeprefix('/physical_device:')} {details.get('device_name', '')}"
 
 
-def device_map(collectives: Collectives) -> list[str]:
-    """What every rank computes on, by rank."""
-    mine = np.zeros((1, _WIDTH), np.uint8)
-    text = collectives.device.encode()[:_WIDTH]
-    mine[0, : len(text)] = np.frombuffer(text, np.uint8)
-    return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in collectives.gather(mine)]
+def gather_devices(collectives: Collectives) -> list[str]:
+    """Gather the ranks' descriptions of their devices, by rank; each is cut to 120 bytes."""
+    row = np.zeros((1, _DESCRIPTION_BYTES), np.uint8)
+    description = collectives.device.encode()[:_DESCRIPTION_BYTES]
+    row[0, : len(description)] = np.frombuffer(description, np.uint8)
+    rows = collectives.allgather(row)
+    return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in rows]

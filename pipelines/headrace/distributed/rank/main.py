@@ -1,7 +1,8 @@
-"""A rank's process: `python -m headrace.distributed.rank.main FOLDER EVENTS PARENT`.
+"""Run a rank: `python -m headrace.distributed.rank.main FOLDER EVENTS PARENT`.
 
-Started by `worker.py`. Reads `task.json` and its place, runs the function, and leaves `result.json`
-(rank 0) or `error.json` in the folder. Progress goes as JSON lines to file descriptor EVENTS.
+`supervise/worker.py` starts this process. It reads `task.json` and its slot, runs the function, and
+writes `result.json` (rank 0) or `error.json` into the folder. Progress goes as JSON lines to file
+descriptor EVENTS. When process PARENT dies, this one is killed.
 """
 
 import ctypes
@@ -12,14 +13,14 @@ import time
 import traceback
 from pathlib import Path
 
-from headrace.distributed.heartbeat import Pulse
-from headrace.distributed.rank.scheduling import reduce_without_delay
+from headrace.distributed.heartbeat import Heartbeat
+from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError
 from headrace.processes import import_from_working_directory
 from headrace.progress import Progress
-from headrace.quiet import quiet_import
+from headrace.quiet import silence_imports
 from headrace.signals import raise_on_sigterm
 
 _PR_SET_PDEATHSIG = 1
@@ -28,68 +29,71 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str]) -> int:
     folder = RankFolder(Path(arguments[0]))
     events, parent = (int(word) for word in arguments[1:])
-    _die_with(parent)
-    reduce_without_delay()
-    # Ctrl-C reaches the whole terminal; the launcher says what is to happen.
+    _die_with_parent(parent)
+    avoid_scheduling_delays()
+    # Ctrl-C reaches all processes of the terminal; the supervisor terminates the ranks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return _run_rank(folder, events)
     except BaseException as error:
-        _leave_error(folder, error)
-        # No clean-up: Horovod's own would wait for peers that this rank has just failed.
+        _write_error(folder, error)
+        # No clean-up: Horovod's would wait for the peers that this rank has just let down.
         os._exit(error.exit_code if isinstance(error, HeadraceError) else 1)
 
 
 def _run_rank(folder: RankFolder, events: int) -> int:
     with raise_on_sigterm():
-        with quiet_import():
-            import tensorflow  # noqa: F401  (first, because the modules below import it too)
-        from headrace.distributed.rank.collectives import Ranks
+        with silence_imports():
+            import tensorflow  # noqa: F401  (here first: the modules below import it too)
+        from headrace.distributed.rank.collectives import HorovodCollectives
         from headrace.distributed.rank.devices import configure_devices
         from headrace.distributed.rank.membership import Membership
 
         import_from_working_directory()
         task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
-        function = task.function()
-        pulse = Pulse(folder.pulse)
-        membership = Membership(folder, task.elastic)
-        ranks = Ranks(membership, pulse)
+        function = task.import_function()
+        heartbeat = Heartbeat(folder.heartbeat_path)
+        membership = Membership(folder, task.is_elastic)
+        ranks = HorovodCollectives(membership, heartbeat)
         ranks.device = configure_devices(ranks.local_rank, task.threads_per_rank)
         with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
 
-            def report(progress: Progress) -> None:
-                pulse.beat()
+            def send_progress(progress: Progress) -> None:
+                heartbeat.beat()
                 if ranks.rank == 0:
                     stream.write(progress.to_json() + "\n")
 
-            result = function(task.payload, ranks, report)
+            result = function(task.payload, ranks, send_progress)
             if ranks.rank == 0:
-                folder.leave_result(result)
+                folder.write_result(result)
             ranks.shutdown()
         return 0
 
 
-def _die_with(parent: int) -> None:
-    """Be killed when the parent dies, however it dies."""
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
 
 
-def _leave_error(folder: RankFolder, error: BaseException) -> None:
-    from headrace.distributed.rank.peer_loss import lost_a_peer
+def _write_error(folder: RankFolder, error: BaseException) -> None:
+    """Write the record of an error to the folder, or to standard error if that fails."""
+    from headrace.distributed.rank.peer_loss import is_peer_loss
 
     text = "".join(traceback.format_exception(error))
-    known = isinstance(error, HeadraceError)
-    left = {
+    message = str(error)
+    if message and not isinstance(error, HeadraceError):
+        message = message.splitlines()[0]
+    record = {
         "type": type(error).__name__,
-        "message": str(error) if known else str(error).splitlines()[0] if str(error) else "",
+        "message": message,
         "traceback": text,
         "time": time.time(),
-        "lost_a_peer": lost_a_peer(error),
+        "lost_a_peer": is_peer_loss(error),
     }
     try:
-        folder.leave_error(left)
+        folder.write_error(record)
     except OSError:
         sys.stderr.write(text)
 

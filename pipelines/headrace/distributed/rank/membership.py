@@ -1,41 +1,45 @@
-"""How a rank's process learns its place, and that it is to have another one."""
+"""Tell a rank's process its slot in each generation, and when it is to leave one."""
 
 import os
 import time
 from typing import Any
 
 from headrace.distributed.rank_folder import RankFolder
-from headrace.distributed.slot import Place
+from headrace.distributed.slot import Slot
 
 _POLL_SECONDS = 0.01
 
 
 class Membership:
-    """By the rank's folder; see `folder.RankFolder`."""
+    """A rank's membership in generations, negotiated through its `rank_folder.RankFolder`."""
 
-    def __init__(self, folder: RankFolder, elastic: bool) -> None:
+    def __init__(self, folder: RankFolder, is_elastic: bool) -> None:
         """
         Args:
             folder: of this rank.
-            elastic: whether there may be more than one generation.
+            is_elastic: whether there can be more than one generation.
         """
-        self._folder, self.elastic = folder, elastic
+        self._folder, self.is_elastic = folder, is_elastic
 
-    def wait_for(self, generation: int) -> Place:
-        """The place in this generation, or in a later one; it is also put into the environment."""
-        place = self._folder.place(generation)
-        if place is None:
-            self._folder.wait_for(generation)
-        while place is None:
+    def wait_for_slot(self, generation: int) -> Slot:
+        """Wait for a slot in this generation or a later one, and set Horovod's environment to it.
+
+        Returns:
+            the newest slot.
+        """
+        slot = self._folder.read_slot(generation)
+        if slot is None:
+            self._folder.announce_waiting(generation)
+        while slot is None:
             time.sleep(_POLL_SECONDS)
-            place = self._folder.place(generation)
-        os.environ.update(place.environment())
-        return place
+            slot = self._folder.read_slot(generation)
+        os.environ.update(slot.to_environment())
+        return slot
 
-    def change_asked(self, generation: int) -> bool:
-        """Whether the ranks of this generation are to meet anew."""
-        return self._folder.change_asked() >= generation
+    def is_change_requested(self, generation: int) -> bool:
+        """Return whether the ranks of this generation are to regroup."""
+        return self._folder.read_requested_change() >= generation
 
-    def remember(self, facts: dict[str, Any]) -> None:
-        """Have ranks of later generations know these."""
-        self._folder.remember(facts)
+    def save_facts(self, facts: dict[str, Any]) -> None:
+        """Save what the ranks of later generations are to know."""
+        self._folder.write_facts(facts)

@@ -1,12 +1,12 @@
-"""Whether an error says that another rank is gone."""
+"""Tell errors that follow from the loss of another rank from a rank's own errors."""
 
 import traceback
 
-# What Horovod and Gloo say; TensorFlow gives it on as an UnknownError.
-_WORDS = ("Horovod has been shut down", "HorovodInternalError", "/gloo/", "ncclSystemError")
+# Phrases of Horovod and Gloo; TensorFlow passes them on in an UnknownError.
+_PHRASES = ("Horovod has been shut down", "HorovodInternalError", "/gloo/", "ncclSystemError")
 
 
-def lost_a_peer(error: BaseException) -> bool:
-    """Whether it, or what it came from, is Horovod's word that the ranks are no longer together."""
+def is_peer_loss(error: BaseException) -> bool:
+    """Return whether an error, or one that caused it, says that Horovod lost a peer."""
     text = "".join(traceback.format_exception(error))
-    return any(words in text for words in _WORDS)
+    return any(phrase in text for phrase in _PHRASES)

@@ -1,18 +1,19 @@
-"""What an allreduce waits for beside its data: the scheduler, and Horovod's cycle."""
+"""Set what an allreduce waits for beside its data: the scheduling policy and Horovod's cycle."""
 
 import contextlib
 import os
 
 
-def reduce_without_delay() -> None:
-    """Spare this process both; before Horovod starts its threads, and TensorFlow its own.
+def avoid_scheduling_delays() -> None:
+    """Set both for this process; call it before Horovod and TensorFlow start their threads.
 
-    Threads of SCHED_BATCH don't preempt each other by waking up. Gloo's event loop takes a pair's
-    lock, or tries again at once while another thread has it. Where that thread was preempted by the
-    loop itself, which its own message had woken, nothing moves until the scheduler's next tick: an
-    allreduce took 4 ms or 8 (at 250 Hz), of any size; now it takes 1.1, and 0.9 with the cycle.
+    Threads of SCHED_BATCH don't preempt each other when they wake up. Gloo's event loop takes a
+    pair's lock, or retries at once while another thread holds it. If that thread was preempted by
+    the loop itself, which its own message had woken, nothing moves until the scheduler's next tick:
+    an allreduce of any size took 4 ms or 8 (at 250 Hz). It takes 1.1 ms with SCHED_BATCH, and 0.9
+    with the shorter cycle.
     """
-    # Milliseconds after which Horovod looks for something to reduce; 1 by default.
+    # Milliseconds between Horovod's checks for something to reduce; 1 by default.
     os.environ.setdefault("HOROVOD_CYCLE_TIME", "0.3")
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):

@@ -1,5 +1,6 @@
-"""Beside a rank on another host: starts its process, and stands between it and the supervisor.
+"""Run one rank on another host, between its process and the control server.
 
+The agent starts the rank's process, posts its status, and passes on what the supervisor answers.
 `python -m headrace.distributed.supervise.agent` reads one line of JSON from standard input:
 `address`, `port`, `secret`, `order`.
 """
@@ -20,197 +21,223 @@ from typing import Any
 
 import psutil
 
-from headrace.distributed.slot import Place
+from headrace.distributed.slot import Slot
 from headrace.distributed.supervise.control_server import HEADER
 from headrace.distributed.supervise.worker import LocalWorker
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
 from headrace.progress import Progress
 
-_EVERY_SECONDS = 0.1
-# Seconds that the supervisor may be out of reach, at first and later.
-_PATIENCE = 30.0
+_REPORT_SECONDS = 0.1
+_RETRY_SECONDS = 0.2
+# Seconds that the control server may be out of reach, at first and later.
+_PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class BoardAddress:
-    """Where the board is, and who this agent is there.
+class AgentConnection:
+    """The address of the control server, and how an agent identifies itself there.
 
     Attributes:
-        address, port, secret: see `board.Board`.
-        order: among the agents.
-        patience: seconds that the board may take to be there.
+        address, port, secret: see `control_server.ControlServer`.
+        order: of this agent among all agents; ranks are assigned in this order.
+        patience: seconds to wait at first for the control server to listen.
     """
 
     address: str
     port: int
     secret: str
     order: int
-    patience: float = _PATIENCE
+    patience: float = _PATIENCE_SECONDS
 
 
-def run_agent(board: BoardAddress, should_end: Callable[[], bool] = lambda: False) -> str | None:
-    """Have one rank run here, until the supervisor says that it is over.
+def run_agent(
+    connection: AgentConnection,
+    should_end: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str | None:
+    """Run one rank here, until the control server says that the run is over.
 
     Args:
-        board: of the supervisor.
-        should_end: whether this host wants to be rid of the rank. The ranks of an elastic run go on
-            without it; others leave a checkpoint first, all together.
+        connection: to the control server.
+        should_end: whether this host is to be vacated. The ranks of an elastic run go on without
+            this one; all ranks of any other run write a checkpoint first, together.
+        clock: returns seconds since any fixed moment.
+        sleep: waits so many seconds.
 
     Returns:
-        why the run failed; None where it ended well.
+        why the run failed; None if it succeeded.
 
     Raises:
-        RankError: the rank of an elastic run is lost, or the supervisor cannot be reached.
+        RankError: the rank of an elastic run is lost, or the control server cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-rank-") as folder:
-        agent = _Agent(board, Path(folder))
+        agent = _Agent(connection, Path(folder), clock, sleep)
         try:
             return agent.run(should_end)
         finally:
-            agent.end()
+            agent.kill_rank()
 
 
 class _Agent:
-    def __init__(self, board: BoardAddress, folder: Path) -> None:
-        self._board, self._folder = board, folder
+    def __init__(
+        self,
+        connection: AgentConnection,
+        folder: Path,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._connection, self._folder = connection, folder
+        self._clock, self._sleep = clock, sleep
         self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._progress: list[Progress] = []
         self._worker: LocalWorker | None = None
         self._sent: dict[str, Any] = {}
-        self._elastic = False
+        self._is_elastic = False
         self._terminated = False
 
     def run(self, should_end: Callable[[], bool]) -> str | None:
-        answer = self._tell({"first": True}, self._board.patience)
+        answer = self._send_message({"first": True}, self._connection.patience)
         if "task" in answer:
             task = RankTask.from_json(answer["task"])
-            self._elastic = task.elastic
+            self._is_elastic = task.is_elastic
             self._worker = LocalWorker(
                 self._folder / "rank",
                 task,
                 self._progress.append,
-                interface_to(self._board.address),
+                find_interface(self._connection.address),
                 socket.gethostname(),
             )
         while not answer.get("over"):
-            self._follow(answer)
+            self._apply_answer(answer)
             if should_end():
-                if self._elastic:
-                    raise RankError("this host was told to end")
-                self._terminate()
-            time.sleep(_EVERY_SECONDS)
-            answer = self._tell(self._news(), _PATIENCE)
-            if self._elastic and self._worker and self._worker.code():
-                # Another one may come here: to Spark this is a failed task, and a host has a slot.
-                self._tell({"bye": True}, 0)
-                raise RankError(f"its rank {self._worker.how()}")
+                if self._is_elastic:
+                    raise RankError("this rank's process was told to terminate")
+                self._terminate_rank()
+            self._sleep(_REPORT_SECONDS)
+            answer = self._send_message(self._collect_changes(), _PATIENCE_SECONDS)
+            if self._is_elastic and self._worker and self._worker.poll_exit_code():
+                # The error makes room for another rank: Spark retries a task, a host frees a slot.
+                self._send_message({"bye": True}, 0)
+                raise RankError(f"this agent's rank {self._worker.describe_exit()}")
         with contextlib.suppress(RankError):
-            self.end()
-            self._tell({**self._news(), "bye": True}, 0)
-        why: str | None = answer["over"]["why"]
-        return why
+            self.kill_rank()
+            self._send_message({**self._collect_changes(), "bye": True}, 0)
+        failure: str | None = answer["over"]["why"]
+        return failure
 
-    def _terminate(self) -> None:
+    def _terminate_rank(self) -> None:
         if self._worker and not self._terminated:
             self._terminated = True
             self._worker.terminate()
 
-    def end(self) -> None:
+    def kill_rank(self) -> None:
         if self._worker:
             self._worker.kill()
 
-    def _follow(self, answer: dict[str, Any]) -> None:
+    def _apply_answer(self, answer: dict[str, Any]) -> None:
         worker = self._worker
         if worker is None:
             return
-        place = answer.get("place")
-        if place and (worker.place is None or worker.place.generation < place["generation"]):
-            worker.assign(Place(**place))
+        slot = answer.get("place")
+        if slot and (worker.slot is None or worker.slot.generation < slot["generation"]):
+            worker.assign_slot(Slot(**slot))
         if answer.get("change") is not None:
-            worker.ask_change(answer["change"])
+            worker.request_change(answer["change"])
         if answer.get("end") == "terminate":
-            self._terminate()
+            self._terminate_rank()
         elif answer.get("end") == "kill":
             worker.kill()
 
-    def _news(self) -> dict[str, Any]:
-        """What is new since it was last told."""
+    def _collect_changes(self) -> dict[str, Any]:
+        """Return the parts of the status that were not sent yet, and the new progress."""
         worker = self._worker
         if worker is None:
             return {}
-        code = worker.code()  # first: what is read after it is then all there is
-        position = worker.position()
-        now: dict[str, Any] = {
+        code = worker.poll_exit_code()  # first: once it is set, all that is read below is final
+        position = worker.read_position()
+        status: dict[str, Any] = {
             "code": code,
             "position": [position.beats, position.step, position.inside, position.done],
-            "stopped": worker.stopped(),
-            "waiting": worker.waiting(),
-            "tail": worker.tail,
-            "facts": worker.facts(),
+            "stopped": worker.is_stopped(),
+            "waiting": worker.read_awaited_generation(),
+            "tail": worker.log_tail,
+            "facts": worker.read_facts(),
         }
         if code is not None:
-            now |= {"error": worker.error(), "result": worker.result()}
-        told = {key: value for key, value in now.items() if self._sent.get(key, "") != value}
+            status |= {"error": worker.read_error(), "result": worker.read_result()}
+        changes = {key: value for key, value in status.items() if self._sent.get(key, "") != value}
         count = len(self._progress)
-        told["progress"] = [asdict(progress) for progress in self._progress[:count]]
-        self._sent |= now
+        changes["progress"] = [asdict(progress) for progress in self._progress[:count]]
+        self._sent |= status
         del self._progress[:count]
-        return told
+        return changes
 
-    def _tell(self, told: dict[str, Any], patience: float) -> dict[str, Any]:
-        who = {"name": self._name, "host": socket.gethostname(), "order": self._board.order}
-        body = json.dumps({**who, **told})
-        deadline = time.monotonic() + patience
+    def _send_message(self, content: dict[str, Any], patience: float) -> dict[str, Any]:
+        """Post a message until the control server answers, and return the answer.
+
+        Args:
+            content: of the message, beside the agent's identity.
+            patience: seconds after which no further attempt is made.
+        """
+        connection = self._connection
+        identity = {"name": self._name, "host": socket.gethostname(), "order": connection.order}
+        body = json.dumps({**identity, **content})
+        deadline = self._clock() + patience
         while True:
             try:
-                return self._post(body)
+                return self._post_message(body)
             except (OSError, http.client.HTTPException) as error:
-                if time.monotonic() > deadline:
+                if self._clock() > deadline:
                     raise RankError(
-                        f"the supervisor at {self._board.address}:{self._board.port} cannot be "
+                        f"the supervisor at {connection.address}:{connection.port} cannot be "
                         f"reached ({error})"
                     ) from None
-                time.sleep(0.2)
+                self._sleep(_RETRY_SECONDS)
 
-    def _post(self, body: str) -> dict[str, Any]:
-        board = self._board
-        connection = http.client.HTTPConnection(board.address, board.port, timeout=10)
+    def _post_message(self, body: str) -> dict[str, Any]:
+        address, port = self._connection.address, self._connection.port
+        connection = http.client.HTTPConnection(address, port, timeout=10)
         try:
-            connection.request("POST", "/", body, {HEADER: board.secret})
+            connection.request("POST", "/", body, {HEADER: self._connection.secret})
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())
         finally:
             connection.close()
         if response.status != 200:
-            raise RankError(f"the supervisor turns this rank away: {answer.get('error')}")
+            raise RankError(f"the supervisor refused this rank: {answer.get('error')}")
         return answer
 
 
-def interface_to(address: str) -> str:
-    """Name of the network interface by which a host is reached."""
-    here = address_to(address)
+def find_interface(peer: str) -> str:
+    """Return the name of the network interface through which this machine reaches a peer.
+
+    Raises:
+        RankError: no interface has the address that the operating system would use.
+    """
+    local_address = find_local_address(peer)
     for name, addresses in psutil.net_if_addrs().items():
-        if any(known.address == here for known in addresses):
+        if any(address.address == local_address for address in addresses):
             return str(name)
-    raise RankError(f"no network interface has the address {here}")
+    raise RankError(f"no network interface has the address {local_address}")
 
 
-def address_to(address: str) -> str:
-    """This machine's address on the way to another one."""
+def find_local_address(peer: str) -> str:
+    """Return this machine's address on the route to a peer, a name or an IPv4 address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((address, 9))
+        probe.connect((peer, 9))
         return str(probe.getsockname()[0])
 
 
 def main() -> int:
-    given = json.loads(sys.stdin.readline())
+    connection = AgentConnection(**json.loads(sys.stdin.readline()))
     try:
-        why = run_agent(BoardAddress(**given))  # why is told where the run was started
+        failure = run_agent(connection)  # reported where the run was started
     except RankError as error:
-        why = str(error)
-        sys.stderr.write(f"{socket.gethostname()}: {why.splitlines()[0]}\n")
-    return 0 if why is None else 1
+        failure = str(error)
+        sys.stderr.write(f"{socket.gethostname()}: {failure.splitlines()[0]}\n")
+    return 0 if failure is None else 1
 
 
 if __name__ == "__main__":

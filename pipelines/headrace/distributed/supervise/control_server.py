@@ -1,7 +1,8 @@
-"""Where agents on other hosts meet the supervisor: an HTTP server that takes and gives JSON.
+"""Serve the agents of ranks on other hosts: the control server, JSON over HTTP.
 
-An agent (`agent.py`) starts one rank's process and tells a few times a second how it is; the answer
-says what is to be done. Whoever does not know the run's secret is turned away. Nothing is pickled.
+An agent (`agent.py`) starts one rank's process and posts its status a few times per second; the
+answer carries what the supervisor wants of the rank. Requests without the run's secret are refused.
+Nothing is pickled. What a status leads to is left to the supervisor.
 """
 
 import hmac
@@ -10,198 +11,232 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from headrace.distributed.heartbeat import Position
-from headrace.distributed.slot import Place
-from headrace.distributed.supervise.worker import Worker, said_of
+from headrace.distributed.slot import Slot
+from headrace.distributed.supervise.worker import Worker, describe_exit_code
 from headrace.distributed.task import RankTask
 from headrace.progress import Progress, Report
 
 HEADER = "X-Headrace-Secret"
-# Seconds of silence after which a host counts as lost.
-_SILENCE = 20.0
-_LARGEST = 64 * 2**20
-# An agent of a run whose supervisor died may find the next run's at the same place.
-_REPLACED = "this rank's supervisor is gone, and that of another run is in its place"
+# Seconds without a message after which a host counts as lost.
+_SILENCE_SECONDS = 20.0
+_MAX_MESSAGE_BYTES = 64 * 2**20
+# An agent whose supervisor died may reach that of the next run at the same address and port.
+_REPLACED = "this rank's supervisor is gone, and another run's supervisor has taken its address"
 
 
 class RemoteWorker:
-    """A rank on another host, as its agent last told; see `worker.Worker`."""
+    """A rank on another host, by the last status that its agent posted; see `worker.Worker`."""
 
-    def __init__(self, name: str, host: str, order: int) -> None:
+    def __init__(
+        self, name: str, host: str, order: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        Args:
+            name: of the agent.
+            host: see `worker.Worker`.
+            order: of the agent among all agents.
+            clock: returns seconds since any fixed moment.
+        """
         self.name, self.host, self.order = name, host, order
-        self.place: Place | None = None
-        self.tail: list[str] = []
-        self.told: dict[str, Any] = {}
-        self.heard_at = time.monotonic()
-        self._change: int | None = None
+        self.slot: Slot | None = None
+        self.log_tail: list[str] = []
+        self.status: dict[str, Any] = {}
+        self._clock = clock
+        self._last_heard_at = clock()
+        self._requested_change: int | None = None
         self._ending = ""
 
     @property
-    def _silent(self) -> bool:
-        return self.told.get("code") is None and time.monotonic() - self.heard_at > _SILENCE
+    def is_silent(self) -> bool:
+        """Return whether a running rank's agent was silent for so long that the host is lost."""
+        return (
+            self.status.get("code") is None
+            and self._clock() - self._last_heard_at > _SILENCE_SECONDS
+        )
 
-    def code(self) -> int | None:
-        if self._silent:
+    def poll_exit_code(self) -> int | None:
+        if self.is_silent:
             return -signal.SIGKILL
-        return self.told.get("code")
+        return self.status.get("code")
 
-    def how(self) -> str:
-        if self._silent:
-            return f"on {self.host} has not been heard of for {_SILENCE:g} seconds"
-        return f"on {self.host} {said_of(self.code())}"
+    def describe_exit(self) -> str:
+        if self.is_silent:
+            return f"on {self.host} has not been heard from for {_SILENCE_SECONDS:g} seconds"
+        return f"on {self.host} {describe_exit_code(self.poll_exit_code())}"
 
-    def position(self) -> Position:
-        beats, step, inside, done = self.told.get("position", (0, -1, False, False))
+    def read_position(self) -> Position:
+        beats, step, inside, done = self.status.get("position", (0, -1, False, False))
         return Position(beats, step, inside, done)
 
-    def stopped(self) -> bool:
-        return bool(self.told.get("stopped"))
+    def is_stopped(self) -> bool:
+        return bool(self.status.get("stopped"))
 
-    def waiting(self) -> int | None:
-        waits: int | None = self.told.get("waiting")
-        given = self.place is not None and waits is not None and self.place.generation >= waits
-        return None if given else waits
+    def read_awaited_generation(self) -> int | None:
+        generation: int | None = self.status.get("waiting")
+        if generation is None or (self.slot is not None and self.slot.generation >= generation):
+            return None
+        return generation
 
-    def error(self) -> dict[str, Any] | None:
-        return self.told.get("error")
+    def read_error(self) -> dict[str, Any] | None:
+        return self.status.get("error")
 
-    def result(self) -> dict[str, Any] | None:
-        return self.told.get("result")
+    def read_result(self) -> dict[str, Any] | None:
+        return self.status.get("result")
 
-    def facts(self) -> dict[str, Any]:
-        return self.told.get("facts") or {}
+    def read_facts(self) -> dict[str, Any]:
+        return self.status.get("facts") or {}
 
-    def assign(self, place: Place) -> None:
-        self.place = place
+    def assign_slot(self, slot: Slot) -> None:
+        self.slot = slot
 
-    def ask_change(self, generation: int) -> None:
-        self._change = generation
+    def request_change(self, generation: int) -> None:
+        self._requested_change = generation
 
     def terminate(self) -> None:
         self._ending = self._ending or "terminate"
 
     def kill(self) -> None:
         self._ending = "kill"
-        deadline = time.monotonic() + 5
-        while self.code() is None and time.monotonic() < deadline:
+        deadline = self._clock() + 5
+        while self.poll_exit_code() is None and self._clock() < deadline:
             time.sleep(0.05)
 
-    def take(self, told: dict[str, Any]) -> dict[str, Any]:
-        """What the agent tells; returns the answer."""
-        self.heard_at = time.monotonic()
-        self.tail = told.pop("tail", self.tail)
-        self.told |= told
+    def update_status(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Merge what the agent posted into the status, and return the answer to the agent.
+
+        Args:
+            changes: keys of the status that are new or have changed.
+        """
+        self._last_heard_at = self._clock()
+        self.log_tail = changes.pop("tail", self.log_tail)
+        self.status |= changes
         return {
-            "place": self.place.to_json() if self.place else None,
-            "change": self._change,
+            "place": self.slot.to_json() if self.slot else None,
+            "change": self._requested_change,
             "end": self._ending,
         }
 
 
-class Board:
-    """A `supervisor.Source` of workers that come by themselves; `with` closes it."""
+class ControlServer:
+    """A server for agents, and as such a `supervisor.Launcher`; `with` closes it.
+
+    Subclasses start the agents. Left as it is, it waits for agents that somebody else starts.
+    """
 
     def __init__(
-        self, address: str, port: int, secret: str, task: RankTask, report: Report
+        self,
+        address: str,
+        port: int,
+        secret: str,
+        task: RankTask,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             address: to listen on, a name or a number, as the agents reach it.
-            port: 0 for any.
-            secret: that agents have to know; "" where there is none.
+            port: to listen on; 0 for any that is free.
+            secret: that agents have to send; "" if there is none.
             task: what the ranks run.
-            report: told of their progress.
+            report: receives rank 0's progress.
+            clock: returns seconds since any fixed moment.
         """
         self.address, self.secret = socket.gethostbyname(address), secret
-        self._task, self._report = task, report
+        self._task, self._report, self._clock = task, report, clock
         self._workers: dict[str, RemoteWorker] = {}
         self._lock = threading.Lock()
-        self._over: dict[str, Any] | None = None
-        self._server = ThreadingHTTPServer((self.address, port), _handler_of(self))
+        self._outcome: dict[str, Any] | None = None
+        self._server = ThreadingHTTPServer((self.address, port), _build_handler_class(self))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(
-            target=self._server.serve_forever, name="headrace-board", daemon=True
+            target=self._server.serve_forever, name="headrace-control-server", daemon=True
         ).start()
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "ControlServer":
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        """Tell all agents that it is over, give them the time to hear of it, and close."""
-        self._over = {"why": None if error is None else str(error)}
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline and self._listening():
+        """Tell all agents that the run is over, wait until they have heard, and close."""
+        self._outcome = {"why": None if error is None else str(error)}
+        deadline = self._clock() + 3
+        while self._clock() < deadline and self._has_listening_agents():
             time.sleep(0.05)
         self._server.shutdown()
         self._server.server_close()
 
-    def _listening(self) -> bool:
+    def _has_listening_agents(self) -> bool:
         with self._lock:
             return any(
-                not worker.told.get("bye") and not worker._silent
+                not worker.status.get("bye") and not worker.is_silent
                 for worker in self._workers.values()
             )
 
-    def workers(self) -> Sequence[Worker]:
+    def list_workers(self) -> Sequence[Worker]:
         with self._lock:
             return sorted(self._workers.values(), key=lambda worker: worker.order)
 
-    def start(self, count: int) -> None:
-        """They come by themselves."""
+    def start_workers(self, count: int) -> None:
+        """Leave it to those who start the agents."""
 
-    def tend(self) -> None:
+    def start_pending(self) -> None:
         pass
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         pass
 
-    def take(self, told: dict[str, Any]) -> dict[str, Any]:
-        """One agent's word; returns the answer."""
-        name = told["name"]
+    def handle_message(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Take in one agent's message, and return the answer.
+
+        Args:
+            message: `name`, `host` and `order` of the agent, `first` in its first message, and the
+                changes of its rank's status.
+        """
+        name = message["name"]
         with self._lock:
             worker = self._workers.get(name)
-            if worker is None and self._over is None:
-                if not told.get("first"):
+            if worker is None and self._outcome is None:
+                if not message.get("first"):
                     return {"over": {"why": _REPLACED}}
-                worker = RemoteWorker(name, told["host"], told["order"])
+                worker = RemoteWorker(name, message["host"], message["order"], self._clock)
                 self._workers[name] = worker
-        first = bool(told.get("first"))
+        first = bool(message.get("first"))
         if worker is None:
-            return {"over": self._over}
-        for progress in told.pop("progress", []):
+            return {"over": self._outcome}
+        for progress in message.pop("progress", []):
             self._report(Progress(**progress))
-        answer = worker.take(told)
+        answer = worker.update_status(message)
         if first:
             answer["task"] = self._task.to_json()
-        return {**answer, "over": self._over}
+        return {**answer, "over": self._outcome}
 
 
-def _handler_of(board: Board) -> type[BaseHTTPRequestHandler]:
+def _build_handler_class(server: ControlServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 30
 
         def do_POST(self) -> None:
             secret = self.headers.get(HEADER, "")
-            if not hmac.compare_digest(secret.encode(), board.secret.encode()):
-                self._answer(403, {"error": "the secret of another run"})
+            if not hmac.compare_digest(secret.encode(), server.secret.encode()):
+                self._send_json(403, {"error": "its secret is not that of this run"})
                 return
             length = int(self.headers.get("Content-Length") or 0)
-            if length > _LARGEST:
-                self._answer(413, {"error": f"more than {_LARGEST} bytes"})
+            if length > _MAX_MESSAGE_BYTES:
+                self._send_json(413, {"error": f"more than {_MAX_MESSAGE_BYTES} bytes"})
                 return
             try:
-                answer = board.take(json.loads(self.rfile.read(length)))
+                answer = server.handle_message(json.loads(self.rfile.read(length)))
             except (ValueError, KeyError, TypeError) as error:
-                self._answer(400, {"error": repr(error)})
+                self._send_json(400, {"error": repr(error)})
                 return
-            self._answer(200, answer)
+            self._send_json(200, answer)
 
-        def _answer(self, status: int, body: dict[str, Any]) -> None:
+        def _send_json(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))

@@ -1,4 +1,4 @@
-"""Horovod's rendezvous: where the ranks of a generation tell each other their addresses."""
+"""Serve Horovod's rendezvous, where the ranks of a generation exchange their addresses."""
 
 import threading
 from collections.abc import Sequence
@@ -7,11 +7,15 @@ from typing import Any
 from horovod.runner.common.util.hosts import SlotInfo
 from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
 
-from headrace.distributed.slot import Place, places
+from headrace.distributed.slot import Slot, assign_slots
 
 
 class Rendezvous:
-    """A server on one address of this machine. Horovod's protocol knows no password."""
+    """A rendezvous server on one address of this machine. Horovod's protocol has no password.
+
+    Attributes:
+        slots: of the ranks that are to meet here, by rank.
+    """
 
     def __init__(
         self, address: str, hosts: Sequence[str], generation: int, facts: dict[str, Any]
@@ -19,13 +23,15 @@ class Rendezvous:
         """
         Args:
             address: to listen on, which the ranks reach.
-            hosts: of each rank.
-            generation, facts: of the places.
+            hosts: host name of each rank, by rank.
+            generation, facts: of the slots.
         """
         self._server = RendezvousHTTPServer((address, 0), RendezvousHandler, 0)
         port = self._server.server_address[1]
-        self.places = places(hosts, generation=generation, address=address, port=port, facts=facts)
-        self._server.init([_slot(place) for place in self.places])
+        self.slots = assign_slots(
+            hosts, generation=generation, address=address, port=port, facts=facts
+        )
+        self._server.init([_build_slot_info(slot) for slot in self.slots])
         thread = threading.Thread(
             target=self._server.serve_forever, name="headrace-rendezvous", daemon=True
         )
@@ -36,13 +42,13 @@ class Rendezvous:
         self._server.server_close()
 
 
-def _slot(place: Place) -> SlotInfo:
+def _build_slot_info(slot: Slot) -> SlotInfo:
     return SlotInfo(
-        hostname=place.host,
-        rank=place.rank,
-        size=place.size,
-        local_rank=place.local_rank,
-        local_size=place.local_size,
-        cross_rank=place.cross_rank,
-        cross_size=place.cross_size,
+        hostname=slot.host,
+        rank=slot.rank,
+        size=slot.size,
+        local_rank=slot.local_rank,
+        local_size=slot.local_size,
+        cross_rank=slot.cross_rank,
+        cross_size=slot.cross_size,
     )

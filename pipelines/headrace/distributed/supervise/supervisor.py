@@ -1,34 +1,35 @@
-"""Watches over the ranks of a run, wherever their processes are, and says why one failed.
+"""Supervise the ranks of a run, wherever their processes are, and say why one failed.
 
-Ranks that work together are a generation. Where the task is not elastic there is one, and the death
-of any rank ends all of them within seconds. Where it is, those that are left meet again as the next
-generation at once, if they are enough; a rank that comes is taken in at the next step. Ranks beyond
-the largest number that the work can be shared by are spare.
+Ranks that work together form a generation. If the task is not elastic there is only one, and the
+death of any rank terminates all of them within seconds. If it is elastic, the survivors regroup as
+the next generation at once, provided that they are enough; a rank that joins is admitted at the
+next step. Ranks beyond the largest number that can share the work are spare. Processes are started
+by a launcher and controlled through workers.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from headrace.distributed.supervise.failure import Failure, failed_by_itself, first_failure
+from headrace.distributed.supervise.failure import Failure, find_first_failure, has_own_error
 from headrace.distributed.supervise.rendezvous import Rendezvous
 from headrace.distributed.supervise.watchdog import Watchdog
-from headrace.distributed.supervise.worker import Worker, named
+from headrace.distributed.supervise.worker import Worker, describe_worker
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError, RankError, StoppedError
 from headrace.progress import Progress, Report
 
 _POLL_SECONDS = 0.05
-# After the first death, time for the others to fail by themselves and leave their own errors.
+# Time after the first death for the other ranks to fail by themselves and leave their own errors.
 _GRACE_SECONDS = 3.0
-# From being told to end until being killed.
+# Time between SIGTERM and SIGKILL.
 _END_SECONDS = 5.0
 # Time that ranks have to leave a generation, beyond the timeout of a collective.
 _LEAVE_SECONDS = 15.0
 
 
-class Source(Protocol):
-    """Where workers come from: this machine, hosts, executors.
+class Launcher(Protocol):
+    """A source of workers: this machine, hosts, executors.
 
     Attributes:
         address: of this machine, as the workers reach it.
@@ -36,225 +37,268 @@ class Source(Protocol):
 
     address: str
 
-    def workers(self) -> Sequence[Worker]:
-        """All that came so far, in the order of the places that they get at first."""
+    def list_workers(self) -> Sequence[Worker]:
+        """Return all workers that have joined so far, in the order of their first ranks."""
 
-    def start(self, count: int) -> None:
-        """Have that many more come, if that is up to us."""
+    def start_workers(self, count: int) -> None:
+        """Start that many more workers, if starting them is up to this launcher."""
 
-    def tend(self) -> None:
-        """Called again and again: do what could not be done at once."""
+    def start_pending(self) -> None:
+        """Start workers for which there was no free slot before; called all the time."""
 
-    def check(self) -> None:
-        """Raises RankError where no worker will ever come any more."""
+    def raise_if_failed(self) -> None:
+        """Raise RankError if the missing workers will never join."""
 
 
 class Supervisor:
-    """Of one run of a task."""
+    """The supervisor of one run of a task."""
 
     def __init__(
         self,
         task: RankTask,
-        source: Source,
+        launcher: Launcher,
         report: Report,
         start_timeout: float,
         should_stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """
         Args:
             task: what the ranks run.
-            source: of the workers.
-            report: told of ranks that were lost and that came.
-            start_timeout: seconds that workers have to come.
-            should_stop: whether the run is wanted no more.
+            launcher: of the workers.
+            report: receives the losses of ranks and the changes of their number.
+            start_timeout: seconds within which workers must have joined.
+            should_stop: whether the caller cancelled the run.
+            clock: returns seconds since any fixed moment.
+            sleep: waits so many seconds.
         """
-        self._should_stop = should_stop
-        self._task, self._source, self._report = task, source, report
+        self._should_stop, self._clock, self._sleep = should_stop, clock, sleep
+        self._task, self._launcher, self._report = task, launcher, report
         self._start_timeout = start_timeout
         self._members: list[Worker] = []
         self._lost: list[Worker] = []
         self._generation = -1
         self._rendezvous: Rendezvous | None = None
         self._facts: dict[str, Any] = {}
-        self._asked = False
-        self._watchdog = self._dog()
+        self._change_requested = False
+        self._watchdog = self._build_watchdog()
 
     def run(self, ranks: int) -> dict[str, Any]:
-        """Have the task run on that many ranks; see `launch.run_ranks`."""
+        """Run the task on that many ranks; see `run_ranks.run_ranks`."""
         grace = _END_SECONDS
         try:
-            self._source.start(ranks)
-            self._gather(ranks)
-            return self._watch()
+            self._launcher.start_workers(ranks)
+            self._wait_for_workers(ranks)
+            return self._watch_members()
         except BaseException as error:
             if not isinstance(error, Exception):
-                # No rank failed: this process is told to end.
+                # No rank failed: this process itself is being terminated.
                 grace = max(grace, self._task.ending_grace)
             raise
         finally:
-            _end(self._source.workers(), grace)
+            self._end_workers(grace)
             if self._rendezvous:
                 self._rendezvous.close()
 
-    def _gather(self, ranks: int) -> None:
-        deadline = time.monotonic() + self._start_timeout
-        while len(self._alive()) < ranks:
-            self._source.tend()
-            self._source.check()
-            if time.monotonic() > deadline:
+    def _wait_for_workers(self, ranks: int) -> None:
+        deadline = self._clock() + self._start_timeout
+        while len(self._list_alive()) < ranks:
+            self._launcher.start_pending()
+            self._launcher.raise_if_failed()
+            if self._clock() > deadline:
                 raise RankError(
-                    f"{len(self._alive())} of {ranks} ranks came within {self._start_timeout:g} "
-                    "seconds (train.launcher.start_timeout); are there as many free slots?"
+                    f"{len(self._list_alive())} of {ranks} ranks joined within "
+                    f"{self._start_timeout:g} seconds (train.launcher.start_timeout); are there "
+                    "enough free slots?"
                 )
-            time.sleep(_POLL_SECONDS)
-        self._form(self._alive()[:ranks])
+            self._sleep(_POLL_SECONDS)
+        self._form_generation(self._list_alive()[:ranks])
 
-    def _watch(self) -> dict[str, Any]:
+    def _watch_members(self) -> dict[str, Any]:
         while True:
             if self._should_stop():
-                raise StoppedError("the run was stopped from outside")
-            self._source.tend()
-            codes = [worker.code() for worker in self._members]
+                raise StoppedError("the run was cancelled by the caller")
+            self._launcher.start_pending()
+            codes = [worker.poll_exit_code() for worker in self._members]
             if all(code == 0 for code in codes):
-                return self._result()
+                return self._read_result()
             dead = [w for w, code in zip(self._members, codes, strict=True) if code]
             if dead:
-                self._someone_died(dead)
-            elif self._task.elastic and 0 not in codes:
-                self._take_in()
-            self._watchdog.look()
-            time.sleep(_POLL_SECONDS)
+                self._handle_deaths(dead)
+            elif self._task.is_elastic and 0 not in codes:
+                self._admit_waiting()
+            self._watchdog.check_progress()
+            self._sleep(_POLL_SECONDS)
 
-    def _result(self) -> dict[str, Any]:
-        result = self._members[0].result()
+    def _read_result(self) -> dict[str, Any]:
+        result = self._members[0].read_result()
         if result is None:
-            raise RankError("rank 0 ended well and left no result")
+            raise RankError("rank 0 exited with 0 and left no result")
         return result
+
+    def _list_alive(self) -> list[Worker]:
+        workers = self._launcher.list_workers()
+        return [worker for worker in workers if worker.poll_exit_code() is None]
 
     # Generations.
 
-    def _form(self, members: list[Worker]) -> None:
-        """Begin a generation of these workers, which wait for it."""
+    def _form_generation(self, members: list[Worker]) -> None:
+        """Begin the next generation with these workers, which wait for it."""
         if self._rendezvous:
             self._rendezvous.close()
         self._generation += 1
-        self._asked = False
+        self._change_requested = False
         self._members = members
         hosts = [worker.host for worker in members]
-        made = Rendezvous(self._source.address, hosts, self._generation, self._facts)
-        self._rendezvous = made
-        for worker, place in zip(members, made.places, strict=True):
-            worker.assign(place)
-        self._watchdog = self._dog()
+        rendezvous = Rendezvous(self._launcher.address, hosts, self._generation, self._facts)
+        self._rendezvous = rendezvous
+        for worker, slot in zip(members, rendezvous.slots, strict=True):
+            worker.assign_slot(slot)
+        self._watchdog = self._build_watchdog()
 
-    def _dog(self) -> Watchdog:
+    def _build_watchdog(self) -> Watchdog:
         members = self._members
         return Watchdog(
-            lambda: [worker.position() for worker in members],
-            lambda: [worker.stopped() for worker in members],
+            lambda: [worker.read_position() for worker in members],
+            lambda: [worker.is_stopped() for worker in members],
             self._task.step_timeout,
+            self._clock,
         )
 
-    def _alive(self) -> list[Worker]:
-        return [worker for worker in self._source.workers() if worker.code() is None]
-
-    def _someone_died(self, dead: list[Worker]) -> None:
-        if not self._task.elastic:
-            self._let_fail()
-            raise self._cause()
-        done = any(worker.position().done or worker.code() == 0 for worker in self._members)
-        if done or any(failed_by_itself(worker) for worker in dead):
-            self._let_fail()
-            raise self._cause()
-        why = self._failure(dead)
+    def _handle_deaths(self, dead: list[Worker]) -> None:
+        """Raise the cause of death, or regroup if the run is elastic and can survive it."""
+        if not self._task.is_elastic:
+            self._await_other_failures()
+            raise self._find_cause()
+        is_finishing = any(w.read_position().done or w.poll_exit_code() == 0 for w in self._members)
+        if is_finishing or any(has_own_error(worker) for worker in dead):
+            self._await_other_failures()
+            raise self._find_cause()
+        failure = self._find_failure(dead)
         self._lost += dead
         if len(self._lost) > self._task.max_losses:
-            raise RankError(f"{len(self._lost)} ranks were lost in all; {why}")
-        self._report(Progress(why.what))
-        self._source.start(len(dead))
-        self._meet([worker for worker in self._members if worker not in dead])
+            raise RankError(f"{len(self._lost)} ranks were lost in all; {failure}")
+        self._report(Progress(failure.summary))
+        self._launcher.start_workers(len(dead))
+        self._regroup([worker for worker in self._members if worker not in dead])
 
-    def _take_in(self) -> None:
-        """Ask the members to leave where workers wait with which they could be more."""
-        if not self._asked:
-            others = [w for w in self._alive() if w not in self._members]
-            ready = sum(worker.waiting() is not None for worker in others)
-            if self._size(len(self._members) + ready) > len(self._members):
-                self._asked = True
+    def _admit_waiting(self) -> None:
+        """Admit waiting workers, if the generation could be larger with them.
+
+        The members are asked to leave first; once all have left, the next generation begins.
+        """
+        if not self._change_requested:
+            others = [w for w in self._list_alive() if w not in self._members]
+            ready = sum(worker.read_awaited_generation() is not None for worker in others)
+            if self._choose_size(len(self._members) + ready) > len(self._members):
+                self._change_requested = True
                 for worker in self._members:
-                    worker.ask_change(self._generation)
-        elif all(self._left(worker) for worker in self._members):
-            self._meet(self._members)
+                    worker.request_change(self._generation)
+        elif all(self._has_left(worker) for worker in self._members):
+            self._regroup(self._members)
 
-    def _left(self, worker: Worker) -> bool:
-        return worker.waiting() == self._generation + 1
+    def _has_left(self, worker: Worker) -> bool:
+        """Return whether a member waits for the next generation."""
+        return worker.read_awaited_generation() == self._generation + 1
 
-    def _meet(self, survivors: list[Worker]) -> None:
-        """Wait until these have left the generation, and begin the next one with who is there."""
-        deadline = time.monotonic() + self._task.collective_timeout + _LEAVE_SECONDS
-        while not all(self._left(w) or w.code() is not None for w in survivors):
-            if time.monotonic() > deadline:
-                for worker in [w for w in survivors if not self._left(w)]:
-                    self._report(Progress(f"{named(worker)} does not leave; it is ended"))
+    def _regroup(self, survivors: list[Worker]) -> None:
+        """Begin the next generation with the survivors and the workers that wait."""
+        survivors = self._wait_until_left(survivors)
+        self._facts = {**self._facts, **self._read_newest_facts()}
+        candidates, size = self._wait_for_enough(survivors)
+        previous_size = len(self._members)
+        self._form_generation(candidates[:size])
+        spare = f", {len(candidates) - size} spare" if len(candidates) > size else ""
+        self._report(Progress(f"going on with {size} ranks instead of {previous_size}{spare}"))
+
+    def _wait_until_left(self, survivors: list[Worker]) -> list[Worker]:
+        """Wait until all survivors left the generation; kill those that are late.
+
+        Returns:
+            those that left it alive.
+
+        Raises:
+            HeadraceError: one of them failed with an error of its own.
+        """
+        deadline = self._clock() + self._task.collective_timeout + _LEAVE_SECONDS
+        while not all(self._has_left(w) or w.poll_exit_code() is not None for w in survivors):
+            if self._clock() > deadline:
+                for worker in [w for w in survivors if not self._has_left(w)]:
+                    message = f"{describe_worker(worker)} did not leave its generation; killing it"
+                    self._report(Progress(message))
                     worker.kill()
-                    self._source.start(1)
-            time.sleep(_POLL_SECONDS)
-        failed = [w for w in survivors if w.code() is not None]
-        if any(failed_by_itself(worker) for worker in failed):
-            raise self._cause(failed)
-        survivors = [w for w in survivors if w not in failed]
+                    self._launcher.start_workers(1)
+            self._sleep(_POLL_SECONDS)
+        failed = [w for w in survivors if w.poll_exit_code() is not None]
+        if any(has_own_error(worker) for worker in failed):
+            raise self._find_cause(failed)
         self._lost += failed
-        self._facts = {**self._facts, **self._newest_facts()}
-        deadline = time.monotonic() + self._start_timeout
+        return [w for w in survivors if w not in failed]
+
+    def _wait_for_enough(self, survivors: list[Worker]) -> tuple[list[Worker], int]:
+        """Wait until there are enough workers to go on.
+
+        Returns:
+            survivors and then other workers that wait, and how many of them can share the work.
+
+        Raises:
+            RankError: all survivors died, or no other workers joined in time.
+        """
+        deadline = self._clock() + self._start_timeout
         while True:
-            survivors = [w for w in survivors if w.code() is None]
-            others = [w for w in self._alive() if w not in survivors and w.waiting() is not None]
-            there = [*survivors, *others]
-            size = self._size(len(there))
+            survivors = [w for w in survivors if w.poll_exit_code() is None]
+            others = [w for w in self._list_alive() if w not in survivors]
+            waiting = [w for w in others if w.read_awaited_generation() is not None]
+            candidates = [*survivors, *waiting]
+            size = self._choose_size(len(candidates))
             if size and survivors:
-                break
+                return candidates, size
             if not survivors:
-                raise RankError(f"no rank is left of {len(self._members)}; all ranks were ended")
-            self._source.tend()
-            self._source.check()
-            if time.monotonic() > deadline:
                 raise RankError(
-                    f"{len(there)} ranks are left, too few to go on (train.min_ranks), and no "
-                    f"other came within {self._start_timeout:g} seconds"
+                    f"none of the {len(self._members)} ranks is left; all ranks were terminated"
                 )
-            time.sleep(_POLL_SECONDS)
-        before = len(self._members)
-        self._form(there[:size])
-        spare = f", {len(there) - size} spare" if len(there) > size else ""
-        self._report(Progress(f"going on with {size} ranks instead of {before}{spare}"))
+            self._launcher.start_pending()
+            self._launcher.raise_if_failed()
+            if self._clock() > deadline:
+                raise RankError(
+                    f"{len(candidates)} ranks are left, too few to go on (train.min_ranks), and no "
+                    f"other rank joined within {self._start_timeout:g} seconds"
+                )
+            self._sleep(_POLL_SECONDS)
 
-    def _newest_facts(self) -> dict[str, Any]:
-        return self._members[0].facts() if self._members else {}
+    def _read_newest_facts(self) -> dict[str, Any]:
+        return self._members[0].read_facts() if self._members else {}
 
-    def _size(self, there: int) -> int:
-        """The largest number of ranks that the work can be shared by; 0 where there is none."""
-        return max((size for size in self._task.sizes if size <= there), default=0)
+    def _choose_size(self, available: int) -> int:
+        """Return the largest number of ranks that can share the work; 0 if there is none."""
+        return max((size for size in self._task.sizes if size <= available), default=0)
 
     # Failure.
 
-    def _let_fail(self) -> None:
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while time.monotonic() < deadline and any(w.code() is None for w in self._members):
-            time.sleep(_POLL_SECONDS)
+    def _await_other_failures(self) -> None:
+        deadline = self._clock() + _GRACE_SECONDS
+        while self._clock() < deadline and self._has_running(self._members):
+            self._sleep(_POLL_SECONDS)
 
-    def _cause(self, dead: Sequence[Worker] = ()) -> HeadraceError:
-        return self._failure(dead or [w for w in self._members if w.code()]).error()
+    def _find_cause(self, dead: Sequence[Worker] = ()) -> HeadraceError:
+        dead = dead or [worker for worker in self._members if worker.poll_exit_code()]
+        return self._find_failure(dead).build_error()
 
-    def _failure(self, dead: Sequence[Worker]) -> Failure:
-        return first_failure(dead, self._members, self._watchdog.late)
+    def _find_failure(self, dead: Sequence[Worker]) -> Failure:
+        return find_first_failure(dead, self._members, self._watchdog.describe_late_ranks)
 
+    def _end_workers(self, grace: float) -> None:
+        """Terminate all workers, and kill after `grace` seconds those that still run."""
+        workers = self._launcher.list_workers()
+        for worker in workers:
+            worker.terminate()
+        deadline = self._clock() + grace
+        while self._clock() < deadline and self._has_running(workers):
+            self._sleep(_POLL_SECONDS)
+        for worker in workers:
+            worker.kill()
 
-def _end(workers: Sequence[Worker], grace: float) -> None:
-    """Make sure that all processes are gone, `grace` seconds after they were told to."""
-    for worker in workers:
-        worker.terminate()
-    deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and any(worker.code() is None for worker in workers):
-        time.sleep(_POLL_SECONDS)
-    for worker in workers:
-        worker.kill()
+    @staticmethod
+    def _has_running(workers: Sequence[Worker]) -> bool:
+        return any(worker.poll_exit_code() is None for worker in workers)

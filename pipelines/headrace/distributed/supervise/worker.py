@@ -1,4 +1,7 @@
-"""A rank as its supervisor sees it, and one that is a process of this machine."""
+"""Define a rank's process as its supervisor sees it, and start one on this machine.
+
+A remote one is `control_server.RemoteWorker`. What the process does is in `rank/main.py`.
+"""
 
 import os
 import signal
@@ -8,102 +11,102 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from headrace.distributed.heartbeat import Position, Pulse
+from headrace.distributed.heartbeat import Heartbeat, Position
 from headrace.distributed.rank_folder import RankFolder
-from headrace.distributed.slot import Place
-from headrace.distributed.supervise.watchdog import stopped
+from headrace.distributed.slot import Slot
+from headrace.distributed.supervise.watchdog import is_process_stopped
 from headrace.distributed.task import RankTask
-from headrace.processes import python_command
+from headrace.processes import build_python_command
 from headrace.progress import Progress, Report
 
-# Lines that are kept of what a rank printed.
-_TAIL = 40
+# Lines of a rank's output that are remembered for error messages.
+_TAIL_LINES = 40
 
 
 class Worker(Protocol):
-    """A process that has or gets a place among the ranks.
+    """A process that has, or waits for, a slot among the ranks.
 
     Attributes:
-        host: where it is, as Horovod names it.
-        place: the newest that it got.
-        tail: the last lines that it printed.
+        host: where it runs, as Horovod names the host.
+        slot: the newest that it was assigned.
+        log_tail: the last lines that it printed.
     """
 
     host: str
-    place: Place | None
-    tail: list[str]
+    slot: Slot | None
+    log_tail: list[str]
 
-    def code(self) -> int | None:
-        """Exit code; None while it runs."""
+    def poll_exit_code(self) -> int | None:
+        """Return the exit code, negative after a signal; None while it runs."""
 
-    def how(self) -> str:
-        """In what way it ended, as the end of a sentence."""
+    def describe_exit(self) -> str:
+        """Return how it exited, as the end of a sentence."""
 
-    def position(self) -> Position:
-        """How far it is."""
+    def read_position(self) -> Position:
+        """Return its present position."""
 
-    def stopped(self) -> bool:
-        """Whether it is stopped by a signal."""
+    def is_stopped(self) -> bool:
+        """Return whether it is stopped by a signal."""
 
-    def waiting(self) -> int | None:
-        """The generation that it waits for; None while it is busy."""
+    def read_awaited_generation(self) -> int | None:
+        """Return the generation that it waits for; None while it works in one."""
 
-    def error(self) -> dict[str, Any] | None:
-        """What it left where it failed: type, message, traceback, time, lost_a_peer."""
+    def read_error(self) -> dict[str, Any] | None:
+        """Return the error that ended it: type, message, traceback, time, lost_a_peer."""
 
-    def result(self) -> dict[str, Any] | None:
-        """What its function returned, on rank 0."""
+    def read_result(self) -> dict[str, Any] | None:
+        """Return what its function returned, if it is rank 0 and finished."""
 
-    def facts(self) -> dict[str, Any]:
-        """What it wants the ranks of later generations to know."""
+    def read_facts(self) -> dict[str, Any]:
+        """Return what it saved for the ranks of later generations."""
 
-    def assign(self, place: Place) -> None:
-        """Give it a place."""
+    def assign_slot(self, slot: Slot) -> None:
+        """Assign it a slot of the next generation."""
 
-    def ask_change(self, generation: int) -> None:
+    def request_change(self, generation: int) -> None:
         """Ask it to leave a generation at its next step."""
 
     def terminate(self) -> None:
-        """Tell it to end."""
+        """Send it SIGTERM."""
 
     def kill(self) -> None:
-        """End it, and wait until it is gone."""
+        """Send it SIGKILL, and wait until it is gone."""
 
 
-def said_of(code: int | None) -> str:
-    """How a process ended."""
+def describe_exit_code(code: int | None) -> str:
+    """Return how a process exited, as the end of a sentence."""
     if code is None or code >= 0:
         return f"exited with {code}"
     hint = " (out of memory? see the kernel log)" if code == -signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def named(worker: Worker) -> str:
-    """In a log."""
-    return f"rank {worker.place.rank}" if worker.place else "a rank to be"
+def describe_worker(worker: Worker) -> str:
+    """Return the name of a worker in messages and logs."""
+    return f"rank {worker.slot.rank}" if worker.slot else "unassigned rank"
 
 
 class LocalWorker:
-    """A process started here, with a folder of its own; it dies with this one."""
+    """A process started here, with a folder of its own; it dies with this process."""
 
     def __init__(
         self, path: Path, task: RankTask, report: Report, interface: str, host: str = "localhost"
     ) -> None:
         """
         Args:
-            path: of its folder, which is made.
+            path: of its folder, which is created.
             task: what it runs.
-            report: told of its progress where it is rank 0.
+            report: receives its progress if it is rank 0.
             interface: the network interface that Gloo uses.
             host: see `Worker`.
         """
         self.host = host
-        self.place: Place | None = None
-        self.tail: list[str] = []
+        self.slot: Slot | None = None
+        self.log_tail: list[str] = []
         path.mkdir()
         self._folder = RankFolder(path)
         (path / "task.json").write_text(task.to_json(), encoding="utf-8")
-        self._pulse = Pulse(self._folder.pulse)
+        self._heartbeat = Heartbeat(self._folder.heartbeat_path)
         environment = {
             **os.environ,
             **task.environment,
@@ -116,7 +119,7 @@ class LocalWorker:
         module = "headrace.distributed.rank.main"
         numbers = [str(child_events), str(os.getpid())]
         self._process = subprocess.Popen(
-            python_command("-m", module, str(path), *numbers),
+            build_python_command("-m", module, str(path), *numbers),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -134,37 +137,39 @@ class LocalWorker:
         for thread in self._threads:
             thread.start()
 
-    def code(self) -> int | None:
+    def poll_exit_code(self) -> int | None:
         return self._process.poll()
 
-    def how(self) -> str:
-        return said_of(self.code())
+    def describe_exit(self) -> str:
+        return describe_exit_code(self.poll_exit_code())
 
-    def position(self) -> Position:
-        return self._pulse.read()
+    def read_position(self) -> Position:
+        return self._heartbeat.read_position()
 
-    def stopped(self) -> bool:
-        return stopped(self._process.pid)
+    def is_stopped(self) -> bool:
+        return is_process_stopped(self._process.pid)
 
-    def waiting(self) -> int | None:
-        waits = self._folder.waiting()
-        return None if waits is None or self._folder.place(waits) else waits
+    def read_awaited_generation(self) -> int | None:
+        generation = self._folder.read_awaited_generation()
+        if generation is None or self._folder.read_slot(generation):
+            return None
+        return generation
 
-    def error(self) -> dict[str, Any] | None:
-        return self._folder.error()
+    def read_error(self) -> dict[str, Any] | None:
+        return self._folder.read_error()
 
-    def result(self) -> dict[str, Any] | None:
-        return self._folder.result()
+    def read_result(self) -> dict[str, Any] | None:
+        return self._folder.read_result()
 
-    def facts(self) -> dict[str, Any]:
-        return self._folder.facts()
+    def read_facts(self) -> dict[str, Any]:
+        return self._folder.read_facts()
 
-    def assign(self, place: Place) -> None:
-        self.place = place
-        self._folder.assign(place)
+    def assign_slot(self, slot: Slot) -> None:
+        self.slot = slot
+        self._folder.assign_slot(slot)
 
-    def ask_change(self, generation: int) -> None:
-        self._folder.ask_change(generation)
+    def request_change(self, generation: int) -> None:
+        self._folder.request_change(generation)
 
     def terminate(self) -> None:
         if self._process.poll() is None:
@@ -179,8 +184,8 @@ class LocalWorker:
 
     def _read_log(self, stream: IO[str]) -> None:
         for line in stream:
-            self.tail = [*self.tail[1 - _TAIL :], line.rstrip()]
-            sys.stderr.write(f"[{named(self)}] {line}")
+            self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
+            sys.stderr.write(f"[{describe_worker(self)}] {line}")
             sys.stderr.flush()
 
     def _read_events(self, descriptor: int, report: Report) -> None:

@@ -1,30 +1,30 @@
-"""Rows that are not read again, and still compete: a dedup key may span source partitions.
+"""Deduplicate across source partitions, of which a build reads some: a dedup key may span them.
 
-A build that processes some source partitions has to know which keys the others hold. What is
-published says it: a row's `row_id` is the hash of its key. Where a row that is read has the key of
-a published row elsewhere, a contact, that partition is processed as well, so that both meet. Rows
-that lost against a row of another partition are written down (crossings), so that their partition
-is processed when the winner goes, and so that they are not taken for new when it does not.
+A build has to know the keys of the partitions that it does not read. Published rows have them: a
+row's `row_id` is the hash of its key. Where a row that is read shares the key of a published row
+elsewhere, that partition is processed as well, so that both meet. Rows that lost against a row of
+another partition are recorded (cross duplicates), so that their partition is processed when the
+winner goes, and so that they are not taken for new when it stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.lake.build import sidecar_folder
-from headrace.lake.storage import open_files
-from headrace.prepare.shuffle.arrow_blobs import BEATEN, BLOB_DDL, RIVALS, Blobs
-from headrace.prepare.shuffle.partitioner import Layout
-from headrace.prepare.shuffle.task_counts import Counts
+from headrace.lake.build import locate_sidecar
+from headrace.lake.storage import open_filesystem
+from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
+from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
-from headrace.source.internal_columns import PARTITION, ROW_ID, TWIN
-from headrace.source.listing import same_files
-from headrace.source.partition_index import Places
+from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH
+from headrace.source.listing import has_same_files
+from headrace.source.partition_index import PartitionIndex
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,37 +32,36 @@ if TYPE_CHECKING:
     from headrace.lake.version import DatasetVersion
     from headrace.prepare.plan import Plan
 
-FOLDER = "duplicates"
-_CROSSINGS = pa.schema(
+_FOLDER = "duplicates"
+_CROSS_DUPLICATES = pa.schema(
     [
         (ROW_ID, pa.int64()),
-        (TWIN, pa.int64()),
+        (SECOND_KEY_HASH, pa.int64()),
         ("loser", pa.string()),
         ("winner", pa.string()),
     ]
 )
-_RIVALS = pa.schema([(ROW_ID, pa.int64()), ("partition", pa.dictionary(pa.int32(), pa.string()))])
-_ROWS_A_BLOB = 1 << 20
+_PUBLISHED_KEYS = pa.schema(
+    [(ROW_ID, pa.int64()), ("partition", pa.dictionary(pa.int32(), pa.string()))]
+)
+_ROWS_PER_BLOB = 1 << 20
 
 
-def spans_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
-    """Whether two source partitions can have rows of one dedup key.
+def can_span_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
+    """Return whether two source partitions can have rows of one dedup key.
 
     They cannot where the key has all of the columns that folders are named after.
     """
-    dedup = recipe.clean.dedup
-    if dedup is None:
-        return False
-    names = list(partitions)
-    if len(names) < 2 and names != []:
+    dedup, names = recipe.clean.dedup, list(partitions)
+    if dedup is None or len(names) < 2:
         return False
     folders = {part.partition("=")[0] for name in names for part in name.split("/")}
     # Spark may read `day=1` and `day=01` as one value.
-    return not folders <= {*dedup.key} or len({*map(_as_values, names)}) < len(names)
+    return not folders <= {*dedup.key} or len({*map(_parse_values, names)}) < len(names)
 
 
-def _as_values(name: str) -> tuple[str, ...]:
-    """A source partition's folders with numbers as numbers."""
+def _parse_values(name: str) -> tuple[str, ...]:
+    """Return the values of a source partition's folders, with numbers as numbers."""
     values = []
     for part in name.split("/"):
         column, _, text = part.partition("=")
@@ -74,131 +73,146 @@ def _as_values(name: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of rows that are not read, at one target.
+class UnreadKeys:
+    """The keys at one target of published rows that are not read, and of rows that lost to them.
 
     Attributes:
-        rivals: ROW_ID and partition of published rows of partitions that are kept.
-        beaten: rows, read again, that lost against a row of such a partition before.
+        published: ROW_ID and partition of the published rows of retained partitions.
+        lost: keys of rows, read again, that lost against a row of such a partition before.
     """
 
-    rivals: pa.Table
-    beaten: pa.Table
+    published: pa.Table
+    lost: pa.Table
 
     @staticmethod
-    def of(rivals: list[pa.Table], beaten: list[pa.Table]) -> "Known":
-        return Known(
-            pa.concat_tables(rivals).unify_dictionaries() if rivals else _RIVALS.empty_table(),
-            pa.concat_tables(beaten) if beaten else _CROSSINGS.empty_table(),
+    def from_tables(published: list[pa.Table], lost: list[pa.Table]) -> "UnreadKeys":
+        """Return the keys of all tables, of which there may be none."""
+        return UnreadKeys(
+            pa.concat_tables(published).unify_dictionaries()
+            if published
+            else _PUBLISHED_KEYS.empty_table(),
+            pa.concat_tables(lost) if lost else _CROSS_DUPLICATES.empty_table(),
         )
 
-    def settled(
+    def settle_duplicates(
         self,
         table: pa.Table,
-        kept: np.ndarray,
+        distinct: np.ndarray,
         losses: np.ndarray,
-        places: Places,
-        counts: Counts,
+        index: PartitionIndex,
+        counts: TaskCounts,
     ) -> tuple[np.ndarray, pa.Table]:
-        """The rows that stay, and the crossings to write down.
+        """Settle which rows stay, and which lost against rows of other partitions.
 
         Args:
             table: all rows of the target.
-            kept, losses: as `distinct_rows` returns them.
-            places: of the rows.
-            counts: takes the crossings and contacts.
+            distinct, losses: as `find_distinct_rows` returns them.
+            index: source partitions of the rows.
+            counts: takes the cross duplicates and shared keys.
+
+        Returns:
+            positions of the rows that stay, rising; and the cross duplicates to record.
         """
-        if TWIN not in table.column_names:
-            return kept, _CROSSINGS.empty_table()
-        names = np.array(places.names, object)
+        if SECOND_KEY_HASH not in table.column_names:
+            return distinct, _CROSS_DUPLICATES.empty_table()
+        names = np.array(index.names, object)
         partition = table[PARTITION].to_numpy()
         identity = table[ROW_ID].to_numpy()
-        twin = pc.fill_null(table[TWIN], 0).to_numpy()
-        keyed = table[TWIN].is_valid().to_numpy()
+        second_hash = pc.fill_null(table[SECOND_KEY_HASH], 0).to_numpy()
+        has_key = table[SECOND_KEY_HASH].is_valid().to_numpy()
         across = losses[partition[losses[:, 0]] != partition[losses[:, 1]]]
-        found = [
-            _crossings(
+        recorded = [
+            _build_cross_duplicates(
                 identity[across[:, 0]],
-                twin[across[:, 0]],
+                second_hash[across[:, 0]],
                 names[partition[across[:, 0]]],
                 names[partition[across[:, 1]]],
             )
         ]
-        if self.beaten.num_rows:
-            mine = self.beaten.filter(pc.is_in(self.beaten[ROW_ID], value_set=table[ROW_ID]))
-            before = {
-                (row[ROW_ID], row[TWIN], row["loser"]): row["winner"] for row in mine.to_pylist()
+        if self.lost.num_rows:
+            lost_here = self.lost.filter(pc.is_in(self.lost[ROW_ID], value_set=table[ROW_ID]))
+            winner_of = {
+                (row[ROW_ID], row[SECOND_KEY_HASH], row["loser"]): row["winner"]
+                for row in lost_here.to_pylist()
             }
-            again = [
-                (position, before[key])
-                for position in kept[keyed[kept]].tolist()
-                if (key := (identity[position], twin[position], names[partition[position]]))
-                in before
+            lost_again = [
+                (position, winner_of[key])
+                for position in distinct[has_key[distinct]].tolist()
+                if (key := (identity[position], second_hash[position], names[partition[position]]))
+                in winner_of
             ]
-            gone = np.array([position for position, _ in again], np.int64)
-            kept = np.setdiff1d(kept, gone, assume_unique=True)
-            winners = np.array([winner for _, winner in again], object)
-            found.append(_crossings(identity[gone], twin[gone], names[partition[gone]], winners))
-        if self.rivals.num_rows:
-            mine = pa.array(identity[kept[keyed[kept]]])
-            met = self.rivals.filter(pc.is_in(self.rivals[ROW_ID], value_set=mine))
-            for pair in met["partition"].value_counts().to_pylist():
-                counts.contacts[pair["values"]] += pair["counts"]
-        crossings = pa.concat_tables(found)
-        for row in (
-            crossings.group_by(["loser", "winner"]).aggregate([([], "count_all")]).to_pylist()
-        ):
-            counts.crossings[row["loser"], row["winner"]] += row["count_all"]
-        return kept, crossings
+            losers = np.array([position for position, _ in lost_again], np.int64)
+            distinct = np.setdiff1d(distinct, losers, assume_unique=True)
+            winners = np.array([winner for _, winner in lost_again], object)
+            recorded.append(
+                _build_cross_duplicates(
+                    identity[losers], second_hash[losers], names[partition[losers]], winners
+                )
+            )
+        if self.published.num_rows:
+            keys = pa.array(identity[distinct[has_key[distinct]]])
+            shared = self.published.filter(pc.is_in(self.published[ROW_ID], value_set=keys))
+            for pair in shared["partition"].value_counts().to_pylist():
+                counts.shared_keys[pair["values"]] += pair["counts"]
+        cross_duplicates = pa.concat_tables(recorded)
+        pairs = cross_duplicates.group_by(["loser", "winner"]).aggregate([([], "count_all")])
+        for row in pairs.to_pylist():
+            counts.cross_duplicates[row["loser"], row["winner"]] += row["count_all"]
+        return distinct, cross_duplicates
 
 
-def write_crossings(crossings: pa.Table, folder: str, target: int) -> None:
-    """Keep them beside the build's other files."""
-    files, path = open_files(folder)
+def write_cross_duplicates(cross_duplicates: pa.Table, folder: str, target: int) -> None:
+    """Write the cross duplicates of a target to the build's folder of duplicates."""
+    files, path = open_filesystem(folder)
     files.makedirs(path, exist_ok=True)
     with files.open(f"{path}/{target:08d}.parquet", "wb") as stream:
-        pq.write_table(crossings, stream)
+        pq.write_table(cross_duplicates, stream)
 
 
-def duplicates_folder(root: str, build_id: str) -> str:
-    return f"{sidecar_folder(root, build_id)}/{FOLDER}"
+def locate_duplicates(root: str, build_id: str) -> str:
+    """Return the folder of a build's cross duplicates."""
+    return f"{locate_sidecar(root, build_id)}/{_FOLDER}"
 
 
-def kept_rows(base: "DatasetVersion", plan: "Plan") -> int:
-    """Published rows of partitions that are kept."""
-    return sum(file.rows for file in base.build.files if file.partition in plan.kept)
+def count_retained_rows(base: "DatasetVersion", plan: "Plan") -> int:
+    """Count the published rows of retained partitions."""
+    return sum(file.rows for file in base.build.files if file.partition in plan.retained)
 
 
-def rivals_of(
-    spark: "SparkSession", base: "DatasetVersion", plan: "Plan", layout: Layout
+def read_unread_keys(
+    spark: "SparkSession", base: "DatasetVersion", plan: "Plan", partitioner: Partitioner
 ) -> "DataFrame | None":
-    """Blobs of published rows that are kept, and of rows that they beat, dealt to the targets.
+    """Read the keys of published rows that are retained, and of rows that lost against them.
 
     Args:
+        spark: the session.
         base: the version that has them.
-        plan: which source partitions are kept.
-        layout: of the rows that are read.
+        plan: which source partitions are retained.
+        partitioner: of the rows that are read.
+
+    Returns:
+        blobs for the targets, not yet computed; None where there are no such rows.
     """
-    kept = plan.kept
+    retained = plan.retained
     work: list[tuple[str, str, str]] = [
-        (RIVALS, f"{base.root}/{file.path}", file.partition)
+        (PUBLISHED_KEYS, f"{base.root}/{file.path}", file.partition)
         for file in base.build.files
-        if file.partition in kept
+        if file.partition in retained
     ]
-    losers = {c.loser for c in base.build.crossings if c.winner in kept}
+    losers = {pair.loser for pair in base.build.crossings if pair.winner in retained}
     # Rows of a partition that changed are other rows, whatever their keys: they meet the winners.
-    again = [
+    unchanged = [
         p
         for p in base.build.partitions
-        if p.name in losers & plan.process and same_files(plan.partitions[p.name], p.files)
+        if p.name in losers & plan.processed and has_same_files(plan.partitions[p.name], p.files)
     ]
-    for build_id in sorted({p.build_id for p in again}):
-        names = [p.name for p in again if p.build_id == build_id]
-        folder = duplicates_folder(base.root, build_id)
-        files, path = open_files(folder)
+    for build_id in sorted({p.build_id for p in unchanged}):
+        names = [p.name for p in unchanged if p.build_id == build_id]
+        folder = locate_duplicates(base.root, build_id)
+        files, path = open_filesystem(folder)
         if files.exists(path):
             work += [
-                (BEATEN, files.unstrip_protocol(file), name)
+                (LOST_KEYS, files.unstrip_protocol(file), name)
                 for file in files.ls(path, detail=False)
                 if file.endswith(".parquet")
                 for name in names
@@ -208,55 +222,66 @@ def rivals_of(
     frame = spark.createDataFrame(work, "kind string, path string, name string")
     cores = spark.sparkContext.defaultParallelism
     frame = frame.repartition(min(len(work), cores))
-    return frame.mapInArrow(_reading(layout, kept), BLOB_DDL)
+    return frame.mapInArrow(_build_reader(partitioner, retained), BLOB_DDL)
 
 
-def _reading(layout: Layout, kept: frozenset[str]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held: dict[str, list[pa.Table]] = {RIVALS: [], BEATEN: []}
+def _build_reader(
+    partitioner: Partitioner, retained: frozenset[str]
+) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow` that reads files and partitions their keys."""
+
+    def read_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: dict[str, list[pa.Table]] = {PUBLISHED_KEYS: [], LOST_KEYS: []}
         for batch in batches:
             for work in batch.to_pylist():
                 kind = work["kind"]
-                held[kind].append(_read(work, kept))
-                if sum(table.num_rows for table in held[kind]) >= _ROWS_A_BLOB:
-                    yield from _dealt(kind, held.pop(kind), layout)
+                held[kind].append(_read_keys(work, retained))
+                if sum(table.num_rows for table in held[kind]) >= _ROWS_PER_BLOB:
+                    yield from _partition_keys(kind, held.pop(kind), partitioner)
                     held[kind] = []
         for kind, tables in held.items():
-            yield from _dealt(kind, tables, layout)
+            yield from _partition_keys(kind, tables, partitioner)
 
-    return read
+    return read_batches
 
 
-def _read(work: dict[str, str], kept: frozenset[str]) -> pa.Table:
-    columns = ["row_id"] if work["kind"] == RIVALS else None
-    files, path = open_files(work["path"])
+def _read_keys(work: dict[str, str], retained: frozenset[str]) -> pa.Table:
+    """Read the keys of one file: a data file, or one of recorded cross duplicates."""
+    columns = ["row_id"] if work["kind"] == PUBLISHED_KEYS else None
+    files, path = open_filesystem(work["path"])
     with files.open(path, "rb") as stream:
         table = pq.read_table(stream, columns=columns)
-    if work["kind"] == RIVALS:
+    if work["kind"] == PUBLISHED_KEYS:
         code = np.zeros(table.num_rows, np.int32)
         name = pa.DictionaryArray.from_arrays(code, [work["name"]])
-        return pa.Table.from_arrays([table["row_id"], name], schema=_RIVALS)
-    mine = pc.equal(table["loser"], work["name"])
-    still = pc.is_in(table["winner"], value_set=pa.array(sorted(kept)))
-    return table.filter(pc.and_(mine, still))
+        return pa.Table.from_arrays([table["row_id"], name], schema=_PUBLISHED_KEYS)
+    of_partition = pc.equal(table["loser"], work["name"])
+    still_lost = pc.is_in(table["winner"], value_set=pa.array(sorted(retained)))
+    return table.filter(pc.and_(of_partition, still_lost))
 
 
-def _dealt(kind: str, tables: list[pa.Table], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """The rows as a blob a target: of many files together, or blobs would be many and small."""
+def _partition_keys(
+    kind: str, tables: list[pa.Table], partitioner: Partitioner
+) -> Iterator[pa.RecordBatch]:
+    """Yield keys as one blob for each target: of many files together, or blobs would be many and
+    small."""
     if not sum(table.num_rows for table in tables):
         return
     table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    target = layout.target_of(table[ROW_ID].to_numpy())
+    target = partitioner.assign_targets(table[ROW_ID].to_numpy())
     order = np.argsort(target, kind="stable")
     table, target = table.take(pa.array(order)), target[order]
-    turns = np.flatnonzero(np.diff(target)) + 1
-    for begin, end in zip([0, *turns.tolist()], [*turns.tolist(), len(target)], strict=True):
-        blobs = Blobs()
+    bounds = (np.flatnonzero(np.diff(target)) + 1).tolist()
+    for begin, end in zip([0, *bounds], [*bounds, len(target)], strict=True):
+        blobs = BlobBuilder()
         blobs.add_table(kind, "", int(target[begin]), table.slice(begin, end - begin), "lz4")
-        yield blobs.batch()
+        yield blobs.build_batch()
 
 
-def _crossings(identity: Any, twin: Any, loser: Any, winner: Any) -> pa.Table:
-    arrays = [pa.array(identity, pa.int64()), pa.array(twin, pa.int64())]
+def _build_cross_duplicates(
+    identity: np.ndarray, second_hash: np.ndarray, loser: np.ndarray, winner: np.ndarray
+) -> pa.Table:
+    """Return cross duplicates: their keys, and the source partitions of both rows."""
+    arrays = [pa.array(identity, pa.int64()), pa.array(second_hash, pa.int64())]
     arrays += [pa.array(list(names), pa.string()) for names in (loser, winner)]
-    return pa.Table.from_arrays(arrays, schema=_CROSSINGS)
+    return pa.Table.from_arrays(arrays, schema=_CROSS_DUPLICATES)

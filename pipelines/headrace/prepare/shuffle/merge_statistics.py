@@ -1,7 +1,7 @@
 """Merge the statistics of all tasks, in tasks, and fit the transform: the end of the first job.
 
-Everything about one variable meets in one task, is merged there in bounded memory and cut to what
-the features keep, so that the driver receives the transform and little more.
+Everything about one variable meets in one task, is merged there in bounded memory and trimmed to
+what the features use, so that the driver receives the transform and little more.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
+from headrace.features.kinds import find_feature_kind
+from headrace.features.variables import Texts
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     COUNTS,
     ROWS,
     TEXTS,
-    blob_batch,
+    build_blob_batch,
     forget_archives,
-    rows_of,
+    read_blobs,
 )
-from headrace.prepare.shuffle.task_counts import Counts
-from headrace.recipe import sections as s
-from headrace.transform.fit import OF_TEXTS, Unfitted
+from headrace.prepare.shuffle.task_counts import TaskCounts
+from headrace.transform.fit import Unfitted
 from headrace.transform.spec import TransformSpec
-from headrace.transform.statistics import Merging, NumberSummary, TextCounts
-from headrace.transform.variables import LABEL, Statistics, Texts
+from headrace.transform.variables import LABEL, collect_variables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -33,41 +34,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Result of the first job.
+    """The result of the first job.
 
     Attributes:
         spec: the transform.
-        statistics: of the train split, as far as they were kept; none of a frozen transform.
+        statistics: of the train split, trimmed; empty for a frozen transform.
         counts: of all rows.
     """
 
     spec: TransformSpec
     statistics: Statistics
-    counts: Counts
+    counts: TaskCounts
 
 
-def fit(blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = None) -> Fitted:
-    """Run the job.
+def merge_statistics(
+    blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = None
+) -> Fitted:
+    """Run the first job: merge what its tasks counted and collected, and fit the transform.
 
     Args:
-        blobs: as `gather.gathered` makes them.
-        frozen: the transform where it is there already; then rows are counted only.
+        blobs: as `reduce.shuffle_rows` returns them.
+        unfitted: what is fitted.
+        frozen: the transform where it is fitted already; then rows are counted only.
 
     Raises:
         LakeError: a feature cannot be fitted on these values.
     """
     import pyspark.sql.functions as F
 
-    variables = {} if frozen else unfitted.variables()
-    keeps = {key: _Keep.of(key, unfitted) for key in variables}
+    variables = {} if frozen else unfitted.collect_variables()
+    limits = {key: _CountLimits.for_variable(key, unfitted) for key in variables}
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
-    tasks = min(len(keeps) + 2, 2 * blobs.sparkSession.sparkContext.defaultParallelism)
+    tasks = min(len(limits) + 2, 2 * blobs.sparkSession.sparkContext.defaultParallelism)
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
-    counts, statistics = Counts(), Statistics()
-    for row in merged.mapInArrow(_merging(keeps), BLOB_DDL).collect():
+    counts, statistics = TaskCounts(), Statistics()
+    for row in merged.mapInArrow(_build_merge(limits), BLOB_DDL).collect():
         if row["kind"] == COUNTS:
-            counts.add(Counts.from_bytes(row["blob"]))
+            counts.add_counts(TaskCounts.from_bytes(row["blob"]))
         else:
             kind = TextCounts if row["kind"] == TEXTS else NumberSummary
             statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
@@ -76,74 +80,83 @@ def fit(blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = N
     for key, variable in variables.items():  # there may be no row at all
         empty = TextCounts if isinstance(variable, Texts) else NumberSummary
         statistics.setdefault(key, empty.merge([]))
-    empty = TextCounts if unfitted.label.kind in OF_TEXTS else NumberSummary
+    empty = TextCounts if unfitted.label_kind.has_text_values else NumberSummary
     statistics.setdefault(LABEL, empty.merge([]))
     nullable = {name for name, _ in counts.nulls}
-    return Fitted(unfitted.fitted(statistics, nullable), statistics, counts)
+    return Fitted(unfitted.fit_spec(statistics, nullable), statistics, counts)
 
 
 @dataclass(frozen=True)
-class _Keep:
-    """What features need of the counts of a text variable."""
+class _CountLimits:
+    """The counts of a text variable that features need.
+
+    Attributes:
+        min_count: of the rarest value.
+        max_size: how many values; None for all.
+        top_only: whether only the most frequent values are needed.
+    """
 
     min_count: int
     max_size: int | None
     top_only: bool
 
     @staticmethod
-    def of(key: str, unfitted: Unfitted) -> "_Keep":
-        least, most, numbers = [], [], False
-        for name, feature in unfitted.features.items():
-            if isinstance(feature, s.Vocabulary | s.TextIds | s.MultiValued):
-                alone = Unfitted(unfitted.raw, unfitted.derive, {name: feature})
-                if key in alone.variables():
-                    least.append(feature.min_count)
-                    most.append(feature.max_size)
-            else:
-                numbers = numbers or getattr(feature, "impute", None) == "most_frequent"
-        largest = None if None in most else max((m for m in most if m), default=None)
-        return _Keep(min(least, default=1), largest, numbers and not least)
+    def for_variable(key: str, unfitted: Unfitted) -> "_CountLimits":
+        """Return the limits of all features that read a variable, together."""
+        readers = [
+            find_feature_kind(section).find_count_limits(section)
+            for name, section in unfitted.features.items()
+            if key in collect_variables({name: section})
+        ]
+        limits = [item for item in readers if item is not None]
+        sizes = [item.max_size for item in limits]
+        largest = None if None in sizes else max((n for n in sizes if n), default=None)
+        least = min((item.min_count for item in limits), default=1)
+        return _CountLimits(least, largest, top_only=not limits)
 
-    def cut(self, counts: TextCounts) -> TextCounts:
+    def trim_counts(self, counts: TextCounts) -> TextCounts:
+        """Return the counts of the values that are needed."""
         table = counts.table
         if not table.num_rows:
             return counts
         least = pc.max(table["count"]) if self.top_only else self.min_count
-        kept = table.filter(pc.greater_equal(table["count"], least))
+        frequent = table.filter(pc.greater_equal(table["count"], least))
         order = [("count", "descending"), ("value", "ascending")]
-        if not kept.num_rows:  # the most frequent value may stand for missing ones
+        if not frequent.num_rows:  # the most frequent value may stand for missing ones
             return TextCounts(table.sort_by(order).slice(0, 1))
-        return TextCounts(kept.sort_by(order).slice(0, self.max_size))
+        return TextCounts(frequent.sort_by(order).slice(0, self.max_size))
 
 
-def _merging(keeps: dict[str, _Keep]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow` that merges blobs, which come sorted by variable."""
+
+    def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
         name: str | None = None
-        mergings: dict[str, Merging] = {}
-        counts = Counts()
+        mergers: dict[str, StatisticsMerger] = {}
+        counts = TaskCounts()
 
-        def done() -> pa.RecordBatch:
+        def finish_variable() -> pa.RecordBatch:
             rows = [(COUNTS, str(name), 0, counts.to_bytes())]
-            for kind, merging in mergings.items():
-                result = merging.result()
-                if isinstance(result, TextCounts) and str(name) in keeps:
-                    result = keeps[str(name)].cut(result)
+            for kind, merger in mergers.items():
+                result = merger.merge_parts()
+                if isinstance(result, TextCounts) and str(name) in limits:
+                    result = limits[str(name)].trim_counts(result)
                 rows.append((kind, str(name), 0, result.to_bytes()))
-            return blob_batch(rows)
+            return build_blob_batch(rows)
 
         for batch in batches:
-            for kind, found, _, blob in rows_of(batch):
-                if found != name:
+            for kind, variable, _, blob in read_blobs(batch):
+                if variable != name:
                     if name is not None:
-                        yield done()
-                    name, mergings, counts = found, {}, Counts()
+                        yield finish_variable()
+                    name, mergers, counts = variable, {}, TaskCounts()
                 if kind == COUNTS:
-                    counts.add(Counts.from_bytes(blob.to_pybytes()))
+                    counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
                 else:
-                    of = TextCounts if kind == TEXTS else NumberSummary
-                    mergings.setdefault(kind, Merging(of)).add(blob)
+                    summary = TextCounts if kind == TEXTS else NumberSummary
+                    mergers.setdefault(kind, StatisticsMerger(summary)).add(blob)
         if name is not None:
-            yield done()
+            yield finish_variable()
 
-    return merge
+    return merge_batches

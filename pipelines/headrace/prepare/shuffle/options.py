@@ -1,46 +1,49 @@
-"""What the tasks of the first job need to know."""
+"""The options of the first job's tasks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.prepare.shuffle.partitioner import Layout
-from headrace.source.late_materialization import Late
-from headrace.source.partition_index import Places
+from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.source.late_materialization import LateColumns
+from headrace.source.partition_index import PartitionIndex
 from headrace.transform.fit import Unfitted
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
 
-SPREAD_BYTES = 128 * 2**20
+BUFFER_BYTES = 128 * 2**20
+"""Rows that a task holds before it passes them on."""
 
 
 @dataclass(frozen=True)
-class Gathering:
-    """What the tasks of the first job need to know.
+class ShuffleOptions:
+    """The options of the shuffle, sent to every task.
 
     Attributes:
-        unfitted: what is to be learnt.
+        unfitted: what statistics are collected for.
         checks: how many checks there are.
-        layout: the targets where rows of one key meet, and the data files that they go to.
+        partitioner: of rows, to the targets where their keys meet and to their data files.
         seed: of the order of rows.
-        places: source partitions of the rows.
-        duplicates: where to say which rows lost against a row of another source partition.
-        learn: whether statistics are made; not where the transform is there already.
-        late: what the tasks read themselves.
-        kept: raw columns that are published as they are.
+        partition_index: source partitions of the rows.
+        duplicates_folder: for the rows that lost against a row of another source partition.
+        has_large_rows: whether rows have lists or images.
+        collect_statistics: false where the transform is fitted already.
+        late: columns that the tasks read themselves.
+        passthrough: raw columns that are published as they are.
     """
 
     unfitted: Unfitted
     checks: int
-    layout: Layout
+    partitioner: Partitioner
     seed: int
-    places: Places
-    duplicates: str
-    learn: bool = True
-    late: "Broadcast[Late] | None" = None
-    kept: tuple[str, ...] = ()
+    partition_index: PartitionIndex
+    duplicates_folder: str
+    has_large_rows: bool = False
+    collect_statistics: bool = True
+    late: "Broadcast[LateColumns] | None" = None
+    passthrough: tuple[str, ...] = ()
 
     @property
-    def carried(self) -> list[str]:
-        """Raw columns that the rows have."""
-        return list(dict.fromkeys([*self.unfitted.raw, *self.kept]))
+    def raw_columns(self) -> list[str]:
+        """Return the raw columns of the rows."""
+        return list(dict.fromkeys([*self.unfitted.raw, *self.passthrough]))

@@ -1,10 +1,10 @@
-"""Which data file a row goes to: by its source partition and its key, and by nothing else.
+"""Partition rows by target and data file: by their source partition and key, and by nothing else.
 
 Rows of one key have to meet, whatever source partition they are from: they do at a *target*. A data
 file has rows of one source partition. So that rows need not be moved a second time, targets make
-*groups*, and every source partition has files of its own in every group: who has the rows of a
-group can write its files. Where a group is too large for one task, or there are fewer groups than
-the cluster has use for, rows are dealt out again (`gather.py`); the files are the same.
+*groups*, and every source partition has files of its own in every group: a task that has the rows
+of a group can write its files. Where a group is too large for one task, or there are fewer groups
+than the cluster has use for, rows are partitioned again (`reduce.py`); the files are the same.
 """
 
 import math
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
 # Rows of other source partitions that a target compares its rows with, of 12 bytes each.
-_RIVALS_A_TARGET = 1_000_000
-# A target has the rows of so many files where rows are that small, and targets are enough.
-_FILES_A_TARGET, _TARGET_BYTES, _ENOUGH_TARGETS = 4, 128 * 2**20, 16
+_UNREAD_KEYS_PER_TARGET = 1_000_000
+# A target has the rows of up to so many files, where they are that small and targets are enough.
+_FILES_PER_TARGET, _TARGET_BYTES, _ENOUGH_TARGETS = 4, 128 * 2**20, 16
 # Files whose rows one task may hold at once, of 65,536 rows each by default.
 _FILES_HELD = 32
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Targets, groups and files of a build.
+class Partitioner:
+    """The targets, groups and files of a build.
 
     Attributes:
         groups: how many.
-        targets_a_group: targets of each of them.
-        sizes: files of each source partition in each of the groups, one or more.
-        files_a_target: how many files' rows a target has, about.
+        targets_per_group: targets of every group.
+        files_per_group: files of each source partition in every group, one or more.
+        files_per_target: how many files' rows a target has, about.
     """
 
     groups: int
-    targets_a_group: int
-    sizes: tuple[int, ...]
-    files_a_target: int = 1
+    targets_per_group: int
+    files_per_group: tuple[int, ...]
+    files_per_target: int = 1
 
     @staticmethod
-    def of(
-        rows: Sequence[int], rows_per_file: int, rivals: int = 0, row_bytes: int = 0
-    ) -> "Layout":
-        """The layout of rows that may be published.
+    def for_rows(
+        rows: Sequence[int], rows_per_file: int, unread_keys: int = 0, row_bytes: int = 0
+    ) -> "Partitioner":
+        """Choose the partitioner of rows that may be published.
 
         Fewer and larger targets are cheaper, as each has its own blobs and statistics (5 million
         rows in 80 targets: 65 s of CPU in Python; in 40: 58; in 24: 60).
@@ -53,12 +53,12 @@ class Layout:
         Args:
             rows: of every source partition.
             rows_per_file: about how many a file is to have.
-            rivals: rows that are not written and are compared with those that are.
+            unread_keys: rows that are not read, whose keys are compared with those that are.
             row_bytes: of a raw row, about; 0 where rows are large.
         """
         total = sum(rows)
         files = min(
-            _FILES_A_TARGET,
+            _FILES_PER_TARGET,
             _TARGET_BYTES // (row_bytes * rows_per_file) if row_bytes else 1,
             total // (rows_per_file * _ENOUGH_TARGETS),
         )
@@ -69,64 +69,65 @@ class Layout:
         targets = max(
             1,
             math.ceil(total / (groups * files * rows_per_file)),
-            math.ceil(rivals / (groups * _RIVALS_A_TARGET)),
+            math.ceil(unread_keys / (groups * _UNREAD_KEYS_PER_TARGET)),
         )
-        sizes = tuple(max(1, math.ceil(n / (groups * rows_per_file))) for n in rows)
-        return Layout(groups, targets, sizes, files)
+        files_per_group = tuple(max(1, math.ceil(n / (groups * rows_per_file))) for n in rows)
+        return Partitioner(groups, targets, files_per_group, files)
 
     @property
     def targets(self) -> int:
-        return self.groups * self.targets_a_group
+        """Return how many targets there are."""
+        return self.groups * self.targets_per_group
 
     @property
     def files(self) -> int:
-        """A file a split and number below this."""
-        return self.groups * sum(self.sizes)
+        """Return how many files there are of each split; their numbers are below this."""
+        return self.groups * sum(self.files_per_group)
 
-    def in_one_task(self, cores: int, *, large: bool) -> bool:
-        """Whether tasks take a group each and make all of its files.
+    def fits_one_task(self, cores: int, *, large: bool) -> bool:
+        """Return whether a task can take a whole group and make all of its files.
 
         Args:
             cores: of the cluster.
-            large: rows are lists or images.
+            large: whether rows have lists or images.
         """
-        if self.targets_a_group == 1:
+        if self.targets_per_group == 1:
             return True
-        held = self.targets_a_group * self.files_a_target
-        return not large and held <= _FILES_HELD and self.groups >= 2 * cores
+        files_held = self.targets_per_group * self.files_per_target
+        return not large and files_held <= _FILES_HELD and self.groups >= 2 * cores
 
-    def target_of(self, identity: np.ndarray) -> np.ndarray:
-        """int32 targets of rows, by the int64 hash of their key."""
+    def assign_targets(self, identity: np.ndarray) -> np.ndarray:
+        """Return the int32 targets of rows, by their int64 ROW_ID."""
         return (identity.view(np.uint64) % np.uint64(self.targets)).astype(np.int32)
 
-    def file_of(self, partition: np.ndarray, identity: np.ndarray) -> np.ndarray:
-        """int32 files of rows, by the position of the source partition and the hash of the key."""
-        sizes = np.array(self.sizes, np.uint64)[partition]
-        firsts = np.cumsum([0, *self.sizes[:-1]], dtype=np.int64)[partition] * self.groups
-        group = self.target_of(identity) // self.targets_a_group
+    def assign_files(self, partition: np.ndarray, identity: np.ndarray) -> np.ndarray:
+        """Return the int32 files of rows, by the position of their partition and their ROW_ID."""
+        sizes = np.array(self.files_per_group, np.uint64)[partition]
+        firsts = np.cumsum([0, *self.files_per_group[:-1]], dtype=np.int64)[partition] * self.groups
+        group = self.assign_targets(identity) // self.targets_per_group
         inside = (identity.view(np.uint64) // np.uint64(self.targets)) % sizes
         return (firsts + group * sizes.astype(np.int64) + inside.astype(np.int64)).astype(np.int32)
 
-    def partition_of(self, file: int) -> int:
-        """Position of the source partition that the file's rows are from."""
-        ends = np.cumsum(self.sizes) * self.groups
+    def get_partition(self, file: int) -> int:
+        """Return the position of the source partition that a file's rows are from."""
+        ends = np.cumsum(self.files_per_group) * self.groups
         return int(np.searchsorted(ends, file, side="right"))
 
 
-def dealt_evenly(spark: "SparkSession", number: "Column", tasks: int) -> "Column":
-    """What to repartition by so that `number` 0, 1, 2, … go to the tasks in turn.
+def distribute_evenly(spark: "SparkSession", number: "Column", tasks: int) -> "Column":
+    """Return the column to repartition by so that `number` 0, 1, 2, … go to the tasks in turn.
 
     Spark hashes what it repartitions by: some tasks would get several numbers and others none. Here
-    each number stands for one whose hash falls where it should.
+    each number is replaced by one whose hash is that of its task.
     """
     import pyspark.sql.functions as F
 
     candidates = spark.range(64 + 16 * tasks, numPartitions=1).select(F.col("id").cast("int"))
-    place = F.pmod(F.hash("id"), F.lit(tasks))
-    found = {
-        row["place"]: row["id"] for row in candidates.select("id", place.alias("place")).collect()
+    task = F.pmod(F.hash("id"), F.lit(tasks))
+    by_task = {
+        row["task"]: row["id"] for row in candidates.select("id", task.alias("task")).collect()
     }
-    if len(found) < tasks:  # a place that no candidate falls on
+    if len(by_task) < tasks:  # a task that no candidate falls on
         return number
-    stand_ins = F.array(*(F.lit(found[i]).cast("int") for i in range(tasks)))
-    return F.element_at(stand_ins, F.pmod(number, F.lit(tasks)).cast("int") + 1)
+    substitutes = F.array(*(F.lit(by_task[i]).cast("int") for i in range(tasks)))
+    return F.element_at(substitutes, F.pmod(number, F.lit(tasks)).cast("int") + 1)

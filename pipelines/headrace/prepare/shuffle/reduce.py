@@ -1,11 +1,12 @@
-"""Bring the rows of one identity together, as Arrow blobs, and learn from them: the first job.
+"""Bring the rows of one identity together, as Arrow blobs, and collect statistics: the first job.
 
-A shuffle of rows costs Spark a conversion a cell. Here a task deals its rows into one Arrow blob a
-target (`spread.py`), Spark moves the few blobs, and the target's task puts them together: it drops
-duplicates, orders the rows, and makes the statistics of its train rows (`gather`). Where the lake
-has several source partitions, the rows are then dealt out again, as blobs, to the data files that
-they go to: a file has rows of one source partition, so that a later build can replace them. What is
-left is kept by Spark (`persist`), so that the second job writes without reading the lake again.
+A shuffle of rows costs Spark a conversion for each cell. Here a task partitions its rows into one
+Arrow blob for each target (`map.py`), Spark moves the few blobs, and the target's task puts them
+together: it drops duplicates, orders the rows, and collects the statistics of its train rows. Where
+the lake has several source partitions, the rows are then partitioned again, as blobs, by the data
+files that they go to: a file has rows of one source partition, so that a later build can replace
+them. Spark caches the blobs (`persist`), so that the second job writes without reading the lake
+again.
 """
 
 from collections import Counter
@@ -14,31 +15,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from headrace.columns.statistics import read_ipc
 from headrace.lake.data_file import SPLITS
 from headrace.prepare.shuffle.arrow_blobs import (
-    BEATEN,
     BLOB_DDL,
     COUNTS,
+    LOST_KEYS,
     NUMBERS,
-    RIVALS,
+    PUBLISHED_KEYS,
     ROWS,
     TABLES,
     TEXTS,
     Blob,
-    Blobs,
-    by_target,
+    BlobBuilder,
     forget_archives,
+    group_by_target,
 )
-from headrace.prepare.shuffle.dedup import distinct_rows
-from headrace.prepare.shuffle.dedup_across_partitions import Known, write_crossings
-from headrace.prepare.shuffle.file_buffers import Pieces
-from headrace.prepare.shuffle.map import spreading
-from headrace.prepare.shuffle.options import SPREAD_BYTES, Gathering
-from headrace.prepare.shuffle.partitioner import dealt_evenly
-from headrace.prepare.shuffle.task_counts import Counts, pairs_of
-from headrace.source.dictionaries import encoded, joined
+from headrace.prepare.shuffle.dedup import find_distinct_rows
+from headrace.prepare.shuffle.dedup_across_partitions import UnreadKeys, write_cross_duplicates
+from headrace.prepare.shuffle.file_buffers import FileBuffers
+from headrace.prepare.shuffle.map import shuffle_map
+from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
+from headrace.prepare.shuffle.partitioner import distribute_evenly
+from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, find_missing
+from headrace.source.dictionaries import concat_to_one_chunk, encode_texts
 from headrace.source.internal_columns import (
     BASELINE,
     BUCKET,
@@ -48,9 +49,7 @@ from headrace.source.internal_columns import (
     ROW_ID,
     WEIGHT,
 )
-from headrace.source.types import SMALL_KINDS
 from headrace.transform.arrow import read_columns
-from headrace.transform.statistics import read_ipc
 from headrace.transform.variables import LABEL as LABEL_KEY
 
 if TYPE_CHECKING:
@@ -58,142 +57,169 @@ if TYPE_CHECKING:
 
 # A task takes targets one after the other, with the rows of so many files in all, where there are
 # enough for all cores: a Python task costs some 0.2 s before it does anything (1 million rows, 16
-# targets, all of prepare: 47 s of CPU in Python with a task a target and 42 tasks that merge, 32 s
-# with 8 and 4). It holds the blobs of all of them and the rows of one once more: sorting the blobs
-# first took the JVM 10 s of CPU at 5 million rows, and Python as much.
-_FILES_A_TASK = 8
+# targets, all of prepare: 47 s of CPU in Python with a task for each target and 42 tasks that
+# merge, 32 s with 8 and 4). It holds the blobs of all of them and the rows of one once more:
+# sorting the blobs first took the JVM 10 s of CPU at 5 million rows, and Python as much.
+_FILES_PER_TASK = 8
 
 
-def gathered(
-    tagged: "DataFrame", gathering: Gathering, others: "DataFrame | None" = None
+def shuffle_rows(
+    rows: "DataFrame", options: ShuffleOptions, unread: "DataFrame | None" = None
 ) -> "DataFrame":
-    """Blobs of the tagged rows: ROWS a file of the layout, and COUNTS, NUMBERS and TEXTS.
+    """Shuffle rows, and collect what they say.
 
     Args:
-        tagged: rows as `tag_rows` makes them.
-        others: blobs of what is known of rows that are not read again, see `rivals.py`.
+        rows: as `assign.assign_rows` makes them.
+        options: of the shuffle.
+        unread: blobs of the keys of rows that are not read again, see
+            `dedup_across_partitions.read_unread_keys`.
+
+    Returns:
+        blobs: ROWS of every data file, and COUNTS, NUMBERS and TEXTS; not yet computed.
     """
     import pyspark.sql.functions as F
 
     # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
-    safe = tagged.toDF(*(f"c{i}" for i in range(len(tagged.columns))))
-    blobs = safe.mapInArrow(spreading(gathering, tagged.columns), BLOB_DDL)
-    cores = tagged.sparkSession.sparkContext.defaultParallelism
-    if others is not None:
-        blobs = blobs.unionAll(others)
+    safe = rows.toDF(*(f"c{i}" for i in range(len(rows.columns))))
+    blobs = safe.mapInArrow(shuffle_map(options, rows.columns), BLOB_DDL)
+    cores = rows.sparkSession.sparkContext.defaultParallelism
+    if unread is not None:
+        blobs = blobs.unionAll(unread)
     # Lists and images are large: their tasks hold one target each.
-    large = not SMALL_KINDS.issuperset(gathering.unfitted.raw.values())
+    files_per_task = 1 if options.has_large_rows else _FILES_PER_TASK
 
-    def tasks(files: int, at_most: int) -> int:
-        return min(at_most, max(4 * cores, files // (1 if large else _FILES_A_TASK)))
+    def count_tasks(files: int, at_most: int) -> int:
+        return min(at_most, max(4 * cores, files // files_per_task))
 
-    layout = gathering.layout
-    worth = layout.targets * layout.files_a_target
-    spark = tagged.sparkSession
+    partitioner = options.partitioner
+    files_of_rows = partitioner.targets * partitioner.files_per_target
+    spark = rows.sparkSession
     target = F.col("target")
-    if layout.in_one_task(cores, large=large):
-        number = tasks(worth, layout.groups)
-        group = F.floor(target / layout.targets_a_group)
-        dealt = blobs.repartition(number, dealt_evenly(spark, group, number))
-        return dealt.mapInArrow(_gathering(gathering, whole_groups=True), BLOB_DDL)
-    number = tasks(worth, layout.targets)
-    dealt = blobs.repartition(number, dealt_evenly(spark, target, number))
-    found = dealt.mapInArrow(_gathering(gathering, whole_groups=False), BLOB_DDL)
-    number = tasks(layout.files, layout.files)
-    return found.repartition(number, dealt_evenly(spark, target, number))
+    if partitioner.fits_one_task(cores, large=options.has_large_rows):
+        tasks = count_tasks(files_of_rows, partitioner.groups)
+        group = F.floor(target / partitioner.targets_per_group)
+        by_group = blobs.repartition(tasks, distribute_evenly(spark, group, tasks))
+        return by_group.mapInArrow(_shuffle_reduce(options, whole_groups=True), BLOB_DDL)
+    tasks = count_tasks(files_of_rows, partitioner.targets)
+    by_target = blobs.repartition(tasks, distribute_evenly(spark, target, tasks))
+    reduced = by_target.mapInArrow(_shuffle_reduce(options, whole_groups=False), BLOB_DDL)
+    tasks = count_tasks(partitioner.files, partitioner.files)
+    return reduced.repartition(tasks, distribute_evenly(spark, target, tasks))
 
 
-def _gathering(
-    gathering: Gathering, *, whole_groups: bool
+def _shuffle_reduce(
+    options: ShuffleOptions, *, whole_groups: bool
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
-    layout = gathering.layout
+    """Return the function for `mapInArrow` that reduces the blobs of a task's targets.
 
-    def gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    Args:
+        options: of the shuffle.
+        whole_groups: whether the task has all targets of its groups, and so all rows of their
+            files; else the rows are sent on in chunks.
+    """
+    partitioner = options.partitioner
+
+    def reduce_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
-        pieces = Pieces(gathering.seed)
-        last = 0
-        for target, blobs in by_target(batches):
-            if whole_groups and target // layout.targets_a_group != last:
-                yield from pieces.files()
-            last = target // layout.targets_a_group
-            counted = [row[3].to_pybytes() for row in blobs if row[0] == COUNTS]
-            yield Blobs.of([(COUNTS, "", target, blob) for blob in counted]).batch()
-            of = {kind: [read_ipc(row[3]) for row in blobs if row[0] == kind] for kind in TABLES}
-            if not of[ROWS]:
+        buffers = FileBuffers(options.seed)
+        last_group = 0
+        for target, blobs in group_by_target(batches):
+            group = target // partitioner.targets_per_group
+            if whole_groups and group != last_group:
+                yield from buffers.flush_files()
+            last_group = group
+            map_counts = [blob.to_pybytes() for kind, _, _, blob in blobs if kind == COUNTS]
+            yield BlobBuilder.from_blobs(
+                [(COUNTS, "", target, blob) for blob in map_counts]
+            ).build_batch()
+            tables = {
+                table_kind: [read_ipc(blob) for kind, _, _, blob in blobs if kind == table_kind]
+                for table_kind in TABLES
+            }
+            if not tables[ROWS]:
                 continue
-            table = joined(of[ROWS])
-            counts = Counts()
-            kept, losses = distinct_rows(table, gathering.carried)
-            known = Known.of(of[RIVALS], of[BEATEN])
-            kept, crossings = known.settled(table, kept, losses, gathering.places, counts)
-            if crossings.num_rows:
-                write_crossings(crossings, gathering.duplicates, target)
-            rows, found = _learnt(table, kept, gathering, target, counts)
-            yield Blobs.of(found).batch()
-            for file, part in _by_file(rows):
-                pieces.add(file, part)
-            if not whole_groups and pieces.bytes >= SPREAD_BYTES:
-                yield from pieces.as_they_are()
-        yield from pieces.files() if whole_groups else pieces.as_they_are()
+            table = concat_to_one_chunk(tables[ROWS])
+            counts = TaskCounts()
+            distinct, losses = find_distinct_rows(table, options.raw_columns)
+            unread = UnreadKeys.from_tables(tables[PUBLISHED_KEYS], tables[LOST_KEYS])
+            distinct, cross_duplicates = unread.settle_duplicates(
+                table, distinct, losses, options.partition_index, counts
+            )
+            if cross_duplicates.num_rows:
+                write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
+            rows, summaries = _summarize_rows(table, distinct, options, target, counts)
+            yield BlobBuilder.from_blobs(summaries).build_batch()
+            for file, part in _split_by_file(rows):
+                buffers.add_rows(file, part)
+            if not whole_groups and buffers.bytes >= BUFFER_BYTES:
+                yield from buffers.flush_chunks()
+        yield from buffers.flush_files() if whole_groups else buffers.flush_chunks()
 
-    return gather
+    return reduce_batches
 
 
-def _by_file(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Rows of one file after the other, of rows that are in the order of FILE, without it."""
+def _split_by_file(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the rows of one file after the other, of rows that are in the order of FILE."""
     file = rows[FILE].to_numpy()
     rows = rows.drop_columns([FILE])
-    turns = np.flatnonzero(np.diff(file)) + 1
-    for first, end in zip([0, *turns.tolist()], [*turns.tolist(), len(file)], strict=True):
-        if end > first:
-            yield int(file[first]), rows.slice(first, end - first)
+    bounds = (np.flatnonzero(np.diff(file)) + 1).tolist()
+    for begin, end in zip([0, *bounds], [*bounds, len(file)], strict=True):
+        if end > begin:
+            yield int(file[begin]), rows.slice(begin, end - begin)
 
 
-def _learnt(
-    table: pa.Table, kept: np.ndarray, gathering: Gathering, target: int, counts: Counts
+def _summarize_rows(
+    table: pa.Table,
+    distinct: np.ndarray,
+    options: ShuffleOptions,
+    target: int,
+    counts: TaskCounts,
 ) -> tuple[pa.Table, list[Blob]]:
-    """The target's rows, cleaned and in order, with the FILE they go to; and what they say."""
-    unfitted, layout = gathering.unfitted, gathering.layout
+    """Order a target's rows by the file that they go to, and summarize them.
+
+    Args:
+        table: all rows of the target.
+        distinct: positions of the rows that stay.
+        options: of the shuffle.
+        target: its number.
+        counts: takes the rows of every bucket, duplicates and missing values.
+
+    Returns:
+        the rows that stay, with FILE; and blobs of COUNTS, NUMBERS and TEXTS.
+    """
+    unfitted, partitioner = options.unfitted, options.partitioner
     partition = table[PARTITION].to_numpy()
-    lost = np.bincount(partition, minlength=len(layout.sizes))
-    lost -= np.bincount(partition[kept], minlength=len(layout.sizes))
-    counts.duplicates = Counter({i: n for i, n in enumerate(lost.tolist()) if n})
-    bucket, partition = table[BUCKET].to_numpy()[kept], partition[kept]
-    identity = table[ROW_ID].to_numpy()[kept]
-    counts.buckets += pairs_of(partition, bucket)
-    file = layout.file_of(partition, identity)
-    place = np.argsort(file, kind="stable")
-    kept, file, bucket = kept[place], file[place], bucket[place]
-    names = [*gathering.carried, BUCKET, LABEL, ROW_ID]
+    partitions = len(partitioner.files_per_group)
+    duplicates = np.bincount(partition, minlength=partitions)
+    duplicates -= np.bincount(partition[distinct], minlength=partitions)
+    counts.duplicates = Counter({i: n for i, n in enumerate(duplicates.tolist()) if n})
+    bucket, partition = table[BUCKET].to_numpy()[distinct], partition[distinct]
+    identity = table[ROW_ID].to_numpy()[distinct]
+    counts.buckets += count_pairs(partition, bucket)
+    file = partitioner.assign_files(partition, identity)
+    order = np.argsort(file, kind="stable")
+    distinct, file, bucket = distinct[order], file[order], bucket[order]
+    names = [*options.raw_columns, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
-    table = table.select(names).take(pa.array(kept))
+    table = table.select(names).take(pa.array(distinct))
     for name in unfitted.raw:
-        missing = np.bincount(bucket[missing_values(table[name])], minlength=len(SPLITS))
+        missing = np.bincount(bucket[find_missing(table[name])], minlength=len(SPLITS))
         for split, rows in enumerate(missing.tolist()):
             if rows:
                 counts.nulls[name, split] = rows
-    found: list[Blob] = [(COUNTS, "", target, counts.to_bytes())]
-    if gathering.learn:
-        train = encoded(table.filter(pa.array(bucket == 0)))
-        columns = read_columns(train, unfitted.raw, unfitted.derived())
-        for key, variable in unfitted.variables().items():
-            summary = variable.of(columns)
-            found.append((_kind_of(summary), key, target, summary.to_bytes()))
-        label = unfitted.label_of(train[LABEL])
-        found.append((_kind_of(label), LABEL_KEY, target, label.to_bytes()))
-    return table.append_column(FILE, pa.array(file)), found
+    summaries: list[Blob] = [(COUNTS, "", target, counts.to_bytes())]
+    if options.collect_statistics:
+        train = encode_texts(table.filter(pa.array(bucket == 0)))
+        columns = read_columns(train, unfitted.raw, unfitted.list_derived_columns())
+        for key, variable in unfitted.collect_variables().items():
+            summary = variable.summarize(columns)
+            summaries.append((_get_blob_kind(summary), key, target, summary.to_bytes()))
+        label = unfitted.summarize_labels(train[LABEL])
+        summaries.append((_get_blob_kind(label), LABEL_KEY, target, label.to_bytes()))
+    return table.append_column(FILE, pa.array(file)), summaries
 
 
-def _kind_of(summary: object) -> str:
-    from headrace.transform.statistics import TextCounts
+def _get_blob_kind(summary: object) -> str:
+    from headrace.columns.statistics import TextCounts
 
     return TEXTS if isinstance(summary, TextCounts) else NUMBERS
-
-
-def missing_values(column: pa.ChunkedArray) -> np.ndarray:
-    """Bool of shape (rows,): nulls, NaN and infinities of a raw column."""
-    missing = pc.is_null(column).to_numpy()
-    if pa.types.is_floating(column.type):
-        finite = pc.fill_null(pc.is_finite(column), False).to_numpy()
-        return np.asarray(missing | ~finite)
-    return np.asarray(missing)

@@ -1,4 +1,4 @@
-"""What tasks count beside the statistics: rows a bucket, violations a check, nulls a column."""
+"""Count what tasks report beside statistics: rows in buckets, violations, missing values."""
 
 import json
 from collections import Counter
@@ -6,55 +6,61 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _EXAMPLES = 5
 
 
 @dataclass
-class Counts:
+class TaskCounts:
     """Counts of some rows; they add up.
 
     Attributes:
-        buckets: (source partition, position in `Buckets.names`) -> rows; of the splits, what is
-            left without duplicates.
+        buckets: (source partition, position in `Buckets.names`) -> rows; duplicates are in none.
         duplicates: source partition -> rows that lost against another of their key.
-        crossings: (source partition, source partition) -> rows of the first that lost against rows
-            of the second.
-        contacts: names of kept source partitions -> rows read that have the key of a row there.
+        cross_duplicates: (source partition, source partition) -> rows of the first that lost
+            against rows of the second.
+        shared_keys: retained source partition -> rows that were read and have the key of a row
+            there.
         violations: rows by position of the check, whatever bucket they went to.
-        examples: what was wrong, for up to five rows a check.
+        examples: check -> what was wrong with up to five rows.
         nulls: (raw column, split) -> missing values in published rows.
     """
 
     buckets: Counter[tuple[int, int]] = field(default_factory=Counter)
     duplicates: Counter[int] = field(default_factory=Counter)
-    crossings: Counter[tuple[str, str]] = field(default_factory=Counter)
-    contacts: Counter[str] = field(default_factory=Counter)
+    cross_duplicates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    shared_keys: Counter[str] = field(default_factory=Counter)
     violations: Counter[int] = field(default_factory=Counter)
     examples: dict[int, list[str]] = field(default_factory=dict)
     nulls: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def add(self, other: "Counts") -> None:
+    def add_counts(self, other: "TaskCounts") -> None:
+        """Add the counts of other rows."""
         self.buckets += other.buckets
         self.duplicates += other.duplicates
-        self.crossings += other.crossings
-        self.contacts += other.contacts
+        self.cross_duplicates += other.cross_duplicates
+        self.shared_keys += other.shared_keys
         self.violations += other.violations
         self.nulls += other.nulls
         for check, texts in other.examples.items():
-            self.keep_examples(check, texts)
+            self.add_examples(check, texts)
 
-    def keep_examples(self, check: int, texts: list[str]) -> None:
-        """Keep the first five in the order of texts, so that the same five are shown each time."""
-        known = {*self.examples.get(check, []), *texts}
-        self.examples[check] = sorted(known)[:_EXAMPLES]
+    def add_examples(self, check: int, texts: list[str]) -> None:
+        """Add examples; the first five in the order of texts stay, the same every time."""
+        examples = {*self.examples.get(check, []), *texts}
+        self.examples[check] = sorted(examples)[:_EXAMPLES]
 
     def to_bytes(self) -> bytes:
+        """Return the counts as JSON, the same for the same counts."""
         plain = {
             "buckets": [[*key, count] for key, count in sorted(self.buckets.items())],
             "duplicates": sorted(self.duplicates.items()),
-            "crossings": [[*key, count] for key, count in sorted(self.crossings.items())],
-            "contacts": sorted(self.contacts.items()),
+            "cross_duplicates": [
+                [*key, count] for key, count in sorted(self.cross_duplicates.items())
+            ],
+            "shared_keys": sorted(self.shared_keys.items()),
             "violations": sorted(self.violations.items()),
             "examples": sorted(self.examples.items()),
             "nulls": [[*key, count] for key, count in sorted(self.nulls.items())],
@@ -62,31 +68,41 @@ class Counts:
         return json.dumps(plain).encode()
 
     @staticmethod
-    def from_bytes(blob: bytes) -> "Counts":
+    def from_bytes(blob: bytes) -> "TaskCounts":
+        """Return the counts that `to_bytes` wrote."""
         plain = json.loads(blob)
-        return Counts(
-            _pairs(plain["buckets"]),
+        return TaskCounts(
+            _to_counter(plain["buckets"]),
             Counter(dict(plain["duplicates"])),
-            _pairs(plain["crossings"]),
-            Counter(dict(plain["contacts"])),
+            _to_counter(plain["cross_duplicates"]),
+            Counter(dict(plain["shared_keys"])),
             Counter(dict(plain["violations"])),
             dict(plain["examples"]),
-            _pairs(plain["nulls"]),
+            _to_counter(plain["nulls"]),
         )
 
-    def in_bucket(self, position: int) -> int:
-        """Rows of all source partitions."""
+    def count_in_bucket(self, position: int) -> int:
+        """Count the rows of a bucket, in all source partitions."""
         return sum(rows for (_, bucket), rows in self.buckets.items() if bucket == position)
 
 
-def _pairs(rows: list[list[Any]]) -> "Counter[Any]":
-    return Counter({(one, other): count for one, other, count in rows})
+def _to_counter(rows: list[list[Any]]) -> "Counter[Any]":
+    return Counter({(first, second): count for first, second, count in rows})
 
 
-def pairs_of(one: np.ndarray, other: np.ndarray) -> "Counter[tuple[int, int]]":
-    """How often each pair of values, none negative, occurs."""
-    if not len(one):
+def count_pairs(first: np.ndarray, second: np.ndarray) -> "Counter[tuple[int, int]]":
+    """Count how often each pair of values occurs, none of them negative."""
+    if not len(first):
         return Counter()
-    width = int(other.max()) + 1
-    found = np.bincount(one.astype(np.int64) * width + other)
-    return Counter({divmod(i, width): int(found[i]) for i in np.flatnonzero(found).tolist()})
+    width = int(second.max()) + 1
+    counts = np.bincount(first.astype(np.int64) * width + second)
+    return Counter({divmod(i, width): int(counts[i]) for i in np.flatnonzero(counts).tolist()})
+
+
+def find_missing(column: pa.ChunkedArray) -> np.ndarray:
+    """Find the missing values of a raw column: nulls, NaN and infinities; bool of shape (rows,)."""
+    missing = pc.is_null(column).to_numpy()
+    if pa.types.is_floating(column.type):
+        finite = pc.fill_null(pc.is_finite(column), False).to_numpy()
+        return np.asarray(missing | ~finite)
+    return np.asarray(missing)

@@ -1,4 +1,4 @@
-"""The Arrow schema of a data file."""
+"""Build the Arrow schema of a data file."""
 
 from collections.abc import Mapping
 
@@ -9,24 +9,29 @@ from headrace.prepare.write.sample_rows import TIME
 from headrace.prepare.write.tally import LABEL_COLUMN
 from headrace.transform.spec import TransformSpec
 
-KEPT_TYPES = {
+PASSTHROUGH_TYPES = {
     "integer": pa.int64(),
     "real": pa.float64(),
     "string": pa.string(),
     "timestamp": TIME,
 }
+"""Types of raw columns that are published as they are, by kind."""
 
 
-def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> pa.Schema:
-    """Columns of a data file, without nulls but in what is kept as it was read.
+def build_file_schema(
+    spec: TransformSpec, passthrough: Mapping[str, str] | None = None
+) -> pa.Schema:
+    """Build the schema of a data file.
 
     Args:
         spec: the transform.
-        kept: raw columns that are published as they are -> kind; they are named `kept_…`.
+        passthrough: raw columns that are published as they are -> kind; they are named `kept_…`
+            and may have nulls, all others have none.
 
-    row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens and
-    series, fixed-size binary for images; label float32, int32 for classes, a list of float32 for
-    multi_label; sample_weight and baseline float32 where the spec has them.
+    Returns:
+        row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens
+        and series, fixed-size binary for images; label float32, int32 for classes, a list of
+        float32 for multi_label; sample_weight and baseline float32 where the spec has them.
     """
     fields = [("row_id", pa.int64())]
     for name, item in spec.inputs.items():
@@ -45,6 +50,7 @@ def file_schema(spec: TransformSpec, kept: Mapping[str, str] | None = None) -> p
         fields.append(("sample_weight", pa.float32()))
     if spec.label.baseline:
         fields.append(("baseline", pa.float32()))
-    made = [pa.field(name, kind, nullable=False) for name, kind in fields]
-    made += [pa.field(f"kept_{n}", KEPT_TYPES[kind]) for n, kind in (kept or {}).items()]
-    return pa.schema(made)
+    columns = [pa.field(name, kind, nullable=False) for name, kind in fields]
+    for name, kind in (passthrough or {}).items():
+        columns.append(pa.field(f"kept_{name}", PASSTHROUGH_TYPES[kind]))
+    return pa.schema(columns)

@@ -1,0 +1,96 @@
+"""Count the values of a column over fixed bins or labels, so that counts of files add up."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from headrace.columns.statistics import NumberSummary
+
+AXES_FILE = "axes.json"
+"""Name of the file in the build that fitted a transform."""
+MISSING_LABEL = "missing"
+"""Name of id 0 where it stands for missing values."""
+NUMBER_BINS = 20
+"""Bins of a histogram of numbers."""
+_SHOWN_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True)
+class HistogramAxis:
+    """The axis over which the values of one dataset column are counted.
+
+    Attributes:
+        name: the column.
+        edges: of numbers, limits of the bins on the column's own scale.
+        shown_edges: the same before scaling.
+        labels: of ids, one a counted position; the last takes all further ids.
+        unknown: ids from here (inclusive) to there are out of the vocabulary.
+        padded: id 0 is padding and not counted.
+        quantiles: of the train split, before scaling.
+    """
+
+    name: str
+    edges: tuple[float, ...] = ()
+    shown_edges: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+    unknown: tuple[int, int] | None = None
+    padded: bool = False
+    quantiles: tuple[float, ...] = ()
+
+    def count_values(self, values: np.ndarray) -> np.ndarray:
+        """Return counts, int64 of shape (bins,) or (labels,)."""
+        flat = values.reshape(-1)
+        if self.labels:
+            if self.padded:
+                flat = flat[flat != 0]
+            return np.bincount(np.minimum(flat, len(self.labels) - 1), minlength=len(self.labels))
+        low, high = self.edges[0], self.edges[-1]
+        bins = len(self.edges) - 1
+        position = (flat.astype(np.float64) - low) * (bins / (high - low))
+        return np.bincount(np.clip(position, 0, bins - 1).astype(np.int64), minlength=bins)
+
+    def count_unknown(self, values: np.ndarray) -> int:
+        """Return how many ids are out of the vocabulary."""
+        if self.unknown is None:
+            return 0
+        first, end = self.unknown
+        return int(np.count_nonzero((values >= first) & (values < end)))
+
+
+def make_number_axis(
+    name: str, summary: NumberSummary, center: float, scale: float
+) -> HistogramAxis:
+    """Return an axis from the 0.5% to the 99.5% quantile of the train split.
+
+    Args:
+        name: of the dataset column.
+        summary: of the train split's values, before scaling.
+        center, scale: of the dataset column.
+    """
+    low, high = summary.quantile(0.005), summary.quantile(0.995)
+    if not high > low:
+        margin = max(0.5, abs(low) * 1e-6)
+        low, high = low - margin, low + margin
+    shown = np.linspace(low, high, NUMBER_BINS + 1)
+    quantiles = tuple(summary.quantile(q) for q in _SHOWN_QUANTILES) if summary.rows else ()
+    edges = (shown - center) / scale
+    return HistogramAxis(name, tuple(edges.tolist()), tuple(shown.tolist()), quantiles=quantiles)
+
+
+def axes_to_json(axes: Iterable[HistogramAxis]) -> str:
+    """Return the text of `AXES_FILE`, for a build that counts on the same axes later."""
+    return json.dumps([asdict(axis) for axis in axes])
+
+
+def axes_from_json(text: str) -> tuple[HistogramAxis, ...]:
+    """Return the axes that `axes_to_json` wrote."""
+    axes = []
+    for plain in json.loads(text):
+        lists: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()
+        }
+        axes.append(HistogramAxis(**lists))
+    return tuple(axes)

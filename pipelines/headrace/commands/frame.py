@@ -1,0 +1,78 @@
+"""The frame that every command runs in: console, recipe, observers, guard, result and exit code.
+
+What a command does inside the frame is written in the command's own module, and how an exception
+becomes an exit code in `exit_codes.py`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from headrace.commands.console import Console, LogFormat
+from headrace.commands.exit_codes import report_failures
+from headrace.commands.observers import open_observers
+from headrace.commands.options import load_with_overrides
+from headrace.recipe import Recipe
+
+
+class Command:
+    """A command while its body runs; see `open_command`."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        """
+        Args:
+            name: as it is typed after `headrace`, for example `lake flights`.
+            console: where the command writes.
+        """
+        self.name, self.console = name, console
+        self.exit_code = 0
+        """The process ends with it after the body; set by `report_result`."""
+
+    def open_recipe(self, path: str, workdir: str, overrides: list[str] | None) -> Recipe:
+        """Load the recipe that the options describe, and have observers follow its stages.
+
+        Raises:
+            RecipeError: with every problem of the recipe.
+        """
+        recipe = load_with_overrides(path, workdir, overrides)
+        self.observe_stages(recipe)
+        return recipe
+
+    def observe_stages(self, recipe: Recipe) -> None:
+        """Have the observers that the environment asks for follow the stages of a recipe."""
+        self.console.observers = open_observers(recipe, os.environ, self.console.print_line)
+
+    def report_result(self, fields: Mapping[str, Any], exit_code: int = 0) -> None:
+        """Report the command's result, and the exit code that follows from it.
+
+        Args:
+            fields: of the result, beside `command`, `ok` and, where it is not 0, `exit_code`.
+            exit_code: of the process once the body has ended.
+        """
+        self.exit_code = exit_code
+        code = {"exit_code": exit_code} if exit_code else {}
+        self.console.print_result({"command": self.name, "ok": not exit_code, **code, **fields})
+
+
+@contextmanager
+def open_command(
+    name: str, as_json: bool, log_format: LogFormat = LogFormat.TEXT
+) -> Iterator[Command]:
+    """Run a command's body; end the process where the body fails or its result says so.
+
+    Args:
+        name: as it is typed after `headrace`, for example `lake flights`.
+        as_json: print the result as one line of JSON on standard output.
+        log_format: how progress is written.
+
+    Raises:
+        typer.Exit: the body failed, or reported a result with an exit code other than 0.
+    """
+    command = Command(name, Console(as_json, log_format))
+    with report_failures(command.console, name):
+        yield command
+    if command.exit_code:
+        raise typer.Exit(command.exit_code)

@@ -1,0 +1,287 @@
+"""Analyze gathered predictions: metrics, intervals, slices, tables and figures; rank 0 does it.
+
+No ranks, no MLflow, no TensorFlow: arrays and settings in, plain values and figures out. Whether
+the model may be promoted is decided elsewhere, by gates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from headrace.errors import ModelError
+from headrace.evaluate import plots
+from headrace.evaluate.bootstrap import Interval, compute_intervals
+from headrace.evaluate.importance import Importance
+from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.slices import (
+    SliceResult,
+    assign_slices,
+    score_slices,
+    sort_worst_first,
+)
+from headrace.labels.binary import BinaryScorer
+from headrace.labels.kind import Form, Scorer
+from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
+from headrace.labels.spec import LabelSpec
+from headrace.models.threshold import compute_threshold_curves
+from headrace.recipe import sections as s
+from headrace.transform.spec import TransformSpec
+
+# Thresholds of the threshold table, besides the one that the model uses.
+_TABLE_THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
+
+
+@dataclass(frozen=True)
+class AnalysisInputs:
+    """The predictions of a model, and the facts that the analysis reads.
+
+    Attributes:
+        spec: the dataset's transform.
+        threshold: of a binary label, and of each of several labels.
+        test: all rows of the test split, see `predictions.PredictedRows`.
+        validation, train: the same of other splits, of train a part of the rows; empty where the
+            split has no rows.
+        slice_columns: of the test rows, in their order: the columns that slices need.
+        history: metric -> epochs and values.
+        importances: the most important first; empty where the recipe measures none.
+        strengths: the strongest first.
+    """
+
+    spec: TransformSpec
+    threshold: float
+    test: Mapping[str, np.ndarray]
+    validation: Mapping[str, np.ndarray]
+    train: Mapping[str, np.ndarray]
+    slice_columns: pa.Table
+    history: Mapping[str, Sequence[tuple[int, float]]]
+    importances: Sequence[Importance] = ()
+    strengths: Sequence[FeatureStrength] = ()
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The results of an analysis.
+
+    Attributes:
+        metrics: of the test split, counts included.
+        intervals: by metric, of those that have one.
+        metric: by which slices are ordered.
+        slices: the worst first.
+        thresholds: rows of the threshold table; empty where the label has no threshold.
+        labels: rows of the table of labels; empty where rows have one label each.
+        figures: by file name.
+    """
+
+    metrics: dict[str, float]
+    intervals: dict[str, Interval]
+    metric: str
+    slices: list[SliceResult]
+    thresholds: list[dict[str, float]]
+    labels: list[dict[str, float | str]] = field(default_factory=list)
+    figures: dict[str, Figure] = field(default_factory=dict)
+
+
+def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysis:
+    """Compute metrics, intervals and slices of the test split, and plot them.
+
+    Raises:
+        ModelError: a prediction is not finite, or there is no row.
+    """
+    label, test = inputs.spec.label, inputs.test
+    kind = label.definition
+    scorer = kind.make_scorer(test, label, inputs.threshold)
+    weight = get_row_weights(test, settings)
+    metrics = {**scorer.count_outcomes(), **scorer(weight)}
+    if label.has_threshold:
+        metrics["threshold"] = inputs.threshold
+    intervals = compute_intervals(
+        scorer,
+        weight,
+        draws=settings.bootstrap,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    metric = settings.metric or kind.main_metric
+    higher = kind.metrics[metric] == "higher"
+    slices = sort_worst_first(
+        _score_slices(inputs, settings, weight), metric, higher_is_better=higher
+    )
+    labels = scorer.describe_labels(weight, label.classes)
+    analysis = Analysis(metrics, intervals, metric, slices, _make_threshold_table(inputs), labels)
+    analysis.figures.update(_plot_figures(inputs, weight, analysis))
+    return analysis
+
+
+def get_row_weights(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> np.ndarray:
+    """Return 1 per row, or the sample weights where the recipe says so, float64 (rows,).
+
+    Raises:
+        ModelError: all weights are 0.
+    """
+    if settings.weighted and "sample_weight" in rows:
+        weight = rows["sample_weight"].astype(np.float64)
+        if not weight.sum() > 0:
+            raise ModelError(
+                "all rows that the model is evaluated on have a sample weight of 0; set "
+                "evaluate.weighted to false, or check label.sample_weight"
+            )
+        return weight
+    return np.ones(len(rows["label"]))
+
+
+def compute_metric(
+    output: np.ndarray, truth: np.ndarray, label: LabelSpec, threshold: float, metric: str
+) -> float:
+    """Compute one metric of some rows, all with weight 1.
+
+    Args:
+        output: the model's, (rows,) or (rows, classes).
+        truth: labels as the dataset has them.
+        label: what they mean.
+        threshold: of kinds that have one.
+        metric: its name.
+
+    Returns:
+        NaN where the metric is not defined.
+    """
+    kind = label.definition
+    scorer = kind.make_scorer({"label": truth, kind.output: output}, label, threshold)
+    return scorer(np.ones(len(truth))).get(metric, float("nan"))
+
+
+def _score_slices(
+    inputs: AnalysisInputs, settings: s.Evaluate, weight: np.ndarray
+) -> list[SliceResult]:
+    label = inputs.spec.label
+
+    def make_scorer(positions: np.ndarray) -> Scorer:
+        rows = {name: array[positions] for name, array in inputs.test.items()}
+        return label.definition.make_scorer(rows, label, inputs.threshold)
+
+    results: list[SliceResult] = []
+    for item in settings.slices:
+        codes, names = assign_slices(item, inputs.spec, inputs.slice_columns)
+        results += score_slices(item, codes, names, make_scorer, weight, settings)
+    return results
+
+
+def _make_threshold_table(inputs: AnalysisInputs) -> list[dict[str, float]]:
+    """Return metrics by threshold, of the validation split, on which a threshold is chosen."""
+    if not inputs.spec.label.has_threshold:
+        return []
+    rows = _flatten_labels(inputs.validation or inputs.test)
+    table = []
+    for threshold in sorted({*_TABLE_THRESHOLDS.tolist(), inputs.threshold}):
+        scorer = BinaryScorer(rows["label"], rows["probability"], threshold)
+        metrics = scorer(np.ones(scorer.rows))
+        share = float(np.mean(rows["probability"].astype(np.float64) >= threshold))
+        names = ("precision", "recall", "f1", "accuracy")
+        table.append(
+            {"threshold": threshold, **{n: metrics[n] for n in names}, "share positive": share}
+        )
+    return table
+
+
+def _flatten_labels(rows: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Return rows of a binary label; several labels per row become as many rows."""
+    return flatten_rows(rows) if rows["label"].ndim == 2 else rows
+
+
+def _plot_figures(
+    inputs: AnalysisInputs, weight: np.ndarray, analysis: Analysis
+) -> dict[str, Figure]:
+    """Plot all figures of the report, by file name."""
+    figures = _plot_predictions(inputs, weight)
+    if analysis.labels:
+        figures["labels.png"] = plots.plot_labels(analysis.labels)
+    if inputs.history:
+        figures["learning_curves.png"] = plots.plot_learning_curves(inputs.history)
+    if any(not r.is_small and analysis.metric in r.metrics for r in analysis.slices):
+        whole = analysis.metrics.get(analysis.metric, float("nan"))
+        figures["slices.png"] = plots.plot_worst_slices(analysis.slices, analysis.metric, whole)
+    if inputs.importances:
+        figures["importance.png"] = plots.plot_importances(inputs.importances, analysis.metric)
+    return figures
+
+
+def _plot_predictions(inputs: AnalysisInputs, weight: np.ndarray) -> dict[str, Figure]:
+    """Plot the figures that depend on the form of predictions, by file name."""
+    label, test = inputs.spec.label, inputs.test
+    splits = {"train": inputs.train, "validation": inputs.validation, "test": test}
+    splits = {name: rows for name, rows in splits.items() if rows}
+    kind = label.definition
+    if kind.form is Form.CLASS:
+        predicted = test[kind.output].argmax(axis=1)
+        correct = (predicted == test["label"]).astype(float)
+        classes = {n: rows[kind.output].argmax(axis=1) for n, rows in splits.items()}
+        return {
+            "confusion_matrix.png": plots.plot_confusion(
+                test["label"], predicted, label.classes, "Confusion matrix"
+            ),
+            "calibration.png": plots.plot_calibration(
+                test[kind.output].max(axis=1), correct, "the predicted class"
+            ),
+            "predictions_by_split.png": plots.plot_by_split(
+                classes, "predicted class", label.classes
+            ),
+        }
+    if kind.form is Form.NUMBER:
+        truth, predicted = (kind.convert_output(test[n], label) for n in ("label", kind.output))
+        numbers = {n: kind.convert_output(rows[kind.output], label) for n, rows in splits.items()}
+        return {
+            "predictions_and_residuals.png": plots.plot_predictions_and_residuals(truth, predicted),
+            "predictions_by_split.png": plots.plot_by_split(numbers, "prediction"),
+        }
+    return _plot_probabilities(inputs, splits, weight)
+
+
+def _plot_probabilities(
+    inputs: AnalysisInputs, splits: Mapping[str, Mapping[str, np.ndarray]], weight: np.ndarray
+) -> dict[str, Figure]:
+    """Plot the figures of probabilities that a threshold turns into predictions, by file name."""
+    test, threshold = _flatten_labels(inputs.test), inputs.threshold
+    truth, probability = test["label"].astype(np.int64), test["probability"]
+    splits = {name: _flatten_labels(rows) for name, rows in splits.items()}
+    if inputs.test["label"].ndim == 2:
+        weight = weight[:: choose_row_step(inputs.test["label"])]
+        weight = np.repeat(weight, len(truth) // len(weight))
+    predicted = (probability.astype(np.float64) >= threshold).astype(np.int64)
+    has_several = bool(inputs.spec.label.classes)
+    title = f"{'All labels' if has_several else 'Confusion matrix'}, threshold {threshold:.4g}"
+    figures = {
+        "confusion_matrix.png": plots.plot_confusion(truth, predicted, ("0", "1"), title),
+        "calibration.png": plots.plot_calibration(
+            probability, truth, "all labels" if has_several else "label 1"
+        ),
+        "predictions_by_split.png": plots.plot_by_split(
+            {name: rows["probability"] for name, rows in splits.items()}, "probability"
+        ),
+    }
+    curves = {
+        name: compute_threshold_curves(rows["label"], rows["probability"])
+        for name, rows in splits.items()
+        if name != "train"
+    }
+    figures["thresholds.png"] = plots.plot_threshold_curves(curves, threshold, dashed=("test",))
+    if 0 < (weight * truth).sum() < weight.sum():
+        figures["roc_and_pr.png"] = plots.plot_roc_and_pr(truth, probability, weight)
+    return figures
+
+
+def dump_analysis(analysis: Analysis, inputs: AnalysisInputs) -> dict[str, Any]:
+    """Return all numbers of an analysis as plain values, for `verdict.json`."""
+    return {
+        "metrics": analysis.metrics,
+        "intervals": {n: [i.low, i.high] for n, i in analysis.intervals.items()},
+        "thresholds": analysis.thresholds,
+        **({"labels": analysis.labels} if analysis.labels else {}),
+        "importance": [vars(item) for item in inputs.importances],
+        "single_features": [
+            {"feature": item.feature, "strength": item.strength, "suspicious": item.is_suspicious}
+            for item in inputs.strengths
+        ],
+    }

@@ -1,0 +1,107 @@
+"""Define the kind `hash`: a value, or several together, as an id by fingerprint, int32.
+
+How texts are hashed is in `fingerprints`. 0 is missing; of several columns an id is missing where
+one of them is.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
+from headrace.columns.statistics import Statistics
+from headrace.columns.values import Values
+from headrace.features.fingerprints import hash_column_tensors, hash_columns
+from headrace.features.kind import ColumnSection, FeatureSection, FittedFeature, IdsKind
+from headrace.schema import CATEGORIES
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from headrace.features.tensors import Column
+
+Buckets = Annotated[int, Field(ge=2, le=2**31 - 2)]
+
+
+class Hash(ColumnSection):
+    """Fingerprint64 of the text modulo `buckets`, plus 1; 0 is missing."""
+
+    accepted_types = CATEGORIES
+
+    kind: Literal["hash"]
+    buckets: Buckets
+
+
+class Cross(FeatureSection):
+    """One id for several columns together, hashed; 0 where one of them is missing."""
+
+    accepted_types = CATEGORIES
+
+    kind: Literal["cross"]
+    columns: Annotated[list[str], Field(min_length=2)]
+    buckets: Buckets
+
+    def list_source_columns(self, name: str) -> list[str]:
+        """Return the columns that are hashed together."""
+        return list(self.columns)
+
+
+class HashFeature(FittedFeature):
+    """int32 ids by fingerprint, of one column or of several crossed."""
+
+    kind: Literal["hash"] = "hash"
+    name: str
+    columns: tuple[str, ...]
+    buckets: int
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Return the columns that are hashed together."""
+        return self.columns
+
+    @property
+    def cardinality(self) -> int:
+        """Return how many ids there are, that of missing included."""
+        return self.buckets + 1
+
+
+class HashKind(IdsKind[Hash | Cross, HashFeature]):
+    """A value, or several together, as an id by fingerprint."""
+
+    sections = (Hash, Cross)
+    fitted = HashFeature
+
+    def fit_feature(self, name: str, section: Hash | Cross, statistics: Statistics) -> HashFeature:
+        """Return the feature; nothing is learnt."""
+        columns = tuple(section.list_source_columns(name))
+        return HashFeature(name=name, columns=columns, buckets=section.buckets)
+
+    def compute_arrays(
+        self, feature: HashFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+    ) -> dict[str, np.ndarray]:
+        """Return the ids, int32 (n,)."""
+        crossed = [columns[name] for name in feature.columns]
+        return {feature.name: hash_columns(crossed, feature.buckets)}
+
+    def compute_tensors(
+        self,
+        feature: HashFeature,
+        columns: "Mapping[str, Column]",
+        table: "tf.lookup.StaticHashTable | None",
+    ) -> "dict[str, tf.Tensor]":
+        """Return the ids, int32 (batch,)."""
+        crossed = [columns[name] for name in feature.columns]
+        return {feature.name: hash_column_tensors(crossed, feature.buckets)}
+
+    def list_axes(
+        self, feature: HashFeature, section: Hash | Cross, statistics: Statistics
+    ) -> list[HistogramAxis]:
+        """Return an axis of what is missing and what is not: ids have no names."""
+        return [HistogramAxis(feature.name, labels=(MISSING_LABEL, "present"))]
+
+    def name_ids(self, feature: HashFeature) -> list[str]:
+        """Return the buckets by number."""
+        return [MISSING_LABEL, *(f"bucket {i + 1}" for i in range(feature.buckets))]

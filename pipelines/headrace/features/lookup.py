@@ -1,0 +1,108 @@
+"""Look texts up in a fitted vocabulary, alike on Arrow values and on tensors.
+
+Id 0 is missing; then come `unknown_ids` ids for texts that are not in the vocabulary (the first
+plus fingerprint64 modulo their number), then the texts of the vocabulary by position. On Arrow
+values a text is looked up once per distinct value of the batch.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.columns.statistics import NumberSummary, TextCounts
+from headrace.columns.values import Values
+from headrace.features.fingerprints import fingerprint_texts, take_ids
+from headrace.features.kind import FIRST_UNKNOWN_ID, MISSING_ID, CountLimits
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from headrace.features.tensors import Column
+
+SHOWN_TEXTS = 10
+"""Texts of a vocabulary that the data report names, the most frequent."""
+
+
+def fit_vocabulary(counts: NumberSummary | TextCounts, limits: CountLimits) -> tuple[str, ...]:
+    """Return the texts of a variable within the limits, most frequent first."""
+    assert isinstance(counts, TextCounts)
+    return tuple(text for text, _ in counts.list_most_frequent(limits.min_count, limits.max_size))
+
+
+def count_ids(unknown_ids: int, values: Sequence[str]) -> int:
+    """Return how many ids a vocabulary has, those of missing and unknown texts included."""
+    return FIRST_UNKNOWN_ID + unknown_ids + len(values)
+
+
+def look_up_texts(
+    values: Values, vocabulary: pa.Array, unknown_ids: int = 1, fill: str | None = None
+) -> np.ndarray:
+    """Return the ids of a column's texts, int32 (n,).
+
+    Args:
+        values: a column of texts, or of numbers, which go by their decimal text.
+        vocabulary: a string array of distinct texts.
+        unknown_ids: how many ids texts out of the vocabulary share.
+        fill: the text that a missing value becomes; by default it has id 0.
+    """
+    texts, codes = values.encode_texts()
+    ids = _look_up_distinct(texts, vocabulary, unknown_ids)
+    missing_id = MISSING_ID
+    if fill is not None:
+        missing_id = int(_look_up_distinct(pa.array([fill]), vocabulary, unknown_ids)[0])
+    return np.where(values.missing, missing_id, take_ids(ids, codes)).astype(np.int32)
+
+
+def _look_up_distinct(texts: pa.Array, vocabulary: pa.Array, unknown_ids: int) -> np.ndarray:
+    index = pc.index_in(texts, value_set=vocabulary)
+    position = pc.fill_null(index, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    ids = position + FIRST_UNKNOWN_ID + unknown_ids
+    unknown = np.flatnonzero(position < 0)
+    if len(unknown):
+        ids[unknown] = FIRST_UNKNOWN_ID
+        if unknown_ids > 1:
+            hashes = fingerprint_texts(pc.fill_null(texts.take(pa.array(unknown)), ""))
+            ids[unknown] += (hashes % np.uint64(unknown_ids)).astype(np.int64)
+    return ids
+
+
+def build_lookup_table(
+    values: Sequence[str], unknown_ids: int
+) -> "tf.lookup.StaticHashTable | None":
+    """Return a table from text to id, -1 for others; None of an empty vocabulary."""
+    import tensorflow as tf
+
+    if not values:
+        return None
+    keys = tf.constant([value.encode() for value in values], tf.string)
+    first = FIRST_UNKNOWN_ID + unknown_ids
+    ids = tf.range(first, first + len(values), dtype=tf.int64)
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(keys, ids), default_value=-1
+    )
+
+
+def look_up_text_tensors(
+    column: "Column",
+    table: "tf.lookup.StaticHashTable | None",
+    unknown_ids: int,
+    fill: str | None = None,
+) -> "tf.Tensor":
+    """Return the ids of a column's texts as `look_up_texts` does, int32."""
+    import tensorflow as tf
+
+    texts, missing = column.to_texts(), column.missing
+    if fill is not None:
+        texts = tf.where(missing, tf.constant(fill.encode()), texts)
+    ids = tf.fill(tf.shape(texts), tf.constant(FIRST_UNKNOWN_ID, tf.int64))
+    if unknown_ids > 1:
+        ids += tf.strings.to_hash_bucket_fast(texts, unknown_ids)
+    if table is not None:
+        known_ids = table.lookup(texts)
+        ids = tf.where(known_ids >= 0, known_ids, ids)
+    if fill is None:
+        ids = tf.where(missing, tf.constant(MISSING_ID, tf.int64), ids)
+    return tf.cast(ids, tf.int32)

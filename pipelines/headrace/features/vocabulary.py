@@ -1,0 +1,160 @@
+"""Define the kind `vocabulary`: a value as its id in a vocabulary of the train split, int32.
+
+How ids are numbered is in `lookup`. Integers and timestamps are looked up by their decimal text.
+With `fill` missing becomes that text.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
+from headrace.columns.statistics import Statistics, TextCounts
+from headrace.columns.values import Values
+from headrace.errors import Problem
+from headrace.features.kind import (
+    FIRST_UNKNOWN_ID,
+    ColumnSection,
+    CountLimits,
+    FittedColumnFeature,
+    IdsKind,
+)
+from headrace.features.lookup import (
+    SHOWN_TEXTS,
+    build_lookup_table,
+    count_ids,
+    fit_vocabulary,
+    look_up_text_tensors,
+    look_up_texts,
+)
+from headrace.features.numbers import Constant, find_constant_problems
+from headrace.features.variables import Numbers, Texts
+from headrace.recipe_section import Count
+from headrace.schema import CATEGORIES
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from headrace.features.tensors import Column
+
+
+class Vocabulary(ColumnSection):
+    """Ids ordered by count then value on the train split; 0 is missing, then unknown values."""
+
+    accepted_types = CATEGORIES
+
+    kind: Literal["vocabulary"]
+    min_count: Count = 1
+    max_size: Count | None = None
+    oov_ids: Count = 1
+    """Ids that values out of the vocabulary share, by hash."""
+    impute: Literal["most_frequent"] | Constant | None = None
+    """What a missing value becomes; by default it has id 0 for itself."""
+
+    @property
+    def count_limits(self) -> CountLimits:
+        """Return which values are in the vocabulary."""
+        return CountLimits(self.min_count, self.max_size)
+
+    def find_impute_problems(self, where: str) -> list[Problem]:
+        """Return that a constant is no text, if so."""
+        return find_constant_problems(self.impute, f"{where}.impute", text=True)
+
+
+class VocabularyFeature(FittedColumnFeature):
+    """int32 ids of the values seen on the train split, most frequent first."""
+
+    kind: Literal["vocabulary"] = "vocabulary"
+    name: str
+    column: str
+    values: tuple[str, ...]
+    unknown_ids: int = 1
+    fill: str | None = None
+
+    @property
+    def cardinality(self) -> int:
+        """Return how many ids there are, those of missing and unknown values included."""
+        return count_ids(self.unknown_ids, self.values)
+
+
+class VocabularyKind(IdsKind[Vocabulary, VocabularyFeature]):
+    """A value as its id in a vocabulary."""
+
+    sections = (Vocabulary,)
+    fitted = VocabularyFeature
+
+    def list_variables(self, name: str, section: Vocabulary) -> list[Numbers | Texts]:
+        """Return the column's texts."""
+        return [Texts(section.column or name)]
+
+    def find_count_limits(self, section: Vocabulary) -> CountLimits | None:
+        """Return the limits of the vocabulary."""
+        return section.count_limits
+
+    def fit_feature(
+        self, name: str, section: Vocabulary, statistics: Statistics
+    ) -> VocabularyFeature:
+        """Return the feature with the most frequent values of the train split."""
+        column = section.column or name
+        counts = statistics[Texts(column).key]
+        values = fit_vocabulary(counts, section.count_limits)
+        fill = None
+        if isinstance(section.impute, Constant):
+            fill = str(section.impute.constant)
+        elif section.impute and isinstance(counts, TextCounts) and counts.table.num_rows:
+            fill = counts.list_most_frequent(max_size=1)[0][0]
+        return VocabularyFeature(
+            name=name, column=column, values=values, unknown_ids=section.oov_ids, fill=fill
+        )
+
+    def build_vocabulary(self, feature: VocabularyFeature) -> pa.Array | None:
+        """Return the values as an Arrow array."""
+        return pa.array(feature.values, pa.string())
+
+    def compute_arrays(
+        self, feature: VocabularyFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+    ) -> dict[str, np.ndarray]:
+        """Return the ids, int32 (n,)."""
+        values = columns[feature.column]
+        ids = look_up_texts(values, vocabulary, feature.unknown_ids, feature.fill)
+        return {feature.name: ids}
+
+    def build_table(self, feature: VocabularyFeature) -> "tf.lookup.StaticHashTable | None":
+        """Return a table from value to id."""
+        return build_lookup_table(feature.values, feature.unknown_ids)
+
+    def compute_tensors(
+        self,
+        feature: VocabularyFeature,
+        columns: "Mapping[str, Column]",
+        table: "tf.lookup.StaticHashTable | None",
+    ) -> "dict[str, tf.Tensor]":
+        """Return the ids, int32 (batch,)."""
+        column = columns[feature.column]
+        ids = look_up_text_tensors(column, table, feature.unknown_ids, feature.fill)
+        return {feature.name: ids}
+
+    def list_axes(
+        self, feature: VocabularyFeature, section: Vocabulary, statistics: Statistics
+    ) -> list[HistogramAxis]:
+        """Return an axis of the most frequent values."""
+        unknown = [f"unknown {i}" for i in range(feature.unknown_ids)]
+        if feature.unknown_ids == 1:
+            unknown = ["unknown"]
+        labels = (MISSING_LABEL, *unknown, *feature.values[:SHOWN_TEXTS], "other")
+        first = FIRST_UNKNOWN_ID + feature.unknown_ids
+        return [HistogramAxis(feature.name, labels=labels, unknown=(FIRST_UNKNOWN_ID, first))]
+
+    def make_example_values(
+        self, feature: VocabularyFeature, *, in_lists: bool
+    ) -> tuple[Any, Any] | None:
+        """Return the most frequent value, and the least frequent of the vocabulary."""
+        return (feature.values[0], feature.values[-1]) if feature.values else None
+
+    def name_ids(self, feature: VocabularyFeature) -> list[str]:
+        """Return the values, after missing and unknown ones."""
+        unknown = [f"unknown {i + 1}" for i in range(feature.unknown_ids)]
+        unknown = ["unknown"] if feature.unknown_ids == 1 else unknown
+        return [MISSING_LABEL, *unknown, *feature.values]

@@ -1,0 +1,198 @@
+"""Define labels that are a condition, true or false: the network predicts its probability."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.labels.calibration import Calibration
+from headrace.labels.curves import (
+    SortedScores,
+    compute_average_precision,
+    compute_roc_auc,
+    measure_separation,
+)
+from headrace.labels.kind import (
+    FittedLabel,
+    Form,
+    LabelKind,
+    LabelSummary,
+    RowLosses,
+    clip_probability,
+)
+from headrace.labels.scoring import (
+    AVERAGES,
+    EPSILON,
+    PROBABILITY_LOSSES,
+    average_classes,
+    check_predictions,
+    compute_roc_auc_by_ranks,
+    count_confusion,
+    find_occurring_classes,
+    list_directions,
+    measure_classes,
+)
+from headrace.schema import ColumnType
+
+
+class BinaryScorer:
+    """A scorer of rows with a label of 0 or 1."""
+
+    def __init__(self, label: np.ndarray, probability: np.ndarray, threshold: float) -> None:
+        """Compute once what does not depend on weights.
+
+        Args:
+            label: 0 or 1, shape (rows,).
+            probability: of label 1, shape (rows,), finite.
+            threshold: a row is predicted to be positive from this probability on.
+
+        Raises:
+            ModelError: a probability is not finite, or there is no row.
+        """
+        check_predictions(label, probability)
+        self.rows = len(label)
+        self._truth = label.astype(np.int64)
+        exact = probability.astype(np.float64)
+        # Compared in float64, as the registered model does.
+        self._predicted = (exact >= threshold).astype(np.int64)
+        self._scores = SortedScores.from_rows(self._truth, probability)
+        clipped = np.clip(exact, EPSILON, 1 - EPSILON)
+        self._log_loss = -np.log(np.where(self._truth > 0, clipped, 1 - clipped))
+        self._brier = (exact - self._truth) ** 2
+        self._calibration = Calibration(exact, self._truth)
+
+    def __call__(self, weight: np.ndarray) -> dict[str, float]:
+        """Return the metrics under these weights, float64 (rows,).
+
+        Returns:
+            accuracy; precision, recall and f1 of label 1, and the same names ending in _macro,
+            _micro and _weighted of both labels; log_loss, brier, calibration_error; roc_auc and
+            pr_auc (average precision) where both labels have weight. Precision and recall are 0
+            where nothing was predicted or nothing is positive.
+        """
+        matrix = count_confusion(self._truth, self._predicted, weight, 2)
+        precision, recall, f1 = measure_classes(matrix)
+        total = weight.sum()
+        metrics = {
+            "accuracy": float(matrix.trace() / total),
+            "precision": float(precision[1]),
+            "recall": float(recall[1]),
+            "f1": float(f1[1]),
+            **average_classes(matrix, find_occurring_classes(self._truth, self._predicted, 2)),
+            "log_loss": float(weight @ self._log_loss / total),
+            "brier": float(weight @ self._brier / total),
+            "calibration_error": self._calibration.measure_error(weight),
+        }
+        true, false = self._scores.count_positives(weight)
+        if true[-1] > 0 and false[-1] > 0:
+            metrics["roc_auc"] = compute_roc_auc(true, false)
+            metrics["pr_auc"] = compute_average_precision(true, false)
+        return metrics
+
+    def count_outcomes(self) -> dict[str, float]:
+        """Return rows, positives and the confusion matrix, unweighted."""
+        (tn, fp), (fn, tp) = count_confusion(self._truth, self._predicted, np.ones(self.rows), 2)
+        names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+        cells = dict(zip(names, map(float, (tn, fp, fn, tp)), strict=True))
+        return {"rows": float(self.rows), "positives": float(self._truth.sum()), **cells}
+
+    def describe_labels(
+        self, weight: np.ndarray, names: Sequence[str]
+    ) -> list[dict[str, float | str]]:
+        """Return an empty list: there is one label only."""
+        return []
+
+
+class Binary(LabelKind):
+    """The kind of label that is a condition."""
+
+    name = "binary"
+    summary = "a condition"
+    form = Form.PROBABILITY
+    sql_types = frozenset({ColumnType.BOOLEAN})
+    sql_hint = "boolean; write a condition, for example `label = 1`"
+    metrics = list_directions(
+        ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", *AVERAGES),
+        PROBABILITY_LOSSES,
+    )
+    main_metric = "roc_auc"
+    validation_metrics = ("loss", "roc_auc", "accuracy")
+    output = "probability"
+    activation = "sigmoid"
+    has_threshold = True
+    has_positive_share = True
+    leakage_limit = 0.95
+    example_gate: ClassVar[Mapping[str, Any]] = {"metric": "roc_auc", "at_least": 0.7}
+    prediction_types: ClassVar[Mapping[str, pa.DataType]] = {
+        "prediction": pa.int64(),
+        "probability": pa.float64(),
+    }
+    served_columns = ("probability", "prediction")
+
+    def find_label_problem(self, summary: LabelSummary) -> str | None:
+        """Return the message where all rows have the same label."""
+        if summary.low != summary.high:
+            return None
+        only = ("false", "true")[int(summary.low)]
+        return (
+            f"every label of the train split is {only} ({summary.values:,} rows); "
+            "there is nothing to learn"
+        )
+
+    def name_classes(self, label: FittedLabel) -> tuple[str, ...]:
+        """Return the names of 0 and of 1."""
+        return ("false", "true")
+
+    def make_row_losses(self, label_smoothing: float = 0.0) -> RowLosses:
+        """Return sigmoid cross-entropy."""
+        import tensorflow as tf
+
+        if not label_smoothing:
+            return tf.nn.sigmoid_cross_entropy_with_logits
+
+        def compute_smoothed_losses(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            smoothed = labels * (1 - label_smoothing) + label_smoothing / 2
+            return tf.nn.sigmoid_cross_entropy_with_logits(smoothed, logits)
+
+        return compute_smoothed_losses
+
+    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
+        """Return the mean cross-entropy."""
+        predicted = predicted.astype(np.float64)
+        true_probability = np.where(truth > 0.5, predicted, 1 - predicted)
+        return float(-np.mean(np.log(clip_probability(true_probability))))
+
+    def validate_predictions(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> dict[str, float]:
+        """Return accuracy at threshold 0.5, and roc_auc where both labels occur."""
+        metrics = {"accuracy": float(np.mean((predicted >= 0.5) == (truth > 0.5)))}
+        if 0 < truth.sum() < len(truth):
+            metrics["roc_auc"] = compute_roc_auc_by_ranks(truth, predicted)
+        return metrics
+
+    def predict_columns(
+        self, output: np.ndarray, label: FittedLabel, threshold: float
+    ) -> dict[str, pa.Array]:
+        """Return `prediction`, 0 or 1, and `probability`, that of 1."""
+        positive = (output >= threshold).astype(np.int64)
+        return {"prediction": pa.array(positive), "probability": pa.array(output)}
+
+    def record_golden(
+        self, output: np.ndarray, label: FittedLabel, tolerance: float
+    ) -> dict[str, pa.Array]:
+        """Return probabilities only: near the threshold, rounding decides the prediction."""
+        return {"probability": pa.array(output.astype(np.float64))}
+
+    def make_scorer(
+        self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
+    ) -> BinaryScorer:
+        """Return a `BinaryScorer`."""
+        return BinaryScorer(rows["label"], rows["probability"], threshold)
+
+    def measure_strength(
+        self, truth: np.ndarray, guess: np.ndarray, fitted_truth: np.ndarray
+    ) -> float:
+        """Return 2 AUC - 1."""
+        return measure_separation(truth, guess)

@@ -1,0 +1,86 @@
+"""Clean raw rows: label, check and window them, and assign each to its split or another bucket.
+
+Nothing is computed here: the rows are a plan of Spark, which the first job runs.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from headrace.columns.values import RawKind
+from headrace.lake.version import DatasetVersion
+from headrace.prepare.assign import assign_rows
+from headrace.prepare.compatibility import resolve_passthrough, resolve_unfitted
+from headrace.prepare.labels import add_labels
+from headrace.recipe import Recipe
+from headrace.source.internal_columns import FILE, POSITION
+from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
+from headrace.source.read import RawRows
+from headrace.source.rules import CheckedRows, check_rows
+from headrace.source.windows import add_windows
+from headrace.transform.fit import Unfitted
+from headrace.transform.spec import TransformSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class CleanRows:
+    """Rows with their label and the bucket that they go to.
+
+    Attributes:
+        checked: all columns, for the quarantine.
+        unfitted: what is to be fitted on them.
+        passthrough: raw columns that are published as they are -> kind.
+        rows: what the tasks of the first job take.
+        late: columns that those tasks read themselves.
+    """
+
+    checked: CheckedRows
+    unfitted: Unfitted
+    passthrough: dict[str, RawKind]
+    rows: "DataFrame"
+    late: LateColumns | None
+
+
+def clean_rows(
+    recipe: Recipe, raw: RawRows, spec: TransformSpec | None, frozen: DatasetVersion | None
+) -> CleanRows:
+    """Label, check and window raw rows, and assign each to its bucket.
+
+    Args:
+        recipe: all that is said of rows.
+        raw: the rows.
+        spec: the transform that rows are added to; None where it is fitted.
+        frozen: the version that has it.
+
+    Raises:
+        LakeError: a rule or an expression does not fit the columns; or a column has another type
+            than the transform was fitted on.
+    """
+    windows = recipe.source.windows
+    rows, schema = raw.rows, raw.schema
+    if windows:  # rules look at single rows; what they reject is in no window
+        rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
+        checked = check_rows(rows, schema, recipe, raw.main)
+        excluded = checked.violates_any("quarantine", "drop")
+        rows, schema = add_windows(checked.rows, checked.schema, windows, excluded)
+        rows, schema = add_labels(rows, schema, recipe)
+        labelled = replace(checked, rows=rows, schema=schema)
+    else:
+        rows, schema = add_labels(rows, schema, recipe)
+        labelled = checked = check_rows(rows, schema, recipe, raw.main)
+    unfitted = resolve_unfitted(recipe, schema, spec)
+    passthrough = resolve_passthrough(recipe, schema, frozen)
+    carried = {**passthrough, **unfitted.raw}
+    if windows:
+        assigned = assign_rows(labelled, recipe, carried)
+        return CleanRows(checked, unfitted, passthrough, assigned, None)
+    with_file = raw.partition_index.needs_file
+    late = find_late_columns(raw.main, checked.checks, carried)
+    if late:
+        assigned = assign_rows(labelled, recipe, carried, late.columns, with_file=with_file)
+        if has_file_order(assigned):
+            return CleanRows(checked, unfitted, passthrough, assigned, late)
+    assigned = assign_rows(labelled, recipe, carried, with_file=with_file)
+    return CleanRows(checked, unfitted, passthrough, assigned, None)

@@ -1,0 +1,218 @@
+"""List the files of a table and determine their format.
+
+Files are listed as `headrace prepare` lists them, so that a recipe is proposed for the files that
+will be read. None is opened, except one where no file name tells the format.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal
+from urllib.parse import unquote
+
+from headrace.errors import LakeError
+from headrace.lake.storage import explain_table_errors, open_filesystem
+from headrace.propose.option_error import OptionError
+from headrace.recipe import sections as s
+from headrace.redaction import redact_text
+from headrace.source.listing import NULL_PARTITION, list_table
+
+Format = Literal["parquet", "csv", "json"]
+_SUFFIXES: dict[str, Format] = {
+    **dict.fromkeys(("parquet", "parq", "pq"), "parquet"),
+    **dict.fromkeys(("csv", "tsv", "psv", "tab", "txt"), "csv"),
+    **dict.fromkeys(("json", "jsonl", "ndjson"), "json"),
+}
+COMPRESSED_SUFFIXES = ("gz", "bz2")
+# A format that recipes can read and init makes no proposal for, and others that people have.
+_UNSUPPORTED = {
+    "orc": "ORC: write the recipe yourself, with source.tables.….format: orc",
+    "avro": "Avro: convert it to Parquet",
+    "xlsx": "a spreadsheet: save it as CSV",
+    "xls": "a spreadsheet: save it as CSV",
+    "zip": "an archive: unpack it",
+    "7z": "an archive: unpack it",
+    "tar": "an archive: unpack it",
+}
+_MAX_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of the table.
+
+    Attributes:
+        name: the path relative to the table's folder, empty where the table is this one file.
+        path: the path on the file system.
+        byte_count: its size.
+        partition_values: column in the folders' names -> text, None for a null.
+    """
+
+    name: str
+    path: str
+    byte_count: int
+    partition_values: Mapping[str, str | None]
+
+    @property
+    def is_compressed(self) -> bool:
+        return self.path.rpartition(".")[2].lower() in COMPRESSED_SUFFIXES
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """The files of a table, all of one format.
+
+    Attributes:
+        path: the table's path, as the caller gave it.
+        format: the format of all files.
+        files: the files, in the order of their names.
+        reader_options: options that Spark's reader needs to find them.
+        system: fsspec's file system.
+    """
+
+    path: str
+    format: Format
+    files: tuple[TableFile, ...]
+    reader_options: Mapping[str, Any] = field(default_factory=dict)
+    system: Any = None
+
+    @property
+    def byte_count(self) -> int:
+        return sum(file.byte_count for file in self.files)
+
+    def open(self, file: TableFile) -> BinaryIO:
+        """Open a file to read its bytes, decompressed.
+
+        Raises:
+            LakeError: it cannot be read.
+        """
+        with explain_table_errors(file.path):
+            return self.system.open(file.path, "rb", compression="infer")
+
+
+def find_table(path: str, format_: str | None) -> TableFiles:
+    """Find the files of the table at a path.
+
+    Args:
+        path: a folder, a file, a pattern, or a URL.
+        format_: the files' format; None to tell it by their names.
+
+    Raises:
+        LakeError: there are no files, or they are not one table's files of one format.
+        OptionError: there is no such format.
+    """
+    shown_path = redact_text(path)
+    # Listed as JSON, whose files have no footers to count rows in: of 10,000 Parquet files each
+    # would be opened.
+    listing = list_table(s.Table(path=path, format="json"), {})
+    if listing is None:
+        raise LakeError(
+            f"there is no file at {shown_path}, or this machine has no access to it: check the "
+            "path, and the store's credentials"
+        )
+    system, base = open_filesystem(re.sub(r"^s3[an]://", "s3://", path))
+    names = sorted(listing.files)
+    folder = f"{base}/" if listing.root else "/" * ("file" in system.protocol)
+    files = tuple(
+        TableFile(
+            name=name,
+            path=f"{folder}{name}" if name else base,
+            byte_count=listing.files[name].bytes,
+            partition_values=_parse_partition(name if listing.root else ""),
+        )
+        for name in names
+        if listing.files[name].bytes
+    )
+    if not files:
+        raise LakeError(f"the {len(names):,} files at {shown_path} are empty")
+    _refuse_transaction_log(shown_path, system, base)
+    files, options = _select_files(shown_path, files) if listing.root else (files, {})
+    table = TableFiles(path, "parquet", files, options, system)
+    return TableFiles(path, _determine_format(table, shown_path, format_), files, options, system)
+
+
+def _parse_partition(name: str) -> dict[str, str | None]:
+    values: dict[str, str | None] = {}
+    for part in name.split("/")[:-1]:
+        key, is_pair, value = part.partition("=")
+        if is_pair:
+            values[unquote(key)] = None if value == NULL_PARTITION else unquote(value)
+    return values
+
+
+def _refuse_transaction_log(shown_path: str, system: Any, base: str) -> None:
+    for folder, table_kind in (("_delta_log", "a Delta table"), ("metadata", "an Iceberg table")):
+        if table_kind == "an Iceberg table" and not system.isdir(f"{base}/data"):
+            continue
+        if system.isdir(f"{base}/{folder}"):
+            raise LakeError(
+                f"{shown_path} is {table_kind}: not all of its files hold current rows. Write it "
+                "as plain Parquet once to have a recipe proposed; that recipe can read the table "
+                f"with source.tables.….format: {table_kind.split()[1].lower()}"
+            )
+
+
+def _select_files(
+    shown_path: str, files: Sequence[TableFile]
+) -> tuple[tuple[TableFile, ...], dict[str, Any]]:
+    """Return the files that Spark takes as the table's, and the options that make it take them."""
+    table_files = tuple(file for file in files if all("=" in p for p in file.name.split("/")[:-1]))
+    if table_files:
+        return table_files, {}
+    folders = sorted({file.name.split("/")[0] for file in files})
+    if all(re.fullmatch(r"[0-9-]+", folder) for folder in folders):  # 2024/01/31
+        return tuple(files), {"recursiveFileLookup": True}
+    listed = ", ".join(folders[:_MAX_SHOWN]) + (", …" if len(folders) > _MAX_SHOWN else "")
+    raise LakeError(
+        f"{shown_path} holds no table files, only folders ({listed}); name one of them, "
+        f"for example: headrace init {shown_path.rstrip('/')}/{folders[0]}"
+    )
+
+
+def _determine_format(table: TableFiles, shown_path: str, format_: str | None) -> Format:
+    if format_ is not None:
+        formats = sorted(set(_SUFFIXES.values()))
+        if format_ not in formats:
+            raise OptionError(f"--format {format_}: expected one of {', '.join(formats)}")
+        return format_
+    suffixes = Counter(_get_suffix(file.path) for file in table.files)
+    if len(suffixes) > 1:
+        counted = ", ".join(
+            f"{count:,} {suffix or 'without'}" for suffix, count in sorted(suffixes.items())
+        )
+        raise LakeError(
+            f"{shown_path} holds files of several formats ({counted}), and a table has one; "
+            f"name the files you mean, for example: '{shown_path.rstrip('/')}/*.{max(suffixes)}'"
+        )
+    (suffix,) = suffixes
+    if suffix in _UNSUPPORTED:
+        raise LakeError(f"{shown_path} is {_UNSUPPORTED[suffix]}")
+    return _SUFFIXES.get(suffix) or _detect_format(table, shown_path)
+
+
+def _get_suffix(path: str) -> str:
+    """Return the format of a path's last suffix, or the suffix where it tells none."""
+    suffixes = path.rpartition("/")[2].lower().split(".")[1:]
+    while suffixes and suffixes[-1] in COMPRESSED_SUFFIXES:
+        suffixes.pop()
+    if not suffixes:
+        return ""
+    last = suffixes[-1]
+    return _SUFFIXES.get(last, last)
+
+
+def _detect_format(table: TableFiles, shown_path: str) -> Format:
+    with explain_table_errors(shown_path), table.open(table.files[0]) as stream:
+        beginning = stream.read(4096)
+    if beginning.startswith(b"PAR1"):
+        return "parquet"
+    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text[:1] in (b"{", b"["):
+        return "json"
+    if b"\0" in beginning:
+        raise LakeError(
+            f"{shown_path}: neither the file names nor the content tell the format; pass --format "
+            "parquet, csv or json"
+        )
+    return "csv"

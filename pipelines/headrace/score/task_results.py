@@ -1,0 +1,67 @@
+"""Report from the tasks of a scoring job to the driver: files, counts, predictions; they add up."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headrace.lake.score_record import PredictionFile
+
+
+@dataclass
+class TaskResults:
+    """Results of some tasks; they add up.
+
+    Attributes:
+        files: that were written.
+        buckets: (source partition's position, bucket) -> rows.
+        counts: column -> rows in each bin or with each label.
+        unknown: column -> values out of the vocabulary.
+        predictions: rows in each bin, or of each class.
+        quarantined_rows, quarantine_files: rejected rows that the tasks wrote to the quarantine,
+            and the names of the files.
+    """
+
+    files: list[PredictionFile] = field(default_factory=list)
+    buckets: Counter[tuple[int, int]] = field(default_factory=Counter)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+    predictions: np.ndarray | None = None
+    quarantined_rows: int = 0
+    quarantine_files: list[str] = field(default_factory=list)
+
+    def add_counts(self, name: str, counts: np.ndarray) -> None:
+        """Add the counts of a column, of shape (bins,)."""
+        self.counts[name] = self.counts[name] + counts if name in self.counts else counts
+
+    def add_predictions(self, counts: np.ndarray) -> None:
+        """Add counts of predictions, of shape (bins,)."""
+        self.predictions = counts if self.predictions is None else self.predictions + counts
+
+    def to_bytes(self) -> bytes:
+        """Return the results as JSON."""
+        plain = {
+            "files": [file.model_dump() for file in self.files],
+            "buckets": [[*key, rows] for key, rows in self.buckets.items()],
+            "counts": {name: counts.tolist() for name, counts in self.counts.items()},
+            "unknown": dict(self.unknown),
+            "quarantined_rows": self.quarantined_rows,
+            "quarantine_files": self.quarantine_files,
+            "predictions": None if self.predictions is None else self.predictions.tolist(),
+        }
+        return json.dumps(plain).encode()
+
+    def add_bytes(self, blob: bytes) -> None:
+        """Add the results that `to_bytes` wrote."""
+        plain = json.loads(blob)
+        self.files += [PredictionFile.model_validate(file) for file in plain["files"]]
+        for partition, bucket, rows in plain["buckets"]:
+            self.buckets[partition, bucket] += rows
+        for name, counts in plain["counts"].items():
+            self.add_counts(name, np.array(counts, np.int64))
+        self.unknown.update(plain["unknown"])
+        self.quarantined_rows += plain["quarantined_rows"]
+        self.quarantine_files += plain["quarantine_files"]
+        if plain["predictions"] is not None:
+            self.add_predictions(np.array(plain["predictions"], np.int64))

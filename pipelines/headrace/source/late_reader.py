@@ -1,0 +1,233 @@
+"""Read late columns from a table's Parquet files, for rows that come in the order of their files.
+
+One row group is read after the other, once, by the task that has its rows; which columns are late
+is decided in `late_materialization.py`.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import LakeError
+from headrace.source.dictionaries import concat_tables, estimate_decoded_bytes
+from headrace.source.internal_columns import FILE, POSITION
+from headrace.source.late_materialization import LATE_TYPES, LateColumns
+
+_UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
+# A read takes this many rows, or fewer where they are large (images).
+_READ_ROWS, _READ_BYTES = 65_536, 64 * 2**20
+# The first read of a task takes few rows: how large they are once decoded is not known before.
+_FIRST_ROWS = 4096
+# Texts are read as dictionaries where a file's dictionary takes no more bytes for each row of a
+# read than this (compressed; writers limit it to 1 MiB): every batch comes with a copy of it.
+_DICTIONARY_BYTES = 16
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+
+class LateReader:
+    """Completes rows that come in the order of their files; used by one task.
+
+    Attributes:
+        rows_read: rows of which the columns were read, needed or not.
+    """
+
+    def __init__(self, late: LateColumns) -> None:
+        self.rows_read = 0
+        self._late = late
+        self._file: int | None = None
+        self._open: Any = None
+        self._starts = np.zeros(0, np.int64)
+        self._group = -1
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._batch: pa.RecordBatch | None = None
+        self._begin = 0
+        self._row_bytes = 0.0  # of decoded rows, the largest mean of a read so far
+
+    def add_late_columns(self, rows: pa.Table) -> pa.Table:
+        """Add the late columns to rows.
+
+        Args:
+            rows: with FILE, and POSITION rising within a file.
+
+        Returns:
+            the rows without POSITION, and with the late columns at the end.
+
+        Raises:
+            LakeError: a file is gone, cannot be read, or has another type of column.
+        """
+        file, position = rows[FILE].to_numpy(), rows[POSITION].to_numpy()
+        parts = []
+        bounds = np.flatnonzero(file[1:] != file[:-1]) + 1
+        for begin, end in zip([0, *bounds], [*bounds, len(file)], strict=True):
+            if end > begin:
+                self._open_file(int(file[begin]))
+                parts += self._take_rows(position[begin:end])
+        rows = rows.drop_columns([POSITION])
+        if not parts:
+            return _add_empty_columns(rows, self._late)
+        late_columns = concat_tables([pa.Table.from_batches([part]) for part in parts])
+        for name in late_columns.column_names:
+            rows = rows.append_column(name, late_columns[name])
+        return rows
+
+    def _open_file(self, file: int) -> None:
+        import pyarrow.parquet as pq
+
+        if file == self._file:
+            return
+        if file not in self._late.files:
+            raise LakeError(
+                f"table {self._late.table!r}: a file appeared while the table was read; run the "
+                "command again"
+            )
+        source = self._late.files[file]
+        path = source.path
+        try:
+            source.refuse_change(self._late.table)
+            plain = pq.ParquetFile(path, pre_buffer=False)
+            schema = plain.schema_arrow
+            dictionaries = self._choose_dictionary_columns(plain.metadata, schema)
+            self._open = pq.ParquetFile(
+                path, pre_buffer=False, metadata=plain.metadata, read_dictionary=dictionaries
+            )
+            plain.close()
+        except _UNREADABLE as error:
+            raise self._describe_unreadable(path, error) from None
+        meta = self._open.metadata
+        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._file, self._group, self._batch = file, -1, None
+        _check_types(schema, path, self._late)
+
+    def _choose_dictionary_columns(self, meta: Any, schema: pa.Schema) -> list[str]:
+        """Choose the text columns of a file that are read as dictionaries, which must be small."""
+        texts = [n for n, sql in self._late.columns.items() if sql == "string"]
+        chosen = {n for n in texts if n in schema.names and schema.field(n).type == pa.string()}
+        for group in range(meta.num_row_groups if chosen else 0):
+            row_group = meta.row_group(group)
+            chunks = [row_group.column(i) for i in range(row_group.num_columns)]
+            row_bytes = sum(c.total_uncompressed_size for c in chunks) / max(row_group.num_rows, 1)
+            rows = min(row_group.num_rows, _READ_ROWS, int(_READ_BYTES / max(row_bytes, 1)))
+            for chunk in chunks:
+                if chunk.path_in_schema in chosen:
+                    size = chunk.data_page_offset - (chunk.dictionary_page_offset or 0)
+                    if not chunk.has_dictionary_page or size > _DICTIONARY_BYTES * rows:
+                        chosen.remove(chunk.path_in_schema)
+        return sorted(chosen)
+
+    def _take_rows(self, position: np.ndarray) -> list[pa.RecordBatch]:
+        """Take the late columns of rows at these rising positions of the open file."""
+        parts, done = [], 0
+        if not (np.diff(position) > 0).all():
+            raise LakeError(
+                f"table {self._late.table!r}: rows are not in their files' order; set "
+                f"source.tables.{self._late.table}.read_with to spark"
+            )
+        while done < len(position):
+            batch = self._read_until(int(position[done]))
+            end = int(np.searchsorted(position, self._begin + batch.num_rows))
+            inside = position[done:end] - self._begin
+            # A slice keeps the whole batch in memory, so a short run is copied.
+            dense = inside[-1] - inside[0] + 1 == len(inside)
+            if dense and (2 * len(inside) >= batch.num_rows or len(inside) == len(position)):
+                parts.append(batch.slice(int(inside[0]), len(inside)))
+            else:
+                parts.append(batch.take(pa.array(inside)))
+            done = end
+        return parts
+
+    def _read_until(self, position: int) -> pa.RecordBatch:
+        """Read on until the batch that has this position of the open file, and return it."""
+        group = int(np.searchsorted(self._starts, position, side="right")) - 1
+        if group != self._group or position < self._begin:
+            columns = [n for n in self._late.columns if n in self._open.schema_arrow.names]
+            self._batches = self._open.iter_batches(
+                self._choose_read_rows(group, columns),
+                row_groups=[group],
+                columns=columns,
+                use_threads=False,
+            )
+            self._group, self._begin, self._batch = group, int(self._starts[group]), None
+        while self._batch is None or position >= self._begin + self._batch.num_rows:
+            self._begin += self._batch.num_rows if self._batch is not None else 0
+            self._batch = self._read_batch()
+        return self._batch
+
+    def _choose_read_rows(self, group: int, columns: list[str]) -> int:
+        """Choose how many rows a read takes, by the size of the columns and of rows so far."""
+        meta = self._open.metadata.row_group(group)
+        chunks = (meta.column(i) for i in range(meta.num_columns))
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns)
+        row_bytes = max(size / max(meta.num_rows, 1), self._row_bytes)
+        most = _READ_ROWS if self._row_bytes else _FIRST_ROWS
+        return int(np.clip(_READ_BYTES / max(row_bytes, 1), 16, most))
+
+    def _read_batch(self) -> pa.RecordBatch:
+        path = self._late.files[self._file or 0].path
+        try:
+            batch = next(self._batches)
+            self.rows_read += batch.num_rows
+            decoded = pa.RecordBatch.from_arrays(
+                [self._convert_column(batch, name) for name in self._late.columns],
+                names=list(self._late.columns),
+            )
+            size = estimate_decoded_bytes(pa.Table.from_batches([decoded]))
+            self._row_bytes = max(self._row_bytes, size / max(batch.num_rows, 1))
+            return decoded
+        except StopIteration:
+            raise self._describe_unreadable(
+                path, ValueError("it has fewer rows than its footer says")
+            ) from None
+        except _UNREADABLE as error:
+            raise self._describe_unreadable(path, error) from None
+
+    def _convert_column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        kind, _ = LATE_TYPES[self._late.columns[name]]
+        if name not in batch.schema.names:
+            return pa.nulls(batch.num_rows, kind)
+        column = batch.column(batch.schema.get_field_index(name))
+        if column.type == _DICTIONARY:
+            return column
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        return column if column.type == kind else column.cast(kind)
+
+    def _describe_unreadable(self, path: str, error: Exception) -> LakeError:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return LakeError(
+            f"table {self._late.table!r}: {path} cannot be read (columns "
+            f"{', '.join(list(self._late.columns)[:5])}, …): {reason}; restore or remove it, or, "
+            f"where Spark can read it, set source.tables.{self._late.table}.read_with to spark"
+        )
+
+
+def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
+    """Check the types of a file's columns: it may lack a column, but not hold another type of it.
+
+    Raises:
+        LakeError: a column has another type than in the table, or there are two of its name.
+    """
+    for name, sql in late.columns.items():
+        indices = schema.get_all_field_indices(name)
+        if not indices:
+            continue
+        if len(indices) > 1:
+            raise LakeError(f"table {late.table!r}: {path} has {len(indices)} columns {name!r}")
+        kind = schema.field(indices[0]).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        stored_as = "int64" if pa.types.is_duration(kind) else str(kind)
+        if stored_as not in LATE_TYPES[sql][1]:
+            raise LakeError(
+                f"table {late.table!r}: column {name!r} is {kind} in "
+                f"{PurePosixPath(path).name} ({path}) and {sql} in the table; rewrite the file, "
+                f"or, where Spark can read it, set source.tables.{late.table}.read_with to spark"
+            )
+
+
+def _add_empty_columns(rows: pa.Table, late: LateColumns) -> pa.Table:
+    for name, sql in late.columns.items():
+        rows = rows.append_column(name, pa.array([], LATE_TYPES[sql][0]))
+    return rows

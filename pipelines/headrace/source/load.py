@@ -1,0 +1,221 @@
+"""Load a raw table with Spark, whatever its format, before any condition or cast.
+
+Files are opened so that a line that is no row is kept as such (CSV, JSON), and narrow numbers are
+read as wide ones, so that a source partition with a wider type does not break the rest. Declared
+types and the column contract are left to `tables.py`.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import LakeError
+from headrace.recipe import sections as s
+from headrace.source.internal_columns import MALFORMED
+from headrace.source.listing import FILE_FORMATS
+from headrace.source.spark_errors import explain_spark_errors, summarize_error
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructField, StructType
+
+_SAMPLE_LINES = 1000  # of JSON, to learn its columns
+
+
+def load_table(
+    spark: "SparkSession",
+    name: str,
+    table: s.Table,
+    where: str,
+    needed: list[str],
+    urls: list[str] | None,
+) -> "DataFrame":
+    """Load a table as Spark reads it.
+
+    Args:
+        name: of the table in the recipe.
+        table: the recipe's.
+        where: its path or its name in the catalog.
+        needed: columns that the recipe uses; JSON files are searched for them.
+        urls: files that are read; None for all.
+
+    Raises:
+        LakeError: there is nothing, or no such format, or its metadata cannot be read.
+    """
+    from pyspark.errors import AnalysisException
+
+    try:
+        if table.table:
+            return spark.read.table(table.table)
+        options: dict[str, Any] = {
+            k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()
+        }
+        files = urls or where
+        if urls:  # partition columns are those of the whole table
+            options.setdefault("basePath", where)
+        if table.format == "csv":
+            return _load_csv(spark, where, files, options)
+        if table.format == "json":
+            return _load_json(spark, where, files, options, needed)
+        frame = spark.read.format(table.format).options(**options).load(where)
+        wide = _widen_numbers(frame)
+        if table.format not in ("parquet", "orc") or (wide is None and not urls):
+            return frame
+        reader = spark.read.format(table.format).options(**options)
+        return reader.schema(wide or frame.schema).load(files)
+    except AnalysisException as error:
+        raise LakeError(_describe_load_error(name, table, where, error)) from None
+    except Exception as error:
+        if "DATA_SOURCE_NOT_FOUND" in str(error):
+            raise LakeError(_describe_missing_format(name, table)) from None
+        with explain_spark_errors(f"table {name!r} ({where})"):
+            raise
+        raise
+
+
+def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
+    condition = getattr(error, "getCondition", getattr(error, "getErrorClass", str))() or ""
+    if condition == "PATH_NOT_FOUND":
+        return (
+            f"table {name!r}: there is nothing at {where}; "
+            f"check source.tables.{name}.path (and `lake`)"
+        )
+    if condition == "UNABLE_TO_INFER_SCHEMA":
+        return f"table {name!r}: {where} holds no {table.format} file, so it has no columns"
+    if condition == "TABLE_OR_VIEW_NOT_FOUND":
+        return (
+            f"table {name!r}: Spark's catalog has no table {where}; "
+            f"check source.tables.{name}.table"
+        )
+    if condition == "COLUMN_ALREADY_EXISTS":
+        return (
+            f"table {name!r} ({where}) has two columns of one name: {summarize_error(str(error))}"
+        )
+    return f"table {name!r} ({where}): {summarize_error(str(error))}"
+
+
+def _describe_missing_format(name: str, table: s.Table) -> str:
+    return (
+        f"table {name!r}: this Spark cannot read {table.format}; put its JAR on the cluster "
+        f"(spark.jars.packages) or choose another source.tables.{name}.format"
+    )
+
+
+def _load_csv(
+    spark: "SparkSession", path: str, files: str | list[str], options: dict[str, Any]
+) -> "DataFrame":
+    import pyspark.sql.types as T
+
+    # Headers are compared file by file, and a line with too many or too few fields is kept as text.
+    settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false", **options}
+    header = spark.read.options(**settings).csv(path)
+    fields = [*header.schema.fields, T.StructField(MALFORMED, T.StringType())]
+    reader = spark.read.schema(T.StructType(fields)).options(**settings)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files)
+
+
+def _load_json(
+    spark: "SparkSession",
+    path: str,
+    files: str | list[str],
+    options: dict[str, Any],
+    needed: list[str],
+) -> "DataFrame":
+    import pyspark.sql.types as T
+
+    lines = spark.read.text(path)
+    parts = lines.schema.fields[1:]  # partition columns
+    fields = {
+        f.name: f
+        for f in _infer_json_fields([row[0] for row in lines.limit(_SAMPLE_LINES).collect()])
+    }
+    names = {*fields, *(f.name for f in parts)}
+    if not set(needed) <= names:  # rare columns: look through everything once
+        inferred = spark.read.options(**options).option("primitivesAsString", "true").json(path)
+        for field in inferred.schema.fields:
+            if field.name not in names:
+                fields[field.name] = field
+    chosen = [*fields.values(), T.StructField(MALFORMED, T.StringType()), *parts]
+    reader = spark.read.schema(T.StructType(chosen)).options(**options)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(files)
+
+
+def _infer_json_fields(lines: list[str]) -> "list[StructField]":
+    """Return the columns of JSON lines: texts, and lists (of lists) of texts."""
+    import pyspark.sql.types as T
+
+    depths: dict[str, int] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(record, dict):
+            continue
+        for name, value in record.items():
+            depths[name] = max(depths.get(name, 0), _measure_depth(value))
+    fields = []
+    for name, depth in depths.items():
+        kind: T.DataType = T.StringType()
+        for _ in range(depth):
+            kind = T.ArrayType(kind)
+        fields.append(T.StructField(name, kind))
+    return fields
+
+
+def _measure_depth(value: object) -> int:
+    if not isinstance(value, list):
+        return 0
+    return 1 + (_measure_depth(value[0]) if value else 0)
+
+
+def _widen_numbers(frame: "DataFrame") -> "StructType | None":
+    """Return the schema with 64-bit numbers, or None where it has none narrower.
+
+    Files of one table may differ in width then. Spark 3 reads a file in its own width only.
+    """
+    import pyspark.sql.types as T
+
+    if frame.sparkSession.version.startswith("3."):
+        return None
+    wide: dict[type[T.DataType], T.DataType] = {
+        T.ByteType: T.LongType(), T.ShortType: T.LongType(), T.IntegerType: T.LongType(),
+        T.FloatType: T.DoubleType(),
+    }  # fmt: skip
+    fields = [
+        T.StructField(f.name, wide.get(type(f.dataType), f.dataType), True)
+        for f in frame.schema.fields
+    ]
+    changed = any(type(f.dataType) in wide for f in frame.schema.fields)
+    return T.StructType(fields) if changed else None
+
+
+def find_partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
+    """Return the columns that come from the folders' names; None where a table is not its files."""
+    if table.format not in FILE_FORMATS or table.table:
+        return None
+    relation = frame._jdf.queryExecution().analyzed()
+    try:
+        return list(relation.relation().partitionSchema().fieldNames())
+    except Exception:  # py4j: not a relation of files
+        return None
+
+
+def select_partitions(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
+    """Select the partitions where a condition holds.
+
+    Raises:
+        LakeError: the condition is on other columns as well, and would hide rows.
+    """
+    import pyspark.sql.functions as F
+
+    selected = frame.where(F.expr(condition))
+    # Spark plans conditions on partition columns into the scan's list of files; a Filter above the
+    # scan is one on rows.
+    plan = selected._jdf.queryExecution().sparkPlan().toString()
+    if any(line.lstrip(" :+-").startswith("Filter ") for line in plan.splitlines()):
+        raise LakeError(
+            f"source.tables.{name}.partitions ({condition}) uses columns that are no partition "
+            "columns, so rows would be left out before the ledger counts them; use "
+            f"source.tables.{name}.where to filter rows"
+        )
+    return selected

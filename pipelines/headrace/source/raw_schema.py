@@ -1,0 +1,77 @@
+"""The columns of rows on Spark and their types: asked of a DataFrame once, and handed on with it.
+
+Spark derives a schema anew for every DataFrame, so whoever makes one makes its `RawSchema` as well
+and hands on both; a step that adds columns says which (`with_columns`). Translating Spark's types
+into those of the column contract is left to `types.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.columns.values import RawKind
+from headrace.schema import ColumnType
+from headrace.source.internal_columns import is_internal
+from headrace.source.types import RAW_KINDS, to_column_type
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
+
+
+@dataclass(frozen=True)
+class RawSchema:
+    """Columns of rows on Spark, in their order.
+
+    Attributes:
+        spark_types: column -> Spark's type.
+        types: column -> type in the words of the column contract.
+        sql_types: column -> Spark's type as SQL writes it, for example `array<bigint>`.
+    """
+
+    spark_types: Mapping[str, "DataType"]
+    types: Mapping[str, ColumnType]
+    sql_types: Mapping[str, str]
+
+    @staticmethod
+    def from_frame(frame: "DataFrame") -> "RawSchema":
+        """Return the schema of a DataFrame; no row is read."""
+        return RawSchema.from_spark_types({f.name: f.dataType for f in frame.schema.fields})
+
+    @staticmethod
+    def from_spark_types(spark_types: "Mapping[str, DataType]") -> "RawSchema":
+        """Return the schema of columns of these types."""
+        return RawSchema(
+            spark_types=dict(spark_types),
+            types={name: to_column_type(kind) for name, kind in spark_types.items()},
+            sql_types={name: kind.simpleString() for name, kind in spark_types.items()},
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Return all columns, those that Headrace added included."""
+        return list(self.spark_types)
+
+    @property
+    def raw_types(self) -> dict[str, ColumnType]:
+        """Return the types of the table's own columns, without those that Headrace added."""
+        return {name: kind for name, kind in self.types.items() if not is_internal(name)}
+
+    def get_raw_kind(self, column: str) -> RawKind:
+        """Return the kind by which the transform knows a column.
+
+        Raises:
+            KeyError: there is no such column, or no kind for its type; the column contract refuses
+                such columns before.
+        """
+        return RAW_KINDS[self.types[column]]
+
+    def with_columns(self, spark_types: "Mapping[str, DataType]") -> "RawSchema":
+        """Return the schema with further columns at the end; a column that is there keeps its place
+        and takes the new type."""
+        return RawSchema.from_spark_types({**self.spark_types, **spark_types})
+
+    def without_columns(self, *columns: str) -> "RawSchema":
+        """Return the schema without some columns, whether it has them or not."""
+        rest = {name: kind for name, kind in self.spark_types.items() if name not in columns}
+        return RawSchema.from_spark_types(rest)

@@ -1,0 +1,163 @@
+"""The rules of a recipe as conditions on Spark: which rows violate a rule, and why.
+
+Conditions are Catalyst expressions, so that a rule may be any Spark SQL. What becomes of rows that
+violate one is left to `rules.py`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import LakeError
+from headrace.recipe import sections as s
+from headrace.schema import ColumnType
+from headrace.source.internal_columns import col, name_count
+from headrace.source.raw_schema import RawSchema
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, SparkSession
+
+
+@dataclass(frozen=True)
+class RuleCondition:
+    """A rule, on Spark.
+
+    Attributes:
+        violated: true for rows that violate the rule, false for all others.
+        reason: what is wrong with such a row, for people.
+        count: what has to be a column `count_of(position of the rule)` before the others are
+            used: rows that share the rule's key.
+    """
+
+    violated: "Column"
+    reason: "Column"
+    count: "Column | None" = None
+
+
+def build_condition(
+    spark: "SparkSession", index: int, rule: "s.Rule", schema: RawSchema
+) -> RuleCondition:
+    """Build the condition of a rule.
+
+    Args:
+        spark: compiles the pattern of a regex.
+        index: position of the rule in the recipe.
+        rule: of the recipe.
+        schema: of the rows.
+
+    Raises:
+        LakeError: the rule does not fit the type of its column.
+    """
+    import pyspark.sql.functions as F
+
+    if isinstance(rule, s.NotNull):
+        return _build_not_null(rule, schema)
+    if isinstance(rule, s.Range):
+        return _build_range(index, rule, schema)
+    if isinstance(rule, s.In):
+        violated = has_value(rule.column, schema) & ~col(rule.column).isin(*rule.values)
+        listed = ", ".join(map(str, rule.values[:5])) + (", …" if len(rule.values) > 5 else "")
+        reason = F.concat(
+            F.lit(f"{rule.column}: "), quote_value(rule.column), F.lit(f" is none of {listed}")
+        )
+        return RuleCondition(_null_as_false(violated), reason)
+    if isinstance(rule, s.Regex):
+        jvm = spark.sparkContext._jvm
+        assert jvm is not None
+        jvm.java.util.regex.Pattern.compile(rule.pattern)  # or it fails in some task, unnamed
+        violated = ~col(rule.column).cast("string").rlike(rule.pattern)
+        reason = F.concat(
+            F.lit(f"{rule.column}: "),
+            quote_value(rule.column),
+            F.lit(f" does not match {rule.pattern}"),
+        )
+        return RuleCondition(_null_as_false(violated), reason)
+    if isinstance(rule, s.Expr):
+        violated = ~F.expr(f"({rule.expression})")
+        return RuleCondition(_null_as_false(violated), F.lit(f"not {rule.expression}"))
+    return _build_unique(index, rule)
+
+
+def name_rule(rule: "s.Rule") -> str:
+    """Return the name of a rule that the recipe gives none."""
+    if isinstance(rule, s.NotNull | s.Unique):
+        return f"{rule.kind}({', '.join(rule.columns)})"
+    if isinstance(rule, s.Expr):
+        return rule.expression[:60]
+    return f"{rule.kind}({rule.column})"
+
+
+def has_value(column: str, schema: RawSchema) -> "Column":
+    """Return whether a value is not missing: not null, and a finite number where it is a real."""
+    import pyspark.sql.functions as F
+
+    present = col(column).isNotNull()
+    if schema.types.get(column) is ColumnType.REAL:
+        number = col(column).cast("double")
+        present = present & ~F.isnan(number) & (F.abs(number) < float("inf"))
+    return present
+
+
+def quote_value(column: str) -> "Column":
+    """Return a column's value as a short text for people."""
+    import pyspark.sql.functions as F
+
+    text = F.coalesce(col(column).cast("string"), F.lit("null"))
+    return F.concat(F.lit("'"), F.substring(text, 1, 80), F.lit("'"))
+
+
+def _build_not_null(rule: s.NotNull, schema: RawSchema) -> RuleCondition:
+    import pyspark.sql.functions as F
+
+    missing = [~has_value(column, schema) for column in rule.columns]
+    violated = missing[0]
+    for column_missing in missing[1:]:
+        violated = violated | column_missing
+    names = [F.when(m, F.lit(c)) for m, c in zip(missing, rule.columns, strict=True)]
+    return RuleCondition(violated, F.concat(F.concat_ws(", ", *names), F.lit(" is missing")))
+
+
+def _build_range(index: int, rule: s.Range, schema: RawSchema) -> RuleCondition:
+    import pyspark.sql.functions as F
+
+    some_limit = rule.min if rule.min is not None else rule.max
+    if isinstance(some_limit, int | float) and schema.types.get(rule.column) is ColumnType.STRING:
+        raise LakeError(
+            f"clean.rules.{index} (range): column {rule.column!r} is string and its limits are "
+            "numbers; declare the column's type in source.tables"
+        )
+    column, low, high = col(rule.column), F.lit(False), F.lit(False)
+    limit_type = schema.spark_types[rule.column] if isinstance(some_limit, str) else None
+    if rule.min is not None:
+        low = column < (F.lit(rule.min).cast(limit_type) if limit_type else F.lit(rule.min))
+    if rule.max is not None:
+        high = column > (F.lit(rule.max).cast(limit_type) if limit_type else F.lit(rule.max))
+    violated = has_value(rule.column, schema) & (low | high)
+    limits = F.when(low, F.lit(f" is below {rule.min}")).otherwise(F.lit(f" is above {rule.max}"))
+    reason = F.concat(F.lit(f"{rule.column}: "), quote_value(rule.column), limits)
+    return RuleCondition(_null_as_false(violated), reason)
+
+
+def _build_unique(index: int, rule: s.Unique) -> RuleCondition:
+    import pyspark.sql.functions as F
+    from pyspark.sql import Window
+
+    whole_key = F.lit(True)
+    for column in rule.columns:
+        whole_key = whole_key & col(column).isNotNull()
+    # Rows without the whole key are no duplicates; each is a group of its own, or one task would
+    # hold all of them.
+    alone = F.when(~whole_key, F.monotonically_increasing_id())
+    keys = [*(col(column) for column in rule.columns), alone]
+    values = F.concat_ws(", ", *(F.concat(F.lit(f"{c}="), quote_value(c)) for c in rule.columns))
+    rows = F.col(name_count(index)).cast("string")
+    return RuleCondition(
+        violated=F.col(name_count(index)) > 1,
+        reason=F.concat(values, F.lit(" has "), rows, F.lit(" rows")),
+        count=F.count(F.lit(1)).over(Window.partitionBy(*keys)),
+    )
+
+
+def _null_as_false(condition: "Column") -> "Column":
+    import pyspark.sql.functions as F
+
+    return F.coalesce(condition, F.lit(False))

@@ -1,0 +1,55 @@
+"""Set MLflow's environment variables; no other module of the package sets one.
+
+A value that the caller's environment has already always wins.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+_QUIET = {
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def silence_mlflow() -> None:
+    """Keep MLflow from printing run addresses and progress bars, and GitPython from warning."""
+    _set_defaults(_QUIET)
+
+
+def limit_requests(retries: int = 2, timeout_seconds: int = 20) -> list[str]:
+    """Limit how long MLflow waits for its server: by itself it would try for minutes.
+
+    Args:
+        retries: further attempts of a request that failed.
+        timeout_seconds: time limit of an attempt.
+
+    Returns:
+        The variables that were set, because the environment did not have them.
+    """
+    return _set_defaults(
+        {
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
+        }
+    )
+
+
+@contextmanager
+def limit_requests_within() -> Iterator[None]:
+    """Limit requests as `limit_requests` does, for the length of the block."""
+    names = limit_requests()
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+
+
+def _set_defaults(variables: Mapping[str, str]) -> list[str]:
+    """Set variables that are unset, and return their names."""
+    missing = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(missing)
+    return list(missing)

@@ -1,0 +1,39 @@
+"""Measure when the first step of a rank is done: what comes before it is start-up."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.train.tracked_run import TrackedTraining
+
+
+@dataclass
+class FirstStepTimer:
+    """A stopwatch for the first step, which also opens the tracked run once the step is done.
+
+    Attributes:
+        started_at: monotonic time of the rank's start, seconds.
+        get_tracked_training: returns the run, None on ranks that do not track.
+        seconds: from the rank's start to the end of the first step.
+        finished_at: time of that end, seconds since 1970; 0 before it.
+    """
+
+    started_at: float
+    get_tracked_training: Callable[[], TrackedTraining | None]
+    seconds: float = 0.0
+    finished_at: float = 0.0
+
+    def wrap_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the step with the stopwatch around it."""
+
+        def run_timed_step(*args: Any, **options: Any) -> Any:
+            result = step(*args, **options)
+            if not self.finished_at:
+                float(result.loss)  # waits until the step is done
+                self.finished_at, self.seconds = time.time(), time.monotonic() - self.started_at
+                if tracked_training := self.get_tracked_training():
+                    tracked_training.begin_writing()
+            return result
+
+        return run_timed_step

@@ -1,0 +1,299 @@
+"""Put the training of one rank together, from opening the dataset to registering the model.
+
+It starts from scratch, from a checkpoint, or, after a change of ranks, from the farthest rank. The
+epochs themselves are in `loop.py`.
+"""
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.devices import gather_devices
+from headrace.errors import PreemptedError, RankError
+from headrace.lake.version import DatasetVersion
+from headrace.models.predict import Predictor
+from headrace.progress import Progress, Report
+from headrace.recipe import Recipe
+from headrace.signals import record_sigterm
+from headrace.stream.columns import build_feature_columns, list_weight_columns
+from headrace.stream.dataset import read_tf_batches
+from headrace.stream.split_stream import SplitStream
+from headrace.tracking.store import Store
+from headrace.train.checkpoint import Checkpoints, locate_checkpoints
+from headrace.train.checkpoint_policy import (
+    NoCheckpoints,
+    ResumePoint,
+    ScheduledCheckpoints,
+    check_checkpoint_fits,
+    find_resume_point,
+    restore_checkpoint,
+)
+from headrace.train.checkpoint_writer import CheckpointWriter
+from headrace.train.early_stopping import BestEpoch
+from headrace.train.elastic import broadcast_state, find_farthest_rank
+from headrace.train.first_step import FirstStepTimer
+from headrace.train.learning_rate import make_learning_rate
+from headrace.train.loop import CheckpointPolicy, LoopContext, run_epochs
+from headrace.train.model import build_initial_model
+from headrace.train.prefetch import prefetch_items
+from headrace.train.preflight import check_validation, load_trainable_spec
+from headrace.train.register import register_model
+from headrace.train.state import TrainState, describe_progress
+from headrace.train.step import TrainStep, make_step_options
+from headrace.train.streams import SplitStreams
+from headrace.train.tracked_run import (
+    TrackedTraining,
+    build_machine_tags,
+    build_train_result,
+    describe_devices,
+)
+from headrace.train.validation import gather_predictions
+from headrace.train.weight_check import compare_weights
+
+
+class RankTraining:
+    """The training of a rank's process, in one generation of ranks or in several."""
+
+    def __init__(
+        self,
+        payload: dict[str, Any],
+        collectives: Collectives,
+        report: Report,
+        stack: ExitStack,
+    ) -> None:
+        """
+        Args:
+            payload, collectives, report: see `train_rank`.
+            stack: closes what outlives a generation.
+        """
+        self._started_at = time.monotonic()
+        self._is_stop_requested = record_sigterm()
+        self._payload, self._collectives, self._report = payload, collectives, report
+        self._stack = stack
+        self._recipe = Recipe.model_validate(payload["recipe"])
+        self._dataset = DatasetVersion.open(
+            payload["dataset"]["root"], payload["dataset"]["version"]
+        )
+        self._spec = load_trainable_spec(self._recipe, self._dataset)
+        check_validation(self._recipe, self._dataset)
+        store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
+        self._store = replace(store, parent=payload.get("parent_run_id"))
+        self._model, self._optimizer = build_initial_model(
+            self._recipe, self._spec, collectives, self._store
+        )
+        root = locate_checkpoints(self._recipe, self._dataset, payload["workdir"])
+        self._checkpoints = Checkpoints(root)
+        self._streams = SplitStreams(self._recipe, self._dataset, payload["workdir"])
+        self._state: TrainState | None = None
+        self._step: TrainStep | None = None
+        self._steps_per_epoch = 0
+        # Labels of the validation rows, and the trained model's output for them.
+        self._held_out: tuple[np.ndarray, np.ndarray] | None = None
+        # On rank 0 alone: the attempt's name, the writer of its checkpoints, and the tracked run.
+        self._attempt = ""
+        self._writer: CheckpointWriter | None = None
+        self._tracked_training: TrackedTraining | None = None
+        self._first_step = FirstStepTimer(self._started_at, lambda: self._tracked_training)
+
+    def run_training(self) -> None:
+        """Train to the last epoch, starting from the farthest rank or the newest checkpoint."""
+        settings, collectives = self._recipe.train, self._collectives
+        columns = build_feature_columns(self._spec, list_weight_columns(self._spec))
+        train = self._streams.open_split("train", columns, collectives)
+        self._steps_per_epoch, accumulate = train.steps, settings.accumulate
+        farthest_rank = find_farthest_rank(self._state, train.steps, accumulate, collectives)
+        if farthest_rank is None:
+            state, facts = self._resume_or_begin(train)
+        else:
+            state, facts = self._join_farthest_rank(farthest_rank), collectives.facts
+        self._base_updates = state.count_updates(train.steps, accumulate)
+        self._state = state
+        with ExitStack() as stack:
+            # Reading starts now, while the step is compiled.
+            epochs = range(state.epoch, settings.epochs)
+            batches = stack.enter_context(
+                prefetch_items(read_tf_batches(train, epochs, state.step))
+            )
+            tracked_training, checkpoint_policy = self._open_tracking(facts)
+            options = make_step_options(self._recipe, self._spec, collectives)
+            self._step = TrainStep(
+                self._model, self._optimizer, collectives, self._spec.label.kind, options
+            )
+            context = LoopContext(
+                model=self._model,
+                step=self._first_step.wrap_step(self._step),
+                train=train,
+                batches=batches,
+                validation=self._open_validation(),
+                rate=make_learning_rate(self._recipe, collectives, train),
+                settings=settings,
+                label=self._spec.label,
+                collectives=collectives,
+                checkpoint_policy=checkpoint_policy,
+                should_stop=self._is_stop_requested,
+                report=self._report,
+                log=tracked_training.log_epoch if tracked_training else None,
+                log_steps=tracked_training.log_steps if tracked_training else None,
+                log_every=self._recipe.tracking.every_steps,
+                measure_allreduce_seconds=self._step.measure_allreduce_seconds,
+            )
+            devices = gather_devices(collectives)
+            self._report(Progress(describe_devices(devices)))
+            if tracked_training:
+                attempt = f"{self._checkpoints.root}/{self._attempt}"
+                tracked_training.set_tags(build_machine_tags(devices, attempt))
+            run_epochs(context, state)
+            if self._writer:
+                self._writer.wait_until_written()
+            if self._is_stop_requested():
+                raise PreemptedError(
+                    "asked to stop; the training was done, but its model was not registered"
+                )
+            self._trained_at = time.monotonic()
+            if context.validation is not None and self._payload.get("register", True):
+                predictor = Predictor(self._model)
+                self._held_out = gather_predictions(
+                    predictor, context.validation, collectives, self._spec.label
+                )
+            self._checksums = compare_weights(self._model, collectives, "at the end")
+        collectives.heartbeat.mark_done()
+
+    def register_result(self) -> dict[str, Any]:
+        """Register the model and return the training's result; on ranks other than 0 do nothing."""
+        state, tracked_training = self._state, self._tracked_training
+        if self._collectives.rank != 0 or not tracked_training or not state:
+            return {}
+        is_registered = self._payload.get("register", True)
+        if is_registered:
+            self._report(Progress("registering the model"))
+        run = tracked_training.finish_writing()
+        best_metrics = {f"best_{name}": value for name, value in state.metrics.items()}
+        run.log_metrics(best_metrics, max(0, state.best.epoch))
+        model_uri = ""
+        if is_registered:
+            subject = (self._model, self._spec, self._recipe, self._dataset)
+            model_uri = register_model(run, *subject, self._held_out, self._report).uri
+        self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
+        first_step = self._first_step
+        seconds = {
+            "first_step": round(first_step.seconds, 2),
+            "epochs": round(self._trained_at - self._started_at - first_step.seconds, 2),
+            "register": round(time.monotonic() - self._trained_at, 2),
+        }
+        result = build_train_result(run, model_uri, state, self._checksums)
+        return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
+
+    def rewind_to_last_update(self) -> None:
+        """Take back what was done since the last update, before this rank joins others."""
+        if self._state is None or self._step is None:
+            self._state = None  # this rank has no progress yet; others may have
+            return
+        self._step.undo_batches()
+        updates = self._base_updates + int(self._step.updates)
+        self._state.rewind_to_update(updates, self._steps_per_epoch, self._recipe.train.accumulate)
+
+    def _resume_or_begin(self, train: SplitStream) -> tuple[TrainState, dict[str, Any]]:
+        """Restore the newest checkpoint or start from scratch: no rank has any progress.
+
+        Returns:
+            The state, and the other values of the checkpoint.
+
+        Raises:
+            TrainError: the checkpoint is of another training.
+            RankError: earlier ranks were lost, and there is no checkpoint.
+        """
+        settings, collectives = self._recipe.train, self._collectives
+        resume_point = ResumePoint("", None)
+        if collectives.rank == 0:
+            resume_point = self._find_resume_point()
+            self._attempt = resume_point.attempt
+        saved_progress = restore_checkpoint(
+            resume_point, self._model, self._optimizer, settings.early_stopping, collectives
+        )
+        if saved_progress:
+            state, facts = saved_progress
+            check_checkpoint_fits(facts, self._dataset.digest, train.steps)
+            progress = describe_progress(state, train.steps)
+            self._report(Progress(f"continuing {progress} of {resume_point.attempt}"))
+            return state, facts
+        if collectives.facts.get("begun"):
+            raise RankError(
+                "all ranks that had the training's progress are lost, and there is no checkpoint"
+            )
+        # The initial weights are rank 0's.
+        collectives.broadcast_variables([*self._model.weights, *self._optimizer.variables])
+        return TrainState(BestEpoch(settings.early_stopping)), {}
+
+    def _find_resume_point(self) -> ResumePoint:
+        """Find the attempt and its checkpoint, on rank 0."""
+        attempt = self._attempt or self._collectives.facts.get("attempt")
+        if attempt:
+            if not self._attempt:
+                self._checkpoints.lock_attempt(attempt)
+            return ResumePoint(attempt, self._checkpoints.read_newest(attempt)[0])
+        resume_point = find_resume_point(self._checkpoints, self._payload["resume"], self._report)
+        self._checkpoints.lock_attempt(resume_point.attempt)
+        return resume_point
+
+    def _join_farthest_rank(self, farthest_rank: int) -> TrainState:
+        """Adopt the state of the farthest rank, after a change of ranks."""
+        collectives = self._collectives
+        own_state = self._state
+        if collectives.rank != farthest_rank:
+            # Its weights are about to be replaced; if that fails half-way, it has no progress.
+            self._state = None
+        state = broadcast_state(
+            own_state,
+            farthest_rank,
+            self._model,
+            self._optimizer,
+            self._recipe.train.early_stopping,
+            collectives,
+        )
+        if collectives.rank == 0 and not self._attempt:
+            self._attempt = collectives.facts.get("attempt") or self._checkpoints.name_attempt()
+            self._checkpoints.lock_attempt(self._attempt)
+        self._report(Progress(f"continuing {describe_progress(state, self._steps_per_epoch)}"))
+        return state
+
+    def _open_validation(self) -> SplitStream | None:
+        """Open the validation split, if it has rows."""
+        if not self._dataset.count_rows("validation"):
+            return None
+        columns = build_feature_columns(self._spec)
+        return self._streams.open_split("validation", columns, self._collectives)
+
+    def _open_tracking(
+        self, facts: dict[str, Any]
+    ) -> tuple[TrackedTraining | None, CheckpointPolicy]:
+        """Return the tracked run, begun at the first call, and the policy for checkpoints."""
+        if self._collectives.rank != 0:
+            return None, NoCheckpoints()
+        if self._tracked_training is None or self._writer is None:
+            settings = self._recipe.train.checkpoint
+            self._writer = CheckpointWriter(self._checkpoints, self._attempt, settings.keep)
+            self._stack.callback(self._writer.close)
+            self._tracked_training = self._stack.enter_context(
+                TrackedTraining(
+                    self._recipe,
+                    self._dataset,
+                    self._collectives,
+                    self._store,
+                    {**facts, "attempt": self._attempt},
+                    self._report,
+                    self._state.history if self._state else (),
+                )
+            )
+        checkpoint_policy = ScheduledCheckpoints(
+            self._recipe.train.checkpoint,
+            self._writer,
+            self._model,
+            self._optimizer,
+            self._tracked_training.describe_for_checkpoint,
+        )
+        return self._tracked_training, checkpoint_policy

@@ -1,0 +1,34 @@
+"""Compute derived columns of TensorFlow tensors: the counterpart of `derived.py`."""
+
+import tensorflow as tf
+
+from headrace.features.tensors import Column
+from headrace.transform.calendar import find_weekday_of_date, read_clock, read_time_part
+from headrace.transform.spec import DerivedColumn
+
+
+def derive_tensors(item: DerivedColumn, inputs: list[Column]) -> Column:
+    """Return a derived column.
+
+    Args:
+        item: what is derived.
+        inputs: its columns, in order.
+    """
+    missing = inputs[0].missing
+    for column in inputs[1:]:
+        missing = tf.logical_or(missing, column.missing)
+    if item.op in ("difference", "seconds_since"):
+        if item.op == "difference":
+            result = inputs[0].to_float64() - inputs[1].to_float64()
+        else:
+            result = (inputs[0].to_float64() - float(item.origin or 0)) / 1e6
+        missing = tf.logical_or(missing, tf.logical_not(tf.math.is_finite(result)))
+        return Column("real", tf.where(missing, tf.zeros_like(result), result), missing)
+    integers = [column.tensor for column in inputs]
+    if item.op == "day_of_week":
+        weekday, exists = find_weekday_of_date(*integers)
+        return Column("integer", weekday, tf.logical_or(missing, tf.logical_not(exists)))
+    if item.op == "time_part":
+        return Column("integer", read_time_part(integers[0], str(item.part)), missing)
+    value, exists = read_clock(integers[0], item.op)
+    return Column("integer", value, tf.logical_or(missing, tf.logical_not(exists)))

@@ -1,0 +1,111 @@
+"""Mutate the rooms that exactness depends on, and say which mutants no unit test notices.
+
+    python scripts/mutate.py [ROOM ...]        # stream/plan lake transform features train/step …
+
+mutmut changes one thing of a function at a time (an operator, a number, a keyword) and runs the
+unit tests that reach it. It works on a copy of the tree below `--workdir`, where results are kept:
+a second run tests only what has changed. Prints the share killed by room and the survivors; ends
+with 1 where a room is below 90%.
+"""
+
+import argparse
+import collections
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[1]
+_LEAST_KILLED = 0.9
+# Room -> the unit tests that answer for it.
+ROOMS = {
+    "stream/plan": ["tests/stream/test_plan.py"],
+    "lake": ["tests/lake"],
+    "transform": ["tests/transform"],
+    "features": ["tests/features", "tests/transform"],
+    "train/step": ["tests/train/test_step.py"],
+    "distributed/supervise": ["tests/distributed"],
+}
+_CONFIG = """
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {files}
+also_copy = ["conf", "jobs"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-m", "not spark and not e2e and not long"]
+pytest_add_cli_args_test_selection = {tests}
+process_isolation = "forkserver"
+timeout_multiplier = 5.0
+timeout_constant = 10.0
+
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+addopts = "-q --strict-markers"
+markers = ["spark: x", "e2e: x", "long: x"]
+filterwarnings = ["ignore"]
+"""
+_SURVIVED = ("survived", "no tests", "suspicious")
+
+
+def main() -> None:
+    """Mutate one room after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rooms", nargs="*", default=list(ROOMS), metavar="ROOM")
+    parser.add_argument("--workdir", default=str(_ROOT / "var/mutate"))
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    weak = []
+    for room in arguments.rooms:
+        results = mutate_room(room, Path(arguments.workdir).absolute(), arguments.workers)
+        survivors = [name for name, status in results.items() if status in _SURVIVED]
+        killed = 1 - len(survivors) / max(1, len(results))
+        counts = dict(collections.Counter(results.values()))
+        print(f"{room}: {killed:.1%} of {len(results)} mutants killed {json.dumps(counts)}")
+        for name in survivors:
+            print(f"    {results[name]}: {name}")
+        if killed < _LEAST_KILLED:
+            weak.append(room)
+    sys.exit(f"below {_LEAST_KILLED:.0%}: {', '.join(weak)}" if weak else 0)
+
+
+def mutate_room(room: str, workdir: Path, workers: int) -> dict[str, str]:
+    """Run mutmut over a room; returns the status of each mutant by its name."""
+    stage = workdir / room.replace("/", "-")
+    copy_tree(stage)
+    path = f"src/headrace/{room}"
+    files = [f"{path}.py" if (stage / f"{path}.py").exists() else f"{path}/*"]
+    config = _CONFIG.format(files=json.dumps(files), tests=json.dumps(ROOMS[room]))
+    (stage / "pyproject.toml").write_text(config)
+    mutmut = str(Path(sys.executable).parent / "mutmut")
+    command = [mutmut, "run", "--max-children", str(workers)]
+    # Equal examples in every run: a mutant is not to be killed by luck.
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutation"}
+    with (stage / "mutmut.log").open("w") as log:
+        subprocess.run(
+            command, cwd=stage, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+    listed = subprocess.run(
+        [mutmut, "results", "--all", "true"], cwd=stage, capture_output=True, text=True, check=True
+    )
+    pairs = (line.rsplit(": ", 1) for line in listed.stdout.splitlines() if ": " in line)
+    results = {name.strip(): status.strip() for name, status in pairs}
+    if not results:
+        sys.exit(f"{room}: no mutant was tried; see {stage}/mutmut.log")
+    return results
+
+
+def copy_tree(stage: Path) -> None:
+    """Copy what tests need; mutmut keeps its own results in `mutants/` beside it."""
+    stage.mkdir(parents=True, exist_ok=True)
+    for source, target in (
+        ("pipelines/headrace", "src/headrace"), ("tests", "tests"), ("conf", "conf"),
+        ("jobs", "jobs"),
+    ):  # fmt: skip
+        shutil.rmtree(stage / target, ignore_errors=True)
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(_ROOT / source, stage / target, ignore=ignored)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Counts over bins and labels, worked out by hand."""
+
+import numpy as np
+
+from headrace.columns.histogram import (
+    NUMBER_BINS,
+    HistogramAxis,
+    axes_from_json,
+    axes_to_json,
+    make_number_axis,
+)
+from headrace.columns.statistics import NumberSummary
+
+
+def test_numbers_beyond_the_edges_are_in_the_outer_bins() -> None:
+    axis = HistogramAxis("x", edges=(0.0, 1.0, 2.0), shown_edges=(0.0, 10.0, 20.0))
+    values = np.array([[-5.0, 0.0], [0.5, 1.0], [2.0, 9.0]], np.float32)
+    assert axis.count_values(values).tolist() == [3, 3]
+    assert axis.count_unknown(values) == 0
+
+
+def test_ids_beyond_the_labels_are_others_and_padding_is_left_out() -> None:
+    labels = ("padding", "unknown", "a", "other")
+    axis = HistogramAxis("x", labels=labels, unknown=(1, 2), padded=True)
+    ids = np.array([[0, 1, 2], [7, 0, 3]], np.int32)
+    assert axis.count_values(ids).tolist() == [0, 1, 1, 2]
+    assert axis.count_unknown(ids) == 1
+
+
+def test_an_axis_of_numbers_has_room_around_a_constant() -> None:
+    axis = make_number_axis("x", NumberSummary.from_numbers(np.full(9, 4.0)), 4.0, 2.0)
+    assert (axis.shown_edges[0], axis.shown_edges[-1]) == (3.5, 4.5)
+    assert (axis.edges[0], axis.edges[-1]) == (-0.25, 0.25)
+    assert len(axis.edges) == NUMBER_BINS + 1
+    assert set(axis.quantiles) == {4.0}
+
+
+def test_axes_survive_json() -> None:
+    axes = (
+        HistogramAxis("x", edges=(0.1, 0.2), shown_edges=(1.0, 2.0), quantiles=(1.5,)),
+        HistogramAxis("y", labels=("missing", "a"), unknown=(1, 2)),
+    )
+    assert axes_from_json(axes_to_json(axes)) == axes

@@ -1,0 +1,100 @@
+"""Check `headrace init`: exit codes, what it prints, and what it does not overwrite."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from headrace.cli import app
+from headrace.recipe import load_recipe
+from tests.propose.tables import build_orders, write_table
+
+
+@pytest.fixture(autouse=True)
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Change to a working directory with the orders in it."""
+    monkeypatch.chdir(tmp_path)
+    return write_table(tmp_path / "orders", build_orders())
+
+
+def run_init(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["init", *arguments])
+
+
+def test_it_writes_a_recipe_named_like_the_table_and_says_how_to_go_on() -> None:
+    result = run_init("orders", "--label", "late")
+    assert result.exit_code == 0, result.stderr
+    assert load_recipe("orders.yaml", environment={}).label.expression == "late"
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert "Table    orders: 600 rows, 600 sampled, in 1 of 1 files" in lines
+    assert "Too late refund: explains 100% of late by itself in the sample" in lines
+    assert lines[-1] == "headrace run orders.yaml"
+
+
+def test_json_is_the_last_line_of_standard_output() -> None:
+    result = run_init("orders", "--label", "late", "--name", "shop", "--workdir", "w", "--json")
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    summary = json.loads(line)
+    assert (summary["recipe"], summary["name"]) == ("shop.yaml", "shop")
+    assert summary["unavailable"] == {"refund": "explains 100% of late by itself in the sample"}
+    assert summary["left_out"]["nothing"] == "null in all 600 sampled rows"
+    assert summary["next"] == ["headrace run shop.yaml --workdir w"]
+
+
+def test_without_a_label_both_ways_on_are_told() -> None:
+    result = run_init("orders", "--json")
+    assert json.loads(result.stdout)["candidates"] == ["amount", "late", "refund"]
+    assert json.loads(result.stdout)["next"] == [
+        "choose the label in orders.yaml, or: headrace init orders --label amount "
+        "--out orders.yaml --force",
+        "headrace run orders.yaml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing", "--label", "x"], 1, "there is no file at nothing"),
+        (["orders", "--label", "lates"], 2, "no such column; did you mean late?"),
+        (["orders", "--label", "nothing"], 2, "all 600 sampled values are null"),
+        (["orders", "--label", "ordered_at"], 2, "is a time, which cannot be a label"),
+        (
+            ["orders", "--label", "late", "--format", "xml"],
+            2,
+            "--format xml: expected one of csv, json, parquet",
+        ),
+        (["orders", "--label", "late", "--name", "1"], 2, "--name 1: letters, digits and _ only"),
+        (["orders", "--label", "late", "--format", "json"], 1, "no JSON object in its files"),
+        (["broken", "--label", "late"], 1, "is not a readable Parquet file"),
+        (["empty", "--label", "late"], 1, "is empty: it has no rows"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_nothing_is_written(
+    arguments: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.parquet").write_bytes(b"PAR1 and nothing")
+    write_table(tmp_path / "empty", {"late": pa.array([], pa.bool_())})
+    before = sorted(tmp_path.rglob("*"))
+    result = run_init(*arguments, "--json")
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert json.loads(result.stdout)["exit_code"] == code
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("out", [["--out", "orders.yaml"], []], ids=["named", "by default"])
+def test_a_recipe_that_is_there_is_replaced_only_by_force(out: list[str], tmp_path: Path) -> None:
+    (tmp_path / "orders.yaml").write_text("mine")
+    result = run_init("orders", "--label", "late", *out)
+    assert result.exit_code == 2
+    assert "orders.yaml already exists; choose another --out, or use --force" in result.stderr
+    assert (tmp_path / "orders.yaml").read_text() == "mine"
+    assert run_init("orders", "--label", "late", "--force", *out).exit_code == 0
+    assert load_recipe("orders.yaml", environment={}).name == "orders"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders", "orders.yaml"]

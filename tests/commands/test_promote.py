@@ -1,0 +1,71 @@
+"""The commands promote and rollback on a registry that is replaced: results and exit codes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import GateError
+from headrace.evaluate import Promoted
+from headrace.tracking.golden import GoldenCheck
+from headrace.tracking.registry import AliasMove
+from tests.commands.stage_outcomes import run_command, write_recipe
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        (4, "Champion models:/tiny/5, before it version 4"),
+        (None, "Champion models:/tiny/5, before it no version"),
+    ],
+)
+def test_promote(
+    before: int | None, line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def promote(recipe: Any, *, report: Any, **arguments: Any) -> Promoted:
+        calls.append(arguments)
+        return Promoted("models:/tiny/5", AliasMove(5, before), GoldenCheck(20, 0.25, 0, 1.0))
+
+    monkeypatch.setattr("headrace.evaluate.promote", promote)
+    path = write_recipe(tmp_path)
+    done = run_command("promote", path, "--workdir", "w", "--model", "models:/tiny/5", "--json")
+    assert done.code == 0
+    assert done.result == {
+        "command": "promote",
+        "ok": True,
+        "model_uri": "models:/tiny/5",
+        "champion": 5,
+        "before": before,
+        "golden_rows": 20,
+        "golden_largest_difference": 0.25,
+    }
+    assert calls == [{"workdir": "w", "model_uri": "models:/tiny/5"}]
+    assert line in done.err.splitlines()
+
+
+def test_a_model_that_failed_its_gates_is_exit_code_3(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def promote(*_: Any, **__: Any) -> Promoted:
+        raise GateError("models:/tiny/5 failed a gate")
+
+    monkeypatch.setattr("headrace.evaluate.promote", promote)
+    done = run_command("promote", write_recipe(tmp_path), "--json")
+    assert done.code == 3
+    assert (done.result["ok"], done.result["exit_code"]) == (False, 3)
+    assert done.err.endswith("headrace promote: models:/tiny/5 failed a gate\n")
+
+
+def test_rollback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("headrace.evaluate.roll_back", lambda recipe, workdir: AliasMove(4, 5))
+    path = write_recipe(tmp_path)
+    assert run_command("rollback", path, "--json").result == {
+        "command": "rollback",
+        "ok": True,
+        "champion": 4,
+        "rolled_back": 5,
+    }
+    text = "Champion version 4, rolled back from version 5\n"
+    assert run_command("rollback", path) == (0, text, "")

@@ -1,0 +1,156 @@
+"""Results of stages, as JSON objects and as lines for people."""
+
+from headrace.commands.results import (
+    build_evaluate_result,
+    build_prepare_result,
+    build_train_result,
+    format_ledger,
+    format_metrics,
+    format_result,
+    format_verdict,
+    merge_results,
+)
+from headrace.lake import Ledger
+from tests.commands.stage_outcomes import (
+    LEDGER,
+    LEDGER_JSON,
+    build_dataset,
+    build_evaluated,
+    build_prepared,
+    build_trained,
+)
+
+DATASET_JSON = {
+    "dataset": {
+        "path": "/lake/tiny",
+        "version": 3,
+        "build_id": "b3",
+        "digest": build_dataset().digest,
+    },
+    "ledger": LEDGER_JSON,
+}
+
+
+def test_a_prepare_result() -> None:
+    assert build_prepare_result(build_prepared()) == {
+        **DATASET_JSON,
+        "published": True,
+        "why": "",
+        "processed": LEDGER_JSON,  # a build of all rows
+        "drifted": ["amount"],
+        "report": "/lake/tiny/_headrace/b3/report.html",
+        "quarantine": "/lake/tiny/_headrace/b3/quarantine",
+        "seconds": {"prepare": {"all": 1.5}},
+    }
+
+
+def test_a_train_result() -> None:
+    assert build_train_result(build_trained()) == {
+        **DATASET_JSON,
+        "run_id": "run-2",
+        "model_uri": "models:/tiny/5",
+        "metrics": {"val_loss": 0.25},
+        "weights_checksum": ["abc", "abc"],
+        "seconds": {"train": {"all": 2.5}},
+        "first_step_at": 12.0,
+    }
+
+
+def test_an_evaluate_result_names_the_split_in_its_metrics() -> None:
+    result = build_evaluate_result(build_evaluated(passed=False))
+    assert result == {
+        **DATASET_JSON,
+        "run_id": "run-2",
+        "model_uri": "models:/tiny/5",
+        "metrics": {"test_roc_auc": 0.7},
+        "verdict": {
+            "passed": False,
+            "gates": [{"text": "roc_auc 0.7 is at least 0.5", "passed": False}],
+        },
+        "evaluation_report": "evaluation/test/report.html",
+        "seconds": {"evaluate": {"all": 3.5}},
+    }
+
+
+def test_objects_of_the_same_name_are_merged_and_later_values_win() -> None:
+    merged = merge_results(
+        {"seconds": {"prepare": 1}, "run_id": "a", "report": "p"},
+        {"seconds": {"train": 2}, "run_id": "b"},
+        {"seconds": 7},
+    )
+    assert merged == {"seconds": 7, "run_id": "b", "report": "p"}
+    assert merge_results({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}}) == {"a": {"x": 1, "y": 2}}
+
+
+def test_a_ledger_for_people() -> None:
+    assert format_ledger(LEDGER, "Rows") == [
+        "Rows",
+        "  rows read                            100",
+        "    published, train                    60",
+        "    published, validation               20",
+        "    published, test                     10",
+        "    quarantined, label                   4",
+        "    duplicates                           5",
+        "    filtered, where                      1",
+        "  accounted for                        100",
+    ]
+
+
+def test_a_ledger_says_that_nothing_was_quarantined() -> None:
+    ledger = Ledger(read=1, published={"train": 1}, quarantined={}, duplicates=0, filtered={})
+    assert "    quarantined                          0" in format_ledger(ledger)
+
+
+def test_a_verdict_for_people() -> None:
+    gates = [{"text": "one", "passed": True}, {"text": "two", "passed": False}]
+    assert format_verdict({"passed": False, "gates": gates}) == [
+        "Verdict failed: the model is not to be promoted",
+        "  passed  one",
+        "  FAILED  two",
+    ]
+    assert format_verdict({"passed": True, "gates": []}) == ["Verdict passed"]
+
+
+def test_metrics_for_people() -> None:
+    metrics = {"rows": 29496.0, "roc_auc": 0.75912, "f1": 1.0, "mse": 1234.5678, "epochs": 6.0}
+    assert format_metrics("Test", metrics) == [
+        "Test",
+        "  rows                                29,496",
+        "  roc_auc                             0.7591",
+        "  f1                                  1.0000",
+        "  mse                                1,234.6",
+        "  epochs                                   6",
+    ]
+
+
+def list_titles(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith(" ")]
+
+
+def test_results_of_all_stages_for_people() -> None:
+    result = merge_results(
+        build_prepare_result(build_prepared()),
+        build_train_result(build_trained()),
+        build_evaluate_result(build_evaluated()),
+    )
+    lines = format_result(result, "mlflow ui")
+    assert list_titles(lines) == [
+        "Row ledger",
+        "Metrics",
+        "Dataset  /lake/tiny, version 3",
+        "Report   /lake/tiny/_headrace/b3/report.html",
+        "Rejected /lake/tiny/_headrace/b3/quarantine",
+        "Verdict passed",
+        "Judged   evaluation/test/report.html, an artifact of the model's run",
+        "Model    models:/tiny/5 (takes raw rows), run run-2",
+        "MLflow   mlflow ui",
+    ]
+
+
+def test_an_increment_shows_its_own_ledger_first() -> None:
+    result = build_prepare_result(build_prepared())
+    result["processed"] = LEDGER_JSON | {"read": 70, "published": {"train": 60}}
+    titles = list_titles(format_result(result, ""))
+    assert titles[:3] == ["Rows of this build", "Row ledger", "Dataset  /lake/tiny, version 3"]
+    result["published"] = False  # nothing was processed
+    assert list_titles(format_result(result, ""))[0] == "Row ledger"

@@ -1,0 +1,264 @@
+"""The commands prepare, train, evaluate and run on stages that are replaced: results, exit codes.
+
+The real stages run in tests/e2e.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from headrace.errors import LakeError
+from headrace.progress import Progress
+from tests.commands.stage_outcomes import (
+    LEDGER_JSON,
+    build_dataset,
+    build_evaluated,
+    build_prepared,
+    build_trained,
+    run_command,
+    write_recipe,
+)
+
+DATASET_JSON = {
+    "path": "/lake/tiny",
+    "version": 3,
+    "build_id": "b3",
+    "digest": build_dataset().digest,
+}
+
+
+class Stages:
+    """Replaces the stages, and keeps the arguments that they get."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.outcomes: dict[str, Any] = {
+            "prepare": build_prepared(),
+            "train": build_trained(),
+            "evaluate": build_evaluated(),
+            "record_build": "run-1",
+        }
+        for stage, name in (
+            ("prepare", "headrace.prepare.prepare"),
+            ("train", "headrace.train.train"),
+            ("evaluate", "headrace.evaluate.evaluate"),
+        ):
+            monkeypatch.setattr(name, self._replace(stage))
+        monkeypatch.setattr("headrace.prepare.track.record_build", self._record_build)
+        monkeypatch.setattr("headrace.spark_session.stop_own_session", self._stop_session)
+        monkeypatch.setattr("headrace.tracking.run.start_parent_run", self._start_parent_run)
+
+    def _replace(self, stage: str) -> Any:
+        def run(recipe: Any, *, report: Any, **arguments: Any) -> Any:
+            self.calls.append((stage, arguments))
+            report(Progress(f"{stage} at work"))
+            return self._get_outcome(stage)
+
+        return run
+
+    def _get_outcome(self, name: str) -> Any:
+        outcome = self.outcomes[name]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _record_build(self, recipe: Any, dataset: Any, seconds: Any, store: Any) -> str:
+        self.calls.append(("record_build", {"parent": store.parent, "seconds": seconds}))
+        return self._get_outcome("record_build")
+
+    def _stop_session(self) -> None:
+        self.calls.append(("stop_own_session", {}))
+
+    @contextmanager
+    def _start_parent_run(
+        self, store: Any, name: str, stage: str, report: Any
+    ) -> Iterator[SimpleNamespace]:
+        self.calls.append(("start_parent_run", {"name": name, "stage": stage}))
+        yield SimpleNamespace(run_id="run-0")
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
+    for name in ("RANK", "WORLD_SIZE", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    return Stages(monkeypatch)
+
+
+def run_with_json(command: str, folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    """Run a command on the tiny recipe; return exit code, result and standard error."""
+    done = run_command(
+        command, write_recipe(folder), "--workdir", str(folder / "w"), "--json", *options
+    )
+    return done.code, done.result, done.err
+
+
+def test_prepare(stages: Stages, tmp_path: Path) -> None:
+    code, result, err = run_with_json("prepare", tmp_path, "--refit", "--build-id", "night")
+    assert code == 0
+    assert result == {
+        "command": "prepare",
+        "ok": True,
+        "dataset": DATASET_JSON,
+        "ledger": LEDGER_JSON,
+        "published": True,
+        "why": "",
+        "processed": LEDGER_JSON,
+        "drifted": ["amount"],
+        "report": "/lake/tiny/_headrace/b3/report.html",
+        "quarantine": "/lake/tiny/_headrace/b3/quarantine",
+        "seconds": {"prepare": {"all": 1.5}},
+        "prepare_run_id": "run-1",
+        "tracking_uri": f"sqlite:///{tmp_path}/w/mlflow/mlflow.db",
+    }
+    (_, arguments), stopped, (_, recorded) = stages.calls
+    assert arguments.pop("workdir") == f"{tmp_path}/w"
+    (request,) = arguments.values()
+    assert asdict(request) == {
+        "full": False, "refit": True, "given_id": "night", "retry_conflicts": 0,
+    }  # fmt: skip
+    assert stopped == ("stop_own_session", {})
+    assert recorded == {"parent": None, "seconds": {"all": 1.5}}
+    assert "prepare: prepare at work" in err
+    assert "Dataset  /lake/tiny, version 3" in err
+
+
+def test_nothing_to_prepare(stages: Stages, tmp_path: Path) -> None:
+    stages.outcomes["prepare"] = build_prepared(published=False)
+    code, result, err = run_with_json("prepare", tmp_path)
+    assert code == 0
+    assert (result["ok"], result["published"], result["why"]) == (True, False, "nothing new")
+    assert "prepare: nothing new; version 3 stays the newest" in err
+    assert [name for name, _ in stages.calls] == ["prepare", "stop_own_session"]
+
+
+def test_a_build_that_mlflow_cannot_record_is_published(stages: Stages, tmp_path: Path) -> None:
+    stages.outcomes["record_build"] = OSError("http://key:hunter2@mlflow is down\nand more")
+    code, result, err = run_with_json("prepare", tmp_path)
+    assert code == 0
+    assert "prepare_run_id" not in result
+    assert (
+        "prepare: the build is published and MLflow has no record of it: "
+        "OSError: http://***@mlflow is down\n"
+    ) in err
+
+
+def test_a_prepare_that_fails_stops_spark(stages: Stages, tmp_path: Path) -> None:
+    stages.outcomes["prepare"] = LakeError("no such table")
+    code, result, err = run_with_json("prepare", tmp_path)
+    assert (code, result["ok"], result["exit_code"]) == (1, False, 1)
+    assert err.endswith("headrace prepare: no such table\n")
+    assert [name for name, _ in stages.calls] == ["prepare", "stop_own_session"]
+
+
+def test_train(stages: Stages, tmp_path: Path) -> None:
+    code, result, err = run_with_json(
+        "train", tmp_path, "--dataset-version", "3", "--resume", "never"
+    )
+    assert code == 0
+    assert result == {
+        "command": "train",
+        "ok": True,
+        "dataset": DATASET_JSON,
+        "ledger": LEDGER_JSON,
+        "run_id": "run-2",
+        "model_uri": "models:/tiny/5",
+        "metrics": {"val_loss": 0.25},
+        "weights_checksum": ["abc", "abc"],
+        "seconds": {"train": {"all": 2.5}},
+        "first_step_at": 12.0,
+        "tracking_uri": f"sqlite:///{tmp_path}/w/mlflow/mlflow.db",
+    }
+    ((_, arguments),) = stages.calls
+    assert arguments == {
+        "workdir": f"{tmp_path}/w",
+        "dataset_version": 3,
+        "resume": "never",
+        "parent_run_id": None,
+    }
+    assert "Model    models:/tiny/5 (takes raw rows), run run-2" in err
+
+
+def test_a_follower_has_no_result(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(
+        "headrace.distributed.launchers.external.run_external_rank", lambda *_: None
+    )
+    for command in ("train", "evaluate"):
+        done = run_command(command, write_recipe(tmp_path), "--json")
+        assert done == (0, "", "")
+    assert stages.calls == []
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 3)])
+def test_evaluate(passed: bool, code: int, stages: Stages, tmp_path: Path) -> None:
+    stages.outcomes["evaluate"] = build_evaluated(passed)
+    ended, result, err = run_with_json("evaluate", tmp_path, "--model", "models:/tiny/5")
+    assert ended == code
+    assert (result["ok"], result.get("exit_code", 0)) == (passed, code)
+    assert result["verdict"]["passed"] is passed
+    assert result["metrics"] == {"test_roc_auc": 0.7}
+    ((_, arguments),) = stages.calls
+    assert (arguments["model_uri"], arguments["dataset_version"]) == ("models:/tiny/5", None)
+    assert "Judged   evaluation/test/report.html, an artifact of the model's run" in err
+    assert "headrace evaluate" not in err  # a gate that failed is no error
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 3)])
+def test_run_merges_the_results_of_the_stages(
+    passed: bool, code: int, stages: Stages, tmp_path: Path
+) -> None:
+    stages.outcomes["evaluate"] = build_evaluated(passed)
+    ended, result, _ = run_with_json("run", tmp_path)
+    assert ended == code
+    assert (result["command"], result["ok"]) == ("run", passed)
+    assert result["pipeline_run_id"] == "run-0"
+    assert result["prepare_run_id"] == "run-1"
+    assert result["metrics"] == {"val_loss": 0.25, "test_roc_auc": 0.7}
+    assert result["seconds"] == {
+        "prepare": {"all": 1.5}, "train": {"all": 2.5}, "evaluate": {"all": 3.5},
+    }  # fmt: skip
+    calls = dict(stages.calls)
+    assert calls["start_parent_run"] == {"name": "tiny-run", "stage": "run"}
+    assert calls["record_build"]["parent"] == "run-0"
+    assert (calls["train"]["dataset_version"], calls["train"]["parent_run_id"]) == (3, "run-0")
+    assert calls["evaluate"]["model_uri"] == "models:/tiny/5"
+
+
+def test_run_is_refused_as_ranks(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    code, result, _ = run_with_json("run", tmp_path)
+    assert code == 1
+    assert result["error"]["type"] == "MachineError"
+    assert stages.calls == []
+
+
+def test_observers_get_the_results_of_stages(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADRACE_METRICS_FOLDER", str(tmp_path / "metrics"))
+    run_with_json("run", tmp_path)
+    files = {path.name: path.read_text() for path in (tmp_path / "metrics").iterdir()}
+    assert set(files) == {f"headrace_tiny_{name}.prom" for name in ("prepare", "train", "evaluate")}
+    row = 'headrace_rows{recipe="tiny",stage="prepare",state="published: train"} 60.0'
+    assert row in files["headrace_tiny_prepare.prom"]
+    metric = 'headrace_metric{name="val_loss",recipe="tiny",stage="train"} 0.25'
+    assert metric in files["headrace_tiny_train.prom"]
+
+
+def test_a_json_log_has_the_result_as_its_last_entry(stages: Stages, tmp_path: Path) -> None:
+    done = run_command("train", write_recipe(tmp_path), "--log-format", "json")
+    entries = [json.loads(line) for line in done.out.splitlines()]
+    assert [entry["message"] for entry in entries] == ["train at work", "done", "result"]
+    assert entries[-1]["result"]["model_uri"] == "models:/tiny/5"

@@ -1,0 +1,200 @@
+"""The control server: what agents post, what they get, and who is refused."""
+
+import http.client
+import itertools
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from headrace.distributed.heartbeat import Position
+from headrace.distributed.slot import assign_slots
+from headrace.distributed.supervise.agent import AgentConnection, run_agent
+from headrace.distributed.supervise.control_server import HEADER, ControlServer, RemoteWorker
+from headrace.distributed.task import RankTask
+from headrace.errors import RankError
+from headrace.progress import Progress
+from tests.distributed.fakes import FakeClock
+
+pytestmark = pytest.mark.usefixtures("quick_servers")
+TASK = RankTask("a:b", {"key": "value"})
+FIRST = {"name": "agent", "host": "h1", "order": 0, "first": True}
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def reports() -> list[Progress]:
+    return []
+
+
+@pytest.fixture
+def server(clock: FakeClock, reports: list[Progress]) -> Iterator[ControlServer]:
+    with ControlServer("127.0.0.1", 0, "right", TASK, reports.append, clock) as server:
+        yield server
+        clock.now += 1000  # agents of the test count as lost: nobody has to hear of the end
+
+
+def post(server: ControlServer, body: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    try:
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+class TestRemoteWorker:
+    @pytest.fixture
+    def worker(self, clock: FakeClock) -> RemoteWorker:
+        return RemoteWorker("agent", "h1", 0, clock)
+
+    def test_a_worker_without_a_status_has_just_begun(self, worker: RemoteWorker) -> None:
+        assert worker.poll_exit_code() is None
+        assert worker.read_position() == Position(0, -1, False)
+        assert not worker.is_stopped()
+        assert worker.read_awaited_generation() is None
+        assert (worker.read_error(), worker.read_result(), worker.read_facts()) == (None, None, {})
+
+    def test_changes_are_merged_into_the_status(self, worker: RemoteWorker) -> None:
+        worker.update_status({"position": [5, 2, True, False], "stopped": True, "tail": ["one"]})
+        worker.update_status({"position": [6, 3, False, False], "facts": {"a": 1}})
+        assert worker.read_position() == Position(6, 3, False)
+        assert worker.is_stopped()
+        assert worker.log_tail == ["one"]
+        assert worker.read_facts() == {"a": 1}
+        worker.update_status({"code": 0, "result": {"loss": 1}, "tail": ["one", "two"]})
+        assert (worker.poll_exit_code(), worker.read_result()) == (0, {"loss": 1})
+        assert worker.log_tail == ["one", "two"]
+        assert worker.describe_exit() == "on h1 exited with 0"
+
+    def test_the_answer_says_what_the_supervisor_wants(self, worker: RemoteWorker) -> None:
+        assert worker.update_status({}) == {"place": None, "change": None, "end": ""}
+        (slot,) = assign_slots(["h1"], generation=1, address="x", port=1)
+        worker.assign_slot(slot)
+        worker.request_change(1)
+        worker.terminate()
+        assert worker.update_status({}) == {
+            "place": slot.to_json(),
+            "change": 1,
+            "end": "terminate",
+        }
+
+    def test_a_kill_replaces_a_termination_and_not_the_other_way_round(
+        self, worker: RemoteWorker
+    ) -> None:
+        worker.update_status({"code": 1})  # else `kill` waits
+        worker.terminate()
+        worker.kill()
+        worker.terminate()
+        assert worker.update_status({})["end"] == "kill"
+
+    def test_a_worker_waits_until_it_has_a_slot(self, worker: RemoteWorker) -> None:
+        worker.update_status({"waiting": 1})
+        for generation, awaited in ((0, 1), (1, None), (2, None)):
+            (slot,) = assign_slots(["h1"], generation=generation, address="x", port=1)
+            worker.assign_slot(slot)
+            assert worker.read_awaited_generation() == awaited
+
+    def test_a_worker_is_lost_after_20_silent_seconds(
+        self, worker: RemoteWorker, clock: FakeClock
+    ) -> None:
+        clock.now = 15
+        worker.update_status({})
+        clock.now = 35
+        assert worker.poll_exit_code() is None
+        clock.now = 35.5
+        assert worker.poll_exit_code() == -signal.SIGKILL
+        assert worker.describe_exit() == "on h1 has not been heard from for 20 seconds"
+        worker.update_status({})  # the network is back
+        assert worker.poll_exit_code() is None
+
+    def test_a_worker_that_exited_may_be_silent(
+        self, worker: RemoteWorker, clock: FakeClock
+    ) -> None:
+        worker.update_status({"code": 0})
+        clock.now = 1000
+        assert worker.poll_exit_code() == 0
+
+    def test_a_kill_waits_5_seconds_at_most(self) -> None:
+        worker = RemoteWorker("agent", "h1", 0, clock=itertools.count(step=3).__next__)
+        worker.kill()
+        assert worker.update_status({})["end"] == "kill"
+
+
+def test_an_agent_joins_with_its_first_message_and_gets_the_task(server: ControlServer) -> None:
+    answer = server.handle_message(dict(FIRST))
+    assert RankTask.from_json(answer["task"]) == TASK
+    assert answer["over"] is None
+    assert "task" not in server.handle_message({"name": "agent", "host": "h1", "order": 0})
+    (worker,) = server.list_workers()
+    assert worker.host == "h1"
+
+
+def test_workers_are_listed_in_the_order_of_their_agents(server: ControlServer) -> None:
+    for order in (2, 0, 1):
+        server.handle_message({**FIRST, "name": f"n{order}", "host": f"h{order}", "order": order})
+    assert [worker.host for worker in server.list_workers()] == ["h0", "h1", "h2"]
+
+
+def test_progress_is_reported(server: ControlServer, reports: list[Progress]) -> None:
+    progress = {"text": "epoch 1", "done": 1, "total": 2, "metrics": None}
+    server.handle_message({**FIRST, "progress": [progress]})
+    assert reports == [Progress("epoch 1", 1, 2)]
+
+
+def test_an_agent_of_another_run_is_told_that_its_run_is_over(server: ControlServer) -> None:
+    """An agent whose supervisor died may reach that of the next run at the same address."""
+    answer = server.handle_message({"name": "old", "host": "h1", "order": 0, "code": None})
+    assert "another run's supervisor has taken its address" in answer["over"]["why"]
+    assert list(server.list_workers()) == []
+
+
+def test_agents_learn_why_the_run_is_over(clock: FakeClock) -> None:
+    server = ControlServer("127.0.0.1", 0, "right", TASK, print, clock)
+    with pytest.raises(RankError), server:
+        server.handle_message({**FIRST, "bye": True})
+        raise RankError("rank 1 of 2 died")
+    late = {**FIRST, "name": "late"}
+    assert server.handle_message(late) == {"over": {"why": "rank 1 of 2 died"}}
+
+
+def test_the_server_waits_3_seconds_for_agents_to_hear_of_the_end() -> None:
+    """The clock jumps by one second at each look."""
+    clock = itertools.count(step=1)
+    with ControlServer("127.0.0.1", 0, "", TASK, print, clock.__next__) as server:
+        server.handle_message(dict(FIRST))
+        looks = next(clock)
+    assert 4 <= next(clock) - looks <= 12
+
+
+def test_strangers_are_refused(server: ControlServer) -> None:
+    with pytest.raises(RankError, match="refused this rank: its secret is not that of this run"):
+        run_agent(AgentConnection("127.0.0.1", server.port, "wrong", 0))
+    assert list(server.list_workers()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (json.dumps(FIRST), {HEADER: "right"}, 200),
+        (json.dumps(FIRST), {HEADER: "wrong"}, 403),
+        (json.dumps(FIRST), {}, 403),
+        ("", {HEADER: "right", "Content-Length": str(64 * 2**20 + 1)}, 413),
+        ("not json", {HEADER: "right"}, 400),
+        ("[1]", {HEADER: "right"}, 400),
+        ('{"host": "h1"}', {HEADER: "right"}, 400),
+        ('{"name": "x", "first": true}', {HEADER: "right"}, 400),
+    ],
+)
+def test_bad_requests_are_answered(
+    server: ControlServer, body: str, headers: dict[str, str], status: int
+) -> None:
+    assert post(server, body, headers)[0] == status
+    assert len(server.list_workers()) == (status == 200)

@@ -1,0 +1,258 @@
+"""An evaluation on one rank, with a model of one neuron and a dataset in memory."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.distributed.rank.collectives import SoloCollectives
+from headrace.evaluate import rank
+from headrace.features.scaled import ScaledFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.models.build import build_model
+from headrace.progress import Progress
+from headrace.recipe.sections import Mlp
+from headrace.tracking.golden import GoldenCheck
+from headrace.tracking.model import ModelVersion
+from headrace.transform.spec import RawColumn, TransformSpec
+from tests.tiny import tiny_recipe
+
+ROWS = 200
+SPEC = TransformSpec(
+    raw=(
+        RawColumn(name="amount", kind="real", nullable=True),
+        RawColumn(name="shop", kind="string", nullable=True),
+    ),
+    derived=(),
+    features=(
+        ScaledFeature(name="amount", column="amount"),
+        VocabularyFeature(name="shop", column="shop", values=("a", "b")),
+    ),
+)
+RANDOM = np.random.default_rng(1)
+AMOUNT = RANDOM.normal(size=(ROWS, 1)).astype(np.float32)
+LABEL = (AMOUNT[:, 0] + RANDOM.normal(size=ROWS) > 0).astype(np.float32)
+INPUTS = {"numeric": AMOUNT, "categorical": RANDOM.integers(2, 4, (ROWS, 1)).astype(np.int32)}
+OVERRIDES = (
+    "evaluate.importance_rows=1000",
+    "evaluate.slices=[{columns: [shop]}]",
+    "evaluate.min_rows=10",
+    "evaluate.bootstrap=5",
+)
+GATES = (
+    "evaluate.gates=[{kind: metric, metric: roc_auc, at_least: 0.6},"
+    " {kind: latency, at_most_milliseconds: 5.0, rows: 1}]"
+)
+CHAMPION_GATE = "evaluate.gates=[{kind: champion, metric: roc_auc, not_worse_by: 0.01}]"
+
+
+class Dataset:
+    """A dataset version whose splits have the same rows, but no rows for validation."""
+
+    root, version, digest, transform_json = "s3://key:secret@lake/tiny", 4, "d1", ""
+    build = SimpleNamespace(kept=[])
+
+    def count_rows(self, split: str) -> int:
+        return 0 if split == "validation" else ROWS
+
+    def read_columns(self, split: str, columns: list[str]) -> pa.Table:
+        backwards = np.arange(ROWS)[::-1]
+        table = {"row_id": backwards, "label": LABEL[::-1]}
+        table["shop"] = INPUTS["categorical"][::-1, 0]
+        return pa.table({name: pa.array(np.ascontiguousarray(table[name])) for name in columns})
+
+
+class Run:
+    """An MLflow run that notes what is logged to it, in order."""
+
+    def __init__(self) -> None:
+        self.logged: list[str] = []
+        self.texts: dict[str, str] = {}
+        self.metrics: dict[str, float] = {}
+
+    def read_history(self, name: str) -> list[tuple[int, float]]:
+        return [(0, 0.5), (1, 0.4)] if name in ("train_loss", "val_loss") else []
+
+    def log_metrics(self, values: dict[str, float]) -> None:
+        self.metrics.update(values)
+        self.logged.append("metrics")
+
+    def log_figures(self, figures: dict[str, Any]) -> None:
+        self.logged.extend(figures)
+
+    def log_text(self, text: str, path: str) -> None:
+        self.texts[path] = text
+        self.logged.append(path)
+
+
+class World:
+    """What a rank reads and writes."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.workdir, self.run = str(tmp_path), Run()
+        self.progress: list[str] = []
+        self.downloads: list[str] = []
+        model = build_model(Mlp(kind="mlp", hidden=[1]), SPEC)
+        model.get_layer("hidden.0").set_weights([np.array([[1.0], [0], [0]]), np.array([9.0])])
+        model.get_layer("output.dense").set_weights([np.array([[2.0]]), np.array([-18.0])])
+        self.model_file = tmp_path / "model.keras"
+        model.save(self.model_file)
+
+    def download(self, store: object, model: ModelVersion, name: str, folder: str) -> str:
+        self.downloads.append(model.uri)
+        return str(self.model_file)
+
+    def evaluate(
+        self, *overrides: str, champion: dict[str, Any] | None = None, collectives: Any = None
+    ) -> dict[str, Any]:
+        recipe = tiny_recipe(Path(self.workdir), *OVERRIDES, *overrides)
+        payload = {
+            "recipe": recipe.dump_resolved(),
+            "workdir": self.workdir,
+            "dataset": {"root": Dataset.root, "version": 4},
+            "model_uri": "models:/tiny/3",
+            "model_bytes": 1000,
+            "run_id": "r",
+            "prefix": "test",
+            "folder": "evaluation/test",
+            "threshold": 0.5,
+            "champion": champion,
+            "now": "2024-05-01T00:00:00+00:00",
+        }
+        return rank.evaluate_rank(payload, collectives or SoloCollectives(), self.report)
+
+    def report(self, progress: Progress) -> None:
+        self.progress.append(progress.text)
+
+
+def predict_rows(
+    dataset: Dataset, spec: TransformSpec, predictor: Any, split: str, *_: Any
+) -> dict[str, np.ndarray]:
+    output = predictor.predict_inputs(INPUTS)
+    return {"row_id": np.arange(ROWS), "label": LABEL, "probability": output}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+
+    @contextmanager
+    def resume_run(store: object, run_id: str) -> Iterator[Run]:
+        yield world.run
+
+    monkeypatch.setattr(rank.DatasetVersion, "open", lambda root, version: Dataset())
+    monkeypatch.setattr(rank.TransformSpec, "from_json", lambda text: SPEC)
+    monkeypatch.setattr(rank, "find_model", lambda store, uri: ModelVersion(uri[8:-2], 3, "r", {}))
+    monkeypatch.setattr(rank, "download_model_file", world.download)
+    monkeypatch.setattr(rank, "predict_rows", predict_rows)
+    monkeypatch.setattr(rank, "sample_inputs", lambda *_: (INPUTS, LABEL))
+    monkeypatch.setattr(rank, "resume_run", resume_run)
+    golden = GoldenCheck(9, 0.0, 0, 0.1, {1: [2.0] * 50})
+    monkeypatch.setattr(rank, "check_golden", lambda store, model, rows: golden)
+    return world
+
+
+def test_rank_0_logs_everything_and_the_verdict_last(world: World) -> None:
+    result = world.evaluate(GATES)
+    assert result["verdict"]["passed"] is True
+    assert world.run.metrics == {f"test_{n}": v for n, v in result["metrics"].items()}
+    assert result["metrics"]["rows"] == ROWS
+    plots = [name for name in world.run.logged if name.startswith("plots/test/")]
+    assert {"plots/test/importance.png", "plots/test/slices.png", "plots/test/roc_and_pr.png"} <= {
+        *plots
+    }
+    assert world.run.logged == [
+        "metrics", *plots, "evaluation/test/slices.json", "evaluation/test/report.html",
+        "evaluation/test/verdict.json",
+    ]  # fmt: skip
+
+
+def test_the_verdict_holds_gates_facts_and_all_numbers(world: World) -> None:
+    result = world.evaluate(GATES)
+    verdict = json.loads(world.run.texts["evaluation/test/verdict.json"])
+    assert result["verdict"].items() <= verdict.items()
+    assert [gate["text"][:30] for gate in verdict["gates"]] == [
+        f"roc_auc: {result['metrics']['roc_auc']:.6g}, at least 0.6"[:30],
+        "95th percentile of 50 predicti",
+    ]
+    assert verdict["dataset"]["version"] == 4
+    assert "secret" not in json.dumps(verdict)
+    assert "secret" not in world.run.texts["evaluation/test/report.html"]
+    amount, shop = verdict["importance"]
+    assert (amount["feature"], shop["feature"], shop["loss"]) == ("amount", "shop", 0.0)
+    assert {item["feature"] for item in verdict["single_features"]} == {"amount", "shop"}
+
+
+def test_slices_are_of_the_rows_whose_predictions_they_score(world: World) -> None:
+    """The dataset gives rows in another order than predictions come."""
+    world.evaluate()
+    slices = json.loads(world.run.texts["evaluation/test/slices.json"])
+    is_a = INPUTS["categorical"][:, 0] == 2
+    rows = {item["value"]: (item["rows"], item["metrics"]["positives"]) for item in slices}
+    assert rows == {
+        "shop=a": (is_a.sum(), LABEL[is_a].sum()),
+        "shop=b": ((~is_a).sum(), LABEL[~is_a].sum()),
+    }
+
+
+def test_the_champion_is_compared_on_the_same_rows(world: World) -> None:
+    champion = {
+        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5,
+        "dataset": {"root": "/data", "version": 3},
+    }  # fmt: skip
+    (gate,) = world.evaluate(CHAMPION_GATE, champion=champion)["verdict"]["gates"]
+    assert gate["passed"] is True
+    assert "0 better than models:/tiny/2" in gate["text"]
+    assert gate["details"]["rows"] == gate["details"]["of"] == ROWS
+    assert len(world.downloads) == 2
+    assert "comparing with the champion, models:/tiny/2" in world.progress
+
+
+@pytest.mark.parametrize(
+    ("champion", "passed", "text"),
+    [
+        (None, True, "there is no champion to compare with"),
+        ({"uri": "models:/tiny/3", "same": True, "why_not": ""}, True, "is the champion itself"),
+        ({"uri": "models:/tiny/2", "same": False, "why_not": "it is gone"}, False,
+         "no comparison: it is gone"),
+    ],
+)  # fmt: skip
+def test_a_champion_that_cannot_be_compared_is_not_loaded(
+    world: World, champion: dict[str, Any] | None, passed: bool, text: str
+) -> None:
+    (gate,) = world.evaluate(CHAMPION_GATE, champion=champion)["verdict"]["gates"]
+    assert (gate["passed"], len(world.downloads)) == (passed, 1)
+    assert text in gate["text"]
+
+
+class LastRank(SoloCollectives):
+    """Rank 1 of two, which gets the model's bytes from rank 0."""
+
+    rank, size = 1, 2
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self._content = content
+
+    def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        assert value is None
+        return self._content
+
+    def allgather(self, array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array, array])
+
+
+def test_other_ranks_join_in_and_log_nothing(world: World) -> None:
+    champion = {
+        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5,
+        "dataset": {"root": "/data", "version": 3},
+    }  # fmt: skip
+    collectives = LastRank(world.model_file.read_bytes())
+    assert world.evaluate(CHAMPION_GATE, champion=champion, collectives=collectives) == {}
+    assert (world.downloads, world.run.logged) == ([], [])

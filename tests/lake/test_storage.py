@@ -1,0 +1,161 @@
+"""The storage of a root: local folders and URLs, credentials, and errors for people."""
+
+import json
+from pathlib import Path
+
+import botocore.session  # noqa: F401  # its credentials are masked once it is loaded
+import pyarrow as pa
+import pytest
+
+from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.lake.storage import (
+    build_delta_options,
+    describe_error,
+    explain_storage_errors,
+    explain_table_errors,
+    is_storage_error,
+    open_filesystem,
+    resolve_root,
+)
+
+KEY, SECRET = "AKIAOFTHETESTS", "hunter2-of-the-tests"
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's settings are in the environment, and nowhere else."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def test_roots_mean_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_root("ds") == str(tmp_path / "ds")
+    assert resolve_root("s3a://lake/ds/") == resolve_root("s3://lake/ds") == "s3://lake/ds"
+    assert resolve_root("s3n://lake/ds") == "s3://lake/ds"
+    assert resolve_root("hdfs://host:8020/ds") == "hdfs://host:8020/ds"
+
+
+def test_a_local_folder_has_its_own_path(tmp_path: Path) -> None:
+    filesystem, path = open_filesystem(f"{tmp_path}/")
+    assert path == str(tmp_path)
+    assert filesystem.isdir(path)
+
+
+def test_a_store_that_nobody_knows_and_one_whose_package_is_missing() -> None:
+    with pytest.raises(DatasetError, match="no file system for weird:// here"):
+        open_filesystem("weird://bucket/ds")
+    with pytest.raises(DatasetError, match=r"install headrace\[gcs\]"):
+        open_filesystem("gs://bucket/ds")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_delta_gets_the_credentials_of_aws_own_tools(tmp_path: Path) -> None:
+    assert build_delta_options("s3://lake/ds") == {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "eu-west-1",
+    }
+    assert build_delta_options("hdfs://host:8020/ds") is None
+    assert build_delta_options(str(tmp_path)) is None
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("endpoint", "is_passed"),
+    [
+        ("https://vpce-1.s3.eu-west-1.vpce.amazonaws.com", True),  # a private endpoint of AWS
+        ("https://s3.cn-north-1.amazonaws.com.cn", True),
+        ("https://minio.example:9000", True),
+        ("https://s3.eu-west-1.amazonaws.com", False),  # the default of all tools
+    ],
+)
+def test_an_endpoint_that_is_not_aws_own_is_passed_to_delta(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, is_passed: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    options = build_delta_options("s3://lake/ds")
+    assert options is not None
+    assert options.get("AWS_ENDPOINT_URL") == (endpoint if is_passed else None)
+    assert "AWS_ALLOW_HTTP" not in options
+
+
+@pytest.mark.usefixtures("credentials")
+def test_an_endpoint_without_tls_is_allowed_where_it_was_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    options = build_delta_options("s3://lake/ds")
+    assert options is not None
+    assert options["AWS_ALLOW_HTTP"] == "true"
+
+
+@pytest.mark.usefixtures("credentials")
+def test_no_credentials_are_an_error_that_says_where_to_put_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(UnreachableError, match=r"no AWS credentials were found\. Set AWS_"):
+        build_delta_options("s3://lake/ds")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_stores_words_are_masked() -> None:
+    error = OSError(f"403: AWSAccessKeyId={KEY} and {SECRET} at s3://me:pw@lake/ds")
+    assert describe_error(error) == "403: AWSAccessKeyId=*** and *** at s3://***@lake/ds"
+
+
+def test_a_stores_words_are_one_plain_line() -> None:
+    assert describe_error(ValueError("\x1b[31mno\x1b[0m\n  ↳ such\tkey")) == "no such key"
+    assert describe_error(TimeoutError()) == "TimeoutError"
+
+
+class StoreError(Exception):
+    """An error of a package that comes with a file system."""
+
+
+StoreError.__module__ = "botocore.exceptions"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PermissionError("no"), True),
+        (StoreError("no"), True),
+        (type("Refused", (StoreError,), {})("no"), True),
+        (ValueError("no"), False),
+        (json.JSONDecodeError("no", "", 0), False),
+        (pa.ArrowInvalid("no"), False),
+    ],
+)
+def test_errors_of_stores_are_told_from_defects(error: Exception, expected: bool) -> None:
+    assert is_storage_error(error) is expected
+
+
+def test_an_error_of_a_dataset_s_store_names_its_root() -> None:
+    with (
+        pytest.raises(UnreachableError, match=r"^s3://\*\*\*@lake/ds cannot be reached: refused$"),
+        explain_storage_errors("s3://me:pw@lake/ds"),
+    ):
+        raise ConnectionError("refused")
+    with pytest.raises(ZeroDivisionError), explain_storage_errors("s3://lake/ds"):
+        raise ZeroDivisionError
+
+
+def test_an_error_of_a_raw_table_s_store_is_one_of_the_lake() -> None:
+    refused = ConnectionError("refused")
+    with (
+        pytest.raises(LakeError, match=r"^s3://lake/t cannot be reached: refused$") as caught,
+        explain_table_errors("s3://lake/t"),
+    ):
+        raise refused
+    assert isinstance(caught.value.__cause__, UnreachableError)
+    with pytest.raises(ZeroDivisionError), explain_table_errors("s3://lake/t"):
+        raise ZeroDivisionError

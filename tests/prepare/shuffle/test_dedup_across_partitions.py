@@ -1,0 +1,149 @@
+"""Keys that span source partitions of which a build reads some."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.columns.statistics import read_ipc
+from headrace.prepare.shuffle.arrow_blobs import LOST_KEYS, PUBLISHED_KEYS, group_by_target
+from headrace.prepare.shuffle.dedup import find_distinct_rows
+from headrace.prepare.shuffle.dedup_across_partitions import (
+    UnreadKeys,
+    _build_reader,
+    can_span_partitions,
+    count_retained_rows,
+    locate_duplicates,
+    write_cross_duplicates,
+)
+from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.prepare.shuffle.task_counts import TaskCounts
+from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH, TIE
+from headrace.source.partition_index import PartitionIndex
+from tests.prepare.daily import daily_recipe
+
+READ = PartitionIndex(("day=2", "day=3"), np.array([1, 2]), np.array([0, 1], np.int32))
+
+
+@pytest.mark.parametrize(
+    ("key", "partitions", "expected"),
+    [
+        ("null", ["day=1", "day=2"], False),  # no dedup
+        ("{key: [event]}", ["day=1"], False),  # nothing to span
+        ("{key: [event]}", ["day=1", "day=2"], True),
+        ("{key: [event, day]}", ["day=1", "day=2"], False),  # the folder is part of the key
+        ("{key: [event, day]}", ["day=1/hour=2", "day=1/hour=3"], True),
+        ("{key: [event, day]}", ["day=1", "day=01"], True),  # Spark reads both as 1
+        ("{key: [event, day]}", ["day=a", "day=A"], True),
+        ("{key: [event]}", [], False),
+    ],
+)
+def test_whether_keys_can_span_partitions(
+    tmp_path: Path, key: str, partitions: list[str], expected: bool
+) -> None:
+    recipe = daily_recipe(tmp_path, f"clean.dedup={key}")
+    assert can_span_partitions(recipe, partitions) is expected
+
+
+def target_of(rows: list[tuple[int, int | None, int]]) -> pa.Table:
+    """Rows of a target: identity, second hash, position of the source partition."""
+    identity, second, partition = zip(*rows, strict=True)
+    return pa.table(
+        {
+            ROW_ID: pa.array(identity, pa.int64()),
+            SECOND_KEY_HASH: pa.array(second, pa.int64()),
+            PARTITION: pa.array(partition, pa.int32()),
+            TIE: pa.array([0] * len(rows), pa.int64()),
+        }
+    )
+
+
+def settle(
+    table: pa.Table, published: list[pa.Table], lost: list[pa.Table]
+) -> tuple[list[int], list[dict[str, object]], TaskCounts]:
+    counts = TaskCounts()
+    distinct, losses = find_distinct_rows(table, [])
+    keys = UnreadKeys.from_tables(published, lost)
+    distinct, recorded = keys.settle_duplicates(table, distinct, losses, READ, counts)
+    return distinct.tolist(), recorded.to_pylist(), counts
+
+
+def published_keys(identities: list[int], partition: str) -> pa.Table:
+    name = pa.DictionaryArray.from_arrays(
+        pa.array([0] * len(identities), pa.int32()), pa.array([partition])
+    )
+    return pa.table({ROW_ID: pa.array(identities, pa.int64()), "partition": name})
+
+
+def lost_key(identity: int, second: int, loser: str, winner: str) -> dict[str, object]:
+    return {ROW_ID: identity, SECOND_KEY_HASH: second, "loser": loser, "winner": winner}
+
+
+def test_a_loss_against_a_row_of_another_partition_is_recorded() -> None:
+    table = target_of([(7, 1, 1), (7, 1, 0), (8, 1, 0), (8, 1, 0)])
+    distinct, recorded, counts = settle(table, [], [])
+    assert distinct == [1, 2]  # of equal rows, day=2 comes first
+    assert recorded == [lost_key(7, 1, "day=3", "day=2")]  # of 8, both rows are of one partition
+    assert counts.cross_duplicates == {("day=3", "day=2"): 1}
+
+
+def test_keys_that_are_published_elsewhere_are_reported() -> None:
+    table = target_of([(7, 1, 0), (8, None, 0), (9, 1, 1)])
+    unread = [published_keys([7, 8, 5], "day=1"), published_keys([9], "day=0")]
+    distinct, recorded, counts = settle(table, unread, [])
+    assert distinct == [0, 1, 2]
+    assert recorded == []
+    assert counts.shared_keys == {"day=1": 1, "day=0": 1}  # a row without a key shares none
+
+
+def test_a_row_that_lost_before_is_lost_again_and_needs_nobody() -> None:
+    table = target_of([(7, 1, 0), (7, 2, 0), (8, 1, 1)])
+    lost = [pa.Table.from_pylist([lost_key(7, 1, "day=2", "day=1")])]
+    distinct, recorded, counts = settle(table, [published_keys([7], "day=1")], lost)
+    assert distinct == [1, 2]  # the other key of the same hash stays
+    assert recorded == [lost_key(7, 1, "day=2", "day=1")]
+    assert counts.shared_keys == {"day=1": 1}  # of the key whose second hash is 2
+
+
+def test_without_a_key_nothing_is_settled() -> None:
+    table = target_of([(7, 1, 0)]).drop_columns([SECOND_KEY_HASH])
+    assert settle(table, [], [])[:2] == ([0], [])
+
+
+def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"row_id": [4, 7], "x": [1.0, 2.0]}), tmp_path / "data.parquet")
+    recorded = [
+        lost_key(2, 1, "day=2", "day=1"),
+        lost_key(3, 1, "day=2", "day=9"),  # day=9 is not retained any more
+        lost_key(5, 1, "day=3", "day=1"),  # of another partition
+    ]
+    folder = locate_duplicates(str(tmp_path), "build")
+    write_cross_duplicates(pa.Table.from_pylist(recorded), folder, 12)
+    assert folder == f"{tmp_path}/_headrace/build/duplicates"
+    work = pa.RecordBatch.from_pylist(
+        [
+            {"kind": PUBLISHED_KEYS, "path": f"{tmp_path}/data.parquet", "name": "day=1"},
+            {"kind": LOST_KEYS, "path": f"{folder}/00000012.parquet", "name": "day=2"},
+        ]
+    )
+    reader = _build_reader(Partitioner(2, 1, (1,)), frozenset({"day=1"}))
+    read = {
+        (target, kind): read_ipc(blob).to_pylist()
+        for target, rows in group_by_target(reader([work]))
+        for kind, _, _, blob in rows
+    }
+    assert read == {
+        (0, PUBLISHED_KEYS): [{ROW_ID: 4, "partition": "day=1"}],
+        (1, PUBLISHED_KEYS): [{ROW_ID: 7, "partition": "day=1"}],
+        (0, LOST_KEYS): [lost_key(2, 1, "day=2", "day=1")],
+    }
+
+
+def test_retained_rows_are_counted() -> None:
+    files = [SimpleNamespace(rows=3, partition="a"), SimpleNamespace(rows=4, partition="b")]
+    base = SimpleNamespace(build=SimpleNamespace(files=files))
+    plan = SimpleNamespace(retained=frozenset({"b"}))
+    assert count_retained_rows(base, plan) == 4  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""What tasks collected, merged: one result for each variable, trimmed to what features need."""
+
+import pyarrow as pa
+import pytest
+
+from headrace.columns.statistics import NumberSummary, TextCounts
+from headrace.columns.values import read_column
+from headrace.features.vocabulary import Vocabulary
+from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
+from headrace.prepare.shuffle.merge_statistics import _build_merge, _CountLimits
+from headrace.prepare.shuffle.task_counts import TaskCounts
+from headrace.transform.fit import Unfitted
+from headrace.transform.variables import collect_variables
+
+
+def counts_of(words: str) -> TextCounts:
+    """Counts of one-letter words."""
+    return TextCounts.from_values(read_column(pa.array(list(words)), "string"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (_CountLimits(1, None, top_only=False), [("a", 3), ("b", 2), ("c", 2), ("d", 1)]),
+        (_CountLimits(2, None, top_only=False), [("a", 3), ("b", 2), ("c", 2)]),
+        (_CountLimits(1, 2, top_only=False), [("a", 3), ("b", 2)]),
+        (_CountLimits(1, None, top_only=True), [("a", 3)]),
+        (_CountLimits(9, None, top_only=False), [("a", 3)]),  # it may stand for missing values
+    ],
+)
+def test_counts_are_trimmed(limits: _CountLimits, expected: list[tuple[str, int]]) -> None:
+    assert limits.trim_counts(counts_of("aaabbccd")).list_most_frequent() == expected
+
+
+def test_limits_are_those_of_all_features_that_read_a_variable() -> None:
+    features = {
+        "word": Vocabulary(kind="vocabulary", min_count=5, max_size=10),
+        "often": Vocabulary(kind="vocabulary", column="word", min_count=2, max_size=100),
+        "other": Vocabulary(kind="vocabulary"),
+    }
+    unfitted = Unfitted({"word": "string", "other": "string"}, {}, features)
+    (word,) = collect_variables({"word": features["word"]})
+    (other,) = collect_variables({"other": features["other"]})
+    assert _CountLimits.for_variable(word, unfitted) == _CountLimits(2, 100, top_only=False)
+    assert _CountLimits.for_variable(other, unfitted) == _CountLimits(1, None, top_only=False)
+
+
+def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:
+    one, other = TaskCounts(), TaskCounts()
+    one.buckets[0, 0], other.buckets[0, 0] = 3, 4
+    rows = [
+        (COUNTS, "", 0, one.to_bytes()),
+        (COUNTS, "", 5, other.to_bytes()),
+        (TEXTS, "word", 0, counts_of("aab").to_bytes()),
+        (NUMBERS, "x", 0, NumberSummary.from_numbers(pa.array([1.0, 3.0]).to_numpy()).to_bytes()),
+        (TEXTS, "word", 1, counts_of("abb").to_bytes()),
+        (NUMBERS, "x", 1, NumberSummary.from_numbers(pa.array([5.0]).to_numpy()).to_bytes()),
+    ]
+    rows.sort(key=lambda row: row[1])
+    batches = [BlobBuilder.from_blobs(rows[begin : begin + 2]).build_batch() for begin in (0, 2, 4)]
+    merge = _build_merge({"word": _CountLimits(1, 1, top_only=False)})
+    merged = {
+        (kind, name): blob.to_pybytes()
+        for batch in merge(batches)
+        for kind, name, _, blob in read_blobs(batch)
+    }
+    assert TaskCounts.from_bytes(merged[COUNTS, ""]).buckets == {(0, 0): 7}
+    assert TextCounts.from_bytes(merged[TEXTS, "word"]).list_most_frequent() == [("a", 3)]
+    x = NumberSummary.from_bytes(merged[NUMBERS, "x"])
+    assert (x.rows, x.compute_moments()[0], x.find_limits()) == (3, 3.0, (1.0, 5.0))

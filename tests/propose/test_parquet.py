@@ -1,0 +1,80 @@
+"""Check the rows that are read of Parquet files, and the types of files that differ."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import LakeError
+from headrace.propose.parquet import read_parquet
+from headrace.propose.sample import sample_table
+from headrace.propose.table_files import find_table
+from headrace.schema import ColumnType
+from tests.propose.tables import write_table
+
+
+def test_all_rows_of_a_small_table_are_read(tmp_path: Path) -> None:
+    write_table(tmp_path, {"a": [1, 2]}, "1.parquet")
+    write_table(tmp_path, {"a": [3]}, "2.parquet")
+    sampled = read_parquet(find_table(str(tmp_path), None), max_rows=10)
+    assert sampled.rows.to_pydict() == {"a": [1, 2, 3]}
+    assert (sampled.table_rows, sampled.is_counted, sampled.is_whole) == (3, True, True)
+    assert (sampled.opened_files, sampled.reader_options, sampled.unusable) == (2, {}, {})
+
+
+def test_rows_are_read_in_proportion_to_the_files_and_from_several_row_groups(
+    tmp_path: Path,
+) -> None:
+    pq.write_table(pa.table({"a": range(300)}), tmp_path / "1.parquet", row_group_size=100)
+    pq.write_table(pa.table({"a": range(300, 400)}), tmp_path / "2.parquet")
+    sampled = read_parquet(find_table(str(tmp_path), None), max_rows=12)
+    # 9 rows of the first file, 3 of each row group: of its first 30 rows the first, the 15th and
+    # the last. Then 3 of the second file, likewise.
+    groups = [[first, first + 14, first + 29] for first in (0, 100, 200, 300)]
+    assert sampled.rows["a"].to_pylist() == [value for group in groups for value in group]
+    assert (sampled.table_rows, sampled.is_counted, sampled.is_whole) == (400, True, False)
+
+
+def test_a_column_of_nulls_has_the_type_of_files_with_values(tmp_path: Path) -> None:
+    write_table(tmp_path, {"a": pa.nulls(1), "b": pa.nulls(1)}, "1.parquet")
+    write_table(tmp_path, {"a": ["x"], "b": pa.nulls(1)}, "2.parquet")
+    sampled = read_parquet(find_table(str(tmp_path), None), max_rows=10)
+    assert sampled.rows.to_pydict() == {"a": [None, "x"], "b": [None, None]}
+    assert sampled.rows.schema.types == [pa.string(), pa.int64()]
+
+
+def test_all_problems_of_the_types_are_told_at_once(tmp_path: Path) -> None:
+    write_table(tmp_path, {"a": [1], "b": [True]}, "1.parquet")
+    write_table(tmp_path, {"a": ["x"], "b": [b"x"]}, "2.parquet")
+    with pytest.raises(LakeError) as raised:
+        read_parquet(find_table(str(tmp_path), None), max_rows=10)
+    problems = str(raised.value).split("; column ")
+    assert len(problems) == 2
+    assert "'a' is integer in " in problems[0]
+    assert "'b' is boolean in " in problems[1]
+
+
+def test_files_with_more_columns_than_others(tmp_path: Path) -> None:
+    write_table(tmp_path, {"a": pa.array([1], pa.int32())}, "1.parquet")
+    write_table(tmp_path, {"a": [1.5], "b": ["x"]}, "2.parquet")
+    sample = sample_table(str(tmp_path))
+    assert sample.reader_options == {"mergeSchema": True}
+    assert sample.columns["a"].type is ColumnType.REAL
+    assert sample.columns["b"].null_count == 1
+
+
+def test_files_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    write_table(tmp_path, {"a": [1]}, "1.parquet")
+    write_table(tmp_path, {"a": ["x"]}, "2.parquet")
+    with pytest.raises(LakeError, match=r"column 'a' is integer in .*1.parquet, string in .*2"):
+        sample_table(str(tmp_path))
+
+
+def test_a_table_without_rows_and_one_that_spark_does_not_read(tmp_path: Path) -> None:
+    write_table(tmp_path / "none", {"a": pa.array([], pa.int64())})
+    with pytest.raises(LakeError, match="is empty: it has no rows"):
+        sample_table(str(tmp_path / "none"))
+    write_table(tmp_path / "time", {"a": pa.array([1], pa.time64("us"))})
+    with pytest.raises(LakeError, match="column 'a' is a time of day"):
+        sample_table(str(tmp_path / "time"))

@@ -1,0 +1,81 @@
+"""Tables whose texts are dictionaries in some places and texts in others: the rows are the same."""
+
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.source.dictionaries import (
+    concat_to_one_chunk,
+    decode_column,
+    encode_texts,
+    estimate_decoded_bytes,
+    take_rows,
+    unify_dictionaries,
+)
+
+texts = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "é", "日本", "long " * 9])))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[pa.Table]:
+    """Some tables of one number and one text column, each text column in some way."""
+    made = []
+    for words in draw(st.lists(texts, min_size=1, max_size=4)):
+        column = pa.array(words, pa.string())
+        way = draw(st.sampled_from(["texts", "dictionary", "slice", "shared"]))
+        if way == "dictionary":
+            column = column.dictionary_encode()
+        elif way == "slice":  # the dictionary has more than the rows
+            column = pa.concat_arrays([pa.array(["more", "a"]), column]).dictionary_encode()[2:]
+        elif way == "shared":
+            known = pa.array(["", "a", "é", "日本", "long " * 9, "unused"])
+            numbers = [known.to_pylist().index(w) if w is not None else None for w in words]
+            column = pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), known)
+        made.append(pa.table({"n": pa.array(range(len(words)), pa.int64()), "text": column}))
+    return made
+
+
+def plain(some: list[pa.Table]) -> list[dict[str, object]]:
+    return [row for table in some for row in table.to_pylist()]
+
+
+@given(tables())
+def test_joined_tables_have_all_rows(some: list[pa.Table]) -> None:
+    whole = concat_to_one_chunk(some)
+    assert whole.to_pylist() == plain(some)
+    assert encode_texts(whole).to_pylist() == plain(some)
+    assert decode_column(whole["text"]).to_pylist() == [row["text"] for row in plain(some)]
+    assert decode_column(whole["text"]).type == pa.string()
+
+
+@given(tables(), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_taken_rows_are_those_that_were_asked_for(
+    some: list[pa.Table], places: int, random: Random
+) -> None:
+    rows = plain(some)
+    wanted = [random.randrange(len(rows)) for _ in range(2 * len(rows))]
+    found = take_rows(unify_dictionaries(some), pa.array(wanted, pa.int64()), places)
+    assert found.to_pylist() == [rows[i] for i in wanted]
+    assert {column.num_chunks for column in found.columns} == {1}
+
+
+@pytest.mark.parametrize(("places", "kept"), [(10, True), (100, False)])
+def test_a_dictionary_stays_one_where_it_is_short(places: int, kept: bool) -> None:
+    numbers = np.arange(1000) % 10  # 10 texts: at most half as many as the 100 rows of a place
+    column = pa.array([f"word {i}" for i in range(10)]).take(pa.array(numbers))
+    table = pa.table({"text": column.dictionary_encode()})
+    found = take_rows([table, table], pa.array(np.arange(1000)), places)["text"]
+    assert pa.types.is_dictionary(found.type) is kept
+
+
+def test_bytes_are_counted_as_if_there_were_no_dictionaries() -> None:
+    words = pa.array([f"a word of some length {i % 50}" for i in range(5000)])
+    one, other = pa.table({"text": words}), pa.table({"text": words.dictionary_encode()})
+    assert estimate_decoded_bytes(other) == pytest.approx(estimate_decoded_bytes(one), rel=0.1)
+    assert estimate_decoded_bytes(other.slice(0, 100)) == pytest.approx(
+        estimate_decoded_bytes(other) / 50, rel=0.1
+    )

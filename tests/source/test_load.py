@@ -1,0 +1,120 @@
+"""Every format that Spark reads gives the same dataset; what is read is pruned in Spark's plan."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import LakeError
+from tests import tiny
+from tests.prepare.tiny_builds import rows_of, run
+
+pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
+
+DECLARED = {
+    "visit": "integer", "day": "integer", "shop": "string", "amount": "real", "clock": "integer",
+    "note": "string", "late": "boolean",
+}  # fmt: skip
+
+
+def as_format(spark: object, workdir: Path, name: str) -> list[str]:
+    """Write the visits in another format; the overrides that read it."""
+    source, target = str(workdir / "lake" / "visits"), str(workdir / "lake" / name)
+    frame = spark.read.parquet(source)
+    if name == "catalog":
+        frame.write.mode("overwrite").saveAsTable("visits_table")
+        return ["source.tables.visits={table: visits_table}"]
+    writer = frame.repartition(3).write.format(name)
+    if name == "csv":
+        # An empty text and a null are told apart.
+        writer = writer.option("header", True).option("nullValue", "NULL")
+    writer.save(target)
+    declared = json.dumps(DECLARED) if name in ("csv", "json") else "{}"
+    options = "{nullValue: 'NULL'}" if name == "csv" else "{}"
+    return [
+        f"source.tables.visits={{path: {target}, format: {name}, options: {options}, "
+        f"columns: {declared}}}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["csv", "json", "orc", "catalog"])
+def test_every_format_gives_the_same_dataset(spark: object, tmp_path: Path, name: str) -> None:
+    expected = run(tmp_path)
+    found = run(tmp_path, *as_format(spark, tmp_path, name))
+    assert found.build.ledger.published == expected.build.ledger.published
+    assert found.build.ledger.duplicates == expected.build.ledger.duplicates
+    assert found.build.transform_digest == expected.build.transform_digest
+    columns = [c for c in rows_of(expected).columns if c != "row_id"]
+    left, right = (
+        rows_of(d)[columns].sort_values(columns).reset_index(drop=True) for d in (expected, found)
+    )
+    assert left.equals(right)
+    if name == "catalog":
+        spark.sql("DROP TABLE visits_table")
+
+
+def test_a_delta_table_without_its_jar_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match=r"this Spark cannot read delta; put its JAR"):
+        run(tmp_path, "source.tables.visits.format=delta")
+
+
+def test_a_table_the_catalog_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match=r"Spark's catalog has no table nope\.visits"):
+        run(tmp_path, "source.tables.visits={table: nope.visits}")
+
+
+@pytest.mark.parametrize("name", ["csv", "json"])
+def test_lines_that_are_no_rows_go_to_quarantine(tmp_path: Path, name: str) -> None:
+    visits = tiny.visits().to_pandas()
+    folder = tmp_path / "lake" / name
+    folder.mkdir()
+    if name == "csv":
+        visits.to_csv(folder / "a.csv", index=False)
+        with (folder / "a.csv").open("a") as file:
+            file.write("700,1,a,5.0,30,x,True,too,many\n701,1\n")
+    else:
+        visits.to_json(folder / "a.json", orient="records", lines=True)
+        with (folder / "a.json").open("a") as file:
+            file.write('{"visit": 700, "day"\n')
+    bad = 2 if name == "csv" else 1
+    declared = json.dumps(DECLARED)
+    dataset = run(
+        tmp_path, f"source.tables.visits={{path: {folder}, format: {name}, columns: {declared}}}"
+    )
+    assert dataset.build.ledger.read == tiny.ROWS + bad
+    assert dataset.build.ledger.quarantined["malformed"] == bad
+    kept = pq.read_table(f"{dataset.root}/{dataset.build.quarantine}").to_pandas()
+    lines = kept["malformed_line"].dropna()
+    assert any("700" in line for line in lines)
+
+
+def test_csv_files_with_other_headers_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "lake" / "csv"
+    folder.mkdir()
+    visits = tiny.visits().to_pandas()
+    visits.to_csv(folder / "a.csv", index=False)
+    visits[visits.columns[::-1]].to_csv(folder / "b.csv", index=False)
+    declared = json.dumps(DECLARED)
+    with pytest.raises(LakeError, match=r"(?i)header"):
+        run(tmp_path, f"source.tables.visits={{path: {folder}, format: csv, columns: {declared}}}")
+
+
+def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "lake" / "json"
+    folder.mkdir()
+    rows = tiny.visits().to_pylist() * 3
+    for number, row in enumerate(rows):
+        row["visit"] = number
+        if number == 1500:
+            row["rare"] = "1.5"
+    text = "\n".join(json.dumps({k: v for k, v in row.items() if v is not None}) for row in rows)
+    (folder / "a.json").write_text(text)
+    declared = json.dumps({**DECLARED, "rare": "real"})
+    dataset = run(
+        tmp_path,
+        f"source.tables.visits={{path: {folder}, format: json, columns: {declared}}}",
+        "features.rare={kind: standardize}",
+    )
+    missing = next(c for c in dataset.profile.columns if c.name == "rare").missing
+    assert sum(missing.values()) == sum(dataset.build.ledger.published.values()) - 1

@@ -1,0 +1,63 @@
+"""The store of a recipe: the recipe's own, the environment's, or SQLite below the workdir."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.tracking.store import (
+    Store,
+    find_or_create_experiment,
+    open_client,
+    select_tracking_variables,
+)
+from tests.tiny import tiny_recipe
+
+SERVER = "http://me:pw@mlflow:5000"
+
+
+def test_the_recipe_wins_over_the_environment(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, f"tracking.uri={SERVER}", "tracking.experiment=mine")
+    store = Store.from_recipe(recipe, str(tmp_path), {"MLFLOW_TRACKING_URI": "http://other"})
+    assert store == Store(SERVER, "mine", "tiny", None)
+    assert store.redacted_uri == "http://***@mlflow:5000"
+
+
+def test_the_environment_wins_over_the_workdir(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, "tracking.registered_model=shops")
+    store = Store.from_recipe(recipe, str(tmp_path), {"MLFLOW_TRACKING_URI": "http://other"})
+    assert store == Store("http://other", "tiny", "shops", None)
+    assert not (tmp_path / "mlflow").exists()
+
+
+def test_without_a_server_it_is_below_the_workdir(tmp_path: Path) -> None:
+    store = Store.from_recipe(tiny_recipe(tmp_path), str(tmp_path), {})
+    folder = tmp_path / "mlflow"
+    assert store == Store(
+        f"sqlite:///{folder}/mlflow.db", "tiny", "tiny", f"file://{folder}/artifacts"
+    )
+    assert folder.is_dir()
+
+
+def test_ranks_on_other_hosts_get_the_address_and_no_credentials() -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://m", "MLFLOW_TRACKING_PASSWORD": "pw", "PATH": "/"}
+    assert select_tracking_variables(environment) == {"MLFLOW_TRACKING_URI": "http://m"}
+    assert select_tracking_variables({"MLFLOW_TRACKING_URI": ""}) == {}
+
+
+def test_the_command_to_open_it_has_no_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Store(SERVER, "e", "m", None).format_open_command() == "open http://***@mlflow:5000"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    local = Store("sqlite:////data/my folder/m.db", "e", "m", "file:///data/a")
+    expected = ".venv/bin/mlflow ui --backend-store-uri 'sqlite:////data/my folder/m.db'"
+    assert local.format_open_command() == expected
+
+
+def test_an_experiment_is_created_once(store: Store) -> None:
+    client = open_client(store)
+    experiment = find_or_create_experiment(client, store)
+    assert find_or_create_experiment(client, store) == experiment
+    assert client.get_experiment(experiment).artifact_location == store.artifacts

@@ -1,0 +1,61 @@
+"""What is refused before a rank is started."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from headrace.errors import DatasetError, RecipeError
+from headrace.features.scaled import ScaledFeature
+from headrace.labels.spec import LabelSpec
+from headrace.lake.transform_file import compute_transform_digest
+from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
+from headrace.train.preflight import load_trainable_spec
+from headrace.transform.spec import TransformSpec
+
+REGRESSION = TransformSpec(
+    raw=(),
+    derived=(),
+    features=(ScaledFeature(name="x", column="x"),),
+    label=LabelSpec(kind="regression"),
+)
+
+
+def dataset(spec: TransformSpec, text: str = "", digest: str = "") -> Any:
+    build = SimpleNamespace(transform_digest=digest or compute_transform_digest(spec.to_json()))
+    return SimpleNamespace(
+        root="/data", version=3, build=build, transform_json=text or spec.to_json()
+    )
+
+
+def recipe(metric: str, model: Any) -> Any:
+    train = Train(early_stopping=EarlyStopping(metric=metric))
+    return SimpleNamespace(name="tides", train=train, model=model)
+
+
+def test_the_spec_is_that_of_the_dataset() -> None:
+    spec = load_trainable_spec(recipe("mae", Mlp(kind="mlp")), dataset(REGRESSION))
+    assert spec == REGRESSION
+
+
+def test_every_misfit_is_named_by_its_recipe_key() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_trainable_spec(recipe("roc_auc", Rnn(kind="rnn")), dataset(REGRESSION))
+    assert [p.where for p in caught.value.problems] == [
+        "model.kind", "train.early_stopping.metric",
+    ]  # fmt: skip
+    text = str(caught.value)
+    assert "recipe tides (with dataset /data version 3)" in text
+    assert "roc_auc is not defined for a label of kind regression (use loss or mae)" in text
+
+
+def test_a_changed_or_foreign_transform_is_refused() -> None:
+    mlp = recipe("loss", Mlp(kind="mlp"))
+    with pytest.raises(DatasetError, match=r"version 3: transform\.json was changed"):
+        load_trainable_spec(mlp, dataset(REGRESSION, digest="0" * 64))
+    foreign = REGRESSION.to_json().replace('"features"', '"characteristics"')
+    with pytest.raises(DatasetError, match=r"of another Headrace.*prepare the dataset again"):
+        load_trainable_spec(mlp, dataset(REGRESSION, text=foreign))
+    newer = REGRESSION.to_json().replace('"format_version": 3', '"format_version": 4')
+    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 4"):
+        load_trainable_spec(mlp, dataset(REGRESSION, text=newer))
