@@ -41,7 +41,8 @@ def test_todays_text_is_not_touched() -> None:
         ({**NEW, "format_version": 5}, r"box\.json is of format 5, this Headrace knows format 2 to "
          r"4 of a box; a newer Headrace wrote it: update this one"),
         ({"size": [1, 1]}, r"is of format 1, .*; read it with the Headrace that wrote it"),
-        ({"format_version": "4"}, r"box\.json is damaged: got '4', expected the format version of a box"),
+        ({"format_version": "4"},
+         r"box\.json is damaged: got '4', expected the format version of a box"),
         ({"format_version": True}, "is damaged: got True, expected"),
         ({"format_version": 0}, "is damaged: got 0, expected"),
         ([1], "is damaged: got list, expected"),
@@ -58,9 +59,8 @@ def test_of_every_artifact_the_next_format_is_refused(item: Format) -> None:
     with pytest.raises(DatasetError, match=f"is of format {item.current + 1}, this Headrace knows"):
         item.migrate_text(json.dumps(newer), "it", DatasetError)
     for version in range(item.oldest, item.current + 1):
-        assert (
-            item.read_version(item.migrate_tree({item.key: version}, "it", DatasetError)) == item.current
-        )
+        migrated = item.migrate_tree({item.key: version}, "it", DatasetError)
+        assert item.read_version(migrated) == item.current
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import TrainError
 from headrace.lake import DatasetVersion
-from headrace.train.checkpoint import Checkpoints, read_checkpoint, compute_training_id
+from headrace.train.checkpoint import Checkpoints, compute_training_id, read_checkpoint
 from tests.compat.kept import command, kept_recipe
 from tests.fixtures.v1.unpack import expected
 

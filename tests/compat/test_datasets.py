@@ -34,7 +34,8 @@ def test_a_version_opens_and_is_what_it_was(kept: Path, name: str, number: int) 
     load_published_spec(dataset)  # raises where transform.json is not the one that was published
     for split in SPLITS:
         assert (
-            dataset.read_columns(split, ["row_id", "label"]).num_rows == said["ledger"]["published"][split]
+            dataset.read_columns(split, ["row_id", "label"]).num_rows
+            == said["ledger"]["published"][split]
         )
     assert dataset.read_raw_examples().num_rows > 0
     assert dataset.profile.distributions

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.spark
 
 def build(workdir: Path, name: str, *overrides: str, **asked: bool) -> Prepared:
     recipe = kept_recipe(workdir, name, *overrides)
-    return prepare(recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**asked))
+    return prepare(
+        recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**asked)
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,13 @@ import pytest
 from headrace.evaluate import promote, roll_back
 from headrace.lake import DatasetVersion
 from headrace.progress import ignore_progress
-from headrace.tracking.golden import ABSOLUTE_TOLERANCE, RECORDED_PREFIX, RELATIVE_TOLERANCE, find_differences
-from headrace.tracking.model import find_model, download_model_file
+from headrace.tracking.golden import (
+    ABSOLUTE_TOLERANCE,
+    RECORDED_PREFIX,
+    RELATIVE_TOLERANCE,
+    find_differences,
+)
+from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.registry import find_champion, read_verdict
 from headrace.tracking.store import Store, open_client
 from headrace.train.tune import _name_study
@@ -45,7 +50,10 @@ def recorded(workdir: Path, uri: str, folder: Path) -> tuple[pd.DataFrame, dict[
     names = [n for n in table.column_names if n.startswith(RECORDED_PREFIX)]
     then = {n.removeprefix(RECORDED_PREFIX): table[n].to_pylist() for n in names}
     metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
-    limits = {"absolute": float(metadata[ABSOLUTE_TOLERANCE]), "relative": float(metadata[RELATIVE_TOLERANCE])}
+    limits = {
+        "absolute": float(metadata[ABSOLUTE_TOLERANCE]),
+        "relative": float(metadata[RELATIVE_TOLERANCE]),
+    }
     return table.drop_columns(names).to_pandas(), then, limits
 
 

@@ -147,7 +147,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     from headrace.prepare.plan import make_plan
     from headrace.recipe import load_recipe
     from headrace.source.internal_columns import BUCKET, ROW_ID
-    from headrace.source.read import read_raw, find_unfitted
+    from headrace.source.read import find_unfitted, read_raw
     from headrace.source.rules import check_rows
 
     result = first.result

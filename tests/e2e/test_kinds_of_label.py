@@ -76,9 +76,7 @@ def column(values: np.ndarray) -> Any:
 
 def recipe(workdir: Path, **sections: Any) -> Recipe:
     tree = {**tiny_tree(), **sections}
-    return build_recipe(
-        tree, source="by hand", overrides=(), workdir=str(workdir), environment={}
-    )
+    return build_recipe(tree, source="by hand", overrides=(), workdir=str(workdir), environment={})
 
 
 def run(workdir: Path, wanted: Recipe) -> tuple[Trained, Evaluated]:

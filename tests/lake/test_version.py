@@ -195,10 +195,14 @@ def make_profile(count: int) -> Profile:
 
 
 def make_sidecar(path: str, counts: list[int]) -> dict[str, str | bytes]:
-    tally = FileTally(path, {"x": np.array(counts)}, {"x": 0}, {"raw": 1})
+    tallies = [
+        FileTally(path, {"x": np.array(counts)}, {"x": 0}, {"raw": 1}),
+        # a file of the same build that a later one removed
+        FileTally(f"{path}.removed", {"x": np.array([50, 50])}, {"x": 0}, {"raw": 50}),
+    ]
     return {
         "profile.json": make_profile(sum(counts)).model_dump_json(),
-        "tallies.parquet": FileTally.write_tallies([tally]),
+        "tallies.parquet": FileTally.write_tallies(tallies),
     }
 
 

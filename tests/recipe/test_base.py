@@ -33,7 +33,11 @@ NAMED = {"x": InnerNow(size=2)}
 
 
 def test_keys_that_came_later_do_not_count_at_their_default() -> None:
-    assert collect_identifying_values(Now(named=NAMED)) == collect_identifying_values(THEN) == THEN.model_dump(mode="json")
+    assert (
+        collect_identifying_values(Now(named=NAMED))
+        == collect_identifying_values(THEN)
+        == THEN.model_dump(mode="json")
+    )
     # whether they are said or not
     said = Now(named=NAMED, further=None, inner=InnerNow(depth=7))
     assert collect_identifying_values(said) == collect_identifying_values(THEN)
@@ -42,7 +46,11 @@ def test_keys_that_came_later_do_not_count_at_their_default() -> None:
 def test_keys_that_came_later_count_where_they_are_used() -> None:
     deeper = Now(named=NAMED, inner=InnerNow(depth=8))
     assert collect_identifying_values(deeper)["inner"] == {"size": 1, "depth": 8}
-    assert collect_identifying_values(Now(named=NAMED, further=InnerNow()))["further"] == {"size": 1}
+    assert collect_identifying_values(Now(named=NAMED, further=InnerNow()))["further"] == {
+        "size": 1
+    }
     several = Now(named=NAMED, several=(InnerNow(depth=9),))
     assert collect_identifying_values(several)["several"] == [{"size": 1, "depth": 9}]
-    assert collect_identifying_values(Now(named={"y": InnerNow(depth=1)}))["named"]["y"]["depth"] == 1
+    assert (
+        collect_identifying_values(Now(named={"y": InnerNow(depth=1)}))["named"]["y"]["depth"] == 1
+    )

@@ -255,7 +255,7 @@ def test_a_file_that_changes_while_it_is_read(
         write_day(workdir, 2, day_of(2, rows=30))
         return real(*arguments)
 
-    monkeypatch.setattr(score_job, "drift_of", changing)
+    monkeypatch.setattr(score_job, "measure_drift", changing)
     with pytest.raises(LakeError, match=r"day=02/part-0.parquet changed while the table was read"):
         scored(workdir)
     assert not list((workdir / "scores").rglob("*.parquet"))

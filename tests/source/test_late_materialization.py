@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
+import pyspark.sql.types as T
 import pytest
 
 from headrace.errors import LakeError
@@ -18,13 +20,14 @@ from headrace.prepare.labels import add_labels
 from headrace.prepare.plan import make_plan
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
+from headrace.source.internal_columns import POSITION
 from headrace.source.late_materialization import has_file_order, select_late_columns
 from headrace.source.local_files import find_local_files
+from headrace.source.raw_schema import RawSchema
 from headrace.source.read import find_unfitted, read_raw
-from headrace.source.rules import check_rows
+from headrace.source.rules import Check, check_rows
+from headrace.source.tables import RawTable
 from tests.prepare.tiny_builds import nothing_published, rows_of
-
-pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 ROWS = 3000
 # Spark 3 reads an integer in its file's own width only, so it looks at `count` itself.
@@ -117,6 +120,7 @@ def late_of(spark: object, workdir: Path, **changes: Any) -> tuple[set[str], boo
     return set(columns), has_file_order(tagged), schema[schema.index("ReadSchema:") :]
 
 
+@pytest.mark.spark
 def test_spark_reads_what_conditions_casts_and_keys_need_and_nothing_else(
     spark: object, tmp_path: Path
 ) -> None:
@@ -128,6 +132,7 @@ def test_spark_reads_what_conditions_casts_and_keys_need_and_nothing_else(
         assert (re.search(rf"[<,]{column}:", scan) is not None) is there, (column, scan)
 
 
+@pytest.mark.spark
 def test_many_files_with_odd_names_and_several_row_groups(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     write(lake / "day=1" / "a b%20c#é.parquet", table(0, 1500))
@@ -138,6 +143,7 @@ def test_many_files_with_odd_names_and_several_row_groups(tmp_path: Path) -> Non
     assert sum(dataset.build.ledger.published.values()) == 3621
 
 
+@pytest.mark.spark
 def test_rows_that_are_filtered_dropped_or_doubled(tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     write(tmp_path / "lake" / "b.parquet", table(100, 50))  # the same keys again, other values
@@ -159,6 +165,7 @@ def test_rows_that_are_filtered_dropped_or_doubled(tmp_path: Path) -> None:
     assert ledger.quarantined["id % 10 != 1"] > 100
 
 
+@pytest.mark.spark
 @pytest.mark.skipif(not WIDENS, reason="Spark 3 reads a file in its own width only")
 def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     """Narrower numbers, floats, categories as pandas has them, a column that is not there."""
@@ -179,6 +186,7 @@ def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     assert (rows["word"] == 0).sum() == (ROWS + 1000) // 5 + 500
 
 
+@pytest.mark.spark
 def test_texts_are_the_same_however_their_files_hold_them(tmp_path: Path) -> None:
     """As a dictionary, without one, and with one that was full before the file was."""
     lake = tmp_path / "lake"
@@ -200,6 +208,7 @@ def test_texts_are_the_same_however_their_files_hold_them(tmp_path: Path) -> Non
     assert len(rows_of(keyless)) == 4 * ROWS
 
 
+@pytest.mark.spark
 def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     rule = {"kind": "range", "column": "x", "max": 2, "on_violation": "null"}
@@ -208,6 +217,7 @@ def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_p
     assert "x:double" in scan
 
 
+@pytest.mark.spark
 def test_where_rows_lose_their_order_spark_reads_all(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     clean = {"rules": [{"kind": "unique", "columns": ["id"]}]}
@@ -215,6 +225,7 @@ def test_where_rows_lose_their_order_spark_reads_all(spark: object, tmp_path: Pa
     both(tmp_path, clean=clean)
 
 
+@pytest.mark.spark
 def test_partition_columns_are_in_no_file(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "shop=a" / "a.parquet", table())
     write(tmp_path / "lake" / "shop=b" / "a.parquet", table(5000, 700))
@@ -223,6 +234,7 @@ def test_partition_columns_are_in_no_file(spark: object, tmp_path: Path) -> None
     assert set(rows_of(both(tmp_path, features=features))["shop"]) == {2, 3}
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("kind", ["another type", "a broken page"])
 def test_a_file_that_spark_does_not_look_into_is_named(tmp_path: Path, kind: str) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
@@ -247,6 +259,7 @@ def test_a_file_that_spark_does_not_look_into_is_named(tmp_path: Path, kind: str
     assert nothing_published(tmp_path)
 
 
+@pytest.mark.spark
 def test_columns_are_found_by_exact_name_or_by_spark(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     spark.conf.set("spark.sql.caseSensitive", "false")
@@ -254,3 +267,54 @@ def test_columns_are_found_by_exact_name_or_by_spark(spark: object, tmp_path: Pa
         assert late_of(spark, tmp_path)[0] == set()
     finally:
         spark.conf.set("spark.sql.caseSensitive", "true")
+
+
+def table_of_schema(case_sensitive: str = "true", **changes: Any) -> RawTable:
+    """Return an opened table that no Spark has: its columns and the settings that are asked for."""
+    stored = {
+        "id": T.LongType(), "x": T.DoubleType(), "small": T.IntegerType(), "on": T.BooleanType(),
+        "day": T.LongType(), "text": T.StringType(),
+    }  # fmt: skip
+    settings = {"spark.sql.caseSensitive": case_sensitive} | changes.pop("settings", {})
+    session = SimpleNamespace(conf=SimpleNamespace(get=settings.get))
+    rows: Any = SimpleNamespace(sparkSession=session)
+    columns = {**stored, POSITION: T.LongType(), **changes.pop("columns", {})}
+    given: dict[str, Any] = {
+        "name": "t", "where": "/lake", "unfiltered": rows, "frame": rows, "casts": {},
+        "stored": RawSchema.from_spark_types(stored),  # type: ignore[arg-type]
+        "schema": RawSchema.from_spark_types(columns),
+        "partition_columns": ["day"], "extra": [], "problems": [],
+    }  # fmt: skip
+    return RawTable(**(given | changes))
+
+
+NEEDED: dict[str, Any] = {
+    "id": "integer", "x": "real", "small": "integer", "on": "integer", "day": "integer",
+    "text": "string",
+}  # fmt: skip
+
+
+def test_columns_that_no_sql_changes_may_be_read_late() -> None:
+    late = {"id": "bigint", "x": "double", "on": "boolean", "text": "string"}
+    # an int may be wider in another file, and partition columns are in no file
+    assert select_late_columns(table_of_schema(), (), NEEDED) == late
+    nulling = (Check("range(x)", "null", nulls="x"), Check("other", "drop"))
+    del late["x"]
+    assert select_late_columns(table_of_schema(), nulling, NEEDED) == late
+    cast = table_of_schema(columns={"text": T.DoubleType()}, casts={"on": "boolean"})
+    assert set(select_late_columns(cast, (), {**NEEDED, "text": "real"})) == {"id", "x"}
+    # a whole number that the transform takes as a real one is converted by Spark
+    assert set(select_late_columns(table_of_schema(), (), {"id": "real", "x": "real"})) == {"x"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        table_of_schema("false"),
+        table_of_schema(settings={"spark.sql.parquet.fieldId.read.enabled": "true"}),
+        table_of_schema(schema=RawSchema.from_spark_types({"id": T.LongType()})),
+    ],
+    ids=["names in any case", "columns by id", "rows without a position"],
+)
+def test_tables_that_only_spark_reads(table: RawTable) -> None:
+    assert select_late_columns(table, (), NEEDED) == {}

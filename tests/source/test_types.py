@@ -5,11 +5,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
+import pyspark.sql.types as T
 import pytest
 
+from headrace.schema import ColumnType
+from headrace.source.types import (
+    RAW_KINDS,
+    can_become,
+    list_castable_types,
+    needs_check,
+    to_column_type,
+)
 from tests.prepare.people import build, people, quarantine_of
-
-pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 TEXTS = {
     "integer": (["1", " 2 ", "-3", None, "1.5", "x", "", "1e3", "99999999999999999999"], 5),
@@ -19,6 +26,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("declared", sorted(TEXTS))
 def test_texts_are_cast_strictly(tmp_path: Path, declared: str) -> None:
     values, bad = TEXTS[declared]
@@ -45,6 +53,7 @@ def test_texts_are_cast_strictly(tmp_path: Path, declared: str) -> None:
     assert list(reason) == [f"t: '{values[-1]}' is no {declared}"]
 
 
+@pytest.mark.spark
 def test_real_numbers_are_whole_or_rejected(tmp_path: Path) -> None:
     table = people().append_column("t", pa.array([1.0] * 37 + [1.5, 1e30, float("nan")]))
     dataset = build(
@@ -60,6 +69,7 @@ def test_real_numbers_are_whole_or_rejected(tmp_path: Path) -> None:
     assert dataset.build.ledger.quarantined == {"t is integer": 3}
 
 
+@pytest.mark.spark
 def test_extra_columns_are_listed_and_wider_types_accepted(tmp_path: Path) -> None:
     table = people()
     table = table.set_column(1, "age", table["age"].cast(pa.float32()))
@@ -83,6 +93,7 @@ def test_extra_columns_are_listed_and_wider_types_accepted(tmp_path: Path) -> No
     assert dataset.build.ledger.quarantined == {}
 
 
+@pytest.mark.spark
 @pytest.mark.skipif(pyspark.__version__ < "4", reason="Spark 3 reads a file in its own width only")
 def test_a_later_file_may_have_a_wider_type(tmp_path: Path) -> None:
     folder = tmp_path / "lake" / "people"
@@ -95,3 +106,51 @@ def test_a_later_file_may_have_a_wider_type(tmp_path: Path) -> None:
     dataset = build(tmp_path, clean={}, features={"begin": {"kind": "vocabulary"}})
     assert dataset.build.ledger.read == 80
     assert dataset.build.ledger.quarantined == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (T.ByteType(), "integer"),
+        (T.LongType(), "integer"),
+        (T.FloatType(), "real"),
+        (T.DecimalType(38, 0), "real"),
+        (T.StringType(), "string"),
+        (T.BooleanType(), "boolean"),
+        (T.DateType(), "timestamp"),
+        (T.TimestampNTZType(), "timestamp"),
+        (T.BinaryType(), "binary"),
+        (T.ArrayType(T.ShortType()), "list[integer]"),
+        (T.ArrayType(T.DecimalType(4, 2)), "list[real]"),
+        (T.ArrayType(T.ArrayType(T.ArrayType(T.ByteType()))), "list[integer]"),
+        (T.ArrayType(T.BinaryType()), "other"),
+        (T.ArrayType(T.BooleanType()), "other"),
+        (T.MapType(T.StringType(), T.LongType()), "other"),
+        (T.StructType([]), "other"),
+    ],
+)
+def test_types_of_spark_in_the_words_of_the_contract(kind: T.DataType, expected: str) -> None:
+    assert to_column_type(kind) is ColumnType(expected)
+
+
+def test_what_can_become_a_declared_type_and_what_may_lose_values() -> None:
+    assert can_become(ColumnType.STRING, "date")
+    assert not can_become(ColumnType.INTEGER, "timestamp")
+    assert list_castable_types("boolean") == {
+        ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.STRING
+    }  # fmt: skip
+    lossy = {
+        (stored.value, declared)
+        for declared in ("integer", "real", "string", "boolean", "list[real]", "list[integer]")
+        for stored in list_castable_types(declared)
+        if needs_check(stored, declared)
+    }
+    assert lossy == {
+        ("real", "integer"), ("string", "integer"), ("string", "real"), ("integer", "boolean"),
+        ("string", "boolean"), ("list[string]", "list[real]"), ("list[string]", "list[integer]"),
+        ("list[real]", "list[integer]"),
+    }  # fmt: skip
+
+
+def test_every_type_but_other_has_a_kind_of_the_transform() -> None:
+    assert set(RAW_KINDS) == set(ColumnType) - {ColumnType.OTHER}

@@ -14,10 +14,10 @@ from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
+from headrace.recipe import sections as s
+from headrace.source.windows import cut_windows
 from headrace.transform.spec import TransformSpec
 from tests.prepare.tiny_builds import rows_of
-
-pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 HOURS = 60
@@ -80,6 +80,7 @@ def by_row(dataset: DatasetVersion) -> pd.DataFrame:
     return rows.set_index(np.rint(np.expm1(rows["row"].astype(float))).astype(int)).sort_index()
 
 
+@pytest.mark.spark
 def test_windows_hold_the_past_and_the_label_the_future(tmp_path: Path) -> None:
     rows = by_row(build(tmp_path))
     assert rows.loc[9, "past"].tolist() == [6, 7, 8, 9]
@@ -92,6 +93,7 @@ def test_windows_hold_the_past_and_the_label_the_future(tmp_path: Path) -> None:
     assert rows.loc[1021, "past"].tolist() == [18.5, 19.5, -1, 21.5]
 
 
+@pytest.mark.spark
 def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     ledger = dataset.build.ledger
@@ -105,6 +107,7 @@ def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     assert {7, 8, 9, 1007} <= set(rows.index)
 
 
+@pytest.mark.spark
 def test_no_window_or_target_crosses_a_boundary(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     rows = by_row(dataset)
@@ -122,6 +125,7 @@ def test_no_window_or_target_crosses_a_boundary(tmp_path: Path) -> None:
     assert crossing == 2 * 2 * (PAST - 1 + AHEAD)
 
 
+@pytest.mark.spark
 def test_a_split_by_time_without_windows(tmp_path: Path) -> None:
     source = {"tables": {"values": {"path": "${workdir}/lake"}}, "main": "values"}
     dataset = build(
@@ -138,6 +142,7 @@ def test_a_split_by_time_without_windows(tmp_path: Path) -> None:
     assert sum(dataset.build.ledger.published.values()) == 2 * HOURS - 3 - 1
 
 
+@pytest.mark.spark
 def test_the_order_of_the_lake_does_not_matter(tmp_path: Path) -> None:
     first = build(tmp_path)
     table = series()
@@ -148,6 +153,7 @@ def test_the_order_of_the_lake_does_not_matter(tmp_path: Path) -> None:
     assert build(tmp_path, lake=table.slice(0, 0)).digest == first.digest
 
 
+@pytest.mark.spark
 def test_standardized_labels(tmp_path: Path) -> None:
     label = {"expression": "later", "kind": "regression", "standardize": True}
     dataset = build(tmp_path, label=label)
@@ -157,3 +163,52 @@ def test_standardized_labels(tmp_path: Path) -> None:
     assert train.mean() == pytest.approx(0, abs=1e-6)
     assert train.std(ddof=0) == pytest.approx(1, rel=1e-6)
     assert rows.loc[9, "label"] * spec.label.scale + spec.label.center == pytest.approx(11)
+
+
+def cut(rows: list[tuple[int | None, int | None, float | None]], **changes: Any) -> dict[str, list]:
+    """Return the new columns of rows of (series, step, value), by columns."""
+    settings = {
+        "key": ["k"], "order": "t", "step": 1, "past": 3, "ahead": 1,
+        "columns": {"past": "v"}, "targets": {"later": "v"},
+    }  # fmt: skip
+    series, steps, values = zip(*rows, strict=True) if rows else ((), (), ())
+    table = pa.table(
+        {
+            "__headrace_series": pa.array(series, pa.int64()),
+            "__headrace_step": pa.array(steps, pa.int64()),
+            "v": pa.array(values, pa.float64()),
+        }
+    )
+    arrays = cut_windows(table, s.Windows.model_validate(settings | changes), {"v": "v"})
+    return {name: array.to_pylist() for name, array in arrays.items()}
+
+
+def test_windows_end_where_a_series_or_its_steps_do() -> None:
+    rows = [(1, 10, 0.5), (1, 11, 1.5), (1, 13, 3.5), (2, 14, 9.0), (2, 15, None)]
+    assert cut(rows) == {
+        "past": [
+            [None, None, 0.5], [None, 0.5, 1.5], [1.5, None, 3.5],
+            [None, None, 9.0], [None, 9.0, None],
+        ],
+        "later": [1.5, None, None, None, None],
+    }  # fmt: skip
+    assert cut(rows, past=1, ahead=2) == {
+        "past": [[0.5], [1.5], [3.5], [9.0], [None]],
+        "later": [None, 3.5, None, None, None],
+    }
+
+
+def test_the_first_of_two_rows_of_one_step_counts_and_both_have_windows() -> None:
+    assert cut([(1, 0, 1.0), (1, 1, 2.0), (1, 1, 7.0)], past=2) == {
+        "past": [[None, 1.0], [1.0, 2.0], [1.0, 2.0]],
+        "later": [2.0, None, None],
+    }
+
+
+def test_rows_without_a_key_or_a_time_are_in_no_window_and_have_an_empty_one() -> None:
+    assert cut([(None, None, 1.0), (None, None, 2.0), (5, -1, 3.0), (5, 0, 4.0)], past=2) == {
+        "past": [[None, None], [None, None], [None, 3.0], [3.0, 4.0]],
+        "later": [None, None, 4.0, None],
+    }
+    assert cut([(None, None, 1.0)], past=1) == {"past": [[None]], "later": [None]}
+    assert cut([]) == {"past": [], "later": []}

@@ -11,14 +11,13 @@ from alembic import command
 
 from headrace.errors import ModelError
 from headrace.tracking.database import open_database
+from tests.mlflow_store import copy_empty_store
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A database with a run, as this MLflow makes it."""
-    file = tmp_path / "a folder" / "mlflow.db"
-    file.parent.mkdir()
-    open_database(f"sqlite:///{file}")
+    file = copy_empty_store(tmp_path / "a folder" / "mlflow.db")
     client = mlflow.MlflowClient(f"sqlite:///{file}")
     experiment = client.create_experiment("mine", artifact_location=str(tmp_path / "artifacts"))
     run = client.create_run(experiment, run_name="first")
@@ -72,6 +71,12 @@ def test_an_older_one_is_migrated_and_kept(
     assert runs(file) == [("first", 0.5)]
     left = {path.name for path in file.parent.iterdir()}
     assert left == {file.name, before.name, f".{file.name}.lock"}
+
+
+def test_a_new_one_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    open_database(f"sqlite:///{tmp_path}/mlflow.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    assert mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()
 
 
 def test_one_that_was_looked_at_is_not_looked_at_again(

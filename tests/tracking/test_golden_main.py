@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mlflow
+import mlflow.artifacts
+import mlflow.pyfunc
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -42,7 +43,7 @@ def answer(
         return shutil.copy(path, dst_path)
 
     request = {
-        "tracking_uri": "sqlite:///nowhere.db",
+        "tracking_uri": f"sqlite:///{path.parent}/m.db",
         "model_uri": "models:/m/1",
         "latency_rows": latency_rows,
     }

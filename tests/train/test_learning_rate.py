@@ -1,9 +1,14 @@
 """Rates by hand: 10 steps an epoch, 4 epochs, base 0.1."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from headrace.recipe import sections as s
-from headrace.train.learning_rate import LearningRate, Plateau
+from headrace.train.learning_rate import LearningRate, Plateau, make_learning_rate
+from tests.tiny import tiny_recipe
 
 
 def rate(settings: s.Schedule, ranks: int = 1) -> LearningRate:
@@ -68,3 +73,20 @@ def test_a_plateau_of_a_metric_that_is_to_be_large() -> None:
         True,
         False,
     ]
+
+
+def test_the_rate_of_a_recipe(tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        tmp_path, "train.epochs=4", "train.optimizer.learning_rate=0.1",
+        "train.schedule={kind: cosine, scale_by_ranks: true}",
+    )  # fmt: skip
+    ranks: Any = SimpleNamespace(size=8)
+    train: Any = SimpleNamespace(steps=10)
+    learning_rate = make_learning_rate(recipe, ranks, train)
+    assert learning_rate.peak == pytest.approx(0.8)
+    assert learning_rate.compute_rate(20) == pytest.approx(0.4)  # half-way of 40 steps
+
+
+def test_warm_up_is_counted_in_whole_steps() -> None:
+    assert rate(s.FixedRate(kind="fixed", warmup_epochs=0.25)).warmup_steps == 2
+    assert rate(s.FixedRate(kind="fixed", warmup_epochs=1.5)).warmup_steps == 15

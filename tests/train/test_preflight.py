@@ -1,17 +1,19 @@
-"""What is refused before a rank is started."""
+"""Recipes and datasets that are refused before a rank is started."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from headrace.errors import DatasetError, RecipeError
+from headrace.errors import DatasetError, RecipeError, TrainError
 from headrace.features.scaled import ScaledFeature
 from headrace.labels.spec import LabelSpec
 from headrace.lake.transform_file import compute_transform_digest
 from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
-from headrace.train.preflight import load_trainable_spec
+from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.transform.spec import TransformSpec
+from tests.tiny import tiny_recipe
 
 REGRESSION = TransformSpec(
     raw=(),
@@ -59,3 +61,24 @@ def test_a_changed_or_foreign_transform_is_refused() -> None:
     newer = REGRESSION.to_json().replace('"format_version": 3', '"format_version": 4')
     with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 4"):
         load_trainable_spec(mlp, dataset(REGRESSION, text=newer))
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("train.early_stopping={patience: 2}", "train.early_stopping"),
+        ("train.schedule={kind: plateau}", "train.schedule"),
+        ("evaluate.threshold={choose: max_f1}", "evaluate.threshold"),
+    ],
+)
+def test_settings_that_need_validation_rows_are_refused_without_them(
+    tmp_path: Path, override: str, key: str
+) -> None:
+    empty: Any = SimpleNamespace(root="/data", version=3, count_rows=lambda split: 0)
+    filled: Any = SimpleNamespace(count_rows=lambda split: {"validation": 1}[split])
+    with pytest.raises(
+        TrainError, match=rf"^{key} needs validation rows.*/data version 3 is empty"
+    ):
+        check_validation(tiny_recipe(tmp_path, override), empty)
+    check_validation(tiny_recipe(tmp_path, override), filled)
+    check_validation(tiny_recipe(tmp_path), empty)

@@ -1,4 +1,4 @@
-"""A tracking server that is not there: nothing waits for it, and nothing is lost without a word."""
+"""A tracking server that is down: nothing waits for it, and nothing is lost without a message."""
 
 import socket
 import time
@@ -11,110 +11,196 @@ import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.errors import TrainError
+from headrace.progress import ignore_progress
 from headrace.tracking.run import start_run
 from headrace.tracking.store import Store
-from headrace.train import tracked_run as recording
-from headrace.train.tracked_run import TrackedTraining
+from headrace.train import tracked_run
+from headrace.train.early_stopping import BestEpoch
+from headrace.train.state import TrainState
+from headrace.train.tracked_run import (
+    TrackedTraining,
+    build_machine_tags,
+    build_train_result,
+    describe_devices,
+)
 from tests.tiny import tiny_recipe
 
 DATASET: Any = SimpleNamespace(digest="abc")
 
 
 @pytest.fixture
-def nobody() -> Iterator[Store]:
-    """An address where connections are refused."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and nobody listens
-        yield Store(f"http://127.0.0.1:{held.getsockname()[1]}", "e", "m", None)
+def dead_server() -> Iterator[Store]:
+    """Yield a store at an address where connections are refused."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # but not listening
+        yield Store(f"http://127.0.0.1:{bound.getsockname()[1]}", "e", "m", None)
+
+
+@pytest.fixture(scope="module")
+def file_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Return a store in files, one for all tests: MLflow takes seconds to create it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    return Store(f"sqlite:///{folder}/m.db", "e", "m", f"file://{folder}/a")
+
+
+def described_dataset() -> Any:
+    build = SimpleNamespace(build_id="b", ledger_to_json=lambda: "{}")
+    return SimpleNamespace(
+        root="r", version=0, digest="abc", build=build, transform_json="{}",
+        count_rows=lambda split: 1,
+    )  # fmt: skip
 
 
 def test_a_dead_server_holds_up_nothing_until_all_is_done(
-    nobody: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dead_server: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "_PATIENCE", 0.5)
-    monkeypatch.setattr(recording, "_FIRST_WAIT", 0.1)
-    said: list[str] = []
+    monkeypatch.setattr(tracked_run, "_PATIENCE", 0.5)
+    monkeypatch.setattr(tracked_run, "_FIRST_WAIT", 0.1)
+    messages: list[str] = []
     recipe = tiny_recipe(tmp_path)
     with (
         pytest.raises(TrainError, match=r"does not answer .*run the same command again"),
         TrackedTraining(
-            recipe, DATASET, SoloCollectives(), nobody, {}, lambda p: said.append(p.text)
-        ) as tracked,
+            recipe, DATASET, SoloCollectives(), dead_server, {}, lambda p: messages.append(p.text)
+        ) as tracked_training,
     ):
-        began = time.monotonic()
-        tracked.begin_writing()
+        started_at = time.monotonic()
+        tracked_training.begin_writing()
         for epoch in range(3):
-            tracked.log_epoch({"val_loss": 0.5}, epoch)
-        for step in range(500):  # each of which would ask the server for seconds
-            tracked.log_steps({"loss": 0.5}, step)
-        assert tracked.describe_for_checkpoint() == {"run_id": None, "dataset": "abc", "ranks": 1}
-        assert time.monotonic() - began < 2
-        tracked.finish_writing()
-    assert len(said) == 1
-    assert said[0].startswith("MLflow does not answer, metrics are kept")
+            tracked_training.log_epoch({"val_loss": 0.5}, epoch)
+        for step in range(500):  # each of which would wait for the server for seconds
+            tracked_training.log_steps({"loss": 0.5}, step)
+        facts = tracked_training.describe_for_checkpoint()
+        assert facts == {"run_id": None, "dataset": "abc", "ranks": 1}
+        assert time.monotonic() - started_at < 2
+        tracked_training.finish_writing()
+    assert len(messages) == 1
+    assert messages[0].startswith("MLflow does not answer, metrics are kept")
 
 
 def test_an_error_of_the_training_is_not_hidden_by_the_servers(
-    nobody: Store, tmp_path: Path
+    dead_server: Store, tmp_path: Path
 ) -> None:
-    began = time.monotonic()
+    started_at = time.monotonic()
+    recipe = tiny_recipe(tmp_path)
     with (
         pytest.raises(ZeroDivisionError),
-        TrackedTraining(
-            tiny_recipe(tmp_path), DATASET, SoloCollectives(), nobody, {}, lambda _: None
-        ),
+        TrackedTraining(recipe, DATASET, SoloCollectives(), dead_server, {}, ignore_progress),
     ):
         raise ZeroDivisionError
-    assert time.monotonic() - began < 10  # the supervisor waits for it
+    assert time.monotonic() - started_at < 10  # the supervisor waits for it
 
 
-def test_what_was_kept_is_written_in_its_order(tmp_path: Path) -> None:
-    """The first writes fail, as if the server came later."""
+def test_pending_records_are_written_in_their_order(file_store: Store, tmp_path: Path) -> None:
+    """The first attempts fail, as if the server were started later."""
     import mlflow
 
-    store = Store(f"sqlite:///{tmp_path}/m.db", "e", "m", f"file://{tmp_path}/a")
-    recipe = tiny_recipe(tmp_path)
-    rows = {"root": "r", "version": 0, "count_rows": lambda split: 1, "transform_json": "{}"}
-    build = SimpleNamespace(build_id="b", ledger_to_json=lambda: "{}")
-    dataset: Any = SimpleNamespace(digest="abc", build=build, **rows)
-    with TrackedTraining(recipe, dataset, SoloCollectives(), store, {}, lambda _: None) as tracked:
-        right, tries = tracked._open_run, []
+    collectives = SoloCollectives()
+    saved: list[dict[str, Any]] = []
+    collectives.save_facts = saved.append  # type: ignore[method-assign]
+    with TrackedTraining(
+        tiny_recipe(tmp_path), described_dataset(), collectives, file_store, {"attempt": "a"},
+        ignore_progress,
+    ) as tracked_training:  # fmt: skip
+        open_run, attempts = tracked_training._open_run, []
 
-        def late() -> Any:
-            tries.append(1)
-            if len(tries) < 3:
+        def fail_twice_and_open() -> Any:
+            attempts.append(1)
+            if len(attempts) < 3:
                 raise ConnectionError("not yet")
-            return right()
+            return open_run()
 
-        tracked._open_run = late  # type: ignore[method-assign]
+        tracked_training._open_run = fail_twice_and_open  # type: ignore[method-assign]
+        tracked_training.set_tags({"headrace.hosts": "2"})
         for epoch in range(4):
-            tracked.log_epoch({"val_loss": float(epoch)}, epoch)
-        run = tracked.finish_writing()
-    mlflow.set_tracking_uri(store.uri)
+            tracked_training.log_epoch({"val_loss": float(epoch)}, epoch)
+        run = tracked_training.finish_writing()
+        assert tracked_training.describe_for_checkpoint()["run_id"] == run.run_id
+    mlflow.set_tracking_uri(file_store.uri)
     client = mlflow.MlflowClient()
     history = client.get_metric_history(run.run_id, "val_loss")
     assert [(m.step, m.value) for m in history] == [(n, float(n)) for n in range(4)]
-    found = client.get_run(run.run_id)
-    assert found.info.status == "FINISHED"
-    assert found.data.params["train.epochs"] == "2"
-    assert len(tries) == 3
+    logged = client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["train.epochs"] == "2"
+    assert (logged.data.tags["headrace.ranks"], logged.data.tags["headrace.hosts"]) == ("1", "2")
+    assert "headrace.learning_rate" not in logged.data.tags
+    assert len(attempts) == 3
+    # what another rank needs where this one is lost
+    assert saved == [
+        {"begun": True, "attempt": "a", "run_id": None},
+        {"begun": True, "attempt": "a", "run_id": run.run_id},
+    ]
 
 
-def test_a_run_that_goes_on_gets_the_epochs_that_it_lacks(tmp_path: Path) -> None:
+def test_a_training_that_fails_ends_its_run_as_failed(file_store: Store, tmp_path: Path) -> None:
     import mlflow
 
-    store = Store(f"sqlite:///{tmp_path}/m.db", "e", "m", f"file://{tmp_path}/a")
-    with start_run(store, "r") as run:
+    recipe = tiny_recipe(
+        tmp_path, "train.schedule={kind: fixed, scale_by_ranks: true}",
+        "train.optimizer.learning_rate=0.5",
+    )  # fmt: skip
+    with (
+        pytest.raises(ZeroDivisionError),
+        TrackedTraining(
+            recipe, described_dataset(), SoloCollectives(), file_store, {}, ignore_progress
+        ) as tracked_training,
+    ):
+        run = tracked_training.finish_writing()
+        raise ZeroDivisionError
+    logged = mlflow.MlflowClient(file_store.uri).get_run(run.run_id)
+    assert logged.info.status == "FAILED"
+    assert logged.data.tags["headrace.learning_rate"] == "0.5, scaled by 1 ranks"
+
+
+def test_a_run_that_is_continued_gets_the_epochs_that_it_lacks(
+    file_store: Store, tmp_path: Path
+) -> None:
+    import mlflow
+
+    with start_run(file_store, "r") as run:
         run.log_metrics({"train_loss": 9.0}, 1)
     recipe, facts = tiny_recipe(tmp_path), {"run_id": run.run_id}
     history = [{"train_loss": float(epoch)} for epoch in range(3)]
-    dataset: Any = DATASET
     with TrackedTraining(
-        recipe, dataset, SoloCollectives(), store, facts, lambda _: None, history
-    ) as tracked:
-        tracked.begin_writing()
-        tracked.finish_writing()
-    client = mlflow.MlflowClient(store.uri)
-    found = client.get_metric_history(run.run_id, "train_loss")
-    assert {m.step: m.value for m in found} == {0: 0.0, 1: 9.0, 2: 2.0}
-    assert len(found) == 3
+        recipe, DATASET, SoloCollectives(), file_store, facts, ignore_progress, history
+    ) as tracked_training:
+        tracked_training.begin_writing()
+        tracked_training.finish_writing()
+    client = mlflow.MlflowClient(file_store.uri)
+    logged = client.get_metric_history(run.run_id, "train_loss")
+    assert {m.step: m.value for m in logged} == {0: 0.0, 1: 9.0, 2: 2.0}
+    assert len(logged) == 3
+
+
+def test_the_result_has_the_best_epochs_metrics_and_the_median_rate() -> None:
+    run: Any = SimpleNamespace(run_id="r7")
+    state = TrainState(BestEpoch(None, best=0.25, epoch=1), metrics={"val_loss": 0.25})
+    state.epochs_run, state.rates, state.waited, state.worked = 3, [1.0, 100.0, 90.0], 2.0, 8.0
+    assert build_train_result(run, "models:/tiny/1", state, ["c", "c"]) == {
+        "run_id": "r7",
+        "model_uri": "models:/tiny/1",
+        "weights_checksum": ["c", "c"],
+        "metrics": {
+            "val_loss": 0.25,
+            "epochs": 3,
+            "best_epoch": 1,
+            "rows_per_second": 90.0,
+            "input_wait_share": 0.25,
+        },
+    }
+    # resumed after the last epoch: no step was run
+    metrics = build_train_result(run, "", TrainState(BestEpoch(None)), [])["metrics"]
+    assert (metrics["rows_per_second"], metrics["input_wait_share"]) == (0.0, 0.0)
+
+
+def test_machines_are_described_in_words_and_tags() -> None:
+    devices = ["a GPU 0", "a GPU 1", "b GPU 0"]
+    words = "rank 0 on a GPU 0; rank 1 on a GPU 1; rank 2 on b GPU 0"
+    assert describe_devices(devices) == words
+    assert build_machine_tags(devices, "s3://key:secret@lake/checkpoints") == {
+        "headrace.devices": words,
+        "headrace.hosts": "2",
+        "headrace.checkpoints": "s3://***@lake/checkpoints",
+    }
+    assert len(build_machine_tags(["x" * 100] * 100, "c")["headrace.devices"]) == 5000

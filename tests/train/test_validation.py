@@ -1,5 +1,8 @@
 """Validation metrics by the label's kind, worked out by hand."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +11,48 @@ from sklearn.metrics import roc_auc_score
 
 from headrace.labels.scoring import compute_roc_auc_by_ranks
 from headrace.labels.spec import LabelSpec
-from headrace.train.validation import compute_validation_metrics
+from headrace.train.validation import (
+    compute_validation_metrics,
+    gather_predictions,
+    validate_split,
+)
+from tests.train.ranks_on_threads import ThreadCollectives, run_on_threads
+
+
+class RankRows:
+    """The stream of a rank that has one row per batch, and a predictor that repeats its feature."""
+
+    def __init__(self, rows: list[tuple[float, float]]) -> None:
+        self._rows = rows
+
+    def read_batches(self, epoch: int) -> Iterator[Mapping[str, np.ndarray]]:
+        assert epoch == 0
+        for label, feature in self._rows:
+            yield {"label": np.array([label]), "x": np.array([feature])}
+
+    def predict(self, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        label, feature = zip(*((batch["label"], batch["x"]) for batch in batches), strict=True)
+        return {"label": np.concatenate(label), "probability": np.concatenate(feature)}
+
+
+def test_all_ranks_have_the_metrics_of_all_rows_and_show_that_they_live() -> None:
+    rows = [RankRows([(1.0, 0.75), (0.0, 0.25)]), RankRows([(1.0, 0.5)])]
+
+    def validate_on_rank(collectives: ThreadCollectives) -> tuple[dict[str, float], list, int]:
+        stream: Any = rows[collectives.rank]
+        predictor: Any = stream.predict
+        truth, predicted = gather_predictions(predictor, stream, collectives, LabelSpec())
+        beats = collectives.heartbeat.read_position().beats
+        metrics = validate_split(predictor, stream, collectives, LabelSpec())
+        return metrics, [truth.tolist(), predicted.tolist()], beats
+
+    (metrics, gathered, beats), (others_metrics, others_gathered, others_beats) = run_on_threads(
+        2, validate_on_rank
+    )
+    assert gathered == others_gathered == [[1.0, 0.0, 1.0], [0.75, 0.25, 0.5]]
+    assert metrics == others_metrics
+    assert metrics["loss"] == pytest.approx(-(2 * np.log(0.75) + np.log(0.5)) / 3, abs=1e-12)
+    assert (beats, others_beats) == (2, 1)
 
 
 def test_binary() -> None:

@@ -5,7 +5,7 @@ stored in the build's sidecar, for the report, for comparing versions, and for d
 has files of earlier builds sums the tallies of its files. Counting itself is left to `prepare/`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,7 +123,7 @@ class FileTally:
     missing: dict[str, int]
 
     @staticmethod
-    def write_tallies(tallies: "Iterable[FileTally]") -> bytes:
+    def write_tallies(tallies: "Sequence[FileTally]") -> bytes:
         """Write tallies as one Parquet file, and return its bytes."""
         rows = [
             (t.path, name, counts.tolist(), t.unknown[name])

@@ -24,7 +24,13 @@ class Memory(NamedTuple):
 
 @pytest.mark.parametrize(
     ("version", "state"),
-    [((3, 10, 1), State.FAIL), ((3, 11, 0), State.OK), ((3, 12, 9), State.OK)],
+    [
+        ((3, 10, 1), State.FAIL),
+        ((3, 11, 0), State.OK),
+        ((3, 12, 9), State.OK),
+        ((3, 13, 1), State.OK),
+        ((3, 14, 0), State.FAIL),
+    ],
 )
 def test_versions_of_python(
     version: tuple[int, int, int], state: State, monkeypatch: pytest.MonkeyPatch

@@ -24,10 +24,10 @@ _OPEN_FILES_WARN = 4096
 def check_python() -> list[Finding]:
     """Check the version of Python."""
     text = f"{platform.python_version()}, {sys.executable}"
-    if (3, 11) <= sys.version_info[:2] <= (3, 12):
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return [report_ok("python", text)]
     return [
-        report_failure("python", text, "Petastorm, Horovod and TensorFlow need Python 3.11 or 3.12")
+        report_failure("python", text, "Petastorm, Horovod and TensorFlow need Python 3.11 to 3.13")
     ]
 
 

@@ -1,0 +1,85 @@
+"""Column types of an increment against those of the version that it is added to."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyspark.sql.types as T
+import pytest
+
+from headrace.errors import LakeError
+from headrace.prepare.compatibility import (
+    resolve_key_types,
+    resolve_passthrough,
+    resolve_unfitted,
+)
+from headrace.source.raw_schema import RawSchema
+from headrace.transform.spec import RawColumn, TransformSpec
+from tests.prepare.daily import daily_recipe
+
+TYPES: dict[str, T.DataType] = {
+    "event": T.LongType(), "at": T.LongType(), "x": T.DoubleType(), "place": T.StringType(),
+    "height": T.DoubleType(), "y": T.BooleanType(), "day": T.IntegerType(),
+}  # fmt: skip
+
+
+def schema(**changes: T.DataType) -> RawSchema:
+    return RawSchema.from_spark_types(TYPES | changes)
+
+
+def spec(**kinds: str) -> TransformSpec:
+    columns = {"x": "real", "height": "real", "place": "string"} | kinds
+    raw = tuple(RawColumn(name=n, kind=k, nullable=True) for n, k in columns.items())  # type: ignore[arg-type]
+    return TransformSpec(raw=raw, derived=(), features=(), label={"kind": "binary"})
+
+
+def version(**build: Any) -> Any:
+    return SimpleNamespace(build=SimpleNamespace(**({"kept": {}, "key_types": {}} | build)))
+
+
+def test_what_is_fitted_has_the_kinds_of_the_lake(tmp_path: Path) -> None:
+    unfitted = resolve_unfitted(daily_recipe(tmp_path), schema(x=T.IntegerType()), None)
+    assert unfitted.raw == {"x": "integer", "height": "real", "place": "string"}
+
+
+@pytest.mark.parametrize(
+    ("fitted_as", "now", "message"),
+    [
+        ("real", T.FloatType(), None),
+        ("real", T.LongType(), None),  # whole numbers are numbers
+        ("integer", T.DoubleType(), "x is real, it was integer"),
+        ("real", T.StringType(), "x is string, it was real"),
+    ],
+)
+def test_columns_keep_the_kind_that_they_were_fitted_on(
+    tmp_path: Path, fitted_as: str, now: T.DataType, message: str | None
+) -> None:
+    recipe = daily_recipe(tmp_path)
+    if message is None:
+        unfitted = resolve_unfitted(recipe, schema(x=now), spec(x=fitted_as))
+        assert unfitted.raw["x"] == fitted_as
+        return
+    with pytest.raises(LakeError, match=rf"{message}.*fit again with --refit"):
+        resolve_unfitted(recipe, schema(x=now), spec(x=fitted_as))
+
+
+def test_passthrough_columns_keep_their_kind(tmp_path: Path) -> None:
+    recipe = daily_recipe(tmp_path, "dataset.keep=[place, at]")
+    assert resolve_passthrough(recipe, schema(), None) == {"place": "string", "at": "integer"}
+    same = version(kept={"place": "string", "at": "integer"})
+    assert resolve_passthrough(recipe, schema(at=T.ShortType()), same)["at"] == "integer"
+    with pytest.raises(LakeError, match=r"of dataset\.keep have other types .* place is string"):
+        resolve_passthrough(recipe, schema(), version(kept={"place": "integer", "at": "integer"}))
+
+
+def test_keys_keep_their_type_and_may_be_widened(tmp_path: Path) -> None:
+    recipe = daily_recipe(tmp_path, "split.key=[event, place, later]")
+    types = {"event": "integer", "place": "string"}  # `later` is made by a window
+    assert resolve_key_types(recipe, schema(), None) == types
+    narrow = schema(event=T.IntegerType())
+    assert resolve_key_types(recipe, narrow, version(key_types=types)) == types
+    texts = schema(event=T.StringType())
+    with pytest.raises(LakeError, match=r"event is string, it was integer\. Keys would no longer"):
+        resolve_key_types(recipe, texts, version(key_types=types))
+    decimal = schema(event=T.DecimalType(20, 0))
+    assert resolve_key_types(recipe, decimal, None)["event"] == "decimal(20,0)"
