@@ -1,16 +1,33 @@
 """What the driver finds in a lake: local folders, links, object stores and what stands in them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from s3fs import S3FileSystem
 
 from headrace.errors import LakeError
+from headrace.lake.source_partition import SourceFile
 from headrace.recipe.lake_sections import Table
-from headrace.source.listing import group_by_partition, list_table
+from headrace.source.listing import (
+    Listing,
+    choose_partitioning,
+    get_folder,
+    group_by_partition,
+    has_pattern,
+    has_same_files,
+    list_table,
+    name_partition,
+    parse_folder_values,
+    refuse_empty_files,
+)
 from tests.prepare.daily import day_of, write_day
 from tests.s3 import S3, s3_server
+from tests.tiny import tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +48,26 @@ def test_a_table_in_an_object_store(
         files.put_file(str(local), f"lake/events/day={day:02}/part-0.parquet")
     for marker in ("lake/events/", "lake/events/day=03/", "lake/events/_SUCCESS"):
         files.pipe_file(marker, b"")
-    found = list_table(Table(path="s3a://lake/events/"), {})
-    assert found is not None
+    listing = list_table(Table(path="s3a://lake/events/"), {})
+    assert listing is not None
     assert {
-        p: [f.rows for f in fs] for p, fs in group_by_partition(found.files, "partition").items()
+        p: [f.rows for f in fs] for p, fs in group_by_partition(listing.files, "partition").items()
     } == {
         "day=01": [10],
         "day=02": [20],
     }
-    assert found.list_urls(found.files) == [
+    assert listing.list_urls(listing.files) == [
         f"s3a://lake/events/day=0{n}/part-0.parquet" for n in (1, 2)
     ]
-    # what is known is not opened again, and what changed is told by its ETag
-    again = list_table(Table(path="s3://lake/events"), found.files)
+    # what was listed before is not opened again, and what changed has another ETag
+    again = list_table(Table(path="s3://lake/events"), listing.files)
     assert again is not None
-    assert again.files == found.files
+    assert again.files == listing.files
     files.put_file(str(local), "lake/events/day=01/part-0.parquet")
-    changed = list_table(Table(path="s3://lake/events"), found.files)
+    changed = list_table(Table(path="s3://lake/events"), listing.files)
     assert changed is not None
     assert changed.files["day=01/part-0.parquet"].rows == 20
-    assert changed.files["day=02/part-0.parquet"] == found.files["day=02/part-0.parquet"]
+    assert changed.files["day=02/part-0.parquet"] == listing.files["day=02/part-0.parquet"]
 
 
 def test_a_store_that_is_away_is_an_error_and_one_that_asks_for_a_key_is_sparks(
@@ -70,3 +87,165 @@ def test_a_store_that_is_away_is_an_error_and_one_that_asks_for_a_key_is_sparks(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     assert list_table(Table(path="s3://lake/events"), {}) is None
     assert list_table(Table(path="weird://lake/events"), {}) is None
+
+
+def file(path: str, **changes: Any) -> SourceFile:
+    return SourceFile(**{"path": path, "bytes": 1, "changed": "1"} | changes)
+
+
+def listing_of(*paths: str) -> Listing:
+    return Listing("/lake/t", {path: file(path) for path in paths})
+
+
+def write_numbers(path: Path, rows: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"x": range(rows)}), path)
+
+
+@pytest.mark.parametrize(
+    ("by", "name"),
+    [
+        ("table", ""),
+        ("file", "a=1/plain/b=x=y/part.parquet"),
+        ("partition", "a=1/b=x=y"),
+        (["b"], "b=x=y"),
+        (["a", "c"], "a=1"),
+    ],
+)
+def test_the_partition_of_a_file(by: str | list[str], name: str) -> None:
+    assert name_partition("a=1/plain/b=x=y/part.parquet", by) == name
+
+
+def test_values_in_the_names_of_folders() -> None:
+    assert parse_folder_values("day=2020-01-01/city=S%C3%A3o%20Paulo") == {
+        "day": "2020-01-01", "city": "São Paulo"
+    }  # fmt: skip
+    assert parse_folder_values("plain/a%20b=__HIVE_DEFAULT_PARTITION__/c=") == {
+        "a b": None, "c": ""
+    }  # fmt: skip
+    assert parse_folder_values("") == {}
+
+
+def test_files_are_grouped_in_the_order_of_names() -> None:
+    paths = ("d=2/a", "d=10/b", "d=2/c", "d=10/a")
+    groups = group_by_partition({path: file(path) for path in paths}, "partition")
+    assert [(name, [f.path for f in files]) for name, files in groups.items()] == [
+        ("d=10", ["d=10/a", "d=10/b"]), ("d=2", ["d=2/a", "d=2/c"])
+    ]  # fmt: skip
+
+
+def test_urls_and_folders_of_a_listing() -> None:
+    listing = listing_of("b", "d=1/a", "d=2/a")
+    assert listing.list_urls(["d=2/a", "b"]) == ["/lake/t/b", "/lake/t/d=2/a"]
+    assert Listing("/lake/t.csv", {"": file("")}).list_urls([""]) == ["/lake/t.csv"]
+    assert [get_folder(path) for path in listing.files] == ["", "d=1", "d=2"]
+    assert set(listing.without_folders(frozenset({"d=1"})).files) == {"b", "d=2/a"}
+
+
+def test_files_are_the_same_where_all_that_is_known_of_them_is() -> None:
+    files = [file("a"), file("b")]
+    assert has_same_files(files, [file("b"), file("a", rows=9)])  # a count is no change
+    for others in (
+        [file("a")],
+        [file("a"), file("b", bytes=2)],
+        [file("a"), file("b", changed="")],
+    ):
+        assert not has_same_files(files, others)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/a/b=1", False), ("/a/*.csv", True), ("/{a,b}", True)]
+)
+def test_patterns(path: str, expected: bool) -> None:
+    assert has_pattern(path) is expected
+
+
+def test_a_local_folder_without_what_spark_overlooks(tmp_path: Path) -> None:
+    write_numbers(tmp_path / "t" / "day=1" / "a.parquet", 3)
+    write_numbers(tmp_path / "t" / "_x=1" / "a.parquet", 2)  # a partition, whatever it begins with
+    for hidden in ("_SUCCESS", ".part.crc", "_temporary/a.parquet", ".staging/day=1/a.parquet"):
+        path = tmp_path / "t" / hidden
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    listing = list_table(Table(path=f"{tmp_path}/t/"), {})
+    assert listing is not None
+    assert listing.root == f"{tmp_path}/t"
+    assert {path: f.rows for path, f in listing.files.items()} == {
+        "day=1/a.parquet": 3, "_x=1/a.parquet": 2
+    }  # fmt: skip
+    a = listing.files["day=1/a.parquet"]
+    local = tmp_path / "t" / "day=1" / "a.parquet"
+    assert (a.bytes, a.changed) == (local.stat().st_size, str(local.stat().st_mtime_ns))
+
+
+def test_a_footer_is_read_again_where_its_file_changed(tmp_path: Path) -> None:
+    write_numbers(tmp_path / "a.parquet", 3)
+    (tmp_path / "b.parquet").write_bytes(b"no Parquet file")
+    table = Table(path=str(tmp_path))
+    first = list_table(table, {})
+    assert first is not None
+    assert {path: f.rows for path, f in first.files.items()} == {"a.parquet": 3, "b.parquet": None}
+    before = {"a.parquet": first.files["a.parquet"].model_copy(update={"rows": 77})}
+    again = list_table(table, before)
+    assert again is not None
+    assert again.files["a.parquet"].rows == 77  # from the listing before
+    os.utime(tmp_path / "a.parquet", ns=(1, 1))
+    changed = list_table(table, before)
+    assert changed is not None
+    assert (changed.files["a.parquet"].rows, changed.files["a.parquet"].changed) == (3, "1")
+
+
+def test_one_file_a_pattern_and_nothing(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet", "c.csv"):
+        write_numbers(tmp_path / name, 1)
+    alone = list_table(Table(path=f"{tmp_path}/a.parquet"), {})
+    assert alone is not None
+    assert alone.list_urls(alone.files) == [f"{tmp_path}/a.parquet"]
+    several = list_table(Table(path=f"{tmp_path}/*.parquet"), {})
+    assert several is not None
+    assert several.list_urls(several.files) == [f"{tmp_path}/{n}.parquet" for n in "ab"]
+    assert list_table(Table(table="in.a.catalog"), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({}, True),
+        ({"format": "orc"}, True),
+        ({"format": "csv"}, False),
+        ({"options": {"ignoreCorruptFiles": "True"}}, False),
+    ],
+)
+def test_empty_files_are_refused_where_a_file_has_a_footer(
+    changes: dict[str, Any], refused: bool
+) -> None:
+    table = Table(path="/lake/t", **changes)
+    listing = Listing("/lake/t", {"a": file("a"), "b": file("b", bytes=0)})
+    refuse_empty_files(table, None)
+    refuse_empty_files(table, listing_of("a"))
+    if refused:
+        with pytest.raises(LakeError, match=r"^/lake/t/b is not a readable \w+ file: it is empty"):
+            refuse_empty_files(table, listing)
+    else:
+        refuse_empty_files(table, listing)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("increments.by=[day]", ["day"]),
+        ("increments.by=file", "file"),
+        ("source.tables.visits.path='/lake/*/visits'", "table"),
+        ("clean.rules=[{kind: unique, columns: [visit]}]", "table"),
+        (
+            "source.joins=[{table: shops, key: [shop], columns: {size: size}, "
+            "cardinality: one_to_one}]",
+            "table",
+        ),
+        ("source.tables.visits.format=delta", "table"),
+    ],
+)
+def test_rows_that_depend_on_those_of_others_are_one_partition(
+    tmp_path: Path, override: str, expected: str | list[str]
+) -> None:
+    assert choose_partitioning(tiny_recipe(tmp_path, override)) == expected

@@ -151,6 +151,14 @@ def test_half_an_epoch_is_continued_with_its_losses() -> None:
     assert state.history == [metrics]
 
 
+def test_every_epoch_has_the_loss_of_its_own_steps() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.losses = float
+    state = rehearsal.run()
+    assert [metrics["train_loss"] for _, metrics in rehearsal.epochs] == [1.5, 5.5]
+    assert (state.losses, state.weights) == ([], [])
+
+
 def test_the_model_ends_with_the_weights_of_the_best_epoch(validate_as: Callable) -> None:
     rehearsal = Rehearsal(epochs=3)
     state = rehearsal.run(**validate_as(loss=[0.9, 0.5, 0.7]))
@@ -191,6 +199,15 @@ def test_a_plateau_lowers_the_rate_of_the_next_epoch(validate_as: Callable) -> N
     rates = [step["rate"] for step in rehearsal.steps]
     assert rates == pytest.approx([0.1] * 8 + [0.05] * 4)
     assert "plateau: learning rate 0.05 from epoch 3 on" in rehearsal.messages
+
+
+def test_the_rate_that_a_plateau_reports_is_that_of_the_next_step(validate_as: Callable) -> None:
+    """Still in the warm-up over 16 steps: step 8 has 9/16 of the rate."""
+    schedule = s.ReduceOnPlateau(kind="plateau", patience=1, warmup_epochs=4)
+    rehearsal = Rehearsal(epochs=3, schedule=schedule)
+    rehearsal.run(**validate_as(loss=[0.5, 0.6, 0.4]))
+    assert "plateau: learning rate 0.0563 from epoch 3 on" in rehearsal.messages
+    assert rehearsal.steps[8]["rate"] == pytest.approx(0.1 * 9 / 16)
 
 
 def test_a_rank_that_is_asked_to_stop_says_so_in_its_flag() -> None:

@@ -1,0 +1,56 @@
+"""Rejected rows, found by another query over the table."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import LedgerError
+from headrace.recipe.lake_sections import Table
+from headrace.source.quarantine.by_query import write_quarantine
+from headrace.source.rules import CheckedRows, check_rows
+from headrace.source.tables import RawTable, open_table
+from tests.tiny import tiny_recipe
+
+pytestmark = pytest.mark.spark
+
+
+def checked(spark: Any, folder: Path, rows: pa.Table) -> tuple[CheckedRows, RawTable]:
+    """Check rows whose `x` is declared real, and is 5 at most."""
+    pq.write_table(rows, folder / "a.parquet")
+    table = Table(path=str(folder), columns={"x": "real"})
+    main = open_table(spark, "t", table, ["x"])
+    rule = "clean.rules=[{kind: range, column: x, max: 5}]"
+    recipe = tiny_recipe(folder, rule, "features={amount: {kind: standardize}}", "derive={}")
+    return check_rows(main.frame, main.schema, recipe, main), main
+
+
+def read_quarantine(root: Path) -> list[dict[str, Any]]:
+    files = sorted((root / "_headrace" / "B" / "quarantine").glob("*.parquet"))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def test_rows_are_kept_as_they_were_read(spark: object, tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    rows = pa.table({"x": ["1", "9.50", "nine", None], "a.b": [1, 2, 3, 4]})
+    parts = checked(spark, tmp_path / "lake", rows)
+    write_quarantine(*parts, root=str(tmp_path), build_id="B", expected=2)
+    assert read_quarantine(tmp_path) == [
+        {
+            "x": "9.50", "a.b": 2, "quarantine_rules": ["range(x)"],
+            "quarantine_reasons": ["x: '9.5' is above 5"],
+        },
+        {
+            "x": "nine", "a.b": 3, "quarantine_rules": ["x is real"],
+            "quarantine_reasons": ["x: 'nine' is no real"],
+        },
+    ]  # fmt: skip
+
+
+def test_a_table_that_changed_since_rows_were_counted(spark: object, tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    parts = checked(spark, tmp_path / "lake", pa.table({"x": ["9"]}))
+    with pytest.raises(LedgerError, match=r"^1 rows were written to the quarantine and 3 were"):
+        write_quarantine(*parts, root=str(tmp_path), build_id="B", expected=3)
