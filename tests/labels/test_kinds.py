@@ -9,7 +9,7 @@ from headrace.labels.spec import LabelSpec
 
 
 def test_documents_list_the_kinds_in_this_order() -> None:
-    assert list(KINDS) == ["binary", "classes", "multi_label", "regression"]
+    assert list(KINDS) == ["binary", "classes", "multi_label", "regression", "count"]
     assert all(find_label_kind(name) is kind for name, kind in KINDS.items())
 
 
@@ -20,7 +20,7 @@ def test_a_kind_agrees_with_itself(kind: LabelKind) -> None:
     assert "loss" in kind.validation_metrics
     assert set(kind.served_columns) == set(kind.prediction_types)
     assert kind.has_threshold == (kind.form is Form.PROBABILITY)
-    assert kind.has_unit == (kind.form is Form.NUMBER)
+    assert not kind.has_unit or kind.form is Form.NUMBER
     assert kind.has_text_values == (kind.values is not Values.NUMBER)
     assert kind.has_text_values == (kind.class_nouns is not None)
     assert 0 < kind.leakage_limit < 1

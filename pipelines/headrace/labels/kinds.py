@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 from headrace.labels.binary import Binary
 from headrace.labels.classes import Classes
+from headrace.labels.count import Count
 from headrace.labels.kind import LabelKind
 from headrace.labels.multi_label import MultiLabel
 from headrace.labels.regression import Regression
 
 KINDS: dict[str, LabelKind] = {
-    kind.name: kind for kind in (Binary(), Classes(), MultiLabel(), Regression())
+    kind.name: kind for kind in (Binary(), Classes(), MultiLabel(), Regression(), Count())
 }
 """Kinds by name, in the order in which documents list them."""
 

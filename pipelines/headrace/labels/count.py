@@ -1,0 +1,100 @@
+"""A label that counts events: the network gives the rate of a Poisson distribution."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import LakeError
+from headrace.labels.kind import FittedLabel, LabelSummary, RowLosses
+from headrace.labels.regression import NUMBER_ERRORS, NumberScorer, Regression
+from headrace.labels.scoring import list_directions
+from headrace.schema import ColumnType
+
+# Rates are kept from 0 before the logarithm: the smallest normal float32.
+_SMALLEST_RATE = float(np.finfo(np.float32).tiny)
+
+
+class CountScorer(NumberScorer):
+    """Scores rows whose label is a count and whose prediction is a rate."""
+
+    def __init__(
+        self, truth: np.ndarray, predicted: np.ndarray, baseline: np.ndarray | None = None
+    ) -> None:
+        """
+        Args:
+            truth, predicted: shape (rows,), 0 or more.
+            baseline: the prediction of somebody without a model, shape (rows,).
+
+        Raises:
+            ModelError: a prediction is not finite, or there is no row.
+        """
+        super().__init__(truth, predicted, baseline)
+        counts = truth.astype(np.float64)
+        rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
+        # y log(y / rate), which is 0 for y = 0.
+        surprise = counts * np.log(np.where(counts > 0, counts, rates) / rates)
+        self._deviance = 2 * (surprise - counts + rates)
+
+    def __call__(self, weight: np.ndarray) -> dict[str, float]:
+        """Return the metrics of `NumberScorer`, and poisson_deviance (the mean over rows)."""
+        deviance = float(weight @ self._deviance / weight.sum())
+        return {**super().__call__(weight), "poisson_deviance": deviance}
+
+
+class Count(Regression):
+    """Defines labels that are counts."""
+
+    name = "count"
+    summary = "a number of events, 0 or more"
+    sql_types = frozenset({ColumnType.INTEGER, ColumnType.REAL})
+    sql_hint = "a number of events, 0 or more"
+    metrics = list_directions(("r2",), (*NUMBER_ERRORS, "poisson_deviance"))
+    main_metric = "poisson_deviance"
+    activation = "exponential"
+    has_unit = False
+    class_weight_problem = ("a count has no classes", "use label.sample_weight")
+    smoothing_problem = "spreads a label over classes; a count has none"
+    example_gate: ClassVar[Mapping[str, Any]] = {"metric": "r2", "at_least": 0.1}
+
+    def find_label_problem(self, summary: LabelSummary) -> str | None:
+        """Return the message where a label is negative, or all rows have the same label."""
+        if summary.low < 0:
+            return (
+                "a label of kind count is 0 or more, and the smallest of the train split is "
+                f"{summary.low:g}"
+            )
+        return super().find_label_problem(summary)
+
+    def convert_labels(
+        self, column: pa.ChunkedArray, label: FittedLabel
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the counts as float32; no label is unknown.
+
+        Raises:
+            LakeError: one of them is negative.
+        """
+        counts = column.to_numpy()
+        if len(counts) and counts.min() < 0:
+            raise LakeError(
+                f"label.expression gives {counts.min():g}, and a label of kind count is 0 or more"
+            )
+        return super().convert_labels(column, label)
+
+    def make_row_losses(self, label_smoothing: float = 0.0) -> RowLosses:
+        """Return the negative logarithm of the Poisson likelihood, without its constant term."""
+        import tensorflow as tf
+
+        return tf.nn.log_poisson_loss
+
+    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
+        """Return the mean of the same loss, of rates."""
+        rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
+        return float(np.mean(rates - truth * np.log(rates)))
+
+    def make_scorer(
+        self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
+    ) -> CountScorer:
+        """Return a `CountScorer`."""
+        return CountScorer(rows["label"], rows[self.output], rows.get("baseline"))
