@@ -16,7 +16,7 @@ from headrace.score.run import Scored, score
 from tests.compat.kept import kept_recipe
 from tests.fixtures.v1 import lakes
 from tests.fixtures.v1.unpack import expected
-from tests.prepare.daily import processed, same_rows
+from tests.prepare.daily import list_processed, assert_same_rows
 
 pytestmark = pytest.mark.spark
 
@@ -46,7 +46,7 @@ def test_a_further_day_is_added_by_the_same_transform(own: Path) -> None:
     lakes.write_day(own / "lake" / "visits", 4)
     found = build(own, "visits")
     assert found.published
-    assert processed(found) == {"day=4"}
+    assert list_processed(found) == {"day=4"}
     after = found.dataset
     assert after.build.transform_digest == before.build.transform_digest
     assert after.transform_json == before.transform_json
@@ -55,7 +55,7 @@ def test_a_further_day_is_added_by_the_same_transform(own: Path) -> None:
     assert after.build.ledger.read == before.build.ledger.read + 120
     # What everything processed anew by the same transform makes of the lake, row by row.
     shutil.copytree(after.root, own / "rebuilt")
-    same_rows(after, build(own, "visits", f"dataset.path={own}/rebuilt", full=True).dataset)
+    assert_same_rows(after, build(own, "visits", f"dataset.path={own}/rebuilt", full=True).dataset)
 
 
 @pytest.mark.long
@@ -63,7 +63,7 @@ def test_days_are_removed_and_the_transform_fitted_anew(own: Path) -> None:
     (own / "lake" / "visits" / "day=1" / "part-0.parquet").unlink()
     (own / "lake" / "visits" / "day=1").rmdir()
     removed = build(own, "visits")
-    assert removed.published and processed(removed) == set()
+    assert removed.published and list_processed(removed) == set()
     assert not [p for p in removed.dataset.build.partitions if p.name == "day=1"]
     fitted = build(own, "visits", refit=True)
     assert fitted.dataset.build.transform_of is None

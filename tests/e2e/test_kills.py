@@ -12,7 +12,7 @@ from headrace.errors import DatasetError
 from headrace.lake import DatasetVersion
 from tests.e2e.killed import STEPS
 from tests.e2e.running import Done, headrace, killed_after, killed_at_step, moment
-from tests.prepare.daily import TREE, day_of, rows_of, write_day, write_places
+from tests.prepare.daily import TREE, day_of, read_rows, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -34,12 +34,12 @@ class Lake:
         # the third day brings keys of the first again, so that a build has two passes
         again = day_of(3, rows=50, first=1010, at=1)
         write_day(folder, 3, day_of(3, rows=ROWS, first=10_000), again)
-        self.old = rows_of(DatasetVersion.open(str(folder / "untouched")))
+        self.old = read_rows(DatasetVersion.open(str(folder / "untouched")))
         shutil.copytree(folder / "untouched", folder / "undisturbed")
         began = time.monotonic()
         assert self.prepare("undisturbed").code == 0
         self.seconds = time.monotonic() - began
-        self.new = rows_of(DatasetVersion.open(str(folder / "undisturbed")))
+        self.new = read_rows(DatasetVersion.open(str(folder / "undisturbed")))
         assert len(self.new) > len(self.old) + ROWS - 100
 
     def arguments(self, dataset: str) -> list[str]:
@@ -63,21 +63,21 @@ class Lake:
         assert found.version in (0, 1)
         if published is not None:
             assert found.version == (1 if published else 0)
-        pd.testing.assert_frame_equal(rows_of(found), self.new if found.version else self.old)
+        pd.testing.assert_frame_equal(read_rows(found), self.new if found.version else self.old)
         done = self.prepare("killed")
         assert done.code == 0, done.err
         assert done.result["published"] is (found.version == 0)
         newest = DatasetVersion.open(str(root))
         assert newest.version == 1
-        pd.testing.assert_frame_equal(rows_of(newest), self.new)
+        pd.testing.assert_frame_equal(read_rows(newest), self.new)
         # leftovers are found, and nothing that lives is one
         swept = headrace(
             "vacuum", str(root), "--keep-hours", "999", "--leftovers-after-hours", "0", "--yes",
             "--json",
         )  # fmt: skip
         assert swept.code == 0, swept.err
-        pd.testing.assert_frame_equal(rows_of(newest), self.new)
-        pd.testing.assert_frame_equal(rows_of(DatasetVersion.open(str(root), 0)), self.old)
+        pd.testing.assert_frame_equal(read_rows(newest), self.new)
+        pd.testing.assert_frame_equal(read_rows(DatasetVersion.open(str(root), 0)), self.old)
         live = {f.path for v in (0, 1) for f in DatasetVersion.open(str(root), v).build.files}
         assert {str(p.relative_to(root)) for p in root.glob("split=*/*.parquet")} == live
         return found.version == 1

@@ -10,7 +10,7 @@ import yaml
 from headrace.lake import DatasetVersion
 from headrace.lake.build import read_build
 from headrace.lake.history import list_versions
-from tests.prepare.daily import TREE, rows_of, write_day, write_places
+from tests.prepare.daily import TREE, read_rows, write_day, write_places
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
@@ -43,7 +43,7 @@ def test_ten_rounds_of_two_builds_at_once(tmp_path: Path) -> None:
             else:
                 ends["nothing to do" if "nothing changed" in out else "published"] += 1
         newest = DatasetVersion.open(str(tmp_path / "dataset"))
-        rows = rows_of(newest)
+        rows = read_rows(newest)
         assert len(rows) == number * KEPT == rows["row_id"].nunique()
         assert newest.build.ledger.read == number * 150
         live = {f.path for f in newest.build.files}

@@ -89,14 +89,14 @@ def daily_recipe(workdir: Path, *overrides: str) -> Recipe:
     )
 
 
-def build(workdir: Path, *overrides: str, **asked: Any) -> Prepared:
+def build(workdir: Path, *overrides: str, **options: Any) -> Prepared:
     recipe = daily_recipe(workdir, *overrides)
     return prepare(
-        recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**asked)
+        recipe, workdir=str(workdir), report=ignore_progress, request=BuildRequest(**options)
     )
 
 
-def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
+def read_rows(dataset: DatasetVersion) -> pd.DataFrame:
     """Every row with its split, in one order."""
     parts = [
         pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
@@ -106,20 +106,20 @@ def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
     return whole.sort_values(list(whole.columns), ignore_index=True)
 
 
-def rebuilt(workdir: Path, dataset: DatasetVersion, *overrides: str) -> DatasetVersion:
+def rebuild(workdir: Path, dataset: DatasetVersion, *overrides: str) -> DatasetVersion:
     """What processing everything with the same transform makes of the lake as it is now."""
     copy = workdir / f"copy-{dataset.version}"
     shutil.copytree(dataset.root, copy)
-    made = build(workdir, f"dataset.path={copy}", *overrides, full=True)
-    assert made.published
-    return made.dataset
+    prepared = build(workdir, f"dataset.path={copy}", *overrides, full=True)
+    assert prepared.published
+    return prepared.dataset
 
 
-def processed(made: Prepared) -> set[str]:
+def list_processed(prepared: Prepared) -> set[str]:
     """Source partitions that the build read."""
-    build = made.dataset.build
+    build = prepared.dataset.build
     return {p.name for p in build.partitions if p.build_id == build.build_id}
 
 
-def same_rows(one: DatasetVersion, other: DatasetVersion) -> None:
-    pd.testing.assert_frame_equal(rows_of(one), rows_of(other))
+def assert_same_rows(dataset: DatasetVersion, expected: DatasetVersion) -> None:
+    pd.testing.assert_frame_equal(read_rows(dataset), read_rows(expected))

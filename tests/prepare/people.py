@@ -28,7 +28,7 @@ WRONG: dict[int, dict[str, Any]] = {
 }
 
 
-def people() -> pa.Table:
+def make_people() -> pa.Table:
     rows = []
     for n in range(40):
         row = {
@@ -79,7 +79,7 @@ def build(workdir: Path, table: pa.Table | None = None, **changes: Any) -> Datas
     folder = workdir / "lake" / "people"
     if table is not None or not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(people() if table is None else table, folder / "part-0.parquet")
+        pq.write_table(make_people() if table is None else table, folder / "part-0.parquet")
     return prepare(recipe(workdir, **changes), workdir=str(workdir), report=ignore_progress).dataset
 
 

@@ -19,19 +19,19 @@ def slow_count(spark: object, seconds: float) -> int:
 
 
 def test_its_result_is_handed_over(spark: object) -> None:
-    with BackgroundJob(spark.range(1), "one") as beside:
-        found = beside.start(lambda: slow_count(spark, 0.1))
+    with BackgroundJob(spark.range(1), "one") as background:
+        count = background.start(lambda: slow_count(spark, 0.1))
         assert spark.range(3).count() == 3
-        assert found.result() == 1
+        assert count.result() == 1
 
 
 def test_it_ends_where_the_block_fails(spark: object) -> None:
     started = time.monotonic()
-    with pytest.raises(KeyError, match="first"), BackgroundJob(spark.range(1), "two") as beside:
-        found = beside.start(lambda: slow_count(spark, 300))
+    with pytest.raises(KeyError, match="first"), BackgroundJob(spark.range(1), "two") as background:
+        count = background.start(lambda: slow_count(spark, 300))
         while not spark.sparkContext.statusTracker().getActiveJobsIds():
             time.sleep(0.1)
         raise KeyError("first")
     assert time.monotonic() - started < 100
     with pytest.raises(Exception, match=r"(?i)cancel"):
-        found.result()
+        count.result()

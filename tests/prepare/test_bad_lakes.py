@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import LakeError
 from tests import tiny
-from tests.prepare.tiny_builds import nothing_published, run, write_visits
+from tests.prepare.tiny_builds import has_published_nothing, build_anew, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 
@@ -124,17 +124,17 @@ def nulls(kind: pa.DataType) -> pa.Array:
 def test_bad_lakes(tmp_path: Path, breakage: callable, overrides: list[str], message: str) -> None:
     breakage(tmp_path)
     with pytest.raises(LakeError, match=message) as caught:
-        run(tmp_path, *overrides)
+        build_anew(tmp_path, *overrides)
     assert caught.value.exit_code == 1
     assert "\tat " not in str(caught.value)  # no Java stack
-    assert nothing_published(tmp_path)
+    assert has_published_nothing(tmp_path)
 
 
 def test_all_contract_violations_come_at_once(tmp_path: Path) -> None:
     change("visits", "amount", None)(tmp_path)
     change("shops", "size", None)(tmp_path)
     with pytest.raises(LakeError) as caught:
-        run(tmp_path)
+        build_anew(tmp_path)
     assert str(caught.value).count("\n  - ") == 2
 
 
@@ -142,5 +142,5 @@ def test_a_join_key_with_two_rows_is_an_error_with_examples(tmp_path: Path) -> N
     doubled = pa.concat_tables([tiny.shops(), tiny.shops().slice(0, 1)])
     pq.write_table(doubled, tmp_path / "lake" / "shops" / "part-0.parquet")
     with pytest.raises(LakeError, match=r"'shops' has several rows .*shop='a' has 2 rows"):
-        run(tmp_path)
-    assert nothing_published(tmp_path)
+        build_anew(tmp_path)
+    assert has_published_nothing(tmp_path)

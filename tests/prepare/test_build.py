@@ -37,7 +37,7 @@ def measure(workdir: Path, on_drift: str, current: Profile, frozen: Any = FROZEN
     messages: list[str] = []
     recipe = tiny_recipe(workdir, f"increments.on_drift={on_drift}")
     drift = _measure_drift(
-        recipe, frozen, current, WRITTEN, lambda progress: messages.append(progress.message)
+        recipe, frozen, current, WRITTEN, lambda progress: messages.append(progress.text)
     )
     return drift, messages
 

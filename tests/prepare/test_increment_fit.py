@@ -11,8 +11,8 @@ from headrace.lake import DatasetVersion
 from tests.prepare.daily import (
     build,
     day_of,
-    processed,
-    rebuilt,
+    list_processed,
+    rebuild,
     write_day,
 )
 
@@ -45,7 +45,7 @@ def test_increments_may_refit_always(lake: Path) -> None:
     assert not build(lake, "increments.refit=always").published
     write_day(lake, 4)
     second = build(lake, "increments.refit=always")
-    assert processed(second) == {f"day=0{n}" for n in (1, 2, 3, 4)}
+    assert list_processed(second) == {f"day=0{n}" for n in (1, 2, 3, 4)}
     assert second.dataset.transform_json != first.dataset.transform_json
 
 
@@ -53,7 +53,7 @@ def test_the_profile_is_of_all_rows_of_a_version(lake: Path) -> None:
     build(lake)
     write_day(lake, 4)
     second = build(lake).dataset
-    whole = rebuilt(lake, second)
+    whole = rebuild(lake, second)
     assert second.profile.distributions == whole.profile.distributions
     assert second.profile.columns == whole.profile.columns
     x = next(d for d in second.build_profile.distributions if d.name == "x")
@@ -103,9 +103,9 @@ def test_classes_that_the_transform_does_not_know_are_drift(lake: Path) -> None:
     new = day_of(4, rows=100)
     place = pa.array(["elsewhere"] * 40 + new["place"].to_pylist()[40:])
     write_day(lake, 4, new.set_column(3, "place", place))
-    made = build(lake, *classes).dataset.build
-    left_out = made.processed_ledger.filtered["label class is not in the train split"]
+    second = build(lake, *classes).dataset.build
+    left_out = second.processed_ledger.filtered["label class is not in the train split"]
     assert left_out == 37  # of the 40, three are out by the rule
-    found = next(d for d in made.drift if (d.name, d.measure) == ("label", "unknown_share"))
-    assert (found.has_drifted, found.rows) == (True, 97)
-    assert found.value == pytest.approx(37 / 97)
+    drift = next(d for d in second.drift if (d.name, d.measure) == ("label", "unknown_share"))
+    assert (drift.has_drifted, drift.rows) == (True, 97)
+    assert drift.value == pytest.approx(37 / 97)

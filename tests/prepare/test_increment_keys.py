@@ -11,11 +11,11 @@ from headrace.errors import LakeError
 from tests.prepare.daily import (
     build,
     day_of,
-    processed,
-    rebuilt,
+    list_processed,
+    rebuild,
     remove_day,
-    rows_of,
-    same_rows,
+    read_rows,
+    assert_same_rows,
     write_day,
 )
 
@@ -24,27 +24,27 @@ pytestmark = pytest.mark.spark
 
 def test_one_row_a_key_though_it_comes_again_on_another_day(lake: Path) -> None:
     first = build(lake)
-    before = rows_of(first.dataset)
+    before = read_rows(first.dataset)
     # 20 events of the first day once more, later: the first day loses them
     write_day(lake, 4, day_of(4), day_of(4, rows=20, first=1010, at=1))
     second = build(lake)
-    assert processed(second) == {"day=01", "day=04"}
+    assert list_processed(second) == {"day=01", "day=04"}
     assert second.dataset.build.ledger.duplicates == 20 - 3  # three of them are out by the rule
-    same_rows(second.dataset, rebuilt(lake, second.dataset))
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
     # an old row arrives late: it loses, and stays lost
     write_day(lake, 5, day_of(5), day_of(1, rows=10, first=2050))
     third = build(lake)
-    assert processed(third) == {"day=02", "day=05"}
-    same_rows(third.dataset, rebuilt(lake, third.dataset))
+    assert list_processed(third) == {"day=02", "day=05"}
+    assert_same_rows(third.dataset, rebuild(lake, third.dataset))
     # the day that won is corrected away: the first day's rows come back
     write_day(lake, 4, day_of(4))
     fourth = build(lake)
-    assert processed(fourth) >= {"day=01", "day=04"}
-    same_rows(fourth.dataset, rebuilt(lake, fourth.dataset))
+    assert list_processed(fourth) >= {"day=01", "day=04"}
+    assert_same_rows(fourth.dataset, rebuild(lake, fourth.dataset))
     remove_day(lake, 4)
     remove_day(lake, 5)
     last = build(lake)
-    after = rows_of(last.dataset)
+    after = read_rows(last.dataset)
     pd.testing.assert_frame_equal(before, after)
 
 
@@ -54,9 +54,9 @@ def test_a_loser_that_is_corrected_may_win(lake: Path) -> None:
     again = day_of(1, rows=10, first=1020)
     later = again.set_column(1, "at", pa.array([99] * 10, pa.int64()))
     write_day(lake, 1, day_of(1, rows=20), later, day_of(1, rows=120, first=1030))
-    made = build(lake)
-    assert processed(made) == {"day=01", "day=04"}
-    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    prepared = build(lake)
+    assert list_processed(prepared) == {"day=01", "day=04"}
+    assert_same_rows(prepared.dataset, rebuild(lake, prepared.dataset))
 
 
 def test_folders_that_spark_reads_as_one_value_may_share_a_key(lake: Path) -> None:
@@ -65,7 +65,7 @@ def test_folders_that_spark_reads_as_one_value_may_share_a_key(lake: Path) -> No
     folder.mkdir()
     pq.write_table(day_of(1, at=1), folder / "part-0.parquet")
     second = build(lake, "clean.dedup.key=[event, day]")
-    assert processed(second) == {"day=01", "day=1"}
+    assert list_processed(second) == {"day=01", "day=1"}
     assert second.dataset.build.ledger.duplicates == 147
 
 
@@ -94,37 +94,39 @@ def test_a_winner_may_move_on_and_go(lake: Path) -> None:
     write_day(lake, 4, day_of(4), again)  # wins against the first day
     build(lake)
     write_day(lake, 5, day_of(5), day_of(5, rows=30, first=1020, at=4))  # wins against both
-    made = build(lake)
-    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    prepared = build(lake)
+    assert_same_rows(prepared.dataset, rebuild(lake, prepared.dataset))
     remove_day(lake, 4)  # the first day's rows now lose against the fifth
-    made = build(lake)
-    same_rows(made.dataset, rebuilt(lake, made.dataset))
+    prepared = build(lake)
+    assert_same_rows(prepared.dataset, rebuild(lake, prepared.dataset))
     remove_day(lake, 5)
-    made = build(lake)
-    same_rows(made.dataset, rebuilt(lake, made.dataset))
-    assert made.dataset.build.ledger.duplicates == 0
+    prepared = build(lake)
+    assert_same_rows(prepared.dataset, rebuild(lake, prepared.dataset))
+    assert prepared.dataset.build.ledger.duplicates == 0
 
 
 def test_a_key_with_the_partition_column_meets_no_other_partition(lake: Path) -> None:
     build(lake, "clean.dedup.key=[event, day]")
     write_day(lake, 4, day_of(4), day_of(4, rows=20, first=1010, at=1))
     second = build(lake, "clean.dedup.key=[event, day]")
-    assert processed(second) == {"day=04"}
+    assert list_processed(second) == {"day=04"}
     assert second.dataset.build.ledger.duplicates == 0
 
 
 @pytest.mark.long
 def test_no_key_changes_its_split_in_twelve_increments(lake: Path) -> None:
-    known: dict[int, str] = {}
+    earlier: dict[int, str] = {}
     for day in range(4, 16):
         # some rows come again a day later
         write_day(lake, day, day_of(day, rows=40), day_of(day, rows=5, first=1000 * (day - 1)))
-        made = build(lake).dataset
-        found = rows_of(made).set_index("row_id")["split"].to_dict()
-        assert len(found) == made.build.ledger.accounted_rows - made.build.ledger.duplicates - sum(
-            made.build.ledger.quarantined.values()
+        dataset = build(lake).dataset
+        splits = read_rows(dataset).set_index("row_id")["split"].to_dict()
+        assert len(
+            splits
+        ) == dataset.build.ledger.accounted_rows - dataset.build.ledger.duplicates - sum(
+            dataset.build.ledger.quarantined.values()
         )
-        assert {k: v for k, v in found.items() if k in known} == known
-        known = found
-    assert made.version == 11
-    assert set(known.values()) == {"train", "validation", "test"}
+        assert {k: v for k, v in splits.items() if k in earlier} == earlier
+        earlier = splits
+    assert dataset.version == 11
+    assert set(earlier.values()) == {"train", "validation", "test"}

@@ -11,11 +11,11 @@ from headrace.lake import DatasetVersion
 from tests.prepare.daily import (
     build,
     day_of,
-    processed,
-    rebuilt,
+    list_processed,
+    rebuild,
     remove_day,
-    rows_of,
-    same_rows,
+    read_rows,
+    assert_same_rows,
     write_day,
     write_places,
 )
@@ -26,20 +26,20 @@ pytestmark = pytest.mark.spark
 def test_a_new_day_is_all_that_is_read(lake: Path) -> None:
     first = build(lake)
     assert (first.published, first.dataset.version, first.why) == (True, 0, "the first build")
-    assert processed(first) == {"day=01", "day=02", "day=03"}
+    assert list_processed(first) == {"day=01", "day=02", "day=03"}
     write_day(lake, 4)
     second = build(lake)
-    assert (second.dataset.version, processed(second)) == (1, {"day=04"})
+    assert (second.dataset.version, list_processed(second)) == (1, {"day=04"})
     assert second.dataset.build.processed_ledger.read == 150
     assert second.dataset.build.ledger.read == 600
     assert second.dataset.build.ledger.quarantined == {"range(x)": 12}
     assert second.dataset.transform_json == first.dataset.transform_json
-    same_rows(second.dataset, rebuilt(lake, second.dataset))
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
     # the old version is what it was
     old = DatasetVersion.open(first.dataset.root, 0)
     assert (old.digest, old.build.ledger.read) == (first.dataset.digest, 450)
-    kept = {f.path for f in old.build.files}
-    assert kept < {f.path for f in second.dataset.build.files}
+    old_paths = {f.path for f in old.build.files}
+    assert old_paths < {f.path for f in second.dataset.build.files}
 
 
 def test_nothing_new_is_nothing_done(lake: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_corrected_day_replaces_its_rows(lake: Path) -> None:
     first = build(lake)
     write_day(lake, 2, day_of(2, rows=120, at=5))
     second = build(lake)
-    assert processed(second) == {"day=02"}
+    assert list_processed(second) == {"day=02"}
     assert second.dataset.build.ledger.read == 420
-    same_rows(second.dataset, rebuilt(lake, second.dataset))
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
     assert DatasetVersion.open(first.dataset.root, 0).digest == first.dataset.digest
 
 
@@ -64,14 +64,14 @@ def test_a_removed_day_takes_its_rows_along(lake: Path) -> None:
     first = build(lake)
     remove_day(lake, 3)
     second = build(lake)
-    assert processed(second) == set()
+    assert list_processed(second) == set()
     assert "start_spark" not in second.seconds  # nothing has to be read
     assert {p.name for p in second.dataset.build.partitions} == {"day=01", "day=02"}
     assert second.dataset.build.ledger.read == 300
-    same_rows(second.dataset, rebuilt(lake, second.dataset))
-    gone = set(rows_of(first.dataset)["row_id"]) - set(rows_of(second.dataset)["row_id"])
-    assert len(gone) == first.dataset.build.partitions[2].ledger.accounted_rows - 3
-    assert gone <= set(rows_of(DatasetVersion.open(first.dataset.root, 0))["row_id"])
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
+    removed = set(read_rows(first.dataset)["row_id"]) - set(read_rows(second.dataset)["row_id"])
+    assert len(removed) == first.dataset.build.partitions[2].ledger.accounted_rows - 3
+    assert removed <= set(read_rows(DatasetVersion.open(first.dataset.root, 0))["row_id"])
 
 
 def test_columns_that_are_called_like_secrets_are_compared(lake: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_store_that_does_not_answer_is_no_reason_to_fit_again(
     with pytest.raises(DatasetError, match="cannot be reached: no answer"):
         build(lake)
     monkeypatch.undo()
-    assert processed(build(lake)) == {"day=04"}
+    assert list_processed(build(lake)) == {"day=04"}
 
 
 def test_a_record_that_was_removed_is_built_anew(lake: Path) -> None:
@@ -121,27 +121,27 @@ def test_links_to_folders_are_followed(lake: Path) -> None:
     away.mkdir()
     pq.write_table(day_of(4), away / "part-0.parquet")
     (lake / "lake" / "events" / "day=04").symlink_to(away)
-    assert processed(build(lake)) == {"day=04"}
+    assert list_processed(build(lake)) == {"day=04"}
     pq.write_table(day_of(4, rows=100), away / "part-0.parquet")
-    assert processed(build(lake)) == {"day=04"}
+    assert list_processed(build(lake)) == {"day=04"}
 
 
 def test_a_joined_table_that_changes_is_looked_up_again(lake: Path) -> None:
     build(lake)
     write_places(lake, height=5.0)
     second = build(lake)
-    assert processed(second) == {"day=01", "day=02", "day=03"}
+    assert list_processed(second) == {"day=01", "day=02", "day=03"}
     assert second.why == "table places changed"
-    same_rows(second.dataset, rebuilt(lake, second.dataset))
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
     keep = (
         "source.joins=[{table: places, key: [place], columns: {height: height}, on_change: keep}]"
     )
-    kept = build(lake, keep)
-    assert kept.why.startswith("the recipe changed (source.joins)")
+    third = build(lake, keep)
+    assert third.why.startswith("the recipe changed (source.joins)")
     write_places(lake, height=9.0)
     assert not build(lake, keep).published
     write_day(lake, 4)
-    assert processed(build(lake, keep)) == {"day=04"}
+    assert list_processed(build(lake, keep)) == {"day=04"}
 
 
 def test_a_build_with_an_id_is_published_once(lake: Path) -> None:
@@ -177,7 +177,7 @@ def test_outside_readers_see_a_pinned_version(lake: Path) -> None:
     write_day(lake, 4)
     build(lake)
     for version in (0, 1):
-        ours = rows_of(DatasetVersion.open(str(lake / "dataset"), version))
+        ours = read_rows(DatasetVersion.open(str(lake / "dataset"), version))
         theirs = pl.read_delta(str(lake / "dataset"), version=version)
         assert theirs.height == len(ours)
         assert theirs["row_id"].sum() == ours["row_id"].sum()
@@ -199,13 +199,13 @@ def test_every_format_follows_its_lake(lake: Path) -> None:
         "source.tables.events={path: '${workdir}/lake/lines', format: csv, columns: " + types + "}"
     ]
     first = build(lake, *csv)
-    assert processed(first) == {"day=01", "day=02", "day=03"}
+    assert list_processed(first) == {"day=01", "day=02", "day=03"}
     folder = lake / "lake" / "lines" / "day=04"
     folder.mkdir()
     day_of(4).to_pandas().to_csv(folder / "a.csv", index=False)
     second = build(lake, *csv)
-    assert processed(second) == {"day=04"}
-    same_rows(second.dataset, rebuilt(lake, second.dataset, *csv))
+    assert list_processed(second) == {"day=04"}
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset, *csv))
 
 
 def test_files_of_a_flat_folder_may_be_the_unit(tmp_path: Path) -> None:
@@ -215,14 +215,14 @@ def test_files_of_a_flat_folder_may_be_the_unit(tmp_path: Path) -> None:
     for day in (1, 2):
         pq.write_table(day_of(day), folder / f"{day}.parquet")
     by_file = "increments.by=file"
-    assert processed(build(tmp_path, by_file)) == {"1.parquet", "2.parquet"}
+    assert list_processed(build(tmp_path, by_file)) == {"1.parquet", "2.parquet"}
     pq.write_table(day_of(3), folder / "3.parquet")
-    assert processed(build(tmp_path, by_file)) == {"3.parquet"}
+    assert list_processed(build(tmp_path, by_file)) == {"3.parquet"}
     # by default a table without partition folders is one source partition
-    assert processed(build(tmp_path)) == {""}
+    assert list_processed(build(tmp_path)) == {""}
     pq.write_table(day_of(4), folder / "4.parquet")
     whole = build(tmp_path)
-    assert processed(whole) == {""}
+    assert list_processed(whole) == {""}
     assert whole.dataset.build.ledger.read == 600
     with pytest.raises(LakeError, match=r"no folder of the main table is named like week=…"):
         build(tmp_path, "increments.by=[week]")

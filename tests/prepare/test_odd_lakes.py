@@ -14,7 +14,7 @@ import pytest
 from headrace.errors import LakeError
 from headrace.transform.spec import TransformSpec
 from tests import tiny
-from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
+from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 
@@ -209,12 +209,12 @@ def test_a_clear_error(
 ) -> None:
     breakage(tmp_path)
     with pytest.raises(LakeError, match=message) as caught:
-        run(tmp_path, *overrides)
+        build_anew(tmp_path, *overrides)
     text = str(caught.value)
     assert "\tat " not in text
     assert "Traceback" not in text
     assert len(text) < 2000
-    assert nothing_published(tmp_path)
+    assert has_published_nothing(tmp_path)
 
 
 def feature(dataset: object, name: str) -> object:
@@ -224,20 +224,20 @@ def feature(dataset: object, name: str) -> object:
 
 def test_a_column_of_nulls_is_constant_and_missing(tmp_path: Path) -> None:
     with_column("amount", pa.nulls(tiny.ROWS, pa.float64()))(tmp_path)
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     assert (feature(dataset, "amount").center, feature(dataset, "amount").scale) == (0.0, 1.0)
-    assert (rows_of(dataset)["amount"] == 0).all()
+    assert (read_rows(dataset)["amount"] == 0).all()
     with_column("shop", pa.nulls(tiny.ROWS, pa.string()))(tmp_path)
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     assert feature(dataset, "shop").values == ()
-    assert (rows_of(dataset)["shop"] == 0).all()
+    assert (read_rows(dataset)["shop"] == 0).all()
 
 
 def test_a_constant_column_becomes_zeros(tmp_path: Path) -> None:
     with_column("amount", pa.array([0.1] * tiny.ROWS))(tmp_path)
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     assert (feature(dataset, "amount").center, feature(dataset, "amount").scale) == (0.1, 1.0)
-    assert (rows_of(dataset)["amount"] == 0).all()
+    assert (read_rows(dataset)["amount"] == 0).all()
 
 
 def test_any_column_name(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_any_column_name(tmp_path: Path) -> None:
     rules = (
         "clean.rules=[{kind: range, column: 'a.b', max: 590}, {kind: not_null, columns: ['a`b']}]"
     )
-    dataset = run(tmp_path, *overrides, rules)
+    dataset = build_anew(tmp_path, *overrides, rules)
     assert dataset.build.ledger.quarantined["range(a.b)"] == 9
     first = feature(dataset, "f0").scale
     for number, name in enumerate(names):
@@ -264,7 +264,7 @@ def test_any_column_name(tmp_path: Path) -> None:
 
 def test_names_that_differ_in_case_are_two_columns(tmp_path: Path) -> None:
     with_column("AMOUNT", pa.array(np.arange(tiny.ROWS, dtype=float)))(tmp_path)
-    dataset = run(tmp_path, "features.upper={kind: min_max, column: AMOUNT}")
+    dataset = build_anew(tmp_path, "features.upper={kind: min_max, column: AMOUNT}")
     assert feature(dataset, "upper").scale > 500
     assert feature(dataset, "amount").scale < 20
 
@@ -281,7 +281,7 @@ def test_names_that_differ_in_case_are_two_columns(tmp_path: Path) -> None:
 )
 def test_numbers_of_all_types(tmp_path: Path, values: pa.Array, center: float) -> None:
     with_column("amount", values)(tmp_path)
-    assert feature(run(tmp_path), "amount").center == center
+    assert feature(build_anew(tmp_path), "amount").center == center
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_numbers_of_all_types(tmp_path: Path, values: pa.Array, center: float) -
 )
 def test_times_of_all_types(tmp_path: Path, values: pa.Array) -> None:
     with_column("t", values)(tmp_path)
-    dataset = run(
+    dataset = build_anew(
         tmp_path,
         "derive.year={kind: time_part, part: year, columns: [t]}",
         "features.year={kind: vocabulary}",
@@ -309,14 +309,14 @@ def test_lists_texts_and_crosses_go_the_whole_way(tmp_path: Path) -> None:
     table = table.append_column("tags", pa.array(tags, pa.list_(pa.string())))
     words = [f"Hello, Shop {n % 3}!" for n in range(tiny.ROWS)]
     write_visits(tmp_path, table.append_column("words", pa.array(words)))
-    dataset = run(
+    dataset = build_anew(
         tmp_path,
         "features.tags={kind: multi_valued, length: 2}",
         "features.words={kind: text, length: 4}",
         "features.pair={kind: cross, columns: [shop, day], buckets: 64}",
         "features.cut={kind: quantile_buckets, column: amount, buckets: 4}",
     )
-    rows = rows_of(dataset)
+    rows = read_rows(dataset)
     assert set(rows["tags"].map(len)) == {2}
     assert rows["words"].iloc[0].tolist()[3] == 0
     assert feature(dataset, "words").values[:2] == ("hello", "shop")

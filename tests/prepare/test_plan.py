@@ -34,8 +34,8 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def planned(workdir: Path, *overrides: str, base: Any = None, **asked: Any) -> Plan:
-    return make_plan(daily_recipe(workdir, *overrides), base, **asked)
+def planned(workdir: Path, *overrides: str, base: Any = None, **options: Any) -> Plan:
+    return make_plan(daily_recipe(workdir, *overrides), base, **options)
 
 
 def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -> Any:
@@ -85,16 +85,16 @@ def test_new_changed_and_removed_partitions(lake: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "processed", "refit", "why"),
+    ("options", "processed", "refit", "why"),
     [
         ({"full": True}, DAYS, False, "asked for everything"),
         ({"refit": True}, DAYS, True, "asked to fit again"),
     ],
 )
 def test_what_is_asked_for_is_done(
-    lake: Path, asked: dict[str, bool], processed: frozenset[str], refit: bool, why: str
+    lake: Path, options: dict[str, bool], processed: frozenset[str], refit: bool, why: str
 ) -> None:
-    plan = planned(lake, base=published(lake), **asked)
+    plan = planned(lake, base=published(lake), **options)
     assert (plan.processed, plan.refit, plan.why) == (processed, refit, why)
 
 

@@ -10,9 +10,9 @@ import pytest
 from tests.prepare.daily import (
     build,
     day_of,
-    rebuilt,
+    rebuild,
     remove_day,
-    rows_of,
+    read_rows,
     write_day,
     write_places,
 )
@@ -53,11 +53,11 @@ def test_increments_end_where_a_full_build_ends(tmp_path: Path, seed: int) -> No
                 day = rng.choice(sorted(days))
                 remove_day(tmp_path, day)
                 days.remove(day)
-        found = build(tmp_path)
-        if not found.published:  # a day that came and went
+        prepared = build(tmp_path)
+        if not prepared.published:  # a day that came and went
             continue
-        made = found.dataset
-        whole = rebuilt(tmp_path, made)
-        pd.testing.assert_frame_equal(rows_of(made), rows_of(whole))
-        assert made.build.ledger == whole.build.ledger
-        assert made.count_rows("train") > 0
+        dataset = prepared.dataset
+        whole = rebuild(tmp_path, dataset)
+        pd.testing.assert_frame_equal(read_rows(dataset), read_rows(whole))
+        assert dataset.build.ledger == whole.build.ledger
+        assert dataset.count_rows("train") > 0

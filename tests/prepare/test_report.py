@@ -21,7 +21,7 @@ LEDGER = Ledger(
 
 
 def build_of(**more: object) -> Build:
-    given: dict[str, object] = {
+    defaults: dict[str, object] = {
         "build_id": "b-1",
         "created_at": "2026-01-01T00:00:00+00:00",
         "headrace_version": "1",
@@ -32,7 +32,7 @@ def build_of(**more: object) -> Build:
         "label_kind": "binary",
         "transform_digest": "0123456789abcdef",
     }
-    return Build(**(given | more))  # type: ignore[arg-type]
+    return Build(**(defaults | more))  # type: ignore[arg-type]
 
 
 PROFILE = Profile(

@@ -20,28 +20,28 @@ from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
 from headrace.transform.spec import TransformSpec
 from tests import tiny
-from tests.prepare.tiny_builds import nothing_published, rows_of, run, write_visits
+from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 
 
 def test_every_row_is_in_one_bucket(tmp_path: Path) -> None:
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     ledger = dataset.build.ledger
     assert ledger.read == tiny.ROWS
     assert ledger.filtered == {LABEL_MISSING: tiny.UNLABELLED}
     assert ledger.duplicates == tiny.DUPLICATES
     assert sum(ledger.published.values()) == tiny.ROWS - tiny.UNLABELLED - tiny.DUPLICATES
-    rows = rows_of(dataset)
+    rows = read_rows(dataset)
     assert rows["row_id"].is_unique
     assert rows["split"].value_counts().to_dict() == ledger.published
     assert not rows.isna().any().any()
 
 
 def test_the_transform_is_fitted_on_train_rows_and_applied_to_all(tmp_path: Path) -> None:
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     spec = TransformSpec.from_json(dataset.transform_json)
-    rows = rows_of(dataset)
+    rows = read_rows(dataset)
     train = rows[rows["split"] == "train"]
     assert train["amount"].mean() == pytest.approx(0, abs=1e-6)
     other = rows[rows["split"] != "train"]
@@ -79,20 +79,20 @@ def test_a_day_is_in_one_split_and_stays_there(tmp_path: Path, spark: object) ->
 
 
 def test_two_builds_give_the_same_dataset(tmp_path: Path) -> None:
-    first, second = run(tmp_path), run(tmp_path)
+    first, second = build_anew(tmp_path), build_anew(tmp_path)
     assert (first.version, second.version) == (0, 1)
     assert first.build.ledger == second.build.ledger
     assert first.digest == second.digest
-    assert run(tmp_path, "split.seed=4").digest != first.digest
+    assert build_anew(tmp_path, "split.seed=4").digest != first.digest
 
 
 def test_rows_lie_in_an_order_of_their_own_in_exact_row_groups(tmp_path: Path) -> None:
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     for file in dataset.build.files:
         metadata = pq.ParquetFile(f"{dataset.root}/{file.path}").metadata
-        found = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        assert tuple(found) == file.row_groups
-        assert all(rows == 50 for rows in found[:-1])
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        assert tuple(sizes) == file.row_groups
+        assert all(rows == 50 for rows in sizes[:-1])
         assert Path(f"{dataset.root}/{file.path}").stat().st_size == file.bytes
     # `hour` follows the lake's order (visit modulo 24): in the files it jumps about
     hours = pd.concat(
@@ -110,12 +110,12 @@ def test_the_latest_duplicate_is_kept(tmp_path: Path) -> None:
     later = table.slice(0, 3).set_column(3, "amount", pa.array([1000.0, None, 3000.0]))
     clock = pa.array([2359] * 3, pa.int64())
     write_visits(tmp_path, pa.concat_tables([table, later.set_column(4, "clock", clock)]))
-    dataset = run(tmp_path, "clean.dedup.latest_by=clock")
+    dataset = build_anew(tmp_path, "clean.dedup.latest_by=clock")
     assert dataset.build.ledger.duplicates == tiny.DUPLICATES + 3
     amount = next(
         f for f in TransformSpec.from_json(dataset.transform_json).features if f.name == "amount"
     )
-    raw = rows_of(dataset)["amount"].astype(np.float64) * amount.scale + amount.center
+    raw = read_rows(dataset)["amount"].astype(np.float64) * amount.scale + amount.center
     assert sum(raw > 900) == 2
 
 
@@ -147,7 +147,7 @@ def test_the_latest_row_is_told_by_every_digit(tmp_path: Path) -> None:
     recipe = build_recipe(tree, source="latest", environment={})
     dataset = prepare(recipe, workdir=str(tmp_path), report=ignore_progress).dataset
     assert dataset.build.ledger.duplicates == 30
-    assert sorted(rows_of(dataset)["label"]) == list(range(1, 60, 2))
+    assert sorted(read_rows(dataset)["label"]) == list(range(1, 60, 2))
 
 
 def test_a_one_to_one_join_wants_one_row_a_key_of_the_main_table_too(
@@ -156,11 +156,11 @@ def test_a_one_to_one_join_wants_one_row_a_key_of_the_main_table_too(
     shops = [{"table": "shops", "key": ["shop"], "columns": {"size": "size"}}]
     shops[0]["cardinality"] = "one_to_one"
     with pytest.raises(LakeError) as caught:
-        run(tmp_path, f"source.joins={shops}")
+        build_anew(tmp_path, f"source.joins={shops}")
     message = str(caught.value)
     assert "table 'visits' has several rows for one key (shop)" in message
     assert "shop='a' has 150 rows; shop='b' has 144 rows; " in message
-    assert nothing_published(tmp_path)
+    assert has_published_nothing(tmp_path)
     rows = tiny.ROWS - tiny.DUPLICATES
     visits = pq.read_table(tiny_lake / "visits").slice(0, rows)
     pq.write_table(visits, tiny_lake / "visits" / "part-0.parquet")
@@ -172,19 +172,19 @@ def test_a_one_to_one_join_wants_one_row_a_key_of_the_main_table_too(
         f"source.tables.extra={{path: {tiny_lake}/extra}}",
         f"source.joins={[join | {'cardinality': 'one_to_one'}]}",
     ]
-    assert run(tmp_path, *overrides).build.ledger.read == rows
+    assert build_anew(tmp_path, *overrides).build.ledger.read == rows
     again = pa.concat_tables([visits, visits.slice(0, 3)])  # deduplicated by the join's key
     pq.write_table(again, tiny_lake / "visits" / "part-0.parquet")
-    assert run(tmp_path, *overrides).build.ledger.duplicates == 3
+    assert build_anew(tmp_path, *overrides).build.ledger.duplicates == 3
 
 
 def test_rows_without_a_key_are_no_duplicates(tmp_path: Path) -> None:
     table = tiny.visits()
     nameless = table.slice(0, 40).set_column(0, "visit", pa.array([None] * 40, pa.int64()))
     write_visits(tmp_path, pa.concat_tables([table, nameless]))
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     assert dataset.build.ledger.duplicates == tiny.DUPLICATES
-    assert rows_of(dataset)["row_id"].is_unique
+    assert read_rows(dataset)["row_id"].is_unique
 
 
 def test_without_a_dedup_key_the_order_is_still_a_function_of_the_rows(tmp_path: Path) -> None:
@@ -193,30 +193,30 @@ def test_without_a_dedup_key_the_order_is_still_a_function_of_the_rows(tmp_path:
         [same, same.set_column(6, "late", same["late"].combine_chunks()[::-1])]
     )
     write_visits(tmp_path, twice)
-    first = run(tmp_path, "clean.dedup=null")
+    first = build_anew(tmp_path, "clean.dedup=null")
     assert first.build.ledger.duplicates == 0
     write_visits(tmp_path, twice.take(pa.array(np.random.default_rng(0).permutation(1200))))
-    assert run(tmp_path, "clean.dedup=null").digest == first.digest
+    assert build_anew(tmp_path, "clean.dedup=null").digest == first.digest
 
 
 def test_raw_columns_may_have_the_names_of_ours(tmp_path: Path) -> None:
     table = tiny.visits()
     names = {"visit": "row_id", "amount": "label", "clock": "split"}
     write_visits(tmp_path, table.rename_columns([names.get(n, n) for n in table.column_names]))
-    dataset = run(
+    dataset = build_anew(
         tmp_path,
         "clean.dedup.key=[row_id]",
         "features.amount.column=label",
         "derive.hour.columns=[split]",
     )
     assert dataset.build.ledger.duplicates == tiny.DUPLICATES
-    assert abs(rows_of(dataset).query("split == 'train'")["amount"].mean()) < 1e-6
+    assert abs(read_rows(dataset).query("split == 'train'")["amount"].mean()) < 1e-6
 
 
 def test_a_delta_table_of_someone_else_is_not_replaced(tmp_path: Path) -> None:
     write_deltalake(str(tmp_path / "dataset"), pa.table({"precious": [1]}))
     with pytest.raises(DatasetError, match="not a build of Headrace"):
-        run(tmp_path)
+        build_anew(tmp_path)
     assert DeltaTable(str(tmp_path / "dataset")).count() == 1
 
 
@@ -225,7 +225,7 @@ def test_partitions_prune_what_is_read(tmp_path: Path, tiny_lake: Path) -> None:
     table = tiny.visits().append_column("month", month)
     (tiny_lake / "visits" / "part-0.parquet").unlink()
     pq.write_to_dataset(table, str(tiny_lake / "visits"), partition_cols=["month"])
-    dataset = run(tmp_path, "source.tables.visits.partitions=month = 1")
+    dataset = build_anew(tmp_path, "source.tables.visits.partitions=month = 1")
     assert dataset.build.ledger.read == tiny.ROWS // 3
 
 
@@ -242,21 +242,21 @@ def test_a_ledger_that_does_not_add_up_publishes_nothing(
 
     monkeypatch.setattr(stage, "read_raw", one_row_more)
     with pytest.raises(LedgerError, match="difference -1"):
-        run(tmp_path)
-    assert nothing_published(tmp_path)
+        build_anew(tmp_path)
+    assert has_published_nothing(tmp_path)
 
 
 def test_a_dataset_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "thesis.tex").write_text("precious")
     with pytest.raises(DatasetError, match=r"holds thesis\.tex"):
-        run(tmp_path)
+        build_anew(tmp_path)
 
 
 def test_a_failed_build_leaves_the_published_version_alone(tmp_path: Path) -> None:
-    first = run(tmp_path)
+    first = build_anew(tmp_path)
     with pytest.raises(LakeError):
-        run(tmp_path, "label.expression=visit < 0")
+        build_anew(tmp_path, "label.expression=visit < 0")
     again = DatasetVersion.open(first.root)
     assert (again.version, again.digest) == (first.version, first.digest)
     files = {str(p.relative_to(first.root)) for p in Path(first.root).glob("split=*/*")}
@@ -278,7 +278,7 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
         "tallies.parquet",
         "transform.json",
     ]
-    kept = json.loads((sidecar / "recipe.json").read_text())
-    assert kept["train"]["epochs"] == 2
+    recorded = json.loads((sidecar / "recipe.json").read_text())
+    assert recorded["train"]["epochs"] == 2
     assert all(b"hunter2" not in p.read_bytes() for p in sidecar.iterdir())
     assert dataset.build.sources["visits"]["rows"] == tiny.ROWS

@@ -35,12 +35,12 @@ def test_by_key(spark: object, tmp_path: Path) -> None:
             "number": pa.array([number for _, number in keys], pa.int32()),
         }
     )
-    found = splits(spark, rows, tmp_path, "split.key=[word, number]")
+    assigned = splits(spark, rows, tmp_path, "split.key=[word, number]")
     expected = [expected_split(w, None if n is None else str(n)) for w, n in keys]
-    assert found == expected
-    assert set(found) == {0, 1, 2}
+    assert assigned == expected
+    assert set(assigned) == {0, 1, 2}
     wider = rows.set_column(1, "number", rows["number"].cast(pa.int64()))
-    assert splits(spark, wider, tmp_path, "split.key=[word, number]") == found
+    assert splits(spark, wider, tmp_path, "split.key=[word, number]") == assigned
 
 
 def test_without_a_test_split_nothing_is_in_it(spark: object, tmp_path: Path) -> None:

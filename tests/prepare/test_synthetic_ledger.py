@@ -72,13 +72,13 @@ def raw(lake: Path) -> pd.DataFrame:
 
 
 def test_the_lake_has_what_its_manifest_says(lake: Path, raw: pd.DataFrame) -> None:
-    made = json.loads((lake / "_lake.json").read_text())["made"]
+    manifest = json.loads((lake / "_lake.json").read_text())["made"]
     assert len(raw) == ROWS
-    assert made["duplicates"] == raw["event_id"].duplicated().sum()
+    assert manifest["duplicates"] == raw["event_id"].duplicated().sum()
     for name in TEXT_NUMERIC:
-        assert made["injected"][f"garbage.{name}"] == (raw[name] == "n/a").sum()
+        assert manifest["injected"][f"garbage.{name}"] == (raw[name] == "n/a").sum()
     for name in ("i1", "i2", "i3"):
-        assert made["injected"][f"outlier.{name}"] == (raw[name] >= 1e6).sum()
+        assert manifest["injected"][f"outlier.{name}"] == (raw[name] >= 1e6).sum()
 
 
 def test_every_bucket_is_equal_to_the_row(dataset: DatasetVersion, raw: pd.DataFrame) -> None:
@@ -187,9 +187,11 @@ def test_the_lake_is_read_twice_at_most(
         "main": "clicks",
     })  # fmt: skip
     prepare(plain, workdir=str(tmp_path), report=ignore_progress)
-    made = [stage for number, stage in stages(spark).items() if number not in before]
+    new_stages = [stage for number, stage in stages(spark).items() if number not in before]
     lake_bytes = sum(p.stat().st_size for p in (lake / "clicks").rglob("*.parquet"))
-    read = sorted(s["bytes"] for s in made if s["rows"] >= ROWS and s["bytes"] > lake_bytes / 50)
+    read = sorted(
+        s["bytes"] for s in new_stages if s["rows"] >= ROWS and s["bytes"] > lake_bytes / 50
+    )
     assert len(read) == 2, read
     whole = 1.1 * lake_bytes
     first = whole if read_with == "spark" else whole / 3
@@ -203,10 +205,10 @@ def stages(spark: object) -> dict[int, dict[str, int]]:
 
     time.sleep(1)  # the listener is asynchronous
     store = spark.sparkContext._jsc.sc().statusStore()
-    found = {}
+    by_id = {}
     for stage in _stage_list(store):
-        found[stage.stageId()] = {"rows": stage.inputRecords(), "bytes": stage.inputBytes()}
-    return found
+        by_id[stage.stageId()] = {"rows": stage.inputRecords(), "bytes": stage.inputBytes()}
+    return by_id
 
 
 def _stage_list(store: object) -> list:
@@ -253,15 +255,15 @@ def test_skewed_columns_neither_fail_nor_dominate(spark: object, tmp_path: Path)
         "dataset": {"path": f"{tmp_path}/d", "rows_per_file": 8192},
         "model": {"kind": "mlp"},
     }
-    made = prepare(
+    dataset = prepare(
         build_recipe(tree, source="x", workdir=str(tmp_path), environment={}),
         workdir=str(tmp_path),
         report=ignore_progress,
     ).dataset
-    heavy, own, all_ = TransformSpec.from_json(made.transform_json).features
+    heavy, own, all_ = TransformSpec.from_json(dataset.transform_json).features
     assert heavy.values[0] == "same"
     assert own.values == ()
-    assert len(all_.values) == made.count_rows("train")
-    assert made.build.ledger.duplicates == 0
-    sizes = [f.rows for f in made.build.files if f.split == "train"]
+    assert len(all_.values) == dataset.count_rows("train")
+    assert dataset.build.ledger.duplicates == 0
+    sizes = [f.rows for f in dataset.build.files if f.split == "train"]
     assert max(sizes) < 1.2 * min(sizes)

@@ -12,7 +12,7 @@ from headrace.progress import ignore_progress
 from tests import tiny
 
 
-def run(workdir: Path, *overrides: str) -> DatasetVersion:
+def build_anew(workdir: Path, *overrides: str) -> DatasetVersion:
     """Build everything anew, whether it changed or not."""
     recipe = tiny.tiny_recipe(workdir, *overrides)
     return prepare(
@@ -20,7 +20,7 @@ def run(workdir: Path, *overrides: str) -> DatasetVersion:
     ).dataset
 
 
-def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
+def read_rows(dataset: DatasetVersion) -> pd.DataFrame:
     parts = [
         pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
         for f in dataset.build.files
@@ -32,7 +32,7 @@ def write_visits(workdir: Path, frame: pa.Table) -> None:
     pq.write_table(frame, workdir / "lake" / "visits" / "part-0.parquet")
 
 
-def nothing_published(workdir: Path) -> bool:
+def has_published_nothing(workdir: Path) -> bool:
     return (
         not list((workdir / "dataset").rglob("*.parquet"))
         and not (workdir / "dataset" / "_delta_log").exists()

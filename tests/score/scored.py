@@ -30,18 +30,18 @@ def lake_with_model(workdir: Path, *overrides: str, days: int = 3) -> str:
     return train(recipe, workdir=str(workdir), report=ignore_progress).model_uri
 
 
-def scored(workdir: Path, *overrides: str, output: str = "scores", **asked: Any) -> Scored:
+def score_events(workdir: Path, *overrides: str, output: str = "scores", **options: Any) -> Scored:
     """Score the lake's events."""
     recipe = daily_recipe(workdir, *SETTINGS, *overrides)
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "table": str(workdir / "lake" / "events"),
         "output": str(workdir / output),
         "model_uri": "models:/daily/1",
     }
-    return score(recipe, workdir=str(workdir), report=ignore_progress, **{**given, **asked})
+    return score(recipe, workdir=str(workdir), report=ignore_progress, **{**defaults, **options})
 
 
-def predictions(done: Scored) -> pd.DataFrame:
+def read_predictions(done: Scored) -> pd.DataFrame:
     """What a reader of the Delta table sees, by key.
 
     By its log and its files: deltalake's own reader wants a newer pyarrow.

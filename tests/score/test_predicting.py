@@ -38,7 +38,7 @@ def options(root: Path, **changes: Any) -> ScoreOptions:
         root=str(root), build_id="B", names=INDEX.names, values=({}, {}), folders=("one", "two"),
         schema=SCHEMA, rows_per_file=100,
     )  # fmt: skip
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "output": layout,
         "spec_json": SPEC.to_json(),
         "model": "",
@@ -56,7 +56,7 @@ def options(root: Path, **changes: Any) -> ScoreOptions:
         "prediction_axis": HistogramAxis("prediction", edges=(0.0, 0.5, 1.0)),
         "checks": ("range(x)", "not_null(w)"),
     }
-    return ScoreOptions(**(given | changes))
+    return ScoreOptions(**(defaults | changes))
 
 
 def rows(**changes: Any) -> pa.Table:
@@ -136,16 +136,16 @@ def test_batches_are_joined_and_split_to_chunks(tmp_path: Path) -> None:
 
 def predict(root: Path, output: list[float], **changes: Any) -> TaskResults:
     """Predict the rows that are scored with a network of known outputs."""
-    given, results = options(root, **changes), TaskResults()
-    table = _count_and_filter(rows(), given, results, None, None)
-    writer = PredictionWriter(given.output, "0")
+    task_options, results = options(root, **changes), TaskResults()
+    table = _count_and_filter(rows(), task_options, results, None, None)
+    writer = PredictionWriter(task_options.output, "0")
     inputs: dict[str, np.ndarray] = {}
 
     def network(columns: Any) -> np.ndarray:
         inputs.update(columns)
         return np.array(output)
 
-    _predict_chunk(table, given, ArrowTransform(SPEC), network, results, writer)
+    _predict_chunk(table, task_options, ArrowTransform(SPEC), network, results, writer)
     results.files = writer.close()
     # (x - 10) / 2, 10 where it is missing; 2 is "a", 0 is missing, 1 is out of the vocabulary
     assert inputs["numeric"].tolist() == [[-0.5], [0.0], [0.5]]

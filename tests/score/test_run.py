@@ -14,7 +14,7 @@ from headrace.lake.predictions import open_predictions
 from headrace.score import job as score_job
 from headrace.score.run import Scored
 from tests.prepare.daily import day_of, remove_day, write_day
-from tests.score.scored import lake_with_model, predictions, scored
+from tests.score.scored import lake_with_model, read_predictions, score_events
 
 pytestmark = pytest.mark.spark
 
@@ -45,11 +45,11 @@ def names(done: Scored) -> set[str]:
 
 
 def test_every_row_is_scored_once_or_quarantined(workdir: Path) -> None:
-    done = scored(workdir)
+    done = score_events(workdir)
     ledger = done.record.ledger
     assert (ledger.read, ledger.scored, ledger.filtered) == (450, 441, 0)
     assert ledger.quarantined == {"range(x)": 9}
-    frame = predictions(done)
+    frame = read_predictions(done)
     raw = pd.concat([day_of(day).to_pandas().assign(day=day) for day in (1, 2, 3)])
     expected = raw[raw["x"] >= 0].sort_values("event", ignore_index=True)
     assert frame["event"].tolist() == expected["event"].tolist()
@@ -86,7 +86,7 @@ def test_the_same_in_spark_in_pyfunc_and_in_training(spark, workdir: Path) -> No
     from headrace.transform.arrow import stack_inputs
     from headrace.transform.spec import TransformSpec
 
-    frame = predictions(scored(workdir))
+    frame = read_predictions(score_events(workdir))
     keys = spark.createDataFrame(frame[["event"]]).withColumn("row_id", F.xxhash64("event"))
     frame = frame.merge(keys.toPandas(), on="event")
 
@@ -114,89 +114,89 @@ def test_the_same_in_spark_in_pyfunc_and_in_training(spark, workdir: Path) -> No
 
 
 def test_only_what_is_new_or_changed_is_scored(workdir: Path) -> None:
-    first = scored(workdir)
-    again = scored(workdir)
+    first = score_events(workdir)
+    again = score_events(workdir)
     assert (again.published, again.version, again.why) == (False, 0, "nothing changed")
     write_day(workdir, 4)
-    grown = scored(workdir)
+    grown = score_events(workdir)
     assert names(grown) == {"day=04"}
     assert grown.why == "source partitions: 1 new"
     write_day(workdir, 2, day_of(2, rows=20))
-    changed = scored(workdir)
+    changed = score_events(workdir)
     assert names(changed) == {"day=02"}
-    frame = predictions(changed)
-    before = predictions(first)
+    frame = read_predictions(changed)
+    before = read_predictions(first)
     assert len(frame) == 147 * 3 + 17
     assert not frame["event"].duplicated().any()
-    kept = frame.merge(before, on=["event", "probability", "scored_at"])
-    assert len(kept) == 147 * 2  # days 1 and 3 as they were
+    unchanged = frame.merge(before, on=["event", "probability", "scored_at"])
+    assert len(unchanged) == 147 * 2  # days 1 and 3 as they were
     remove_day(workdir, 1)
-    shrunk = scored(workdir)
+    shrunk = score_events(workdir)
     assert shrunk.record.processed_ledger.read == 0
-    assert len(predictions(shrunk)) == 147 * 2 + 17
+    assert len(read_predictions(shrunk)) == 147 * 2 + 17
     # Older versions can still be read.
-    assert len(predictions(first)) == 441
+    assert len(read_predictions(first)) == 441
 
 
 def test_everything_again_when_asked(workdir: Path) -> None:
-    first = scored(workdir)
-    again = scored(workdir, full=True)
+    first = score_events(workdir)
+    again = score_events(workdir, full=True)
     assert (again.published, again.version) == (True, 1)
     assert names(again) == {"day=01", "day=02", "day=03"}
-    one, other = predictions(first), predictions(again)
+    one, other = read_predictions(first), read_predictions(again)
     pd.testing.assert_frame_equal(one.drop(columns="scored_at"), other.drop(columns="scored_at"))
 
 
 def test_published_once_under_an_id(workdir: Path) -> None:
-    first = scored(workdir, given_id="nightly-1")
+    first = score_events(workdir, given_id="nightly-1")
     write_day(workdir, 4)
-    retried = scored(workdir, given_id="nightly-1")
+    retried = score_events(workdir, given_id="nightly-1")
     assert (retried.published, retried.version) == (False, first.version)
-    assert scored(workdir, given_id="nightly-2").version == 1
+    assert score_events(workdir, given_id="nightly-2").version == 1
 
 
 def test_two_tables_share_the_predictions(workdir: Path) -> None:
     shutil.copytree(workdir / "lake" / "events" / "day=01", workdir / "lake" / "late" / "day=07")
-    first = scored(workdir)
-    both = scored(workdir, table=str(workdir / "lake" / "late"))
+    first = score_events(workdir)
+    both = score_events(workdir, table=str(workdir / "lake" / "late"))
     assert both.version == 1
-    assert len(predictions(both)) == len(predictions(first)) + 147
-    assert not scored(workdir).published
+    assert len(read_predictions(both)) == len(read_predictions(first)) + 147
+    assert not score_events(workdir).published
     shutil.rmtree(workdir / "lake" / "late")
 
 
 def test_drift_is_in_the_record_and_may_fail_the_job(workdir: Path) -> None:
-    quiet = scored(workdir)
+    quiet = score_events(workdir)
     assert not [d.name for d in quiet.record.drift if d.has_drifted]
     assert {"x", "height", "place", "prediction"} <= {d.name for d in quiet.record.drift}
     rows = day_of(4, rows=300)
     shifted = rows.set_column(2, "x", pa.array(np.full(300, 500.0)))
     write_day(workdir, 4, shifted)
     with pytest.raises(LakeError, match=r"rows differ from those that models:/daily/1 .*x: psi"):
-        scored(workdir, "score.on_drift=fail")
+        score_events(workdir, "score.on_drift=fail")
     assert open_predictions(str(workdir / "scores"))[0] == 0
     assert not list((workdir / "scores").glob("day=*4/*"))
-    told = scored(workdir)
-    assert "x" in {d.name for d in told.record.drift if d.has_drifted}
+    reported = score_events(workdir)
+    assert "x" in {d.name for d in reported.record.drift if d.has_drifted}
 
 
 def test_a_table_that_does_not_fit_the_model(workdir: Path) -> None:
     for day in (1, 2, 3):
         write_day(workdir, day, day_of(day).drop_columns(["x"]))
     with pytest.raises(LakeError, match=r"column 'x' is missing \(needed by the model\)"):
-        scored(workdir)
+        score_events(workdir)
     texts = [day_of(day).set_column(2, "x", pa.array(["?"] * 150)) for day in (1, 2, 3)]
     for day, table in zip((1, 2, 3), texts, strict=True):
         write_day(workdir, day, table)
     with pytest.raises(LakeError, match=r"'x' has type string, expected boolean or integer or"):
-        scored(workdir)
+        score_events(workdir)
     assert not (workdir / "scores").exists()
 
 
 def test_the_label_is_not_asked_for(workdir: Path) -> None:
     for day in (1, 2, 3):
         write_day(workdir, day, day_of(day).drop_columns(["y", "at"]))
-    done = scored(
+    done = score_events(
         workdir,
         "clean.rules=[{kind: range, column: x, min: 0}, {kind: not_null, columns: [y]}, "
         "{kind: unique, columns: [event]}, {kind: expr, expression: at > 0}]",
@@ -210,13 +210,13 @@ def test_a_declared_type_quarantines_what_does_not_cast(workdir: Path) -> None:
         rows = day_of(day)
         texts = pa.array([str(v) if n else "n/a" for n, v in enumerate(rows["x"].to_pylist())])
         write_day(workdir, day, rows.set_column(2, "x", texts))
-    done = scored(workdir, "source.tables.events.columns={x: real}")
+    done = score_events(workdir, "source.tables.events.columns={x: real}")
     assert done.record.ledger.quarantined == {"x is real": 3, "range(x)": 6}
     assert done.record.ledger.scored == 441
 
 
 def test_rows_that_the_table_leaves_out_are_counted(workdir: Path) -> None:
-    done = scored(workdir, "source.tables.events.where=event % 2 = 0")
+    done = score_events(workdir, "source.tables.events.where=event % 2 = 0")
     ledger = done.record.ledger
     assert ledger.read == 450
     assert ledger.filtered == 225
@@ -226,18 +226,18 @@ def test_rows_that_the_table_leaves_out_are_counted(workdir: Path) -> None:
 def test_another_job_meanwhile_is_a_conflict(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scored(workdir)
+    score_events(workdir)
     write_day(workdir, 4)
     real = score_job.publish_predictions
 
     def late(*arguments):  # type: ignore[no-untyped-def]
         monkeypatch.setattr(score_job, "publish_predictions", real)
-        scored(workdir)
+        score_events(workdir)
         return real(*arguments)
 
     monkeypatch.setattr(score_job, "publish_predictions", late)
     with pytest.raises(ConflictError, match="Another job was published since"):
-        scored(workdir)
+        score_events(workdir)
     version, record = open_predictions(str(workdir / "scores"))
     assert version == 1
     assert record.ledger.scored == 588
@@ -257,27 +257,27 @@ def test_a_file_that_changes_while_it_is_read(
 
     monkeypatch.setattr(score_job, "measure_drift", changing)
     with pytest.raises(LakeError, match=r"day=02/part-0.parquet changed while the table was read"):
-        scored(workdir)
+        score_events(workdir)
     assert not list((workdir / "scores").rglob("*.parquet"))
 
 
 def test_what_cannot_be_scored_says_why(workdir: Path) -> None:
     with pytest.raises(ModelError, match=r"no champion to score with.*headrace promote"):
-        scored(workdir, model_uri=None)
+        score_events(workdir, model_uri=None)
     with pytest.raises(RecipeError, match=r"score\.key: there is no key"):
-        scored(workdir, "clean.dedup=null")
+        score_events(workdir, "clean.dedup=null")
     with pytest.raises(RecipeError, match="prediction would have the name of a predicted column"):
         table = day_of(1).append_column("prediction", pa.array([1] * 150))
         write_day(workdir, 1, table)
-        scored(workdir, "score.columns=[prediction]")
+        score_events(workdir, "score.columns=[prediction]")
     with pytest.raises(DatasetError, match="is not of `headrace score`"):
-        scored(workdir, output="dataset")
+        score_events(workdir, output="dataset")
     write_day(workdir, 1)
-    scored(workdir)
+    score_events(workdir)
     with pytest.raises(DatasetError, match="other columns than this job would write: place"):
-        scored(workdir, "score.columns=[]", full=True)
+        score_events(workdir, "score.columns=[]", full=True)
     with pytest.raises(LakeError, match="there is nothing at"):
-        scored(workdir, table=str(workdir / "lake" / "nowhere"), output="other")
+        score_events(workdir, table=str(workdir / "lake" / "nowhere"), output="other")
 
 
 def test_partitions_of_any_name(workdir: Path) -> None:
@@ -289,16 +289,16 @@ def test_partitions_of_any_name(workdir: Path) -> None:
         folder.mkdir(parents=True)
         pq.write_table(day_of(number + 20), folder / "part-0.parquet")
     table = {"table": str(events)}
-    first = scored(workdir, **table)
-    frame = predictions(first)
+    first = score_events(workdir, **table)
+    frame = read_predictions(first)
     assert len(frame) == 147 * len(names)
     expected = {"New York", "a:b", "Zürich", None, "100%"}
     assert {None if pd.isna(d) else d for d in frame["day"]} == expected
-    assert not scored(workdir, **table).published
+    assert not score_events(workdir, **table).published
     pq.write_table(day_of(20, rows=33), events / "day=New%20York" / "part-0.parquet")
     shutil.rmtree(events / "day=a%3Ab")
-    changed = scored(workdir, **table)
-    frame = predictions(changed)
+    changed = score_events(workdir, **table)
+    frame = read_predictions(changed)
     assert len(frame) == 147 * 3 + 30
     assert not frame["event"].duplicated().any()
     assert (frame["day"] == "New York").sum() == 30
@@ -309,7 +309,7 @@ def test_rules_about_the_label_are_left_out(workdir: Path) -> None:
     for day in (1, 2, 3):  # y is there, and not known yet
         rows = day_of(day)
         write_day(workdir, day, rows.set_column(4, "y", pa.nulls(150, pa.bool_())))
-    done = scored(
+    done = score_events(
         workdir,
         "clean.rules=[{kind: not_null, columns: [y]}, {kind: expr, expression: y is not null}, "
         "{kind: unique, columns: [event]}]",
@@ -317,7 +317,7 @@ def test_rules_about_the_label_are_left_out(workdir: Path) -> None:
     assert done.record.ledger.scored == 450
     assert len(done.record.rules_left_out) == 3
     write_day(workdir, 4)
-    grown = scored(
+    grown = score_events(
         workdir,
         "clean.rules=[{kind: unique, columns: [event]}]",
     )
@@ -325,19 +325,19 @@ def test_rules_about_the_label_are_left_out(workdir: Path) -> None:
 
 
 def test_a_table_has_one_name(workdir: Path) -> None:
-    scored(workdir)
+    score_events(workdir)
     events = workdir / "lake" / "events"
     (workdir / "link").symlink_to(events)
     for other in (f"file://{events}", str(workdir / "lake" / ".." / "lake" / "events"), "link"):
         table = other if "/" in other else str(workdir / other)
-        assert not scored(workdir, table=table).published
+        assert not score_events(workdir, table=table).published
     with pytest.raises(DatasetError, match="shares rows with it"):
-        scored(workdir, table=str(events / "day=01"))
+        score_events(workdir, table=str(events / "day=01"))
     (workdir / "link").unlink()
 
 
 def test_rejected_rows_keep_the_columns_of_their_folders(workdir: Path) -> None:
-    done = scored(workdir, "increments.by=file", output="other")
+    done = score_events(workdir, "increments.by=file", output="other")
     rejected = pq.read_table(done.quarantine).to_pandas()
     assert sorted(rejected["day"].astype(int)) == [1] * 3 + [2] * 3 + [3] * 3
     assert {"event", "at", "x", "place", "y"} < set(rejected.columns)

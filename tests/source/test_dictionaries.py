@@ -23,7 +23,7 @@ texts = st.lists(st.one_of(st.none(), st.sampled_from(["", "a", "é", "日本", 
 @st.composite
 def tables(draw: st.DrawFn) -> list[pa.Table]:
     """Some tables of one number and one text column, each text column in some way."""
-    made = []
+    drawn_tables = []
     for words in draw(st.lists(texts, min_size=1, max_size=4)):
         column = pa.array(words, pa.string())
         way = draw(st.sampled_from(["texts", "dictionary", "slice", "shared"]))
@@ -32,44 +32,46 @@ def tables(draw: st.DrawFn) -> list[pa.Table]:
         elif way == "slice":  # the dictionary has more than the rows
             column = pa.concat_arrays([pa.array(["more", "a"]), column]).dictionary_encode()[2:]
         elif way == "shared":
-            known = pa.array(["", "a", "é", "日本", "long " * 9, "unused"])
-            numbers = [known.to_pylist().index(w) if w is not None else None for w in words]
-            column = pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), known)
-        made.append(pa.table({"n": pa.array(range(len(words)), pa.int64()), "text": column}))
-    return made
+            dictionary = pa.array(["", "a", "é", "日本", "long " * 9, "unused"])
+            numbers = [dictionary.to_pylist().index(w) if w is not None else None for w in words]
+            column = pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), dictionary)
+        drawn_tables.append(
+            pa.table({"n": pa.array(range(len(words)), pa.int64()), "text": column})
+        )
+    return drawn_tables
 
 
-def plain(some: list[pa.Table]) -> list[dict[str, object]]:
-    return [row for table in some for row in table.to_pylist()]
+def plain(tables: list[pa.Table]) -> list[dict[str, object]]:
+    return [row for table in tables for row in table.to_pylist()]
 
 
 @given(tables())
-def test_joined_tables_have_all_rows(some: list[pa.Table]) -> None:
-    whole = concat_to_one_chunk(some)
-    assert whole.to_pylist() == plain(some)
-    assert encode_texts(whole).to_pylist() == plain(some)
-    assert decode_column(whole["text"]).to_pylist() == [row["text"] for row in plain(some)]
+def test_joined_tables_have_all_rows(drawn: list[pa.Table]) -> None:
+    whole = concat_to_one_chunk(drawn)
+    assert whole.to_pylist() == plain(drawn)
+    assert encode_texts(whole).to_pylist() == plain(drawn)
+    assert decode_column(whole["text"]).to_pylist() == [row["text"] for row in plain(drawn)]
     assert decode_column(whole["text"]).type == pa.string()
 
 
 @given(tables(), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_taken_rows_are_those_that_were_asked_for(
-    some: list[pa.Table], places: int, random: Random
+    drawn: list[pa.Table], places: int, random: Random
 ) -> None:
-    rows = plain(some)
-    wanted = [random.randrange(len(rows)) for _ in range(2 * len(rows))]
-    found = take_rows(unify_dictionaries(some), pa.array(wanted, pa.int64()), places)
-    assert found.to_pylist() == [rows[i] for i in wanted]
-    assert {column.num_chunks for column in found.columns} == {1}
+    rows = plain(drawn)
+    positions = [random.randrange(len(rows)) for _ in range(2 * len(rows))]
+    taken = take_rows(unify_dictionaries(drawn), pa.array(positions, pa.int64()), places)
+    assert taken.to_pylist() == [rows[i] for i in positions]
+    assert {column.num_chunks for column in taken.columns} == {1}
 
 
-@pytest.mark.parametrize(("places", "kept"), [(10, True), (100, False)])
-def test_a_dictionary_stays_one_where_it_is_short(places: int, kept: bool) -> None:
+@pytest.mark.parametrize(("places", "is_dictionary"), [(10, True), (100, False)])
+def test_a_dictionary_stays_one_where_it_is_short(places: int, is_dictionary: bool) -> None:
     numbers = np.arange(1000) % 10  # 10 texts: at most half as many as the 100 rows of a place
     column = pa.array([f"word {i}" for i in range(10)]).take(pa.array(numbers))
     table = pa.table({"text": column.dictionary_encode()})
-    found = take_rows([table, table], pa.array(np.arange(1000)), places)["text"]
-    assert pa.types.is_dictionary(found.type) is kept
+    taken = take_rows([table, table], pa.array(np.arange(1000)), places)["text"]
+    assert pa.types.is_dictionary(taken.type) is is_dictionary
 
 
 def test_bytes_are_counted_as_if_there_were_no_dictionaries() -> None:

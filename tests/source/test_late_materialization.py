@@ -27,7 +27,7 @@ from headrace.source.raw_schema import RawSchema
 from headrace.source.read import find_unfitted, read_raw
 from headrace.source.rules import Check, check_rows
 from headrace.source.tables import RawTable
-from tests.prepare.tiny_builds import nothing_published, rows_of
+from tests.prepare.tiny_builds import has_published_nothing, read_rows
 
 ROWS = 3000
 # Spark 3 reads an integer in its file's own width only, so it looks at `count` itself.
@@ -57,7 +57,7 @@ def write(file: Path, rows: pa.Table) -> None:
 
 
 def tree(workdir: Path, **changes: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    plain: dict[str, Any] = {
         "name": "late",
         "source": {
             "tables": {"t": {"path": str(workdir / "lake"), "columns": {"text": "real"}}},
@@ -80,8 +80,8 @@ def tree(workdir: Path, **changes: Any) -> dict[str, Any]:
         "model": {"kind": "mlp"},
     }
     table_changes = changes.pop("table", {})
-    made["source"]["tables"]["t"] |= table_changes
-    return made | changes
+    plain["source"]["tables"]["t"] |= table_changes
+    return plain | changes
 
 
 def build(workdir: Path, name: str, **changes: Any) -> DatasetVersion:
@@ -94,18 +94,18 @@ def build(workdir: Path, name: str, **changes: Any) -> DatasetVersion:
     return prepare(recipe, workdir=str(workdir), report=ignore_progress).dataset
 
 
-def both(workdir: Path, **changes: Any) -> DatasetVersion:
+def build_both_ways(workdir: Path, **changes: Any) -> DatasetVersion:
     """The dataset, after both ways of reading gave it row by row."""
     settings = changes.pop("table", {})
-    ours = build(workdir, "ours", table=settings, **changes)
+    late = build(workdir, "ours", table=settings, **changes)
     spark = build(workdir, "spark", table=settings | {"read_with": "spark"}, **changes)
-    assert ours.digest == spark.digest
-    assert ours.build.ledger == spark.build.ledger
-    assert ours.profile == spark.profile
-    return ours
+    assert late.digest == spark.digest
+    assert late.build.ledger == spark.build.ledger
+    assert late.profile == spark.profile
+    return late
 
 
-def late_of(spark: object, workdir: Path, **changes: Any) -> tuple[set[str], bool, str]:
+def plan_late_columns(spark: object, workdir: Path, **changes: Any) -> tuple[set[str], bool, str]:
     """Late columns, whether rows keep their order, and the columns that Spark's scan reads."""
     recipe = build_recipe(tree(workdir, **changes), source="late", environment={})
     raw = read_raw(spark, recipe, make_plan(recipe, None))  # type: ignore[arg-type]
@@ -125,11 +125,11 @@ def test_spark_reads_what_conditions_casts_and_keys_need_and_nothing_else(
     spark: object, tmp_path: Path
 ) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
-    late, in_order, scan = late_of(spark, tmp_path)
+    late, in_order, scan = plan_late_columns(spark, tmp_path)
     assert late == {"x", "flag", "word"} | COUNT
     assert in_order
-    for column, there in {"id": True, "y": True, "text": True, "x": False, "word": False}.items():
-        assert (re.search(rf"[<,]{column}:", scan) is not None) is there, (column, scan)
+    for column, is_read in {"id": True, "y": True, "text": True, "x": False, "word": False}.items():
+        assert (re.search(rf"[<,]{column}:", scan) is not None) is is_read, (column, scan)
 
 
 @pytest.mark.spark
@@ -138,7 +138,7 @@ def test_many_files_with_odd_names_and_several_row_groups(tmp_path: Path) -> Non
     write(lake / "day=1" / "a b%20c#é.parquet", table(0, 1500))
     write(lake / "day=1" / "part-1.parquet", table(1500, 10))
     write(lake / "day=2" / "x.parquet", table(2000, 2111))
-    dataset = both(tmp_path)
+    dataset = build_both_ways(tmp_path)
     assert dataset.build.ledger.read == 3621
     assert sum(dataset.build.ledger.published.values()) == 3621
 
@@ -158,7 +158,7 @@ def test_rows_that_are_filtered_dropped_or_doubled(tmp_path: Path) -> None:
             ],
         },
     }
-    ledger = both(tmp_path, **changes).build.ledger
+    ledger = build_both_ways(tmp_path, **changes).build.ledger
     assert ledger.duplicates > 20
     assert ledger.filtered["where of the main table"] == 1201
     assert ledger.filtered["range(x)"] > 5
@@ -181,7 +181,7 @@ def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     odd = table(9500, 500).set_column(1, "x", pa.nulls(500))
     odd = odd.set_column(2, "count", odd["count"].cast(pa.int64()).cast(pa.duration("ns")))
     write(lake / "d.parquet", odd.set_column(4, "word", table(ROWS, 500)["word"]))
-    rows = rows_of(both(tmp_path))
+    rows = read_rows(build_both_ways(tmp_path))
     assert len(rows) == ROWS + 1500
     assert (rows["word"] == 0).sum() == (ROWS + 1000) // 5 + 500
 
@@ -200,19 +200,19 @@ def test_texts_are_the_same_however_their_files_hold_them(tmp_path: Path) -> Non
         rows = rows.set_column(4, "word", pa.array(words))
         pq.write_table(rows, lake / f"{name}.parquet", row_group_size=1100, **options)
     write(lake / "d.parquet", table(9000))
-    dataset = both(tmp_path, clean={"dedup": {"key": ["id"]}})
-    rows = rows_of(dataset)
+    dataset = build_both_ways(tmp_path, clean={"dedup": {"key": ["id"]}})
+    rows = read_rows(dataset)
     assert len(rows) == 4 * ROWS
     assert (rows["word"] == 0).sum() == 2 * ROWS // 5 + 2 * -(-ROWS // 9)
-    keyless = both(tmp_path / "again", table={"path": str(lake)})
-    assert len(rows_of(keyless)) == 4 * ROWS
+    keyless = build_both_ways(tmp_path / "again", table={"path": str(lake)})
+    assert len(read_rows(keyless)) == 4 * ROWS
 
 
 @pytest.mark.spark
 def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     rule = {"kind": "range", "column": "x", "max": 2, "on_violation": "null"}
-    late, _, scan = late_of(spark, tmp_path, clean={"rules": [rule]})
+    late, _, scan = plan_late_columns(spark, tmp_path, clean={"rules": [rule]})
     assert late == {"flag", "word"} | COUNT
     assert "x:double" in scan
 
@@ -221,8 +221,8 @@ def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_p
 def test_where_rows_lose_their_order_spark_reads_all(spark: object, tmp_path: Path) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     clean = {"rules": [{"kind": "unique", "columns": ["id"]}]}
-    assert not late_of(spark, tmp_path, clean=clean)[1]
-    both(tmp_path, clean=clean)
+    assert not plan_late_columns(spark, tmp_path, clean=clean)[1]
+    build_both_ways(tmp_path, clean=clean)
 
 
 @pytest.mark.spark
@@ -230,8 +230,8 @@ def test_partition_columns_are_in_no_file(spark: object, tmp_path: Path) -> None
     write(tmp_path / "lake" / "shop=a" / "a.parquet", table())
     write(tmp_path / "lake" / "shop=b" / "a.parquet", table(5000, 700))
     features = {"shop": {"kind": "vocabulary"}, "x": {"kind": "standardize"}}
-    assert late_of(spark, tmp_path, features=features)[0] == {"x"}
-    assert set(rows_of(both(tmp_path, features=features))["shop"]) == {2, 3}
+    assert plan_late_columns(spark, tmp_path, features=features)[0] == {"x"}
+    assert set(read_rows(build_both_ways(tmp_path, features=features))["shop"]) == {2, 3}
 
 
 @pytest.mark.spark
@@ -256,7 +256,7 @@ def test_a_file_that_spark_does_not_look_into_is_named(tmp_path: Path, kind: str
         build(tmp_path, "dataset")
     assert "b.parquet" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-    assert nothing_published(tmp_path)
+    assert has_published_nothing(tmp_path)
 
 
 @pytest.mark.spark
@@ -264,7 +264,7 @@ def test_columns_are_found_by_exact_name_or_by_spark(spark: object, tmp_path: Pa
     write(tmp_path / "lake" / "a.parquet", table())
     spark.conf.set("spark.sql.caseSensitive", "false")
     try:
-        assert late_of(spark, tmp_path)[0] == set()
+        assert plan_late_columns(spark, tmp_path)[0] == set()
     finally:
         spark.conf.set("spark.sql.caseSensitive", "true")
 
@@ -279,13 +279,13 @@ def table_of_schema(case_sensitive: str = "true", **changes: Any) -> RawTable:
     session = SimpleNamespace(conf=SimpleNamespace(get=settings.get))
     rows: Any = SimpleNamespace(sparkSession=session)
     columns = {**stored, POSITION: T.LongType(), **changes.pop("columns", {})}
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": "t", "where": "/lake", "unfiltered": rows, "frame": rows, "casts": {},
         "stored": RawSchema.from_spark_types(stored),  # type: ignore[arg-type]
         "schema": RawSchema.from_spark_types(columns),
         "partition_columns": ["day"], "extra": [], "problems": [],
     }  # fmt: skip
-    return RawTable(**(given | changes))
+    return RawTable(**(fields | changes))
 
 
 NEEDED: dict[str, Any] = {

@@ -26,20 +26,20 @@ def rows(first: int, count: int) -> pa.Table:
 
 def test_a_file_is_read_by_dictionary_only_where_that_is_small(tmp_path: Path) -> None:
     n = np.arange(40_000)
-    some = pa.table(
+    written = pa.table(
         {"few": [f"{i % 9}" for i in n], "many": [f"a rather long text {i}" for i in n]}
     )
     path = tmp_path / "a.parquet"
     pq.write_table(
-        some, path, row_group_size=40_000, dictionary_pagesize_limit=2**24, compression="NONE"
+        written, path, row_group_size=40_000, dictionary_pagesize_limit=2**24, compression="NONE"
     )
     files = {1: LocalFile.from_path(path)}
     reader = LateReader(LateColumns("t", {"few": "string", "many": "string"}, files))
-    found = reader.add_late_columns(pa.table({FILE: np.ones(40_000, np.int64), POSITION: n}))
-    assert pa.types.is_dictionary(found["few"].type)
-    assert found["many"].type == pa.string()
-    assert found["few"].to_pylist() == some["few"].to_pylist()
-    assert found["many"].to_pylist() == some["many"].to_pylist()
+    read = reader.add_late_columns(pa.table({FILE: np.ones(40_000, np.int64), POSITION: n}))
+    assert pa.types.is_dictionary(read["few"].type)
+    assert read["many"].type == pa.string()
+    assert read["few"].to_pylist() == written["few"].to_pylist()
+    assert read["many"].to_pylist() == written["many"].to_pylist()
 
 
 def test_every_row_is_read_once(tmp_path: Path) -> None:
@@ -51,16 +51,18 @@ def test_every_row_is_read_once(tmp_path: Path) -> None:
     late = LateColumns("t", {"word": "string", "x": "double"}, paths)
     reader = LateReader(late)
     for number, first in ((7, 7), (3, 3)):
-        kept = np.setdiff1d(np.arange(2000), np.arange(300, 900))  # a filter; row groups end at 700
-        expected = rows(first, 2000).take(kept)
-        found = []
-        for begin in range(0, len(kept), 333):
-            place = pa.array(kept[begin : begin + 333])
+        positions = np.setdiff1d(
+            np.arange(2000), np.arange(300, 900)
+        )  # a filter; row groups end at 700
+        expected = rows(first, 2000).take(positions)
+        tables = []
+        for begin in range(0, len(positions), 333):
+            place = pa.array(positions[begin : begin + 333])
             piece = pa.table({FILE: pa.array([number] * len(place)), POSITION: place, "p": place})
-            found.append(reader.add_late_columns(piece))
-        whole = pa.concat_tables(found)
+            tables.append(reader.add_late_columns(piece))
+        whole = pa.concat_tables(tables)
         assert whole.column_names == [FILE, "p", "word", "x"]
-        assert whole["p"].to_pylist() == kept.tolist()
+        assert whole["p"].to_pylist() == positions.tolist()
         assert whole["word"].to_pylist() == expected["word"].to_pylist()
         assert whole["x"].equals(expected["x"])
     assert reader.rows_read == 4000

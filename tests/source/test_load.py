@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import LakeError
 from tests import tiny
-from tests.prepare.tiny_builds import rows_of, run
+from tests.prepare.tiny_builds import read_rows, build_anew
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
 
@@ -40,14 +40,14 @@ def as_format(spark: object, workdir: Path, name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["csv", "json", "orc", "catalog"])
 def test_every_format_gives_the_same_dataset(spark: object, tmp_path: Path, name: str) -> None:
-    expected = run(tmp_path)
-    found = run(tmp_path, *as_format(spark, tmp_path, name))
-    assert found.build.ledger.published == expected.build.ledger.published
-    assert found.build.ledger.duplicates == expected.build.ledger.duplicates
-    assert found.build.transform_digest == expected.build.transform_digest
-    columns = [c for c in rows_of(expected).columns if c != "row_id"]
+    expected = build_anew(tmp_path)
+    dataset = build_anew(tmp_path, *as_format(spark, tmp_path, name))
+    assert dataset.build.ledger.published == expected.build.ledger.published
+    assert dataset.build.ledger.duplicates == expected.build.ledger.duplicates
+    assert dataset.build.transform_digest == expected.build.transform_digest
+    columns = [c for c in read_rows(expected).columns if c != "row_id"]
     left, right = (
-        rows_of(d)[columns].sort_values(columns).reset_index(drop=True) for d in (expected, found)
+        read_rows(d)[columns].sort_values(columns).reset_index(drop=True) for d in (expected, dataset)
     )
     assert left.equals(right)
     if name == "catalog":
@@ -56,12 +56,12 @@ def test_every_format_gives_the_same_dataset(spark: object, tmp_path: Path, name
 
 def test_a_delta_table_without_its_jar_says_so(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match=r"this Spark cannot read delta; put its JAR"):
-        run(tmp_path, "source.tables.visits.format=delta")
+        build_anew(tmp_path, "source.tables.visits.format=delta")
 
 
 def test_a_table_the_catalog_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match=r"Spark's catalog has no table nope\.visits"):
-        run(tmp_path, "source.tables.visits={table: nope.visits}")
+        build_anew(tmp_path, "source.tables.visits={table: nope.visits}")
 
 
 @pytest.mark.parametrize("name", ["csv", "json"])
@@ -79,13 +79,13 @@ def test_lines_that_are_no_rows_go_to_quarantine(tmp_path: Path, name: str) -> N
             file.write('{"visit": 700, "day"\n')
     bad = 2 if name == "csv" else 1
     declared = json.dumps(DECLARED)
-    dataset = run(
+    dataset = build_anew(
         tmp_path, f"source.tables.visits={{path: {folder}, format: {name}, columns: {declared}}}"
     )
     assert dataset.build.ledger.read == tiny.ROWS + bad
     assert dataset.build.ledger.quarantined["malformed"] == bad
-    kept = pq.read_table(f"{dataset.root}/{dataset.build.quarantine}").to_pandas()
-    lines = kept["malformed_line"].dropna()
+    rejected = pq.read_table(f"{dataset.root}/{dataset.build.quarantine}").to_pandas()
+    lines = rejected["malformed_line"].dropna()
     assert any("700" in line for line in lines)
 
 
@@ -97,7 +97,7 @@ def test_csv_files_with_other_headers_are_refused(tmp_path: Path) -> None:
     visits[visits.columns[::-1]].to_csv(folder / "b.csv", index=False)
     declared = json.dumps(DECLARED)
     with pytest.raises(LakeError, match=r"(?i)header"):
-        run(tmp_path, f"source.tables.visits={{path: {folder}, format: csv, columns: {declared}}}")
+        build_anew(tmp_path, f"source.tables.visits={{path: {folder}, format: csv, columns: {declared}}}")
 
 
 def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:
     text = "\n".join(json.dumps({k: v for k, v in row.items() if v is not None}) for row in rows)
     (folder / "a.json").write_text(text)
     declared = json.dumps({**DECLARED, "rare": "real"})
-    dataset = run(
+    dataset = build_anew(
         tmp_path,
         f"source.tables.visits={{path: {folder}, format: json, columns: {declared}}}",
         "features.rare={kind: standardize}",

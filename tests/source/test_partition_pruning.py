@@ -8,10 +8,10 @@ from headrace.errors import LakeError
 from tests.prepare.daily import (
     build,
     day_of,
-    processed,
-    rebuilt,
+    list_processed,
+    rebuild,
     remove_day,
-    same_rows,
+    assert_same_rows,
     write_day,
     write_places,
 )
@@ -31,8 +31,8 @@ def until(condition: str) -> str:
     return f"source.tables.events.partitions={condition}"
 
 
-def names(made) -> set[str]:  # type: ignore[no-untyped-def]
-    return {p.name for p in made.dataset.build.partitions}
+def names(prepared) -> set[str]:  # type: ignore[no-untyped-def]
+    return {p.name for p in prepared.dataset.build.partitions}
 
 
 def test_a_condition_that_moves_on_reads_what_it_adds(lake: Path) -> None:
@@ -40,27 +40,27 @@ def test_a_condition_that_moves_on_reads_what_it_adds(lake: Path) -> None:
     assert names(first) == {"day=01", "day=02"}
     assert first.dataset.build.ledger.read == 300
     second = build(lake, until("day <= 3"))
-    assert (second.published, processed(second)) == (True, {"day=03"})
+    assert (second.published, list_processed(second)) == (True, {"day=03"})
     assert second.why == "source partitions: 1 new (day=03)"
     assert second.dataset.transform_json == first.dataset.transform_json
-    same_rows(second.dataset, rebuilt(lake, second.dataset, until("day <= 3")))
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset, until("day <= 3")))
     # said in other words, and then not at all
     same = build(lake, until("day < 4"))
     assert (same.published, same.why) == (False, "nothing changed")
     everything = build(lake)
-    assert processed(everything) == {"day=04"}
-    same_rows(everything.dataset, rebuilt(lake, everything.dataset))
+    assert list_processed(everything) == {"day=04"}
+    assert_same_rows(everything.dataset, rebuild(lake, everything.dataset))
 
 
 def test_a_condition_that_moves_back_takes_back(lake: Path) -> None:
     build(lake)
-    made = build(lake, until("day >= 2"))
-    assert (made.published, processed(made)) == (True, set())
-    assert names(made) == {"day=02", "day=03", "day=04"}
-    assert made.dataset.build.recipe["source"]["tables"]["events"]["partitions"] == "day >= 2"
-    same_rows(made.dataset, rebuilt(lake, made.dataset, until("day >= 2")))
+    prepared = build(lake, until("day >= 2"))
+    assert (prepared.published, list_processed(prepared)) == (True, set())
+    assert names(prepared) == {"day=02", "day=03", "day=04"}
+    assert prepared.dataset.build.recipe["source"]["tables"]["events"]["partitions"] == "day >= 2"
+    assert_same_rows(prepared.dataset, rebuild(lake, prepared.dataset, until("day >= 2")))
     moved = build(lake, until("day = 1 or day = 3"))
-    assert (processed(moved), names(moved)) == ({"day=01"}, {"day=01", "day=03"})
+    assert (list_processed(moved), names(moved)) == ({"day=01"}, {"day=01", "day=03"})
 
 
 def test_what_is_left_out_is_not_looked_at(lake: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_is_left_out_is_not_looked_at(lake: Path) -> None:
     remove_day(lake, 4)
     assert not build(lake, until("day <= 2")).published
     write_day(lake, 2, day_of(2, at=5))
-    assert processed(build(lake, until("day <= 2"))) == {"day=02"}
+    assert list_processed(build(lake, until("day <= 2"))) == {"day=02"}
 
 
 def test_a_whole_table_is_read_without_what_is_left_out(lake: Path) -> None:
@@ -86,9 +86,9 @@ def test_a_whole_table_is_read_without_what_is_left_out(lake: Path) -> None:
 def test_a_folder_without_a_value_is_null_to_the_condition(lake: Path) -> None:
     events = lake / "lake" / "events"
     (events / "day=04").rename(events / "day=__HIVE_DEFAULT_PARTITION__")
-    made = build(lake, until("day is null or day = '02'"))
-    assert names(made) == {"day=02", "day=__HIVE_DEFAULT_PARTITION__"}
-    assert made.dataset.build.ledger.read == 300
+    prepared = build(lake, until("day is null or day = '02'"))
+    assert names(prepared) == {"day=02", "day=__HIVE_DEFAULT_PARTITION__"}
+    assert prepared.dataset.build.ledger.read == 300
 
 
 def test_a_condition_that_selects_nothing_is_an_error(lake: Path) -> None:

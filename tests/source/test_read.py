@@ -9,7 +9,7 @@ import pytest
 from headrace.prepare.plan import make_plan
 from headrace.source.read import read_raw
 from tests import tiny
-from tests.prepare.tiny_builds import run
+from tests.prepare.tiny_builds import build_anew
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
 
@@ -49,11 +49,11 @@ def test_a_condition_on_rows_is_passed_on_to_the_files_and_counted(
     pushed = plan[plan.index("PushedFilters: [") :].split("]")[0]
     assert "GreaterThan(clock,1200)" in pushed
     assert "IsNotNull(late)" in pushed
-    ledger = run(tmp_path, override).build.ledger
+    ledger = build_anew(tmp_path, override).build.ledger
     visits = tiny.visits().to_pandas()
-    there = int(((visits["clock"] > 1200) & visits["late"].notna()).sum())
+    passing = int(((visits["clock"] > 1200) & visits["late"].notna()).sum())
     assert ledger.read == tiny.ROWS
-    assert ledger.filtered["where of the main table"] == tiny.ROWS - there
+    assert ledger.filtered["where of the main table"] == tiny.ROWS - passing
     assert ledger.filtered["label is null"] == 0
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from headrace.errors import LakeError
 from tests import tiny
-from tests.prepare.people import RULES, build, people, quarantine_of
-from tests.prepare.tiny_builds import nothing_published, rows_of, run
+from tests.prepare.people import RULES, build, make_people, quarantine_of
+from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
@@ -29,8 +29,8 @@ def test_every_rule_and_every_action(tmp_path: Path) -> None:
     assert ledger.filtered == {"label is null": 0, "in(state)": 1}
     assert sum(ledger.published.values()) == 40 - 7 - 1
     # All violations are counted, not only those that decided.
-    found = {rule.name: rule.rows for rule in dataset.profile.rules}
-    assert found == {
+    counts = {rule.name: rule.rows for rule in dataset.profile.rules}
+    assert counts == {
         "not_null(age)": 2,
         "range(age)": 2,
         "in(state)": 2,
@@ -43,7 +43,7 @@ def test_every_rule_and_every_action(tmp_path: Path) -> None:
 def test_rejected_rows_keep_all_columns_rules_and_reasons(tmp_path: Path) -> None:
     rejected = quarantine_of(build(tmp_path))
     assert rejected["id"].tolist() == [1, 2, 3, 4, 7, 8, 9]
-    original = people().to_pandas().set_index("id").loc[rejected["id"]].reset_index()
+    original = make_people().to_pandas().set_index("id").loc[rejected["id"]].reset_index()
     pd.testing.assert_frame_equal(rejected[original.columns], original, check_dtype=False)
     rules = dict(zip(rejected["id"], rejected["quarantine_rules"], strict=True))
     assert list(rules[3]) == ["range(age)", "in(state)"]
@@ -65,7 +65,7 @@ def test_repaired_rows_feed_back_in(tmp_path: Path) -> None:
     repaired["state"] = "NY"
     repaired["end"] = 9
     repaired["code"] = [f"new{n}" for n in repaired["id"]]
-    schema = people().schema
+    schema = make_people().schema
     table = pa.Table.from_pandas(repaired, schema=schema, preserve_index=False)
     pq.write_table(table, tmp_path / "lake" / "people" / "repaired.parquet")
     # The old rows are still there, and still rejected; of each key a good row is published now.
@@ -78,9 +78,9 @@ def test_repaired_rows_feed_back_in(tmp_path: Path) -> None:
 
 
 def test_a_rejected_duplicate_does_not_win_against_a_good_row(tmp_path: Path) -> None:
-    good = people().slice(20, 1)
+    good = make_people().slice(20, 1)
     newer = good.set_column(1, "age", pa.array([999.0])).set_column(5, "begin", pa.array([2]))
-    table = pa.concat_tables([people(), newer.set_column(4, "code", pa.array(["other"]))])
+    table = pa.concat_tables([make_people(), newer.set_column(4, "code", pa.array(["other"]))])
     dedup = {"key": ["id"], "latest_by": "begin"}
     dataset = build(tmp_path, table, clean={"rules": RULES, "dedup": dedup})
     assert dataset.build.ledger.duplicates == 0
@@ -91,7 +91,7 @@ def test_null_makes_a_value_missing_for_the_features_alone(tmp_path: Path) -> No
     dataset = build(tmp_path)
     mails = next(c for c in dataset.profile.columns if c.name == "mail")
     assert sum(mails.missing.values()) == 2  # row 6 by its rule, row 10 by itself
-    assert (rows_of(dataset)["mail"] == 0).sum() == 2
+    assert (read_rows(dataset)["mail"] == 0).sum() == 2
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_past_its_limit_a_rule_aborts_the_build(tmp_path: Path, change: dict, me
     rules = [{**RULES[1], **change}, RULES[0]]
     with pytest.raises(LakeError, match=message):
         build(tmp_path, clean={"rules": rules})
-    assert nothing_published(tmp_path)
+    assert has_published_nothing(tmp_path)
 
 
 def test_within_its_limit_a_rule_does_not(tmp_path: Path) -> None:
@@ -125,14 +125,14 @@ def test_more_rules_than_a_mask_has_bits(tmp_path: Path) -> None:
     dataset = build(tmp_path, clean={"rules": rules})
     counts = {rule.name: rule.rows for rule in dataset.profile.rules}
     assert len(counts) == 70
-    ages = people()["age"].to_pandas()
+    ages = make_people()["age"].to_pandas()
     assert counts["range(age) #70"] == (ages > 20.5 + 69).sum() == 1
     assert counts["range(age) #30"] == (ages > 20.5 + 29).sum()
 
 
 def test_limits_may_be_dates(tmp_path: Path) -> None:
     days = pd.date_range("2020-01-01", periods=40).date
-    table = people().append_column("day", pa.array(days))
+    table = make_people().append_column("day", pa.array(days))
     rules = [{"kind": "range", "column": "day", "min": "2020-01-11", "on_violation": "drop"}]
     dataset = build(tmp_path, table, clean={"rules": rules})
     assert dataset.build.ledger.filtered["range(day)"] == 10
@@ -140,6 +140,6 @@ def test_limits_may_be_dates(tmp_path: Path) -> None:
 
 def test_the_tiny_lake_has_no_quarantine(tmp_path: Path) -> None:
     tiny.write_tiny_lake(tmp_path / "lake")
-    dataset = run(tmp_path)
+    dataset = build_anew(tmp_path)
     assert dataset.build.quarantine is None
     assert dataset.build.ledger.quarantined == {}

@@ -17,7 +17,7 @@ from headrace.recipe import build_recipe
 from headrace.recipe import sections as s
 from headrace.source.windows import cut_windows
 from headrace.transform.spec import TransformSpec
-from tests.prepare.tiny_builds import rows_of
+from tests.prepare.tiny_builds import read_rows
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 HOURS = 60
@@ -76,7 +76,7 @@ def build(workdir: Path, lake: pa.Table | None = None, **changes: Any) -> Datase
 
 
 def by_row(dataset: DatasetVersion) -> pd.DataFrame:
-    rows = rows_of(dataset)
+    rows = read_rows(dataset)
     return rows.set_index(np.rint(np.expm1(rows["row"].astype(float))).astype(int)).sort_index()
 
 

@@ -28,7 +28,7 @@ ONE_PARTITION = PartitionIndex(("",), np.zeros(0, np.int64), np.zeros(0, np.int3
 
 def options(partitioner: Partitioner, *, checks: int = 0, **more: object) -> ShuffleOptions:
     """Options of a shuffle of the raw column `x`, standardized."""
-    given: dict[str, object] = {
+    defaults: dict[str, object] = {
         "unfitted": Unfitted({"x": "real"}, {}, {"x": Standardize(kind="standardize")}),
         "checks": checks,
         "partitioner": partitioner,
@@ -36,7 +36,7 @@ def options(partitioner: Partitioner, *, checks: int = 0, **more: object) -> Shu
         "partition_index": ONE_PARTITION,
         "duplicates_folder": "unused",
     }
-    return ShuffleOptions(**(given | more))  # type: ignore[arg-type]
+    return ShuffleOptions(**(defaults | more))  # type: ignore[arg-type]
 
 
 def row(identity: int | None, bucket: int, x: float, **more: object) -> dict[str, object]:

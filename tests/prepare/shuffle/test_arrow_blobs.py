@@ -19,11 +19,11 @@ def test_blobs_lie_aligned_and_are_read_in_place() -> None:
     for _, _, _, blob in read_blobs(batch):
         assert blob.address % 8 == 0
         assert blob.size % 8 == 0
-    found = dict(group_by_target([batch]))
-    assert [*found] == [1, 3]
-    assert [row[0] for row in found[3]] == ["counts", ROWS] * 2
-    assert found[1][0][3].to_pybytes().rstrip() == b'{"odd": 1}'
-    table = read_ipc(found[1][1][3])
+    by_target = dict(group_by_target([batch]))
+    assert [*by_target] == [1, 3]
+    assert [row[0] for row in by_target[3]] == ["counts", ROWS] * 2
+    assert by_target[1][0][3].to_pybytes().rstrip() == b'{"odd": 1}'
+    table = read_ipc(by_target[1][1][3])
     assert table.equals(some)
-    inside = table["n"].chunk(0).buffers()[1].address - found[1][1][3].address
-    assert 0 < inside < found[1][1][3].size  # no copy
+    inside = table["n"].chunk(0).buffers()[1].address - by_target[1][1][3].address
+    assert 0 < inside < by_target[1][1][3].size  # no copy

@@ -46,8 +46,8 @@ def table_of(
     ],
 )
 def test_rows_that_stay(table: pa.Table, distinct: list[int], losses: list[list[int]]) -> None:
-    found, lost = find_distinct_rows(table, ["x"])
-    assert found.tolist() == distinct
+    rows, lost = find_distinct_rows(table, ["x"])
+    assert rows.tolist() == distinct
     assert lost.tolist() == losses
 
 

@@ -43,11 +43,11 @@ def test_a_whole_group_becomes_files_and_duplicates_go() -> None:
             1: [row(3, 0, 3.0, **a), row(5, 0, float("nan"), **b)],
         }
     )
-    found = list(function([batch]))
-    files = {file: rows for file, name, rows in rows_of(found) if name == ORDERED}
+    batches = list(function([batch]))
+    files = {file: rows for file, name, rows in rows_of(batches) if name == ORDERED}
     assert sorted(files[0][ROW_ID].to_pylist()) == [2, 3]
     assert files[1].select([ROW_ID, BUCKET]).to_pydict() == {ROW_ID: [5, 4], BUCKET: [0, 1]}
-    counts = counts_of(found)
+    counts = counts_of(batches)
     assert counts.duplicates == {1: 1}  # of equal rows the first partition keeps its own
     assert counts.buckets == {(0, 0): 2, (1, 0): 1, (1, 1): 1}
     assert counts.nulls == {("x", 0): 1}
@@ -68,9 +68,9 @@ def test_statistics_are_those_of_the_train_rows() -> None:
 def test_a_fitted_transform_needs_no_statistics() -> None:
     settings = options(Partitioner(1, 1, (1,)), collect_statistics=False)
     function = _shuffle_reduce(settings, whole_groups=True)
-    found = list(function([blob_batch({0: [row(1, 0, 1.0, **{PARTITION: 0})]})]))
-    assert summaries_of(found) == {}
-    assert counts_of(found).buckets == {(0, 0): 1}
+    batches = list(function([blob_batch({0: [row(1, 0, 1.0, **{PARTITION: 0})]})]))
+    assert summaries_of(batches) == {}
+    assert counts_of(batches).buckets == {(0, 0): 1}
 
 
 def test_part_of_a_group_is_sent_on_in_chunks() -> None:

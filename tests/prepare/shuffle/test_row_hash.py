@@ -56,25 +56,25 @@ rows = st.tuples(
 
 
 @given(st.lists(rows, min_size=1, max_size=30))
-def test_equal_rows_and_no_others_have_equal_hashes(found: list[tuple[object, ...]]) -> None:
-    columns = list(zip(*found, strict=True))
+def test_equal_rows_and_no_others_have_equal_hashes(drawn: list[tuple[object, ...]]) -> None:
+    columns = list(zip(*drawn, strict=True))
     kinds = [pa.int64(), pa.float64(), pa.string(), pa.list_(pa.string())]
-    made = hashes(*(pa.array(c, k) for c, k in zip(columns, kinds, strict=True)))
+    hashed = hashes(*(pa.array(c, k) for c, k in zip(columns, kinds, strict=True)))
     by_hash: dict[int, object] = {}
-    for row, value in zip(found, made, strict=True):
+    for row, value in zip(drawn, hashed, strict=True):
         plain = tuple(tuple(v) if isinstance(v, list) else v for v in row)
         assert by_hash.setdefault(value, plain) == plain
-    keys = {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in found}
+    keys = {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in drawn}
     assert len(by_hash) == len(keys)
 
 
 def test_the_order_depends_on_the_seed_and_looks_random() -> None:
     identity = np.arange(10_000)
     first, second = hash_order(identity, 1), hash_order(identity, 2)
-    places = [np.argsort(order) for order in (first, second)]
-    assert (places[0] != places[1]).mean() > 0.99
-    for place in places:
-        assert abs(np.corrcoef(place, np.arange(10_000))[0, 1]) < 0.05
+    ranks = [np.argsort(order) for order in (first, second)]
+    assert (ranks[0] != ranks[1]).mean() > 0.99
+    for rank in ranks:
+        assert abs(np.corrcoef(rank, np.arange(10_000))[0, 1]) < 0.05
     assert hash_order(identity, -1).tolist() != first.tolist()
 
 

@@ -22,7 +22,7 @@ BINS = HistogramAxis("x", edges=(-2.0, 0.0, 2.0))
 
 
 def options(root: Path, **more: object) -> WriteOptions:
-    given: dict[str, object] = {
+    defaults: dict[str, object] = {
         "root": str(root),
         "build_id": "B",
         "rows_per_row_group": 2,
@@ -33,7 +33,7 @@ def options(root: Path, **more: object) -> WriteOptions:
         "axes": (BINS,),
         "class_weights": {},
     }
-    return WriteOptions(**(given | more))  # type: ignore[arg-type]
+    return WriteOptions(**(defaults | more))  # type: ignore[arg-type]
 
 
 def rows(**more: object) -> pa.Table:
