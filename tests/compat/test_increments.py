@@ -16,7 +16,7 @@ from headrace.score.run import Scored, score
 from tests.compat.kept import kept_recipe
 from tests.fixtures.v1 import lakes
 from tests.fixtures.v1.unpack import expected
-from tests.prepare.daily import list_processed, assert_same_rows
+from tests.prepare.daily import assert_same_rows, list_processed
 
 pytestmark = pytest.mark.spark
 

@@ -14,6 +14,7 @@ from headrace.labels.spec import LabelSpec
         (LabelSpec(kind="classes", classes=("a", "b")), ("int32", ()), False),
         (LabelSpec(kind="multi_label", classes=("a", "b")), ("float32", (2,)), True),
         (LabelSpec(kind="regression", center=1.0, scale=2.0), ("float32", ()), False),
+        (LabelSpec(kind="count"), ("float32", ()), False),
     ],
     ids=KINDS,
 )

@@ -97,7 +97,7 @@ def build(workdir: Path, *overrides: str, **options: Any) -> Prepared:
 
 
 def read_rows(dataset: DatasetVersion) -> pd.DataFrame:
-    """Every row with its split, in one order."""
+    """Return every row with its split, in one order."""
     parts = [
         pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
         for f in dataset.build.files
@@ -107,7 +107,7 @@ def read_rows(dataset: DatasetVersion) -> pd.DataFrame:
 
 
 def rebuild(workdir: Path, dataset: DatasetVersion, *overrides: str) -> DatasetVersion:
-    """What processing everything with the same transform makes of the lake as it is now."""
+    """Process everything of the lake as it is now with the same transform, in a copy."""
     copy = workdir / f"copy-{dataset.version}"
     shutil.copytree(dataset.root, copy)
     prepared = build(workdir, f"dataset.path={copy}", *overrides, full=True)
@@ -116,7 +116,7 @@ def rebuild(workdir: Path, dataset: DatasetVersion, *overrides: str) -> DatasetV
 
 
 def list_processed(prepared: Prepared) -> set[str]:
-    """Source partitions that the build read."""
+    """Return the source partitions that the build read."""
     build = prepared.dataset.build
     return {p.name for p in build.partitions if p.build_id == build.build_id}
 

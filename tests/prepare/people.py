@@ -56,7 +56,7 @@ RULES = [
 ]
 
 
-def recipe(workdir: Path, **changes: Any) -> Any:
+def make_recipe(workdir: Path, **changes: Any) -> Any:
     tree = {
         "name": "people",
         "source": {"tables": {"people": {"path": "${workdir}/lake/people"}}, "main": "people"},
@@ -80,9 +80,11 @@ def build(workdir: Path, table: pa.Table | None = None, **changes: Any) -> Datas
     if table is not None or not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         pq.write_table(make_people() if table is None else table, folder / "part-0.parquet")
-    return prepare(recipe(workdir, **changes), workdir=str(workdir), report=ignore_progress).dataset
+    return prepare(
+        make_recipe(workdir, **changes), workdir=str(workdir), report=ignore_progress
+    ).dataset
 
 
-def quarantine_of(dataset: DatasetVersion) -> pd.DataFrame:
+def read_quarantine(dataset: DatasetVersion) -> pd.DataFrame:
     frame = pd.read_parquet(f"{dataset.root}/{dataset.build.quarantine}", partitioning=None)
     return frame.sort_values("id").reset_index(drop=True)

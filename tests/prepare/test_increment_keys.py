@@ -9,13 +9,13 @@ import pytest
 
 from headrace.errors import LakeError
 from tests.prepare.daily import (
+    assert_same_rows,
     build,
     day_of,
     list_processed,
+    read_rows,
     rebuild,
     remove_day,
-    read_rows,
-    assert_same_rows,
     write_day,
 )
 

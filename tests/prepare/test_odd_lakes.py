@@ -14,7 +14,7 @@ import pytest
 from headrace.errors import LakeError
 from headrace.transform.spec import TransformSpec
 from tests import tiny
-from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew, write_visits
+from tests.prepare.tiny_builds import build_anew, has_published_nothing, read_rows, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 

@@ -12,7 +12,7 @@ from headrace.progress import ignore_progress
 from headrace.transform.arrow import ArrowTransform
 from headrace.transform.spec import TransformSpec
 from tests import tiny
-from tests.prepare.tiny_builds import read_rows, build_anew
+from tests.prepare.tiny_builds import build_anew, read_rows
 
 KEEP = "dataset.keep=[shop, visit, note]"
 

@@ -10,9 +10,9 @@ import pytest
 from tests.prepare.daily import (
     build,
     day_of,
+    read_rows,
     rebuild,
     remove_day,
-    read_rows,
     write_day,
     write_places,
 )

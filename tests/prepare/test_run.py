@@ -20,7 +20,7 @@ from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
 from headrace.transform.spec import TransformSpec
 from tests import tiny
-from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew, write_visits
+from tests.prepare.tiny_builds import build_anew, has_published_nothing, read_rows, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 

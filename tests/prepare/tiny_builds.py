@@ -1,4 +1,4 @@
-"""Building the tiny lake's dataset, for the tests of this folder."""
+"""Build the tiny lake's dataset, for the tests of this folder."""
 
 from pathlib import Path
 

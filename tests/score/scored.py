@@ -21,7 +21,7 @@ SETTINGS = (
 
 
 def lake_with_model(workdir: Path, *overrides: str, days: int = 3) -> str:
-    """Days of the lake, a dataset of them, and a model; returns the model's URI."""
+    """Write days of the lake, build a dataset of them and train; return the model's URI."""
     write_places(workdir)
     for day in range(1, days + 1):
         write_day(workdir, day)
@@ -42,9 +42,9 @@ def score_events(workdir: Path, *overrides: str, output: str = "scores", **optio
 
 
 def read_predictions(done: Scored) -> pd.DataFrame:
-    """What a reader of the Delta table sees, by key.
+    """Return what a reader of the Delta table sees, by key.
 
-    By its log and its files: deltalake's own reader wants a newer pyarrow.
+    It is read by its log and its files: deltalake's own reader wants a newer pyarrow.
     """
     actions = DeltaTable(done.root, version=done.version).get_add_actions(flatten=True)
     paths = [str(path) for path in actions["path"].to_pylist()]

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.errors import LakeError
 from tests import tiny
-from tests.prepare.tiny_builds import read_rows, build_anew
+from tests.prepare.tiny_builds import build_anew, read_rows
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
 
@@ -47,7 +47,8 @@ def test_every_format_gives_the_same_dataset(spark: object, tmp_path: Path, name
     assert dataset.build.transform_digest == expected.build.transform_digest
     columns = [c for c in read_rows(expected).columns if c != "row_id"]
     left, right = (
-        read_rows(d)[columns].sort_values(columns).reset_index(drop=True) for d in (expected, dataset)
+        read_rows(d)[columns].sort_values(columns).reset_index(drop=True)
+        for d in (expected, dataset)
     )
     assert left.equals(right)
     if name == "catalog":
@@ -97,7 +98,9 @@ def test_csv_files_with_other_headers_are_refused(tmp_path: Path) -> None:
     visits[visits.columns[::-1]].to_csv(folder / "b.csv", index=False)
     declared = json.dumps(DECLARED)
     with pytest.raises(LakeError, match=r"(?i)header"):
-        build_anew(tmp_path, f"source.tables.visits={{path: {folder}, format: csv, columns: {declared}}}")
+        build_anew(
+            tmp_path, f"source.tables.visits={{path: {folder}, format: csv, columns: {declared}}}"
+        )
 
 
 def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:

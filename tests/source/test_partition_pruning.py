@@ -6,12 +6,12 @@ import pytest
 
 from headrace.errors import LakeError
 from tests.prepare.daily import (
+    assert_same_rows,
     build,
     day_of,
     list_processed,
     rebuild,
     remove_day,
-    assert_same_rows,
     write_day,
     write_places,
 )

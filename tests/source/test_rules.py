@@ -9,8 +9,8 @@ import pytest
 
 from headrace.errors import LakeError
 from tests import tiny
-from tests.prepare.people import RULES, build, make_people, quarantine_of
-from tests.prepare.tiny_builds import has_published_nothing, read_rows, build_anew
+from tests.prepare.people import RULES, build, make_people, read_quarantine
+from tests.prepare.tiny_builds import build_anew, has_published_nothing, read_rows
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark")]
 
@@ -41,7 +41,7 @@ def test_every_rule_and_every_action(tmp_path: Path) -> None:
 
 
 def test_rejected_rows_keep_all_columns_rules_and_reasons(tmp_path: Path) -> None:
-    rejected = quarantine_of(build(tmp_path))
+    rejected = read_quarantine(build(tmp_path))
     assert rejected["id"].tolist() == [1, 2, 3, 4, 7, 8, 9]
     original = make_people().to_pandas().set_index("id").loc[rejected["id"]].reset_index()
     pd.testing.assert_frame_equal(rejected[original.columns], original, check_dtype=False)
@@ -60,7 +60,7 @@ def test_rejected_rows_keep_all_columns_rules_and_reasons(tmp_path: Path) -> Non
 
 def test_repaired_rows_feed_back_in(tmp_path: Path) -> None:
     first = build(tmp_path)
-    repaired = quarantine_of(first).drop(columns=["quarantine_rules", "quarantine_reasons"])
+    repaired = read_quarantine(first).drop(columns=["quarantine_rules", "quarantine_reasons"])
     repaired["age"] = 30.0
     repaired["state"] = "NY"
     repaired["end"] = 9

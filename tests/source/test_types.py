@@ -16,7 +16,7 @@ from headrace.source.types import (
     needs_check,
     to_column_type,
 )
-from tests.prepare.people import build, people, quarantine_of
+from tests.prepare.people import build, make_people, read_quarantine
 
 TEXTS = {
     "integer": (["1", " 2 ", "-3", None, "1.5", "x", "", "1e3", "99999999999999999999"], 5),
@@ -30,7 +30,7 @@ TEXTS = {
 @pytest.mark.parametrize("declared", sorted(TEXTS))
 def test_texts_are_cast_strictly(tmp_path: Path, declared: str) -> None:
     values, bad = TEXTS[declared]
-    table = people().slice(12)
+    table = make_people().slice(12)
     column = [*values, *(["1" if declared != "timestamp" else "2020-01-01"] * 28)][:28]
     table = table.append_column("t", pa.array(column, pa.string()))
     kinds = {"timestamp": {"kind": "standardize", "column": "since"}}
@@ -47,7 +47,7 @@ def test_texts_are_cast_strictly(tmp_path: Path, declared: str) -> None:
         derive=derive if declared == "timestamp" else {},
     )
     assert dataset.build.ledger.quarantined == {f"t is {declared}": bad}
-    rejected = quarantine_of(dataset)
+    rejected = read_quarantine(dataset)
     assert set(rejected["t"]) == set(values[-bad:])  # as they were read
     reason = rejected.set_index("t").loc[values[-1], "quarantine_reasons"]
     assert list(reason) == [f"t: '{values[-1]}' is no {declared}"]
@@ -55,7 +55,7 @@ def test_texts_are_cast_strictly(tmp_path: Path, declared: str) -> None:
 
 @pytest.mark.spark
 def test_real_numbers_are_whole_or_rejected(tmp_path: Path) -> None:
-    table = people().append_column("t", pa.array([1.0] * 37 + [1.5, 1e30, float("nan")]))
+    table = make_people().append_column("t", pa.array([1.0] * 37 + [1.5, 1e30, float("nan")]))
     dataset = build(
         tmp_path,
         table,
@@ -71,7 +71,7 @@ def test_real_numbers_are_whole_or_rejected(tmp_path: Path) -> None:
 
 @pytest.mark.spark
 def test_extra_columns_are_listed_and_wider_types_accepted(tmp_path: Path) -> None:
-    table = people()
+    table = make_people()
     table = table.set_column(1, "age", table["age"].cast(pa.float32()))
     dataset = build(
         tmp_path,
@@ -98,7 +98,7 @@ def test_extra_columns_are_listed_and_wider_types_accepted(tmp_path: Path) -> No
 def test_a_later_file_may_have_a_wider_type(tmp_path: Path) -> None:
     folder = tmp_path / "lake" / "people"
     folder.mkdir(parents=True)
-    table = people()
+    table = make_people()
     narrow = table.set_column(5, "begin", table["begin"].cast(pa.int32()))
     pq.write_table(narrow, folder / "part-0.parquet")
     later = table.set_column(5, "begin", pa.array([2**40] * 40))
