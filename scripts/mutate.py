@@ -25,7 +25,7 @@ ROOMS = {
     "lake": ["tests/lake"],
     "transform": ["tests/transform"],
     "features": ["tests/features", "tests/transform"],
-    "train/step": ["tests/train/test_step.py"],
+    "train/step": ["tests/train/test_step.py", "tests/train/test_step_updates.py"],
     "distributed/supervise": ["tests/distributed"],
 }
 _CONFIG = """

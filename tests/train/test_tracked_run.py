@@ -23,6 +23,7 @@ from headrace.train.tracked_run import (
     build_train_result,
     describe_devices,
 )
+from tests.mlflow_store import copy_empty_store
 from tests.tiny import tiny_recipe
 
 DATASET: Any = SimpleNamespace(digest="abc")
@@ -38,9 +39,10 @@ def dead_server() -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def file_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Return a store in files, one for all tests: MLflow takes seconds to create it."""
+    """Return a store in files, one for all tests."""
     folder = tmp_path_factory.mktemp("mlflow")
-    return Store(f"sqlite:///{folder}/m.db", "e", "m", f"file://{folder}/a")
+    database = copy_empty_store(folder / "m.db")
+    return Store(f"sqlite:///{database}", "e", "m", f"file://{folder}/a")
 
 
 def described_dataset() -> Any:
