@@ -83,6 +83,23 @@ def test_types_are_those_that_were_read() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", [T.TimestampType(), T.TimestampNTZType()])
+def test_times_are_moments_in_utc(kind: T.DataType) -> None:
+    schema = RawSchema.from_spark_types({"t": kind})
+    assert get_arrow_types(schema, ["t"]) == {"t": pa.timestamp("us", "UTC")}
+
+
+@pytest.mark.parametrize(
+    "wrap", [T.ArrayType, lambda kind: T.StructType([T.StructField("t", kind)])]
+)
+def test_times_within_columns_are_moments_in_utc(wrap: Any) -> None:
+    (kind,) = get_arrow_types(
+        RawSchema.from_spark_types({"c": wrap(T.TimestampType())}), ["c"]
+    ).values()
+    inner = kind.value_type if pa.types.is_list(kind) else kind.field("t").type
+    assert inner == pa.timestamp("us", "UTC")
+
+
 @pytest.mark.spark
 def test_rules_about_columns_that_are_known_quarantine(spark: Any, tmp_path: Path) -> None:
     rules = (

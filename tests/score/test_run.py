@@ -341,3 +341,26 @@ def test_rejected_rows_keep_the_columns_of_their_folders(workdir: Path) -> None:
     rejected = pq.read_table(done.quarantine).to_pandas()
     assert sorted(rejected["day"].astype(int)) == [1] * 3 + [2] * 3 + [3] * 3
     assert {"event", "at", "x", "place", "y"} < set(rejected.columns)
+
+
+def test_times_are_written_as_they_were_read(workdir: Path) -> None:
+    """Moments, and clock times, which are taken for UTC; microseconds and nulls too."""
+    moment = pd.Timestamp("2026-03-29T02:30:00.123456")
+    for day in (1, 2, 3):
+        rows = day_of(day)
+        moments = [None if n % 7 == 0 else moment + pd.Timedelta(days=n) for n in range(len(rows))]
+        for name, kind in (("moment", pa.timestamp("us", "UTC")), ("clock", pa.timestamp("us"))):
+            rows = rows.append_column(name, pa.array(moments, kind))
+        write_day(workdir, day, rows)
+    done = score_events(workdir, "score.columns=[moment, clock]")
+    frame = read_predictions(done)
+    assert len(frame) == 147 * 3
+    expected = [
+        pd.NaT if event % 1000 % 7 == 0
+        else (moment + pd.Timedelta(days=event % 1000)).tz_localize("UTC")
+        for event in frame["event"]
+    ]  # fmt: skip
+    pd.testing.assert_series_equal(
+        frame["moment"], pd.Series(expected, name="moment"), check_dtype=False
+    )
+    assert frame["moment"].equals(frame["clock"].rename("moment"))
