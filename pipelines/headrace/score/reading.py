@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -275,7 +275,9 @@ def get_arrow_types(schema: RawSchema, written: list[str]) -> dict[str, pa.DataT
 
     fields = [T.StructField(f"c{i}", _get_written_type(n, schema)) for i, n in enumerate(written)]
     # From Spark 4.1 on the zone of timestamps is an argument, and without it a timestamp fails.
-    zone = {"timezone": "UTC"} if "timezone" in signature(to_arrow_schema).parameters else {}
+    zone: dict[str, Any] = (
+        {"timezone": "UTC"} if "timezone" in signature(to_arrow_schema).parameters else {}
+    )
     kinds = to_arrow_schema(T.StructType(fields), **zone).types
     return dict(zip(written, kinds, strict=True))
 
