@@ -19,7 +19,7 @@ from headrace.columns.values import Values
 
 # Bins a task sends for a column: ranks are good to 0.1%, and a column costs 40 kB.
 BINS = 1024
-# Bins that a merge holds: 64 tasks' worth, 2.6 MB a column; beyond, neighbours are joined.
+# Bins that a merge holds: 64 tasks' worth, 2.6 MB per column; beyond, neighbours are joined.
 _MOST_BINS = 65_536
 # Distinct texts held unmerged while merging; a bound on memory, about 100 bytes each.
 _MOST_TEXTS = 4_000_000

@@ -49,7 +49,7 @@ def check_slices(
         for column in item.columns:
             if column in columns:
                 continue
-            text = f"{column!r} is no feature with one value a row, and not in dataset.keep"
+            text = f"{column!r} is no feature with one value per row, and not in dataset.keep"
             fix = f"{suggest_nearest(column, columns)}; dataset.keep takes raw columns"
             problems.append(Problem(f"{where}.columns", text, fix))
         if item.buckets is None:

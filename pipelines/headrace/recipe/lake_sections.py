@@ -46,7 +46,7 @@ class Join(Section):
     columns: Annotated[dict[str, str], Field(min_length=1)]
     """New column name -> column of the joined table."""
     cardinality: Literal["many_to_one", "one_to_one"] = "many_to_one"
-    """What is checked: the joined table has one row a key; one_to_one wants the same of the main
+    """What is checked: the joined table has one row per key; one_to_one wants the same of the main
     table, as it is read or by its deduplication."""
     on_change: Literal["reprocess", "keep"] = "reprocess"
     """What a change of the joined table does to rows that were published before: they are looked up
@@ -62,7 +62,7 @@ class Windows(Section):
     """
 
     key: Annotated[list[str], Field(min_length=1)]
-    """One series a key, for example the airport."""
+    """One series per key, for example the airport."""
     order: str
     """Timestamp column."""
     step: Annotated[int, Field(ge=1)]
@@ -88,7 +88,7 @@ class Source(Section):
 
 
 class Dedup(Section):
-    """Keep one row a key."""
+    """Keep one row per key."""
 
     key: Annotated[list[str], Field(min_length=1)]
     latest_by: str | None = None
@@ -183,7 +183,7 @@ class Label(Section):
     """Factor of the loss by class; balanced: rows / (classes x rows of the class), on the train
     split. Classes are named as texts; those of a condition are "true" and "false"."""
     sample_weight: Text | None = None
-    """Spark SQL giving a factor of the loss a row, 0 or more."""
+    """Spark SQL giving a factor of each row's loss, 0 or more."""
     baseline: Text | None = None
     """Regression: Spark SQL giving what one would predict without a model; it is judged beside the
     model."""

@@ -49,7 +49,7 @@ class Stream(Section):
     default 64, and down to 16 for splits of few rows; a power of two that divides the batch."""
     shuffle: bool = True
     readers: Annotated[int, Field(ge=1)] = 1
-    """Reader threads a rank; decoding releases the interpreter lock."""
+    """Reader threads per rank; decoding releases the interpreter lock."""
     block_rows: Annotated[int, Field(ge=1)] | None = None
     """Rows of a shard that are mixed with each other; by default 16,384, or fewer where rows are
     wide (16 MiB). A rank holds about two blocks for each of the shards that it owns."""

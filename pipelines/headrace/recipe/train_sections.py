@@ -136,7 +136,7 @@ class LaunchSettings(Section):
 
     kind: Literal["auto", "local", "hosts", "spark", "launched"] = "auto"
     """`local`: this machine. `hosts`: a remote shell on each of them. `spark`: tasks on executors.
-    `launched`: the command itself was started once a rank, by torchrun or mpirun; rank 0 leads.
+    `launched`: the command itself was started once per rank, by torchrun or mpirun; rank 0 leads.
     `auto`: launched where the environment says so, else local."""
     hosts: list[Annotated[str, Field(pattern=r"^[^\s:]+(:[1-9][0-9]*)?$")]] = []
     """`name` or `name:slots`, of kind hosts."""
@@ -176,7 +176,7 @@ class Train(Section):
     """Of gradients on their way between ranks: half the bytes. bf16 has the range of float32 and is
     summed in it."""
     threads_per_rank: Annotated[int, Field(ge=1)] = 1
-    """TensorFlow compute threads a rank; 1 makes a CPU run repeatable bit for bit."""
+    """TensorFlow compute threads per rank; 1 makes a CPU run repeatable bit for bit."""
     collective_timeout: Annotated[int, Field(ge=1)] = 30
     """Seconds the ranks wait for one that is frozen or cut off (Gloo's own timeout)."""
     step_timeout: Annotated[int, Field(ge=1)] = 600

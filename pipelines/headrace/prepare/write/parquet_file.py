@@ -91,7 +91,7 @@ def to_arrow(
 
     Args:
         values: NumPy's of shape (rows,) or (rows, length); what is Arrow's already stays.
-        kind: a number's type for one value a row; a list or fixed-size binary for several.
+        kind: a number's type for one value per row; a list or fixed-size binary for several.
     """
     if isinstance(values, pa.ChunkedArray):
         return values
