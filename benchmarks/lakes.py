@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.examples.folder import MANIFEST, write_lake_once
-from headrace.examples.synthetic import write_synthetic_lake
+from headrace.examples.folder import MANIFEST, ensure_lake
+from headrace.examples.synthetic import ensure_synthetic_lake
 from headrace.progress import ignore_progress
 from headrace.recipe.sections import Spark
 from headrace.spark_session import spark_session, stop_own_session
@@ -23,7 +23,7 @@ def ensure_clicks_lake(workdir: str, rows: int) -> str:
     out = f"{workdir}/lakes/clicks-{rows}"
 
     def write_lake(spark: "SparkSession") -> None:
-        write_synthetic_lake(spark, out, rows=rows, seed=_SEED, days=_DAYS, report=ignore_progress)
+        ensure_synthetic_lake(spark, out, rows=rows, seed=_SEED, days=_DAYS, report=ignore_progress)
 
     return _ensure_lake(out, workdir, write_lake)
 
@@ -49,7 +49,7 @@ def ensure_skewed_lake(workdir: str, rows: int) -> str:
             skewed.write.partitionBy("day").parquet(str(folder / "clicks"))
             return {"rows": {"clicks": rows}}
 
-        write_lake_once(out, {"lake": "skewed", "rows": rows}, write_clicks)
+        ensure_lake(out, {"lake": "skewed", "rows": rows}, write_clicks)
 
     return _ensure_lake(out, workdir, write_lake)
 

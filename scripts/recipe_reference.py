@@ -61,7 +61,7 @@ def reference() -> str:
     """The page."""
     parts = [_INTRODUCTION]
     for section in _sections():
-        parts.append(f"## {section.__name__}\n")
+        parts.append(f"## {_heading(section)}\n")
         parts.append(f"{_flowing(inspect.getdoc(section) or '')}\n")
         parts += ["| key | type | default | |", "|---|---|---|---|"]
         notes = _notes(section)
@@ -73,6 +73,11 @@ def reference() -> str:
         if section is Label:
             parts += _list_label_kinds()
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _heading(section: type[Section]) -> str:
+    """The section's name on the page."""
+    return section.__name__.removesuffix("Section")
 
 
 def _list_label_kinds() -> list[str]:
@@ -125,7 +130,7 @@ def _type(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
     if origin is dict:
         return f"{_type(arguments[0])} → {_type(arguments[1])}"
     if inspect.isclass(annotation) and issubclass(annotation, Section):
-        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        return f"[{_heading(annotation)}](#{_heading(annotation).lower()})"
     if annotation in _PLAIN:
         return _PLAIN[annotation] + (_limits(metadata) if annotation in (int, float) else "")
     raise TypeError(f"no word for {annotation!r}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from headrace.examples.flights import write_flights_lake
+from headrace.examples.flights import ensure_flights_lake
 from headrace.progress import ignore_progress
 from headrace.recipe.sections import Spark
 from tests.mlflow_store import remove_template
@@ -73,7 +73,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 def flights_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real flights lake."""
     folder = tmp_path_factory.mktemp("lakes") / "flights"
-    write_flights_lake(str(folder), ignore_progress)
+    ensure_flights_lake(str(folder), ignore_progress)
     return folder
 
 

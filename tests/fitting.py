@@ -10,9 +10,9 @@ from headrace.features.kind import FeatureSection, FittedFeature
 from headrace.features.kinds import find_feature_kind
 from headrace.recipe import sections as s
 from headrace.transform.arrow import read_columns
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
-from headrace.transform.variables import LABEL
+from headrace.transform.summaries import LABEL_KEY
 
 
 def fit_table(
@@ -25,18 +25,20 @@ def fit_table(
 ) -> TransformSpec:
     """Return the transform fitted on a table, which is given to the statistics in two parts."""
     label = label or s.Label(expression="y")
-    unfitted = Unfitted(dict(raw), dict(derive or {}), dict(features), label)
+    fit_inputs = FitInputs(dict(raw), dict(derive or {}), dict(features), label)
     half = table.num_rows // 2
     statistics: dict = {}
     for part in (table.slice(0, half), table.slice(half)):
-        columns = read_columns(part, raw, unfitted.list_derived_columns())
-        summaries = {key: v.summarize(columns) for key, v in unfitted.collect_variables().items()}
-        if LABEL in table.column_names:
-            summaries[LABEL] = unfitted.summarize_labels(part[LABEL])
+        columns = read_columns(part, raw, fit_inputs.list_derived_columns())
+        summaries = {
+            key: v.summarize(columns) for key, v in fit_inputs.collect_summary_requests().items()
+        }
+        if LABEL_KEY in table.column_names:
+            summaries[LABEL_KEY] = fit_inputs.summarize_labels(part[LABEL_KEY])
         for key, summary in summaries.items():
             earlier = [statistics[key]] if key in statistics else []
             statistics[key] = type(summary).merge([*earlier, summary])
-    return unfitted.fit_spec(statistics, set())
+    return fit_inputs.fit_spec(statistics, set())
 
 
 def fit_column(

@@ -64,7 +64,7 @@ def test_a_wrong_type_from_the_command_line_is_exit_code_2(tmp_path: Path) -> No
 def test_ranks_that_do_not_divide_are_exit_code_2(tmp_path: Path) -> None:
     done = headrace("train", write_recipe(tmp_path), "--ranks", "3")
     assert done.returncode == 2
-    assert "3 ranks cannot share 8 canonical shards equally" in done.stderr
+    assert "3 ranks cannot share 8 canonical shards evenly" in done.stderr
 
 
 def test_with_json_a_failure_is_one_object_on_the_last_line(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from headrace import errors
-from headrace.errors import HeadraceError, Problem, RecipeError
+from headrace.errors import HeadraceError, Problem, RecipeError, get_first_line
 
 
 def test_problems_are_lines_with_key_message_and_fix() -> None:
@@ -17,6 +17,16 @@ def test_problems_are_lines_with_key_message_and_fix() -> None:
     )
     assert error.problems == tuple(problems)
     assert str(RecipeError("a.yaml", problems[:1])).startswith("1 problem in recipe a.yaml;")
+    late = RecipeError("section model (kind mlp)", problems[1:], "no model was built")
+    assert str(late).startswith(
+        "1 problem in recipe section model (kind mlp); no model was built:\n"
+    )
+
+
+def test_the_first_line_of_an_error() -> None:
+    assert get_first_line(ValueError("no such file\nsee the log")) == "no such file"
+    assert get_first_line(ValueError("short")) == "short"
+    assert get_first_line(ValueError()) == ""
 
 
 @pytest.mark.parametrize(
@@ -27,7 +37,7 @@ def test_exit_codes_tell_schedulers_what_happened(name: str, code: int) -> None:
     assert getattr(errors, name).exit_code == code
 
 
-def test_every_error_is_one_for_people() -> None:
+def test_every_error_is_a_headrace_error() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     raised = [kind for kind in kinds if issubclass(kind, Exception)]
     assert len(raised) > 15

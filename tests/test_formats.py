@@ -5,9 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from headrace.errors import DatasetError
-from headrace.formats import FORMATS, Format
+from headrace.formats import FORMATS, Format, describe_invalid
 
 THREE = Format(
     "box",
@@ -83,3 +84,25 @@ def test_what_is_no_json_has_no_version(text: str | bytes) -> None:
     except ValueError:
         assert THREE.parse_version(text) is None
         assert THREE.migrate_text(text, "it", DatasetError) == text
+
+
+class _File(BaseModel):
+    path: str
+
+
+class _Artifact(BaseModel):
+    files: list[_File]
+
+
+@pytest.mark.parametrize(
+    ("tree", "text"),
+    [
+        ({}, "files: Field required"),
+        ({"files": [{}]}, "files.0.path: Field required"),
+        ([], "Input should be a valid dictionary or instance of _Artifact"),
+    ],
+)
+def test_what_is_invalid_is_named_by_its_path(tree: object, text: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        _Artifact.model_validate(tree)
+    assert describe_invalid(error.value) == text

@@ -1,4 +1,4 @@
-"""Define the errors that people see, and the exit code of each.
+"""Define the errors that users see, and the exit code of each.
 
 An error says what was received, what was expected, where, and the fix. Everything that a user can
 cause derives from `HeadraceError`; the command line prints its text alone, without a traceback. Any
@@ -7,6 +7,8 @@ other exception is a defect of ours and keeps its traceback.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from headrace.signals import EXIT_TERMINATED
 
 EXIT_FAILED_RUN = 1
 EXIT_BAD_RECIPE = 2
@@ -17,6 +19,11 @@ class HeadraceError(Exception):
     """Base class of every error whose text is meant for the person who runs the pipeline."""
 
     exit_code = EXIT_FAILED_RUN
+
+
+def get_first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; "" where it has no text."""
+    return next(iter(str(error).splitlines()), "")
 
 
 @dataclass(frozen=True)
@@ -42,16 +49,28 @@ class RecipeError(HeadraceError):
 
     exit_code = EXIT_BAD_RECIPE
 
-    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, source: str, problems: Sequence[Problem], outcome: str = "nothing was started"
+    ) -> None:
+        """
+        Args:
+            source: path or name of the recipe, or a section of it.
+            problems: all that were found.
+            outcome: what was not done because of them.
+        """
         self.source = source
         self.problems = tuple(problems)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"{count} in recipe {source}; nothing was started:\n{lines}")
+        super().__init__(f"{count} in recipe {source}; {outcome}:\n{lines}")
 
 
 class LakeError(HeadraceError):
-    """A raw table that is missing, empty or unreachable, or breaks its column contract."""
+    """Raw rows that a stage cannot work on, or a folder for raw rows that is in use.
+
+    A table is missing, empty or unreachable, breaks its column contract, has too few rows, or
+    drifted beyond its limit; a value overflows; or `--out` of an example lake is not empty.
+    """
 
 
 class LedgerError(HeadraceError):
@@ -101,11 +120,11 @@ class FormatError(TrainError):
 class PreemptedError(HeadraceError):
     """A training run that was asked to stop (SIGTERM) and wrote a checkpoint."""
 
-    exit_code = 143
+    exit_code = EXIT_TERMINATED
 
 
 class ModelError(HeadraceError):
-    """A model version that is missing or does not fit the dataset version."""
+    """A model version that is missing or does not fit, or MLflow's database that cannot be used."""
 
 
 class GateError(HeadraceError):
@@ -115,4 +134,4 @@ class GateError(HeadraceError):
 
 
 class MachineError(HeadraceError):
-    """Software that the machine lacks, such as Java."""
+    """Software that the machine lacks, such as Java, or launch variables that it does not set."""

@@ -14,7 +14,10 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Tree = dict[str, Any]
 Migration = Callable[[Tree], Tree]
@@ -115,6 +118,13 @@ class Format:
             f"{where} is of format {version}, this Headrace knows format {readable} of a "
             f"{self.artifact}; {fix}"
         )
+
+
+def describe_invalid(error: "ValidationError") -> str:
+    """Describe the first value of an artifact that is invalid: `files.0: Field required`."""
+    problem = error.errors()[0]
+    location = ".".join(map(str, problem["loc"]))
+    return f"{location}: {problem['msg']}" if location else problem["msg"]
 
 
 TRANSFORM = Format("fitted transform", 3, oldest=2)

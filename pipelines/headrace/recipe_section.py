@@ -9,6 +9,11 @@ Text = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Limits from which a column counts as drifted: of its population stability index, of shares.
+IndexLimit = Annotated[float, Field(gt=0)]
+ShareLimit = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):

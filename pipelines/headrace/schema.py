@@ -1,7 +1,7 @@
 """Check columns against a contract between engines: names and logical types of no engine's own.
 
 Every engine boundary (lake to Spark, Spark to Parquet, Parquet to TensorFlow, raw rows to model)
-states the columns that it needs as a `Contract` and checks those that it gets with
+states the columns that it needs as `Column`s and checks those that it gets with
 `find_violations`. Translating an engine's own types into `ColumnType` is left to the module that
 uses the engine.
 """
@@ -41,9 +41,6 @@ class Column:
     """Accepted types."""
     needed_by: str = ""
     """Key of the recipe that needs it, for example `features.temp (standardize)`."""
-
-
-Contract = tuple[Column, ...]
 
 
 def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The Spark session a stage works with: built once, quiet, and the same under `spark-submit`.
+"""Start the Spark session of a stage: once, quietly, and the same under `spark-submit`.
 
 Started by `spark-submit` (or in a notebook that has one), the session and its master are the
 cluster's and only the settings that results or speed depend on are set. Otherwise a local session
@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import MachineError
+from headrace.errors import MachineError, get_first_line
 from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
 
@@ -49,7 +51,7 @@ _LOCAL = {
 
 
 def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSession":
-    """The running session, or a new one.
+    """Return the running session, or start a new one.
 
     Args:
         settings: the recipe's `spark` section; its `conf` wins over ours.
@@ -92,9 +94,9 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         _started_here.append(session.sparkContext.applicationId)
         return _with_safe_path(session)
     except Exception as error:
+        reason = get_first_line(error) or type(error).__name__
         raise MachineError(
-            f"Spark did not start with master {settings.master!r}: {str(error).splitlines()[0]}; "
-            f"its log is {log}"
+            f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
 
 
@@ -118,6 +120,15 @@ def stop_own_session() -> None:
         gateway.proc.stdin.close()
         gateway.proc.wait(timeout=30)
         SparkContext._gateway = SparkContext._jvm = None
+
+
+@contextmanager
+def stop_own_session_afterwards() -> Iterator[None]:
+    """Call `stop_own_session` at the end of the block, whether it succeeds or fails."""
+    try:
+        yield
+    finally:
+        stop_own_session()
 
 
 def check_java() -> None:

@@ -9,7 +9,7 @@ from headrace.commands import dataset_lines
 from headrace.lake import DatasetVersion, Ledger
 from headrace.lake.compare import ColumnStatistics, Comparison
 from headrace.lake.drift import ColumnDrift
-from headrace.lake.history import PastVersion, VersionSummary
+from headrace.lake.history import VersionEntry, VersionSummary
 from headrace.lake.profile import Distribution, Profile
 from headrace.lake.source_partition import SourceFile, SourcePartition
 from headrace.lake.vacuum import VacuumResult
@@ -26,14 +26,14 @@ def drift(name: str, value: float, limit: float = 0.2) -> ColumnDrift:
 
 def test_a_line_per_version_with_what_it_is() -> None:
     summary = VersionSummary("tiny", "0.1.0", "0123456789ab", {"train": 1000, "test": 234}, True)
-    whole = replace(summary, git_commit=None, is_partial=False)
+    whole = replace(summary, git_commit=None, is_incremental=False)
     lines = dataset_lines.format_versions(
         [
-            PastVersion(0, COMMITTED, "b0", whole),
-            PastVersion(1, COMMITTED, "b1", summary),
-            PastVersion(2, COMMITTED, "b2", None),
-            PastVersion(3, COMMITTED, "b3", None, "no such file"),
-            PastVersion(4, COMMITTED, None, None),
+            VersionEntry(0, COMMITTED, "b0", whole),
+            VersionEntry(1, COMMITTED, "b1", summary),
+            VersionEntry(2, COMMITTED, "b2", None),
+            VersionEntry(3, COMMITTED, "b3", None, "no such file"),
+            VersionEntry(4, COMMITTED, None, None),
         ]
     )
     assert [" ".join(line.split()) for line in lines] == [

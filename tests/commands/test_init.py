@@ -29,8 +29,8 @@ def test_it_writes_a_recipe_named_like_the_table_and_says_how_to_go_on() -> None
     assert result.exit_code == 0, result.stderr
     assert load_recipe("orders.yaml", environment={}).label.expression == "late"
     lines = [line.strip() for line in result.stdout.splitlines()]
-    assert "Table    orders: 600 rows, 600 sampled, in 1 of 1 files" in lines
-    assert "Too late refund: explains 100% of late by itself in the sample" in lines
+    assert "Table          orders: 600 rows, 600 sampled, in 1 of 1 files" in lines
+    assert "Known too late refund: explains 100% of late by itself in the sample" in lines
     assert lines[-1] == "headrace run orders.yaml"
 
 

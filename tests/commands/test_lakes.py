@@ -16,7 +16,7 @@ def replace_writer(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     def replace(written: bool) -> None:
         manifest = {"made": {"rows": {"flights": 336_776, "weather": 7}, "digest": "d"}}
         monkeypatch.setattr(
-            "headrace.examples.flights.write_flights_lake", lambda out, report: (manifest, written)
+            "headrace.examples.flights.ensure_flights_lake", lambda out, report: (manifest, written)
         )
 
     return replace

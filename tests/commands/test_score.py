@@ -108,7 +108,7 @@ def test_score(calls: list[Any], tmp_path: Path) -> None:
             "workdir": str(tmp_path),
             "model_uri": None,
             "full": True,
-            "given_id": "night",
+            "idempotency_id": "night",
         },
         "stop_own_session",
     ]

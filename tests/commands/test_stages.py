@@ -120,7 +120,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
     assert arguments.pop("workdir") == f"{tmp_path}/w"
     (request,) = arguments.values()
     assert asdict(request) == {
-        "full": False, "refit": True, "given_id": "night", "retry_conflicts": 0,
+        "full": False, "refit": True, "idempotency_id": "night", "retry_conflicts": 0,
     }  # fmt: skip
     assert stopped == ("stop_own_session", {})
     assert recorded == {"parent": None, "seconds": {"all": 1.5}}

@@ -53,7 +53,7 @@ class FakeWorker:
         self.waiting: int | None = 0
         self.error: dict[str, Any] | None = None
         self.result: dict[str, Any] | None = None
-        self.facts: dict[str, Any] = {}
+        self.carried_values: dict[str, Any] = {}
         self.slots: list[Slot] = []
         self.requested_changes: list[int] = []
         self.signals: list[str] = []
@@ -96,8 +96,8 @@ class FakeWorker:
     def read_result(self) -> dict[str, Any] | None:
         return self.result
 
-    def read_facts(self) -> dict[str, Any]:
-        return self.facts
+    def read_carried_values(self) -> dict[str, Any]:
+        return self.carried_values
 
     def assign_slot(self, slot: Slot) -> None:
         self.slot, self.waiting = slot, None

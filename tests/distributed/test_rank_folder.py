@@ -23,7 +23,7 @@ def test_an_empty_folder_has_no_messages(folder: RankFolder) -> None:
     assert folder.read_slot(0) is None
     assert folder.read_awaited_generation() is None
     assert folder.read_requested_change() == -1
-    assert folder.read_facts() == {}
+    assert folder.read_carried_values() == {}
     assert folder.read_result() is None
     assert folder.read_error() is None
 
@@ -44,12 +44,12 @@ def test_the_newest_of_many_slots_is_the_one_with_the_highest_number(folder: Ran
 def test_messages_are_read_as_they_were_written(folder: RankFolder) -> None:
     folder.announce_waiting(3)
     folder.request_change(2)
-    folder.write_facts({"attempt": "é"})
+    folder.write_carried_values({"attempt": "é"})
     folder.write_result({"loss": 0.5})
     folder.write_error({"type": "ValueError", "lost_a_peer": False})
     assert folder.read_awaited_generation() == 3
     assert folder.read_requested_change() == 2
-    assert folder.read_facts() == {"attempt": "é"}
+    assert folder.read_carried_values() == {"attempt": "é"}
     assert folder.read_result() == {"loss": 0.5}
     assert folder.read_error() == {"type": "ValueError", "lost_a_peer": False}
 

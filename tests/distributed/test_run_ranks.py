@@ -67,8 +67,8 @@ def test_ranks_are_started_again_with_the_payload_of_a_restart(
     assert attempts.run(monkeypatch) == {"a": 1}
     assert attempts.payloads == ["never", "auto", "auto"]
     assert attempts.messages == [
-        "rank 1 died. Restarting (1 of 2)",
-        "rank 0 died. Restarting (2 of 2)",
+        "rank 1 died; restarting (1 of 2)",
+        "rank 0 died; restarting (2 of 2)",
     ]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from headrace.lake import DatasetVersion
-from headrace.models.predict import predict_batches
+from headrace.models.predict import Predictor
 from headrace.stream.columns import build_feature_columns
 from headrace.stream.split_stream import SplitStream
 from headrace.transform.spec import TransformSpec
@@ -147,7 +147,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     from headrace.prepare.plan import make_plan
     from headrace.recipe import load_recipe
     from headrace.source.internal_columns import BUCKET, ROW_ID
-    from headrace.source.read import find_unfitted, read_raw
+    from headrace.source.read import find_fit_inputs, read_raw
     from headrace.source.rules import check_rows
 
     result = first.result
@@ -156,7 +156,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
     )
     raw = read_raw(spark, recipe, make_plan(recipe, None))
     rows, schema = add_labels(raw.rows, raw.schema, recipe)
-    columns = find_unfitted(recipe, schema).raw
+    columns = find_fit_inputs(recipe, schema).raw
     tagged = assign_rows(check_rows(rows, schema, recipe, raw.main), recipe, columns)
     test = tagged.where(f"{BUCKET} = 2").withColumnRenamed(ROW_ID, "row_id")
     test = test.select("row_id", *columns).toPandas()
@@ -182,7 +182,7 @@ def test_raw_rows_and_transformed_rows_predict_the_same(
         dataset, "test", columns, rank=0, size=1, global_batch_size=4096,
         canonical_shards=64, shuffle=False, seed=0,
     )  # fmt: skip
-    found = predict_batches(bare, stream.read_batches(0))
+    found = Predictor(bare)(stream.read_batches(0))
     expected = pd.Series(found["probability"], index=found["row_id"])
     assert len(expected) == len(by_raw) == result["ledger"]["published"]["test"]
     np.testing.assert_allclose(by_raw["probability"].loc[expected.index], expected, atol=1e-5)

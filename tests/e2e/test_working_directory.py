@@ -63,6 +63,12 @@ def test_the_whole_road(project: Path) -> None:
     road = headrace_in(project, "run", "tiny.yaml", "--json").result
     assert road["model_uri"] == "models:/tiny/1"
     headrace_in(project, "promote", "tiny.yaml")
+
+
+@pytest.mark.long
+def test_the_commands_around_it(project: Path) -> None:
+    road = headrace_in(project, "run", "tiny.yaml", "--json").result
+    headrace_in(project, "promote", "tiny.yaml")
     rows = ["--input", "var/lake/visits", "--output", "scores"]
     assert headrace_in(project, "score", "tiny.yaml", *rows, "--json").result["ledger"]["read"]
     headrace_in(project, "doctor", "tiny.yaml")

@@ -10,9 +10,9 @@ import pytest
 from headrace.errors import ModelError
 from headrace.evaluate.analysis import (
     AnalysisInputs,
+    analysis_to_dict,
     analyze_predictions,
     compute_metric,
-    dump_analysis,
     get_row_weights,
 )
 from headrace.evaluate.importance import Importance
@@ -128,7 +128,7 @@ def test_an_analysis_is_dumped_as_plain_values() -> None:
         importances=[Importance("word", 0.1, 0.02)],
         strengths=[FeatureStrength("word", 0.97, 0.95)],
     )
-    tree = dump_analysis(analyze_predictions(inputs, SETTINGS), inputs)
+    tree = analysis_to_dict(analyze_predictions(inputs, SETTINGS), inputs)
     assert json.loads(json.dumps(tree)) == tree
     assert list(tree) == ["metrics", "intervals", "thresholds", "importance", "single_features"]
     assert tree["importance"] == [{"feature": "word", "loss": 0.1, "spread": 0.02}]

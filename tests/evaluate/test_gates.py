@@ -12,7 +12,7 @@ from headrace.evaluate.gates import (
     build_verdict,
     check_gates,
     compare_gated_metrics,
-    dump_criteria,
+    criteria_to_dict,
     has_same_criteria,
 )
 from headrace.evaluate.leakage import FeatureStrength
@@ -176,7 +176,7 @@ def test_a_verdict_is_plain_values_with_every_gate() -> None:
 
 def test_a_verdict_is_worth_nothing_to_other_criteria() -> None:
     settings = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.7}]})
-    criteria = json.loads(json.dumps(dump_criteria(settings)))
+    criteria = json.loads(json.dumps(criteria_to_dict(settings)))
     assert has_same_criteria(settings, criteria)
     assert has_same_criteria(settings.model_copy(update={"bootstrap": 7}), criteria)
     stricter = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.8}]})

@@ -51,16 +51,17 @@ def test_features_that_the_model_reads_are_important_and_others_are_not() -> Non
     importances = compute_importances(SPEC, measure_error(INPUTS), losses, higher_is_better=False)
     assert [item.feature for item in importances][:2] == ["c", "d"]
     # |x - y| of two normal variables with standard deviation 3
-    assert importances[0].loss == pytest.approx(3 * 2 / np.sqrt(np.pi), rel=0.1)
-    assert {item.loss for item in importances[2:]} == {0}
+    assert importances[0].drop == pytest.approx(3 * 2 / np.sqrt(np.pi), rel=0.1)
+    assert {item.drop for item in importances[2:]} == {0}
     opposite = compute_importances(SPEC, 0.0, losses, higher_is_better=True)
-    assert opposite[-1].loss == -importances[0].loss
+    assert opposite[-1].drop == -importances[0].drop
 
 
 def test_ranks_share_the_features_and_nothing_changes() -> None:
     whole = score_permutations(INPUTS, SPEC, measure_error, seed=0)
     parts = [
-        score_permutations(INPUTS, SPEC, measure_error, seed=0, slot=(rank, 3)) for rank in range(3)
+        score_permutations(INPUTS, SPEC, measure_error, seed=0, rank=rank, size=3)
+        for rank in range(3)
     ]
     assert np.array_equal(sum(parts), whole)
     before = INPUTS["numeric"].copy()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import GateError, ModelError
-from headrace.evaluate.gates import dump_criteria
+from headrace.evaluate.gates import criteria_to_dict
 from headrace.evaluate.promote import Promoted, promote
 from headrace.progress import ignore_progress
 from headrace.tracking.golden import GoldenCheck
@@ -34,7 +34,7 @@ class Registry:
             "passed": True,
             "gates": [{"text": "roc_auc: 0.75, at least 0.7", "passed": True}],
             "decided_at": "2024-05-01T00:00:00+00:00",
-            "asked": dump_criteria(self.recipe.evaluate),
+            "asked": criteria_to_dict(self.recipe.evaluate),
             "champion": CHAMPION.uri,
             "metrics": {"threshold": 0.4},
         }

@@ -93,7 +93,7 @@ def test_a_threshold_of_the_recipe_goes_before_that_of_the_model(tmp_path) -> No
     model = make_version("m", 3, "t")
     plain = tiny_recipe(tmp_path)
     assert run.resolve_threshold(model, plain) == 0.5
-    model.facts["threshold"] = 0.3
+    model.metadata["threshold"] = 0.3
     assert run.resolve_threshold(model, plain) == 0.3
     assert run.resolve_threshold(model, tiny_recipe(tmp_path, "evaluate.threshold=0.7")) == 0.7
     chosen = tiny_recipe(tmp_path, "evaluate.threshold={choose: max_f1}")
@@ -104,7 +104,7 @@ def test_the_root_is_the_recipe_s_where_it_is_the_same_without_credentials(tmp_p
     model = make_version("m", 3, "t")
     recipe = tiny_recipe(tmp_path)
     assert run._resolve_dataset_root(recipe, model) == "/nowhere"
-    model.facts["dataset_root"] = resolve_root(recipe.dataset.path)
+    model.metadata["dataset_root"] = resolve_root(recipe.dataset.path)
     assert run._resolve_dataset_root(recipe, model) == resolve_root(recipe.dataset.path)
 
 

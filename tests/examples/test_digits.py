@@ -8,14 +8,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from headrace.examples.digits import write_digits_lake
+from headrace.examples.digits import ensure_digits_lake
 from headrace.progress import ignore_progress
 
 PART = Path("digits", "part-0.parquet")
 
 
 def test_images_and_digits_are_those_of_the_source(tmp_path: Path) -> None:
-    manifest, written = write_digits_lake(str(tmp_path / "lake"), ignore_progress)
+    manifest, written = ensure_digits_lake(str(tmp_path / "lake"), ignore_progress)
     assert written
     assert manifest["made"]["rows"] == {"digits": 1_797}
     table = pq.read_table(tmp_path / "lake" / PART)
@@ -37,8 +37,8 @@ def test_images_and_digits_are_those_of_the_source(tmp_path: Path) -> None:
 def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     files = []
     for name in ("one", "two"):
-        write_digits_lake(str(tmp_path / name), ignore_progress)
+        ensure_digits_lake(str(tmp_path / name), ignore_progress)
         files.append((tmp_path / name / PART).read_bytes())
     assert files[0] == files[1]
-    _, written = write_digits_lake(str(tmp_path / "two"), ignore_progress)
+    _, written = ensure_digits_lake(str(tmp_path / "two"), ignore_progress)
     assert not written

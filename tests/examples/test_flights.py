@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from headrace.errors import LakeError
-from headrace.examples.flights import write_flights_lake
+from headrace.examples.flights import ensure_flights_lake
 from headrace.progress import ignore_progress
 
 
@@ -41,7 +41,7 @@ def test_flights_are_partitioned_by_month(flights_lake: Path) -> None:
 
 def test_a_second_run_leaves_the_lake_as_it_is(flights_lake: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in flights_lake.rglob("*")}
-    manifest, written = write_flights_lake(str(flights_lake), ignore_progress)
+    manifest, written = ensure_flights_lake(str(flights_lake), ignore_progress)
     assert not written
     assert manifest == json.loads((flights_lake / "_lake.json").read_text())
     assert {p: p.stat().st_mtime_ns for p in flights_lake.rglob("*")} == before
@@ -50,11 +50,11 @@ def test_a_second_run_leaves_the_lake_as_it_is(flights_lake: Path) -> None:
 def test_a_folder_with_something_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(LakeError, match="is not empty"):
-        write_flights_lake(str(tmp_path), ignore_progress)
+        ensure_flights_lake(str(tmp_path), ignore_progress)
     (tmp_path / "precious.txt").unlink()
     (tmp_path / "_lake.json").write_text('{"asked": {"lake": "synthetic"}}')
     with pytest.raises(LakeError, match="holds another lake"):
-        write_flights_lake(str(tmp_path), ignore_progress)
+        ensure_flights_lake(str(tmp_path), ignore_progress)
     assert [p.name for p in tmp_path.iterdir()] == ["_lake.json"]
 
 
@@ -64,5 +64,5 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_flights_lake(str(tmp_path / "lake"), interrupt)
+        ensure_flights_lake(str(tmp_path / "lake"), interrupt)
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import LakeError
-from headrace.examples.folder import write_lake_once
+from headrace.examples.folder import ensure_lake
 
 
 def write_one_file(folder: Path) -> dict[str, Any]:
@@ -23,17 +23,17 @@ def test_a_lake_is_written_once_with_its_manifest(tmp_path: Path) -> None:
     out = tmp_path / "lake"
     out.mkdir()  # may exist, if it is empty
     expected = {"asked": {"seed": 1}, "made": {"rows": {"a": 1}}}
-    assert write_lake_once(str(out), {"seed": 1}, write_one_file) == (expected, True)
+    assert ensure_lake(str(out), {"seed": 1}, write_one_file) == (expected, True)
     assert json.loads((out / "_lake.json").read_text()) == expected
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["_lake.json", "a.txt", "lake"]
-    assert write_lake_once(str(out), {"seed": 1}, refuse) == (expected, False)
+    assert ensure_lake(str(out), {"seed": 1}, refuse) == (expected, False)
 
 
 def test_another_lake_is_refused_and_named(tmp_path: Path) -> None:
     out = str(tmp_path / "lake")
-    write_lake_once(out, {"seed": 1}, write_one_file)
+    ensure_lake(out, {"seed": 1}, write_one_file)
     with pytest.raises(LakeError, match=r"holds another lake: {'seed': 1}, expected {'seed': 2}"):
-        write_lake_once(out, {"seed": 2}, refuse)
+        ensure_lake(out, {"seed": 2}, refuse)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
@@ -42,5 +42,5 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_lake_once(str(tmp_path / "lake"), {}, fail)
+        ensure_lake(str(tmp_path / "lake"), {}, fail)
     assert list(tmp_path.iterdir()) == []

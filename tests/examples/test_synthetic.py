@@ -18,7 +18,7 @@ ROWS = 20_000
 @pytest.fixture(scope="module")
 def lake(spark: object, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("synthetic") / "lake"
-    manifest, written = syn.write_synthetic_lake(
+    manifest, written = syn.ensure_synthetic_lake(
         spark, str(folder), rows=ROWS, seed=5, days=4, report=ignore_progress
     )
     assert written
@@ -94,6 +94,6 @@ def test_rows_are_a_function_of_seed_and_event_alone() -> None:
 
 def test_too_few_rows_are_refused(spark: object, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match="rows >= 100"):
-        syn.write_synthetic_lake(
+        syn.ensure_synthetic_lake(
             spark, str(tmp_path / "x"), rows=5, seed=0, days=1, report=ignore_progress
         )

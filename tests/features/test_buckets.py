@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.features.buckets import BucketsFeature, FixedBuckets, QuantileBuckets
+from headrace.features.buckets import BucketsFeature, FixedBucketsSection, QuantileBucketsSection
 from tests.fitting import fit_column, read_reals, run_feature
 
 
@@ -14,8 +14,8 @@ def test_intervals_are_closed_on_the_left() -> None:
 
 
 def test_quantile_and_fixed_buckets() -> None:
-    quartiles = QuantileBuckets(kind="quantile_buckets", buckets=4)
+    quartiles = QuantileBucketsSection(kind="quantile_buckets", buckets=4)
     assert fit_column(quartiles, np.arange(101.0)).boundaries == (25.0, 50.0, 75.0)
     assert fit_column(quartiles, [1.0] * 50 + [2.0]).boundaries == (1.0,)
-    fixed = FixedBuckets(kind="fixed_buckets", boundaries=[0.0, 1.5])
+    fixed = FixedBucketsSection(kind="fixed_buckets", boundaries=[0.0, 1.5])
     assert fit_column(fixed, [7.0]).boundaries == (0.0, 1.5)

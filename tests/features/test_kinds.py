@@ -109,7 +109,7 @@ def test_the_data_report_counts_every_value(name: str) -> None:
     (feature,) = spec.features
     arrays = ArrowTransform(spec)(TABLE)
     columns = {column: read_column(TABLE[column], raw_kind) for column, raw_kind in RAW.items()}
-    variables = kind.list_variables("f", section)
+    variables = kind.list_summary_requests("f", section)
     statistics = {variable.key: variable.summarize(columns) for variable in variables}
     for axis in kind.list_axes(feature, section, statistics):
         values = arrays[axis.name]

@@ -7,7 +7,13 @@ import pytest
 from headrace.columns.values import Values
 from headrace.errors import LakeError
 from headrace.features.numbers import Clip, Constant
-from headrace.features.scaled import Log1p, MinMax, Robust, ScaledFeature, Standardize
+from headrace.features.scaled import (
+    Log1pSection,
+    MinMaxSection,
+    RobustSection,
+    ScaledFeature,
+    StandardizeSection,
+)
 from headrace.transform.arrow import ArrowTransform
 from tests.fitting import fit_column, fit_table, read_reals, run_feature
 
@@ -41,26 +47,26 @@ def test_it_ends_at_the_largest_float32() -> None:
 
 
 def test_standardize() -> None:
-    feature = fit_column(Standardize(kind="standardize"), NUMBERS)
+    feature = fit_column(StandardizeSection(kind="standardize"), NUMBERS)
     assert feature.center == pytest.approx(PRESENT.mean())
     assert feature.scale == pytest.approx(PRESENT.std())
     assert feature.fill == pytest.approx(PRESENT.mean())
 
 
 def test_min_max_and_robust() -> None:
-    feature = fit_column(MinMax(kind="min_max"), NUMBERS)
+    feature = fit_column(MinMaxSection(kind="min_max"), NUMBERS)
     assert (feature.center, feature.scale) == (1.0, 99.0)
-    feature = fit_column(Robust(kind="robust", impute="median"), NUMBERS)
+    feature = fit_column(RobustSection(kind="robust", impute="median"), NUMBERS)
     low, middle, high = np.quantile(PRESENT, [0.25, 0.5, 0.75])
     assert (feature.center, feature.scale) == pytest.approx((middle, high - low))
     assert feature.fill == pytest.approx(middle)
 
 
 def test_log1p_is_fitted_on_logarithms() -> None:
-    feature = fit_column(Standardize(kind="standardize", log1p=True), NUMBERS)
+    feature = fit_column(StandardizeSection(kind="standardize", log1p=True), NUMBERS)
     assert feature.center == pytest.approx(np.log1p(PRESENT).mean())
     assert feature.scale == pytest.approx(np.log1p(PRESENT).std())
-    plain = fit_column(Log1p(kind="log1p"), NUMBERS)
+    plain = fit_column(Log1pSection(kind="log1p"), NUMBERS)
     assert (plain.center, plain.scale, plain.log1p) == (0.0, 1.0, True)
     assert plain.fill == pytest.approx(np.log1p(PRESENT).mean())
 
@@ -76,7 +82,9 @@ def test_outliers_are_clipped_before_anything_is_fitted(log1p: bool) -> None:
     for name, (clip, expected) in limits.items():
         if log1p and name == "iqr":  # the quartiles of logarithms are others
             continue
-        feature = fit_column(Standardize(kind="standardize", clip=clip, log1p=log1p), NUMBERS)
+        feature = fit_column(
+            StandardizeSection(kind="standardize", clip=clip, log1p=log1p), NUMBERS
+        )
         for limit, wanted in zip(feature.clip, expected, strict=True):
             assert limit == (wanted if wanted is None else pytest.approx(wanted)), name
         clipped = np.clip(PRESENT, *expected)
@@ -95,7 +103,7 @@ def test_outliers_are_clipped_before_anything_is_fitted(log1p: bool) -> None:
     ],
 )
 def test_what_a_missing_value_becomes(impute: object, expected: float) -> None:
-    section = Standardize(kind="standardize", impute=impute, indicator=True)
+    section = StandardizeSection(kind="standardize", impute=impute, indicator=True)
     table = pa.table({"x": NUMBERS})
     spec = fit_table(table, {"x": "real"}, {"x": section})
     assert spec.features[0].fill == pytest.approx(expected)
@@ -105,13 +113,17 @@ def test_what_a_missing_value_becomes(impute: object, expected: float) -> None:
 
 
 def test_of_several_most_frequent_numbers_the_smallest_is_taken() -> None:
-    section = Standardize(kind="standardize", impute="most_frequent")
+    section = StandardizeSection(kind="standardize", impute="most_frequent")
     assert fit_column(section, [10.0, 9.0, 10.0, 9.0, 1.0]).fill == 9.0
 
 
 def test_constant_and_empty_columns_have_scale_one() -> None:
     table = pa.table({"c": [5.0, 5.0], "e": pa.array([float("nan"), None], pa.float64())})
-    sections = {"standardize": Standardize, "min_max": MinMax, "robust": Robust}
+    sections = {
+        "standardize": StandardizeSection,
+        "min_max": MinMaxSection,
+        "robust": RobustSection,
+    }
     for kind, section in sections.items():
         features = {n: section(kind=kind) for n in "ce"}
         c, e = fit_table(table, {"c": "real", "e": "real"}, features).features
@@ -122,6 +134,6 @@ def test_constant_and_empty_columns_have_scale_one() -> None:
 def test_an_overflowing_spread_is_a_clear_error() -> None:
     extreme = [1e300, -1e300]
     with pytest.raises(LakeError, match=r"feature 'f'.*overflows"):
-        fit_column(Standardize(kind="standardize"), extreme)
-    clipped = Standardize(kind="standardize", clip=Clip(values=[-1.0, 1.0]))
+        fit_column(StandardizeSection(kind="standardize"), extreme)
+    clipped = StandardizeSection(kind="standardize", clip=Clip(values=[-1.0, 1.0]))
     assert fit_column(clipped, extreme).scale == 1.0

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.columns.values import read_column
-from headrace.features.series import Series, SeriesFeature
+from headrace.features.series import SeriesFeature, SeriesSection
 from tests.fitting import fit_column, run_feature
 
 
@@ -17,6 +17,6 @@ def test_they_are_scaled_truncated_and_padded_with_the_fill() -> None:
 
 def test_all_elements_have_one_scale() -> None:
     lists = pa.array([[1.0, 2.0], [None, 6.0], None], pa.list_(pa.float64()))
-    feature = fit_column(Series(kind="series", length=2), lists, "reals")
+    feature = fit_column(SeriesSection(kind="series", length=2), lists, "reals")
     elements = np.array([1.0, 2.0, 6.0])
     assert (feature.center, feature.scale) == pytest.approx((elements.mean(), elements.std()))

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from headrace.columns.values import Values, read_column
-from headrace.features.tokens import MultiValued, TextIds, TokensFeature
+from headrace.features.tokens import MultiValuedSection, TextSection, TokensFeature
 from tests.fitting import fit_table, read_texts, run_feature
 
 
@@ -29,10 +29,10 @@ def test_words_of_a_text() -> None:
 def test_words_and_list_elements_are_counted() -> None:
     table = pa.table({"t": ["A b, b", "b"], "l": [[3, 1], [1, None]]})
     features = {
-        "t": TextIds(kind="text", length=4),
-        "raw": TextIds(kind="text", column="t", length=4, lower=False, strip_punctuation=False),
-        "l": MultiValued(kind="multi_valued", length=2),
-        "h": MultiValued(kind="multi_valued", column="l", length=2, buckets=5),
+        "t": TextSection(kind="text", length=4),
+        "raw": TextSection(kind="text", column="t", length=4, lower=False, strip_punctuation=False),
+        "l": MultiValuedSection(kind="multi_valued", length=2),
+        "h": MultiValuedSection(kind="multi_valued", column="l", length=2, buckets=5),
     }
     raw = {"t": "string", "l": "integers"}
     text, exact_text, lists, hashed = fit_table(table, raw, features).features

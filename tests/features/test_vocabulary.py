@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from headrace.columns.values import Values, read_column
 from headrace.features.numbers import Constant
-from headrace.features.vocabulary import Vocabulary, VocabularyFeature
+from headrace.features.vocabulary import VocabularyFeature, VocabularySection
 from tests.fitting import fit_table, read_integers, read_texts, run_feature
 
 TEXTS = ["z"] * 3 + ["é"] * 2 + ["b"] * 2 + ["B"] * 2 + ["once", None]
@@ -40,11 +40,11 @@ def test_integers_go_by_their_text() -> None:
 
 def test_order_is_count_then_bytes_and_limits_hold() -> None:
     features = {
-        "all": Vocabulary(kind="vocabulary", column="w"),
-        "often": Vocabulary(kind="vocabulary", column="w", min_count=2),
-        "two": Vocabulary(kind="vocabulary", column="w", max_size=2, oov_ids=3),
-        "filled": Vocabulary(kind="vocabulary", column="w", impute="most_frequent"),
-        "named": Vocabulary(kind="vocabulary", column="w", impute=Constant(constant="b")),
+        "all": VocabularySection(kind="vocabulary", column="w"),
+        "often": VocabularySection(kind="vocabulary", column="w", min_count=2),
+        "two": VocabularySection(kind="vocabulary", column="w", max_size=2, oov_ids=3),
+        "filled": VocabularySection(kind="vocabulary", column="w", impute="most_frequent"),
+        "named": VocabularySection(kind="vocabulary", column="w", impute=Constant(constant="b")),
     }
     fitted = fit_table(pa.table({"w": TEXTS}), {"w": "string"}, features).features
     assert fitted[0].values == ("z", "B", "b", "é", "once")

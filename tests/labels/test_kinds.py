@@ -18,6 +18,9 @@ def test_a_kind_agrees_with_itself(kind: LabelKind) -> None:
     assert kind.main_metric in kind.metrics
     assert kind.example_gate["metric"] in kind.metrics
     assert "loss" in kind.validation_metrics
+    assert set(kind.tagged_metrics) <= set(kind.metrics)
+    assert kind.main_metric in kind.tagged_metrics
+    assert kind.is_higher_better(kind.example_gate["metric"])
     assert set(kind.served_columns) == set(kind.prediction_types)
     assert kind.has_threshold == (kind.form is Form.PROBABILITY)
     assert not kind.has_unit or kind.form is Form.NUMBER

@@ -13,8 +13,8 @@ from headrace.labels.label_texts import (
 )
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
-from headrace.transform.fit import Unfitted
-from headrace.transform.variables import LABEL
+from headrace.transform.fit import FitInputs
+from headrace.transform.summaries import LABEL_KEY
 
 TEXTS = [SEPARATOR.join(labels) for labels in (["a", "b"], [], ["b"], ["b", "unseen"], ["10"])]
 
@@ -44,9 +44,9 @@ def test_no_rows() -> None:
 
 def test_each_label_is_counted_and_whole_numbers_come_by_value() -> None:
     label = s.Label(expression="tags", kind="multi_label")
-    unfitted = Unfitted({}, {}, {}, label)
-    summary = unfitted.summarize_labels(pa.array([f"9{SEPARATOR}b", "10", "", f"10{SEPARATOR}9"]))
-    spec = unfitted.fit_spec({LABEL: summary}, set())
+    fit_inputs = FitInputs({}, {}, {}, label)
+    summary = fit_inputs.summarize_labels(pa.array([f"9{SEPARATOR}b", "10", "", f"10{SEPARATOR}9"]))
+    spec = fit_inputs.fit_spec({LABEL_KEY: summary}, set())
     assert spec.label == LabelSpec(kind="multi_label", classes=("9", "10", "b"))
     assert spec.label.array == ("float32", (3,))
     assert spec.label.has_threshold

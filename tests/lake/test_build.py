@@ -64,8 +64,8 @@ def test_a_missing_file_was_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ledger": None}, r"build\.json is damaged or of an older Headrace: .* at \('ledger',\)"),
-        ({"owner": "me"}, r"is damaged or of an older Headrace: Extra inputs .* at \('owner',\)"),
+        ({"ledger": None}, r"build\.json is damaged or of an older Headrace: ledger: .*--full"),
+        ({"owner": "me"}, r"is damaged or of an older Headrace: owner: Extra inputs"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path: Path, changes: dict, message: str) -> None:

@@ -30,8 +30,8 @@ def test_a_summary_has_recipe_code_and_rows(tmp_path: Path) -> None:
     base = publish_first_version(tmp_path)
     publish_build(str(tmp_path), make_increment(base, "second", 5), SCHEMA, "")
     first, second = (version.summary for version in list_versions(str(tmp_path)))
-    assert first == VersionSummary("by_hand", "0", None, {"train": 10}, is_partial=False)
-    assert second == VersionSummary("by_hand", "0", None, {"train": 15}, is_partial=True)
+    assert first == VersionSummary("by_hand", "0", None, {"train": 10}, is_incremental=False)
+    assert second == VersionSummary("by_hand", "0", None, {"train": 15}, is_incremental=True)
 
 
 def test_a_damaged_record_is_a_problem_of_its_version_alone(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_profile_is_counted_anew_from_the_tallies_of_its_files() -> None:
         ("train", make_tally("a", [1, 2, 3], [4, 5, 6], 5)),
         ("train", make_tally("b", [10, 0, 0], [0, 1, 0], 1)),
     ]
-    recounted = profile.recount_files(tallies, rules)
+    recounted = profile.sum_tallies(tallies, rules)
     numbers, ids = recounted.distributions
     assert numbers.counts == {"train": (11, 2, 3), "test": (0, 0, 0)}
     assert (numbers.edges, numbers.unknown) == (NUMBERS.edges, {})

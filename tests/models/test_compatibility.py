@@ -25,8 +25,8 @@ def test_every_family_takes_inputs_that_its_layers_do_not_read(model: Model) -> 
 @pytest.mark.parametrize(
     ("model", "features", "where", "words"),
     [
-        (Cnn(kind="cnn"), (NUMBER,), "model.kind", "one feature of kind image, there is none"),
-        (Cnn(kind="cnn"), (IMAGE, SECOND), "model.kind", "there is photo, second"),
+        (Cnn(kind="cnn"), (NUMBER,), "model.kind", "one feature of kind image, got 0: none"),
+        (Cnn(kind="cnn"), (IMAGE, SECOND), "model.kind", "got 2: photo, second"),
         (Rnn(kind="rnn"), (IMAGE,), "model.kind", "rnn reads features of kind series"),
         (
             Rnn(kind="rnn"), (SERIES, LONGER), "model.kind",

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
-from headrace.models.predict import Predictor, place_on_cpu, predict_batches
+from headrace.models.predict import Predictor, place_on_cpu
 from headrace.recipe.sections import Mlp
 from tests.models.specs import BINARY, CLASSES, EVERY, NUMBER, REGRESSION, draw_inputs, make_spec
 
@@ -25,7 +25,7 @@ def test_padding_rows_are_left_out(label: LabelSpec, output: str) -> None:
         "weight": np.array([1, 0, 1, 1, 0, 0], np.float32),
         "row_id": np.arange(10, 16),
     }
-    rows = predict_batches(model, [padded, padded])
+    rows = Predictor(model)([padded, padded])
     expected = model(inputs).numpy()[[0, 2, 3, 0, 2, 3]]
     np.testing.assert_allclose(rows[output], expected, rtol=1e-5)
     assert rows["label"].tolist() == [0, 2, 3, 0, 2, 3]

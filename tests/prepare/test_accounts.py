@@ -17,7 +17,7 @@ from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
 from headrace.source.partition_index import PartitionIndex
 from headrace.source.rules import Check
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 CHECKS = (Check("range(x)", "quarantine"), Check("old", "drop"), Check("odd", "null"))
 BUCKET = {name: i for i, name in enumerate(Buckets(CHECKS).names)}
@@ -93,7 +93,7 @@ def test_the_profile_is_of_what_was_written(counts: TaskCounts, written: Written
         FileTally("b-train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2}),
     ]
     written = Written(written.files, tallies, written.unseen)
-    profile = build_profile(Unfitted({"x": "real"}, {}, {}), (axis,), CHECKED, counts, written)
+    profile = build_profile(FitInputs({"x": "real"}, {}, {}), (axis,), CHECKED, counts, written)
     (x,) = profile.distributions
     assert x.counts == {"train": (7, 5), "validation": (0, 0), "test": (0, 1)}
     assert profile.columns[0].missing == {"train": 3, "validation": 0, "test": 0}

@@ -18,7 +18,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     ROW_ID,
     SECOND_KEY_HASH,
-    TIE,
+    TIE_BREAKER,
     name_mask,
 )
 from headrace.source.raw_schema import RawSchema
@@ -84,7 +84,7 @@ def test_columns_are_those_that_the_tasks_need(spark: object, tmp_path: Path) ->
     frame = assign_rows(rows, recipe, kinds, ["day"])  # type: ignore[arg-type]
     assert frame.columns == [
         "amount", FILE, POSITION, BASELINE, SECOND_KEY_HASH, LATEST, name_mask(0), PROBLEMS, LABEL,
-        BUCKET, ROW_ID, TIE,
+        BUCKET, ROW_ID, TIE_BREAKER,
     ]  # fmt: skip
     types = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
     assert (types["amount"], types[BUCKET], types[LATEST]) == ("double", "int", "decimal(20,2)")
@@ -107,4 +107,4 @@ def test_the_identity_is_the_hash_of_the_whole_key(spark: object, tmp_path: Path
     assert (keyless[ROW_ID], keyless[SECOND_KEY_HASH]) == (None, None)
     expected = spark.range(1).select(F.xxhash64(F.lit(1).cast("long"), F.lit(1).cast("long")))
     assert first[ROW_ID] == expected.collect()[0][0]  # a key of int is hashed as long
-    assert first[TIE] == same[TIE]  # raw columns are hashed by the tasks
+    assert first[TIE_BREAKER] == same[TIE_BREAKER]  # raw columns are hashed by the tasks

@@ -11,7 +11,7 @@ from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_to_json
 from headrace.errors import LakeError
 from headrace.lake.data_file import DataFile
 from headrace.lake.profile import Distribution, Profile
-from headrace.prepare.attempt import NeedsRefit
+from headrace.prepare.attempt import RebuildWithRefit
 from headrace.prepare.build import _choose_axes_and_weights, _measure_drift
 from headrace.prepare.write.job import Written
 from tests.tiny import tiny_recipe
@@ -62,7 +62,7 @@ def test_drift_is_reported_starts_the_build_again_or_ends_it(tmp_path: Path) -> 
     assert len(messages) == 1
     assert messages[0].startswith("rows drifted from those of the transform: x")
     again, messages = measure(tmp_path, "refit", drifted)
-    assert isinstance(again, NeedsRefit)
+    assert isinstance(again, RebuildWithRefit)
     assert again.drift.startswith("x")
     assert messages == []
     with pytest.raises(LakeError, match="x"):

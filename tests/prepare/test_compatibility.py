@@ -9,9 +9,9 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.prepare.compatibility import (
+    resolve_fit_inputs,
     resolve_key_types,
     resolve_passthrough,
-    resolve_unfitted,
 )
 from headrace.source.raw_schema import RawSchema
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -38,8 +38,8 @@ def version(**build: Any) -> Any:
 
 
 def test_what_is_fitted_has_the_kinds_of_the_lake(tmp_path: Path) -> None:
-    unfitted = resolve_unfitted(daily_recipe(tmp_path), schema(x=T.IntegerType()), None)
-    assert unfitted.raw == {"x": "integer", "height": "real", "place": "string"}
+    fit_inputs = resolve_fit_inputs(daily_recipe(tmp_path), schema(x=T.IntegerType()), None)
+    assert fit_inputs.raw == {"x": "integer", "height": "real", "place": "string"}
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_columns_keep_the_kind_that_they_were_fitted_on(
 ) -> None:
     recipe = daily_recipe(tmp_path)
     if message is None:
-        unfitted = resolve_unfitted(recipe, schema(x=now), spec(x=fitted_as))
-        assert unfitted.raw["x"] == fitted_as
+        fit_inputs = resolve_fit_inputs(recipe, schema(x=now), spec(x=fitted_as))
+        assert fit_inputs.raw["x"] == fitted_as
         return
     with pytest.raises(LakeError, match=rf"{message}.*fit again with --refit"):
-        resolve_unfitted(recipe, schema(x=now), spec(x=fitted_as))
+        resolve_fit_inputs(recipe, schema(x=now), spec(x=fitted_as))
 
 
 def test_passthrough_columns_keep_their_kind(tmp_path: Path) -> None:

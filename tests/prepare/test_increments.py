@@ -145,13 +145,13 @@ def test_a_joined_table_that_changes_is_looked_up_again(lake: Path) -> None:
 
 
 def test_a_build_with_an_id_is_published_once(lake: Path) -> None:
-    first = build(lake, given_id="nightly-1")
+    first = build(lake, idempotency_id="nightly-1")
     assert first.published
     write_day(lake, 4)
-    again = build(lake, given_id="nightly-1")
+    again = build(lake, idempotency_id="nightly-1")
     assert (again.published, again.dataset.version) == (False, 0)
     assert again.why == "published as nightly-1 before"
-    assert build(lake, given_id="nightly-2").dataset.version == 1
+    assert build(lake, idempotency_id="nightly-2").dataset.version == 1
 
 
 def test_a_file_that_changes_during_the_build_is_not_published(

@@ -55,7 +55,7 @@ def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -
 def test_the_first_build_processes_and_fits_everything(lake: Path) -> None:
     plan = planned(lake)
     assert (plan.processed, plan.refit, plan.why) == (DAYS, True, "the first build")
-    assert plan.frozen is None
+    assert plan.reused_version is None
     assert plan.retained == frozenset()
     assert plan.list_urls() is None  # the whole table
     assert [f.rows for f in plan.partitions["day=02"]] == [150]
@@ -79,7 +79,7 @@ def test_new_changed_and_removed_partitions(lake: Path) -> None:
     assert plan.removed == {"day=01"}
     assert plan.why == "source partitions: 1 new, 1 changed, 1 removed (day=04, day=02, day=01)"
     assert not plan.refit
-    assert plan.frozen is base
+    assert plan.reused_version is base
     folder = f"{lake}/lake/events"
     assert plan.list_urls() == [f"{folder}/day=0{n}/part-0.parquet" for n in (2, 4)]
 
@@ -139,7 +139,7 @@ def test_a_plan_can_be_widened(lake: Path) -> None:
     plan = planned(lake, base=published(lake)).with_partitions(["day=03"])
     assert plan.processed == {"day=03"}
     assert plan.with_refit("drift").processed == DAYS
-    assert plan.with_refit("drift").frozen is None
+    assert plan.with_refit("drift").reused_version is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from headrace.errors import LakeError, LedgerError
 from headrace.lake.data_file import DataFile
 from headrace.prepare.assign import Buckets
-from headrace.prepare.attempt import Attempt, Clock
+from headrace.prepare.attempt import Attempt, StepTimer
 from headrace.prepare.publish import publish_removal, publish_rows
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
@@ -27,8 +27,9 @@ CHECKS = (Check("range(x)", "quarantine"),)
 def attempt(workdir: Path) -> Attempt:
     write_tiny_lake(workdir / "lake")
     return Attempt(
-        recipe=tiny_recipe(workdir), root=str(workdir / "dataset"), build_id="B", given_id=None,
-        version=None, now=datetime(2020, 1, 1, tzinfo=UTC), clock=Clock(), report=ignore_progress,
+        recipe=tiny_recipe(workdir), root=str(workdir / "dataset"), build_id="B",
+        idempotency_id=None, base_version=None, started_at=datetime(2020, 1, 1, tzinfo=UTC),
+        timer=StepTimer(), report=ignore_progress,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC, write_synthetic_lake
+from headrace.examples.synthetic import CATEGORICAL, NUMERIC, TEXT_NUMERIC, ensure_synthetic_lake
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
 from headrace.progress import ignore_progress
@@ -24,7 +24,7 @@ ROWS = 40_000
 @pytest.fixture(scope="module")
 def lake(spark: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic") / "lake"
-    write_synthetic_lake(spark, str(folder), rows=ROWS, seed=3, days=4, report=ignore_progress)
+    ensure_synthetic_lake(spark, str(folder), rows=ROWS, seed=3, days=4, report=ignore_progress)
     return folder
 
 
@@ -177,7 +177,8 @@ def test_the_lake_is_read_twice_at_most(
 ) -> None:
     """By Spark's own input metrics: one scan to learn and clean, one for the rejected rows.
 
-    What the tasks read themselves belongs to the first scan, see test_late.py.
+    What the tasks read themselves belongs to the first scan, see
+    tests/source/test_late_materialization.py.
     """
     before = stages(spark)
     plain = recipe(lake, tmp_path / "d", source={

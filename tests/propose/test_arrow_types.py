@@ -7,7 +7,7 @@ import pytest
 
 from headrace.propose.arrow_types import (
     ARROW_TYPES,
-    convert_array,
+    cast_array,
     find_common_type,
     get_column_type,
 )
@@ -72,6 +72,6 @@ def test_whole_numbers_and_reals_have_a_common_type_and_others_none() -> None:
 def test_arrays_are_cast_to_one_arrow_type_per_column_type(
     values: pa.Array, column_type: ColumnType, expected: list
 ) -> None:
-    converted = convert_array(pa.chunked_array([values]), column_type)
+    converted = cast_array(pa.chunked_array([values]), column_type)
     assert converted.type == ARROW_TYPES[column_type]
     assert converted.to_pylist() == expected

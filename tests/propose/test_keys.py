@@ -1,4 +1,4 @@
-"""Check which columns tell rows apart, and which hold rows that belong together."""
+"""Check which columns identify rows, and which hold rows that belong together."""
 
 import numpy as np
 

@@ -1,17 +1,11 @@
-"""Check the label that a column makes, and that Spark computes the labels that the sample has."""
+"""Check the label that a column becomes, and that Spark computes the labels that the sample has."""
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.propose.label import (
-    LabelProposal,
-    get_label_column,
-    list_likely_labels,
-    propose_label,
-)
-from headrace.propose.option_error import OptionError
-from tests.propose.tables import build_sample, list_days
+from headrace.propose.label import LabelProposal, propose_label
+from headrace.propose.label_choice import get_label_column
+from tests.propose.tables import build_sample
 
 TEXTS = ["a", "b", "c", "d"] * 25
 # values, expression, kind, settings, why
@@ -52,7 +46,7 @@ def propose_for(values: object, name: str = "y") -> LabelProposal:
 
 
 @pytest.mark.parametrize(("values", "expression", "kind", "settings", "why"), TABLE)
-def test_the_label_that_a_column_makes(
+def test_the_label_that_a_column_becomes(
     values: list, expression: str, kind: str, settings: dict, why: str
 ) -> None:
     label = propose_for(values)
@@ -78,35 +72,6 @@ def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark
     assert labels == label.values.to_pylist()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("arr_dely", r"--label arr_dely: there is no such column; did you mean arr_delay\?"),
-        ("none", "all 40 sampled values are null"),
-        ("same", "all 40 sampled values that are not null are 'a'; there is nothing to learn"),
-        ("at", "is a time, which cannot be a label"),
-        ("list", "label.kind: multi_label"),
-        ("bytes", "cannot be a label; it is bytes"),
-        ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.6%\), which is too few"),
-        ("nearly", "nearly all values are 'a'; 3 other values occur in 3 of 2,000 sampled rows"),
-    ],
-)
-def test_columns_that_are_no_label(name: str, message: str) -> None:
-    columns = {
-        "arr_delay": list(range(40)),
-        "none": pa.nulls(40, pa.int64()),
-        "same": ["a"] * 40,
-        "at": list_days(40),
-        "list": [[1]] * 40,
-        "one": ["a"] * 38 + ["b", None],
-    }
-    if name == "nearly":
-        columns = {"nearly": ["a"] * 1997 + ["b", "c", "d"]}
-    sample = build_sample(columns)
-    with pytest.raises(OptionError, match=message):
-        propose_label(get_label_column(name, sample.columns, {"bytes": "bytes"}))
-
-
 def test_figures_are_of_the_sample() -> None:
     assert propose_for([0] * 75 + [1] * 25).reasons == ("true in 25 of 100 sampled rows (25.0%)",)
     assert propose_for(TEXTS).reasons == ("4 classes: 'a' 25.0%, 'b' 25.0%, 'c' 25.0%, 'd' 25.0%",)
@@ -115,25 +80,7 @@ def test_figures_are_of_the_sample() -> None:
     )
 
 
-def test_codes_tell_labels_apart_and_numbers_in_halves() -> None:
+def test_codes_differ_by_label_and_halve_numbers() -> None:
     assert propose_for([0, 1, None] * 20).codes[:3].tolist() == [0, 1, -1]
     codes = propose_for([float(n) for n in range(100)]).codes
     assert codes.tolist() == [0] * 50 + [1] * 50
-
-
-def test_likely_labels_are_named_like_ones_conditions_and_the_last_columns() -> None:
-    rows = 60
-    sample = build_sample(
-        {
-            "id": np.arange(rows) + 7,
-            "churn": np.arange(rows) % 3,
-            "city": [f"c{n % 7}" for n in range(rows)],
-            "flag": np.arange(rows) % 2 == 0,
-            "at": list_days(rows),
-            "amount2": np.arange(rows) / 7,
-        }
-    )
-    labels = list_likely_labels(sample.columns.values())
-    assert [label.column for label in labels] == ["churn", "flag", "amount2"]
-    # A column that is no label is none of them.
-    assert list_likely_labels(build_sample({"a": ["x"] * 99 + ["y"]}).columns.values()) == []

@@ -81,11 +81,15 @@ def test_every_problem_is_reported_at_once_with_path_value_and_nearest_key() -> 
     [
         ("source.main=visit", "source.main", "did you mean visits?"),
         ("source.joins.0.table=shop", "source.joins.0.table", "did you mean shops?"),
-        ("source.joins.0.table=visits", "source.joins.0.table", "main table with itself"),
+        ("source.joins.0.table=visits", "source.joins.0.table", "'visits' is the main table"),
         ("train.ranks=3", "train.ranks", "3 ranks cannot share 8 canonical shards"),
         ("train.min_ranks=4", "train.ranks", "1 is not between train.min_ranks (4)"),
-        ("train.launcher.kind=hosts", "train.launcher.hosts", "needs hosts"),
-        ("train.launcher.hosts=[a:2]", "train.launcher.hosts", "does not look at hosts"),
+        (
+            "train.launcher.kind=hosts",
+            "train.launcher.hosts",
+            "is empty, and train.launcher.kind is hosts",
+        ),
+        ("train.launcher.hosts=[a:2]", "train.launcher.hosts", "launcher auto ignores hosts"),
         ("tune.parameters={a: {low: 2, high: 1}}", "tune.parameters.a", "is not below high 1"),
         ("train.global_batch_size=100", "train.global_batch_size", "use a multiple of 8"),
         ("train.optimizer={momentum: 0.9}", "train.optimizer.momentum", "adam takes no momentum"),
@@ -113,7 +117,7 @@ def test_every_problem_is_reported_at_once_with_path_value_and_nearest_key() -> 
         (
             "derive.hour={kind: difference, columns: [day, clock]}",
             "features.hour.kind",
-            "vocabulary of the real number",
+            "vocabulary does not take 'hour', a derived real number",
         ),
         (
             "features.label={kind: standardize, column: amount}",

@@ -54,7 +54,7 @@ def record_of(plan: ScorePlan, *more: ScoredPartition) -> Record:
 def test_the_first_job_scores_everything(table: Path) -> None:
     plan = planned(table)
     assert plan.processed == {"day=1", "day=2", "day=3"}
-    assert (plan.why, plan.removed, plan.unaffected) == ("source partitions: 3 new", 0, ())
+    assert (plan.reason, plan.removed_count, plan.unaffected) == ("source partitions: 3 new", 0, ())
     assert plan.retained == frozenset()
     assert plan.list_urls() is None
     assert not plan.is_up_to_date
@@ -65,7 +65,7 @@ def test_nothing_changed(table: Path) -> None:
     base = record_of(first, scored_partition("day=9", source="/lake/other"))
     plan = planned(table, base)
     assert plan.is_up_to_date
-    assert plan.why == "nothing changed"
+    assert plan.reason == "nothing changed"
     assert plan.retained == {"day=1", "day=2", "day=3"}
     assert plan.unaffected == base.partitions  # those of another table are not gone
 
@@ -77,9 +77,9 @@ def test_new_changed_and_removed_partitions(table: Path) -> None:
     (table / "day=1" / "a.parquet").unlink()
     plan = planned(table, base)
     assert plan.processed == {"day=2", "day=4"}
-    assert plan.why == "source partitions: 1 new, 1 changed, 1 removed"
+    assert plan.reason == "source partitions: 1 new, 1 changed, 1 removed"
     assert [p.name for p in plan.unaffected] == ["day=3"]
-    assert plan.removed == 1
+    assert plan.removed_count == 1
     assert plan.list_urls() == [f"{table}/day={day}/a.parquet" for day in (2, 4)]
 
 
@@ -94,7 +94,7 @@ def test_everything_again(table: Path) -> None:
     base = record_of(planned(table), scored_partition("day=9", source="/lake/other"))
     plan = planned(table, base, full=True)
     assert plan.processed == {"day=1", "day=2", "day=3"}
-    assert plan.why == "asked for everything"
+    assert plan.reason == "asked for everything"
     assert [p.name for p in plan.unaffected] == ["day=9"]
 
 
@@ -103,7 +103,7 @@ def test_a_table_of_a_catalog_is_one_partition_that_always_changed() -> None:
     assert (plan.listing, dict(plan.partitions)) == (None, {"": ()})
     assert plan.list_urls() is None
     again = planned("some.table", record_of(plan))
-    assert again.why == "source partitions: 1 changed"
+    assert again.reason == "source partitions: 1 changed"
 
 
 def test_an_empty_file_is_refused(table: Path) -> None:

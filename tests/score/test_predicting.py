@@ -20,7 +20,7 @@ from headrace.score.predicting import (
     _read_chunks,
 )
 from headrace.score.task_results import TaskResults
-from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_written
+from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_output_copy
 from headrace.source.partition_index import PartitionIndex
 from headrace.transform.arrow import ArrowTransform
 from tests.models import specs
@@ -64,7 +64,7 @@ def rows(**changes: Any) -> pa.Table:
     columns = {
         "x": [9.0, 10.0, None, 11.0],
         "w": ["a", "b", None, "z"],
-        name_written("key"): ["k1", "k2", "k3", "k4"],
+        name_output_copy("key"): ["k1", "k2", "k3", "k4"],
         FILE: [50, 50, 40, 50],
         BUCKET: pa.array([0, 1, 0, 0], pa.int32()),
     }

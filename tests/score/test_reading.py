@@ -21,7 +21,7 @@ from headrace.score.reading import (
     read_rows_to_score,
     replace_main_table,
 )
-from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, name_written
+from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, name_output_copy
 from headrace.source.raw_schema import RawSchema
 from headrace.transform.spec import TransformSpec
 from tests.models import specs
@@ -149,10 +149,10 @@ def test_rows_with_the_check_that_they_broke(spark: Any, tmp_path: Path, read_wi
     rows = read(spark, recipe, SPEC, ["id", "paid", "day"])
     table = pa.Table.from_pylist([row.asDict() for row in rows.frame.collect()])
     assert table[BUCKET].to_pylist() == [0, 3, 2, 3] * 2
-    common = {BUCKET, FILE, name_written("paid"), name_written("day")}
+    common = {BUCKET, FILE, name_output_copy("paid"), name_output_copy("day")}
     if read_with == "spark":
         assert rows.late is None
-        assert set(table.column_names) == common | {"x", "w", name_written("id")}
+        assert set(table.column_names) == common | {"x", "w", name_output_copy("id")}
     else:  # the tasks read all but what is no number or text of a file
         assert rows.late is not None
         assert set(rows.late.columns) == {"x", "w", "id"}

@@ -46,12 +46,12 @@ def attempt(workdir: Path, base: ScoreRecord | None = None) -> ScoreAttempt:
     plan = ScorePlan(
         source="t", partitioning="partition", listing=None,
         partitions={"day=1": FILES, "day=2": (), "day=3": ()},
-        processed=frozenset({"day=1", "day=2"}), unaffected=unaffected, removed=0, why="",
+        processed=frozenset({"day=1", "day=2"}), unaffected=unaffected, removed_count=0, reason="",
     )  # fmt: skip
     return ScoreAttempt(
         recipe=recipe, reading=recipe, plan=plan, root="/out", base=(7, base) if base else None,
         model=ModelVersion("m", 2, "run", dict(FACTS)), written=["visit"], report=ignore_progress,
-        given_id="mine", now=datetime(2020, 1, 2, tzinfo=UTC), build_id="B",
+        idempotency_id="mine", now=datetime(2020, 1, 2, tzinfo=UTC), build_id="B",
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from headrace.source import internal_columns as names
     "name",
     [
         names.BUCKET, names.LABEL, names.ROW_ID, names.FILE, names.PROBLEMS,
-        names.name_as_read("x"), names.name_mask(2), names.name_count(0), names.name_written("x"),
+        names.name_before_cast("x"), names.name_mask(2),
+        names.name_count(0), names.name_output_copy("x"),
     ],
 )  # fmt: skip
 def test_what_is_added_is_told_from_what_is_read(name: str) -> None:
@@ -19,7 +20,7 @@ def test_what_is_added_is_told_from_what_is_read(name: str) -> None:
 
 def test_names_differ() -> None:
     added = {f(n) for f in (names.name_mask, names.name_count) for n in (0, 1)}
-    added |= {f("x") for f in (names.name_as_read, names.name_written)}
+    added |= {f("x") for f in (names.name_before_cast, names.name_output_copy)}
     assert len(added) == 6
 
 

@@ -24,7 +24,7 @@ from headrace.source.internal_columns import POSITION
 from headrace.source.late_materialization import has_file_order, select_late_columns
 from headrace.source.local_files import find_local_files
 from headrace.source.raw_schema import RawSchema
-from headrace.source.read import find_unfitted, read_raw
+from headrace.source.read import find_fit_inputs, read_raw
 from headrace.source.rules import Check, check_rows
 from headrace.source.tables import RawTable
 from tests.prepare.tiny_builds import has_published_nothing, read_rows
@@ -111,10 +111,10 @@ def plan_late_columns(spark: object, workdir: Path, **changes: Any) -> tuple[set
     raw = read_raw(spark, recipe, make_plan(recipe, None))  # type: ignore[arg-type]
     rows, schema = add_labels(raw.rows, raw.schema, recipe)
     checked = check_rows(rows, schema, recipe, raw.main)
-    unfitted = find_unfitted(recipe, schema)
-    columns = select_late_columns(raw.main, checked.checks, unfitted.raw)
+    fit_inputs = find_fit_inputs(recipe, schema)
+    columns = select_late_columns(raw.main, checked.checks, fit_inputs.raw)
     assert not columns or find_local_files(raw.main)
-    tagged = assign_rows(checked, recipe, unfitted.raw, columns)
+    tagged = assign_rows(checked, recipe, fit_inputs.raw, columns)
     plan = tagged._jdf.queryExecution().executedPlan().toString()
     schema = next(line for line in plan.splitlines() if "FileScan" in line)
     return set(columns), has_file_order(tagged), schema[schema.index("ReadSchema:") :]

@@ -4,14 +4,14 @@ import pyspark.sql.types as T
 import pytest
 
 from headrace.schema import ColumnType
-from headrace.source.internal_columns import FILE, name_as_read
+from headrace.source.internal_columns import FILE, name_before_cast
 from headrace.source.raw_schema import RawSchema
 
 SCHEMA = RawSchema.from_spark_types(
     {
         "id": T.ShortType(),
         "price": T.DecimalType(10, 2),
-        name_as_read("price"): T.StringType(),
+        name_before_cast("price"): T.StringType(),
         "tags": T.ArrayType(T.StringType()),
         "pixels": T.ArrayType(T.ArrayType(T.IntegerType())),
         "facts": T.MapType(T.StringType(), T.StringType()),

@@ -60,12 +60,12 @@ def test_a_condition_on_rows_is_passed_on_to_the_files_and_counted(
 def tagged_of(raw: object, recipe: object) -> object:
     from headrace.prepare.assign import assign_rows
     from headrace.prepare.labels import add_labels
-    from headrace.source.read import find_unfitted
+    from headrace.source.read import find_fit_inputs
     from headrace.source.rules import check_rows
 
     rows, schema = add_labels(raw.rows, raw.schema, recipe)
     checked = check_rows(rows, schema, recipe, raw.main)
-    return assign_rows(checked, recipe, find_unfitted(recipe, schema).raw)
+    return assign_rows(checked, recipe, find_fit_inputs(recipe, schema).raw)
 
 
 def test_small_joined_tables_are_broadcast(spark: object, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
-from headrace.source.internal_columns import FILE, POSITION, is_internal, name_as_read
+from headrace.source.internal_columns import FILE, POSITION, is_internal, name_before_cast
 from headrace.source.tables import RawTable, open_table
 
 pytestmark = pytest.mark.spark
@@ -47,10 +47,10 @@ def test_declared_types_with_the_values_that_were_read(spark: object, tmp_path: 
     assert table.casts == {"price": "real", "a.b": "integer"}  # any int is a real number
     assert table.schema.sql_types["id"] == "double"
     assert table.extra == ["day", "pixels"]
-    names = ("price", name_as_read("price"), "a.b", name_as_read("a.b"))
+    names = ("price", name_before_cast("price"), "a.b", name_before_cast("a.b"))
     rows = [tuple(row[name] for name in names) for row in table.frame.collect()]
     assert rows == [(1.5, "1.5", 1, 1.0), (None, "x", None, 2.5), (None, None, None, None)]
-    assert name_as_read("id") not in table.schema.names
+    assert name_before_cast("id") not in table.schema.names
 
 
 def test_what_cannot_have_the_declared_type_is_a_problem(spark: object, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_lists_of_lists_are_flattened_where_they_are_needed(spark: object, tmp_p
     table = opened(spark, tmp_path, ["pixels"])
     assert table.schema.sql_types["pixels"] == "array<bigint>"
     assert [row["pixels"] for row in table.frame.collect()] == [[1, 2, 3], [], None]
-    assert table.schema.sql_types[name_as_read("pixels")] == "array<array<bigint>>"
+    assert table.schema.sql_types[name_before_cast("pixels")] == "array<array<bigint>>"
     assert opened(spark, tmp_path).schema.sql_types["pixels"] == "array<array<bigint>>"
 
 

@@ -84,7 +84,7 @@ def test_other_rows_than_were_read_end_the_epoch_with_an_error(
         write_rows(self, shard, first, rows, order)
 
     monkeypatch.setattr(BatchAssembly, "write_rows", write_other_rows)
-    with pytest.raises(StreamError, match=f"rank 0, epoch 0: .*{message}"):
+    with pytest.raises(StreamError, match=f"rank 0, epoch 1: .*{message}"):
         list(source.read_batches(0))
 
 

@@ -10,7 +10,8 @@ import pytest
 from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile
 from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamBuffers
-from headrace.stream.plan import Block, RowRange, index_row_groups, plan_epoch
+from headrace.stream.plan import Block, index_row_groups, plan_epoch
+from headrace.stream.row_ranges import RowRange
 from headrace.stream.worker import BlockResult
 from tests.stream.rows import COLUMNS, write_files
 
@@ -128,7 +129,7 @@ def test_a_block_too_many_is_an_error_before_the_last_batches(
     reader._reader = PoolWithDefect(reader._reader, [make_result(0)], replace=False)
     stacks = reader.read_batch_stacks()
     next(stacks)
-    with pytest.raises(StreamError, match=r"rank 0, epoch 7: .*: more blocks than planned"):
+    with pytest.raises(StreamError, match=r"rank 0, epoch 8: .*: more blocks than planned"):
         next(stacks)
     reader.close()
 

@@ -11,8 +11,6 @@ from headrace.errors import StreamError
 from headrace.stream.plan import (
     Block,
     EpochPlan,
-    RowGroup,
-    RowRange,
     assign_shards,
     choose_block_rows,
     choose_canonical_shards,
@@ -20,6 +18,7 @@ from headrace.stream.plan import (
     order_blocks,
     plan_epoch,
 )
+from headrace.stream.row_ranges import RowGroup, RowRange
 
 LAYOUTS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=5), min_size=1, max_size=6)
 

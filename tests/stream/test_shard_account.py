@@ -2,7 +2,8 @@
 
 import pytest
 
-from headrace.stream.plan import Block, RowRange
+from headrace.stream.plan import Block
+from headrace.stream.row_ranges import RowRange
 from headrace.stream.shard_account import ShardAccount
 from headrace.stream.worker import BlockResult
 

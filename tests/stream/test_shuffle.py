@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from headrace.stream.plan import RowGroup, index_row_groups, plan_epoch
+from headrace.stream.plan import index_row_groups, plan_epoch
+from headrace.stream.row_ranges import RowGroup
 from headrace.stream.shuffle import ShuffleQuality, compute_batch_positions, measure_shuffle
 
 GROUPS = index_row_groups([[500] * 20] * 4)  # 40,000 rows

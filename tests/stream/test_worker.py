@@ -14,7 +14,8 @@ from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.cache import Cache, MemoryCache
 from headrace.stream.columns import Columns
 from headrace.stream.footers import FooterCache
-from headrace.stream.plan import Block, EpochPlan, RowRange
+from headrace.stream.plan import Block, EpochPlan
+from headrace.stream.row_ranges import RowRange
 from headrace.stream.worker import BlockResult, BlockTask, BlockWorker
 from headrace.transform.spec import ModelInput
 from tests.stream.rows import COLUMNS, write_files

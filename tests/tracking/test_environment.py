@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace.tracking.environment import limit_requests, limit_requests_within, silence_mlflow
+from headrace.tracking.environment import (
+    find_tracking_uri,
+    limit_requests,
+    limit_requests_within,
+    select_tracking_variables,
+    silence_mlflow,
+)
 
 QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -23,6 +29,19 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*QUIET, RETRIES, TIMEOUT):
         monkeypatch.setenv(name, "")  # so that it is restored also where the test sets it
         monkeypatch.delenv(name)
+
+
+def test_ranks_on_other_hosts_get_the_address_and_no_credentials() -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://m", "MLFLOW_TRACKING_PASSWORD": "pw", "PATH": "/"}
+    assert select_tracking_variables(environment) == {"MLFLOW_TRACKING_URI": "http://m"}
+    assert select_tracking_variables({"MLFLOW_TRACKING_URI": ""}) == {}
+
+
+def test_the_recipe_wins_over_the_environment() -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://m"}
+    assert find_tracking_uri("http://recipe", environment) == "http://recipe"
+    assert find_tracking_uri(None, environment) == "http://m"
+    assert find_tracking_uri(None, {}) is None
 
 
 def test_mlflow_is_silenced() -> None:

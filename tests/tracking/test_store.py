@@ -9,7 +9,6 @@ from headrace.tracking.store import (
     Store,
     find_or_create_experiment,
     open_client,
-    select_tracking_variables,
 )
 from tests.tiny import tiny_recipe
 
@@ -37,12 +36,6 @@ def test_without_a_server_it_is_below_the_workdir(tmp_path: Path) -> None:
         f"sqlite:///{folder}/mlflow.db", "tiny", "tiny", f"file://{folder}/artifacts"
     )
     assert folder.is_dir()
-
-
-def test_ranks_on_other_hosts_get_the_address_and_no_credentials() -> None:
-    environment = {"MLFLOW_TRACKING_URI": "http://m", "MLFLOW_TRACKING_PASSWORD": "pw", "PATH": "/"}
-    assert select_tracking_variables(environment) == {"MLFLOW_TRACKING_URI": "http://m"}
-    assert select_tracking_variables({"MLFLOW_TRACKING_URI": ""}) == {}
 
 
 def test_the_command_to_open_it_has_no_credentials(

@@ -86,11 +86,11 @@ def test_noise_has_the_recipes_deviation_and_reaches_numbers_alone() -> None:
 def test_mixup_mixes_each_row_with_its_neighbour() -> None:
     values = [0.0, 10.0, 20.0, 40.0, 5.0]
     batch = augmentation(mixup=0.4)(number_batch(values), STEP)
-    share = batch["mixed_share"].numpy()
+    share = batch["mixup_weight"].numpy()
     assert (share >= 0.5).all() and (share <= 1).all()
     assert share[:4].max() < 1
     # row i with row i ^ 1, and the last of an odd number with itself
-    assert batch["mixed_with"].numpy().tolist() == [1, 0, 3, 2, 4]
+    assert batch["mixup_label"].numpy().tolist() == [1, 0, 3, 2, 4]
     partners = np.array([10.0, 0.0, 40.0, 20.0, 5.0])
     np.testing.assert_allclose(
         batch["numeric"].numpy()[:, 0], share * values + (1 - share) * partners, rtol=1e-6
@@ -100,14 +100,14 @@ def test_mixup_mixes_each_row_with_its_neighbour() -> None:
 
 def test_a_padding_row_is_mixed_into_no_other() -> None:
     batch = augmentation(mixup=0.4)(number_batch([3.0, 99.0], [1.0, 0.0]), STEP)
-    assert batch["mixed_share"].numpy()[0] == 1.0
+    assert batch["mixup_weight"].numpy()[0] == 1.0
     assert batch["numeric"].numpy()[0, 0] == 3.0
 
 
 def test_mixed_images_are_rounded_to_whole_levels() -> None:
     batch = image_batch(2) | {"photo": tf.constant([[[[0]]], [[[201]]]], tf.uint8)}
     mixed = augmentation(mixup=0.4)(batch, STEP)
-    share = mixed["mixed_share"].numpy()
+    share = mixed["mixup_weight"].numpy()
     assert mixed["photo"].dtype == tf.uint8
     levels = [201 * (1 - share[0]), 201 * share[1]]
     assert mixed["photo"].numpy().reshape(-1).tolist() == [round(float(level)) for level in levels]
@@ -121,7 +121,7 @@ def test_two_ranks_draw_what_one_rank_draws() -> None:
         augmentation(rank, 2, **settings)(number_batch(values[rank * 4 : rank * 4 + 4]), STEP)
         for rank in (0, 1)
     ]
-    for name in ("numeric", "mixed_share"):
+    for name in ("numeric", "mixup_weight"):
         together = np.concatenate([half[name].numpy() for half in halves])
         np.testing.assert_array_equal(together, alone[name])
 

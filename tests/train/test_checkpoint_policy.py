@@ -270,5 +270,5 @@ def test_a_checkpoint_of_another_model_is_refused() -> None:
     def restore_on_rank(collectives: ThreadCollectives) -> object:
         return restore_checkpoint(ResumePoint("a", saved), *build_pair(), None, collectives)
 
-    with pytest.raises(TrainError, match=r"a\.ckpt is of another model.*--resume never"):
+    with pytest.raises(TrainError, match=r"a\.ckpt does not fit .* model: .*--resume never"):
         run_on_threads(1, restore_on_rank)

@@ -1,11 +1,11 @@
-"""Which rank is farthest, and what the others take from it."""
+"""Which rank is the most advanced, and what the others take from it."""
 
 import keras
 import numpy as np
 import pytest
 
 from headrace.train.early_stopping import BestEpoch
-from headrace.train.elastic import broadcast_state, find_farthest_rank
+from headrace.train.elastic import broadcast_state, find_most_advanced_rank
 from headrace.train.learning_rate import Plateau
 from headrace.train.state import TrainState
 from tests.train.ranks_on_threads import ThreadCollectives, run_on_threads
@@ -13,7 +13,7 @@ from tests.train.ranks_on_threads import ThreadCollectives, run_on_threads
 
 def find_on_threads(*states: TrainState | None, generation: int = 1) -> list[int | None]:
     def find_on_rank(collectives: ThreadCollectives) -> int | None:
-        return find_farthest_rank(states[collectives.rank], 7, 3, collectives)
+        return find_most_advanced_rank(states[collectives.rank], 7, 3, collectives)
 
     return run_on_threads(len(states), find_on_rank, generation)
 
@@ -33,7 +33,7 @@ def at(epoch: int, step: int, epochs_run: int) -> TrainState:
         ([at(1, 3, 1), at(1, 3, 1)], 0),
     ],
 )
-def test_the_farthest_rank(states: list[TrainState | None], expected: int | None) -> None:
+def test_the_most_advanced_rank(states: list[TrainState | None], expected: int | None) -> None:
     assert find_on_threads(*states) == [expected] * len(states)
 
 

@@ -1,4 +1,4 @@
-"""The loop over a step that is replaced: rates, best epoch, early stop, flags, and refusals."""
+"""The loop over a step that is replaced: rates, best epoch, early stop, requests, and refusals."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ class Rehearsal:
         self.policy = RecordingPolicy()
         self.steps: list[dict[str, Any]] = []
         self.losses: Callable[[int], float] = lambda number: 0.5
-        self.flags: Callable[[int], float] = lambda number: 0.0
+        self.requests: Callable[[int], float] = lambda number: 0.0
         self.should_stop = False
         self.collectives = SoloCollectives()
         self.messages: list[str] = []
@@ -68,7 +68,7 @@ class Rehearsal:
     def run_step(self, batch: Any, number: int, **options: Any) -> StepResult:
         self.steps.append({"number": number, **options})
         self.model.weights[0].assign_add(np.ones((1, 1)))
-        scalars = (self.losses(number), 8.0, self.flags(number))
+        scalars = (self.losses(number), 8.0, self.requests(number))
         return StepResult(*(tf.constant(value if options["update"] else 0.0) for value in scalars))
 
     def run(self, state: TrainState | None = None, **changes: Any) -> TrainState:
@@ -213,16 +213,16 @@ def test_the_rate_that_a_plateau_reports_is_that_of_the_next_step(validate_as: C
 def test_a_rank_that_is_asked_to_stop_says_so_in_its_flag() -> None:
     rehearsal = Rehearsal(epochs=1)
     rehearsal.run()
-    assert {step["flag"] for step in rehearsal.steps} == {0.0}
+    assert {step["request"] for step in rehearsal.steps} == {0.0}
     stopping = Rehearsal(epochs=1)
     stopping.should_stop = True
     stopping.run()
-    assert {step["flag"] for step in stopping.steps} == {1.0}
+    assert {step["request"] for step in stopping.steps} == {1.0}
 
 
 def test_all_ranks_stop_an_update_after_one_is_asked_to() -> None:
     rehearsal = Rehearsal()
-    rehearsal.flags = lambda number: float(number == 1)
+    rehearsal.requests = lambda number: float(number == 1)
     with pytest.raises(
         PreemptedError, match="asked to stop; a checkpoint was written after step 3"
     ):
@@ -234,7 +234,7 @@ def test_all_ranks_leave_together_where_their_number_is_to_change() -> None:
     """A stop of one of them counts more: the flag of a change is far above any number of ranks."""
     rehearsal = Rehearsal()
     rehearsal.collectives.is_change_requested = lambda: True  # type: ignore[method-assign]
-    rehearsal.flags = lambda number: rehearsal.steps[-1]["flag"]
+    rehearsal.requests = lambda number: rehearsal.steps[-1]["request"]
     with pytest.raises(RanksChangeError):
         rehearsal.run()
     assert len(rehearsal.steps) == 2
@@ -250,7 +250,7 @@ def test_steps_are_logged_every_so_many() -> None:
 
 
 def test_a_stream_that_ends_too_early_is_an_error() -> None:
-    with pytest.raises(TrainError, match="epoch 0: 3 steps were run, 4 planned"):
+    with pytest.raises(TrainError, match="epoch 1: the stream ended after 3 of 4 planned steps"):
         Rehearsal().run(batches=iter([{}] * 3))
 
 

@@ -36,12 +36,12 @@ def train_with_errors(
         def __init__(self, payload: Any, collectives: Any, report: Any, stack: Any) -> None:
             stack.callback(lambda: calls.append("close"))
 
-        def run_training(self) -> None:
+        def train_epochs(self) -> None:
             calls.append("run")
             if error := next(outcomes):
                 raise error
 
-        def register_result(self) -> dict[str, Any]:
+        def finish_training(self) -> dict[str, Any]:
             return {"run_id": "7"}
 
         def rewind_to_last_update(self) -> None:

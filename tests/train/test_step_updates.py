@@ -109,13 +109,13 @@ def test_a_batch_that_makes_no_update_moves_nothing() -> None:
 def test_flags_are_summed_at_an_update_alone() -> None:
     _, step = build_step(accumulate=2)
     rows = batch([2.0], [1.0], [1.0])
-    assert float(step(rows, 0, rate=0.1, flag=1.0, update=False).flags) == 0.0
-    assert float(step(rows, 1, rate=0.1, flag=3.0).flags) == 3.0
+    assert float(step(rows, 0, rate=0.1, request=1.0, update=False).requests) == 0.0
+    assert float(step(rows, 1, rate=0.1, request=3.0).requests) == 3.0
 
 
 def test_mixed_labels_share_the_loss() -> None:
     """Logit 0.75: label 1 has loss 0.3868710 and label 0 has 1.1368710, here 3 to 1."""
-    rows = batch([2.0], [1.0], [1.0], mixed_with=[0.0], mixed_share=[0.75])
+    rows = batch([2.0], [1.0], [1.0], mixup_label=[0.0], mixup_weight=[0.75])
     loss, _ = sgd_step(one_neuron(), rows)
     assert loss == pytest.approx(0.75 * 0.3868710 + 0.25 * 1.1368710, abs=1e-6)
 

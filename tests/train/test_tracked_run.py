@@ -99,7 +99,7 @@ def test_pending_records_are_written_in_their_order(file_store: Store, tmp_path:
 
     collectives = SoloCollectives()
     saved: list[dict[str, Any]] = []
-    collectives.save_facts = saved.append  # type: ignore[method-assign]
+    collectives.save_carried_values = saved.append  # type: ignore[method-assign]
     with TrackedTraining(
         tiny_recipe(tmp_path), described_dataset(), collectives, file_store, {"attempt": "a"},
         ignore_progress,

@@ -71,13 +71,19 @@ def make_number_axis(
         center, scale: of the dataset column.
     """
     low, high = summary.quantile(0.005), summary.quantile(0.995)
-    if not high > low:
-        margin = max(0.5, abs(low) * 1e-6)
-        low, high = low - margin, low + margin
+    low, high = widen_constant_range(low, high)
     shown = np.linspace(low, high, NUMBER_BINS + 1)
     quantiles = tuple(summary.quantile(q) for q in _SHOWN_QUANTILES) if summary.rows else ()
     edges = (shown - center) / scale
     return HistogramAxis(name, tuple(edges.tolist()), tuple(shown.tolist()), quantiles=quantiles)
+
+
+def widen_constant_range(low: float, high: float) -> tuple[float, float]:
+    """Return the range, or a margin around its only number where it is empty."""
+    if high > low:
+        return low, high
+    margin = max(0.5, abs(low) * 1e-6)
+    return low - margin, low + margin
 
 
 def axes_to_json(axes: Iterable[HistogramAxis]) -> str:

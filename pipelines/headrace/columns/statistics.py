@@ -178,7 +178,7 @@ class TextCounts:
     def list_most_frequent(
         self, min_count: int = 1, max_size: int | None = None
     ) -> list[tuple[str, int]]:
-        """Return texts and counts by falling count, then by rising bytes."""
+        """Return texts and counts by descending count, then by ascending bytes."""
         frequent = self.table.filter(pc.greater_equal(self.table["count"], min_count))
         frequent = frequent.sort_by([("count", "descending"), ("value", "ascending")])
         frequent = frequent.slice(0, max_size)
@@ -205,11 +205,11 @@ class TextCounts:
 
 
 Statistics = dict[str, NumberSummary | TextCounts]
-"""Key of a variable -> its summary."""
+"""Key of a summary request -> its summary."""
 
 
 class StatisticsMerger:
-    """Merge the statistics of one variable from many tasks as they arrive, in bounded memory."""
+    """Merge one summary from many tasks as its parts arrive, in bounded memory."""
 
     def __init__(self, kind: "type[NumberSummary] | type[TextCounts]") -> None:
         self._kind = kind

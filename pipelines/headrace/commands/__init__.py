@@ -5,7 +5,7 @@ Both front ends take the same functions from here, so that an option is defined 
 
 from headrace.commands.datasets import diff, inspect, vacuum
 from headrace.commands.doctor import doctor
-from headrace.commands.exit_codes import run_job
+from headrace.commands.frame import run_job
 from headrace.commands.init import init
 from headrace.commands.lakes import lake_app
 from headrace.commands.promote import promote, rollback

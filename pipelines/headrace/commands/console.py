@@ -46,7 +46,7 @@ class StageReport:
 
 
 class Console:
-    """The output of a command: progress, lines for people, and the result for machines."""
+    """The output of a command: progress, lines of text, and the result as JSON."""
 
     def __init__(self, as_json: bool, log_format: LogFormat = LogFormat.TEXT) -> None:
         self.as_json = as_json
@@ -60,7 +60,7 @@ class Console:
         self._started = time.monotonic()
 
     def print_line(self, text: str = "") -> None:
-        """Print one line for people, or log it as a message."""
+        """Print one line of text, or log it as a message."""
         if self._writes_json_log:
             self._write_entry("info", text)
         else:

@@ -1,4 +1,4 @@
-"""Format the results of `headrace inspect`, `diff` and `vacuum` as lines for people."""
+"""Format the results of `headrace inspect`, `diff` and `vacuum` as lines of text."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
     from headrace.lake.compare import ColumnStatistics, Comparison
     from headrace.lake.drift import ColumnDrift
-    from headrace.lake.history import PastVersion
+    from headrace.lake.history import VersionEntry
     from headrace.lake.vacuum import VacuumResult
     from headrace.stream.shuffle import ShuffleQuality
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SHOWN_ITEMS = 12
 
 
-def format_versions(versions: "list[PastVersion]") -> list[str]:
+def format_versions(versions: "list[VersionEntry]") -> list[str]:
     """Return a table of a dataset's versions, a line per version."""
     header = (
         f"{'version':>7}  {'committed (UTC)':<19}  {'build':<24}  {'rows':>12}  "
@@ -33,7 +33,7 @@ def format_versions(versions: "list[PastVersion]") -> list[str]:
             lines.append(f"{start}  {'':>12}  {state}")
             continue
         rows = sum(summary.rows.values())
-        kind = "increment" if summary.is_partial else "all rows"
+        kind = "increment" if summary.is_incremental else "all rows"
         code = f"{summary.headrace_version} {(summary.git_commit or '')[:7]}".strip()
         lines.append(f"{start}  {rows:>12,}  {summary.recipe}, {code}, {kind}")
     return lines

@@ -13,11 +13,12 @@ import typer
 from headrace.commands import dataset_lines, results
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
+from headrace.errors import get_first_line
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
     from headrace.lake.drift import ColumnDrift
-    from headrace.lake.history import PastVersion
+    from headrace.lake.history import VersionEntry
     from headrace.stream.shuffle import ShuffleQuality
 
 Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's folder or URL.")]
@@ -217,11 +218,11 @@ def _find_runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, 
         store = Store.from_recipe(recipe, workdir, os.environ)
         return [asdict(run) for run in find_runs(store, dataset.build.build_id)], ""
     except Exception as error:  # the dataset can be shown without MLflow
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return [], f"cannot be read: {redact_text(first_line)}"
+        reason = get_first_line(error) or type(error).__name__
+        return [], f"cannot be read: {redact_text(reason)}"
 
 
-def _describe_version(version: "PastVersion") -> dict[str, Any]:
+def _describe_version(version: "VersionEntry") -> dict[str, Any]:
     """Return a version of the list as a JSON object."""
     summary = version.summary
     return {
@@ -233,7 +234,7 @@ def _describe_version(version: "PastVersion") -> dict[str, Any]:
         "headrace_version": summary.headrace_version if summary else None,
         "git_commit": summary.git_commit if summary else None,
         "rows": summary.rows if summary else None,
-        "increment": summary.is_partial if summary else None,
+        "increment": summary.is_incremental if summary else None,
     }
 
 

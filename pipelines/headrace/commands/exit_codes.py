@@ -1,4 +1,4 @@
-"""Turn what ended a command into a message for people and an exit code for schedulers.
+"""Turn what ended a command into a message for the user and an exit code for schedulers.
 
 0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed, 130 interrupted,
 143 terminated.
@@ -6,14 +6,14 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
 from headrace.commands.console import Console
-from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError
+from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError, get_first_line
 from headrace.redaction import redact_text
 from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm
 
@@ -43,7 +43,7 @@ def report_failures(console: Console, command: str) -> Iterator[None]:
     except Exception as error:
         sys.stderr.write(redact_text(traceback.format_exc()))
         request = "this is a defect of Headrace; please report it with the traceback above"
-        first_line = redact_text(str(error).splitlines()[0] if str(error) else "")
+        first_line = redact_text(get_first_line(error))
         message = f"{type(error).__name__}: {first_line} ({request})"
         _end_with_failure(console, command, error, message, EXIT_FAILED_RUN)
 
@@ -51,13 +51,6 @@ def report_failures(console: Console, command: str) -> Iterator[None]:
 def choose_exit_code(verdict: Mapping[str, Any]) -> int:
     """Return the exit code that a verdict of the gates stands for: 0, or 3 where one failed."""
     return 0 if verdict["passed"] else EXIT_FAILED_GATE
-
-
-def run_job(command: Callable[..., Any]) -> None:
-    """Run a command as a script of its own, with the same options as under `headrace`."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
-    app()
 
 
 def _end_with_failure(

@@ -5,7 +5,7 @@ becomes an exit code in `exit_codes.py`.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,3 +76,10 @@ def open_command(
         yield command
     if command.exit_code:
         raise typer.Exit(command.exit_code)
+
+
+def run_job(command: Callable[..., Any]) -> None:
+    """Run a command as a script of its own, with the same options as under `headrace`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()

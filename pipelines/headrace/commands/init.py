@@ -1,4 +1,4 @@
-"""Write a first recipe for a table that has none: the command init."""
+"""Write a first recipe for a table, and print or report what was proposed: the command init."""
 
 import shlex
 from pathlib import Path
@@ -49,6 +49,9 @@ Format = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing recipe.")]
 
 
+_WIDTH = 15  # of the first column of the printed proposal
+
+
 def init(
     table: TablePath,
     label: LabelColumn = None,
@@ -90,14 +93,14 @@ def init(
         for line in [
             *_format_draft(draft, str(target)),
             "Next",
-            *(f"  {line}" for line in next_commands),
+            *(f"  {next_command}" for next_command in next_commands),
         ]:
             command.console.print_line(line)
         command.report_result(_describe_draft(draft, str(target), next_commands))
 
 
 def _write_recipe(target: Path, text: str) -> None:
-    """Write a recipe so that its file is complete or absent."""
+    """Write a recipe to a temporary file and rename it, so that it is complete or absent."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(target.name + ".aside")
     temporary.write_text(text, encoding="utf-8")
@@ -111,36 +114,36 @@ def _list_next_commands(draft: "Draft", target: str, table: str, workdir: str) -
     run = build_run_command(target, workdir)
     if draft.proposal.label:
         return [run]
-    choice = draft.proposal.choices[0].column
-    words = [table, "--label", choice, "--out", target]
+    candidate = draft.proposal.choices[0].column
+    words = [table, "--label", candidate, "--out", target]
     init = f"headrace init {shlex.join(words)}"
     return [f"choose the label in {target}, or: {init} --force", run]
 
 
 def _format_draft(draft: "Draft", target: str) -> list[str]:
-    """Return the lines that tell people what was proposed, and why."""
+    """Return the lines that say what was proposed, and why."""
     proposal = draft.proposal
     sample, label = proposal.sample, proposal.label
     about = "" if sample.is_counted else "about "
     rows = f"{about}{sample.table_rows:,} rows, {sample.rows:,} sampled"
     files = f"{sample.opened_files:,} of {sample.total_files:,} files"
-    lines = [f"Table    {redact_text(sample.path)}: {rows}, in {files}"]
+    lines = [f"{'Table':<{_WIDTH}}{redact_text(sample.path)}: {rows}, in {files}"]
     if label:
-        lines.append(f"Label    {label.expression}: {label.kind}; {label.reasons[0]}")
-        lines += [f"         {reason}" for reason in label.reasons[1:]]
+        lines.append(f"{'Label':<{_WIDTH}}{label.expression}: {label.kind}; {label.reasons[0]}")
+        lines += [f"{'':<{_WIDTH}}{reason}" for reason in label.reasons[1:]]
     else:
-        candidates = ", ".join(choice.column for choice in proposal.choices)
-        lines.append(f"Label    to be chosen; likely: {candidates}")
-    lines.append(f"Split    {proposal.split.reasons[0]}")
-    features = [line.name for role in proposal.roles for line in role.features]
-    lines.append(f"Features {len(features)}: {', '.join(features)}")
+        candidates = ", ".join(candidate.column for candidate in proposal.choices)
+        lines.append(f"{'Label':<{_WIDTH}}to be chosen; likely: {candidates}")
+    lines.append(f"{'Split':<{_WIDTH}}{proposal.split.reasons[0]}")
+    features = [feature.name for role in proposal.roles for feature in role.features]
+    lines.append(f"{'Features':<{_WIDTH}}{len(features)}: {', '.join(features)}")
     left_out = [role.column for role in proposal.roles if not role.features]
     left_out += list(sample.unusable)
     if left_out:
-        lines.append(f"Left out {', '.join(left_out)}")
+        lines.append(f"{'Left out':<{_WIDTH}}{', '.join(left_out)}")
     for number, (column, reason) in enumerate(proposal.unavailable.items()):
-        lines.append(f"{'Too late' if not number else '':<9}{column}: {reason}")
-    return [*lines, f"Recipe   {target}"]
+        lines.append(f"{'Known too late' if not number else '':<{_WIDTH}}{column}: {reason}")
+    return [*lines, f"{'Recipe':<{_WIDTH}}{target}"]
 
 
 def _describe_draft(draft: "Draft", target: str, next_commands: list[str]) -> dict[str, Any]:
@@ -160,9 +163,9 @@ def _describe_draft(draft: "Draft", target: str, next_commands: list[str]) -> di
             "opened_files": sample.opened_files,
         },
         "label": label.section if label else None,
-        "candidates": [choice.column for choice in proposal.choices],
+        "candidates": [candidate.column for candidate in proposal.choices],
         "split": dict(proposal.split.section),
-        "features": [line.name for role in proposal.roles for line in role.features],
+        "features": [feature.name for role in proposal.roles for feature in role.features],
         "left_out": {
             role.column: role.exclusion_reason for role in proposal.roles if not role.features
         }

@@ -28,10 +28,10 @@ def flights(out: Out, json_: Json = False) -> None:
     and unmatched keys of the original.
     """
     with open_command("lake flights", json_) as command:
-        from headrace.examples.flights import write_flights_lake
+        from headrace.examples.flights import ensure_flights_lake
 
         with command.console.track_stage("lake") as report:
-            manifest, written = write_flights_lake(out, report)
+            manifest, written = ensure_flights_lake(out, report)
         _report_lake(command, out, manifest, written)
 
 
@@ -42,10 +42,10 @@ def digits(out: Out, json_: Json = False) -> None:
     Table: digits, with image_id, image (PNG) and digit.
     """
     with open_command("lake digits", json_) as command:
-        from headrace.examples.digits import write_digits_lake
+        from headrace.examples.digits import ensure_digits_lake
 
         with command.console.track_stage("lake") as report:
-            manifest, written = write_digits_lake(out, report)
+            manifest, written = ensure_digits_lake(out, report)
         _report_lake(command, out, manifest, written)
 
 
@@ -69,20 +69,17 @@ def synthetic(
     occur in fixed shares; the exact counts are in the lake's _lake.json.
     """
     with open_command("lake synthetic", json_) as command:
-        from headrace.examples.synthetic import write_synthetic_lake
+        from headrace.examples.synthetic import ensure_synthetic_lake
         from headrace.recipe.sections import Spark
-        from headrace.spark_session import spark_session, stop_own_session
+        from headrace.spark_session import spark_session, stop_own_session_afterwards
 
-        with command.console.track_stage("lake") as report:
-            try:
-                spark = spark_session(
-                    Spark(), app_name="headrace lake synthetic", scratch=f"{workdir}/spark"
-                )
-                manifest, written = write_synthetic_lake(
-                    spark, out, rows=rows, seed=seed, days=days, report=report
-                )
-            finally:
-                stop_own_session()
+        with command.console.track_stage("lake") as report, stop_own_session_afterwards():
+            spark = spark_session(
+                Spark(), app_name="headrace lake synthetic", scratch=f"{workdir}/spark"
+            )
+            manifest, written = ensure_synthetic_lake(
+                spark, out, rows=rows, seed=seed, days=days, report=report
+            )
         _report_lake(command, out, manifest, written)
 
 

@@ -40,7 +40,7 @@ Log = Annotated[
     typer.Option(
         "--log-format",
         envvar="HEADRACE_LOG_FORMAT",
-        help="Format of progress: lines for people, or one JSON object per line.",
+        help="Format of progress: lines of text, or one JSON object per line.",
     ),
 ]
 Ranks = Annotated[

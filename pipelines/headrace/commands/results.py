@@ -1,4 +1,4 @@
-"""Build the results of stages: JSON objects for schedulers, lines of text for people.
+"""Build the results of stages: JSON objects for schedulers, lines of text for users.
 
 Stages are imported for their types only: a command pays for no engine it does not use.
 """
@@ -78,7 +78,7 @@ def merge_results(*results: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
-    """Return the lines of a stage's result, or of several merged ones, for people.
+    """Return the lines of a stage's result, or of several merged ones, to be printed.
 
     Args:
         result: fields of `build_prepare_result`, `build_train_result` or `build_evaluate_result`.

@@ -63,11 +63,11 @@ def score(
     """
     with open_command("score", json_, log_format) as command:
         from headrace.score.run import score as score_stage
-        from headrace.spark_session import stop_own_session
+        from headrace.spark_session import stop_own_session_afterwards
 
         loaded = command.open_recipe(recipe, workdir, set_)
         with command.console.track_stage("score") as report:
-            try:
+            with stop_own_session_afterwards():
                 scored = score_stage(
                     loaded,
                     table=input_,
@@ -76,10 +76,8 @@ def score(
                     report=report,
                     model_uri=model,
                     full=full,
-                    given_id=build_id,
+                    idempotency_id=build_id,
                 )
-            finally:
-                stop_own_session()
             report.result = result = {
                 "source": redact_text(input_),
                 **_build_score_result(scored),
@@ -116,7 +114,7 @@ def _build_score_result(scored: "Scored") -> dict[str, Any]:
 
 
 def _format_score(scored: "Scored") -> list[str]:
-    """Return the lines of a scoring job's result for people."""
+    """Return the lines of a scoring job's result, to be printed."""
     lines = []
     for title, ledger in (
         ("Rows of this job", scored.record.processed_ledger if scored.published else None),

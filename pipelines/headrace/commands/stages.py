@@ -34,6 +34,7 @@ from headrace.commands.options import (
     Workdir,
     load_with_overrides,
 )
+from headrace.errors import get_first_line
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.store import Store
@@ -92,7 +93,7 @@ def prepare(
             workdir,
             full=full,
             refit=refit,
-            given_id=build_id,
+            idempotency_id=build_id,
             retry_conflicts=retry_conflicts,
         )
         _report_result(command, loaded, workdir, result)
@@ -212,15 +213,13 @@ def _run_prepare(
     from headrace.prepare import BuildRequest
     from headrace.prepare import prepare as prepare_stage
     from headrace.prepare.track import record_build
-    from headrace.spark_session import stop_own_session
+    from headrace.spark_session import stop_own_session_afterwards
 
     with console.track_stage("prepare") as report:
-        try:
+        with stop_own_session_afterwards():
             prepared = prepare_stage(
                 recipe, workdir=workdir, report=report, request=BuildRequest(**options)
             )
-        finally:
-            stop_own_session()
         report.result = result = results.build_prepare_result(prepared)
     if not prepared.published:
         console.print_line(
@@ -232,7 +231,7 @@ def _run_prepare(
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
         result["tracking_uri"] = store.redacted_uri
     except Exception as error:  # the dataset is published, whatever the tracking server says
-        reason = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
+        reason = redact_text(f"{type(error).__name__}: {get_first_line(error)}")
         console.print_line(
             f"prepare: the build is published and MLflow has no record of it: {reason}"
         )
@@ -284,7 +283,7 @@ def _run_evaluate(
 
 
 def _report_result(command: Command, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
-    """Report what was done and where it is, in words for people and as JSON for schedulers."""
+    """Report what was done and where it is, in words and as JSON."""
     mlflow_command = ""
     if "model_uri" in result:
         store = Store.from_recipe(recipe, workdir, os.environ)

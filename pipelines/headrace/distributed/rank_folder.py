@@ -71,10 +71,10 @@ class RankFolder:
         generation = read_json(self.path / "change")
         return -1 if generation is None else int(generation)
 
-    def write_facts(self, facts: dict[str, Any]) -> None:
-        write_atomically(self.path / "facts.json", json.dumps(facts))
+    def write_carried_values(self, values: dict[str, Any]) -> None:
+        write_atomically(self.path / "facts.json", json.dumps(values))
 
-    def read_facts(self) -> dict[str, Any]:
+    def read_carried_values(self) -> dict[str, Any]:
         """Return what the rank saved for later generations; empty if it saved nothing."""
         return read_json(self.path / "facts.json") or {}
 

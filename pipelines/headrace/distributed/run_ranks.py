@@ -20,7 +20,7 @@ from headrace.distributed.launchers.local import LocalLauncher
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.supervise.supervisor import Launcher, Supervisor
 from headrace.distributed.task import RankTask
-from headrace.errors import RankError
+from headrace.errors import RankError, get_first_line
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark
@@ -88,7 +88,7 @@ def run_ranks(
         ranks: their number; at least 1.
         report: receives rank 0's progress, and what happens to the ranks.
         launcher: where they run.
-        should_stop: whether the caller cancelled the run; polled all the time.
+        should_stop: whether the caller cancelled the run; called on every poll.
 
     Returns:
         what the function returned on rank 0.
@@ -104,8 +104,8 @@ def run_ranks(
         except RankError as error:
             if restart == task.max_restarts:
                 raise
-            first_line = str(error).splitlines()[0]
-            report(Progress(f"{first_line} Restarting ({restart + 1} of {task.max_restarts})"))
+            first_line = get_first_line(error).rstrip(".")
+            report(Progress(f"{first_line}; restarting ({restart + 1} of {task.max_restarts})"))
             task = task.build_restart()
     raise AssertionError("the last attempt returns or raises")
 

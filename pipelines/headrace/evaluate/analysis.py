@@ -37,7 +37,7 @@ _TABLE_THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 
 @dataclass(frozen=True)
 class AnalysisInputs:
-    """The predictions of a model, and the facts that the analysis reads.
+    """The predictions of a model, and what else the analysis reads.
 
     Attributes:
         spec: the dataset's transform.
@@ -106,9 +106,10 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
         seed=settings.seed,
     )
     metric = settings.metric or kind.main_metric
-    higher = kind.metrics[metric] == "higher"
     slices = sort_worst_first(
-        _score_slices(inputs, settings, weight), metric, higher_is_better=higher
+        _score_slices(inputs, settings, weight),
+        metric,
+        higher_is_better=kind.is_higher_better(metric),
     )
     labels = scorer.describe_labels(weight, label.classes)
     analysis = Analysis(metrics, intervals, metric, slices, _make_threshold_table(inputs), labels)
@@ -201,8 +202,8 @@ def _plot_figures(
     if inputs.history:
         figures["learning_curves.png"] = plots.plot_learning_curves(inputs.history)
     if any(not r.is_small and analysis.metric in r.metrics for r in analysis.slices):
-        whole = analysis.metrics.get(analysis.metric, float("nan"))
-        figures["slices.png"] = plots.plot_worst_slices(analysis.slices, analysis.metric, whole)
+        overall = analysis.metrics.get(analysis.metric, float("nan"))
+        figures["slices.png"] = plots.plot_worst_slices(analysis.slices, analysis.metric, overall)
     if inputs.importances:
         figures["importance.png"] = plots.plot_importances(inputs.importances, analysis.metric)
     return figures
@@ -250,12 +251,12 @@ def _plot_probabilities(
         weight = weight[:: choose_row_step(inputs.test["label"])]
         weight = np.repeat(weight, len(truth) // len(weight))
     predicted = (probability.astype(np.float64) >= threshold).astype(np.int64)
-    has_several = bool(inputs.spec.label.classes)
-    title = f"{'All labels' if has_several else 'Confusion matrix'}, threshold {threshold:.4g}"
+    is_multi_label = bool(inputs.spec.label.classes)
+    title = f"{'All labels' if is_multi_label else 'Confusion matrix'}, threshold {threshold:.4g}"
     figures = {
         "confusion_matrix.png": plots.plot_confusion(truth, predicted, ("0", "1"), title),
         "calibration.png": plots.plot_calibration(
-            probability, truth, "all labels" if has_several else "label 1"
+            probability, truth, "all labels" if is_multi_label else "label 1"
         ),
         "predictions_by_split.png": plots.plot_by_split(
             {name: rows["probability"] for name, rows in splits.items()}, "probability"
@@ -272,14 +273,17 @@ def _plot_probabilities(
     return figures
 
 
-def dump_analysis(analysis: Analysis, inputs: AnalysisInputs) -> dict[str, Any]:
+def analysis_to_dict(analysis: Analysis, inputs: AnalysisInputs) -> dict[str, Any]:
     """Return all numbers of an analysis as plain values, for `verdict.json`."""
     return {
         "metrics": analysis.metrics,
         "intervals": {n: [i.low, i.high] for n, i in analysis.intervals.items()},
         "thresholds": analysis.thresholds,
         **({"labels": analysis.labels} if analysis.labels else {}),
-        "importance": [vars(item) for item in inputs.importances],
+        "importance": [
+            {"feature": item.feature, "loss": item.drop, "spread": item.std}
+            for item in inputs.importances
+        ],
         "single_features": [
             {"feature": item.feature, "strength": item.strength, "suspicious": item.is_suspicious}
             for item in inputs.strengths

@@ -60,7 +60,7 @@ class ChampionComparison:
 
 @dataclass(frozen=True)
 class GateInputs:
-    """The facts of a model that gates are checked against.
+    """The measurements of a model that gates are checked against.
 
     Attributes:
         metrics: of the test split.
@@ -86,14 +86,14 @@ def check_gates(
 
     Args:
         gates: of the recipe.
-        inputs: facts of the model.
+        inputs: measurements of the model.
         strengths: of single features; each suspicious one is a gate that failed.
     """
     results = [_check_gate(gate, inputs) for gate in gates]
     return [*results, *(_fail_leak(item) for item in strengths if item.is_suspicious)]
 
 
-def dump_criteria(settings: s.Evaluate) -> dict[str, Any]:
+def criteria_to_dict(settings: s.Evaluate) -> dict[str, Any]:
     """Return the criteria that a verdict is about: it says nothing about any others."""
     return {
         "gates": [gate.model_dump(mode="json") for gate in settings.gates],
@@ -106,27 +106,27 @@ def has_same_criteria(settings: s.Evaluate, criteria: Mapping[str, Any]) -> bool
 
     Args:
         settings: of the recipe.
-        criteria: of `dump_criteria` when the verdict was built; keys that did not exist then have
-            their defaults.
+        criteria: of `criteria_to_dict` when the verdict was built; keys that did not exist then
+            have their defaults.
     """
     try:
         settings_then = s.Evaluate.model_validate(dict(criteria))
     except ValidationError:
         return False
-    return dump_criteria(settings_then) == dump_criteria(settings)
+    return criteria_to_dict(settings_then) == criteria_to_dict(settings)
 
 
-def build_verdict(results: Sequence[GateResult], **facts: Any) -> dict[str, Any]:
+def build_verdict(results: Sequence[GateResult], **context: Any) -> dict[str, Any]:
     """Return the decision as plain values.
 
     Args:
         results: of every gate.
-        facts: about the model, the dataset and the champion.
+        context: about the model, the dataset and the champion.
     """
     return {
         VERDICT.key: VERDICT.current,
         "passed": all(result.passed for result in results),
-        **facts,
+        **context,
         "gates": [asdict(result) for result in results],
     }
 
@@ -242,10 +242,10 @@ def compare_gated_metrics(
         compare: from metric, whether higher is better, and confidence to the difference.
         kind: name of the label's kind.
     """
-    directions = find_label_kind(kind).metrics
+    label_kind = find_label_kind(kind)
     return {
         _format_comparison_key(gate): compare(
-            gate.metric, directions[gate.metric] == "higher", gate.confidence
+            gate.metric, label_kind.is_higher_better(gate.metric), gate.confidence
         )
         for gate in gates
         if isinstance(gate, s.ChampionGate)

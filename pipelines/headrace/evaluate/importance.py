@@ -21,13 +21,13 @@ class Importance:
 
     Attributes:
         feature: its name.
-        loss: how much worse the metric is without the feature, the mean.
-        spread: standard deviation of the loss.
+        drop: how much worse the metric is without the feature, the mean.
+        std: standard deviation of the drop.
     """
 
     feature: str
-    loss: float
-    spread: float
+    drop: float
+    std: float
 
 
 def locate_features(spec: TransformSpec) -> dict[str, tuple[str, tuple[int, ...] | None]]:
@@ -57,7 +57,8 @@ def score_permutations(
     score: Callable[[Mapping[str, np.ndarray]], float],
     *,
     seed: int,
-    slot: tuple[int, int] = (0, 1),
+    rank: int = 0,
+    size: int = 1,
 ) -> np.ndarray:
     """Compute the metric with the values of each feature permuted among the rows.
 
@@ -66,14 +67,13 @@ def score_permutations(
         spec: names the features.
         score: the metric by inputs.
         seed: of the permutations.
-        slot: (rank, size): features are distributed over the ranks.
+        rank, size: this rank, and the number of ranks; features are distributed over them.
 
     Returns:
         float64 (features, REPEATS), 0 where a feature belongs to another rank: the sum over ranks
         has all.
     """
     rows = len(next(iter(inputs.values())))
-    rank, size = slot
     locations = locate_features(spec)
     scores = np.zeros((len(locations), REPEATS))
     for number, (name, columns) in enumerate(locations.values()):
@@ -92,19 +92,19 @@ def score_permutations(
 
 
 def compute_importances(
-    spec: TransformSpec, whole: float, permuted: np.ndarray, *, higher_is_better: bool
+    spec: TransformSpec, baseline: float, permuted: np.ndarray, *, higher_is_better: bool
 ) -> list[Importance]:
     """Return the importance of every feature, the most important first.
 
     Args:
         spec: names the features.
-        whole: the metric without a permutation.
+        baseline: the metric without a permutation.
         permuted: of `score_permutations`, the sum over all ranks.
         higher_is_better: of the metric.
     """
-    losses = whole - permuted if higher_is_better else permuted - whole
+    drops = baseline - permuted if higher_is_better else permuted - baseline
     importances = [
         Importance(name, float(row.mean()), float(row.std()))
-        for name, row in zip(locate_features(spec), losses, strict=True)
+        for name, row in zip(locate_features(spec), drops, strict=True)
     ]
-    return sorted(importances, key=lambda item: -item.loss)
+    return sorted(importances, key=lambda item: -item.drop)

@@ -1,7 +1,8 @@
 """Measure how well a single feature predicts the label: one that nearly equals it probably leaks.
 
-From each feature alone the label is guessed, by a small decision tree, or for ids by the mean label
-of each id, that is fitted on one half of some rows and measured on the other.
+The label is predicted from each feature alone: by a small decision tree, or for ids by the mean (of
+classes the commonest class) per id, fitted on every second row and measured on the others. Called
+by every rank of evaluate, for the report and the verdict, and by `init`, for the draft of a recipe.
 """
 
 from collections.abc import Mapping
@@ -80,19 +81,19 @@ def _measure_strength(
     measured = ~fitted
     kind = label.definition
     if kind.form is Form.CLASS:
-        guess = _guess_class(values, truth.astype(np.int64), fitted, ids=ids)
-        return kind.measure_strength(truth[measured], guess[measured], truth[fitted])
+        predicted = _predict_class(values, truth.astype(np.int64), fitted, ids=ids)
+        return kind.measure_strength(truth[measured], predicted[measured], truth[fitted])
     numbers = truth.astype(np.float64)
-    guess = _guess_number(values, numbers, fitted, ids=ids)
-    return kind.measure_strength(numbers[measured], guess[measured], numbers[fitted])
+    predicted = _predict_number(values, numbers, fitted, ids=ids)
+    return kind.measure_strength(numbers[measured], predicted[measured], numbers[fitted])
 
 
-def _guess_number(
+def _predict_number(
     values: np.ndarray, truth: np.ndarray, fitted: np.ndarray, *, ids: bool
 ) -> np.ndarray:
     if ids and truth.ndim == 2:
-        guesses = [_guess_number(values, column, fitted, ids=True) for column in truth.T]
-        return np.stack(guesses, axis=1)
+        predictions = [_predict_number(values, column, fitted, ids=True) for column in truth.T]
+        return np.stack(predictions, axis=1)
     if ids:
         codes = np.unique(values[:, 0], return_inverse=True)[1]
         rows = np.bincount(codes[fitted], minlength=codes.max() + 1)
@@ -105,7 +106,7 @@ def _guess_number(
     return np.asarray(tree.fit(values[fitted], truth[fitted]).predict(values))
 
 
-def _guess_class(
+def _predict_class(
     values: np.ndarray, truth: np.ndarray, fitted: np.ndarray, *, ids: bool
 ) -> np.ndarray:
     if ids:

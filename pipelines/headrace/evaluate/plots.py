@@ -198,13 +198,13 @@ def plot_threshold_curves(
     return figure
 
 
-def plot_worst_slices(results: Sequence[SliceResult], metric: str, whole: float) -> Figure:
+def plot_worst_slices(results: Sequence[SliceResult], metric: str, overall: float) -> Figure:
     """Plot the metric of slices with its interval, the worst on top.
 
     Args:
         results: slices, the worst first.
         metric: to plot.
-        whole: the metric of all rows, a line.
+        overall: the metric of all rows, a line.
     """
     shown = [r for r in results if metric in r.metrics and not r.is_small][:_SHOWN_SLICES]
     figure = Figure(figsize=(8, 1.2 + 0.28 * max(1, len(shown))), layout="constrained")
@@ -216,7 +216,7 @@ def plot_worst_slices(results: Sequence[SliceResult], metric: str, whole: float)
             ends = [interval.low, interval.high]
             axes.plot(ends, [height, height], color=COLORS["test"], linewidth=2)
         axes.plot(value, height, "o", color=COLORS["test"])
-    axes.axvline(whole, color="black", linewidth=1)
+    axes.axvline(overall, color="black", linewidth=1)
     axes.set_yticks(
         range(len(shown)),
         [f"{_escape_dollars(r.value[:50])} ({r.rows:,})" for r in shown],
@@ -262,8 +262,8 @@ def plot_importances(importances: Sequence[Importance], metric: str) -> Figure:
     axes: Axes = figure.subplots()
     axes.barh(
         range(len(shown)),
-        [item.loss for item in shown],
-        xerr=[item.spread for item in shown],
+        [item.drop for item in shown],
+        xerr=[item.std for item in shown],
         color=COLORS["train"],
     )
     axes.set_yticks(

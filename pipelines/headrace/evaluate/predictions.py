@@ -45,7 +45,7 @@ def predict_rows(
         split: to predict.
         recipe: stream and train.global_batch_size are read.
         collectives: of the ranks.
-        max_rows: about so many rows, from all over the split; all rows by default.
+        max_rows: about how many rows to predict, from all over the split; all rows by default.
 
     Returns:
         the rows, sorted by identity.
@@ -74,7 +74,7 @@ def sample_inputs(
         split: to read.
         recipe: stream and train.global_batch_size are read.
         collectives: of the ranks; every rank gets the same rows.
-        rows: at most so many.
+        rows: most rows to return.
     """
     stream = _open_stream(dataset, spec, split, recipe, collectives)
     steps = -(-rows // stream.global_batch_size)

@@ -75,10 +75,10 @@ def promote(
             f"{model.uri} again"
         )
     threshold = verdict["metrics"].get("threshold")
-    if threshold is not None and threshold != model.facts.get("threshold", 0.5):
+    if threshold is not None and threshold != model.metadata.get("threshold", 0.5):
         raise ModelError(
             f"model {model.uri} was judged with a threshold of {threshold:g} and has "
-            f"{model.facts.get('threshold', 0.5):g}; run `headrace evaluate` without another "
+            f"{model.metadata.get('threshold', 0.5):g}; run `headrace evaluate` without another "
             "evaluate.threshold, or train again with it"
         )
     report(Progress("loading the model again and comparing its predictions with the recorded ones"))

@@ -13,9 +13,9 @@ import pyarrow as pa
 from headrace.distributed.rank.collectives import Collectives
 from headrace.evaluate.analysis import (
     AnalysisInputs,
+    analysis_to_dict,
     analyze_predictions,
     compute_metric,
-    dump_analysis,
 )
 from headrace.evaluate.champion_comparison import compare_models
 from headrace.evaluate.gates import (
@@ -23,13 +23,13 @@ from headrace.evaluate.gates import (
     GateInputs,
     build_verdict,
     check_gates,
-    dump_criteria,
+    criteria_to_dict,
 )
 from headrace.evaluate.importance import Importance, compute_importances, score_permutations
 from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
 from headrace.evaluate.predictions import PredictedRows, predict_rows, sample_inputs
 from headrace.evaluate.report import render_report
-from headrace.evaluate.slices import dump_slices, list_slice_columns
+from headrace.evaluate.slices import list_slice_columns, slices_to_list
 from headrace.labels.label_texts import make_sort_keys
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
@@ -46,11 +46,6 @@ from headrace.transform.spec import TransformSpec
 _TRAIN_ROWS = 50_000  # train rows whose predictions are plotted beside those of the other splits
 _LEAK_ROWS = 20_000  # rows on which features are measured where the recipe wants no importance
 _SAMPLE_BYTES = 256 * 2**20  # size of the model's inputs on which features are measured, at most
-# Metrics of the training whose learning curves are plotted.
-_CURVES = (
-    *("train_loss", "val_loss", "val_roc_auc", "val_accuracy", "val_mae"),
-    *("val_roc_auc_macro", "val_f1_micro", "val_exact_match"),
-)
 
 
 def evaluate_rank(
@@ -157,16 +152,17 @@ class _RankEvaluation:
 
         rank, size = self._collectives.rank, self._collectives.size
         own_scores = score_permutations(
-            inputs, self._spec, score_inputs, seed=settings.seed, slot=(rank, size)
+            inputs, self._spec, score_inputs, seed=settings.seed, rank=rank, size=size
         )
         gathered = self._collectives.allgather(own_scores)
         if rank != 0:
             return [], []
         scores = gathered.reshape(size, *own_scores.shape).sum(axis=0)
-        higher = label.definition.metrics[metric] == "higher"
-        whole = score_inputs(inputs)
-        importances = compute_importances(self._spec, whole, scores, higher_is_better=higher)
-        return ([] if np.isnan(whole) else importances), strengths
+        baseline = score_inputs(inputs)
+        importances = compute_importances(
+            self._spec, baseline, scores, higher_is_better=label.definition.is_higher_better(metric)
+        )
+        return ([] if np.isnan(baseline) else importances), strengths
 
     def _compare_champion(self, test: PredictedRows) -> ChampionComparison:
         """Compare with the champion as the gates require; on ranks but 0 the result is empty."""
@@ -209,8 +205,10 @@ class _RankEvaluation:
 
     def _read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Return the learning curves of the training: metric -> epochs and values."""
+        metrics = self._spec.label.definition.validation_metrics
+        curves = ("train_loss", *(f"val_{name}" for name in metrics))
         with resume_run(self._store, self._payload["run_id"]) as run:
-            history = {name: run.read_history(name) for name in _CURVES}
+            history = {name: run.read_history(name) for name in curves}
         return {name: values for name, values in history.items() if values}
 
     def _log_verdict(
@@ -239,7 +237,7 @@ class _RankEvaluation:
             },
             champion=payload["champion"]["uri"] if payload["champion"] else None,
             decided_at=payload["now"],
-            asked=dump_criteria(settings),
+            asked=criteria_to_dict(settings),
         )
         page = render_report(
             title=f"{self._recipe.name}: {payload['model_uri']}",
@@ -268,16 +266,16 @@ class _RankEvaluation:
             run.log_figures(
                 {f"plots/{prefix}/{n}": figure for n, figure in analysis.figures.items()}
             )
-            slices = dump_slices(analysis.slices)
+            slices = slices_to_list(analysis.slices)
             run.log_text(json.dumps(slices, indent=1), f"{folder}/slices.json")
             run.log_text(page, f"{folder}/report.html")
             # Last, so that wherever there is a verdict there is also what it is based on.
-            whole = {**verdict, **dump_analysis(analysis, inputs)}
-            run.log_text(json.dumps(whole, indent=1), f"{folder}/verdict.json")
+            contents = {**verdict, **analysis_to_dict(analysis, inputs)}
+            run.log_text(json.dumps(contents, indent=1), f"{folder}/verdict.json")
         return {"metrics": analysis.metrics, "verdict": verdict}
 
     def _time_predictions(self, rows: int) -> list[float]:
-        """Return the milliseconds of several predictions of so many raw rows."""
+        """Return the milliseconds of several predictions of that many raw rows."""
         self._report(Progress(f"timing predictions of {rows} raw rows in a separate process"))
         model = find_model(self._store, self._payload["model_uri"])
         return check_golden(self._store, model, [rows]).latency[rows]

@@ -13,23 +13,17 @@ from typing import Any
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import DamagedError, DatasetError, ModelError, UnreachableError
+from headrace.labels.kinds import find_label_kind
 from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
+from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
-from headrace.tracking.store import Store, select_tracking_variables
+from headrace.tracking.store import Store
 from headrace.transform.spec import TransformSpec
-
-# Metrics, where the label's kind has them, that are logged as tags of the model version.
-_TAGGED_METRICS = (
-    *("roc_auc", "pr_auc", "f1", "log_loss"),  # binary
-    *("accuracy", "f1_macro"),  # classes
-    *("exact_match", "f1_micro", "roc_auc_macro"),  # multi_label
-    *("mae", "rmse", "r2", "mae_over_baseline"),  # regression
-)
 
 
 @dataclass(frozen=True)
@@ -83,12 +77,12 @@ def evaluate(
     store = Store.from_recipe(recipe, workdir, os.environ)
     model = find_model(store, model_uri)
     root = _resolve_dataset_root(recipe, model)
-    trained_on = model.facts["dataset_version"]
+    trained_on = model.metadata["dataset_version"]
     version = trained_on if dataset_version is None else dataset_version
     # Metrics on another version have names of their own, and never overwrite the first ones.
     prefix = "test" if version == trained_on else f"test_on_version_{version}"
     dataset = DatasetVersion.open(root, version)
-    if dataset.build.transform_digest != model.facts["transform_digest"]:
+    if dataset.build.transform_digest != model.metadata["transform_digest"]:
         raise ModelError(
             f"model {model.uri} was trained with another transform than dataset {root} version "
             f"{version} was prepared with, so the ids and scales differ; evaluate it on version "
@@ -109,7 +103,7 @@ def evaluate(
             "workdir": workdir,
             "dataset": {"root": root, "version": version},
             "model_uri": model.uri,
-            "model_bytes": model.facts.get("model_bytes"),
+            "model_bytes": model.metadata.get("model_bytes"),
             "run_id": model.run_id,
             "prefix": prefix,
             "folder": folder,
@@ -124,7 +118,10 @@ def evaluate(
     launcher = resolve_launcher(recipe, workdir)
     result = run_ranks(task, recipe.train.ranks, report, launcher)
     metrics, verdict = result["metrics"], result["verdict"]
-    tags = {f"{prefix}_{k}": f"{metrics[k]:.6f}" for k in _TAGGED_METRICS if k in metrics}
+    tagged_metrics = find_label_kind(dataset.build.label_kind).tagged_metrics
+    tags = {
+        f"{prefix}_{name}": f"{metrics[name]:.6f}" for name in tagged_metrics if name in metrics
+    }
     tag_model(store, model, tags)
     if version == trained_on:  # metrics on another version are for information only
         record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
@@ -147,7 +144,7 @@ def resolve_threshold(model: ModelVersion, recipe: Recipe) -> float:
     threshold = recipe.evaluate.threshold
     if isinstance(threshold, float) and "threshold" in recipe.evaluate.model_fields_set:
         return threshold
-    return float(model.facts.get("threshold", 0.5))
+    return float(model.metadata.get("threshold", 0.5))
 
 
 def _describe_champion(
@@ -158,18 +155,18 @@ def _describe_champion(
     Raises:
         UnreachableError, DamagedError: the champion's dataset cannot be read at the moment.
     """
-    facts = champion.facts
+    metadata = champion.metadata
     description: dict[str, Any] = {
         "uri": champion.uri,
         "same": champion.uri == model.uri,
-        "threshold": float(facts.get("threshold", 0.5)),
+        "threshold": float(metadata.get("threshold", 0.5)),
         "dataset": {"root": dataset.root, "version": dataset.version},
         "why_not": "",
     }
-    if facts["transform_digest"] == model.facts["transform_digest"] or description["same"]:
+    if metadata["transform_digest"] == model.metadata["transform_digest"] or description["same"]:
         return description
     # The champion predicts the rows of its own dataset, which are then matched by their identity.
-    root, version = _resolve_dataset_root(recipe, champion), facts["dataset_version"]
+    root, version = _resolve_dataset_root(recipe, champion), metadata["dataset_version"]
     try:
         champion_dataset = DatasetVersion.open(root, version)
     except (UnreachableError, DamagedError):
@@ -204,6 +201,6 @@ def _resolve_dataset_root(recipe: Recipe, model: ModelVersion) -> str:
 
     The model records it without credentials; where the recipe has the same root, they are its.
     """
-    recorded_root: str = model.facts["dataset_root"]
+    recorded_root: str = model.metadata["dataset_root"]
     recipe_root = resolve_root(recipe.dataset.path)
     return recipe_root if redact_text(recipe_root) == recorded_root else recorded_root

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.columns.histogram import MISSING_LABEL
 from headrace.evaluate.bootstrap import Interval, compute_intervals
 from headrace.features.kind import IdsKind, NumbersKind
@@ -21,7 +22,7 @@ from headrace.transform.spec import TransformSpec
 
 _DEFAULT_BUCKETS = 5
 _MAX_SMALL_DRAWS = 50  # of a slice with few rows: there may be thousands of such slices
-_MAX_DISTINCT_VALUES = 50  # columns of at most so many numbers are sliced by number
+_MAX_DISTINCT_VALUES = 50  # columns with up to this many numbers are sliced by number
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def list_slice_columns(
         name
         for column in item.columns
         for name in (
-            [f"kept_{column}"] if column in raw_columns else _list_dataset_columns(column, spec)
+            [name_passthrough_column(column)]
+            if column in raw_columns
+            else _list_dataset_columns(column, spec)
         )
     ]
 
@@ -162,8 +165,8 @@ def _encode_column(
     column: str, buckets: "Sequence[float] | None", spec: TransformSpec, rows: pa.Table
 ) -> tuple[np.ndarray, list[str]]:
     """Return the position of each row's value in the list of names, and the names."""
-    if f"kept_{column}" in rows.column_names:
-        return _encode_raw_column(column, buckets, rows[f"kept_{column}"])
+    if (name := name_passthrough_column(column)) in rows.column_names:
+        return _encode_raw_column(column, buckets, rows[name])
     feature = _find_feature(column, spec)
     kind = find_feature_kind(feature)
     if isinstance(kind, NumbersKind):
@@ -220,7 +223,7 @@ def _encode_numbers(
     ]
 
 
-def dump_slices(results: Sequence[SliceResult]) -> list[Mapping[str, object]]:
+def slices_to_list(results: Sequence[SliceResult]) -> list[Mapping[str, object]]:
     """Return slices as plain values, for `slices.json`."""
     return [
         {

@@ -1,4 +1,5 @@
-"""Write the digits lake: 1,797 handwritten digits of 8 x 8 grey pixels as PNG files in raw Parquet.
+"""Write the digits lake, unless it exists: 1,797 handwritten digits of 8 x 8 grey pixels as PNG
+files in raw Parquet.
 
 Source: scikit-learn's `load_digits` (the test part of UCI's "Optical Recognition of Handwritten
 Digits", CC BY 4.0), which the package contains. Pixels are 0 to 16 there; here they are scaled to
@@ -15,14 +16,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from headrace.examples.folder import write_lake_once
+from headrace.examples.folder import ensure_lake
 from headrace.progress import Progress, Report
 
 _LEVELS = 16
 
 
-def write_digits_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
-    """Write the lake into folder `out`: table `digits` with `image_id`, `image` (PNG), `digit`.
+def ensure_digits_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
+    """Write the lake into folder `out`, unless it exists: a table `digits`.
+
+    Its columns are `image_id`, `image` (PNG) and `digit`.
 
     Returns:
         the manifest (rows of each table) and whether it was written now.
@@ -45,7 +48,7 @@ def write_digits_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
         pq.write_table(table, folder / "digits" / "part-0.parquet")
         return {"rows": {"digits": table.num_rows}}
 
-    return write_lake_once(out, {"lake": "digits"}, write_tables)
+    return ensure_lake(out, {"lake": "digits"}, write_tables)
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

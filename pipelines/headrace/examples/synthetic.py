@@ -1,4 +1,6 @@
-"""Write the synthetic lake: a click log with Criteo's columns, of any size, dirty on purpose.
+"""Write the synthetic lake, unless it exists: a click log of any size with Criteo's columns.
+
+It is dirty on purpose.
 
 Columns: `event_id` (key), `day` (partition), `label` (0/1), `i1`..`i13` numeric with heavy tails,
 `c1`..`c26` categorical with Zipf frequencies. `i12` and `i13` are text, as a careless export leaves
@@ -22,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import LakeError
-from headrace.examples.folder import write_lake_once
+from headrace.examples.folder import ensure_lake
 from headrace.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -40,10 +42,10 @@ SHARES = {"duplicates": 0.01, "nulls": 0.05, "garbage": 0.002, "outliers": 0.001
 ROWS_PER_TASK = 500_000
 
 
-def write_synthetic_lake(
+def ensure_synthetic_lake(
     spark: "SparkSession", out: str, *, rows: int, seed: int, days: int, report: Report
 ) -> tuple[dict[str, Any], bool]:
-    """Write the lake into folder `out` with Spark, in parallel, Hive-partitioned by day.
+    """Write the lake into folder `out` with Spark, partitioned by day, unless it exists.
 
     Args:
         spark: the session that writes.
@@ -72,7 +74,7 @@ def write_synthetic_lake(
         injected = _count_injected(spark, str(folder / "clicks"))
         return {"shares": SHARES, "duplicates": duplicates, **injected}
 
-    return write_lake_once(out, request, write_tables)
+    return ensure_lake(out, request, write_tables)
 
 
 def build_rows(spark: "SparkSession", *, rows: int, seed: int, days: int) -> "DataFrame":

@@ -1,6 +1,6 @@
 """Define the kind `buckets`: a number as the id of an interval, int32.
 
-0 is missing, and any other id 1 + how many boundaries are <= x.
+Id 0 means missing; any other id is 1 + the number of boundaries <= x.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from headrace.columns.values import Values
 from headrace.errors import Problem
 from headrace.features.kind import MISSING_ID, ColumnSection, FittedColumnFeature, IdsKind
 from headrace.features.numbers import get_summary
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import NumberSummaryRequest, SummaryRequest
 from headrace.recipe_section import Finite
 from headrace.schema import NUMBERS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHOWN_INTERVALS = 30
 
 
-class QuantileBuckets(ColumnSection):
+class QuantileBucketsSection(ColumnSection):
     """Ids of intervals with equally many rows of the train split; 0 is missing."""
 
     accepted_types = NUMBERS
@@ -39,7 +39,7 @@ class QuantileBuckets(ColumnSection):
     buckets: Annotated[int, Field(ge=2, le=10_000)]
 
 
-class FixedBuckets(ColumnSection):
+class FixedBucketsSection(ColumnSection):
     """Ids of the intervals between `boundaries`, each closed on the left; 0 is missing."""
 
     accepted_types = NUMBERS
@@ -48,9 +48,14 @@ class FixedBuckets(ColumnSection):
     boundaries: Annotated[list[Finite], Field(min_length=1)]
 
     def find_limit_problems(self, where: str) -> list[Problem]:
-        """Return that boundaries do not rise, if so."""
+        """Return a problem if boundaries do not increase."""
         if any(low >= high for low, high in itertools.pairwise(self.boundaries)):
-            return [Problem(f"{where}.boundaries", "they do not rise")]
+            return [
+                Problem(
+                    f"{where}.boundaries",
+                    f"got {self.boundaries}, expected rising numbers, each once",
+                )
+            ]
         return []
 
 
@@ -68,29 +73,32 @@ class BucketsFeature(FittedColumnFeature):
         return len(self.boundaries) + 2
 
 
-class BucketsKind(IdsKind[QuantileBuckets | FixedBuckets, BucketsFeature]):
+class BucketsKind(IdsKind[QuantileBucketsSection | FixedBucketsSection, BucketsFeature]):
     """A number as the id of an interval."""
 
-    sections = (QuantileBuckets, FixedBuckets)
+    sections = (QuantileBucketsSection, FixedBucketsSection)
     fitted = BucketsFeature
 
-    def list_variables(
-        self, name: str, section: QuantileBuckets | FixedBuckets
-    ) -> list[Numbers | Texts]:
+    def list_summary_requests(
+        self, name: str, section: QuantileBucketsSection | FixedBucketsSection
+    ) -> list[SummaryRequest]:
         """Return the column's numbers where quantiles are asked for."""
-        if isinstance(section, QuantileBuckets):
-            return [Numbers(section.column or name)]
+        if isinstance(section, QuantileBucketsSection):
+            return [NumberSummaryRequest(section.column or name)]
         return []
 
     def fit_feature(
-        self, name: str, section: QuantileBuckets | FixedBuckets, statistics: Statistics
+        self,
+        name: str,
+        section: QuantileBucketsSection | FixedBucketsSection,
+        statistics: Statistics,
     ) -> BucketsFeature:
         """Return the feature with the quantiles of the train split, or the recipe's boundaries."""
         column = section.column or name
-        if isinstance(section, FixedBuckets):
+        if isinstance(section, FixedBucketsSection):
             boundaries = tuple(section.boundaries)
         else:
-            numbers = get_summary(Numbers(column), statistics)
+            numbers = get_summary(NumberSummaryRequest(column), statistics)
             shares = (i / section.buckets for i in range(1, section.buckets))
             boundaries = tuple(sorted({numbers.quantile(share) for share in shares}))
         return BucketsFeature(name=name, column=column, boundaries=boundaries)
@@ -121,7 +129,7 @@ class BucketsKind(IdsKind[QuantileBuckets | FixedBuckets, BucketsFeature]):
     def list_axes(
         self,
         feature: BucketsFeature,
-        section: QuantileBuckets | FixedBuckets,
+        section: QuantileBucketsSection | FixedBucketsSection,
         statistics: Statistics,
     ) -> list[HistogramAxis]:
         """Return an axis of the first intervals."""

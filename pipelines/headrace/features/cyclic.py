@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from headrace.features.tensors import Column
 
 
-class Cyclic(ColumnSection):
+class CyclicSection(ColumnSection):
     """Sine and cosine of a number that goes round, for example an hour with period 24."""
 
     accepted_types = NUMBERS
@@ -52,13 +52,15 @@ class CyclicFeature(FittedColumnFeature):
         return f"{self.name}_sin", f"{self.name}_cos"
 
 
-class CyclicKind(NumbersKind[Cyclic, CyclicFeature]):
+class CyclicKind(NumbersKind[CyclicSection, CyclicFeature]):
     """A number that goes round."""
 
-    sections = (Cyclic,)
+    sections = (CyclicSection,)
     fitted = CyclicFeature
 
-    def fit_feature(self, name: str, section: Cyclic, statistics: Statistics) -> CyclicFeature:
+    def fit_feature(
+        self, name: str, section: CyclicSection, statistics: Statistics
+    ) -> CyclicFeature:
         """Return the feature; nothing is learnt."""
         return CyclicFeature(name=name, column=section.column or name, period=section.period)
 
@@ -100,7 +102,7 @@ class CyclicKind(NumbersKind[Cyclic, CyclicFeature]):
         return dict(zip(feature.dataset_columns, tensors, strict=True))
 
     def list_axes(
-        self, feature: CyclicFeature, section: Cyclic, statistics: Statistics
+        self, feature: CyclicFeature, section: CyclicSection, statistics: Statistics
     ) -> list[HistogramAxis]:
         """Return an axis from -1 to 1 for sine and cosine each."""
         edges = tuple(float(edge) for edge in np.linspace(-1, 1, NUMBER_BINS + 1))

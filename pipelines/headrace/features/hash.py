@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Buckets = Annotated[int, Field(ge=2, le=2**31 - 2)]
 
 
-class Hash(ColumnSection):
+class HashSection(ColumnSection):
     """Fingerprint64 of the text modulo `buckets`, plus 1; 0 is missing."""
 
     accepted_types = CATEGORIES
@@ -35,7 +35,7 @@ class Hash(ColumnSection):
     buckets: Buckets
 
 
-class Cross(FeatureSection):
+class CrossSection(FeatureSection):
     """One id for several columns together, hashed; 0 where one of them is missing."""
 
     accepted_types = CATEGORIES
@@ -68,13 +68,15 @@ class HashFeature(FittedFeature):
         return self.buckets + 1
 
 
-class HashKind(IdsKind[Hash | Cross, HashFeature]):
+class HashKind(IdsKind[HashSection | CrossSection, HashFeature]):
     """A value, or several together, as an id by fingerprint."""
 
-    sections = (Hash, Cross)
+    sections = (HashSection, CrossSection)
     fitted = HashFeature
 
-    def fit_feature(self, name: str, section: Hash | Cross, statistics: Statistics) -> HashFeature:
+    def fit_feature(
+        self, name: str, section: HashSection | CrossSection, statistics: Statistics
+    ) -> HashFeature:
         """Return the feature; nothing is learnt."""
         columns = tuple(section.list_source_columns(name))
         return HashFeature(name=name, columns=columns, buckets=section.buckets)
@@ -97,7 +99,7 @@ class HashKind(IdsKind[Hash | Cross, HashFeature]):
         return {feature.name: hash_column_tensors(crossed, feature.buckets)}
 
     def list_axes(
-        self, feature: HashFeature, section: Hash | Cross, statistics: Statistics
+        self, feature: HashFeature, section: HashSection | CrossSection, statistics: Statistics
     ) -> list[HistogramAxis]:
         """Return an axis of what is missing and what is not: ids have no names."""
         return [HistogramAxis(feature.name, labels=(MISSING_LABEL, "present"))]

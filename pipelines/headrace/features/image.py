@@ -28,7 +28,7 @@ _PILLOW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _SHOWN_LEVELS = 16
 
 
-class Image(ColumnSection):
+class ImageSection(ColumnSection):
     """PNG or JPEG bytes, or a list of height x width x channels integers; kept as uint8."""
 
     accepted_types = frozenset({ColumnType.BINARY, ColumnType.INTEGERS})
@@ -60,14 +60,14 @@ class ImageFeature(FittedColumnFeature):
         return self.height, self.width, self.channels
 
 
-class ImageKind(FeatureKind[Image, ImageFeature]):
+class ImageKind(FeatureKind[ImageSection, ImageFeature]):
     """An image as it is."""
 
     form = "image"
-    sections = (Image,)
+    sections = (ImageSection,)
     fitted = ImageFeature
 
-    def fit_feature(self, name: str, section: Image, statistics: Statistics) -> ImageFeature:
+    def fit_feature(self, name: str, section: ImageSection, statistics: Statistics) -> ImageFeature:
         """Return the feature; nothing is learnt."""
         return ImageFeature(
             name=name,
@@ -111,7 +111,7 @@ class ImageKind(FeatureKind[Image, ImageFeature]):
         return {feature.name: _decode_file_tensors(column, feature)}
 
     def list_axes(
-        self, feature: ImageFeature, section: Image, statistics: Statistics
+        self, feature: ImageFeature, section: ImageSection, statistics: Statistics
     ) -> list[HistogramAxis]:
         """Return one axis of all pixels' levels."""
         edges = tuple(float(edge) for edge in np.linspace(0, 256, _SHOWN_LEVELS + 1))

@@ -13,7 +13,7 @@ from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.errors import Problem
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import SummaryRequest
 from headrace.recipe_section import Section
 from headrace.schema import ColumnType
 
@@ -122,7 +122,7 @@ class FittedColumnFeature(FittedFeature):
 
 @dataclass(frozen=True)
 class CountLimits:
-    """The limits of the counts of a text variable that a feature is fitted on.
+    """The limits of the text counts that a feature is fitted on.
 
     Attributes:
         min_count: how often a text occurs at least.
@@ -151,12 +151,12 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
     fitted: type[FittedT]
 
     # --- fitting ----------------------------------------------------------------------------------
-    def list_variables(self, name: str, section: SectionT) -> list[Numbers | Texts]:
+    def list_summary_requests(self, name: str, section: SectionT) -> list[SummaryRequest]:
         """Return what has to be known about the train rows."""
         return []
 
     def find_count_limits(self, section: SectionT) -> CountLimits | None:
-        """Return which counts of its `Texts` it needs; None where the most frequent will do."""
+        """Return which text counts it needs; None where the most frequent will do."""
         return None
 
     @abstractmethod
@@ -166,7 +166,7 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         Args:
             name: of the feature.
             section: the recipe's.
-            statistics: of the variables of `list_variables`, by key.
+            statistics: the summaries that `list_summary_requests` asks for, by key.
 
         Raises:
             LakeError: the feature cannot be fitted on these values.

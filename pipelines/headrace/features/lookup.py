@@ -27,7 +27,7 @@ SHOWN_TEXTS = 10
 
 
 def fit_vocabulary(counts: NumberSummary | TextCounts, limits: CountLimits) -> tuple[str, ...]:
-    """Return the texts of a variable within the limits, most frequent first."""
+    """Return the counted texts within the limits, most frequent first."""
     assert isinstance(counts, TextCounts)
     return tuple(text for text, _ in counts.list_most_frequent(limits.min_count, limits.max_size))
 

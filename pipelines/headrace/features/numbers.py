@@ -21,7 +21,12 @@ from headrace.columns.statistics import (
 from headrace.columns.values import Values
 from headrace.errors import LakeError, Problem
 from headrace.features.kind import ColumnSection, FittedColumnFeature
-from headrace.features.variables import Limits, Numbers, Texts, prescale_numbers
+from headrace.features.summaries import (
+    Limits,
+    NumberSummaryRequest,
+    TextCountsRequest,
+    prescale_numbers,
+)
 from headrace.recipe_section import Finite, Section
 from headrace.schema import NUMBERS
 
@@ -76,11 +81,11 @@ class OnScaleSection(ColumnSection):
         """Return whether log(1 + x) is taken first."""
         raise NotImplementedError
 
-    def make_variable(self, name: str) -> Numbers:
-        """Return the variable that center, scale and limits are learnt from."""
+    def make_summary_request(self, name: str) -> NumberSummaryRequest:
+        """Return a request for the summary that center, scale and limits are learnt from."""
         values = self.clip.values if self.clip else None
         fixed = (values[0], values[1]) if values else (None, None)
-        return Numbers(self.column or name, fixed, self.takes_log1p)
+        return NumberSummaryRequest(self.column or name, fixed, self.takes_log1p)
 
     def find_limit_problems(self, where: str) -> list[Problem]:
         """Return what is wrong with `clip`."""
@@ -92,7 +97,7 @@ class OnScaleSection(ColumnSection):
 
 
 def find_clip_problems(clip: Clip | None, where: str) -> list[Problem]:
-    """Return what is wrong with limits that are not one pair, or that do not rise."""
+    """Return what is wrong with limits that are not one pair, or not ascending."""
     if clip is None:
         return []
     problems = []
@@ -148,35 +153,35 @@ def fit_scale(name: str, section: OnScaleSection, statistics: Statistics) -> dic
     Args:
         name: of the feature.
         section: the recipe's.
-        statistics: of the section's variable, and where the most frequent value stands for missing
-            ones of the column's texts.
+        statistics: the summary of the column's numbers, and where the most frequent value stands
+            for missing ones the counts of its texts.
 
     Raises:
         LakeError: the values' spread overflows float64.
     """
-    variable = section.make_variable(name)
-    numbers = get_summary(variable, statistics)
-    limits = variable.clip
+    request = section.make_summary_request(name)
+    numbers = get_summary(request, statistics)
+    limits = request.clip
     if section.clip and not section.clip.values:
         low, high = _fit_limits(section.clip, numbers)
         numbers = numbers.clip_values(low, high)
         # Statistics are those of the logarithms, limits those of the values.
-        limits = (math.expm1(low), math.expm1(high)) if variable.log1p else (low, high)
-    center, scale = _fit_center_and_scale(name, variable.column, section.scaling, numbers)
+        limits = (math.expm1(low), math.expm1(high)) if request.log1p else (low, high)
+    center, scale = _fit_center_and_scale(name, request.column, section.scaling, numbers)
     return {
         "name": name,
-        "column": variable.column,
+        "column": request.column,
         "clip": limits,
-        "log1p": variable.log1p,
-        "fill": _fit_fill(section.impute, variable, limits, numbers, statistics),
+        "log1p": request.log1p,
+        "fill": _fit_fill(section.impute, request, limits, numbers, statistics),
         "center": center,
         "scale": scale,
     }
 
 
-def get_summary(variable: Numbers, statistics: Statistics) -> NumberSummary:
-    """Return the summary of a variable."""
-    summary = statistics[variable.key]
+def get_summary(request: NumberSummaryRequest, statistics: Statistics) -> NumberSummary:
+    """Return the summary of a column's numbers."""
+    summary = statistics[request.key]
     assert isinstance(summary, NumberSummary)
     return summary
 
@@ -214,7 +219,7 @@ def _fit_center_and_scale(
 
 def _fit_fill(
     impute: Impute,
-    variable: Numbers,
+    request: NumberSummaryRequest,
     limits: Limits,
     numbers: NumberSummary,
     statistics: Statistics,
@@ -228,7 +233,7 @@ def _fit_fill(
     if isinstance(impute, Constant):
         value = float(impute.constant)
     else:
-        counts = statistics[Texts(variable.column).key]
+        counts = statistics[TextCountsRequest(request.column).key]
         assert isinstance(counts, TextCounts)
         ranked = counts.list_most_frequent()
         # Of several most frequent values the smallest, as scikit-learn has it.
@@ -237,7 +242,7 @@ def _fit_fill(
     low, high = limits
     value = max(value, low) if low is not None else value
     value = min(value, high) if high is not None else value
-    return (math.log1p(value) if value > -1 else 0.0) if variable.log1p else value
+    return (math.log1p(value) if value > -1 else 0.0) if request.log1p else value
 
 
 # --- execution ------------------------------------------------------------------------------------
@@ -272,7 +277,7 @@ def make_scaled_axis(
     feature: OnScale, section: OnScaleSection, statistics: Statistics
 ) -> HistogramAxis:
     """Return the axis of a feature's numbers, of the clipped values of the train split."""
-    summary = get_summary(section.make_variable(feature.name), statistics)
+    summary = get_summary(section.make_summary_request(feature.name), statistics)
     low, high = feature.clip
     if feature.log1p:  # to where the statistics are
         low = math.log1p(low) if low is not None and low > -1 else None

@@ -24,7 +24,7 @@ from headrace.features.numbers import (
     scale_tensors,
     scale_values,
 )
-from headrace.features.variables import Numbers, Texts, prescale_numbers
+from headrace.features.summaries import SummaryRequest, TextCountsRequest, prescale_numbers
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,25 +56,25 @@ class _ScaledSection(_NumberSection):
         return self.log1p
 
 
-class Standardize(_ScaledSection):
+class StandardizeSection(_ScaledSection):
     """(x - mean) / standard deviation of the train split."""
 
     kind: Literal["standardize"]
 
 
-class MinMax(_ScaledSection):
+class MinMaxSection(_ScaledSection):
     """(x - min) / (max - min) of the train split: 0 to 1 there, and beyond elsewhere."""
 
     kind: Literal["min_max"]
 
 
-class Robust(_ScaledSection):
+class RobustSection(_ScaledSection):
     """(x - median) / interquartile range of the train split."""
 
     kind: Literal["robust"]
 
 
-class Log1p(_NumberSection):
+class Log1pSection(_NumberSection):
     """log(1 + x), on no further scale; values of -1 and less are missing."""
 
     kind: Literal["log1p"]
@@ -100,15 +100,15 @@ class ScaledFeature(OnScale):
 class ScaledKind(NumbersKind[_NumberSection, ScaledFeature]):
     """A number on a scale."""
 
-    sections = (Standardize, MinMax, Robust, Log1p)
+    sections = (StandardizeSection, MinMaxSection, RobustSection, Log1pSection)
     fitted = ScaledFeature
 
-    def list_variables(self, name: str, section: _NumberSection) -> list[Numbers | Texts]:
+    def list_summary_requests(self, name: str, section: _NumberSection) -> list[SummaryRequest]:
         """Return the column's numbers, and its texts where the most frequent one is needed."""
-        variable = section.make_variable(name)
+        request = section.make_summary_request(name)
         if section.impute == "most_frequent":
-            return [variable, Texts(variable.column)]
-        return [variable]
+            return [request, TextCountsRequest(request.column)]
+        return [request]
 
     def fit_feature(
         self, name: str, section: _NumberSection, statistics: Statistics

@@ -26,7 +26,7 @@ from headrace.features.numbers import (
     scale_tensors,
     scale_values,
 )
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import SummaryRequest
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headrace.features.tensors import Column
 
 
-class Series(OnScaleSection):
+class SeriesSection(OnScaleSection):
     """A list of numbers of one length, all on one scale; shorter lists are padded as missing."""
 
     accepted_types = frozenset({ColumnType.INTEGERS, ColumnType.REALS})
@@ -64,9 +64,15 @@ class Series(OnScaleSection):
         return self.log1p
 
     def find_impute_problems(self, where: str) -> list[Problem]:
-        """Return what is wrong with a constant, or that lists have no most frequent value."""
+        """Return problems of a constant, and of most_frequent, which lists do not have."""
         if self.impute == "most_frequent":
-            return [Problem(f"{where}.impute", "most_frequent of a series", "use median")]
+            return [
+                Problem(
+                    f"{where}.impute",
+                    "got most_frequent, which a series does not have",
+                    "use mean, median or a constant",
+                )
+            ]
         return super().find_impute_problems(where)
 
 
@@ -82,18 +88,20 @@ class SeriesFeature(OnScale):
         return (self.length,)
 
 
-class SeriesKind(FeatureKind[Series, SeriesFeature]):
+class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
     """A list of numbers, all on one scale."""
 
     form = "series"
-    sections = (Series,)
+    sections = (SeriesSection,)
     fitted = SeriesFeature
 
-    def list_variables(self, name: str, section: Series) -> list[Numbers | Texts]:
+    def list_summary_requests(self, name: str, section: SeriesSection) -> list[SummaryRequest]:
         """Return all elements of the lists, as numbers."""
-        return [section.make_variable(name)]
+        return [section.make_summary_request(name)]
 
-    def fit_feature(self, name: str, section: Series, statistics: Statistics) -> SeriesFeature:
+    def fit_feature(
+        self, name: str, section: SeriesSection, statistics: Statistics
+    ) -> SeriesFeature:
         """Return the feature with center, scale, limits and fill of the train split."""
         fields: dict[str, Any] = fit_scale(name, section, statistics)
         return SeriesFeature(**fields, length=section.length)
@@ -119,7 +127,7 @@ class SeriesKind(FeatureKind[Series, SeriesFeature]):
         return {feature.name: scale_tensors(column, feature)[0]}
 
     def list_axes(
-        self, feature: SeriesFeature, section: Series, statistics: Statistics
+        self, feature: SeriesFeature, section: SeriesSection, statistics: Statistics
     ) -> list[HistogramAxis]:
         """Return one axis of all elements."""
         return [make_scaled_axis(feature, section, statistics)]

@@ -1,7 +1,8 @@
-"""Define the kind `tokens`: elements of a list, or words of a text, as ids, int32 (length,).
+"""Define the feature `tokens`, made by the recipe kinds `multi_valued` and `text`.
 
-The first `length` are taken, and padded with 0. Ids are those of `lookup`, or with `buckets` those
-of `fingerprints`; 0 for null elements and to the end. A text is split first, as `words` says.
+It turns the elements of a list, or the words of a text, into ids, int32 (length,): it keeps the
+first `length` ids and pads with 0 at the end; null elements get 0. Ids are those of `lookup`, or
+with `buckets` those of `fingerprints`. Splitting a text into words is left to `words`.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from headrace.features.lookup import (
     look_up_text_tensors,
     look_up_texts,
 )
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import SummaryRequest, TextCountsRequest
 from headrace.features.words import WordSplitter
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class _TokensSection(ColumnSection):
-    if TYPE_CHECKING:  # declared by each section, where its keys are to stand
+    if TYPE_CHECKING:  # declared by each section, to fix the order of its keys
         length: int
         min_count: int
         max_size: int | None
@@ -61,7 +62,7 @@ class _TokensSection(ColumnSection):
         return CountLimits(self.min_count, self.max_size)
 
 
-class MultiValued(_TokensSection):
+class MultiValuedSection(_TokensSection):
     """Ids of the first `length` elements of a list column, padded with 0."""
 
     accepted_types = frozenset({ColumnType.INTEGERS, ColumnType.STRINGS})
@@ -75,7 +76,7 @@ class MultiValued(_TokensSection):
     """Hash the elements instead of looking them up."""
 
 
-class TextIds(_TokensSection):
+class TextSection(_TokensSection):
     """Ids of the first `length` words of a text, padded with 0."""
 
     accepted_types = frozenset({ColumnType.STRING})
@@ -123,40 +124,44 @@ class TokensFeature(FittedColumnFeature):
         return WordSplitter(self.lower, self.strip_punctuation)
 
 
-class TokensKind(FeatureKind[MultiValued | TextIds, TokensFeature]):
+class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
     """The first elements of a list, or words of a text, as ids."""
 
     form = "tokens"
-    sections = (MultiValued, TextIds)
+    sections = (MultiValuedSection, TextSection)
     fitted = TokensFeature
 
-    def list_variables(self, name: str, section: MultiValued | TextIds) -> list[Numbers | Texts]:
+    def list_summary_requests(
+        self, name: str, section: MultiValuedSection | TextSection
+    ) -> list[SummaryRequest]:
         """Return the elements, or the words, where they are looked up."""
-        if isinstance(section, MultiValued) and section.buckets:
+        if isinstance(section, MultiValuedSection) and section.buckets:
             return []
-        return [_make_variable(name, section)]
+        return [_make_summary_request(name, section)]
 
-    def find_count_limits(self, section: MultiValued | TextIds) -> CountLimits | None:
+    def find_count_limits(self, section: MultiValuedSection | TextSection) -> CountLimits | None:
         """Return the limits of the vocabulary."""
         return section.count_limits
 
     def fit_feature(
-        self, name: str, section: MultiValued | TextIds, statistics: Statistics
+        self, name: str, section: MultiValuedSection | TextSection, statistics: Statistics
     ) -> TokensFeature:
         """Return the feature with the most frequent elements or words of the train split."""
-        buckets = section.buckets if isinstance(section, MultiValued) else None
+        buckets = section.buckets if isinstance(section, MultiValuedSection) else None
         values: tuple[str, ...] = ()
         if not buckets:
-            counts = statistics[_make_variable(name, section).key]
+            counts = statistics[_make_summary_request(name, section).key]
             values = fit_vocabulary(counts, section.count_limits)
         return TokensFeature(
             name=name,
             column=section.column or name,
             length=section.length,
-            lower=section.lower if isinstance(section, TextIds) else False,
-            strip_punctuation=section.strip_punctuation if isinstance(section, TextIds) else False,
+            lower=section.lower if isinstance(section, TextSection) else False,
+            strip_punctuation=section.strip_punctuation
+            if isinstance(section, TextSection)
+            else False,
             values=values,
-            unknown_ids=section.oov_ids,
+            unknown_ids=section.oov_ids,  # the recipe's key for the ids of unknown texts
             buckets=buckets,
         )
 
@@ -197,9 +202,12 @@ class TokensKind(FeatureKind[MultiValued | TextIds, TokensFeature]):
         return {feature.name: look_up_text_tensors(column, table, feature.unknown_ids)}
 
     def list_axes(
-        self, feature: TokensFeature, section: MultiValued | TextIds, statistics: Statistics
+        self,
+        feature: TokensFeature,
+        section: MultiValuedSection | TextSection,
+        statistics: Statistics,
     ) -> list[HistogramAxis]:
-        """Return an axis of the most frequent texts, of hashed ones of what there is at all."""
+        """Return an axis of the most frequent texts; for hashed texts, only missing and present."""
         if feature.buckets is not None:
             return [HistogramAxis(feature.name, labels=(MISSING_LABEL, "present"), padded=True)]
         unknown = ["unknown"] * feature.unknown_ids
@@ -218,8 +226,10 @@ class TokensKind(FeatureKind[MultiValued | TextIds, TokensFeature]):
         return " ".join(feature.values[:3]), feature.values[-1]
 
 
-def _make_variable(name: str, section: MultiValued | TextIds) -> Texts:
+def _make_summary_request(
+    name: str, section: MultiValuedSection | TextSection
+) -> TextCountsRequest:
     column = section.column or name
-    if isinstance(section, TextIds):
-        return Texts(column, WordSplitter(section.lower, section.strip_punctuation))
-    return Texts(column)
+    if isinstance(section, TextSection):
+        return TextCountsRequest(column, WordSplitter(section.lower, section.strip_punctuation))
+    return TextCountsRequest(column)

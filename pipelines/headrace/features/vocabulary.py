@@ -30,7 +30,7 @@ from headrace.features.lookup import (
     look_up_texts,
 )
 from headrace.features.numbers import Constant, find_constant_problems
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import SummaryRequest, TextCountsRequest
 from headrace.recipe_section import Count
 from headrace.schema import CATEGORIES
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from headrace.features.tensors import Column
 
 
-class Vocabulary(ColumnSection):
+class VocabularySection(ColumnSection):
     """Ids ordered by count then value on the train split; 0 is missing, then unknown values."""
 
     accepted_types = CATEGORIES
@@ -79,26 +79,26 @@ class VocabularyFeature(FittedColumnFeature):
         return count_ids(self.unknown_ids, self.values)
 
 
-class VocabularyKind(IdsKind[Vocabulary, VocabularyFeature]):
+class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
     """A value as its id in a vocabulary."""
 
-    sections = (Vocabulary,)
+    sections = (VocabularySection,)
     fitted = VocabularyFeature
 
-    def list_variables(self, name: str, section: Vocabulary) -> list[Numbers | Texts]:
+    def list_summary_requests(self, name: str, section: VocabularySection) -> list[SummaryRequest]:
         """Return the column's texts."""
-        return [Texts(section.column or name)]
+        return [TextCountsRequest(section.column or name)]
 
-    def find_count_limits(self, section: Vocabulary) -> CountLimits | None:
+    def find_count_limits(self, section: VocabularySection) -> CountLimits | None:
         """Return the limits of the vocabulary."""
         return section.count_limits
 
     def fit_feature(
-        self, name: str, section: Vocabulary, statistics: Statistics
+        self, name: str, section: VocabularySection, statistics: Statistics
     ) -> VocabularyFeature:
         """Return the feature with the most frequent values of the train split."""
         column = section.column or name
-        counts = statistics[Texts(column).key]
+        counts = statistics[TextCountsRequest(column).key]
         values = fit_vocabulary(counts, section.count_limits)
         fill = None
         if isinstance(section.impute, Constant):
@@ -137,7 +137,7 @@ class VocabularyKind(IdsKind[Vocabulary, VocabularyFeature]):
         return {feature.name: ids}
 
     def list_axes(
-        self, feature: VocabularyFeature, section: Vocabulary, statistics: Statistics
+        self, feature: VocabularyFeature, section: VocabularySection, statistics: Statistics
     ) -> list[HistogramAxis]:
         """Return an axis of the most frequent values."""
         unknown = [f"unknown {i}" for i in range(feature.unknown_ids)]

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from headrace.labels.calibration import Calibration
+from headrace.labels.calibration import CalibrationError
 from headrace.labels.curves import (
     SortedScores,
     compute_average_precision,
+    compute_gini,
     compute_roc_auc,
-    measure_separation,
 )
 from headrace.labels.kind import (
     FittedLabel,
@@ -60,7 +60,7 @@ class BinaryScorer:
         clipped = np.clip(exact, EPSILON, 1 - EPSILON)
         self._log_loss = -np.log(np.where(self._truth > 0, clipped, 1 - clipped))
         self._brier = (exact - self._truth) ** 2
-        self._calibration = Calibration(exact, self._truth)
+        self._calibration = CalibrationError(exact, self._truth)
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         """Return the metrics under these weights, float64 (rows,).
@@ -84,7 +84,7 @@ class BinaryScorer:
             "brier": float(weight @ self._brier / total),
             "calibration_error": self._calibration.measure_error(weight),
         }
-        true, false = self._scores.count_positives(weight)
+        true, false = self._scores.sum_positive_weights(weight)
         if true[-1] > 0 and false[-1] > 0:
             metrics["roc_auc"] = compute_roc_auc(true, false)
             metrics["pr_auc"] = compute_average_precision(true, false)
@@ -118,6 +118,7 @@ class Binary(LabelKind):
     )
     main_metric = "roc_auc"
     validation_metrics = ("loss", "roc_auc", "accuracy")
+    tagged_metrics = ("roc_auc", "pr_auc", "f1", "log_loss", "accuracy", "f1_macro", "f1_micro")
     output = "probability"
     activation = "sigmoid"
     has_threshold = True
@@ -195,4 +196,4 @@ class Binary(LabelKind):
         self, truth: np.ndarray, guess: np.ndarray, fitted_truth: np.ndarray
     ) -> float:
         """Return 2 AUC - 1."""
-        return measure_separation(truth, guess)
+        return compute_gini(truth, guess)

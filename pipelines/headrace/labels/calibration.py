@@ -1,12 +1,12 @@
-"""Measure the calibration of probabilities: how often a prediction comes true, by probability."""
+"""Compute the expected calibration error of probabilities under any weights."""
 
 import numpy as np
 
 CALIBRATION_BINS = 15
 
 
-class Calibration:
-    """Rows in bins of equal width by probability, each with how far it is off."""
+class CalibrationError:
+    """The expected calibration error of rows in bins of equal width by probability."""
 
     def __init__(self, probability: np.ndarray, outcome: np.ndarray) -> None:
         """Assign rows to bins.

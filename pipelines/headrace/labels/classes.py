@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.labels.calibration import Calibration
+from headrace.labels.calibration import CalibrationError
 from headrace.labels.curves import SortedScores, compute_roc_auc
 from headrace.labels.kind import (
     FittedLabel,
@@ -65,7 +65,7 @@ class ClassesScorer:
             axis=1
         )
         correct = (self._predicted == self._truth).astype(np.int64)
-        self._calibration = Calibration(exact[rows, self._predicted], correct)
+        self._calibration = CalibrationError(exact[rows, self._predicted], correct)
         self._curves = (
             [
                 SortedScores.from_rows(self._truth == c, probabilities[:, c])
@@ -102,7 +102,7 @@ class ClassesScorer:
                 within = self._classes_before < count
                 metrics[f"top_{count}"] = float(weight @ within / total)
         if self._curves and (matrix.sum(axis=1) > 0).all():
-            areas = [compute_roc_auc(*curve.count_positives(weight)) for curve in self._curves]
+            areas = [compute_roc_auc(*curve.sum_positive_weights(weight)) for curve in self._curves]
             metrics["roc_auc_ovr"] = float(np.mean(areas))
         return metrics
 
@@ -132,6 +132,7 @@ class Classes(LabelKind):
     )
     main_metric = "accuracy"
     validation_metrics = ("loss", "accuracy")
+    tagged_metrics = ("accuracy", "f1_macro", "f1_micro", "log_loss")
     output = "probabilities"
     activation = "softmax"
     leakage_limit = 0.95

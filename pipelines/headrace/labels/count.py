@@ -52,6 +52,7 @@ class Count(Regression):
     sql_hint = "a number of events, 0 or more"
     metrics = list_directions(("r2",), (*NUMBER_ERRORS, "poisson_deviance"))
     main_metric = "poisson_deviance"
+    tagged_metrics = (*Regression.tagged_metrics, "poisson_deviance")
     activation = "exponential"
     has_unit = False
     class_weight_problem = ("a count has no classes", "use label.sample_weight")

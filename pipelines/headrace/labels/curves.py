@@ -1,4 +1,5 @@
-"""Compute ROC and precision-recall curves of weighted rows, by one sort for many resamplings."""
+"""Compute the areas under ROC and precision-recall curves; rows are sorted once, each call takes
+other weights."""
 
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ class SortedScores:
     Attributes:
         order: positions of the rows, highest score first, int64 (rows,).
         ends: position in `order` of the last row of each distinct score, (scores,).
-        scores: the distinct scores, falling.
+        scores: the distinct scores, descending.
         positive: bool (rows,), in `order`.
     """
 
@@ -30,18 +31,18 @@ class SortedScores:
             score: of label 1, (rows,).
         """
         order = np.argsort(-score, kind="stable")
-        falling = score[order]
-        ends = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)
-        return SortedScores(order, ends, falling[ends], truth[order] > 0)
+        descending = score[order]
+        ends = np.append(np.flatnonzero(descending[1:] != descending[:-1]), len(descending) - 1)
+        return SortedScores(order, ends, descending[ends], truth[order] > 0)
 
-    def count_positives(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def sum_positive_weights(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weight of true and of false positives with each score as the threshold.
 
         Args:
             weight: float64 (rows,).
 
         Returns:
-            two arrays, float64 (scores,), by falling threshold.
+            two arrays, float64 (scores,), by descending threshold.
         """
         weight = weight[self.order]
         true = np.cumsum(np.where(self.positive, weight, 0.0))[self.ends]
@@ -53,7 +54,7 @@ def compute_roc_auc(true: np.ndarray, false: np.ndarray) -> float:
     """Return the area under the ROC curve by trapezoids: a tie counts one half.
 
     Args:
-        true, false: weights as `SortedScores.count_positives` returns them.
+        true, false: weights as `SortedScores.sum_positive_weights` returns them.
 
     Returns:
         0 to 1; NaN where only one class has weight.
@@ -69,7 +70,7 @@ def compute_average_precision(true: np.ndarray, false: np.ndarray) -> float:
     """Return the sum of precision times the step in recall, over all thresholds.
 
     Args:
-        true, false: weights as `SortedScores.count_positives` returns them.
+        true, false: weights as `SortedScores.sum_positive_weights` returns them.
 
     Returns:
         0 to 1; NaN where only one class has weight.
@@ -81,9 +82,10 @@ def compute_average_precision(true: np.ndarray, false: np.ndarray) -> float:
     return float(np.dot(np.diff(np.append(0.0, true)), precision) / true[-1])
 
 
-def measure_separation(truth: np.ndarray, score: np.ndarray) -> float:
-    """Return 2 AUC - 1 of a label (0 or 1) and a score, 0 to 1; 0 where only one class occurs."""
+def compute_gini(truth: np.ndarray, score: np.ndarray) -> float:
+    """Return the Gini coefficient 2 AUC - 1 of a label (0 or 1) and a score, clipped to 0 to 1; 0
+    where only one class occurs."""
     area = compute_roc_auc(
-        *SortedScores.from_rows(truth, score).count_positives(np.ones(len(truth)))
+        *SortedScores.from_rows(truth, score).sum_positive_weights(np.ones(len(truth)))
     )
     return 0.0 if np.isnan(area) else float(np.clip(2 * area - 1, 0, 1))

@@ -100,7 +100,8 @@ class LabelKind(ABC):
         dtype: of the label in a dataset and a batch.
         metrics: metric -> which way is better, of all metrics that models are compared by.
         main_metric: the one that orders slices and features where the recipe names none.
-        validation_metrics: the metrics that are computed after every epoch.
+        validation_metrics: the metrics that are computed after every epoch and plotted.
+        tagged_metrics: the metrics that become tags of an evaluated model version.
         output: name of the model's output.
         activation: Keras activation between logits and output.
         has_threshold: whether a probability becomes a prediction by a threshold.
@@ -128,6 +129,7 @@ class LabelKind(ABC):
     metrics: Mapping[str, Direction]
     main_metric: str
     validation_metrics: tuple[str, ...]
+    tagged_metrics: tuple[str, ...]
     output: str
     activation: str
     has_threshold = False
@@ -269,6 +271,10 @@ class LabelKind(ABC):
         """
 
     # --- evaluation -------------------------------------------------------------------------------
+    def is_higher_better(self, metric: str) -> bool:
+        """Return whether a higher value of one of `metrics` is better."""
+        return self.metrics[metric] == "higher"
+
     @abstractmethod
     def make_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float

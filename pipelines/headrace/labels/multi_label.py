@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.labels.binary import Binary
-from headrace.labels.curves import measure_separation
+from headrace.labels.curves import compute_gini
 from headrace.labels.kind import FittedLabel, Form, LabelKind, LabelSummary, RowLosses, Values
 from headrace.labels.label_texts import NONE, encode_labels, list_label_bins
 from headrace.labels.multi_label_scorer import MultiLabelScorer
@@ -48,6 +48,7 @@ class MultiLabel(LabelKind):
     )  # fmt: skip
     main_metric = "f1_micro"
     validation_metrics = ("loss", "roc_auc_macro", "f1_micro", "exact_match")
+    tagged_metrics = ("exact_match", "f1_micro", "f1_macro", "roc_auc_macro", "log_loss")
     output = "probabilities"
     activation = "sigmoid"
     has_threshold = True
@@ -171,4 +172,4 @@ class MultiLabel(LabelKind):
         """Return 2 AUC - 1 of the label that the guess predicts best."""
         enough = np.minimum(truth.sum(axis=0), (1 - truth).sum(axis=0)) >= _MIN_ROWS_EACH_WAY
         pairs = ((truth[:, i], guess[:, i]) for i in np.flatnonzero(enough))
-        return max((measure_separation(*pair) for pair in pairs), default=0.0)
+        return max((compute_gini(*pair) for pair in pairs), default=0.0)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from headrace.labels.calibration import Calibration
+from headrace.labels.calibration import CalibrationError
 from headrace.labels.curves import SortedScores, compute_average_precision, compute_roc_auc
 from headrace.labels.scoring import EPSILON, MAX_CURVE_CELLS, check_predictions, measure_hits
 
@@ -41,7 +41,7 @@ class MultiLabelScorer:
         clipped = np.clip(exact, EPSILON, 1 - EPSILON)
         self._log_loss = -np.log(np.where(self._truth, clipped, 1 - clipped)).mean(axis=1)
         self._brier = ((exact - self._truth) ** 2).mean(axis=1)
-        self._calibration = Calibration(exact.reshape(-1), self._truth.reshape(-1))
+        self._calibration = CalibrationError(exact.reshape(-1), self._truth.reshape(-1))
         # Curves take many times the memory of the predictions.
         has_curves = exact.size <= MAX_CURVE_CELLS
         self._all_scores = (
@@ -87,7 +87,7 @@ class MultiLabelScorer:
                 float(np.mean([pair[i] for pair in areas.values()])) for i in (0, 1)
             )
         if self._all_scores:
-            true, false = self._all_scores.count_positives(repeated)
+            true, false = self._all_scores.sum_positive_weights(repeated)
             if true[-1] > 0 and false[-1] > 0:
                 metrics["roc_auc_micro"] = compute_roc_auc(true, false)
                 metrics["pr_auc_micro"] = compute_average_precision(true, false)
@@ -97,7 +97,7 @@ class MultiLabelScorer:
         """Return areas under the ROC and the precision-recall curve by position of the label."""
         areas = {}
         for position, scores in enumerate(self._scores_by_label):
-            true, false = scores.count_positives(weight)
+            true, false = scores.sum_positive_weights(weight)
             if true[-1] > 0 and false[-1] > 0:
                 areas[position] = (
                     compute_roc_auc(true, false),

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from headrace.columns.histogram import widen_constant_range
 from headrace.labels.kind import FittedLabel, Form, LabelKind, LabelSummary, RowLosses
 from headrace.labels.scoring import EPSILON, check_predictions, list_directions
 from headrace.schema import NUMBERS
@@ -119,6 +120,7 @@ class Regression(LabelKind):
     metrics = list_directions(("r2",), NUMBER_ERRORS)
     main_metric = "mae"
     validation_metrics = ("loss", "mae")
+    tagged_metrics: tuple[str, ...] = ("mae", "rmse", "r2", "mae_over_baseline")
     output = "value"
     activation = "linear"
     has_unit = True
@@ -213,7 +215,4 @@ def measure_r2(truth: np.ndarray, guess: np.ndarray) -> float:
 def find_number_range(numbers: np.ndarray) -> tuple[float, float]:
     """Return the 0.5% and the 99.5% quantile, or a margin around a constant."""
     low, high = (float(q) for q in np.quantile(numbers, [0.005, 0.995]))
-    if not high > low:
-        margin = max(0.5, abs(low) * 1e-6)
-        low, high = low - margin, low + margin
-    return low, high
+    return widen_constant_range(low, high)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.formats import BUILD, TRANSFORM
+from headrace.formats import BUILD, TRANSFORM, describe_invalid
 from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.ledger import Ledger
@@ -20,6 +20,10 @@ from headrace.lake.storage import explain_storage_errors, open_filesystem
 
 EXAMPLES_FILE = "raw_examples.parquet"
 """File of some raw rows of the build, as the transform reads them."""
+SIDECAR_ROOT = "_headrace"
+"""Folder of the sidecars below the root of a dataset or of predictions."""
+BUILD_FILE = "build.json"
+"""File of a build's record, in its sidecar; a version without it is not opened."""
 
 
 class Build(BaseModel):
@@ -89,14 +93,14 @@ class Build(BaseModel):
         return any(p.build_id != self.build_id for p in self.partitions)
 
     def ledger_to_json(self) -> str:
-        """Return the ledger with the drift of each column as JSON, for people and artifacts."""
+        """Return the ledger with the drift of each column as JSON, for artifacts."""
         drift = [{**d.model_dump(), "drifted": d.has_drifted} for d in self.drift]
         return json.dumps({**self.ledger.model_dump(), "drift": drift}, indent=1)
 
 
 def locate_sidecar(root: str, build_id: str) -> str:
     """Return the folder of a build's sidecar files."""
-    return f"{root.rstrip('/')}/_headrace/{build_id}"
+    return f"{root.rstrip('/')}/{SIDECAR_ROOT}/{build_id}"
 
 
 def write_sidecar(
@@ -122,10 +126,17 @@ def write_sidecar(
         "ledger.json": build.ledger_to_json(),
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(extra_files or {}),
-        "build.json": build.model_dump_json(indent=1),
+        BUILD_FILE: build.model_dump_json(indent=1),
     }.items():
         with filesystem.open(f"{path}/{name}", "wb") as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
+
+
+def remove_sidecar(root: str, build_id: str) -> None:
+    """Remove the sidecar of a build or job that failed, if it wrote one."""
+    filesystem, path = open_filesystem(locate_sidecar(root, build_id))
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
 
 
 def read_build(root: str, build_id: str) -> Build:
@@ -137,14 +148,14 @@ def read_build(root: str, build_id: str) -> Build:
         DatasetError: it is of a newer Headrace.
         UnreachableError: the store does not answer.
     """
-    text = read_sidecar_bytes(root, build_id, "build.json")
-    where = f"dataset {root}: {locate_sidecar(root, build_id)}/build.json"
+    text = read_sidecar_bytes(root, build_id, BUILD_FILE)
+    where = f"dataset {root}: {locate_sidecar(root, build_id)}/{BUILD_FILE}"
     try:
         return Build.model_validate_json(BUILD.migrate_text(text, where, DatasetError))
     except ValidationError as error:
         raise DamagedError(
-            f"{where} is damaged or of an older Headrace: {error.errors()[0]['msg']} at "
-            f"{error.errors()[0]['loc']}"
+            f"{where} is damaged or of an older Headrace: {describe_invalid(error)}; restore it "
+            "from a backup, or run `headrace prepare --full`"
         ) from None
 
 

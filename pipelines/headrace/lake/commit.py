@@ -4,22 +4,27 @@ Also find a build that was published under a caller's id, and discard one that f
 is made and its outcome established is left to `delta.py`.
 """
 
-import json
-import time
 from collections.abc import Mapping
 
 import pyarrow as pa
 from deltalake import Schema
-from deltalake.transaction import AddAction
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import Build, read_build, write_sidecar
-from headrace.lake.data_file import SPLITS, DataFile
-from headrace.lake.delta import Commit, check_file_sizes, find_committed_version, publish_files
+from headrace.lake.build import Build, read_build, remove_sidecar, write_sidecar
+from headrace.lake.data_file import SPLITS
+from headrace.lake.delta import (
+    Commit,
+    check_file_sizes,
+    find_committed_version,
+    format_app_id,
+    make_add_action,
+    publish_files,
+)
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.lake.version import BUILD_KEY, open_newest_table
 
 SPLIT_COLUMN = "split"
+_APP = "headrace"  # in the application id of commits
 
 
 def publish_build(
@@ -58,18 +63,23 @@ def publish_build(
         base=build.base,
         key=BUILD_KEY,
         build_id=build.build_id,
-        app_id=_format_app_id(build.given_id or build.build_id),
+        app_id=format_app_id(_APP, build.given_id or build.build_id),
         schema=Schema.from_arrow(schema.append(pa.field(SPLIT_COLUMN, pa.string()))),
         partition_by=(SPLIT_COLUMN,),
         partition_values=lambda path: {
             SPLIT_COLUMN: path.partition("/")[0].removeprefix(f"{SPLIT_COLUMN}=")
         },
     )
-    files = {file.path: _make_add_action(file) for file in build.files}
+    files = {
+        file.path: make_add_action(
+            file.path, file.bytes, rows=file.rows, partition_values={SPLIT_COLUMN: file.split}
+        )
+        for file in build.files
+    }
     return publish_files(root, files, commit, f"dataset {root}", "build")
 
 
-def find_published_version(root: str, given_id: str) -> int | None:
+def find_published_version(root: str, idempotency_id: str) -> int | None:
     """Find the version that was published under a caller's id; None where there is none.
 
     Raises:
@@ -78,34 +88,18 @@ def find_published_version(root: str, given_id: str) -> int | None:
     table = open_newest_table(root)
     if table is None:
         return None
-    if table.transaction_version(_format_app_id(given_id)) is None:
+    if table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
         return None
     for commit in table.history():
         try:
             build = read_build(root, str(commit.get(BUILD_KEY)))
         except (RemovedError, DamagedError):
             continue
-        if build.given_id == given_id:
+        if build.given_id == idempotency_id:
             return int(commit["version"])
     raise DatasetError(
-        f"dataset {root}: a build was published as {given_id!r}, and its version was removed by "
-        "`headrace vacuum`; choose another --build-id"
-    )
-
-
-def _format_app_id(build_id: str) -> str:
-    """Return the application id of the Delta transaction that makes a commit idempotent."""
-    return f"headrace:{build_id}"
-
-
-def _make_add_action(file: DataFile) -> AddAction:
-    return AddAction(
-        path=file.path,
-        size=file.bytes,
-        partition_values={SPLIT_COLUMN: file.split},
-        modification_time=int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps({"numRecords": file.rows}),
+        f"dataset {root}: a build was published as {idempotency_id!r}, and its version was removed "
+        "by `headrace vacuum`; choose another --build-id"
     )
 
 
@@ -144,6 +138,4 @@ def discard_build(root: str, build_id: str) -> None:
             for file in filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []:
                 if str(file).rpartition("/")[2].startswith(f"part-{build_id}-"):
                     filesystem.rm_file(file)
-        sidecar = f"{path}/_headrace/{build_id}"
-        if filesystem.exists(sidecar):
-            filesystem.rm(sidecar, recursive=True)
+        remove_sidecar(root, build_id)

@@ -4,6 +4,7 @@ The commit is what makes a version of a dataset or of predictions visible. Writi
 the records beside them, is left to `commit.py` and `predictions.py`.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,37 @@ class Commit:
     schema: Schema
     partition_by: tuple[str, ...]
     partition_values: Callable[[str], Mapping[str, str | None]]
+
+
+def format_app_id(app: str, build_id: str) -> str:
+    """Return the application id of the Delta transaction that makes a commit idempotent.
+
+    Args:
+        app: tells commits of builds from those of scoring jobs.
+        build_id: of the build or job, or the idempotency id under which it is published.
+    """
+    return f"{app}:{build_id}"
+
+
+def make_add_action(
+    path: str, size: int, *, rows: int, partition_values: Mapping[str, str | None]
+) -> AddAction:
+    """Make the action that adds a file to a table.
+
+    Args:
+        path: of the file, relative to the table's root.
+        size: in bytes.
+        rows: of the file.
+        partition_values: partition column -> value of the file's rows.
+    """
+    return AddAction(
+        path=path,
+        size=size,
+        partition_values=dict(partition_values),
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=json.dumps({"numRecords": rows}),
+    )
 
 
 def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> None:

@@ -18,6 +18,11 @@ from pydantic import BaseModel, ConfigDict
 _SMALLEST_SHARE = 0.05
 # Probability, per column and build, that a column which did not change is called drifted.
 _FALSE_ALARM_RATE = 1e-4
+_MEASURE_NAMES = {
+    "psi": "population stability index",
+    "l_infinity": "largest change of a value's share",
+    "unknown_share": "rise of the share of unknown values",
+}
 
 
 class ColumnDrift(BaseModel):
@@ -155,6 +160,7 @@ def describe_drift(drift: Iterable[ColumnDrift]) -> list[str]:
     """Return a line for every column that drifted, the furthest beyond its limit first."""
     drifted = sorted((d for d in drift if d.has_drifted), key=lambda d: d.limit / d.value)
     return [
-        f"{d.name}: {d.measure} {d.value:.3f}, limit {d.limit:.3f} for {d.rows:,} values"
+        f"{d.name}: {_MEASURE_NAMES[d.measure]} {d.value:.3f}, above its limit {d.limit:.3f} "
+        f"({d.rows:,} values)"
         for d in drifted
     ]

@@ -1,4 +1,4 @@
-"""List all versions of a dataset: when, by which build, and whether they can still be read."""
+"""List all versions of a dataset: when, by which build, and whether its record still exists."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from typing import Any
 from headrace.errors import DatasetError, RemovedError, UnreachableError
 from headrace.lake.build import read_build
 from headrace.lake.storage import CONCURRENT_REQUESTS, explain_storage_errors, resolve_root
-from headrace.lake.version import BUILD_KEY, open_newest_table
+from headrace.lake.version import BUILD_KEY, make_missing_error, open_newest_table
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class VersionSummary:
         recipe: name of the recipe.
         headrace_version, git_commit: the code that built the version.
         rows: split -> published rows.
-        is_partial: whether rows of earlier builds are among them.
+        is_incremental: whether rows of earlier builds are among them.
     """
 
     recipe: str
     headrace_version: str
     git_commit: str | None
     rows: dict[str, int]
-    is_partial: bool
+    is_incremental: bool
 
 
 @dataclass(frozen=True)
-class PastVersion:
-    """One Delta commit.
+class VersionEntry:
+    """One version of the dataset: a Delta commit, the newest included.
 
     Attributes:
         version: the Delta version.
@@ -49,7 +49,7 @@ class PastVersion:
     problem: str | None = None
 
 
-def list_versions(root: str) -> list[PastVersion]:
+def list_versions(root: str) -> list[VersionEntry]:
     """List every version that the table's log has, the oldest first.
 
     Raises:
@@ -58,15 +58,15 @@ def list_versions(root: str) -> list[PastVersion]:
     root = resolve_root(root)
     table = open_newest_table(root)
     if table is None:
-        raise DatasetError(f"there is no dataset at {root}; run `headrace prepare` first")
+        raise make_missing_error(root)
     with explain_storage_errors(root):
         history = table.history()
     commits = sorted(history, key=lambda c: int(c["version"]))
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        return list(pool.map(lambda commit: _read_past_version(root, commit), commits))
+        return list(pool.map(lambda commit: _read_entry(root, commit), commits))
 
 
-def _read_past_version(root: str, commit: Mapping[str, Any]) -> PastVersion:
+def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
     build_id = commit.get(BUILD_KEY)
     summary, problem = None, None
     if build_id:
@@ -77,7 +77,7 @@ def _read_past_version(root: str, commit: Mapping[str, Any]) -> PastVersion:
                 headrace_version=build.headrace_version,
                 git_commit=build.git_commit,
                 rows=build.ledger.published,
-                is_partial=build.is_partial,
+                is_incremental=build.is_partial,
             )
         except RemovedError:
             pass
@@ -85,7 +85,7 @@ def _read_past_version(root: str, commit: Mapping[str, Any]) -> PastVersion:
             raise
         except DatasetError as error:
             problem = str(error)
-    return PastVersion(
+    return VersionEntry(
         version=int(commit["version"]),
         committed=datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC),
         build_id=str(build_id) if build_id else None,

@@ -75,7 +75,7 @@ class Ledger(BaseModel):
             )
 
     def describe_buckets(self) -> list[str]:
-        """Return the ledger for people, one line per bucket."""
+        """Return the ledger as text, one line per bucket."""
         lines = [f"read {self.read:,}"]
         lines += [f"published {split} {rows:,}" for split, rows in self.published.items()]
         lines += [f"quarantined ({rule}) {rows:,}" for rule, rows in self.quarantined.items()]

@@ -4,26 +4,36 @@ The rules are those of datasets: files are written first, one commit makes them 
 it every row that was read must be accounted for. Computing predictions is left to `score/`.
 """
 
-import json
-import time
 from collections import Counter
 from contextlib import suppress
 
 import pyarrow as pa
 from deltalake import Schema
-from deltalake.transaction import AddAction
 from pydantic import ValidationError
 
 from headrace.errors import DatasetError, LedgerError
-from headrace.formats import PREDICTIONS
-from headrace.lake.build import locate_sidecar, read_sidecar_text
-from headrace.lake.delta import Commit, check_file_sizes, find_committed_version, publish_files
-from headrace.lake.score_record import PredictionFile, ScoreRecord
-from headrace.lake.storage import explain_storage_errors, open_delta_table, open_filesystem
+from headrace.formats import PREDICTIONS, describe_invalid
+from headrace.lake.build import locate_sidecar, read_sidecar_text, remove_sidecar
+from headrace.lake.delta import (
+    Commit,
+    check_file_sizes,
+    find_committed_version,
+    format_app_id,
+    make_add_action,
+    publish_files,
+)
+from headrace.lake.score_record import ScoreRecord
+from headrace.lake.storage import (
+    explain_storage_errors,
+    open_delta_table,
+    open_filesystem,
+    write_object,
+)
 from headrace.lake.version import open_newest_table
 
 SCORE_KEY = "headrace.score"
 RECORD_FILE = "score.json"
+_APP = "headrace-score"  # in the application id of commits
 
 
 def find_newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
@@ -58,20 +68,22 @@ def read_score_record(root: str, build_id: str) -> ScoreRecord:
         return ScoreRecord.model_validate_json(PREDICTIONS.migrate_text(text, where, DatasetError))
     except ValidationError as error:
         raise DatasetError(
-            f"{where} is damaged or of another Headrace: "
-            f"{error.errors()[0]['msg']} at {error.errors()[0]['loc']}; score with --full into "
-            "another --output"
+            f"{where} is damaged or of another Headrace: {describe_invalid(error)}; score with "
+            "--full into another --output"
         ) from None
 
 
-def find_published_predictions(root: str, given_id: str) -> tuple[int, ScoreRecord] | None:
+def find_published_predictions(root: str, idempotency_id: str) -> tuple[int, ScoreRecord] | None:
     """Find the version that was published under a caller's id; None where there is none."""
     table = open_newest_table(root)
-    if table is None or table.transaction_version(_format_app_id(given_id)) is None:
+    if table is None or table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
         return None
     for commit in table.history():
         build_id = commit.get(SCORE_KEY)
-        if build_id and (record := read_score_record(root, str(build_id))).given_id == given_id:
+        if (
+            build_id
+            and (record := read_score_record(root, str(build_id))).given_id == idempotency_id
+        ):
             return int(commit["version"]), record
     return None
 
@@ -102,7 +114,8 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
     with explain_storage_errors(root):
         new_files = {f.path: f.bytes for f in record.files if f"-{record.build_id}-" in f.path}
         check_file_sizes(root, new_files, f"predictions {root}")
-        _write_record(root, record)
+        content = record.model_dump_json(indent=1).encode()
+        write_object(locate_sidecar(root, record.build_id), RECORD_FILE, content)
     values = {file.path: file.values for file in record.files}
     if record.base is not None:
         values |= {file.path: file.values for file in open_predictions(root, record.base)[1].files}
@@ -110,12 +123,17 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
         base=record.base,
         key=SCORE_KEY,
         build_id=record.build_id,
-        app_id=_format_app_id(record.given_id or record.build_id),
+        app_id=format_app_id(_APP, record.given_id or record.build_id),
         schema=open_delta_table(root).schema() if schema is None else Schema.from_arrow(schema),
         partition_by=record.partition_by,
         partition_values=lambda path: values.get(path, {}),
     )
-    files = {file.path: _make_add_action(file) for file in record.files}
+    files = {
+        file.path: make_add_action(
+            file.path, file.bytes, rows=file.rows, partition_values=dict(file.values)
+        )
+        for file in record.files
+    }
     version = publish_files(root, files, commit, f"predictions {root}", "job")
     committed = open_delta_table(root, version).get_add_actions(flatten=True)["path"].to_pylist()
     if {str(path) for path in committed} != {file.path for file in record.files}:
@@ -138,9 +156,7 @@ def discard_predictions(root: str, build_id: str) -> None:
             if f"part-{build_id}-" in str(file).rpartition("/")[2]:
                 with suppress(FileNotFoundError):
                     filesystem.rm_file(file)
-        sidecar = f"{path}/_headrace/{build_id}"
-        if filesystem.exists(sidecar):
-            filesystem.rm(sidecar, recursive=True)
+        remove_sidecar(root, build_id)
 
 
 def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreRecord]:
@@ -177,26 +193,3 @@ def _check_row_counts(record: ScoreRecord) -> None:
                 f"source partition {partition.name!r} has {predictions:,} predictions in files and "
                 f"{partition.ledger.scored:,} in the ledger; nothing was published"
             )
-
-
-def _write_record(root: str, record: ScoreRecord) -> None:
-    filesystem, path = open_filesystem(locate_sidecar(root, record.build_id))
-    filesystem.makedirs(path, exist_ok=True)
-    with filesystem.open(f"{path}/{RECORD_FILE}", "wb") as stream:
-        stream.write(record.model_dump_json(indent=1).encode())
-
-
-def _make_add_action(file: PredictionFile) -> AddAction:
-    return AddAction(
-        path=file.path,
-        size=file.bytes,
-        partition_values=dict(file.values),
-        modification_time=int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps({"numRecords": file.rows}),
-    )
-
-
-def _format_app_id(build_id: str) -> str:
-    """Return the application id of the Delta transaction that makes a commit idempotent."""
-    return f"headrace-score:{build_id}"

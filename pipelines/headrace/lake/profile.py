@@ -1,8 +1,8 @@
 """Describe the columns of a dataset version: counts and distributions per split, as plain values.
 
-They are counted while the rows are written, so that they describe exactly the published rows, and
-stored in the build's sidecar, for the report, for comparing versions, and for drift. A version that
-has files of earlier builds sums the tallies of its files. Counting itself is left to `prepare/`.
+The counts are taken while the rows are written, so that they describe exactly the published rows,
+and stored in the build's sidecar, for the report, for comparing versions, and for drift. A version
+that has files of earlier builds sums the tallies of its files. Counting is left to `prepare/`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -164,7 +164,7 @@ class Profile(_Frozen):
     distributions: tuple[Distribution, ...]
     rules: tuple[RuleCount, ...]
 
-    def recount_files(
+    def sum_tallies(
         self, tallies: list[tuple[str, FileTally]], rules: tuple[RuleCount, ...]
     ) -> "Profile":
         """Return the same columns, bins and labels with the counts of other files.
@@ -186,12 +186,12 @@ class Profile(_Frozen):
         )
         return Profile(
             columns=columns,
-            distributions=tuple(_recount_distribution(d, tallies) for d in self.distributions),
+            distributions=tuple(_sum_distribution(d, tallies) for d in self.distributions),
             rules=rules,
         )
 
 
-def _recount_distribution(item: Distribution, tallies: list[tuple[str, FileTally]]) -> Distribution:
+def _sum_distribution(item: Distribution, tallies: list[tuple[str, FileTally]]) -> Distribution:
     counts: dict[str, tuple[int, ...]] = {}
     unknown: dict[str, int] = {}
     for split, old_counts in item.counts.items():

@@ -120,7 +120,8 @@ class ScoreRecord(_Frozen):
     drift: tuple[ColumnDrift, ...] = ()
     """Drift of the rows that this job scored from those of training."""
     rules_left_out: tuple[str, ...] = ()
-    """Rules that were not applied: about columns that the table lacks, or about many rows."""
+    """Rules that were not applied: about columns that the table lacks, or that compare
+    several rows."""
     quarantine: str | None = None
     """Folder of the rows that this job quarantined, relative to the root; None without any."""
     base: int | None = None

@@ -38,8 +38,13 @@ def resolve_root(root: str) -> str:
     Hadoop's schemes of S3 become `s3://`, other URLs stay; a slash at the end is removed.
     """
     if "://" in root:
-        return _S3.sub("s3://", root).rstrip("/")
+        return normalize_s3_scheme(root).rstrip("/")
     return str(Path(root).absolute())
+
+
+def normalize_s3_scheme(url: str) -> str:
+    """Replace Hadoop's schemes of S3, `s3a://` and `s3n://`, by `s3://`."""
+    return _S3.sub("s3://", url)
 
 
 def open_filesystem(root: str) -> tuple[Any, str]:
@@ -54,11 +59,30 @@ def open_filesystem(root: str) -> tuple[Any, str]:
         filesystem, path = fsspec.url_to_fs(root, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         scheme = root.partition("://")[0]
-        fix = f"install headrace[{_EXTRAS[scheme]}]" if scheme in _EXTRAS else "see fsspec's docs"
+        package = f"headrace[{_EXTRAS[scheme]}]" if scheme in _EXTRAS else "fsspec's package for it"
         raise DatasetError(
-            f"{redact_text(root)}: no file system for {scheme}:// here ({error}); {fix}"
+            f"{redact_text(root)}: no file system for {scheme}:// here ({error}); install {package}"
         ) from None
     return filesystem, path.rstrip("/")
+
+
+def write_object(root: str, path: str, content: bytes | memoryview) -> None:
+    """Write an object below a root at once; the folders above it are created.
+
+    Args:
+        root: folder or URL.
+        path: of the object, relative to the root.
+        content: all of it; or another object with a buffer.
+
+    Raises:
+        UnreachableError: the store refused, or did not answer.
+    """
+    filesystem, base = open_filesystem(root)
+    full_path = f"{base}/{path}"
+    with explain_storage_errors(root):
+        filesystem.makedirs(full_path.rpartition("/")[0], exist_ok=True)
+        with filesystem.open(full_path, "wb") as stream:
+            stream.write(content)
 
 
 def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
@@ -106,7 +130,7 @@ def build_delta_options(root: str) -> dict[str, str] | None:
 
 @contextmanager
 def explain_storage_errors(root: str) -> Iterator[None]:
-    """Turn an error of the store within the block into one for people.
+    """Turn an error of the store within the block into a human-readable one.
 
     Raises:
         UnreachableError: the store refused, or did not answer.
@@ -123,7 +147,7 @@ def explain_storage_errors(root: str) -> Iterator[None]:
 
 @contextmanager
 def explain_table_errors(path: str) -> Iterator[None]:
-    """Turn an error of the store that a raw table is in, within the block, into one for people.
+    """Turn an error of a raw table's store within the block into a human-readable one.
 
     Raises:
         LakeError: the store refused, or did not answer.

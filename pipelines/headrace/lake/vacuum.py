@@ -16,14 +16,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.errors import DatasetError
-from headrace.lake.build import read_build
-from headrace.lake.history import PastVersion, list_versions
+from headrace.lake.build import BUILD_FILE, SIDECAR_ROOT, read_build
+from headrace.lake.commit import SPLIT_COLUMN
+from headrace.lake.history import VersionEntry, list_versions
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
     explain_storage_errors,
     open_filesystem,
     resolve_root,
 )
+from headrace.lake.version import make_missing_error
 
 _PART = re.compile(r"part-(?P<build>.+)-\d+-\d+\.parquet$")
 
@@ -93,9 +95,10 @@ def vacuum_dataset(
     committed = {version.build_id for version in versions if version.build_id} | needed_builds
 
     def is_needed(build_id: str, path: str) -> bool:
-        if path == f"_headrace/{build_id}/build.json":  # without it, the version is not opened
+        if path == f"{SIDECAR_ROOT}/{build_id}/{BUILD_FILE}":  # without it, no version is opened
             return build_id in retained_builds
-        return path in needed_files or (build_id in needed_builds and path.startswith("_headrace/"))
+        is_sidecar_file = path.startswith(f"{SIDECAR_ROOT}/")
+        return path in needed_files or (build_id in needed_builds and is_sidecar_file)
 
     removed_files: list[str] = []
     leftovers: list[str] = []
@@ -125,7 +128,9 @@ def vacuum_dataset(
     return result
 
 
-def _pair_with_successors(versions: list[PastVersion]) -> list[tuple[PastVersion, datetime | None]]:
+def _pair_with_successors(
+    versions: list[VersionEntry],
+) -> list[tuple[VersionEntry, datetime | None]]:
     """Return each version with the time of the next commit; None for the newest."""
     successors = [version.committed for version in versions[1:]]
     return list(zip(versions, [*successors, None], strict=True))
@@ -139,7 +144,7 @@ def _list_build_files(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
     """
     filesystem, base = open_filesystem(root)
     if not filesystem.exists(base):
-        raise DatasetError(f"there is no dataset at {root}")
+        raise make_missing_error(root)
     listing: dict[str, dict[str, tuple[int, datetime]]] = defaultdict(dict)
     for full_path, info in filesystem.find(base, detail=True).items():
         path = str(full_path)[len(base) + 1 :]
@@ -152,9 +157,9 @@ def _list_build_files(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
 def _parse_build_id(path: str) -> str | None:
     """Return the build that wrote a file, from its path below the root; None of other files."""
     top, _, rest = path.partition("/")
-    if top == "_headrace" and "/" in rest:
+    if top == SIDECAR_ROOT and "/" in rest:
         return rest.partition("/")[0]
-    if top.startswith("split="):
+    if top.startswith(f"{SPLIT_COLUMN}="):
         match = _PART.match(rest)
         return match["build"] if match else None
     return None
@@ -182,13 +187,13 @@ def _remove_files(root: str, result: VacuumResult) -> None:
             filesystem.rm_file(f"{base}/{path}")
 
     # A version without its build.json counts as removed, so records go before the files they list.
-    records = [path for path in result.files if path.endswith("/build.json")]
+    records = [path for path in result.files if path.endswith(f"/{BUILD_FILE}")]
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         for paths in (records, [path for path in result.files if path not in {*records}]):
             list(pool.map(remove_file, paths))
     # Where folders are real, remove the empty ones of removed builds too.
-    sidecars = [path for path in result.files if path.startswith("_headrace/")]
+    sidecars = [path for path in result.files if path.startswith(f"{SIDECAR_ROOT}/")]
     for build_id in {build_id for path in sidecars if (build_id := _parse_build_id(path))}:
-        folder = f"{base}/_headrace/{build_id}"
+        folder = f"{base}/{SIDECAR_ROOT}/{build_id}"
         if filesystem.isdir(folder) and not filesystem.find(folder):
             filesystem.rm(folder, recursive=True)

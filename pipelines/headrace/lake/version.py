@@ -44,7 +44,7 @@ class DatasetVersion:
         root: the dataset's folder or URL.
         version: the Delta version.
         build: record of the build: recipe, ledger, files, sources.
-        transform_json: the fitted transform (`transform.TransformSpec`).
+        transform_json: the fitted transform (`transform.spec.TransformSpec`).
     """
 
     root: str
@@ -63,7 +63,7 @@ class DatasetVersion:
         root = resolve_root(root)
         newest = open_newest_table(root)
         if newest is None:
-            raise DatasetError(f"there is no dataset at {root}; run `headrace prepare` first")
+            raise make_missing_error(root)
         try:
             table = newest if version is None else open_delta_table(root, version)
         except DeltaError as error:
@@ -128,7 +128,7 @@ class DatasetVersion:
         split_by_path = {file.path: file.split for file in self.build.files}
         blobs = (read_sidecar_bytes(self.root, build_id, TALLIES_FILE) for build_id in builds)
         tallies = [tally for blob in blobs for tally in FileTally.read_tallies(blob)]
-        return self.fitted_profile.recount_files(
+        return self.fitted_profile.sum_tallies(
             [(split_by_path[t.path], t) for t in tallies if t.path in split_by_path],
             self.build_profile.rules,
         )
@@ -202,6 +202,11 @@ def open_newest_table(root: str) -> DeltaTable | None:
             f"dataset {root}: its _delta_log is damaged: {describe_error(error)}; restore it from "
             "a backup"
         ) from None
+
+
+def make_missing_error(root: str) -> DatasetError:
+    """Make the error to raise where there is no dataset at a root."""
+    return DatasetError(f"there is no dataset at {root}; run `headrace prepare` first")
 
 
 def find_newest_version(root: str) -> int | None:

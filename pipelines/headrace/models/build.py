@@ -30,6 +30,7 @@ def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:
         classes: `probabilities` float32 (batch, classes), the softmax of `logits`.
         multi_label: `probabilities` float32 (batch, labels), the sigmoid of `logits`.
         regression: `value` float32 (batch,), standardized as the label is; equal to `logits`.
+        count: `value` float32 (batch,), the rate of events, the exponential of `logits`.
 
     Args:
         model: the recipe's section.
@@ -40,7 +41,7 @@ def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:
     """
     problems = find_compatibility_problems(model, spec)
     if problems:
-        raise RecipeError(f"(model {model.kind})", problems)
+        raise RecipeError(f"section model (kind {model.kind})", problems, "no model was built")
     inputs = make_inputs(spec)
     output = _build_head(spec.label, _build_network(model, inputs, spec))
     return keras.Model(inputs, output, name=model.kind)

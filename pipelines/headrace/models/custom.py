@@ -31,16 +31,18 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise _make_function_error(
-            f"{model.function} cannot be imported: {error}", "see PYTHONPATH"
+            f"{model.function} cannot be imported: {error}",
+            "put the module into the working directory or on PYTHONPATH",
         ) from None
     output = function(dict(inputs), spec, **model.options)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
         shown = getattr(output, "shape", type(output).__name__)
         raise _make_function_error(
-            f"{model.function} returned {shown}, expected a Keras tensor (batch, columns)", ""
+            f"{model.function} returned {shown}, expected a Keras tensor (batch, columns)"
         )
     return add_hidden_layers(model, output)
 
 
-def _make_function_error(message: str, fix: str) -> RecipeError:
-    return RecipeError("(model python)", [Problem("model.function", message, fix)])
+def _make_function_error(message: str, fix: str = "") -> RecipeError:
+    problem = Problem("model.function", message, fix)
+    return RecipeError("section model (kind python)", [problem], "no model was built")

@@ -70,10 +70,3 @@ class Predictor:
             for name, column in {self._output: predicted, **columns}.items():
                 collected.setdefault(name, []).append(np.asarray(column)[is_row])
         return {name: np.concatenate(parts) for name, parts in collected.items()}
-
-
-def predict_batches(
-    model: keras.Model, batches: Iterable[Mapping[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Predict batches with a model that is used only once; see `Predictor`."""
-    return Predictor(model)(batches)

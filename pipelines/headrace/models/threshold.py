@@ -26,18 +26,18 @@ def compute_threshold_curves(truth: np.ndarray, probability: np.ndarray) -> dict
         probability: of label 1, (rows,).
 
     Returns:
-        threshold, precision, recall, f1, each float64 (distinct probabilities,), by falling
+        threshold, precision, recall, f1, each float64 (distinct probabilities,), by descending
         threshold.
     """
     order = np.argsort(-probability, kind="stable")
-    falling, positive = probability[order].astype(np.float64), truth[order] > 0
-    ends = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(falling) - 1)
+    descending, positive = probability[order].astype(np.float64), truth[order] > 0
+    ends = np.append(np.flatnonzero(descending[1:] != descending[:-1]), len(descending) - 1)
     true_positives = np.cumsum(positive)[ends].astype(np.float64)
     predicted = ends + 1.0
     actual = float(positive.sum())
     recall = true_positives / actual if actual else np.zeros(len(true_positives))
     return {
-        "threshold": falling[ends],
+        "threshold": descending[ends],
         "precision": true_positives / predicted,
         "recall": recall,
         "f1": 2 * true_positives / (predicted + actual),
@@ -47,14 +47,14 @@ def compute_threshold_curves(truth: np.ndarray, probability: np.ndarray) -> dict
 def choose_threshold(
     truth: np.ndarray,
     probability: np.ndarray,
-    choose: Literal["max_f1", "precision", "recall"],
+    criterion: Literal["max_f1", "precision", "recall"],
     at_least: float = 0.0,
 ) -> OperatingPoint:
     """Choose the threshold by the recipe's criterion.
 
     Args:
         truth, probability: see `compute_threshold_curves`.
-        choose: `max_f1`; or `precision`, the highest recall with a precision of `at_least`; or
+        criterion: `max_f1`; or `precision`, the highest recall with a precision of `at_least`; or
             `recall`, the highest precision with a recall of `at_least`.
         at_least: lower limit of that precision or recall.
 
@@ -63,20 +63,20 @@ def choose_threshold(
     """
     if not len(truth) or not (truth > 0).any():
         raise TrainError(
-            f"evaluate.threshold is to be chosen by {choose}, but the validation split has no "
+            f"evaluate.threshold is to be chosen by {criterion}, but the validation split has no "
             "positive row; set split.fractions.validation higher, or evaluate.threshold to a number"
         )
     curves = compute_threshold_curves(truth, probability)
-    if choose == "max_f1":
+    if criterion == "max_f1":
         best = int(curves["f1"].argmax())
     else:
-        maximized = "recall" if choose == "precision" else "precision"
-        reached = curves[choose] >= at_least
+        maximized = "recall" if criterion == "precision" else "precision"
+        reached = curves[criterion] >= at_least
         if not reached.any():
             raise TrainError(
-                f"evaluate.threshold asks for a {choose} of {at_least:g}, which no threshold "
-                f"reaches on the validation split; the best is {curves[choose].max():.4f}. Lower "
-                "it, or use max_f1"
+                f"evaluate.threshold asks for a {criterion} of {at_least:g}, which no threshold "
+                f"reaches on the validation split; the best is {curves[criterion].max():.4f}. "
+                "Lower it, or use max_f1"
             )
         best = int(np.where(reached, curves[maximized], -1.0).argmax())
     # Half-way to the next lower probability, so that a probability that another machine rounds

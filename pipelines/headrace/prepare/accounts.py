@@ -12,7 +12,7 @@ from headrace.prepare.write.job import Written
 from headrace.prepare.write.tally import build_empty_profile
 from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 UNSEEN_CLASS = "label class is not in the train split"
 EXCLUDED = "where of the main table"
@@ -75,7 +75,7 @@ def _build_ledger(
 
 
 def build_profile(
-    unfitted: Unfitted,
+    fit_inputs: FitInputs,
     axes: tuple[HistogramAxis, ...],
     checked: CheckedRows,
     counts: TaskCounts,
@@ -93,4 +93,4 @@ def build_profile(
     )
     splits: dict[str, str] = {file.path: file.split for file in written.files}
     tallies = [(splits[t.path], t) for t in written.tallies]
-    return build_empty_profile(axes, unfitted.raw).recount_files(tallies, rules)
+    return build_empty_profile(axes, fit_inputs.raw).sum_tallies(tallies, rules)

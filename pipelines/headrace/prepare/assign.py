@@ -24,7 +24,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     ROW_ID,
     SECOND_KEY_HASH,
-    TIE,
+    TIE_BREAKER,
     WEIGHT,
     col,
     name_mask,
@@ -85,9 +85,9 @@ def assign_rows(
 
     Returns:
         a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
-        ROW_ID and TIE long; where the recipe needs them SECOND_KEY_HASH long, LATEST, WEIGHT,
-        BASELINE; the masks and PROBLEMS where there are checks; FILE where it is needed, and with
-        POSITION where there are late columns.
+        ROW_ID and TIE_BREAKER long; where the recipe needs them SECOND_KEY_HASH long, LATEST,
+        WEIGHT, BASELINE; the masks and PROBLEMS where there are checks; FILE where it is needed,
+        and with POSITION where there are late columns.
     """
     import pyspark.sql.functions as F
 
@@ -130,7 +130,7 @@ def assign_rows(
         F.col(LABEL),
         _assign_bucket(checked, recipe).cast("int").alias(BUCKET),
         row_id.alias(ROW_ID),
-        tie.alias(TIE),
+        tie.alias(TIE_BREAKER),
     )
 
 

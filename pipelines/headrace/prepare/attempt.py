@@ -1,4 +1,5 @@
-"""Describe an attempt to build a dataset version: its inputs, its clock, why it has to restart."""
+"""Hold the inputs of a build, its step timer, and the outcomes that ask for another build with
+another plan."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from headrace.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class NeedsPartitions:
+class RebuildWithPartitions:
     """Outcome of a build whose rows share keys with published rows of other source partitions.
 
     Attributes:
@@ -20,18 +21,18 @@ class NeedsPartitions:
 
 
 @dataclass(frozen=True)
-class NeedsRefit:
+class RebuildWithRefit:
     """Outcome of a build whose rows drifted, where the recipe wants the transform fitted again.
 
     Attributes:
-        drift: what drifted, for people.
+        drift: a description of what drifted.
     """
 
     drift: str
 
 
-class Clock:
-    """Seconds of every step of a run."""
+class StepTimer:
+    """The seconds of every step of a run."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -51,17 +52,17 @@ class Attempt:
     Attributes:
         recipe, root: what is built, and where.
         build_id: in the names of all files that are written.
-        given_id: under which it is published once; None where there is none.
-        version: the newest one; the commit is the next or fails.
-        now: when it began.
-        clock, report: of the whole run.
+        idempotency_id: under which it is published once; None where there is none.
+        base_version: the newest one; the commit is the next or fails.
+        started_at: when the attempt began.
+        timer, report: of the whole run.
     """
 
     recipe: Recipe
     root: str
     build_id: str
-    given_id: str | None
-    version: int | None
-    now: datetime
-    clock: Clock
+    idempotency_id: str | None
+    base_version: int | None
+    started_at: datetime
+    timer: StepTimer
     report: Report

@@ -1,4 +1,4 @@
-"""Build rows: from the raw tables to written files that no one sees yet.
+"""Build rows, from the raw tables to unpublished files, or return why another plan is needed.
 
 There are two jobs: the first reads the lake, fits the transform and counts every bucket; the second
 transforms and writes the rows that the first cached. Where rows were rejected, they are read once
@@ -16,7 +16,7 @@ from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.accounts import build_profile, count_buckets
-from headrace.prepare.attempt import Attempt, NeedsPartitions, NeedsRefit
+from headrace.prepare.attempt import Attempt, RebuildWithPartitions, RebuildWithRefit
 from headrace.prepare.background_job import BackgroundJob
 from headrace.prepare.clean import CleanRows, clean_rows
 from headrace.prepare.compatibility import resolve_key_types
@@ -42,9 +42,9 @@ from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import SMALL_KINDS
-from headrace.transform.fit import Unfitted, compute_class_weights
+from headrace.transform.fit import FitInputs, compute_class_weights
 from headrace.transform.spec import TransformSpec
-from headrace.transform.variables import LABEL
+from headrace.transform.summaries import LABEL_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -53,24 +53,24 @@ _CELL_BYTES = 10  # of a raw row's number or text, about
 
 
 @dataclass(frozen=True)
-class Built:
-    """Written rows, and what was learnt about them.
+class BuildResult:
+    """The written rows and their statistics.
 
     Attributes:
-        unfitted: what was to be fitted.
+        fit_inputs: what the transform is fitted on.
         checked: all columns of the rows, with their checks.
         fitted: result of the first job.
-        axes: what distributions are counted on.
+        axes: the histogram axes of the profile.
         weights: factor of the loss by class; empty where there is none.
         written: result of the second job.
         profile: of the written rows.
-        drift: of the rows, beside those that the transform was fitted on.
+        drift: of the rows from those that the transform was fitted on.
         quarantined: whether rows were rejected.
         key_types: column of a key -> type.
         passthrough: raw columns that are published as they are -> kind.
     """
 
-    unfitted: Unfitted
+    fit_inputs: FitInputs
     checked: CheckedRows
     fitted: Fitted
     axes: tuple[HistogramAxis, ...]
@@ -83,38 +83,40 @@ class Built:
     passthrough: dict[str, RawKind]
 
 
-def build_rows(attempt: Attempt, plan: Plan, raw: RawRows) -> Built | NeedsPartitions | NeedsRefit:
+def build_rows(
+    attempt: Attempt, plan: Plan, raw: RawRows
+) -> BuildResult | RebuildWithPartitions | RebuildWithRefit:
     """Run both jobs.
 
     Returns:
-        what was written; or why the build has to start again with another plan, and then what was
-        written is to be discarded.
+        the written rows and their statistics; or why the build has to start again with another
+        plan, and then the written files are to be discarded.
 
     Raises:
         LakeError, LedgerError: as `prepare`.
     """
-    recipe, frozen = attempt.recipe, plan.frozen
-    action = "processing" if frozen else "fitting on"
+    recipe, reused_version = attempt.recipe, plan.reused_version
+    action = "processing" if reused_version else "fitting on"
     attempt.report(Progress(f"{action} {raw.rows_read:,} rows"))
-    key_types = resolve_key_types(recipe, raw.schema, frozen)
+    key_types = resolve_key_types(recipe, raw.schema, reused_version)
     with explain_spark_errors(f"recipe {recipe.name!r}"):
-        spec = TransformSpec.from_json(frozen.transform_json) if frozen else None
-        clean = clean_rows(recipe, raw, spec, frozen)
+        spec = TransformSpec.from_json(reused_version.transform_json) if reused_version else None
+        clean = clean_rows(recipe, raw, spec, reused_version)
         options, blobs = _shuffle_rows(attempt, plan, raw, clean)
-    checked, unfitted = clean.checked, clean.unfitted
+    checked, fit_inputs = clean.checked, clean.fit_inputs
     try:
         with explain_spark_errors(f"recipe {recipe.name!r}"):
-            fitted = merge_statistics(blobs, unfitted, spec)
-        attempt.clock.record_step("fit")
+            fitted = merge_statistics(blobs, fit_inputs, spec)
+        attempt.timer.record_step("fit")
         needed = sorted(set(fitted.counts.shared_keys) - plan.processed)
         if needed:
-            return NeedsPartitions(tuple(needed))
+            return RebuildWithPartitions(tuple(needed))
         buckets = count_buckets(fitted.counts, checked)
         refuse_violations(checked.checks, fitted.counts, raw.rows_read)
-        if not frozen:
+        if not reused_version:
             refuse_no_train_rows(buckets, recipe)
-            refuse_bad_labels(fitted.statistics[LABEL], recipe, buckets["train"])
-        axes, weights = _choose_axes_and_weights(recipe, frozen, unfitted, fitted)
+            refuse_bad_labels(fitted.statistics[LABEL_KEY], recipe, buckets["train"])
+        axes, weights = _choose_axes_and_weights(recipe, reused_version, fit_inputs, fitted)
         write_options = WriteOptions(
             root=attempt.root,
             build_id=attempt.build_id,
@@ -122,7 +124,7 @@ def build_rows(attempt: Attempt, plan: Plan, raw: RawRows) -> Built | NeedsParti
             partitioner=options.partitioner,
             seed=recipe.split.seed,
             names=raw.partition_index.names,
-            raw=tuple(unfitted.raw),
+            raw=tuple(fit_inputs.raw),
             axes=axes,
             class_weights=weights,
             passthrough=clean.passthrough,
@@ -131,20 +133,20 @@ def build_rows(attempt: Attempt, plan: Plan, raw: RawRows) -> Built | NeedsParti
         quarantining = [c.name for c in checked.checks if c.on_violation == "quarantine"]
         rejected = sum(buckets.get(name, 0) for name in quarantining)
         rows = sum(buckets.get(split, 0) for split in SPLITS)
-        meanwhile = f", keeping {rejected:,} rejected ones" if rejected else ""
+        meanwhile = f", quarantining {rejected:,} rows" if rejected else ""
         attempt.report(Progress(f"writing {rows:,} rows{meanwhile}"))
         written = _write_rows(attempt, raw, clean, rejected, blobs, fitted.spec, write_options)
-        attempt.clock.record_step("write")
+        attempt.timer.record_step("write")
     finally:
         blobs.unpersist()
         if options.late:
             options.late.unpersist()
-    profile = build_profile(unfitted, axes, checked, fitted.counts, written)
-    drift = _measure_drift(recipe, frozen, profile, written, attempt.report)
-    if isinstance(drift, NeedsRefit):
+    profile = build_profile(fit_inputs, axes, checked, fitted.counts, written)
+    drift = _measure_drift(recipe, reused_version, profile, written, attempt.report)
+    if isinstance(drift, RebuildWithRefit):
         return drift
-    return Built(
-        unfitted=unfitted,
+    return BuildResult(
+        fit_inputs=fit_inputs,
         checked=checked,
         fitted=fitted,
         axes=axes,
@@ -161,13 +163,13 @@ def build_rows(attempt: Attempt, plan: Plan, raw: RawRows) -> Built | NeedsParti
 def _shuffle_rows(
     attempt: Attempt, plan: Plan, raw: RawRows, clean: CleanRows
 ) -> "tuple[ShuffleOptions, DataFrame]":
-    """Plan the first job; return what its tasks are told, and the blobs that Spark will cache."""
+    """Plan the first job; return the options of its tasks, and the blobs that Spark will cache."""
     from pyspark import StorageLevel
 
-    recipe, unfitted = attempt.recipe, clean.unfitted
+    recipe, fit_inputs = attempt.recipe, clean.fit_inputs
     session = clean.rows.sparkSession
-    is_large = not SMALL_KINDS.issuperset(unfitted.raw.values())
-    row_bytes = 0 if is_large else _CELL_BYTES * len(unfitted.raw)
+    is_large = not SMALL_KINDS.issuperset(fit_inputs.raw.values())
+    row_bytes = 0 if is_large else _CELL_BYTES * len(fit_inputs.raw)
     rows = [raw.read[name] - raw.excluded[name] for name in raw.partition_index.names]
     rows_per_file = recipe.dataset.rows_per_file
     unread, partitioner = None, Partitioner.for_rows(rows, rows_per_file, row_bytes=row_bytes)
@@ -176,14 +178,14 @@ def _shuffle_rows(
         partitioner = Partitioner.for_rows(rows, rows_per_file, retained_rows, row_bytes)
         unread = read_unread_keys(session, plan.base, plan, partitioner)
     options = ShuffleOptions(
-        unfitted=unfitted,
+        fit_inputs=fit_inputs,
         checks=len(clean.checked.checks),
         partitioner=partitioner,
         seed=recipe.split.seed,
         partition_index=raw.partition_index,
         duplicates_folder=locate_duplicates(attempt.root, attempt.build_id),
         has_large_rows=is_large,
-        collect_statistics=plan.frozen is None,
+        collect_statistics=plan.reused_version is None,
         late=session.sparkContext.broadcast(clean.late) if clean.late else None,
         passthrough=tuple(clean.passthrough),
     )
@@ -192,18 +194,18 @@ def _shuffle_rows(
 
 
 def _choose_axes_and_weights(
-    recipe: Recipe, frozen: DatasetVersion | None, unfitted: Unfitted, fitted: Fitted
+    recipe: Recipe, reused_version: DatasetVersion | None, fit_inputs: FitInputs, fitted: Fitted
 ) -> tuple[tuple[HistogramAxis, ...], dict[str, float]]:
-    """Return what distributions are counted on, and the weights of classes; both are frozen where
-    the transform is."""
-    if frozen:
-        fitted_by = frozen.build.transform_of or frozen.build.build_id
-        text = read_sidecar_text(frozen.root, fitted_by, AXES_FILE)
-        return axes_from_json(text), frozen.build.class_weights
-    axes = list_axes(fitted.spec, unfitted, fitted.statistics)
+    """Return the histogram axes of the profile and the class weights; both are reused where the
+    transform is."""
+    if reused_version:
+        fitted_by = reused_version.build.transform_of or reused_version.build.build_id
+        text = read_sidecar_text(reused_version.root, fitted_by, AXES_FILE)
+        return axes_from_json(text), reused_version.build.class_weights
+    axes = list_axes(fitted.spec, fit_inputs, fitted.statistics)
     if recipe.label.class_weight is None:
         return axes, {}
-    return axes, compute_class_weights(recipe.label, fitted.statistics[LABEL])
+    return axes, compute_class_weights(recipe.label, fitted.statistics[LABEL_KEY])
 
 
 def _write_rows(
@@ -215,9 +217,9 @@ def _write_rows(
     spec: TransformSpec,
     options: WriteOptions,
 ) -> Written:
-    """Run the second job and, in the background, keep the rejected rows, where there are any."""
+    """Run the second job and, in the background, quarantine the rejected rows, if there are any."""
 
-    def keep_rejected() -> None:
+    def quarantine_rejected() -> None:
         if rejected:
             write_quarantine(
                 clean.checked,
@@ -231,27 +233,27 @@ def _write_rows(
         BackgroundJob(clean.rows, attempt.build_id) as background,
         explain_spark_errors(f"recipe {attempt.recipe.name!r}"),
     ):
-        keeping = background.start(keep_rejected)
+        quarantine_job = background.start(quarantine_rejected)
         written = write_files(blobs, spec, options)
-        keeping.result()
+        quarantine_job.result()
     return written
 
 
 def _measure_drift(
     recipe: Recipe,
-    frozen: DatasetVersion | None,
+    reused_version: DatasetVersion | None,
     profile: Profile,
     written: Written,
     report: Report,
-) -> tuple[ColumnDrift, ...] | NeedsRefit:
+) -> tuple[ColumnDrift, ...] | RebuildWithRefit:
     """Measure the drift of the written rows, and do what the recipe wants where they drifted."""
-    if frozen is None:
+    if reused_version is None:
         return ()
     rows, unseen = sum(sum(file.row_groups) for file in written.files), written.unseen.total()
-    drift = measure_drift(frozen.fitted_profile, profile, recipe.increments, rows, unseen)
+    drift = measure_drift(reused_version.fitted_profile, profile, recipe.increments, rows, unseen)
     lines = describe_drift(drift)
     if lines and recipe.increments.on_drift == "refit":
-        return NeedsRefit("; ".join(lines[:3]))
+        return RebuildWithRefit("; ".join(lines[:3]))
     if recipe.increments.on_drift == "fail":
         refuse_drift(drift)
     if lines:

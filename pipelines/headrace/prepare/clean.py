@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.columns.values import RawKind
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.assign import assign_rows
-from headrace.prepare.compatibility import resolve_passthrough, resolve_unfitted
+from headrace.prepare.compatibility import resolve_fit_inputs, resolve_passthrough
 from headrace.prepare.labels import add_labels
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FILE, POSITION
@@ -17,7 +17,7 @@ from headrace.source.late_materialization import LateColumns, find_late_columns,
 from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows, check_rows
 from headrace.source.windows import add_windows
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ class CleanRows:
 
     Attributes:
         checked: all columns, for the quarantine.
-        unfitted: what is to be fitted on them.
+        fit_inputs: what is to be fitted on them.
         passthrough: raw columns that are published as they are -> kind.
         rows: what the tasks of the first job take.
         late: columns that those tasks read themselves.
     """
 
     checked: CheckedRows
-    unfitted: Unfitted
+    fit_inputs: FitInputs
     passthrough: dict[str, RawKind]
     rows: "DataFrame"
     late: LateColumns | None
 
 
 def clean_rows(
-    recipe: Recipe, raw: RawRows, spec: TransformSpec | None, frozen: DatasetVersion | None
+    recipe: Recipe, raw: RawRows, spec: TransformSpec | None, reused_version: DatasetVersion | None
 ) -> CleanRows:
     """Label, check and window raw rows, and assign each to its bucket.
 
@@ -52,7 +52,7 @@ def clean_rows(
         recipe: all that is said of rows.
         raw: the rows.
         spec: the transform that rows are added to; None where it is fitted.
-        frozen: the version that has it.
+        reused_version: the version that has it.
 
     Raises:
         LakeError: a rule or an expression does not fit the columns; or a column has another type
@@ -70,17 +70,17 @@ def clean_rows(
     else:
         rows, schema = add_labels(rows, schema, recipe)
         labelled = checked = check_rows(rows, schema, recipe, raw.main)
-    unfitted = resolve_unfitted(recipe, schema, spec)
-    passthrough = resolve_passthrough(recipe, schema, frozen)
-    carried = {**passthrough, **unfitted.raw}
+    fit_inputs = resolve_fit_inputs(recipe, schema, spec)
+    passthrough = resolve_passthrough(recipe, schema, reused_version)
+    carried = {**passthrough, **fit_inputs.raw}
     if windows:
         assigned = assign_rows(labelled, recipe, carried)
-        return CleanRows(checked, unfitted, passthrough, assigned, None)
+        return CleanRows(checked, fit_inputs, passthrough, assigned, None)
     with_file = raw.partition_index.needs_file
     late = find_late_columns(raw.main, checked.checks, carried)
     if late:
         assigned = assign_rows(labelled, recipe, carried, late.columns, with_file=with_file)
         if has_file_order(assigned):
-            return CleanRows(checked, unfitted, passthrough, assigned, late)
+            return CleanRows(checked, fit_inputs, passthrough, assigned, late)
     assigned = assign_rows(labelled, recipe, carried, with_file=with_file)
-    return CleanRows(checked, unfitted, passthrough, assigned, None)
+    return CleanRows(checked, fit_inputs, passthrough, assigned, None)

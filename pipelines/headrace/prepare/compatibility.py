@@ -1,4 +1,5 @@
-"""Check that types of columns are as they were when the transform of a version was fitted."""
+"""Resolve the column types of transform, dataset.keep and keys; refuse those that changed since the
+transform was fitted."""
 
 from collections.abc import Mapping
 
@@ -8,31 +9,31 @@ from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
 from headrace.schema import ColumnType
 from headrace.source.raw_schema import RawSchema
-from headrace.source.read import find_passthrough_kinds, find_unfitted
-from headrace.transform.fit import Unfitted
+from headrace.source.read import find_fit_inputs, find_passthrough_kinds
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
 
 _FIX = "Repair the source, declare the type in source.tables, or build anew with --refit"
 
 
-def resolve_unfitted(recipe: Recipe, schema: RawSchema, spec: TransformSpec | None) -> Unfitted:
-    """Return what is to be fitted, or was: then with the kinds of columns that it was fitted on.
+def resolve_fit_inputs(recipe: Recipe, schema: RawSchema, spec: TransformSpec | None) -> FitInputs:
+    """Return what the transform is fitted on; for a reused one with the column kinds of its fit.
 
     Args:
         recipe: its features.
         schema: of the rows.
-        spec: the transform that rows are added to; None where it is fitted.
+        spec: the transform that is reused; None where one is fitted.
 
     Raises:
         LakeError: a column is of another kind now.
     """
-    unfitted = find_unfitted(recipe, schema)
+    fit_inputs = find_fit_inputs(recipe, schema)
     if spec is None:
-        return unfitted
+        return fit_inputs
     raw: dict[str, RawKind] = {column.name: column.kind for column in spec.raw}
     changed = [
         f"{name} is {kind}, it was {raw.get(name, 'not used')}"
-        for name, kind in unfitted.raw.items()
+        for name, kind in fit_inputs.raw.items()
         if kind != raw.get(name) and (kind, raw.get(name)) != ("integer", "real")
     ]
     if changed:
@@ -40,11 +41,11 @@ def resolve_unfitted(recipe: Recipe, schema: RawSchema, spec: TransformSpec | No
             f"columns have other types than the transform was fitted on: {'; '.join(changed)}. "
             "Repair the source, or fit again with --refit"
         )
-    return Unfitted(raw, unfitted.derive, unfitted.features, unfitted.label)
+    return FitInputs(raw, fit_inputs.derive, fit_inputs.features, fit_inputs.label)
 
 
 def resolve_passthrough(
-    recipe: Recipe, schema: RawSchema, frozen: DatasetVersion | None
+    recipe: Recipe, schema: RawSchema, reused_version: DatasetVersion | None
 ) -> dict[str, RawKind]:
     """Return the kinds of the columns of `dataset.keep`.
 
@@ -52,14 +53,16 @@ def resolve_passthrough(
         LakeError: a column is of another kind than in the version that rows are added to.
     """
     kinds = find_passthrough_kinds(recipe, schema)
-    _refuse_changed_types("of dataset.keep", kinds, frozen.build.kept if frozen else {}, _FIX)
+    _refuse_changed_types(
+        "of dataset.keep", kinds, reused_version.build.kept if reused_version else {}, _FIX
+    )
     return kinds
 
 
 def resolve_key_types(
-    recipe: Recipe, schema: RawSchema, frozen: DatasetVersion | None
+    recipe: Recipe, schema: RawSchema, reused_version: DatasetVersion | None
 ) -> dict[str, str]:
-    """Return the types of the columns of keys: of another type, a key has another hash.
+    """Return the types of key columns; a key column whose type changed would hash differently.
 
     Raises:
         LakeError: a column has another type than when the transform was fitted.
@@ -71,7 +74,10 @@ def resolve_key_types(
         types[name] = "integer" if is_whole else schema.sql_types[name]
     fix = f"Keys would no longer be those of published rows. {_FIX}"
     _refuse_changed_types(
-        "of the dedup or split key", types, frozen.build.key_types if frozen else {}, fix
+        "of the dedup or split key",
+        types,
+        reused_version.build.key_types if reused_version else {},
+        fix,
     )
     return types
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from headrace.columns.dataset_columns import LABEL
 from headrace.errors import LakeError
 from headrace.lake.drift import (
     ColumnDrift,
@@ -11,7 +12,6 @@ from headrace.lake.drift import (
     measure_unknown_drift,
 )
 from headrace.lake.profile import Distribution, Profile
-from headrace.prepare.write.tally import LABEL_COLUMN
 from headrace.recipe import sections as s
 
 _SHOWN = 5
@@ -44,7 +44,7 @@ def measure_drift(
             before = (reference.unknown.get("train", 0), int(r.sum()))
             now = (sum(item.unknown.values()), int(f.sum()))
             measured.append(measure_unknown_drift(item.name, before, now, limits.max_unknown))
-        if item.name == LABEL_COLUMN and unseen:
+        if item.name == LABEL and unseen:
             now = (unseen, rows + unseen)
             measured.append(
                 measure_unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown)

@@ -11,7 +11,7 @@ from headrace.schema import NUMBERS
 from headrace.source.internal_columns import BASELINE, LABEL, WEIGHT
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
-from headrace.source.types import to_column_type
+from headrace.source.types import is_finite, to_column_type
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -58,8 +58,9 @@ def _add_expression(
     if values is Values.TEXTS:
         return labelled.withColumn(name, _join_labels(F.col(name), where))
     number = F.col(name).cast("double")
-    is_finite = ~F.isnan(number) & (F.abs(number) < float("inf"))
-    return labelled.withColumn(name, F.when(is_finite, number) if name != WEIGHT else number)
+    return labelled.withColumn(
+        name, F.when(is_finite(number), number) if name != WEIGHT else number
+    )
 
 
 def _join_labels(labels: "Column", where: str) -> "Column":

@@ -70,7 +70,7 @@ class Plan:
         return frozenset(self.partitions) - self.processed
 
     @property
-    def frozen(self) -> DatasetVersion | None:
+    def reused_version(self) -> DatasetVersion | None:
         """Return the version whose transform is used; None where it is fitted."""
         return None if self.refit else self.base
 
@@ -244,7 +244,10 @@ def _refuse_empty_selection(recipe: Recipe, listing: Listing) -> None:
     name = recipe.source.main
     table = recipe.source.tables[name]
     if not listing.files:
-        raise LakeError(f"table {name!r} at {table.path} is empty: 0 rows where {table.partitions}")
+        raise LakeError(
+            f"table {name!r} at {table.path} is empty: 0 rows where {table.partitions}; "
+            f"check source.tables.{name}.partitions"
+        )
 
 
 def _refuse_missing_folders(partitioning: str | list[str], partitions: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from headrace.lake.source_partition import CrossPartitionDuplicate
 from headrace.lake.transform_file import compute_transform_digest
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
-from headrace.prepare.build import Built
+from headrace.prepare.build import BuildResult
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
 from headrace.prepare.write.schema import build_file_schema
@@ -30,7 +30,7 @@ from headrace.source.read import RawRows
 from headrace.transform.spec import TransformSpec
 
 
-def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: Built) -> int:
+def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult) -> int:
     """Commit written rows with those of the base that are retained; return the new version.
 
     Raises:
@@ -69,7 +69,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: Built) -> in
     transform_json = base.transform_json if base else built.fitted.spec.to_json()
     build = Build(
         build_id=attempt.build_id,
-        created_at=attempt.now.isoformat(timespec="seconds"),
+        created_at=attempt.started_at.isoformat(timespec="seconds"),
         headrace_version=headrace.__version__,
         recipe=redact_recipe(recipe.dump_resolved()),
         sources=redact_value(raw.sources),
@@ -79,8 +79,8 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: Built) -> in
         transform_digest=compute_transform_digest(transform_json),
         transform_format=old.transform_format if old else TRANSFORM.current,
         transform_of=(old.transform_of or old.build_id) if old else None,
-        base=attempt.version,
-        given_id=attempt.given_id,
+        base=attempt.base_version,
+        given_id=attempt.idempotency_id,
         git_commit=find_git_commit(),
         partitions=tuple(partitions),
         pruned=plan.pruned,
@@ -129,15 +129,15 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
     build = old.model_copy(
         update={
             "build_id": attempt.build_id,
-            "created_at": attempt.now.isoformat(timespec="seconds"),
+            "created_at": attempt.started_at.isoformat(timespec="seconds"),
             "headrace_version": headrace.__version__,
             "recipe": redact_recipe(attempt.recipe.dump_resolved()),
             "sources": {name: {**source, "rows": 0} for name, source in old.sources.items()},
             "ledger": Ledger.merge_ledgers(p.ledger for p in partitions),
             "files": files,
             "transform_of": old.transform_of or old.build_id,
-            "base": attempt.version,
-            "given_id": attempt.given_id,
+            "base": attempt.base_version,
+            "given_id": attempt.idempotency_id,
             "git_commit": find_git_commit(),
             "partitions": partitions,
             "pruned": plan.pruned,
@@ -148,7 +148,7 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
         }
     )
     spec = TransformSpec.from_json(plan.base.transform_json)
-    profile = plan.base.fitted_profile.recount_files([], ())
+    profile = plan.base.fitted_profile.sum_tallies([], ())
     texts: dict[str, str | bytes] = {
         "profile.json": profile.model_dump_json(),
         "report.html": render_report(attempt.recipe.name, build, profile),

@@ -14,13 +14,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
-from headrace.lake.build import locate_sidecar
-from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
+from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
+from headrace.lake.commit import (
+    SPLIT_COLUMN,
+    discard_build,
+    find_published_version,
+    refuse_foreign_table,
+)
 from headrace.lake.data_file import SPLITS
 from headrace.lake.storage import explain_storage_errors, open_filesystem, resolve_root
 from headrace.lake.version import DatasetVersion, find_newest_version
-from headrace.prepare.attempt import Attempt, Clock, NeedsPartitions, NeedsRefit
-from headrace.prepare.build import Built, build_rows
+from headrace.prepare.attempt import Attempt, RebuildWithPartitions, RebuildWithRefit, StepTimer
+from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_removal, publish_rows
 from headrace.progress import Progress, Report
@@ -70,13 +75,13 @@ class BuildRequest:
     Attributes:
         full: process every source partition, changed or not.
         refit: fit the transform again, on every source partition.
-        given_id: publish once under this id, however often it is run.
+        idempotency_id: publish once under this id, however often it is run.
         retry_conflicts: how often to start again where another build was published meanwhile.
     """
 
     full: bool = False
     refit: bool = False
-    given_id: str | None = None
+    idempotency_id: str | None = None
     retry_conflicts: int = 0
 
 
@@ -122,7 +127,7 @@ def _prepare_once(
     """Plan a build and run it; where nothing changed, do nothing."""
     if done := _find_published(root, request):
         return done
-    clock = Clock()
+    timer = StepTimer()
     version = find_newest_version(root)
     refuse_foreign_table(root)
     base = _open_base(root, version, report)
@@ -130,16 +135,16 @@ def _prepare_once(
     spark = find_pruned = None
     if can_prune(recipe):  # Spark alone knows what the condition means
         spark = _start_spark(recipe, workdir, report)
-        clock.record_step("start_spark")
+        timer.record_step("start_spark")
         find_pruned = partial(find_pruned_folders, spark, recipe)
     plan = make_plan(recipe, base, full=request.full, refit=request.refit, find_pruned=find_pruned)
-    clock.record_step("plan")
+    timer.record_step("plan")
     if plan.is_up_to_date:
         assert base is not None
-        return Prepared(base, clock.seconds, published=False, why=plan.why)
+        return Prepared(base, timer.seconds, published=False, why=plan.why)
     now = datetime.now(UTC)
     build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    attempt = Attempt(recipe, root, build_id, request.given_id, version, now, clock, report)
+    attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
     if version is not None:
         report(Progress(plan.why))
     return _discard_on_failure(root, build_id, lambda: _run_attempt(attempt, plan, workdir, spark))
@@ -149,22 +154,22 @@ def _run_attempt(
     attempt: Attempt, plan: Plan, workdir: str, started: "SparkSession | None"
 ) -> Prepared:
     """Build until an outcome can be published: rows may need another plan than the first."""
-    clock, report, recipe = attempt.clock, attempt.report, attempt.recipe
+    timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     if not plan.processed:
         published = publish_removal(attempt, plan)
-        clock.record_step("commit")
+        timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
     spark = started or _start_spark(recipe, workdir, report)
-    clock.record_step("start_spark")
+    timer.record_step("start_spark")
     while True:
         report(Progress("reading tables"))
         raw = read_raw(spark, recipe, plan)
-        clock.record_step("read")
+        timer.record_step("read")
         try:
             outcome = build_rows(attempt, plan, raw)
-            if isinstance(outcome, Built):
+            if isinstance(outcome, BuildResult):
                 published = publish_rows(attempt, plan, raw, outcome)
-                clock.record_step("commit")
+                timer.record_step("commit")
                 return _open_prepared(attempt, plan, published)
         finally:
             raw.unpersist()
@@ -172,14 +177,16 @@ def _run_attempt(
         discard_build(attempt.root, attempt.build_id)
 
 
-def _revise_plan(plan: Plan, outcome: NeedsPartitions | NeedsRefit, report: Report) -> Plan:
+def _revise_plan(
+    plan: Plan, outcome: RebuildWithPartitions | RebuildWithRefit, report: Report
+) -> Plan:
     """Return the plan of the next build, and report why there is one."""
     match outcome:
-        case NeedsPartitions(names):
+        case RebuildWithPartitions(names):
             listed = ", ".join(names[:3])
             report(Progress(f"rows share keys with {len(names)} more source partitions ({listed})"))
             return plan.with_partitions(names)
-        case NeedsRefit(drift):
+        case RebuildWithRefit(drift):
             report(Progress(f"fitting again, because rows drifted: {drift}"))
             return plan.with_refit(f"rows drifted ({drift})")
 
@@ -195,7 +202,7 @@ def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession"
 def _open_prepared(attempt: Attempt, plan: Plan, version: int) -> Prepared:
     """Open the version that was published."""
     dataset = DatasetVersion.open(attempt.root, version)
-    return Prepared(dataset, attempt.clock.seconds, why=plan.why)
+    return Prepared(dataset, attempt.timer.seconds, why=plan.why)
 
 
 def _discard_on_failure(root: str, build_id: str, work: "Callable[[], Prepared]") -> Prepared:
@@ -210,12 +217,12 @@ def _discard_on_failure(root: str, build_id: str, work: "Callable[[], Prepared]"
 
 def _find_published(root: str, request: BuildRequest) -> Prepared | None:
     """Find the version that was published under the given id before."""
-    if request.given_id is None:
+    if request.idempotency_id is None:
         return None
-    version = find_published_version(root, request.given_id)
+    version = find_published_version(root, request.idempotency_id)
     if version is None:
         return None
-    why = f"published as {request.given_id} before"
+    why = f"published as {request.idempotency_id} before"
     return Prepared(DatasetVersion.open(root, version), {}, published=False, why=why)
 
 
@@ -244,7 +251,8 @@ def _check_folder(root: str, files: Any, path: str) -> None:
         raise DatasetError(f"dataset.path {root} is a file, expected a folder")
     if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):
         names = {str(p).rstrip("/").rpartition("/")[2] for p in files.ls(path, detail=False)}
-        own_names = {"_headrace", *(f"split={s}" for s in SPLITS)}  # a first build that died
+        # What a first build that died leaves.
+        own_names = {SIDECAR_ROOT, *(f"{SPLIT_COLUMN}={split}" for split in SPLITS)}
         if names - own_names:
             raise DatasetError(
                 f"dataset.path {root} holds {', '.join(sorted(names - own_names)[:3])}, which is "

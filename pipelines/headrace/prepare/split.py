@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.recipe.times import parse_micros
+from headrace.recipe.times import parse_time_to_micros
 from headrace.source.internal_columns import col
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def _assign_split_by_time(time: s.TimeSplit, windows: s.Windows | None, crossing
     after = windows.ahead * windows.step * 10**6 if windows else 0
     first, last = time_micros - F.lit(before), time_micros + F.lit(after)
     validation, test = (
-        F.lit(parse_micros(time.validation_from)),
-        F.lit(parse_micros(time.test_from)),
+        F.lit(parse_time_to_micros(time.validation_from)),
+        F.lit(parse_time_to_micros(time.test_from)),
     )
     return (
         F.when(last < validation, F.lit(0))

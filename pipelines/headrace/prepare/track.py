@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from headrace.lake.data_file import SPLITS
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
-from headrace.tracking.lineage import BUILD_TAG
+from headrace.tracking.lineage import BUILD_TAG, DATASET_TAG, STAGE_TAG
 from headrace.tracking.run import start_run
 from headrace.tracking.store import Store
 
@@ -26,9 +26,9 @@ def record_build(
         run.log_params(recipe.dump_resolved())
         run.set_tags(
             {
-                "headrace.stage": "prepare",
+                STAGE_TAG: "prepare",
                 BUILD_TAG: build.build_id,
-                "headrace.dataset": f"{dataset.version}",
+                DATASET_TAG: f"{dataset.version}",
                 "headrace.drifted": ", ".join(d.name for d in build.drift if d.has_drifted)[:500],
             }
         )

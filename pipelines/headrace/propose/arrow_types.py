@@ -64,7 +64,7 @@ def find_common_type(types: set[ColumnType]) -> ColumnType | None:
     return None
 
 
-def convert_array(array: pa.ChunkedArray, column_type: ColumnType) -> pa.ChunkedArray:
+def cast_array(array: pa.ChunkedArray, column_type: ColumnType) -> pa.ChunkedArray:
     """Return the array cast to the Arrow type that `ARROW_TYPES` has for the column type."""
     target = ARROW_TYPES[column_type]
     if pa.types.is_dictionary(array.type):

@@ -2,7 +2,8 @@
 
 A rule is proposed where the sample supports it and where a merely unusual row does not break it:
 limits that hold everywhere (no latitude of 95), sentinels for missing values (-999), missing keys,
-and labels far beyond all others. Rows that break a rule go to quarantine; the build goes on.
+and labels far beyond all others. Rows that break a rule go to quarantine; sentinels become null.
+The build goes on.
 """
 
 import re
@@ -45,7 +46,7 @@ class CleanProposal:
     """The proposed cleaning of a table.
 
     Attributes:
-        dedup_key: columns of the key; empty where none is sure to tell rows apart.
+        dedup_key: columns of the key; empty where no key certainly identifies rows.
         dedup_reason: where the key comes from.
         rules: the rules, in the order in which they apply.
     """
@@ -61,7 +62,7 @@ def propose_cleaning(sample: Sample, label: LabelProposal | None, key: RowKey) -
     Args:
         sample: the sampled rows of the table.
         label: what is predicted, if it is known.
-        key: the columns that tell rows apart.
+        key: the columns that identify rows.
     """
     unique = key.distinct_count == sample.rows
     scope = f"all {sample.rows:,} {'rows' if sample.is_whole else 'sampled rows'}"
@@ -114,7 +115,7 @@ def _propose_sentinel_rule(column: Column, *, is_label: bool) -> RuleProposal | 
         middle = round((value + limit) / 2)
         rule: dict[str, Any] = {"kind": "range", "column": column.name, side: middle}
         if not is_label:  # a row without a label is of no use
-            rule["on_violation"] = None  # as YAML has the word null
+            rule["on_violation"] = None  # renders as null: the value becomes null, the row stays
         reason = (
             f"{value:g} occurs {count:,} times in the sample, and the other numbers end at "
             f"{limit:g}: a sentinel for missing values"
@@ -129,8 +130,8 @@ def _propose_label_range(column: Column) -> RuleProposal:
     least, most = _round_to_two_digits(low - margin), _round_to_two_digits(high + margin)
     rule = {"kind": "range", "column": column.name, "min": least, "max": most}
     reason = (
-        f"the sample has {low:g} to {high:g}; one label {_LABEL_MARGIN} times as far out would "
-        "outweigh the others"
+        f"the sample has {low:g} to {high:g}; a single label {_LABEL_MARGIN} ranges outside would "
+        "dominate the loss"
     )
     return RuleProposal(rule, reason)
 

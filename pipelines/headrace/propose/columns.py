@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.propose.arrow_types import convert_array, get_column_type
+from headrace.propose.arrow_types import cast_array, get_column_type
 from headrace.propose.text_types import infer_text_type
 from headrace.schema import ColumnType
 
@@ -120,7 +120,7 @@ def build_columns(rows: pa.Table, *, texts_only: bool) -> dict[str, Column]:
 
 def _build_column(name: str, array: pa.ChunkedArray, texts_only: bool) -> Column:
     column_type = get_column_type(array.type)
-    values = convert_array(array, column_type).combine_chunks()
+    values = cast_array(array, column_type).combine_chunks()
     if column_type is ColumnType.STRING:
         typed = infer_text_type(values, whole_numbers=texts_only)
         return Column(

@@ -25,7 +25,7 @@ _NULL_TEXTS = (*_NULLS_IN_TEXTS, "None", "none", "NaN", "nan", "#N/A", "-", "?")
 
 
 def read_csv(table: TableFiles, max_rows: int) -> SampledRows:
-    """Read at most so many rows of a table, from all over its files.
+    """Read at most `max_rows` rows of a table, from all over its files.
 
     Raises:
         LakeError: the files have no rows, or not the same columns, or are not CSV.

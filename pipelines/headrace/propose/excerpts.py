@@ -9,12 +9,17 @@ from headrace.propose.allocation import spread_positions
 from headrace.propose.sampled_rows import MAX_FILES
 from headrace.propose.table_files import TableFile, TableFiles
 
-# Up to so many bytes a table is read as a whole. Beyond, parts of so many bytes are read: so many
-# of all files together, and at least so many per file. Python's texts take ten times the memory.
-_WHOLE_BYTES, _PART_BYTES, _PARTS, _PARTS_PER_FILE = 32 * 2**20, 2**18, 64, 4
+# Tables up to this size are read whole; Python's texts take ten times the memory.
+_WHOLE_BYTES = 32 * 2**20
+# Size of one part of a larger table.
+_PART_BYTES = 2**18
+# Parts that are read of all files together.
+_PARTS = 64
+# Fewest parts that are read of each file.
+_PARTS_PER_FILE = 4
 # Compression leaves about a quarter of a text's bytes.
 _COMPRESSION_RATIO = 4
-# Bytes at a file's beginning that tell how it is written.
+# Bytes from which the dialect is detected.
 _BEGINNING_BYTES = 2**18
 
 
@@ -82,8 +87,8 @@ class ExcerptReader:
 
 
 def _read_parts(file: TableFile, stream: BinaryIO, count: int) -> Iterator[Excerpt]:
-    """Yield so many parts of a file, from all over it; a single one is as large as several and
-    begins with the file."""
+    """Yield `count` evenly spaced parts of a file; a single part is as large as several and begins
+    with the file."""
     offsets, size = [0], max(count, _PARTS_PER_FILE) * _PART_BYTES
     if count > 1 and size < file.byte_count:
         last = file.byte_count - _PART_BYTES

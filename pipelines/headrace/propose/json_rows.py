@@ -20,7 +20,7 @@ from headrace.redaction import redact_text
 
 
 def read_json(table: TableFiles, max_rows: int) -> SampledRows:
-    """Read at most so many rows of a table, from all over its files.
+    """Read at most `max_rows` rows of a table, from all over its files.
 
     Raises:
         LakeError: the files have no rows.

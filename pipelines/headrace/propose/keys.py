@@ -1,4 +1,4 @@
-"""Find the columns that tell rows apart, and the columns whose rows belong together."""
+"""Find the columns that identify rows, and the columns whose rows belong together."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _GROUP_NAME_PATTERN = re.compile(
 
 @dataclass(frozen=True)
 class RowKey:
-    """The columns that tell rows apart.
+    """The columns that identify rows.
 
     Attributes:
         columns: their names.
@@ -41,7 +41,7 @@ class RowKey:
 
 
 def find_row_key(sample: Sample, label_name: str | None) -> RowKey:
-    """Find the fewest columns that tell the sampled rows apart, or all but a few of them.
+    """Find the fewest columns that identify the sampled rows, or all but a few of them.
 
     Args:
         sample: the sampled rows of the table.

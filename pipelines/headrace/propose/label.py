@@ -1,13 +1,13 @@
-"""Propose the label that a column makes: the expression, the kind, and weights of rare classes.
+"""Propose a label from a column: the expression, the kind, and weights of rare classes.
 
-Two values make a condition; a few texts or whole numbers make classes, with rare ones together;
-other numbers make a regression. Texts that are all different would teach nothing as classes: a
-condition on them is proposed instead.
+A column of two values becomes a condition; a few texts or whole numbers become classes, with rare
+ones together; other numbers become a regression. Texts that are all different would teach nothing
+as classes: a condition on them is proposed instead. Which column is the label is left to
+`label_choice`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,22 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.propose.columns import Column
-from headrace.propose.names import is_nameable, quote_sql_column, quote_sql_text
+from headrace.propose.names import quote_sql_column, quote_sql_text
 from headrace.propose.option_error import OptionError
 from headrace.propose.yaml_text import describe_value
-from headrace.recipe.problems import suggest_nearest
 from headrace.schema import ColumnType
 
-LabelKind = Literal["binary", "classes", "regression"]
-_MAX_CLASSES = 50
-# So many different whole numbers are classes; more are amounts.
+ProposedKind = Literal["binary", "classes", "regression"]
+MAX_CLASSES = 50
+# Up to this many distinct integers are treated as classes; more as quantities.
 _MAX_NUMBERED = 20
-# Sampled rows that a class of its own needs: so many, or this share of few rows, and at least 2.
+# Fewest sampled rows of a separate class: this many, or this share of a small sample, at least 2.
 _MIN_CLASS_ROWS, _MIN_CLASS_SHARE = 20, 0.02
 # Share of rows of the rarer class below which classes are weighted.
 _MIN_UNWEIGHTED_SHARE = 0.1
 _OTHER = "(other)"
-_MAX_LIKELY = 3
 # Words for the value that a condition asks for.
 _POSITIVE_WORDS = frozenset({
     "true", "yes", "y", "t", "1", "positive", "pos", "success", "succeeded", "churned", "fraud",
@@ -55,7 +53,7 @@ class LabelProposal:
 
     column: str
     expression: str
-    kind: LabelKind
+    kind: ProposedKind
     values: pa.Array
     settings: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
@@ -81,44 +79,8 @@ class LabelProposal:
         return np.where(self.missing_mask, -1, codes)
 
 
-def get_label_column(
-    name: str, columns: Mapping[str, Column], unusable: Mapping[str, str]
-) -> Column:
-    """Return the column that `--label` names.
-
-    Raises:
-        OptionError: there is no such column, or it cannot be predicted.
-    """
-    if name in unusable or (name in columns and not is_nameable(name)):
-        raise OptionError(f"--label {name}: the column cannot be a label; it is {unusable[name]}")
-    if name not in columns:
-        raise OptionError(
-            f"--label {name}: there is no such column; {suggest_nearest(name, list(columns))}"
-        )
-    column = columns[name]
-    where = f"--label {name}"
-    if column.type is ColumnType.TIMESTAMP:
-        raise OptionError(
-            f"{where}: the column is a time, which cannot be a label; choose a number, a condition "
-            "or a class, for example a duration"
-        )
-    if column.type.value.startswith("list"):
-        raise OptionError(
-            f"{where}: the column is a list, which init proposes no label for; leave out --label, "
-            "and if a row has any number of labels, write label.kind: multi_label in the recipe"
-        )
-    if not column.present_count:
-        raise OptionError(f"{where}: all {column.rows:,} sampled values are null")
-    if column.distinct_count == 1:
-        raise OptionError(
-            f"{where}: all {column.present_count:,} sampled values that are not null are "
-            f"{describe_value(column.value_counts[0][0])}; there is nothing to learn"
-        )
-    return column
-
-
 def propose_label(column: Column) -> LabelProposal:
-    """Propose the label that a column makes; `get_label_column` checks what it has to be.
+    """Propose a label from a column; `label_choice.get_label_column` checks that it can be one.
 
     Raises:
         OptionError: too few of its values occur more than once.
@@ -187,7 +149,7 @@ def _propose_equality(column: Column, positive: Any) -> LabelProposal:
 def _propose_classes(column: Column, expression: str, texts: pa.Array) -> LabelProposal:
     counts = Counter(texts.drop_null().to_pylist())
     min_rows = max(2, min(_MIN_CLASS_ROWS, round(_MIN_CLASS_SHARE * column.present_count)))
-    frequent = [text for text, count in counts.most_common(_MAX_CLASSES) if count >= min_rows]
+    frequent = [text for text, count in counts.most_common(MAX_CLASSES) if count >= min_rows]
     rare_rows = sum(counts.values()) - sum(counts[text] for text in frequent)
     if not rare_rows:
         return _build_weighted_label(column, expression, "classes", texts, ())
@@ -211,12 +173,12 @@ def _propose_classes(column: Column, expression: str, texts: pa.Array) -> LabelP
     if rare_rows >= min_rows:
         cases += f" WHEN {expression} IS NOT NULL THEN {quote_sql_text(_OTHER)}"
         rare_label = pc.if_else(pc.is_valid(texts), _OTHER, pa.scalar(None, pa.string()))
-        fate = f"are {_OTHER}"
+        treatment = f"are {_OTHER}"
     else:
         rare_label = pa.scalar(None, pa.string())
-        fate = "are filtered"
+        treatment = "are filtered"
     rows = f"{rare_rows:,} of {column.present_count:,} sampled rows"
-    reason = f"{others}, in {rows} together, {fate}"
+    reason = f"{others}, in {rows} together, {treatment}"
     values = pc.if_else(is_frequent, texts, rare_label)
     return _build_weighted_label(column, f"CASE {cases} END", "classes", values, (reason,))
 
@@ -248,7 +210,7 @@ def _propose_condition(column: Column) -> LabelProposal:
 
 
 def _build_weighted_label(
-    column: Column, expression: str, kind: LabelKind, values: pa.Array, reasons: tuple[str, ...]
+    column: Column, expression: str, kind: ProposedKind, values: pa.Array, reasons: tuple[str, ...]
 ) -> LabelProposal:
     """Build the label, with the shares of its classes, and class weights where one is rare.
 
@@ -273,39 +235,13 @@ def _build_weighted_label(
         rarest = min(counts.values()) / total * len(counts) / 2  # 0.5 where all are as frequent
     if rarest >= _MIN_UNWEIGHTED_SHARE:
         return LabelProposal(column.name, expression, kind, values, {}, (summary, *reasons))
-    weights = "class_weight: rare classes count for more in training, and probabilities shift"
+    weights = (
+        "class_weight: rare classes count for more in training, and predicted probabilities are no "
+        "longer calibrated"
+    )
     settings = {"class_weight": "balanced"}
     reasons = (summary, *reasons, weights)
     return LabelProposal(column.name, expression, kind, values, settings, reasons)
-
-
-def list_likely_labels(columns: Iterable[Column]) -> list[LabelProposal]:
-    """Propose the labels that are most likely meant, the likeliest column first."""
-    possible = []
-    for column in columns:
-        if column.present_count and column.distinct_count > 1 and _is_likely_label(column):
-            with suppress(OptionError):
-                possible.append(propose_label(column))
-    by_name = [label for label in possible if label.column.lower() in _LABEL_NAMES]
-    conditions = [label for label in possible if label.kind == "binary"]
-    ordered = {label.column: label for label in [*by_name, *conditions, *possible[::-1]]}
-    return list(ordered.values())[:_MAX_LIKELY]
-
-
-def _is_likely_label(column: Column) -> bool:
-    """Return whether a column may be a label by its type, and is neither a key nor free text."""
-    if column.type is ColumnType.STRING:
-        return column.distinct_count <= _MAX_CLASSES
-    if column.type is ColumnType.INTEGER:
-        return not column.is_unique
-    return column.type in (ColumnType.REAL, ColumnType.BOOLEAN)
-
-
-_LABEL_NAMES = frozenset({
-    "label", "target", "y", "class", "outcome", "result", "response", "churn", "churned", "fraud",
-    "is_fraud", "default", "clicked", "click", "converted", "conversion", "survived", "price",
-    "amount", "sales", "revenue", "rating", "score", "delay", "duration",
-})  # fmt: skip
 
 
 def _cast_to_float(column: Column) -> pa.Array:

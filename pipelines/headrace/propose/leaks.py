@@ -23,9 +23,9 @@ from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.source.types import RAW_KINDS
 from headrace.transform.arrow import ArrowTransform, read_columns, stack_inputs
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
-from headrace.transform.variables import LABEL
+from headrace.transform.summaries import LABEL_KEY
 
 # `headrace evaluate` measures the same and finds it suspicious from 0.95 on, for regressions from
 # 0.995.
@@ -33,7 +33,7 @@ LEAK_STRENGTH = 0.9
 # Rows that it is measured on.
 _MAX_ROWS = 20_000
 # Rows without a label, and the share of them without the column, from which on nulls are a sign;
-# the share has to be so many times that of the rows with a label.
+# the share has to be this many times that of the rows with a label.
 _MIN_NULLS, _MIN_NULL_SHARE, _MIN_NULL_RATIO = 20, 0.5, 50
 # Numbers and times whose differences are tried, and how much more of the label than the column
 # itself a difference has to explain.
@@ -84,7 +84,7 @@ def measure_strengths(
     raw: dict[str, RawKind] = {
         role.column: RAW_KINDS[columns[role.column].type] for role in roles if role.features
     }
-    unfitted = Unfitted(
+    fit_inputs = FitInputs(
         raw,
         _DERIVATIONS_ADAPTER.validate_python(derive),
         _FEATURES_ADAPTER.validate_python(features),
@@ -93,10 +93,12 @@ def measure_strengths(
     positions = pa.array(rows)
     table = pa.table({name: columns[name].values.take(positions) for name in raw})
     labels = label.values.take(positions)
-    values = read_columns(table, raw, unfitted.list_derived_columns())
-    statistics = {key: one.summarize(values) for key, one in unfitted.collect_variables().items()}
-    statistics[LABEL] = unfitted.summarize_labels(labels)
-    spec = unfitted.fit_spec(statistics, set(raw))
+    values = read_columns(table, raw, fit_inputs.list_derived_columns())
+    statistics = {
+        key: one.summarize(values) for key, one in fit_inputs.collect_summary_requests().items()
+    }
+    statistics[LABEL_KEY] = fit_inputs.summarize_labels(labels)
+    spec = fit_inputs.fit_spec(statistics, set(raw))
     inputs = stack_inputs(ArrowTransform(spec)(table), spec)
     strengths = measure_feature_strengths(inputs, _encode_labels(labels, spec), spec, s.Leakage())
     return {item.feature: item.strength for item in strengths}
@@ -150,4 +152,4 @@ def _measure_strength(difference: np.ndarray, truth: np.ndarray, kind: str) -> f
         correlation = float(np.corrcoef(x, y)[0, 1])
         return correlation**2 if correlation > 0 else 0.0
     ranked = SortedScores.from_rows((y > 0.5).astype(np.int64), x)
-    return 2 * compute_roc_auc(*ranked.count_positives(np.ones(len(y)))) - 1
+    return 2 * compute_roc_auc(*ranked.sum_positive_weights(np.ones(len(y)))) - 1

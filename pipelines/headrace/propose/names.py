@@ -4,9 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from headrace.columns.dataset_columns import RESERVED_NAMES
 from headrace.recipe.model_requirements import TAKEN_INPUTS
 
-_RESERVED = TAKEN_INPUTS | {"split"}
+_RESERVED = TAKEN_INPUTS | RESERVED_NAMES
 # Suffixes of the columns that a feature makes beside its own.
 _SIDE_COLUMNS = ("_missing", "_sin", "_cos")
 _PLAIN_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

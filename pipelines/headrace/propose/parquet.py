@@ -12,7 +12,7 @@ from headrace.lake.storage import explain_table_errors
 from headrace.propose.allocation import allocate_rows, spread_positions
 from headrace.propose.arrow_types import (
     ARROW_TYPES,
-    convert_array,
+    cast_array,
     find_common_type,
     get_column_type,
 )
@@ -31,7 +31,7 @@ _NANOSECOND_REASON = "a time in nanoseconds"
 
 
 def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
-    """Read at most so many rows of a table.
+    """Read at most `max_rows` rows of a table.
 
     Raises:
         LakeError: there are no rows, a file is damaged, or columns of one name have different
@@ -143,7 +143,7 @@ def _read_rows(
     types: Mapping[str, ColumnType],
     read_whole: bool,
 ) -> pa.Table:
-    """Read so many rows of a file; columns that it does not have are null."""
+    """Read `row_count` rows of a file; columns that it does not have are null."""
     with explain_table_errors(file.path), table.open(file) as stream:
         try:
             parquet_file = pq.ParquetFile(stream)
@@ -156,7 +156,7 @@ def _read_rows(
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise LakeError(f"{file.path} is damaged ({error}); restore or remove it") from None
     columns = {
-        name: convert_array(rows[name], column_type)
+        name: cast_array(rows[name], column_type)
         if name in file_names
         else pa.nulls(rows.num_rows, ARROW_TYPES[column_type])
         for name, column_type in types.items()

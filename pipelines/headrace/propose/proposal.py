@@ -15,10 +15,9 @@ from headrace.propose.columns import Column
 from headrace.propose.keys import RowKey, find_row_key
 from headrace.propose.label import (
     LabelProposal,
-    get_label_column,
-    list_likely_labels,
     propose_label,
 )
+from headrace.propose.label_choice import get_label_column, list_likely_labels
 from headrace.propose.leaks import (
     LEAK_STRENGTH,
     find_differences,
@@ -58,7 +57,7 @@ class Proposal:
         strongest_features: the features that explain most of the label by themselves -> strength.
         strong_features: all features that explain so much that evaluation may take them for leaks.
         train_rows: about how many rows there are to train on.
-        key: the columns that tell rows apart.
+        key: the columns that identify rows.
     """
 
     sample: Sample

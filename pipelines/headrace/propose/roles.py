@@ -18,21 +18,21 @@ from headrace.propose.columns import Column
 from headrace.propose.names import FeatureNames
 from headrace.propose.yaml_text import describe_value
 from headrace.schema import ColumnType
+from headrace.transform.calendar import MICROS_PER_DAY
 
 # Share of rows with a value below which a column is left out.
 _MIN_PRESENT_SHARE = 0.01
 # Different texts, and whole numbers, that get an id each; texts beyond are hashed.
 _MAX_VOCABULARY, _MAX_NUMBERS = 1000, 32
-# Rows that a value has on average at least where values are told apart.
+# Fewest rows per value, on average, where each value gets a weight of its own.
 _ROWS_PER_VALUE = 2
 # Sampled rows that a value of a vocabulary needs, so that its weights can be learnt: one per 1,000
-# sampled rows, and at most so many.
+# sampled rows, and at most this many.
 _MAX_MIN_COUNT = 10
 _CODE_NAME_PATTERN = re.compile(
     r"(?i)(^|_|\b)(id|ids|key|uuid|guid|code|zip|zipcode|postcode|plz|no|nr|num|number|index|idx)$"
     r"|[a-z]I[dD]$"
 )
-_DAY = 86_400 * 10**6  # microseconds
 
 
 @dataclass(frozen=True)
@@ -261,10 +261,10 @@ def _propose_time_features(column: Column, names: FeatureNames, *, splits_rows: 
     The time elapsed is left out where rows are split by it: it tells train rows from test rows.
     """
     low, high = column.limits
-    days = (high - low) / _DAY
+    days = (high - low) / MICROS_PER_DAY
     numbers = column.numbers[~column.missing_mask]
     parts: list[tuple[str, dict[str, Any]]] = []
-    if np.any(numbers % _DAY != 0):
+    if np.any(numbers % MICROS_PER_DAY != 0):
         parts.append(("hour", {"kind": "cyclic", "period": 24}))
     if days >= 14:
         parts.append(("day_of_week", {"kind": "vocabulary"}))

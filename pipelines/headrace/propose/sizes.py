@@ -3,7 +3,7 @@
 from typing import Any
 
 from headrace.labels.kinds import find_label_kind
-from headrace.propose.label import LabelKind
+from headrace.propose.label import ProposedKind
 
 # Rows of all epochs together, about: the more rows there are, the fewer epochs.
 _TOTAL_TRAINED_ROWS = 3_000_000
@@ -16,7 +16,7 @@ _LARGE_NETWORK = ([128, 64], 0.2)
 
 
 def build_model_section(rows: int) -> dict[str, Any]:
-    """Return the recipe's section `model` for so many train rows."""
+    """Return the recipe's section `model` for this number of train rows."""
     for most, hidden, dropout in _NETWORKS:
         if rows <= most:
             return {"kind": "mlp", "hidden": hidden, "dropout": dropout, "embedding_width": 8}
@@ -29,7 +29,7 @@ def build_model_section(rows: int) -> dict[str, Any]:
 
 
 def build_train_section(rows: int) -> dict[str, Any]:
-    """Return the recipe's section `train` for so many train rows."""
+    """Return the recipe's section `train` for this number of train rows."""
     batch = _MIN_BATCH_SIZE
     while batch < _MAX_BATCH_SIZE and batch * 2 * _STEPS_PER_EPOCH <= rows:
         batch *= 2
@@ -44,6 +44,6 @@ def build_train_section(rows: int) -> dict[str, Any]:
     }
 
 
-def propose_gate(kind: LabelKind) -> dict[str, Any]:
+def propose_gate(kind: ProposedKind) -> dict[str, Any]:
     """Return an example of a gate for a kind of label."""
     return {"kind": "metric", **find_label_kind(kind).example_gate}

@@ -23,6 +23,7 @@ from headrace.propose.sample import Sample
 from headrace.propose.split_point import compute_split_points
 from headrace.redaction import redact_text
 from headrace.schema import ColumnType
+from headrace.transform.calendar import MICROS_PER_DAY
 
 # Times that a table of events has at least, and the share of its rows that may have none.
 _MIN_TIMES, _MAX_NULL_SHARE = 20, 0.01
@@ -30,7 +31,7 @@ _EVENT_NAME_PATTERN = re.compile(r"(?i)(time|date|day|hour|_at|ts|timestamp|when
 _OTHER_TIME_PATTERN = re.compile(
     r"(?i)(birth|dob|expir|valid|until|updated|modified|due|founded|built)"
 )
-_DAY, _SECOND = 86_400 * 10**6, 10**6  # microseconds
+_SECOND = 10**6  # microseconds
 # Table rows up to which seeds are tried until no split is without rows, and how many are tried.
 _MAX_ROWS_TO_TRY_SEEDS, _MAX_SEEDS = 1_000, 100
 
@@ -62,7 +63,7 @@ def propose_split(sample: Sample, label: LabelProposal | None, key: RowKey) -> S
     Args:
         sample: the sampled rows of the table.
         label: what is predicted, if it is known.
-        key: the columns that tell rows apart.
+        key: the columns that identify rows.
 
     Raises:
         LakeError: rows are too few to be split.
@@ -120,7 +121,7 @@ def _split_by_time(column: Column, label: LabelProposal | None) -> SplitProposal
         return None
     low, high = np.nanquantile(times[usable], (0.8, 0.9))
     span = float(np.nanmax(times[usable]) - np.nanmin(times[usable]))
-    for unit in (_DAY, 3_600 * _SECOND, 60 * _SECOND, _SECOND, 1):
+    for unit in (MICROS_PER_DAY, 3_600 * _SECOND, 60 * _SECOND, _SECOND, 1):
         if unit > span / 20:
             continue
         first, second = (int(t // unit * unit) for t in (low, high))
@@ -158,7 +159,7 @@ def _has_several_labels(label: LabelProposal | None, train: np.ndarray) -> bool:
 
 def _format_time(micros: int) -> str:
     moment = datetime.fromtimestamp(micros // 10**6, UTC).replace(microsecond=micros % 10**6)
-    if micros % _DAY == 0:
+    if micros % MICROS_PER_DAY == 0:
         return f"{moment:%Y-%m-%d}"
     return moment.replace(tzinfo=None).isoformat()
 
@@ -245,7 +246,7 @@ def _measure_fitness(
 
     Args:
         splits: int64 (rows,): 0 for train, 1 for validation, 2 for test.
-        codes: int64 (rows,) that tell labels apart.
+        codes: int64 (rows,), one number per label.
         enough: the figures of a split that is good enough.
 
     Returns:

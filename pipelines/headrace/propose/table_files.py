@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 from urllib.parse import unquote
 
 from headrace.errors import LakeError
-from headrace.lake.storage import explain_table_errors, open_filesystem
+from headrace.lake.storage import explain_table_errors, normalize_s3_scheme, open_filesystem
 from headrace.propose.option_error import OptionError
 from headrace.recipe import sections as s
 from headrace.redaction import redact_text
@@ -111,7 +111,7 @@ def find_table(path: str, format_: str | None) -> TableFiles:
             f"there is no file at {shown_path}, or this machine has no access to it: check the "
             "path, and the store's credentials"
         )
-    system, base = open_filesystem(re.sub(r"^s3[an]://", "s3://", path))
+    system, base = open_filesystem(normalize_s3_scheme(path))
     names = sorted(listing.files)
     folder = f"{base}/" if listing.root else "/" * ("file" in system.protocol)
     files = tuple(

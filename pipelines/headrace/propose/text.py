@@ -1,21 +1,25 @@
 """Render a proposal as the recipe's text: every section, with the reasons for it as comments."""
 
 import shlex
-import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from headrace.propose.comments import (
+    comment_out,
+    render_comment,
+    render_entry,
+    render_reasons,
+)
 from headrace.propose.label import LabelProposal
 from headrace.propose.names import derive_recipe_name
 from headrace.propose.proposal import Proposal
 from headrace.propose.roles import Role
 from headrace.propose.sizes import build_model_section, build_train_section, propose_gate
-from headrace.propose.yaml_text import describe_value, make_printable, render_flow, render_scalar
+from headrace.propose.yaml_text import describe_value, render_flow, render_scalar
 from headrace.redaction import redact_text
 
 CHOOSE_LABEL = "${CHOOSE_THE_LABEL}"
 """A variable in place of the label, until one is chosen; a recipe that has it is refused."""
-_WIDTH = 100
 
 
 def render_recipe(proposal: Proposal, *, name: str, out: str, workdir: str) -> str:
@@ -73,11 +77,11 @@ def _render_header(proposal: Proposal, out: str, workdir: str) -> list[str]:
     table = redact_text(sample.path)
     goal = f"{label.column} of {table}" if label else f"A first recipe for {table}"
     lines = [
-        *_render_comment(f"{goal}, proposed by `headrace init`."),
+        *render_comment(f"{goal}, proposed by `headrace init`."),
         "#",
-        *_render_comment(f"  {build_run_command(out, workdir)}", wrap=False),
+        *render_comment(f"  {build_run_command(out, workdir)}", wrap=False),
         "#",
-        *_render_comment(
+        *render_comment(
             f"It is based on {rows}, from {sample.opened_files:,} of {sample.total_files:,} files; "
             "the figures are of these rows. It is a start for you to read and change: no sample "
             "tells what is known at the time of prediction, which rows are wrong and what is worth "
@@ -85,7 +89,7 @@ def _render_header(proposal: Proposal, out: str, workdir: str) -> list[str]:
         ),
     ]
     for note in sample.notes:
-        lines += _render_comment(note + ".")
+        lines += render_comment(note + ".")
     return lines
 
 
@@ -95,7 +99,7 @@ def _render_source(proposal: Proposal, workdir: str) -> list[str]:
     path = build_table_path(sample.path, workdir)
     relative = "://" not in path and not path.startswith(("/", "${"))
     lines = ["source:", "  tables:", f"    {render_scalar(name)}:"]
-    lines += _render_entry(
+    lines += render_entry(
         f"path: {render_scalar(path)}", "from the working directory" if relative else "", 6
     )
     if sample.format != "parquet":
@@ -111,7 +115,7 @@ def _render_source(proposal: Proposal, workdir: str) -> list[str]:
             example = describe_value(column.uncastable_example)
             rows = sample.describe_rows(column.uncastable_count)
             reason = f"{rows} do not cast, for example {example}"
-        lines += _render_entry(
+        lines += render_entry(
             f"{render_scalar(column.name)}: {render_flow(column.declared_type)}", reason, 8
         )
     return [*lines, f"  main: {render_scalar(name)}"]
@@ -121,18 +125,18 @@ def _render_clean(proposal: Proposal) -> list[str]:
     clean = proposal.cleaning
     dedup = f"dedup: {render_flow({'key': list(clean.dedup_key)})}"
     if clean.dedup_key and not proposal.key.is_certain:
-        suggestions = _render_comment(clean.dedup_reason, 2)
+        suggestions = render_comment(clean.dedup_reason, 2)
         suggestions.append(f"  # {dedup}")
         lines = []
     else:
         suggestions = []
-        lines = _render_entry(dedup, clean.dedup_reason, 2) if clean.dedup_key else []
+        lines = render_entry(dedup, clean.dedup_reason, 2) if clean.dedup_key else []
     if clean.rules:
         lines += ["  rules:"]
         lines += [
             line
             for rule in clean.rules
-            for line in _render_entry(f"- {render_flow(rule.rule)}", rule.reason, 4)
+            for line in render_entry(f"- {render_flow(rule.rule)}", rule.reason, 4)
         ]
     if lines:
         return ["clean:", *suggestions, *lines]
@@ -145,7 +149,7 @@ def _render_label(proposal: Proposal) -> list[str]:
     label = proposal.label
     if label is None:
         return [
-            *_render_comment(
+            *render_comment(
                 "The one edit to make: replace the next line by one of those below it, or by one "
                 "of your own. `headrace init … --label COLUMN` does it for you, and looks for "
                 "columns that leak the label as well."
@@ -153,20 +157,20 @@ def _render_label(proposal: Proposal) -> list[str]:
             f"label: {render_flow({'expression': CHOOSE_LABEL})}",
             *(line for choice in proposal.choices for line in _render_choice(choice)),
         ]
-    lines = [*_render_reasons(label.reasons), "label:"]
+    lines = [*render_reasons(label.reasons), "label:"]
     lines += [f"  {key}: {render_flow(value)}" for key, value in label.section.items()]
     missing = int(label.missing_mask.sum())
     if missing:
-        lines += _render_comment(f"null in {proposal.sample.describe_rows(missing)}: filtered", 2)
+        lines += render_comment(f"null in {proposal.sample.describe_rows(missing)}: filtered", 2)
     return lines
 
 
 def _render_choice(label: LabelProposal) -> list[str]:
-    return [*_render_comment(label.reasons[0]), f"# label: {render_flow(label.section)}"]
+    return [*render_comment(label.reasons[0]), f"# label: {render_flow(label.section)}"]
 
 
 def _render_split(proposal: Proposal) -> list[str]:
-    lines = [*_render_reasons(proposal.split.reasons), "split:"]
+    lines = [*render_reasons(proposal.split.reasons), "split:"]
     return lines + [
         f"  {key}: {render_flow(value)}" for key, value in proposal.split.section.items()
     ]
@@ -175,14 +179,14 @@ def _render_split(proposal: Proposal) -> list[str]:
 def _render_unavailable(proposal: Proposal) -> list[str]:
     if not proposal.unavailable:
         return []
-    lines = _render_comment(
+    lines = render_comment(
         "Columns that are probably known only when the label is; features that read them are "
         "refused. If one is known at the time of prediction, remove its line here and add it to "
         "the features."
     )
     lines.append("unavailable:")
     for name, reason in proposal.unavailable.items():
-        lines += _render_entry(f"- {render_scalar(name)}", reason, 2)
+        lines += render_entry(f"- {render_scalar(name)}", reason, 2)
     return lines
 
 
@@ -190,7 +194,7 @@ def _render_derive(proposal: Proposal) -> list[str]:
     candidates = _render_entries(proposal.candidate_roles, "derive")
     lines = _render_entries(proposal.roles, "derive")
     if lines:
-        return ["derive:", *lines, *_comment_out(candidates)]
+        return ["derive:", *lines, *comment_out(candidates)]
     return ["# derive:", *(f"# {line}" for line in candidates)] if candidates else []
 
 
@@ -200,22 +204,22 @@ def _render_features(proposal: Proposal) -> list[str]:
         strengths = ", ".join(
             f"{name} {strength:.0%}" for name, strength in proposal.strongest_features.items()
         )
-        lines += _render_comment(
+        lines += render_comment(
             f"The single features that explain most of the label by themselves: {strengths}."
         )
     lines += ["features:", *_render_entries(proposal.roles, "features")]
     candidates = _render_entries(proposal.candidate_roles, "features")
     if candidates:
         comment = "candidates for the label: those that are not chosen can be features:"
-        lines += [*_render_comment(comment, 2), *_comment_out(candidates)]
+        lines += [*render_comment(comment, 2), *comment_out(candidates)]
     roles = (*proposal.roles, *proposal.candidate_roles)
     reasons = {role.column: role.exclusion_reason for role in roles}
     reasons |= dict(proposal.sample.unusable)
     left_out = {name: reason for name, reason in reasons.items() if reason}
     if left_out:
-        lines += _render_comment("left out:", 2)
+        lines += render_comment("left out:", 2)
     for name, reason in left_out.items():
-        lines += _render_comment(f"  {describe_value(name)[1:-1]}: {reason}", 2)
+        lines += render_comment(f"  {describe_value(name)[1:-1]}: {reason}", 2)
     return lines
 
 
@@ -224,7 +228,7 @@ def _render_entries(roles: Iterable[Role], part: str) -> list[str]:
         line
         for role in roles
         for entry in getattr(role, part)
-        for line in _render_entry(
+        for line in render_entry(
             f"{render_scalar(entry.name)}: {render_flow(entry.settings)}", entry.reason, 2
         )
     ]
@@ -232,7 +236,7 @@ def _render_entries(roles: Iterable[Role], part: str) -> list[str]:
 
 def _render_training(proposal: Proposal) -> list[str]:
     rows = proposal.train_rows
-    lines = _render_comment(f"Sizes for about {rows:,} train rows.")
+    lines = render_comment(f"Sizes for about {rows:,} train rows.")
     for name, section in (
         ("model", build_model_section(rows)),
         ("train", build_train_section(rows)),
@@ -260,7 +264,7 @@ def _render_evaluate(proposal: Proposal) -> list[str]:
     )
     return [
         "evaluate:",
-        *_render_comment(
+        *render_comment(
             f"Features that explain much of the label by themselves (in the sample: {strengths}); "
             "on few test rows that may look like all of it. A column that is not known at the time "
             "of prediction belongs under `unavailable` instead.",
@@ -276,10 +280,10 @@ def _render_score(proposal: Proposal, out: str, workdir: str) -> list[str]:
     table = shlex.quote(redact_text(sample.path))
     target = shlex.quote(f"{workdir}/scores")
     command = f"headrace score {shlex.quote(out)} --input {table} --output {target}"
-    lines = _render_comment(command, wrap=False)
+    lines = render_comment(command, wrap=False)
     if proposal.cleaning.dedup_key and key.is_certain:
         return [*lines, "# score:", "#   columns: [] # further raw columns beside the predictions"]
-    lines += _render_comment("The columns that tell which row a prediction belongs to.")
+    lines += render_comment("The columns that tell which row a prediction belongs to.")
     return [*lines, "score:", f"  key: {render_flow(list(key.columns))}"]
 
 
@@ -299,33 +303,3 @@ def _render_spark(proposal: Proposal) -> list[str]:
         "spark:",
         f"  conf: {render_flow(proposal.sample.spark_conf)} # times in nanoseconds, see above",
     ]
-
-
-def _render_entry(text: str, reason: str, indent: int) -> list[str]:
-    """Return a line with the reason behind it, or above it where the line would be too long."""
-    line = " " * indent + text
-    if not reason:
-        return [line]
-    with_reason = f"{line} # {make_printable(reason)}"
-    return [with_reason] if len(with_reason) <= _WIDTH else [*_render_comment(reason, indent), line]
-
-
-def _render_reasons(reasons: Iterable[str]) -> list[str]:
-    return [line for reason in reasons for line in _render_comment(reason)]
-
-
-def _render_comment(text: str, indent: int = 0, *, wrap: bool = True) -> list[str]:
-    prefix = " " * indent + "# "
-    printable = make_printable(text)
-    if not wrap:
-        return [prefix + printable]
-    prefix += " " * (len(printable) - len(printable.lstrip()))
-    return textwrap.wrap(
-        printable.lstrip(), _WIDTH, initial_indent=prefix, subsequent_indent=prefix,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-
-
-def _comment_out(lines: Iterable[str]) -> list[str]:
-    """Return the lines of a section as comments."""
-    return [f"  # {line.strip()}" if not line.strip().startswith("#") else line for line in lines]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.propose.arrow_types import ARROW_TYPES
-from headrace.recipe.times import parse_micros
+from headrace.recipe.times import parse_time_to_micros
 from headrace.schema import ColumnType
 
 INTEGER_PATTERN = r"[+-]?\d{1,18}"
@@ -123,7 +123,7 @@ def _cast_texts(texts: pa.Array, text_type: ColumnType) -> pa.Array:
 
 def _parse_micros(text: str) -> int | None:
     try:
-        return parse_micros(text)
+        return parse_time_to_micros(text)
     except ValueError:  # the 30th of February
         return None
 

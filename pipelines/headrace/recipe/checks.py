@@ -8,6 +8,7 @@ columns are in `column_checks.py`, those about training in `train_checks.py`.
 import math
 from typing import Any
 
+from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.errors import Problem
 from headrace.features.kinds import get_form
 from headrace.recipe import sections as s
@@ -23,13 +24,13 @@ from headrace.recipe.column_checks import (
 from headrace.recipe.evaluate_checks import check_evaluation, check_slices
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
-from headrace.recipe.times import parse_micros
+from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
     check_augmentation,
     check_batches,
     check_elastic_sizes,
-    check_followed_metrics,
     check_launcher,
+    check_monitored_metrics,
     check_optimizer,
     check_schedule,
     check_tuning,
@@ -56,7 +57,13 @@ def _check_tables(source: s.Source) -> list[Problem]:
             choice = "neither path nor table" if table.path is None else "both path and table"
             problems.append(Problem(where, choice, "give one of them"))
         if table.table is not None and "format" in table.model_fields_set:
-            problems.append(Problem(f"{where}.format", "a table of the catalog has its own"))
+            problems.append(
+                Problem(
+                    f"{where}.format",
+                    f"got {table.format}, but a table in Spark's catalog has its own format",
+                    "remove this key",
+                )
+            )
     return problems
 
 
@@ -81,7 +88,13 @@ def _check_joins(source: s.Source) -> list[Problem]:
                 )
             )
         elif join.table == source.main:
-            problems.append(Problem(f"{where}.table", "a join of the main table with itself"))
+            problems.append(
+                Problem(
+                    f"{where}.table",
+                    f"{join.table!r} is the main table",
+                    "name another; the same path may be declared twice",
+                )
+            )
         for column in join.columns:
             if column in added_by:
                 problems.append(
@@ -117,7 +130,7 @@ def _check_split_times(split: s.Split) -> list[Problem]:
     for key in ("validation_from", "test_from"):
         text = getattr(split.time, key)
         try:
-            micros[key] = parse_micros(text)
+            micros[key] = parse_time_to_micros(text)
         except ValueError:
             problems.append(
                 Problem(f"split.time.{key}", f"got {text!r}", "an ISO 8601 date or time")
@@ -151,7 +164,8 @@ def _check_file_sizes(dataset: s.Dataset) -> list[Problem]:
 
 
 def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
-    taken = [name for name in features if name in {f"kept_{column}" for column in dataset.keep}]
+    columns = {name_passthrough_column(name) for name in dataset.keep}
+    taken = [name for name in features if name in columns]
     return [
         Problem(f"features.{name}", "dataset.keep makes a column of this name", "rename it")
         for name in taken
@@ -173,7 +187,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_launcher, ("train",)),
     (check_batches, ("train", "stream")),
     (check_optimizer, ("train",)),
-    (check_followed_metrics, ("train", "split", "label")),
+    (check_monitored_metrics, ("train", "split", "label")),
     (check_augmentation, ("train", "features", "label")),
     (check_schedule, ("train",)),
     (check_tuning, ("tune", "label")),

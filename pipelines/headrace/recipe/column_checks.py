@@ -2,15 +2,16 @@
 
 import re
 
+from headrace.columns.dataset_columns import RESERVED_NAMES
 from headrace.errors import Problem
 from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
-from headrace.recipe.times import parse_micros
+from headrace.recipe.times import parse_time_to_micros
 from headrace.schema import ColumnType
 
 
 def check_rules(clean: s.Clean) -> list[Problem]:
-    """Return rules that cannot be what was meant."""
+    """Return problems of rules that cannot be what was meant."""
     problems, names = [], set()
     for index, rule in enumerate(clean.rules):
         where = f"clean.rules.{index}"
@@ -24,10 +25,16 @@ def check_rules(clean: s.Clean) -> list[Problem]:
                 rule.min,
                 rule.max,
             ):
-                problems.append(Problem(where, "min and max of different types"))
+                text = f"min is {rule.min!r}, max {rule.max!r}"
+                problems.append(Problem(where, text, "expected two numbers or two texts"))
         if rule.on_violation == "null" and not hasattr(rule, "column"):
             problems.append(
-                Problem(f"{where}.on_violation", f"null of a {rule.kind} rule", "use quarantine")
+                Problem(
+                    f"{where}.on_violation",
+                    f"got null, which empties one column; a {rule.kind} rule is not about one "
+                    "column",
+                    "use quarantine, drop or fail",
+                )
             )
         if rule.on_violation == "fail" and rule.max_fraction is not None:
             problems.append(
@@ -44,13 +51,18 @@ def check_rules(clean: s.Clean) -> list[Problem]:
 
 
 def check_label(label: s.Label) -> list[Problem]:
-    """Return settings that belong to other kinds of label."""
+    """Return problems of settings that belong to other kinds of label."""
     problems = []
     kind = find_label_kind(label.kind)
     for key, is_taken in (("standardize", kind.has_unit), ("baseline", kind.takes_baseline)):
         if getattr(label, key) and not is_taken:
+            or_count = " or count" if key == "baseline" else ""
             problems.append(
-                Problem(f"label.{key}", f"of a label of kind {label.kind}", "use kind: regression")
+                Problem(
+                    f"label.{key}",
+                    f"is only for labels that are numbers, label.kind is {label.kind}",
+                    f"remove it, or use kind: regression{or_count}",
+                )
             )
     if label.class_weight is not None and kind.class_weight_problem:
         problems.append(Problem("label.class_weight", *kind.class_weight_problem))
@@ -64,7 +76,8 @@ def check_leaks(
     features: dict[str, s.Feature],
     source: s.Source,
 ) -> list[Problem]:
-    """Return features that read what the label is made of, or what is unknown at prediction."""
+    """Return problems of features that read what the label is computed from, or what is unknown at
+    prediction."""
     reason = dict.fromkeys(unavailable, "which `unavailable` says is not known at prediction")
     for column in find_column_names(label.expression):
         reason.setdefault(column, "which the label is computed from")
@@ -95,7 +108,7 @@ def find_column_names(expression: str) -> list[str]:
 def check_derivations(
     derive: dict[str, s.Derivation], features: dict[str, s.Feature]
 ) -> list[Problem]:
-    """Return derived columns in places that cannot take them."""
+    """Return problems of derived columns in places that cannot take them."""
     problems = []
     for name, item in derive.items():
         for column in item.columns:
@@ -120,7 +133,7 @@ def check_derivations(
                 problems.append(
                     Problem(
                         f"features.{name}.kind",
-                        f"{feature.kind} of the {number_kind} {column!r}",
+                        f"{feature.kind} does not take {column!r}, a derived {number_kind}",
                         "use standardize" if number else "use vocabulary or standardize",
                     )
                 )
@@ -129,7 +142,7 @@ def check_derivations(
 
 def _check_origin(name: str, item: s.SecondsSince) -> list[Problem]:
     try:
-        parse_micros(item.origin)
+        parse_time_to_micros(item.origin)
     except ValueError:
         where = f"derive.{name}.origin"
         return [Problem(where, f"got {item.origin!r}", "an ISO 8601 date or time")]
@@ -137,7 +150,7 @@ def _check_origin(name: str, item: s.SecondsSince) -> list[Problem]:
 
 
 def check_clips(features: dict[str, s.Feature]) -> list[Problem]:
-    """Return clips and boundaries whose numbers do not fit together."""
+    """Return problems of clips and boundaries whose numbers do not fit together."""
     return [
         problem
         for name, feature in features.items()
@@ -146,7 +159,7 @@ def check_clips(features: dict[str, s.Feature]) -> list[Problem]:
 
 
 def check_imputations(features: dict[str, s.Feature]) -> list[Problem]:
-    """Return constants of the wrong type, and what a kind cannot impute."""
+    """Return problems of constants of the wrong type, and of values that a kind cannot impute."""
     return [
         problem
         for name, feature in features.items()
@@ -154,16 +167,12 @@ def check_imputations(features: dict[str, s.Feature]) -> list[Problem]:
     ]
 
 
-_TAKEN = {"label", "row_id", "split", "weight", "sample_weight", "baseline"}
-_TAKEN |= {"numeric", "categorical"}
-
-
 def check_names(features: dict[str, s.Feature]) -> list[Problem]:
-    """Return features whose columns would have a name twice."""
+    """Return problems of features whose columns would have a name twice."""
     problems = [
         Problem(f"features.{name}", "the name is taken by a column of every dataset", "rename it")
         for name in features
-        if name in _TAKEN
+        if name in RESERVED_NAMES
     ]
     makers = {
         column: name

@@ -10,7 +10,8 @@ from headrace.recipe.problems import suggest_nearest
 
 
 def check_evaluation(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
-    """Return metrics that the label's kind does not have, and gates that cannot be judged."""
+    """Return problems of metrics that the label's kind does not have, and of gates that cannot be
+    judged."""
     problems = []
     kind = find_label_kind(label.kind)
     for where, metric in _list_metrics(evaluate):
@@ -40,7 +41,7 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
 def check_slices(
     evaluate: s.Evaluate, features: dict[str, s.Feature], dataset: s.Dataset
 ) -> list[Problem]:
-    """Return slices of columns that the dataset does not have."""
+    """Return problems of slices of columns that the dataset does not have."""
     plain = [n for n, f in features.items() if not f.shape]
     columns = [*plain, *dataset.keep]
     problems = []
@@ -55,9 +56,12 @@ def check_slices(
         if item.buckets is None:
             continue
         if len(item.columns) > 1:
-            problems.append(Problem(f"{where}.buckets", "buckets are of a single column"))
+            text = f"got buckets for {len(item.columns)} columns; they divide one"
+            fix = "give one column, or remove buckets"
+            problems.append(Problem(f"{where}.buckets", text, fix))
         if any(low >= high for low, high in pairwise(item.buckets)):
-            problems.append(Problem(f"{where}.buckets", "the limits must rise"))
+            text = f"got {item.buckets}, expected rising numbers, each once"
+            problems.append(Problem(f"{where}.buckets", text))
     for index, name in enumerate(evaluate.leakage.allow):
         if name not in features:
             problems.append(

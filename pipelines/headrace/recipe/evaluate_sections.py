@@ -4,11 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from headrace.recipe_section import Count, Finite, Section, Text
+from headrace.recipe_section import Count, Finite, Positive, Section, Text
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class MaxF1(Section):

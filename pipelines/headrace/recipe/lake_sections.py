@@ -1,11 +1,11 @@
 """The recipe's keys about rows: where they come from, which may pass, the label, the split."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from headrace.labels.kinds import KindName
-from headrace.recipe_section import Count, Fraction, Name, Section, Text
+from headrace.recipe_section import Count, Fraction, IndexLimit, Name, Section, ShareLimit, Text
 
 DeclaredType = Literal[
     "integer", "real", "string", "boolean", "timestamp", "date", "binary",
@@ -112,14 +112,32 @@ class _Rule(Section):
     """Share of all rows from which on the build aborts."""
 
 
-class NotNull(_Rule):
+class _ColumnRule(_Rule):
+    if TYPE_CHECKING:  # declared by each rule, to fix the order of its keys
+        column: str
+
+    def list_columns(self) -> list[str]:
+        """Return the column that the rule is about."""
+        return [self.column]
+
+
+class _ColumnsRule(_Rule):
+    if TYPE_CHECKING:  # declared by each rule, to fix the order of its keys
+        columns: list[str]
+
+    def list_columns(self) -> list[str]:
+        """Return the columns that the rule is about."""
+        return self.columns
+
+
+class NotNull(_ColumnsRule):
     """The columns are there; NaN and the infinities are not."""
 
     kind: Literal["not_null"]
     columns: Annotated[list[str], Field(min_length=1)]
 
 
-class Range(_Rule):
+class Range(_ColumnRule):
     """min <= column <= max; null passes."""
 
     kind: Literal["range"]
@@ -129,7 +147,7 @@ class Range(_Rule):
     """Numbers, or texts such as dates for columns of that type."""
 
 
-class In(_Rule):
+class In(_ColumnRule):
     """The column is one of `values`; null passes."""
 
     kind: Literal["in"]
@@ -137,7 +155,7 @@ class In(_Rule):
     values: Annotated[list[str | int | float | bool], Field(min_length=1)]
 
 
-class Regex(_Rule):
+class Regex(_ColumnRule):
     """The pattern (Java's) is found in the column's text; null passes. Anchor it with ^ and $."""
 
     kind: Literal["regex"]
@@ -151,8 +169,12 @@ class Expr(_Rule):
     kind: Literal["expr"]
     expression: Text
 
+    def list_columns(self) -> list[str]:
+        """Return no column: what the expression reads is left to Spark."""
+        return []
 
-class Unique(_Rule):
+
+class Unique(_ColumnsRule):
     """No two rows share the columns' values; all rows that do violate. A null equals nothing."""
 
     kind: Literal["unique"]
@@ -235,9 +257,9 @@ class Increments(Section):
     on_drift: Literal["warn", "fail", "refit"] = "warn"
     """Where new rows differ from those that the transform was fitted on: say so in the ledger, the
     report and MLflow; publish nothing; or fit again on all rows."""
-    max_psi: Annotated[float, Field(gt=0)] = 0.2
+    max_psi: IndexLimit = 0.2
     """Population stability index of a numeric column; the limit is higher where rows are few."""
-    max_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    max_distance: ShareLimit = 0.1
     """Largest difference of a value's share of a categorical column (L-infinity)."""
-    max_unknown: Annotated[float, Field(gt=0, le=1)] = 0.05
+    max_unknown: ShareLimit = 0.05
     """Rise of the share of values that are out of the vocabulary."""

@@ -7,20 +7,20 @@ dataset may have been prepared by another recipe than the one that trains on it.
 import math
 from collections.abc import Collection, Mapping
 
+from headrace.columns.dataset_columns import RESERVED_NAMES
 from headrace.errors import Problem
 from headrace.labels.kinds import KINDS, find_label_kind
 from headrace.recipe import sections as s
 
 MOST_SHARDS = 64
-"""Canonical shards at most where the recipe does not say how many."""
+"""Most canonical shards where the recipe does not say how many."""
 
 FEW_SHARDS = 16
-"""Canonical shards at least where it does not, and the batch can be cut into so many."""
+"""Fewest canonical shards of an elastic training where it does not, if they divide the batch."""
 
 TAKEN_INPUTS = frozenset(
     {
-        "numeric", "categorical", "label", "weight", "sample_weight", "baseline", "row_id",
-        "logits", *(kind.output for kind in KINDS.values()),
+        *(RESERVED_NAMES - {"split"}), "logits", *(kind.output for kind in KINDS.values()),
     }
 )  # fmt: skip
 """Names in a batch or a model that a feature with an input of its own must not have."""
@@ -62,8 +62,8 @@ def find_model_problems(
         problems.append(
             Problem(
                 "model.kind",
-                f"{model.kind} reads one feature of kind image, there is {names}",
-                "have one under features, or use mlp",
+                f"needs exactly one feature of kind image, got {len(images)}: {names}",
+                "keep one under features, or use mlp",
             )
         )
     over = model.over if isinstance(model, s.Transformer) else ""
@@ -72,8 +72,9 @@ def find_model_problems(
         problems.append(
             Problem(
                 "model.over",
-                f"a transformer over text reads one feature of kind text or list, there is {names}",
-                "have one under features, or use series or table",
+                "needs exactly one feature of kind text or multi_valued, got "
+                f"{len(tokens)}: {names}",
+                "keep one under features, or use series or table",
             )
         )
     if over == "table" and not plain:

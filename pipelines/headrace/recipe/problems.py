@@ -1,4 +1,4 @@
-"""Translate pydantic's errors to the words of whoever wrote the recipe, with the nearest key."""
+"""Translate pydantic's errors into the terms of a recipe, with the nearest key."""
 
 import difflib
 import types
@@ -50,7 +50,7 @@ def _translate_error(item: dict[str, Any], model: type[BaseModel]) -> Problem:
         tag = context["tag"]
         return Problem(f"{where}.kind", f"unknown kind {tag!r}", suggest_nearest(tag, tags))
     if kind == "invalid_key" or location[-1] == "[key]":
-        return Problem(where, f"{shown} is no name", "letters, digits and _ only")
+        return Problem(where, f"got {shown}, expected a name of letters, digits and _")
     if kind == "literal_error":
         expected = [
             word.strip(" '") for word in context["expected"].replace(" or ", ",").split(",")

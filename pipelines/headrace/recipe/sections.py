@@ -23,7 +23,7 @@ from headrace.recipe.schedule_sections import *
 from headrace.recipe.schedule_sections import RunSchedule
 from headrace.recipe.train_sections import *
 from headrace.recipe.train_sections import Train
-from headrace.recipe_section import Name, Section
+from headrace.recipe_section import IndexLimit, Name, Section, ShareLimit
 
 
 class Dataset(Section):
@@ -74,11 +74,11 @@ class Score(Section):
     """Rows of one prediction at most; fewer where lists and images make them wide."""
     rows_per_file: Annotated[int, Field(ge=1)] = 1_000_000
     """Of the predictions."""
-    max_psi: Annotated[float, Field(gt=0)] = 0.2
+    max_psi: IndexLimit = 0.2
     """Of numbers and predictions: population stability index from which they count as drifted."""
-    max_distance: Annotated[float, Field(gt=0, le=1)] = 0.1
+    max_distance: ShareLimit = 0.1
     """Of ids and classes: difference of a value's share from which they count as drifted."""
-    max_unknown: Annotated[float, Field(gt=0, le=1)] = 0.05
+    max_unknown: ShareLimit = 0.05
     """Of vocabularies: rise of the share of unknown values, likewise."""
     on_drift: Literal["report", "fail"] = "report"
     """fail publishes no predictions of rows that drifted."""

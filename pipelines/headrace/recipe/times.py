@@ -1,10 +1,12 @@
-"""Parse points in time as recipes write them."""
+"""Parse the dates and times of a recipe."""
 
 from datetime import UTC, datetime
 
 
-def parse_micros(text: str) -> int:
-    """Return microseconds since 1970-01-01 UTC of an ISO 8601 date or time, UTC without a zone.
+def parse_time_to_micros(text: str) -> int:
+    """Return microseconds since 1970-01-01 UTC of an ISO 8601 date or time.
+
+    UTC is assumed where there is no zone.
 
     Raises:
         ValueError: the text is neither.

@@ -8,8 +8,8 @@ from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
 from headrace.recipe.model_requirements import MOST_SHARDS, find_metric_problems, list_elastic_sizes
 
-# Keys of the optimizer that only some kinds know.
-_OF_KINDS = {
+# Key of the optimizer -> the only optimizers that have it.
+_OPTIMIZERS_BY_KEY = {
     "momentum": ("sgd",),
     "nesterov": ("sgd",),
     "beta_1": ("adam", "adamw", "lamb"),
@@ -20,7 +20,7 @@ _OF_KINDS = {
 
 
 def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
-    """Return batch sizes, shards and ranks that do not divide each other."""
+    """Return problems of batch size, shards and ranks that do not divide evenly."""
     problems = []
     # Left out, they are a power of two that divides the batch.
     shards = stream.canonical_shards or math.gcd(MOST_SHARDS, train.global_batch_size)
@@ -28,7 +28,7 @@ def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
         problems.append(
             Problem(
                 "train.ranks",
-                f"{train.ranks} ranks cannot share {shards} canonical shards equally",
+                f"{train.ranks} ranks cannot share {shards} canonical shards evenly",
                 "use a divisor, or change stream.canonical_shards"
                 if stream.canonical_shards
                 else "use a divisor, or set stream.canonical_shards: they are the largest power of "
@@ -39,8 +39,8 @@ def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
         problems.append(
             Problem(
                 "train.global_batch_size",
-                f"{train.global_batch_size} rows cannot be cut from {shards} canonical shards "
-                "equally",
+                f"{train.global_batch_size} rows cannot be divided evenly among {shards} canonical "
+                "shards",
                 f"use a multiple of {shards}",
             )
         )
@@ -48,7 +48,7 @@ def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
 
 
 def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
-    """Return numbers of ranks that contradict each other."""
+    """Return problems of numbers of ranks that contradict each other."""
     least, most = train.min_ranks or 1, train.max_ranks or train.ranks
     if train.min_ranks is None and train.max_ranks is None:
         return []
@@ -64,8 +64,8 @@ def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
         return [
             Problem(
                 "train.ranks",
-                f"an elastic training of {train.ranks} ranks has to know the canonical shards "
-                "beforehand",
+                f"an elastic training of {train.ranks} ranks needs a fixed number of canonical "
+                "shards",
                 f"set stream.canonical_shards to a multiple of {train.ranks}",
             )
         ]
@@ -73,7 +73,7 @@ def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
 
 
 def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
-    """Return empty ranges of tuned keys, and metrics that the label does not have."""
+    """Return problems of empty ranges of tuned keys, and metrics that the label does not have."""
     problems = []
     for key, tried in tune.parameters.items():
         if isinstance(tried, s.Choices):
@@ -97,15 +97,21 @@ def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
 
 
 def check_launcher(train: s.Train) -> list[Problem]:
-    """Return hosts without a launcher for them, and a launcher of hosts without hosts."""
+    """Return problems of hosts without their launcher, or of that launcher without hosts."""
     launcher = train.launcher
     if launcher.kind == "hosts" and not launcher.hosts:
-        return [Problem("train.launcher.hosts", "launcher hosts needs hosts", "name:slots of each")]
+        return [
+            Problem(
+                "train.launcher.hosts",
+                "is empty, and train.launcher.kind is hosts",
+                "list name:slots, for example gpu1:4",
+            )
+        ]
     if launcher.hosts and launcher.kind != "hosts":
         return [
             Problem(
                 "train.launcher.hosts",
-                f"launcher {launcher.kind} does not look at hosts",
+                f"launcher {launcher.kind} ignores hosts",
                 "set train.launcher.kind: hosts",
             )
         ]
@@ -113,7 +119,7 @@ def check_launcher(train: s.Train) -> list[Problem]:
 
 
 def check_optimizer(train: s.Train) -> list[Problem]:
-    """Return keys that the optimizer of this kind does not know."""
+    """Return problems of keys that the optimizer of this kind does not have."""
     optimizer = train.optimizer
     problems = [
         Problem(
@@ -121,7 +127,7 @@ def check_optimizer(train: s.Train) -> list[Problem]:
             f"{optimizer.kind} takes no {key}",
             f"use kind: {' or '.join(kinds)}",
         )
-        for key, kinds in _OF_KINDS.items()
+        for key, kinds in _OPTIMIZERS_BY_KEY.items()
         if key in optimizer.model_fields_set
         and optimizer.kind not in kinds
         and getattr(optimizer, key) != type(optimizer).model_fields[key].default
@@ -131,9 +137,9 @@ def check_optimizer(train: s.Train) -> list[Problem]:
     return problems
 
 
-def check_followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
-    """Return what follows a validation metric that it cannot follow."""
-    followers = {
+def check_monitored_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
+    """Return problems of early stopping and schedules that monitor an unavailable metric."""
+    monitors = {
         "train.early_stopping": train.early_stopping is not None,
         "train.schedule": isinstance(train.schedule, s.ReduceOnPlateau),
     }
@@ -141,7 +147,7 @@ def check_followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> li
     if split.key and split.fractions.validation == 0:
         problems = [
             Problem(where, "needs a validation split, and split.fractions.validation is 0")
-            for where, is_used in followers.items()
+            for where, is_used in monitors.items()
             if is_used
         ]
     return problems + find_metric_problems(train, label.kind)
@@ -150,7 +156,7 @@ def check_followed_metrics(train: s.Train, split: s.Split, label: s.Label) -> li
 def check_augmentation(
     train: s.Train, features: dict[str, s.Feature], label: s.Label
 ) -> list[Problem]:
-    """Return augmentations of inputs or labels that the recipe does not have."""
+    """Return problems of augmentations of inputs or labels that the recipe does not have."""
     augment, problems = train.augment, []
     if not any(get_form(feature) == "image" for feature in features.values()):
         problems = [
@@ -174,7 +180,7 @@ def check_augmentation(
 
 
 def check_schedule(train: s.Train) -> list[Problem]:
-    """Return schedules whose rates would never be reached."""
+    """Return problems of schedules whose rates would never be reached."""
     schedule, problems = train.schedule, []
     if schedule.warmup_epochs >= train.epochs:
         problems.append(
@@ -184,5 +190,6 @@ def check_schedule(train: s.Train) -> list[Problem]:
             )
         )
     if isinstance(schedule, s.StepDecay) and schedule.epochs != sorted(set(schedule.epochs)):
-        problems.append(Problem("train.schedule.epochs", "each once, from the first on"))
+        text = f"got {schedule.epochs}, expected rising epochs, each once"
+        problems.append(Problem("train.schedule.epochs", text, "sort them"))
     return problems

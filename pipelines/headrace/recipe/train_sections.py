@@ -5,11 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headrace.labels.kinds import ValidationMetric
-from headrace.recipe_section import Count, Section
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from headrace.recipe_section import Count, Fraction, NotNegative, Positive, Section
 
 
 class Optimizer(Section):
@@ -65,7 +61,7 @@ class CosineDecay(_Schedule):
     """Half a cosine from the peak down to `final` times the peak at the last step."""
 
     kind: Literal["cosine"]
-    final: Share = 0.0
+    final: Fraction = 0.0
 
 
 class PolynomialDecay(_Schedule):
@@ -73,7 +69,7 @@ class PolynomialDecay(_Schedule):
 
     kind: Literal["polynomial"]
     power: Positive = 1.0
-    final: Share = 0.0
+    final: Fraction = 0.0
 
 
 class ReduceOnPlateau(_Schedule):
@@ -85,7 +81,7 @@ class ReduceOnPlateau(_Schedule):
     patience: Count = 2
     min_delta: NotNegative = 0.0
     """What counts as an improvement."""
-    lowest: Share = 0.0
+    lowest: Fraction = 0.0
     """Of the peak; the rate never falls below it."""
 
 

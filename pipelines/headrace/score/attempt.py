@@ -23,7 +23,7 @@ class ScoreAttempt:
         model: that scores.
         written: columns that are written as they are.
         report: told of progress.
-        given_id: under which it is published once.
+        idempotency_id: under which it is published once.
         now, build_id: of this job.
     """
 
@@ -35,6 +35,6 @@ class ScoreAttempt:
     model: ModelVersion
     written: list[str]
     report: Report
-    given_id: str | None
+    idempotency_id: str | None
     now: datetime
     build_id: str

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.score_record import PredictionFile
-from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.storage import write_object
 
 _ROW_GROUP = 131_072
 _HELD_ROWS = 1_000_000  # of all source partitions together, before some are written
@@ -119,10 +119,5 @@ class _OpenFile:
         """Write the file to the store, and return its bytes."""
         self._writer.close()
         content = self._sink.getvalue()
-        files, base = open_filesystem(self._root)
-        full_path = f"{base}/{self.path}"
-        with explain_storage_errors(self._root):
-            files.makedirs(full_path.rpartition("/")[0], exist_ok=True)
-            with files.open(full_path, "wb") as stream:
-                stream.write(content)
+        write_object(self._root, self.path, content)
         return int(content.size)

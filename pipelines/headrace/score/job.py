@@ -31,6 +31,7 @@ from headrace.score.table import (
 )
 from headrace.score.task_results import TaskResults
 from headrace.source.changed_files import refuse_changed_partitions
+from headrace.source.internal_columns import with_safe_names
 from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.quarantine.in_tasks import remove_other_files
 from headrace.source.quarantine.writer import get_quarantine_path, locate_quarantine
@@ -79,7 +80,9 @@ def score_rows(
         reference = Reference.from_json(json.loads(_read_text(files("reference", folder))))
         packed_file = f"{folder}/headrace-model-{attempt.build_id}.zip"
         # Models of an older Headrace have the network in the SavedModel that takes raw rows.
-        pack_folder(files(attempt.model.facts.get("network", "saved_model"), folder), packed_file)
+        pack_folder(
+            files(attempt.model.metadata.get("network", "saved_model"), folder), packed_file
+        )
         predicted = _predict_rows(attempt, spark, spec, reference, packed_file)
         drift = measure_drift(reference, predicted.results, spec.label, attempt.recipe.score)
         _report_drift(attempt, drift)
@@ -136,11 +139,11 @@ def _predict_rows(
         context.addFile(packed_file)
         shared = context.broadcast(scoring)
         attempt.report(Progress(f"scoring {rows.raw.rows_read:,} rows with {attempt.model.uri}"))
-        safe = rows.frame.toDF(*(f"c{i}" for i in range(len(rows.frame.columns))))
         results = TaskResults()
         try:
             with explain_spark_errors(f"scoring {attempt.plan.source}"):
-                reports = safe.mapInArrow(build_scorer(shared, rows.frame.columns), RESULTS_DDL)
+                scorer = build_scorer(shared, rows.frame.columns)
+                reports = with_safe_names(rows.frame).mapInArrow(scorer, RESULTS_DDL)
                 for row in reports.collect():
                     results.add_bytes(bytes(row["results"]))
         finally:
@@ -180,10 +183,10 @@ def _build_options(
         written=tuple(name for name in attempt.written if name not in by),
         constants={
             "model_version": attempt.model.version,
-            "dataset_version": attempt.model.facts["dataset_version"],
+            "dataset_version": attempt.model.metadata["dataset_version"],
             "scored_at": int(attempt.now.timestamp() * 1e6),
         },
-        threshold=float(attempt.model.facts.get("threshold", 0.5)),
+        threshold=float(attempt.model.metadata.get("threshold", 0.5)),
         batch_rows=attempt.recipe.score.batch_rows,
         axes=reference.axes,
         prediction_axis=reference.prediction_axis,

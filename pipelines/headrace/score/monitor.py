@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.columns.dataset_columns import LABEL
 from headrace.columns.histogram import HistogramAxis, axes_from_json
 from headrace.labels.spec import LabelSpec
 from headrace.lake.drift import (
@@ -16,8 +17,6 @@ from headrace.lake.drift import (
 )
 from headrace.recipe import sections as s
 from headrace.score.task_results import TaskResults
-
-_LABEL = "label"
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Reference:
         axis = axes_from_json(json.dumps([predictions["axis"]]))[0] if predictions else None
         axes = axes_from_json(json.dumps(plain["axes"]))
         return Reference(
-            axes=tuple(axis for axis in axes if axis.name != _LABEL),
+            axes=tuple(axis for axis in axes if axis.name != LABEL),
             counts={name: np.array(counts, np.int64) for name, counts in plain["counts"].items()},
             unknown=plain["unknown"],
             prediction_axis=axis,

@@ -62,7 +62,6 @@ def import_tensorflow() -> Any:
     TensorFlow imports Keras at the end of its own import, and Keras imports scikit-learn,
     Matplotlib and pandas: half of 6 s. With this variable set it looks for another Keras.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = os.environ.get(_OTHER_KERAS)
     os.environ[_OTHER_KERAS] = "1"
     try:

@@ -30,8 +30,9 @@ class ScorePlan:
         partitions: every source partition there is now, and its files.
         processed: source partitions whose rows are scored.
         unaffected: partitions whose predictions stay as they are, those of other tables included.
-        removed: how many are gone from the table, whose predictions go as well.
-        why: the reason, for people.
+        removed_count: number of source partitions that are gone from the table, whose predictions
+            go as well.
+        reason: why these are scored, or nothing is; human-readable.
     """
 
     source: str
@@ -40,8 +41,8 @@ class ScorePlan:
     partitions: Mapping[str, tuple[SourceFile, ...]]
     processed: frozenset[str]
     unaffected: tuple[ScoredPartition, ...]
-    removed: int
-    why: str
+    removed_count: int
+    reason: str
 
     @property
     def retained(self) -> frozenset[str]:
@@ -51,7 +52,7 @@ class ScorePlan:
     @property
     def is_up_to_date(self) -> bool:
         """Return whether the predictions are what they should be."""
-        return not self.processed and not self.removed
+        return not self.processed and not self.removed_count
 
     def list_urls(self) -> list[str] | None:
         """Return the files to read; None where it is the whole table."""
@@ -64,8 +65,8 @@ class ScorePlan:
 def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bool) -> ScorePlan:
     """Compare the table with what was scored of it.
 
-    A new model does not score again what has predictions: they say which model made them. Neither
-    does a joined table that changed: predictions were made with what it held then.
+    A changed model or joined table is no reason to score rows again that have predictions; each
+    prediction names its model.
 
     Args:
         recipe: the main table is the one to score.
@@ -99,7 +100,7 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     )
     counts = {"new": len(new), "changed": len(changed), "removed": len(removed)}
     changes = ", ".join(f"{n} {change}" for change, n in counts.items() if n)
-    why = "asked for everything" if full else f"source partitions: {changes}" if changes else ""
+    reason = "asked for everything" if full else f"source partitions: {changes}" if changes else ""
     return ScorePlan(
         source=source,
         partitioning=partitioning,
@@ -107,8 +108,8 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
         partitions=partitions,
         processed=processed,
         unaffected=unaffected,
-        removed=len(removed),
-        why=why or "nothing changed",
+        removed_count=len(removed),
+        reason=reason or "nothing changed",
     )
 
 

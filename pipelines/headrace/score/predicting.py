@@ -9,7 +9,6 @@ commit names, and its second attempt writes another one.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +21,13 @@ from headrace.score.files import PredictionLayout, PredictionWriter
 from headrace.score.network import Network, load_network
 from headrace.score.task_results import TaskResults
 from headrace.source.dictionaries import concat_to_one_chunk, decode_column, encode_texts
-from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_written
+from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_output_copy
 from headrace.source.late_materialization import LateColumns
 from headrace.source.late_reader import LateReader
 from headrace.source.partition_index import PartitionIndex
 from headrace.source.quarantine.in_tasks import RejectedRows
 from headrace.source.quarantine.writer import locate_quarantine
-from headrace.transform.arrow import ArrowTransform, stack_inputs
+from headrace.transform.arrow import ArrowTransform, load_transform, stack_inputs
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def build_scorer(
         assert context is not None
         # Every attempt has its own name: one that is thought dead may still be writing.
         task = f"{context.partitionId():05d}-{context.taskAttemptId()}"
-        transform = _load_transform(options.spec_json)
+        transform = load_transform(options.spec_json)
         model, threads = SparkFiles.get(options.model), max(1, context.cpus())
         with ThreadPoolExecutor(1) as background:
             # The first time in a process it takes seconds, in which Spark makes the first rows.
@@ -115,12 +114,6 @@ def build_scorer(
         yield pa.RecordBatch.from_pydict({"results": [results.to_bytes()]})
 
     return score_batches
-
-
-@lru_cache(maxsize=1)
-def _load_transform(text: str) -> ArrowTransform:
-    """Load a transform, once in every Python worker: a vocabulary may have millions of values."""
-    return ArrowTransform(TransformSpec.from_json(text))
 
 
 def _read_chunks(
@@ -229,5 +222,5 @@ def _predict_chunk(
 
 def _get_as_read(rows: pa.Table, name: str) -> pa.ChunkedArray:
     """Return a column as it is written, which may be the one that the model reads."""
-    written = name_written(name)
+    written = name_output_copy(name)
     return decode_column(rows[written if written in rows.column_names else name])

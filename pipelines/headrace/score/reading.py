@@ -15,7 +15,7 @@ from headrace.recipe import sections as s
 from headrace.recipe.column_checks import find_column_names
 from headrace.schema import Column, ColumnType
 from headrace.score.plan import ScorePlan
-from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_written
+from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_output_copy
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
 from headrace.source.raw_schema import RawSchema
 from headrace.source.read import RawRows, read_raw
@@ -152,7 +152,7 @@ def read_rows_to_score(
         if windows:
             rows, schema = add_windows(rows, schema, windows, checked.violates_any("quarantine"))
         bucket = _assign_bucket(checked)
-        kinds = _check_kinds(schema, spec)
+        kinds = _check_kinds(schema, spec, recipe.source.main)
         as_read = _find_as_read(raw, written)
         late = (
             None if windows else find_late_columns(raw.main, checked.checks, {**as_read, **kinds})
@@ -166,7 +166,7 @@ def read_rows_to_score(
     return RowsToScore(frame, checked, raw, None, left_out)
 
 
-def _check_kinds(schema: RawSchema, spec: TransformSpec) -> dict[str, RawKind]:
+def _check_kinds(schema: RawSchema, spec: TransformSpec, table: str) -> dict[str, RawKind]:
     """Return the model's raw columns and their kinds.
 
     Raises:
@@ -175,8 +175,9 @@ def _check_kinds(schema: RawSchema, spec: TransformSpec) -> dict[str, RawKind]:
     for column in spec.raw:
         if schema.types[column.name] not in _ACCEPTED_TYPES[column.kind]:
             raise LakeError(
-                f"column {column.name!r} has type {schema.types[column.name].value}, the model was "
-                f"trained with {column.kind}"
+                f"column {column.name!r} of table {table!r} has type "
+                f"{schema.types[column.name].value}, expected {column.kind}, as the model was "
+                f"trained with; declare it in source.tables.{table}.columns, or repair the table"
             )
     return {column.name: column.kind for column in spec.raw}
 
@@ -219,8 +220,7 @@ def _can_compile(rule: "s.Rule", rows: "DataFrame", schema: RawSchema) -> bool:
         except AnalysisException:
             return False
         return True
-    columns = getattr(rule, "columns", None) or [getattr(rule, "column", None)]
-    return all(c in schema.names for c in columns)
+    return all(c in schema.names for c in rule.list_columns())
 
 
 def _assign_bucket(checked: CheckedRows) -> "SparkColumn":
@@ -258,7 +258,7 @@ def _select_columns(
     columns = [
         convert_to_kind(name, kind).alias(name) for name, kind in kinds.items() if name not in late
     ]
-    columns += [_select_written(name, schema).alias(name_written(name)) for name in not_late]
+    columns += [_select_written(name, schema).alias(name_output_copy(name)) for name in not_late]
     if late or raw.partition_index.needs_file:
         columns.append(col(FILE))
     if late:

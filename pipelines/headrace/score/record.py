@@ -62,7 +62,7 @@ def build_record(
     before = attempt.base[1].files if attempt.base else ()
     new = [file.model_copy(update={"source": attempt.plan.source}) for file in results.files]
     files: list[PredictionFile] = [f for f in before if (f.source, f.partition) in stay] + new
-    facts = attempt.model.facts
+    metadata = attempt.model.metadata
     return ScoreRecord(
         build_id=attempt.build_id,
         created_at=attempt.now.isoformat(timespec="seconds"),
@@ -72,11 +72,11 @@ def build_record(
         model=attempt.model.uri,
         run_id=attempt.model.run_id,
         dataset={
-            "root": facts["dataset_root"],
-            "version": facts["dataset_version"],
-            "digest": facts["dataset_digest"],
+            "root": metadata["dataset_root"],
+            "version": metadata["dataset_version"],
+            "digest": metadata["dataset_digest"],
         },
-        threshold=facts.get("threshold"),
+        threshold=metadata.get("threshold"),
         columns={field.name: str(field.type) for field in schema},
         partition_by=partition_by,
         partitions=tuple(sorted(partitions, key=lambda p: (p.source, p.name))),
@@ -85,7 +85,7 @@ def build_record(
         rules_left_out=(*list_rules_about_many_rows(attempt.recipe), *rows.rules_left_out),
         quarantine=quarantine,
         base=attempt.base[0] if attempt.base else None,
-        given_id=attempt.given_id,
+        given_id=attempt.idempotency_id,
     )
 
 
@@ -105,6 +105,6 @@ def build_removal_record(attempt: ScoreAttempt) -> ScoreRecord:
             "drift": (),
             "quarantine": None,
             "base": version,
-            "given_id": attempt.given_id,
+            "given_id": attempt.idempotency_id,
         }
     )

@@ -40,7 +40,7 @@ class Scored:
         version: of their Delta table.
         record: what was scored, and by which model.
         published: whether this job published it.
-        why: what was done and why, for people.
+        why: what was done and why; human-readable.
         seconds: time of every step.
     """
 
@@ -66,7 +66,7 @@ def score(
     report: Report,
     model_uri: str | None = None,
     full: bool = False,
-    given_id: str | None = None,
+    idempotency_id: str | None = None,
 ) -> Scored:
     """Score the source partitions of a table that are new or changed.
 
@@ -79,7 +79,7 @@ def score(
         report: told of progress.
         model_uri: the champion of the recipe's model by default.
         full: score everything, scored before or not.
-        given_id: publish once under this id, however often it is run.
+        idempotency_id: publish once under this id, however often it is run.
 
     Raises:
         ModelError: there is no champion, no such model, or it predicts nonsense.
@@ -91,9 +91,9 @@ def score(
     began = time.monotonic()
     root = resolve_root(output)
     written = list_written_columns(recipe)
-    if given_id and (done := find_published_predictions(root, given_id)):
+    if idempotency_id and (done := find_published_predictions(root, idempotency_id)):
         return Scored(
-            root, *done, published=False, why=f"published as {given_id} before", seconds={}
+            root, *done, published=False, why=f"published as {idempotency_id} before", seconds={}
         )
     newest = find_newest_predictions(root)
     base = newest[1] if newest else None
@@ -105,7 +105,7 @@ def score(
     plan = make_plan(reading, source, base, full=full)
     if plan.is_up_to_date and newest:
         seconds = {"total": round(time.monotonic() - began, 2)}
-        return Scored(root, *newest, published=False, why=plan.why, seconds=seconds)
+        return Scored(root, *newest, published=False, why=plan.reason, seconds=seconds)
     store = Store.from_recipe(recipe, workdir, os.environ)
     spark = None
     if plan.processed:
@@ -125,7 +125,7 @@ def score(
         model=model,
         written=written,
         report=report,
-        given_id=given_id,
+        idempotency_id=idempotency_id,
         now=datetime.now(UTC),
         build_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
     )
@@ -139,7 +139,7 @@ def score(
 
     version, record = _discard_on_failure(attempt, run_attempt)
     seconds = {"total": round(time.monotonic() - began, 2)}
-    return Scored(root, version, record, True, plan.why, seconds)
+    return Scored(root, version, record, True, plan.reason, seconds)
 
 
 def _find_model(store: Store, uri: str | None) -> ModelVersion:

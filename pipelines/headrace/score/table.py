@@ -25,14 +25,17 @@ def choose_partition_columns(
     """Choose what the predictions are partitioned by: as the table is, the first time.
 
     Raises:
-        LakeError: the table is partitioned in several ways.
+        LakeError: the table's folders name different partition columns.
         DatasetError: the predictions of earlier jobs are partitioned in another one.
     """
     names = plan.processed
     choices = {tuple(parse_partition_values(name, plan.partitioning)) for name in names} or {()}
     if len(choices) > 1:
-        ways = " and ".join(", ".join(columns) or "none" for columns in sorted(choices)[:2])
-        raise LakeError(f"table {plan.source} is partitioned in two ways: by {ways}")
+        ways = "; ".join(", ".join(columns) or "none" for columns in sorted(choices)[:2])
+        raise LakeError(
+            f"the folders of table {plan.source} name different partition columns ({ways}), "
+            "expected the same in all; rename them, or set increments.by to file"
+        )
     columns = choices.pop()
     if base and base.partition_by != columns:
         before = ", ".join(base.partition_by) or "nothing"

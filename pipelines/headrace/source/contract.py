@@ -114,9 +114,8 @@ def _build_contract(recipe: Recipe) -> list[Column]:
         if dedup.latest_by:
             contract.append(Column(dedup.latest_by, _ANY, "clean.dedup.latest_by"))
     for index, rule in enumerate(recipe.clean.rules):
-        columns = getattr(rule, "columns", None) or [getattr(rule, "column", None)]
         where = f"clean.rules.{index} ({rule.kind})"
-        contract += [Column(c, _ANY, where) for c in columns if c is not None]
+        contract += [Column(c, _ANY, where) for c in rule.list_columns()]
     contract += [Column(c, _ANY, "unavailable") for c in recipe.unavailable]
     contract += [Column(c, _ONE_VALUE, "dataset.keep") for c in recipe.dataset.keep]
     return contract + [column for _, column in _require_of_features(recipe)]

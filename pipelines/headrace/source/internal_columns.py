@@ -1,9 +1,10 @@
-"""Name the columns that Headrace adds to raw rows, so that no raw column can have such a name."""
+"""List the names of the columns that Headrace adds to raw rows, under a prefix that no raw column
+may have."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 _PREFIX = "__headrace_"
 BUCKET = f"{_PREFIX}bucket"  # where the row goes: position in `Buckets.names`
@@ -11,25 +12,37 @@ LABEL = f"{_PREFIX}label"
 WEIGHT = f"{_PREFIX}weight"
 BASELINE = f"{_PREFIX}baseline"
 ROW_ID = f"{_PREFIX}row_id"  # hash of the dedup key; null where the row has none
-SECOND_KEY_HASH = f"{_PREFIX}twin"  # tells two keys of one ROW_ID apart
-TIE = f"{_PREFIX}tie"  # hash of all that decides between equal keys beside the raw columns
+# Differs between two keys of one ROW_ID; datasets have files with a column of this name.
+SECOND_KEY_HASH = f"{_PREFIX}twin"
+# Hash of what breaks ties between equal keys, besides the raw columns.
+TIE_BREAKER = f"{_PREFIX}tie_breaker"
 LATEST = f"{_PREFIX}latest"
 FILE = f"{_PREFIX}file"  # hash of the path of the row's file
 POSITION = f"{_PREFIX}position"  # of the row in its file
 PARTITION = f"{_PREFIX}partition"  # of the row: position in `PartitionIndex.names`
 PROBLEMS = f"{_PREFIX}problems"
 MALFORMED = f"{_PREFIX}malformed"
+NOT_CASTABLE = f"{_PREFIX}not_castable"  # whether a value of a joined row does not cast
+FOLDER = f"{_PREFIX}folder"  # a partition's folder
+EXCLUDED = f"{_PREFIX}excluded"  # whether no window may have the row's values
+SERIES = f"{_PREFIX}series"  # hash of the key of windows
+STEP = f"{_PREFIX}step"  # of the row in its series
 RULES, REASONS = "quarantine_rules", "quarantine_reasons"
 
 
-def name_as_read(column: str) -> str:
-    """Return the name of a cast column's value as it was read."""
-    return f"{_PREFIX}as_read_{column}"
+def name_before_cast(column: str) -> str:
+    """Return the name of the column with a cast column's values before the cast."""
+    return f"{_PREFIX}before_cast_{column}"
 
 
-def name_written(column: str) -> str:
-    """Return the name of a column's value as it is written beside predictions."""
-    return f"{_PREFIX}written_{column}"
+def name_output_copy(column: str) -> str:
+    """Return the name of the copy of a column that is written beside predictions."""
+    return f"{_PREFIX}output_copy_{column}"
+
+
+def name_window_values(number: int) -> str:
+    """Return the name of a column with the finite numbers that windows take from another."""
+    return f"{_PREFIX}window_values_{number}"
 
 
 def name_mask(number: int) -> str:
@@ -52,6 +65,14 @@ def col(name: str) -> "Column":
     import pyspark.sql.functions as F
 
     return F.col(quote_name(name))
+
+
+def with_safe_names(frame: "DataFrame") -> "DataFrame":
+    """Return the DataFrame with its columns renamed to c0, c1, …, as `mapInArrow` needs them.
+
+    It resolves names as SQL: a dot or a backtick in one would break it.
+    """
+    return frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
 
 
 def quote_name(name: str) -> str:

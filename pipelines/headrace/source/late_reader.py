@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.errors import LakeError
+from headrace.errors import LakeError, get_first_line
 from headrace.source.dictionaries import concat_tables, estimate_decoded_bytes
 from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.late_materialization import LATE_TYPES, LateColumns
@@ -97,8 +97,7 @@ class LateReader:
         except _UNREADABLE as error:
             raise self._describe_unreadable(path, error) from None
         meta = self._open.metadata
-        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+        self._starts = find_row_group_starts(meta)
         self._file, self._group, self._batch = file, -1, None
         _check_types(schema, path, self._late)
 
@@ -196,12 +195,22 @@ class LateReader:
         return column if column.type == kind else column.cast(kind)
 
     def _describe_unreadable(self, path: str, error: Exception) -> LakeError:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = get_first_line(error) or type(error).__name__
         return LakeError(
             f"table {self._late.table!r}: {path} cannot be read (columns "
             f"{', '.join(list(self._late.columns)[:5])}, …): {reason}; restore or remove it, or, "
             f"where Spark can read it, set source.tables.{self._late.table}.read_with to spark"
         )
+
+
+def find_row_group_starts(meta: Any) -> np.ndarray:
+    """Return the position of every row group's first row, and the number of rows at the end.
+
+    Args:
+        meta: the file's `pyarrow.parquet.FileMetaData`.
+    """
+    sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+    return np.concatenate([[0], np.cumsum(sizes)])
 
 
 def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
@@ -215,7 +224,10 @@ def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
         if not indices:
             continue
         if len(indices) > 1:
-            raise LakeError(f"table {late.table!r}: {path} has {len(indices)} columns {name!r}")
+            raise LakeError(
+                f"table {late.table!r}: {path} has {len(indices)} columns named {name!r}, "
+                "expected one; rewrite the file"
+            )
         kind = schema.field(indices[0]).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         stored_as = "int64" if pa.types.is_duration(kind) else str(kind)

@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
 from headrace.lake.source_partition import SourceFile
-from headrace.lake.storage import explain_storage_errors
+from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 
@@ -29,8 +29,6 @@ FILE_FORMATS = ("parquet", "csv", "json", "orc")
 """Formats whose tables are their files, and nothing but them."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """Value in the name of a folder whose rows have null in the partition column."""
-# Hadoop's names of S3.
-_S3 = re.compile(r"^s3[an]://")
 _SEGMENT = re.compile(r"^[^=/]+=[^/]*$")
 _PARALLEL_FOOTERS = 16
 
@@ -91,7 +89,7 @@ def list_table(table: s.Table, before: Mapping[str, SourceFile]) -> Listing | No
     """
     if not table.path:
         return None
-    where = _S3.sub("s3://", table.path).rstrip("/")
+    where = normalize_s3_scheme(table.path).rstrip("/")
     try:
         files, base = fsspec.url_to_fs(where, use_listings_cache=False)
     except (ImportError, ValueError, OSError):  # one that this machine knows only through Spark

@@ -7,7 +7,7 @@ before, empty and unchanged, and their rows would never be read.
 from typing import TYPE_CHECKING
 
 from headrace.recipe import Recipe
-from headrace.source.internal_columns import col
+from headrace.source.internal_columns import FOLDER, col
 from headrace.source.listing import (
     FILE_FORMATS,
     Listing,
@@ -20,8 +20,6 @@ from headrace.source.spark_errors import explain_spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_FOLDER = "__headrace_folder"
 
 
 def can_prune(recipe: Recipe) -> bool:
@@ -57,11 +55,11 @@ def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing)
         select_partitions(frame, name, table.partitions)
         values = [(folder, parse_folder_values(folder)) for folder in folders]
         rows = [(folder, *(parsed.get(c) for c in columns)) for folder, parsed in values]
-        texts = T.StructType([T.StructField(n, T.StringType()) for n in (_FOLDER, *columns)])
+        texts = T.StructType([T.StructField(n, T.StringType()) for n in (FOLDER, *columns)])
         typed = spark.createDataFrame(rows, texts).select(
-            _FOLDER, *(col(c).cast(frame.schema[c].dataType).alias(c) for c in columns)
+            FOLDER, *(col(c).cast(frame.schema[c].dataType).alias(c) for c in columns)
         )
         selected = {
-            row[0] for row in typed.where(F.expr(table.partitions)).select(_FOLDER).collect()
+            row[0] for row in typed.where(F.expr(table.partitions)).select(FOLDER).collect()
         }
     return frozenset(folders) - selected

@@ -1,8 +1,8 @@
-"""The columns of rows on Spark and their types: asked of a DataFrame once, and handed on with it.
+"""Hold the columns of rows on Spark and their types, read from a DataFrame once and passed along.
 
-Spark derives a schema anew for every DataFrame, so whoever makes one makes its `RawSchema` as well
-and hands on both; a step that adds columns says which (`with_columns`). Translating Spark's types
-into those of the column contract is left to `types.py`.
+Spark derives a schema anew for every DataFrame, so a function that makes one also makes its
+`RawSchema` and returns both; a step that adds columns says which (`with_columns`). Translating
+Spark's types into those of the column contract is left to `types.py`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class RawSchema:
 
     Attributes:
         spark_types: column -> Spark's type.
-        types: column -> type in the words of the column contract.
+        types: column -> type as the column contract names it.
         sql_types: column -> Spark's type as SQL writes it, for example `array<bigint>`.
     """
 
@@ -58,7 +58,7 @@ class RawSchema:
         return {name: kind for name, kind in self.types.items() if not is_internal(name)}
 
     def get_raw_kind(self, column: str) -> RawKind:
-        """Return the kind by which the transform knows a column.
+        """Return the kind that the transform uses for a column.
 
         Raises:
             KeyError: there is no such column, or no kind for its type; the column contract refuses
@@ -67,8 +67,8 @@ class RawSchema:
         return RAW_KINDS[self.types[column]]
 
     def with_columns(self, spark_types: "Mapping[str, DataType]") -> "RawSchema":
-        """Return the schema with further columns at the end; a column that is there keeps its place
-        and takes the new type."""
+        """Return the schema with further columns at the end; a column that it already has keeps its
+        position and takes the new type."""
         return RawSchema.from_spark_types({**self.spark_types, **spark_types})
 
     def without_columns(self, *columns: str) -> "RawSchema":

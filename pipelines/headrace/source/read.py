@@ -17,13 +17,13 @@ from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column
 from headrace.source.contract import check_contracts, list_needed_columns, list_raw_columns
-from headrace.source.internal_columns import FILE, MALFORMED, col, name_as_read
+from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
 from headrace.source.partition_index import PartitionIndex, ReadPlan, find_listed_path
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable, open_table
 from headrace.source.types import has_lost_elements, is_lost
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -124,10 +124,10 @@ def read_raw(
     return RawRows(rows, RawSchema.from_frame(rows), main, index, read, excluded, sources, cached)
 
 
-def find_unfitted(recipe: Recipe, schema: RawSchema) -> Unfitted:
+def find_fit_inputs(recipe: Recipe, schema: RawSchema) -> FitInputs:
     """Return what is to be fitted on rows of this schema (windows included)."""
     raw: dict[str, RawKind] = {name: schema.get_raw_kind(name) for name in list_raw_columns(recipe)}
-    return Unfitted(raw, recipe.derive, recipe.features, recipe.label)
+    return FitInputs(raw, recipe.derive, recipe.features, recipe.label)
 
 
 def find_passthrough_kinds(recipe: Recipe, schema: RawSchema) -> dict[str, RawKind]:
@@ -180,7 +180,8 @@ def _refuse_empty(table: RawTable, rows: int, settings: s.Table) -> None:
     if rows == 0:
         conditions = [c for c in (settings.partitions, settings.where) if c]
         where = f" where {' and '.join(conditions)}" if conditions else ""
-        raise LakeError(f"table {table.name!r} at {table.where} is empty: 0 rows{where}")
+        fix = f"check source.tables.{table.name}" + (".partitions and .where" if where else "")
+        raise LakeError(f"table {table.name!r} at {table.where} is empty: 0 rows{where}; {fix}")
 
 
 def _load_lookup(table: RawTable, join: s.Join) -> "tuple[DataFrame, int]":
@@ -196,12 +197,12 @@ def _load_lookup(table: RawTable, join: s.Join) -> "tuple[DataFrame, int]":
     is_bad = F.lit(False)
     for column in checked:
         has_lost = has_lost_elements if table.casts[column].startswith("list") else is_lost
-        is_bad = is_bad | has_lost(column, name_as_read(column))
+        is_bad = is_bad | has_lost(column, name_before_cast(column))
     malformed = MALFORMED in table.schema.names
     columns = [col(key) for key in join.key]
     columns += [col(column).alias(name) for name, column in join.columns.items()]
-    columns += [col(name_as_read(c)).cast("string").alias(name_as_read(c)) for c in checked]
-    columns += [is_bad.alias(_BAD)]
+    columns += [col(name_before_cast(c)).cast("string").alias(name_before_cast(c)) for c in checked]
+    columns += [is_bad.alias(NOT_CASTABLE)]
     if malformed:
         columns += [col(MALFORMED)]
     right = table.frame.select(*columns).persist(StorageLevel.MEMORY_AND_DISK)
@@ -209,9 +210,6 @@ def _load_lookup(table: RawTable, join: s.Join) -> "tuple[DataFrame, int]":
     _refuse_bad_values(table, right, checked, malformed)
     _refuse_duplicate_keys(table, right, join)
     return right.select(*(col(name) for name in [*join.key, *join.columns])), count
-
-
-_BAD = "__headrace_bad"
 
 
 def _refuse_bad_values(
@@ -233,11 +231,11 @@ def _refuse_bad_values(
             )
     if not checked:
         return
-    rows = right.where(F.col(_BAD)).limit(5).collect()
+    rows = right.where(F.col(NOT_CASTABLE)).limit(5).collect()
     if rows:
         declared = ", ".join(f"{c} ({table.casts[c]})" for c in checked)
         examples = "; ".join(
-            ", ".join(f"{c}={row[name_as_read(c)]!r}" for c in checked) for row in rows
+            ", ".join(f"{c}={row[name_before_cast(c)]!r}" for c in checked) for row in rows
         )
         raise LakeError(
             f"table {table.name!r} ({table.where}) has values that are not of the declared type, "

@@ -12,6 +12,7 @@ from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import col, name_count
 from headrace.source.raw_schema import RawSchema
+from headrace.source.types import is_finite
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
@@ -88,12 +89,11 @@ def name_rule(rule: "s.Rule") -> str:
 
 def has_value(column: str, schema: RawSchema) -> "Column":
     """Return whether a value is not missing: not null, and a finite number where it is a real."""
-    import pyspark.sql.functions as F
 
     present = col(column).isNotNull()
     if schema.types.get(column) is ColumnType.REAL:
         number = col(column).cast("double")
-        present = present & ~F.isnan(number) & (F.abs(number) < float("inf"))
+        present = present & is_finite(number)
     return present
 
 

@@ -18,7 +18,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     WEIGHT,
     col,
-    name_as_read,
+    name_before_cast,
     name_count,
     name_mask,
 )
@@ -185,7 +185,7 @@ def _build_contract_checks(
         reason = F.concat(F.lit("the line is no row: "), line)
         checks.append((Check("malformed", "quarantine"), col(MALFORMED).isNotNull(), reason))
     for column, declared in main.casts.items():
-        before = name_as_read(column)
+        before = name_before_cast(column)
         if declared.startswith("list"):
             violated = has_lost_elements(column, before)
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headrace.recipe import sections as s
 from headrace.schema import Column, find_violations
-from headrace.source.internal_columns import FILE, POSITION, col, name_as_read
+from headrace.source.internal_columns import FILE, POSITION, col, name_before_cast
 from headrace.source.load import find_partition_columns, load_table, select_partitions
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
@@ -98,14 +98,14 @@ def open_table(
     for column in stored.names:
         if column in nested:  # an image as rows of pixels
             flat = _flatten_lists(column, stored.spark_types[column])
-            columns += [flat.alias(column), col(column).alias(name_as_read(column))]
+            columns += [flat.alias(column), col(column).alias(name_before_cast(column))]
             continue
         if column not in castable:
             columns.append(col(column))
             continue
         columns.append(cast_column(column, types[column], castable[column]).alias(column))
         if column in checked:
-            columns.append(col(column).alias(name_as_read(column)))
+            columns.append(col(column).alias(name_before_cast(column)))
     if partition_columns is not None and "_metadata" not in stored.names:
         columns.append(F.xxhash64(F.col("_metadata.file_path")).alias(FILE))
         if table.format == "parquet" and table.read_with != "spark":

@@ -21,7 +21,7 @@ RAW_KINDS: dict[ColumnType, RawKind] = {
     ColumnType.REALS: "reals",
     ColumnType.STRINGS: "strings",
 }
-"""Kind by which the transform knows a column of this type."""
+"""The kind that the transform uses for a column of this type."""
 SMALL_KINDS = {"integer", "real", "string", "timestamp"}
 """Kinds whose values take a few bytes each."""
 _SQL = {
@@ -44,8 +44,15 @@ _CASTABLE = {
 }
 
 
+def is_finite(number: "SparkColumn") -> "SparkColumn":
+    """Return whether numbers are neither NaN nor infinite; null where a number is null."""
+    import pyspark.sql.functions as F
+
+    return (F.abs(number) < float("inf")) & ~F.isnan(number)
+
+
 def to_column_type(kind: "DataType") -> ColumnType:
-    """Return a type of Spark in the words of the column contract."""
+    """Return a type of Spark as the column contract names it."""
     import pyspark.sql.types as T
 
     scalars: list[tuple[tuple[type[T.DataType], ...], ColumnType]] = [

@@ -13,14 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.recipe import sections as s
-from headrace.source.internal_columns import col
+from headrace.source.internal_columns import (
+    EXCLUDED,
+    SERIES,
+    STEP,
+    col,
+    name_window_values,
+    with_safe_names,
+)
 from headrace.source.raw_schema import RawSchema
+from headrace.source.types import is_finite
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-_EXCLUDED = "__headrace_excluded"
-_KEY, _STEP = "__headrace_series", "__headrace_step"
 
 
 def add_windows(
@@ -42,8 +47,8 @@ def add_windows(
     import pyspark.sql.types as T
 
     if excluded is not None:
-        rows = rows.withColumn(_EXCLUDED, excluded)
-        schema = schema.with_columns({_EXCLUDED: T.BooleanType()})
+        rows = rows.withColumn(EXCLUDED, excluded)
+        schema = schema.with_columns({EXCLUDED: T.BooleanType()})
     step = F.floor(
         F.unix_micros(col(windows.order).cast("timestamp")) / F.lit(windows.step * 10**6)
     )
@@ -51,17 +56,15 @@ def add_windows(
     for key in windows.key:
         whole_key = whole_key & col(key).isNotNull()
     series = F.xxhash64(*(col(key) for key in windows.key))
-    value_columns = {
-        c: f"__headrace_taken_{i}" for i, c in enumerate(_list_source_columns(windows))
-    }
+    value_columns = {c: name_window_values(i) for i, c in enumerate(_list_source_columns(windows))}
     frame = rows.select(
         "*",
-        F.when(whole_key, series).alias(_KEY),
-        F.when(whole_key, step.cast("long")).alias(_STEP),
+        F.when(whole_key, series).alias(SERIES),
+        F.when(whole_key, step.cast("long")).alias(STEP),
         *(_select_finite(c, excluded is not None).alias(name) for c, name in value_columns.items()),
     )
-    frame = frame.repartition(F.col(_KEY)).sortWithinPartitions(
-        _KEY, _STEP, *value_columns.values()
+    frame = frame.repartition(F.col(SERIES)).sortWithinPartitions(
+        SERIES, STEP, *value_columns.values()
     )
     own_columns = schema.names
     added: dict[str, T.DataType] = dict.fromkeys(windows.columns, T.ArrayType(T.DoubleType()))
@@ -77,10 +80,9 @@ def add_windows(
                 windowed = windowed.append_column(name, array)
             yield from windowed.to_batches(max_chunksize=10_000)
 
-    # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
     names = frame.columns
-    safe = frame.toDF(*(f"c{i}" for i in range(len(names))))
-    return safe.mapInArrow(cut_batches, T.StructType(fields)), schema.with_columns(added)
+    windowed_rows = with_safe_names(frame).mapInArrow(cut_batches, T.StructType(fields))
+    return windowed_rows, schema.with_columns(added)
 
 
 def cut_windows(
@@ -98,17 +100,17 @@ def cut_windows(
     Returns:
         by name: lists of `past` float64, and float64; null where there is no value.
     """
-    key = pc.fill_null(table[_KEY], 0).to_numpy()
-    step = pc.fill_null(table[_STEP], 0).to_numpy()
-    valid = pc.and_(pc.is_valid(table[_KEY]), pc.is_valid(table[_STEP])).to_numpy()
+    key = pc.fill_null(table[SERIES], 0).to_numpy()
+    step = pc.fill_null(table[STEP], 0).to_numpy()
+    valid = pc.and_(pc.is_valid(table[SERIES]), pc.is_valid(table[STEP])).to_numpy()
     series = np.cumsum(np.concatenate([[0], key[1:] != key[:-1]])) if len(key) else key
-    # Series and step as one rising number: steps of a series are less than 2**40 apart.
+    # Series and step as one increasing number: steps of a series are less than 2**40 apart.
     place = np.where(valid, series * 2**40 + (step - step.min(initial=0)), -1)
     places, first = np.unique(place[valid], return_index=True)
     row_of = np.flatnonzero(valid)[first]
 
     def find_rows(shift: int) -> tuple[np.ndarray, np.ndarray]:
-        """Find for every row the one so many steps later, and whether there is one."""
+        """Find for every row the one `shift` steps later, and whether there is one."""
         if not len(places):
             return np.zeros(len(place), np.int64), np.zeros(len(place), bool)
         later = place + shift
@@ -150,5 +152,5 @@ def _select_finite(column: str, excluded: bool) -> "Column":
     import pyspark.sql.functions as F
 
     number = col(column).cast("double")
-    is_finite = (F.abs(number) < float("inf")) & ~F.isnan(number)
-    return F.when(is_finite & ~F.col(_EXCLUDED) if excluded else is_finite, number)
+    finite = is_finite(number)
+    return F.when(finite & ~F.col(EXCLUDED) if excluded else finite, number)

@@ -1,9 +1,9 @@
-"""Assemble batches: reader threads put every row where its batch needs it.
+"""Assemble batches: reader threads copy every row to its position in the batch.
 
 The batches of several steps lie in one *batch stack*: arrays of shape (steps, rows of a batch, …),
-in which each shard has its own columns of rows. A shard's block covers many steps, so it is written
-into many stacks; a stack is complete when the block of every shard that reaches into it has been
-read. Between the decoded row group and the batch a row is copied nowhere else that leaves the
+in which each shard has its own range on the rows axis. A shard's block covers many steps, so it is
+written into many stacks; a stack is complete when the block of every shard that reaches into it has
+been read. Between the decoded row group and the batch a row is copied nowhere else that leaves the
 processor's cache.
 """
 
@@ -55,7 +55,7 @@ class BatchAssembly:
             order: positions of the rows to write, in their order; None for all rows as they are.
         """
         row_count = len(next(iter(rows.values()))) if order is None else len(order)
-        column = (shard - self._shards.start) * self._slice_rows
+        row_offset = (shard - self._shards.start) * self._slice_rows
         written = 0
         while written < row_count:
             step, offset = divmod(first_row + written, self._slice_rows)
@@ -71,7 +71,7 @@ class BatchAssembly:
                 shape = (1, count)
             target = (
                 slice(stack_step, stack_step + shape[0]),
-                slice(column + offset, column + offset + shape[1]),
+                slice(row_offset + offset, row_offset + offset + shape[1]),
             )
             for name, array in rows.items():
                 if order is None:

@@ -236,6 +236,6 @@ class EpochReader:
             differences.append("more blocks than planned")
         if differences:
             raise StreamError(
-                f"rank {self.source.rank}, epoch {self.source.epoch}: the delivered rows differ "
-                f"from the plan: {'; '.join(differences)}"
+                f"rank {self.source.rank}, epoch {self.source.epoch + 1}: the delivered rows "
+                f"differ from the plan: {'; '.join(differences)}"
             )

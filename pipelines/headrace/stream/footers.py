@@ -26,8 +26,8 @@ from headrace.lake.storage import describe_error, is_storage_error
 
 # Parsed footers in memory; one of 64 row groups and 40 columns takes some 200 kB.
 _MAX_FOOTERS = 64
-# A store may be unavailable for some seconds: reading is retried after these pauses, but not once
-# so many seconds have passed (S3's client retries for some 10 s itself, where it can). A file that
+# A store may be unavailable for some seconds: reading is retried after these pauses, but not
+# after `_RETRY_SECONDS` (S3's client retries for some 10 s itself, where it can). A file that
 # is missing or forbidden will still be so a second later.
 _RETRY_PAUSES, _RETRY_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2), 8.0
 _PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)

@@ -21,6 +21,13 @@ import numpy as np
 
 from headrace.errors import StreamError
 from headrace.recipe.model_requirements import FEW_SHARDS, MOST_SHARDS
+from headrace.stream.row_ranges import (
+    RowGroup,
+    RowRange,
+    cumulate_rows,
+    group_into_blocks,
+    slice_ranges,
+)
 
 # Mixed into the seeds, so that row groups and rows are permuted independently of each other.
 _ROW_GROUP_SALT, _ROW_SALT = 1, 2
@@ -31,36 +38,6 @@ BLOCK_BYTES = 16 * 2**20
 # Blocks that a canonical shard should have at least: with fewer, an epoch would begin only when
 # nearly all of it was read.
 BLOCKS_PER_SHARD = 4
-
-
-@dataclass(frozen=True)
-class RowGroup:
-    """A row group of the index.
-
-    Attributes:
-        file: position of its file in the split's list of files.
-        index: position of the row group in its file.
-        rows: number of rows.
-    """
-
-    file: int
-    index: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class RowRange:
-    """The rows [start, stop) of a row group."""
-
-    file: int
-    row_group: int
-    start: int
-    stop: int
-
-    @property
-    def rows(self) -> int:
-        """Return the number of rows in the range."""
-        return self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -195,19 +172,19 @@ def plan_epoch(
     sequence = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
     if drop_last and not shuffle:
         first_row = epoch * dropped_rows % total
-        ends = _cumulate_rows(sequence)
+        ends = cumulate_rows(sequence)
         sequence = [
-            *_slice_ranges(sequence, ends, first_row, total),
-            *_slice_ranges(sequence, ends, 0, first_row),
+            *slice_ranges(sequence, ends, first_row, total),
+            *slice_ranges(sequence, ends, 0, first_row),
         ]
-    ends = _cumulate_rows(sequence)
+    ends = cumulate_rows(sequence)
     shards = []
     for shard in range(canonical_shards):
         begin, end = (total * s // canonical_shards for s in (shard, shard + 1))
         end = begin + steps * slice_rows if drop_last else end
         blocks: list[Block] = []
         first_row = 0
-        block_ranges = _group_into_blocks(_slice_ranges(sequence, ends, begin, end), block_rows)
+        block_ranges = group_into_blocks(slice_ranges(sequence, ends, begin, end), block_rows)
         for number, ranges in enumerate(block_ranges):
             permutation_seed = (_ROW_SALT, seed, epoch, shard, number) if shuffle else None
             blocks.append(Block(shard, first_row, tuple(ranges), permutation_seed))
@@ -287,45 +264,3 @@ def order_blocks(
         if block.first_row + block.rows > first_row
     ]
     return [block for *_, block in sorted(needed, key=lambda item: item[:3])]
-
-
-def _cumulate_rows(sequence: Sequence[RowRange]) -> np.ndarray:
-    """Return the number of rows up to the end of each range, int64 of shape (ranges,)."""
-    return np.cumsum([item.rows for item in sequence])
-
-
-def _slice_ranges(
-    sequence: Sequence[RowRange], ends: np.ndarray, begin: int, end: int
-) -> list[RowRange]:
-    """Return the ranges that hold the rows [begin, end) of the sequence.
-
-    Args:
-        sequence: ranges of rows, one after the other.
-        ends: their `_cumulate_rows`.
-        begin, end: positions of rows in the sequence.
-    """
-    ranges: list[RowRange] = []
-    for position in range(int(np.searchsorted(ends, begin, side="right")), len(sequence)):
-        item = sequence[position]
-        first_row = int(ends[position]) - item.rows
-        if first_row >= end:
-            break
-        start, stop = max(begin - first_row, 0), min(end - first_row, item.rows)
-        if stop > start:
-            ranges.append(
-                RowRange(item.file, item.row_group, item.start + start, item.start + stop)
-            )
-    return ranges
-
-
-def _group_into_blocks(ranges: Sequence[RowRange], block_rows: int) -> list[list[RowRange]]:
-    """Group consecutive ranges into blocks of at least `block_rows` rows, but for the last one."""
-    blocks: list[list[RowRange]] = []
-    rows = 0
-    for item in ranges:
-        if not blocks or rows >= block_rows:
-            blocks.append([])
-            rows = 0
-        blocks[-1].append(item)
-        rows += item.rows
-    return blocks

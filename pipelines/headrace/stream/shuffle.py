@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.stream.plan import EpochPlan, RowGroup
+from headrace.stream.plan import EpochPlan
+from headrace.stream.row_ranges import RowGroup
 
 # Delivered rows that are measured, from the first on: 8 bytes each, in several arrays.
 _MAX_ROWS = 4_000_000

@@ -25,7 +25,6 @@ from headrace.stream.pickled_metadata import refuse_pickled_metadata
 from headrace.stream.plan import (
     BLOCK_ROWS,
     EpochPlan,
-    RowGroup,
     assign_shards,
     choose_block_rows,
     choose_canonical_shards,
@@ -33,6 +32,7 @@ from headrace.stream.plan import (
     index_row_groups,
     plan_epoch,
 )
+from headrace.stream.row_ranges import RowGroup
 
 # Rows of a shard in a batch stack, and bytes of a stack, at most.
 _STACK_ROWS = 2048
@@ -175,7 +175,7 @@ class SplitStream:
         return self.read_epochs([epoch], first_step)
 
     def read_epochs(self, epochs: Sequence[int], first_step: int = 0) -> Iterator[Batch]:
-        """Read the batches of epoch after epoch; the next epoch is prefetched when one is all read.
+        """Read the batches of epoch after epoch; each is prefetched once the one before is read.
 
         Args:
             epochs: numbers of the epochs.

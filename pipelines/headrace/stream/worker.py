@@ -23,7 +23,8 @@ from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
 from headrace.stream.footers import Footer, FooterCache, build_read_error, retry_transient_errors
 from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
-from headrace.stream.plan import Block, RowRange
+from headrace.stream.plan import Block
+from headrace.stream.row_ranges import RowRange
 
 # What pyarrow raises where a file is damaged.
 _DAMAGE_ERRORS = (pa.ArrowException, RuntimeError, KeyError, IndexError)

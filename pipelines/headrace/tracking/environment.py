@@ -1,17 +1,34 @@
-"""Set MLflow's environment variables; no other module of the package sets one.
+"""Read and set MLflow's environment variables; no other module of the package does.
 
-A value that the caller's environment has already always wins.
+A value that the caller's environment has already always wins where one would be set.
 """
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+def find_tracking_uri(configured: str | None, environment: Mapping[str, str]) -> str | None:
+    """Find the URI of the MLflow server to use; None where neither names one.
+
+    Args:
+        configured: the recipe's `tracking.uri`, which wins.
+        environment: normally `os.environ`.
+    """
+    return configured or environment.get(_TRACKING_URI)
+
+
+def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Select the variables that ranks on other hosts need, except credentials."""
+    uri = environment.get(_TRACKING_URI)
+    return {_TRACKING_URI: uri} if uri else {}
 
 
 def silence_mlflow() -> None:

@@ -113,7 +113,7 @@ def check_golden(
     Raises:
         ModelError: the model cannot be loaded, fails, or has no recorded predictions.
     """
-    if "model_bytes" not in model.facts:
+    if "model_bytes" not in model.metadata:
         raise ModelError(
             f"model {model.uri} was registered by an older Headrace, which recorded no predictions "
             "to compare with; train again"
@@ -135,7 +135,8 @@ def check_golden(
         )
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"model {model.uri} was not loaded and did not predict within {_TIMEOUT_SECONDS} s"
+            f"model {model.uri} was not loaded and did not predict within {_TIMEOUT_SECONDS} s; "
+            "run the command again, on a less busy machine or closer to the artifact store"
         ) from None
     output = process.stdout.strip().splitlines()
     if process.returncode != 0 or not output:

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from headrace.tracking.store import Store, open_client
 
+STAGE_TAG = "headrace.stage"
+"""Tag of a run: the stage that it is of."""
+DATASET_TAG = "headrace.dataset"
+"""Tag of a run: the version of the dataset that it made, or used."""
 BUILD_TAG = "headrace.build"
 """Tag of a run: the id of the build that it made, or used."""
 
@@ -39,7 +43,7 @@ def find_runs(store: Store, build_id: str) -> list[LineageRun]:
             run_id=run.info.run_id,
             name=run.info.run_name or "",
             status=run.info.status,
-            stage=run.data.tags.get("headrace.stage", "train"),
+            stage=run.data.tags.get(STAGE_TAG, "train"),
         )
         for run in runs
     ]

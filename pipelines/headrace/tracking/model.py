@@ -45,13 +45,13 @@ class ModelVersion:
     Attributes:
         name, version: name and number in the registry.
         run_id: the run that trained it.
-        facts: dataset root, version, digests and so on, as `register_version` got them.
+        metadata: dataset root, version, digests and so on, as `register_version` got them.
     """
 
     name: str
     version: int
     run_id: str
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def uri(self) -> str:
@@ -67,7 +67,7 @@ def register_version(
     inputs: Sequence[RawInput],
     example: "pd.DataFrame",
     threshold: float | None,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
 ) -> ModelVersion:
     """Log the model to the run and register it as a new version.
 
@@ -79,7 +79,7 @@ def register_version(
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.
         threshold: default of the `threshold` parameter of `predict`; None where the label has none.
-        facts: plain values that `ModelVersion.facts` will have again.
+        metadata: plain values that `ModelVersion.metadata` will have again.
 
     Returns:
         The new version.
@@ -109,7 +109,7 @@ def register_version(
             signature=signature,
             input_example=example,
             pip_requirements=[f"{name}=={version(name)}" for name in packages],
-            metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **facts})},
+            metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **metadata})},
         )
     client = open_client(run.store)
     name = run.store.registered_model
@@ -118,7 +118,7 @@ def register_version(
     model_version = client.create_model_version(
         name, info.model_uri, run_id=run.run_id, model_id=info.model_id
     )
-    return ModelVersion(name, int(model_version.version), run.run_id, facts)
+    return ModelVersion(name, int(model_version.version), run.run_id, metadata)
 
 
 def find_model(store: Store, uri: str | None = None) -> ModelVersion:
@@ -158,9 +158,9 @@ def find_model(store: Store, uri: str | None = None) -> ModelVersion:
         raise ModelError(
             f"model {uri} was not registered by Headrace; train one with `headrace train`"
         )
-    facts = MODEL.migrate_tree(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
-    del facts[MODEL.key]
-    return ModelVersion(name, int(model_version.version), str(model_version.run_id), facts)
+    values = MODEL.migrate_tree(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
+    del values[MODEL.key]
+    return ModelVersion(name, int(model_version.version), str(model_version.run_id), values)
 
 
 def download_model_file(store: Store, model: ModelVersion, name: str, folder: str) -> str:

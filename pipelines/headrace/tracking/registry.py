@@ -15,7 +15,7 @@ from typing import Any
 
 from headrace.errors import ModelError
 from headrace.formats import VERDICT
-from headrace.tracking.model import ModelVersion, find_model
+from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.store import Store, open_client
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -59,9 +59,7 @@ def record_verdict(store: Store, model: ModelVersion, path: str, *, passed: bool
         path: artifact of the model's run that has the reasons.
         passed: the verdict.
     """
-    client = open_client(store)
-    for key, value in {_VERDICT_PATH: path, _VERDICT: "passed" if passed else "failed"}.items():
-        client.set_model_version_tag(model.name, str(model.version), key, value)
+    tag_model(store, model, {_VERDICT_PATH: path, _VERDICT: "passed" if passed else "failed"})
 
 
 def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:

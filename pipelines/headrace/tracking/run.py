@@ -14,11 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import PreemptedError
+from headrace.errors import PreemptedError, get_first_line
 from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
 from headrace.redaction import redact_value
 from headrace.tracking.environment import limit_requests_within
+from headrace.tracking.lineage import STAGE_TAG
 from headrace.tracking.store import Store, find_or_create_experiment, open_client
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
@@ -149,7 +150,7 @@ def start_parent_run(
     run = None
     with report_outage(report), limit_requests_within():
         run = stack.enter_context(start_run(store, run_name))
-        run.set_tags({"headrace.stage": stage})
+        run.set_tags({STAGE_TAG: stage})
     try:
         yield run
     except BaseException as error:
@@ -166,7 +167,7 @@ def report_outage(report: Report) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        first = redact_value(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        first = redact_value(get_first_line(error) or type(error).__name__)
         report(Progress(f"MLflow does not answer, the parent run is not recorded: {first}"))
 
 
@@ -191,8 +192,8 @@ def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
     try:
         yield run
     except BaseException as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
-        run.set_tags({"headrace.error": redact_value(f"{type(error).__name__}: {reason}")[:500]})
+        reason = f"{type(error).__name__}: {get_first_line(error)}"
+        run.set_tags({"headrace.error": redact_value(reason)[:500]})
         status = "KILLED" if isinstance(error, PreemptedError | KeyboardInterrupt) else "FAILED"
         run._client.set_terminated(run.run_id, status=status)
         raise

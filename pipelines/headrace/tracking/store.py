@@ -16,16 +16,10 @@ from headrace.quiet import silence_imports
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.database import open_database
-from headrace.tracking.environment import silence_mlflow
+from headrace.tracking.environment import find_tracking_uri, silence_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-
-def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Select the variables that ranks on other hosts need, except credentials."""
-    uri = environment.get("MLFLOW_TRACKING_URI")
-    return {"MLFLOW_TRACKING_URI": uri} if uri else {}
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class Store:
     def from_recipe(recipe: Recipe, workdir: str, environment: Mapping[str, str]) -> "Store":
         """Return the store of a recipe; `environment` is normally `os.environ`."""
         settings = recipe.tracking
-        uri = settings.uri or environment.get("MLFLOW_TRACKING_URI")
+        uri = find_tracking_uri(settings.uri, environment)
         artifacts = None
         if not uri:
             folder = Path(workdir).absolute() / "mlflow"
@@ -65,7 +59,7 @@ class Store:
 
     @property
     def redacted_uri(self) -> str:
-        """Return the URI without credentials, for people."""
+        """Return the URI without credentials, to be shown."""
         return redact_text(self.uri)
 
     def format_open_command(self) -> str:

@@ -40,7 +40,7 @@ class Augmentation:
     def __call__(self, batch: Mapping[str, tf.Tensor], step: tf.Tensor) -> Batch:
         """Return the augmented batch.
 
-        With mixup it also has `mixed_with`, the partners' labels, and `mixed_share` float32
+        With mixup it also has `mixup_label`, the partners' labels, and `mixup_weight` float32
         (batch,), the share of a row's own label.
 
         Args:
@@ -101,7 +101,7 @@ class Augmentation:
             if batch[name].dtype == tf.uint8:
                 value = tf.round(value)
             batch[name] = tf.cast(value, batch[name].dtype)
-        return batch | {"mixed_with": tf.gather(batch["label"], partners), "mixed_share": share}
+        return batch | {"mixup_label": tf.gather(batch["label"], partners), "mixup_weight": share}
 
     def _find_partners(self, rows: tf.Tensor) -> tf.Tensor:
         """Return each row's partner, i ^ 1 for row i; (batch,).

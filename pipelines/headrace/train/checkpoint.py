@@ -172,9 +172,9 @@ class Checkpoints:
         self._put_file(attempt, name, buffer.getvalue())
         return f"{self.root}/{attempt}/{name}"
 
-    def mark_finished(self, attempt: str, facts: Mapping[str, Any]) -> None:
+    def mark_finished(self, attempt: str, values: Mapping[str, Any]) -> None:
         """Record that the attempt is finished, so that nobody continues it."""
-        self._put_file(attempt, _FINISHED, json.dumps(dict(facts)).encode())
+        self._put_file(attempt, _FINISHED, json.dumps(dict(values)).encode())
 
     def remove_older(self, attempt: str, keep: int, best_step: int | None) -> None:
         """Remove all checkpoints but the newest `keep` and the one written at `best_step`."""

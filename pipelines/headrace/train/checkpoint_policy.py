@@ -41,17 +41,17 @@ class ScheduledCheckpoints:
         writer: CheckpointWriter,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        facts: Callable[[], dict[str, Any]],
+        collect_extras: Callable[[], dict[str, Any]],
     ) -> None:
         """
         Args:
             settings: how often to write.
             writer: where to.
             model, optimizer: whose variables are saved.
-            facts: returns what the state does not have, such as the id of the tracked run.
+            collect_extras: returns what the state does not have, such as the id of the tracked run.
         """
         self._settings, self._writer = settings, writer
-        self._model, self._optimizer, self._facts = model, optimizer, facts
+        self._model, self._optimizer, self._collect_extras = model, optimizer, collect_extras
         self._written_at = time.monotonic()
         self._updates_since = 0
 
@@ -78,10 +78,10 @@ class ScheduledCheckpoints:
         number = state.epoch * steps_per_epoch + state.step
         if state.epoch > state.epochs_run:  # it stopped early
             number = state.epochs_run * steps_per_epoch
-        facts = {**self._facts(), "steps": steps_per_epoch, "state": state.to_json()}
+        values = {**self._collect_extras(), "steps": steps_per_epoch, "state": state.to_json()}
         arrays = collect_arrays(self._model, self._optimizer, state.best_weights)
         best_step = (state.best.epoch + 1) * steps_per_epoch if state.best.epoch >= 0 else None
-        self._writer.submit_checkpoint(number, facts, arrays, best_step)
+        self._writer.submit_checkpoint(number, values, arrays, best_step)
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def find_resume_point(checkpoints: Checkpoints, resume: str, report: Report) -> 
     return ResumePoint(checkpoints.name_attempt(), None)
 
 
-def check_checkpoint_fits(facts: dict[str, Any], dataset: str, steps: int) -> None:
+def check_checkpoint_fits(checkpoint_extras: dict[str, Any], dataset: str, steps: int) -> None:
     """Check that a checkpoint is of this dataset, and of epochs of as many steps.
 
     Args:
-        facts: values of the checkpoint.
+        checkpoint_extras: values of the checkpoint beside its arrays.
         dataset: digest of the dataset version.
         steps: of an epoch.
 
@@ -137,7 +137,11 @@ def check_checkpoint_fits(facts: dict[str, Any], dataset: str, steps: int) -> No
         TrainError: it is not; its epoch and step would then mean other rows.
     """
     expected = {"dataset": dataset, "steps": steps}
-    differences = [f"{k} {facts[k]}, here {v}" for k, v in expected.items() if facts[k] != v]
+    differences = [
+        f"{key} {checkpoint_extras[key]}, here {value}"
+        for key, value in expected.items()
+        if checkpoint_extras[key] != value
+    ]
     if differences:
         raise TrainError(
             f"the checkpoint is of another training ({'; '.join(differences)}); continue it with "
@@ -167,11 +171,11 @@ def restore_checkpoint(
         TrainError: it is of another model or optimizer.
     """
     saved = resume_point.saved if collectives.rank == 0 else None
-    facts = collectives.broadcast_object(saved.state if saved else None)
-    if facts is None:
+    checkpoint_extras = collectives.broadcast_object(saved.state if saved else None)
+    if checkpoint_extras is None:
         return None
-    state = TrainState.from_json(facts["state"], early_stopping)
+    state = TrainState.from_json(checkpoint_extras["state"], early_stopping)
     if saved is not None:
         state.best_weights = assign_arrays(model, optimizer, saved.arrays, saved.location)
     collectives.broadcast_variables([*model.weights, *optimizer.variables])
-    return state, facts
+    return state, checkpoint_extras

@@ -1,4 +1,4 @@
-"""Synchronize the ranks of a new generation, some of them new: all adopt the farthest one's state.
+"""Synchronize the ranks of a new generation: all adopt the state of the most advanced rank.
 
 A step is a collective, and yet one rank may have completed it when another one failed in it.
 Nothing that one of the ranks still has is lost: losing a rank costs the step in progress.
@@ -12,7 +12,7 @@ from headrace.recipe import sections as s
 from headrace.train.state import TrainState
 
 
-def find_farthest_rank(
+def find_most_advanced_rank(
     state: TrainState | None, steps_per_epoch: int, accumulate: int, collectives: Collectives
 ) -> int | None:
     """Return the rank that made the most progress; None where all are new.
@@ -26,11 +26,11 @@ def find_farthest_rank(
     if collectives.generation == 0:
         return None
     updates = -1 if state is None else state.count_updates(steps_per_epoch, accumulate)
-    # An epoch that was validated is farther than one of which all steps were taken.
+    # An epoch that was validated is more advanced than one of which all steps were taken.
     validated = 0 if state is None else state.epochs_run
     progress = collectives.allgather(np.array([[updates, validated]], np.int64)).tolist()
-    farthest = max(range(collectives.size), key=lambda rank: progress[rank])
-    return farthest if progress[farthest][0] >= 0 else None
+    most_advanced = max(range(collectives.size), key=lambda rank: progress[rank])
+    return most_advanced if progress[most_advanced][0] >= 0 else None
 
 
 def broadcast_state(

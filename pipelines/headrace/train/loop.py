@@ -29,7 +29,7 @@ from headrace.train.weight_check import compare_weights
 
 # Shortest time between two progress reports, seconds.
 _REPORT_EVERY = 0.5
-# A rank's flag where the ranks are to change. The sum of flags below it counts the ranks that were
+# A rank's request to regroup. What is below it in the sum of requests counts the ranks that were
 # asked to stop.
 _CHANGE = 65_536.0
 
@@ -193,13 +193,16 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         batch = next(context.batches, None)
         waited += time.monotonic() - requested_at
         if batch is None:
-            raise TrainError(f"epoch {epoch}: {state.step} steps were run, {steps} planned")
+            raise TrainError(
+                f"epoch {epoch + 1}: the stream ended after {state.step} of {steps} planned steps, "
+                "a defect of Headrace; please report it"
+            )
         rate = context.rate.compute_rate(number, state.plateau.reductions)
         is_epoch_end = state.step + 1 == steps
         is_update = is_epoch_end or (state.step + 1) % settings.accumulate == 0
         heartbeat.enter_step(number)
-        flag = float(context.should_stop()) + _CHANGE * context.collectives.is_change_requested()
-        result = context.step(batch, number, rate=rate, flag=flag, update=is_update)
+        request = float(context.should_stop()) + _CHANGE * context.collectives.is_change_requested()
+        result = context.step(batch, number, rate=rate, request=request, update=is_update)
         heartbeat.leave_step(number)
         step_seconds.append(time.monotonic() - requested_at)
         state.losses.append(result.loss)
@@ -209,10 +212,10 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
             if number < settings.accumulate or (number + 1) % settings.compare_every == 0:
                 compare_weights(context.model, context.collectives, f"after step {number + 1}")
             # Read one update late: by now the value has arrived.
-            flags = float(last_result.flags) if last_result is not None else 0.0
-            if flags % _CHANGE:
+            requests = float(last_result.requests) if last_result is not None else 0.0
+            if requests % _CHANGE:
                 _stop_for_preemption(context, state)
-            if flags:
+            if requests:
                 raise RanksChangeError
             last_result = result
             log_every = context.log_every

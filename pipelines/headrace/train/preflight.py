@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from headrace.errors import DatasetError, RecipeError, TrainError
+from headrace.formats import describe_invalid
 from headrace.lake.transform_file import check_transform_digest
 from headrace.lake.version import DatasetVersion
 from headrace.models.compatibility import find_compatibility_problems
@@ -38,10 +39,9 @@ def load_published_spec(dataset: DatasetVersion) -> TransformSpec:
     try:
         spec = TransformSpec.from_json(dataset.transform_json, location)
     except ValidationError as error:
-        problem = error.errors()[0]
         raise DatasetError(
-            f"{location} is damaged or of "
-            f"another Headrace: {problem['msg']} at {problem['loc']}; prepare the dataset again"
+            f"{location} is damaged or of another Headrace: {describe_invalid(error)}; prepare the "
+            "dataset again"
         ) from None
     check_transform_digest(dataset.transform_json, dataset.build.transform_digest, location)
     return spec

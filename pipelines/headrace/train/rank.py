@@ -31,8 +31,8 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
             try:
                 if not is_together:
                     collectives.join_next_generation()
-                training.run_training()
-                return training.register_result()
+                training.train_epochs()
+                return training.finish_training()
             except Exception as error:
                 is_peer_lost = isinstance(error, RanksChangeError) or is_peer_loss(error)
                 if not (collectives.is_elastic and is_peer_lost):

@@ -1,7 +1,9 @@
-"""Put the training of one rank together, from opening the dataset to registering the model.
+"""Train one rank: `train_epochs` once per generation of ranks, then `finish_training` once.
 
-It starts from scratch, from a checkpoint, or, after a change of ranks, from the farthest rank. The
-epochs themselves are in `loop.py`.
+`train_epochs` starts from scratch, from a checkpoint, or, after a change of ranks, from the most
+advanced rank, and returns nothing; where it fails because a rank was lost, `rank.py` calls it again
+in the next generation. `finish_training` registers the model and returns the result of the stage,
+which is empty on ranks other than 0. The epochs themselves are in `loop.py`.
 """
 
 import os
@@ -35,7 +37,7 @@ from headrace.train.checkpoint_policy import (
 )
 from headrace.train.checkpoint_writer import CheckpointWriter
 from headrace.train.early_stopping import BestEpoch
-from headrace.train.elastic import broadcast_state, find_farthest_rank
+from headrace.train.elastic import broadcast_state, find_most_advanced_rank
 from headrace.train.first_step import FirstStepTimer
 from headrace.train.learning_rate import make_learning_rate
 from headrace.train.loop import CheckpointPolicy, LoopContext, run_epochs
@@ -93,24 +95,35 @@ class RankTraining:
         self._step: TrainStep | None = None
         self._steps_per_epoch = 0
         # Labels of the validation rows, and the trained model's output for them.
-        self._held_out: tuple[np.ndarray, np.ndarray] | None = None
+        self._validation_predictions: tuple[np.ndarray, np.ndarray] | None = None
         # On rank 0 alone: the attempt's name, the writer of its checkpoints, and the tracked run.
         self._attempt = ""
         self._writer: CheckpointWriter | None = None
         self._tracked_training: TrackedTraining | None = None
         self._first_step = FirstStepTimer(self._started_at, lambda: self._tracked_training)
 
-    def run_training(self) -> None:
-        """Train to the last epoch, starting from the farthest rank or the newest checkpoint."""
+    def train_epochs(self) -> None:
+        """Train to the last epoch, starting from the most advanced rank or the newest checkpoint.
+
+        Called once in every generation of ranks.
+
+        Raises:
+            PreemptedError: this process was asked to stop.
+            TrainError: the checkpoint is of another training, or the training cannot go on.
+            RankError: all ranks with progress were lost, and there is no checkpoint.
+        """
         settings, collectives = self._recipe.train, self._collectives
         columns = build_feature_columns(self._spec, list_weight_columns(self._spec))
         train = self._streams.open_split("train", columns, collectives)
         self._steps_per_epoch, accumulate = train.steps, settings.accumulate
-        farthest_rank = find_farthest_rank(self._state, train.steps, accumulate, collectives)
-        if farthest_rank is None:
-            state, facts = self._resume_or_begin(train)
+        most_advanced_rank = find_most_advanced_rank(
+            self._state, train.steps, accumulate, collectives
+        )
+        if most_advanced_rank is None:
+            state, checkpoint_extras = self._resume_or_begin(train)
         else:
-            state, facts = self._join_farthest_rank(farthest_rank), collectives.facts
+            state = self._adopt_most_advanced_state(most_advanced_rank)
+            checkpoint_extras = collectives.carried_values
         self._base_updates = state.count_updates(train.steps, accumulate)
         self._state = state
         with ExitStack() as stack:
@@ -119,7 +132,7 @@ class RankTraining:
             batches = stack.enter_context(
                 prefetch_items(read_tf_batches(train, epochs, state.step))
             )
-            tracked_training, checkpoint_policy = self._open_tracking(facts)
+            tracked_training, checkpoint_policy = self._open_tracking(checkpoint_extras)
             options = make_step_options(self._recipe, self._spec, collectives)
             self._step = TrainStep(
                 self._model, self._optimizer, collectives, self._spec.label.kind, options
@@ -157,14 +170,18 @@ class RankTraining:
             self._trained_at = time.monotonic()
             if context.validation is not None and self._payload.get("register", True):
                 predictor = Predictor(self._model)
-                self._held_out = gather_predictions(
+                self._validation_predictions = gather_predictions(
                     predictor, context.validation, collectives, self._spec.label
                 )
             self._checksums = compare_weights(self._model, collectives, "at the end")
         collectives.heartbeat.mark_done()
 
-    def register_result(self) -> dict[str, Any]:
-        """Register the model and return the training's result; on ranks other than 0 do nothing."""
+    def finish_training(self) -> dict[str, Any]:
+        """Register the model and return the training's result; called once, after the last epoch.
+
+        Returns:
+            what `run.train` reads; an empty dict on ranks other than 0, which do nothing.
+        """
         state, tracked_training = self._state, self._tracked_training
         if self._collectives.rank != 0 or not tracked_training or not state:
             return {}
@@ -176,8 +193,15 @@ class RankTraining:
         run.log_metrics(best_metrics, max(0, state.best.epoch))
         model_uri = ""
         if is_registered:
-            subject = (self._model, self._spec, self._recipe, self._dataset)
-            model_uri = register_model(run, *subject, self._held_out, self._report).uri
+            model_uri = register_model(
+                run,
+                self._model,
+                self._spec,
+                self._recipe,
+                self._dataset,
+                self._validation_predictions,
+                self._report,
+            ).uri
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
         first_step = self._first_step
         seconds = {
@@ -216,12 +240,12 @@ class RankTraining:
             resume_point, self._model, self._optimizer, settings.early_stopping, collectives
         )
         if saved_progress:
-            state, facts = saved_progress
-            check_checkpoint_fits(facts, self._dataset.digest, train.steps)
+            state, checkpoint_extras = saved_progress
+            check_checkpoint_fits(checkpoint_extras, self._dataset.digest, train.steps)
             progress = describe_progress(state, train.steps)
             self._report(Progress(f"continuing {progress} of {resume_point.attempt}"))
-            return state, facts
-        if collectives.facts.get("begun"):
+            return state, checkpoint_extras
+        if collectives.carried_values.get("begun"):
             raise RankError(
                 "all ranks that had the training's progress are lost, and there is no checkpoint"
             )
@@ -231,7 +255,7 @@ class RankTraining:
 
     def _find_resume_point(self) -> ResumePoint:
         """Find the attempt and its checkpoint, on rank 0."""
-        attempt = self._attempt or self._collectives.facts.get("attempt")
+        attempt = self._attempt or self._collectives.carried_values.get("attempt")
         if attempt:
             if not self._attempt:
                 self._checkpoints.lock_attempt(attempt)
@@ -240,23 +264,24 @@ class RankTraining:
         self._checkpoints.lock_attempt(resume_point.attempt)
         return resume_point
 
-    def _join_farthest_rank(self, farthest_rank: int) -> TrainState:
-        """Adopt the state of the farthest rank, after a change of ranks."""
+    def _adopt_most_advanced_state(self, most_advanced_rank: int) -> TrainState:
+        """Adopt the state of the most advanced rank, after a change of ranks."""
         collectives = self._collectives
         own_state = self._state
-        if collectives.rank != farthest_rank:
+        if collectives.rank != most_advanced_rank:
             # Its weights are about to be replaced; if that fails half-way, it has no progress.
             self._state = None
         state = broadcast_state(
             own_state,
-            farthest_rank,
+            most_advanced_rank,
             self._model,
             self._optimizer,
             self._recipe.train.early_stopping,
             collectives,
         )
         if collectives.rank == 0 and not self._attempt:
-            self._attempt = collectives.facts.get("attempt") or self._checkpoints.name_attempt()
+            attempt = collectives.carried_values.get("attempt")
+            self._attempt = attempt or self._checkpoints.name_attempt()
             self._checkpoints.lock_attempt(self._attempt)
         self._report(Progress(f"continuing {describe_progress(state, self._steps_per_epoch)}"))
         return state
@@ -269,7 +294,7 @@ class RankTraining:
         return self._streams.open_split("validation", columns, self._collectives)
 
     def _open_tracking(
-        self, facts: dict[str, Any]
+        self, checkpoint_extras: dict[str, Any]
     ) -> tuple[TrackedTraining | None, CheckpointPolicy]:
         """Return the tracked run, begun at the first call, and the policy for checkpoints."""
         if self._collectives.rank != 0:
@@ -284,7 +309,7 @@ class RankTraining:
                     self._dataset,
                     self._collectives,
                     self._store,
-                    {**facts, "attempt": self._attempt},
+                    {**checkpoint_extras, "attempt": self._attempt},
                     self._report,
                     self._state.history if self._state else (),
                 )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _TOLERANCE = {"float32": 1e-5, "mixed_float16": 0.02, "mixed_bfloat16": 0.05}
 _RELATIVE = 1e-6
 
-HeldOut = tuple[np.ndarray, np.ndarray]
+LabelsAndOutputs = tuple[np.ndarray, np.ndarray]
 """Labels as the dataset has them, and the model's output, of rows that were not trained on."""
 
 
@@ -50,7 +50,7 @@ def register_model(
     spec: TransformSpec,
     recipe: Recipe,
     dataset: DatasetVersion,
-    held_out: HeldOut | None,
+    validation_predictions: LabelsAndOutputs | None,
     report: Report,
 ) -> ModelVersion:
     """Log a trained model to its run and register it.
@@ -61,13 +61,13 @@ def register_model(
         spec: the dataset's transform.
         recipe: evaluate.threshold and train.precision count.
         dataset: what it was trained on; some of its raw rows are logged with the model.
-        held_out: labels and output of the validation split, where there is one.
+        validation_predictions: labels and output of the validation split, where there is one.
         report: called with what the model will lack.
 
     Raises:
         TrainError: no threshold meets the recipe's condition.
     """
-    threshold, chosen = _resolve_threshold(recipe.evaluate.threshold, held_out)
+    threshold, chosen = _resolve_threshold(recipe.evaluate.threshold, validation_predictions)
     with make_artifact_folder() as folder:
         files = {
             "saved_model": str(folder / "saved_model"),
@@ -81,8 +81,8 @@ def register_model(
         model.save(files["keras_model"])
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
         reference = _describe_columns(dataset, report)
-        if held_out:
-            reference |= _describe_predictions(held_out[1], spec, threshold)
+        if validation_predictions:
+            reference |= _describe_predictions(validation_predictions[1], spec, threshold)
         Path(files["reference"]).write_text(json.dumps(reference), encoding="utf-8")
         example = make_example_rows(spec)
         tolerance = _TOLERANCE[recipe.train.precision]
@@ -96,7 +96,7 @@ def register_model(
             inputs=[RawInput(c.name, c.kind) for c in spec.raw],
             example=example,
             threshold=threshold if spec.label.has_threshold else None,
-            facts={
+            metadata={
                 "dataset_root": redact_text(dataset.root),
                 "dataset_version": dataset.version,
                 "dataset_digest": dataset.digest,
@@ -109,17 +109,17 @@ def register_model(
 
 
 def _resolve_threshold(
-    setting: "float | s.Choice", held_out: HeldOut | None
+    setting: "float | s.Choice", validation_predictions: LabelsAndOutputs | None
 ) -> tuple[float, dict[str, Any]]:
-    """Return the threshold and, where it is chosen here, its record for the model's facts.
+    """Return the threshold and, where it is chosen here, its record for the model's metadata.
 
     Args:
         setting: a fixed threshold, or how to choose one on the validation split.
-        held_out: labels and output of the validation split, where there is one.
+        validation_predictions: labels and output of the validation split, where there is one.
     """
     if isinstance(setting, float):
         return setting, {}
-    truth, output = held_out or (np.zeros(0), np.zeros(0))
+    truth, output = validation_predictions or (np.zeros(0), np.zeros(0))
     # Each of several labels counts as a row.
     chosen = choose_threshold(
         truth.reshape(-1), output.reshape(-1), setting.choose, getattr(setting, "at_least", 0.0)

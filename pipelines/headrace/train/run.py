@@ -15,7 +15,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import list_elastic_sizes
-from headrace.tracking.store import select_tracking_variables
+from headrace.tracking.environment import select_tracking_variables
 from headrace.train.preflight import load_trainable_spec
 
 # Seconds from SIGTERM to the end, for a step and a checkpoint. Kubernetes gives 30 by default.

@@ -1,5 +1,6 @@
 """Hold the progress of a training, and convert it and all variables to and from checkpoints."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -49,7 +50,7 @@ class TrainState:
         self.weights = [float(value) for value in self.weights]
 
     def rewind_to_update(self, updates: int, steps_per_epoch: int, accumulate: int) -> None:
-        """Move back to the step after so many updates, counted over all epochs.
+        """Move back to the step after a number of updates, counted over all epochs.
 
         Args:
             updates: number that was applied to the weights.
@@ -124,18 +125,29 @@ def assign_arrays(
     """
     for letter, variables in (("w", model.weights), ("o", optimizer.variables)):
         names = sorted(name for name in arrays if name.startswith(letter))
-        shapes = [tuple(arrays[name].shape) for name in names]
-        expected_shapes = [tuple(variable.shape) for variable in variables]
-        if shapes != expected_shapes:
+        difference = _describe_first_difference([arrays[name] for name in names], variables)
+        if difference:
             owner = "model" if letter == "w" else "optimizer"
             raise TrainError(
-                f"checkpoint {location} is of another {owner}: it has {len(shapes)} variables, the "
-                f"recipe's has {len(expected_shapes)}, or their shapes differ; use --resume never "
-                "to start from scratch"
+                f"checkpoint {location} does not fit the recipe's {owner}: {difference}; use "
+                "--resume never to start from scratch"
             )
         for variable, name in zip(variables, names, strict=True):
             variable.assign(arrays[name])
     return [arrays[name] for name in sorted(arrays) if name.startswith("b")] or None
+
+
+def _describe_first_difference(
+    arrays: Sequence[np.ndarray], variables: Sequence[keras.Variable]
+) -> str:
+    """Describe the first array that does not fit its variable; "" where all fit."""
+    for array, variable in zip(arrays, variables, strict=False):
+        if tuple(array.shape) != tuple(variable.shape):
+            shapes = f"{tuple(array.shape)}, expected {tuple(variable.shape)}"
+            return f"{variable.path} has shape {shapes}"
+    if len(arrays) != len(variables):
+        return f"it has {len(arrays)} variables, expected {len(variables)}"
+    return ""
 
 
 def describe_progress(state: TrainState, steps_per_epoch: int) -> str:

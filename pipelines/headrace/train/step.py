@@ -4,7 +4,7 @@ Every rank sums its weighted losses, gradients and weights are summed over ranks
 allreduce, and the division by the global weight comes last. The update equals that of one process
 with the whole global batch: padding rows have weight 0 and need no special case. Clipping, loss
 scaling and the optimizer see the global gradient, which is the same on every rank; so are all their
-decisions.
+decisions. The result is the mean loss over the global batch.
 """
 
 import time
@@ -24,7 +24,7 @@ from headrace.train.batch_norm import GlobalMoments
 from headrace.train.optimizer import get_rate_variable
 from headrace.transform.spec import TransformSpec
 
-# Number of random numbers that a dropout layer may draw within a step.
+# Most random numbers that a dropout layer draws in one step.
 _DRAWS = 1024
 
 
@@ -54,20 +54,20 @@ class StepResult:
     Attributes:
         loss: weighted mean over the batches since the last update.
         weight: sum of the weights of these batches.
-        flags: sum of the ranks' flags.
+        requests: sum over ranks of their stop and regroup requests, see `loop.py`.
     """
 
     loss: tf.Tensor
     weight: tf.Tensor
-    flags: tf.Tensor
+    requests: tf.Tensor
 
 
 class TrainStep:
     """A compiled training step of a model and an optimizer.
 
     Attributes:
-        updates: int64 variable, the number of updates so far. Where a device runs behind, it tells
-            how far the device is.
+        updates: int64 variable, the number of updates so far. With asynchronous execution, it
+            shows how many updates the device has finished.
     """
 
     def __init__(
@@ -99,10 +99,10 @@ class TrainStep:
         self._rate = get_rate_variable(optimizer)
         self._seed = (options.seed * 65_537 + collectives.rank) % 2**31
         self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
-        # Variables that a forward pass changes, and in elastic runs their values after the last
-        # update.
-        self._moving = [v for v in model.non_trainable_variables if v.dtype == "float32"]
-        self._moving_before: list[np.ndarray] = []
+        # Variables that a forward pass changes (moving statistics), and in elastic runs their
+        # values after the last update.
+        self._forward_state = [v for v in model.non_trainable_variables if v.dtype == "float32"]
+        self._forward_state_before: list[np.ndarray] = []
         self._since_update = 0
         self._allreduce_seconds: float | None = None
         # Gradients, loss and weight since the last update.
@@ -119,7 +119,7 @@ class TrainStep:
         number: int = 0,
         *,
         rate: float,
-        flag: float = 0.0,
+        request: float = 0.0,
         update: bool = True,
     ) -> StepResult:
         """Compute loss and gradients of a batch, and make an update where one is due.
@@ -129,14 +129,16 @@ class TrainStep:
                 `sample_weight` where the batch has it.
             number: number of the step, from 0 over all epochs.
             rate: the learning rate.
-            flag: a number that is summed over ranks.
+            request: encodes the rank's stop and regroup requests; summed over ranks, see `loop.py`.
             update: whether to make an update from all batches since the last one.
         """
         numbers = (tf.constant(number, tf.int32), tf.constant(rate, tf.float32))
         if self._collectives.is_elastic and not self._since_update:
-            self._moving_before = [np.array(variable) for variable in self._moving]
+            self._forward_state_before = [np.array(variable) for variable in self._forward_state]
         self._since_update += 1
-        result = StepResult(*self._compiled(batch, *numbers, tf.constant(flag, tf.float32), update))
+        result = StepResult(
+            *self._compiled(batch, *numbers, tf.constant(request, tf.float32), update)
+        )
         if update:
             self._since_update = 0
         return result
@@ -151,8 +153,8 @@ class TrainStep:
         if self._allreduce_seconds is None:
             gradients = [tf.zeros_like(variable) for variable in self._variables]
             zeros = [*gradients, *[tf.constant(0.0)] * 2]
-            flag = tf.constant(0.0)
-            sum_zeros = tf.function(lambda: self._sum_over_ranks(zeros, flag), autograph=False)
+            request = tf.constant(0.0)
+            sum_zeros = tf.function(lambda: self._sum_over_ranks(zeros, request), autograph=False)
             seconds = []
             for _ in range(6):  # the first one compiles
                 started_at = time.monotonic()
@@ -164,7 +166,9 @@ class TrainStep:
     def undo_batches(self) -> None:
         """Restore what batches since the last update changed, after a step failed half-way."""
         if self._since_update:
-            for variable, value in zip(self._moving, self._moving_before, strict=True):
+            for variable, value in zip(
+                self._forward_state, self._forward_state_before, strict=True
+            ):
                 variable.assign(value)
 
     def _run_step(
@@ -172,7 +176,7 @@ class TrainStep:
         batch: Mapping[str, tf.Tensor],
         number: tf.Tensor,
         rate: tf.Tensor,
-        flag: tf.Tensor,
+        request: tf.Tensor,
         update: bool,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         sums = self._compute_gradients(batch, number)
@@ -181,7 +185,7 @@ class TrainStep:
             sums = [tf.convert_to_tensor(total.assign_add(part)) for total, part in pairs]
         if not update:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
-        *gradients, loss, weight, flags = self._sum_over_ranks(sums, flag)
+        *gradients, loss, weight, requests = self._sum_over_ranks(sums, request)
         gradients = [tf.math.divide_no_nan(gradient, weight) for gradient in gradients]
         # Counters do not depend on gradients: without this, they would count an update whose sum
         # failed because a rank was lost.
@@ -191,7 +195,7 @@ class TrainStep:
             self.updates.assign_add(1)
             for total in self._accumulated:
                 total.assign(tf.zeros_like(total))
-        return tf.math.divide_no_nan(loss, weight), weight, flags
+        return tf.math.divide_no_nan(loss, weight), weight, requests
 
     def _compute_gradients(
         self, batch: Mapping[str, tf.Tensor], number: tf.Tensor
@@ -212,10 +216,10 @@ class TrainStep:
                 logits = self._network({name: batch[name] for name in self._names}, training=True)
             logits = tf.cast(logits, tf.float32)
             losses = self._compute_row_losses(batch["label"], logits)
-            if "mixed_share" in batch:
-                share = batch["mixed_share"]
-                mixed = self._compute_row_losses(batch["mixed_with"], logits)
-                losses = share * losses + (1 - share) * mixed
+            if "mixup_weight" in batch:
+                mixup_weight = batch["mixup_weight"]
+                mixed = self._compute_row_losses(batch["mixup_label"], logits)
+                losses = mixup_weight * losses + (1 - mixup_weight) * mixed
             weight = tf.reduce_sum(weights)
             loss = tf.reduce_sum(weights * losses)
             # Multiplied by the rank's weight: the division by the global weight leaves it once.
@@ -224,11 +228,11 @@ class TrainStep:
         gradients = tape.gradient(objective, self._variables, unconnected_gradients="zero")
         return [*(tf.convert_to_tensor(gradient) for gradient in gradients), loss, weight]
 
-    def _sum_over_ranks(self, local_sums: list[tf.Tensor], flag: tf.Tensor) -> list[tf.Tensor]:
-        """Return gradients, loss, weight and flag, summed over all ranks."""
+    def _sum_over_ranks(self, local_sums: list[tf.Tensor], request: tf.Tensor) -> list[tf.Tensor]:
+        """Return gradients, loss, weight and request, summed over all ranks."""
         compression = self._options.compression
         if compression == "none" or self._collectives.size == 1:
-            return self._collectives.allreduce([*local_sums, flag])
+            return self._collectives.allreduce([*local_sums, request])
         *gradients, loss, weight = local_sums
         if compression == "bf16":
             addends = [tf.cast(gradient, tf.float32) for gradient in gradients]
@@ -238,7 +242,7 @@ class TrainStep:
             sums = self._collectives.allreduce(addends)
         return [
             *(tf.cast(total, v.dtype) for total, v in zip(sums, self._variables, strict=True)),
-            *self._collectives.allreduce([loss, weight, flag]),
+            *self._collectives.allreduce([loss, weight, request]),
         ]
 
 

@@ -22,7 +22,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import limit_requests
-from headrace.tracking.lineage import BUILD_TAG
+from headrace.tracking.lineage import BUILD_TAG, DATASET_TAG, STAGE_TAG
 from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
 from headrace.train.state import TrainState
@@ -48,24 +48,24 @@ class TrackedTraining:
         dataset: DatasetVersion,
         collectives: Collectives,
         store: Store,
-        facts: dict[str, Any],
+        carried_values: dict[str, Any],
         report: Report,
         history: Sequence[Mapping[str, float]] = (),
     ) -> None:
         """
         Args:
             recipe, dataset: what is trained on what.
-            collectives: the ranks; facts are saved for those of later generations.
+            collectives: the ranks; values are saved for those of later generations.
             store: where the run is tracked.
-            facts: values of the checkpoint that the training resumes from, or saved by earlier
+            carried_values: of the checkpoint that the training resumes from, or saved by earlier
                 ranks; `attempt` and, where there is one, `run_id`.
             report: called where the server does not answer.
             history: metrics of earlier epochs, some of which the run may lack.
         """
         self._history = list(history)
         self._recipe, self._dataset, self._collectives = recipe, dataset, collectives
-        self._store, self._run_id, self._report = store, facts.get("run_id"), report
-        self._attempt = facts.get("attempt", "")
+        self._store, self._run_id, self._report = store, carried_values.get("run_id"), report
+        self._attempt = carried_values.get("attempt", "")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-tracking")
         self._pending: deque[Callable[[TrackedRun], None]] = deque()
         self._opened: AbstractContextManager[TrackedRun] | None = None
@@ -77,13 +77,13 @@ class TrackedTraining:
 
     def __enter__(self) -> "TrackedTraining":
         limit_requests()
-        self._save_facts()
+        self._save_carried_values()
         return self
 
-    def _save_facts(self) -> None:
+    def _save_carried_values(self) -> None:
         """Save what another rank needs to continue the run if this one is lost."""
-        facts = {"begun": True, "attempt": self._attempt, "run_id": self._run_id}
-        self._collectives.save_facts(facts)
+        values = {"begun": True, "attempt": self._attempt, "run_id": self._run_id}
+        self._collectives.save_carried_values(values)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._thread.submit(self._write_pending)  # even an early failure is on record
@@ -91,8 +91,8 @@ class TrackedTraining:
         if error is None:
             self._thread.shutdown(wait=True)
         else:  # the other ranks will fail, too, and the supervisor has to hear of this one first
-            patience = _ENDING_WAIT if isinstance(error, PreemptedError) else _FAILING_WAIT
-            wait([stopped], timeout=patience)
+            timeout = _ENDING_WAIT if isinstance(error, PreemptedError) else _FAILING_WAIT
+            wait([stopped], timeout=timeout)
             self._thread.shutdown(wait=False, cancel_futures=True)
         if self._opened is None:
             return
@@ -160,7 +160,7 @@ class TrackedTraining:
             if self._run is None:
                 self._run = self._open_run()
                 self._run_id = self._run.run_id
-                self._save_facts()
+                self._save_carried_values()
             while self._pending:
                 self._pending[0](self._run)
                 self._pending.popleft()
@@ -211,9 +211,9 @@ def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: i
     run.log_params(recipe.dump_resolved())
     run.set_tags(
         {
-            "headrace.stage": "train",
+            STAGE_TAG: "train",
             "headrace.ranks": str(size),
-            "headrace.dataset": f"{dataset.version}",
+            DATASET_TAG: f"{dataset.version}",
             BUILD_TAG: dataset.build.build_id,
         }
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from headrace.errors import TrainError
+from headrace.errors import TrainError, get_first_line
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
@@ -33,7 +33,7 @@ def load_initial_weights(model: keras.Model, source: str, store: Store) -> None:
         try:
             source_model = keras.saving.load_model(file, compile=False, safe_mode=True)
         except (ValueError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = get_first_line(error) or type(error).__name__
             raise TrainError(f"train.initial_model {source} cannot be read: {reason}") from None
     shapes = [tuple(weight.shape) for weight in model.weights]
     source_shapes = [tuple(weight.shape) for weight in source_model.weights]

@@ -5,6 +5,7 @@ execution.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,16 @@ class ArrowTransform:
         ):
             arrays |= kind.compute_arrays(feature, columns, vocabulary)
         return arrays
+
+
+@lru_cache(maxsize=1)
+def load_transform(text: str) -> ArrowTransform:
+    """Load a transform once in a process, such as a Spark worker: vocabularies may be large.
+
+    Args:
+        text: the transform's JSON; the newest text stays loaded.
+    """
+    return ArrowTransform(TransformSpec.from_json(text))
 
 
 def stack_inputs(columns: Mapping[str, np.ndarray], spec: TransformSpec) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ Integers = Any
 Booleans = Any
 """bool array or tensor of the same shape."""
 
-_MICROS_PER_DAY = 86_400_000_000
+MICROS_PER_DAY = 86_400_000_000
 _MICROS_PER_UNIT = {"hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000}
 _DAYS_PER_ERA = 146_097  # 400 years
 _EPOCH = 719_468  # days from 0000-03-01 to 1970-01-01
@@ -28,7 +28,7 @@ def read_time_part(micros: Integers, part: str) -> Integers:
         part: year, month, day, day_of_year, day_of_week (1 Monday to 7 Sunday), hour, minute or
             second.
     """
-    day, micros_of_day = micros // _MICROS_PER_DAY, micros % _MICROS_PER_DAY
+    day, micros_of_day = micros // MICROS_PER_DAY, micros % MICROS_PER_DAY
     if part in _MICROS_PER_UNIT:
         return micros_of_day // _MICROS_PER_UNIT[part] % (24 if part == "hour" else 60)
     if part == "day_of_week":

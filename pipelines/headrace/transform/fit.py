@@ -13,19 +13,23 @@ from headrace.columns.statistics import NumberSummary, Statistics, TextCounts, r
 from headrace.columns.values import RawKind, read_column
 from headrace.errors import LakeError
 from headrace.features.kinds import find_feature_kind
-from headrace.features.variables import Numbers, Texts
+from headrace.features.summaries import (
+    NumberSummaryRequest,
+    SummaryRequest,
+    TextCountsRequest,
+)
 from headrace.labels.kind import LabelKind, Values
 from headrace.labels.kinds import find_label_kind
 from headrace.labels.label_texts import list_labels
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
-from headrace.recipe.times import parse_micros
+from headrace.recipe.times import parse_time_to_micros
 from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
-from headrace.transform.variables import LABEL, collect_variables
+from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
 
 
 @dataclass(frozen=True)
-class Unfitted:
+class FitInputs:
     """A transform that is still to be fitted.
 
     Attributes:
@@ -42,18 +46,22 @@ class Unfitted:
         """Return the recipe's derived columns."""
         return tuple(_make_derived_column(name, item) for name, item in self.derive.items())
 
-    def collect_variables(self) -> dict[str, "Numbers | Texts"]:
-        """Return every variable that the features are fitted on, by key, each once."""
-        return collect_variables(self.features)
+    def collect_summary_requests(self) -> dict[str, "SummaryRequest"]:
+        """Return the request for every summary that the features are fitted on, by key."""
+        return collect_summary_requests(self.features)
 
     @property
     def label_kind(self) -> LabelKind:
         """Return the definition of the label's kind."""
         return find_label_kind(self.label.kind)
 
-    def make_label_variable(self) -> "Numbers | Texts":
-        """Return the variable that the label is fitted on."""
-        return Texts(LABEL) if self.label_kind.has_text_values else Numbers(LABEL)
+    def make_label_request(self) -> "SummaryRequest":
+        """Return the request for the summary that the label is fitted on."""
+        return (
+            TextCountsRequest(LABEL_KEY)
+            if self.label_kind.has_text_values
+            else NumberSummaryRequest(LABEL_KEY)
+        )
 
     def summarize_labels(self, array: pa.Array) -> "NumberSummary | TextCounts":
         """Summarise the labels of train rows, a float64 or string Arrow array.
@@ -63,13 +71,13 @@ class Unfitted:
         kind: RawKind = "string" if self.label_kind.has_text_values else "real"
         if self.label_kind.values is Values.TEXTS:
             array = list_labels(array)
-        return self.make_label_variable().summarize({LABEL: read_column(array, kind)})
+        return self.make_label_request().summarize({LABEL_KEY: read_column(array, kind)})
 
     def fit_spec(self, statistics: Statistics, nullable: set[str]) -> TransformSpec:
         """Return the fitted transform.
 
         Args:
-            statistics: of every variable, by key, and of the label as `LABEL`.
+            statistics: every summary, by key, and that of the label as `LABEL`.
             nullable: raw columns with missing values in published rows.
 
         Raises:
@@ -92,7 +100,7 @@ class Unfitted:
 def _make_derived_column(name: str, item: "s.Derivation") -> DerivedColumn:
     origin = None
     if isinstance(item, s.SecondsSince):
-        origin = parse_micros(item.origin)
+        origin = parse_time_to_micros(item.origin)
     part = item.part if isinstance(item, s.TimePart) else None
     return DerivedColumn(
         name=name, op=item.kind, columns=tuple(item.columns), part=part, origin=origin
@@ -100,7 +108,7 @@ def _make_derived_column(name: str, item: "s.Derivation") -> DerivedColumn:
 
 
 def _fit_label(label: "s.Label", statistics: Statistics) -> LabelSpec:
-    summary = statistics.get(LABEL)
+    summary = statistics.get(LABEL_KEY)
     classes: tuple[str, ...] = ()
     center, scale = 0.0, 1.0
     if isinstance(summary, TextCounts):
@@ -149,6 +157,7 @@ def compute_class_weights(
     if unknown:
         raise LakeError(
             f"label.class_weight names {', '.join(map(repr, unknown))}, which the train split does "
-            f"not have; its classes are {', '.join(map(repr, sorted(counts)[:20]))}"
+            f"not have; its classes are {', '.join(map(repr, sorted(counts)[:20]))}. "
+            "Name these, or remove the others from label.class_weight"
         )
     return {name: weights.get(name, 1.0) for name in counts}

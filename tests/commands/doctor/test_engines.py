@@ -79,7 +79,7 @@ def check_tensorflow(monkeypatch: pytest.MonkeyPatch, code: str) -> dict[str, tu
             {"total": 4.0},
             {
                 "tensorflow": (State.OK, "2.21.0"),
-                "horovod": (State.FAIL, "one rank's sum of 2 is 4.0"),
+                "horovod": (State.FAIL, "one rank's sum of 2 is 4.0, expected 2.0"),
             },
         ),
         (

@@ -102,10 +102,10 @@ def test_how_an_external_rank_ends(
     monkeypatch.setattr(external, "record_sigterm", lambda: lambda: terminated)
     rank = ExternalRank(3, 4, "n0", 5)
     if expected is None:
-        run_external_rank(rank, patience=60.0)
+        run_external_rank(rank, connect_timeout=60.0)
     else:
         with pytest.raises(expected, match=failure):
-            run_external_rank(rank, patience=60.0)
+            run_external_rank(rank, connect_timeout=60.0)
 
 
 def test_the_leader_has_to_be_started_as_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,10 @@ def test_the_error_has_the_last_20_lines_of_output(
     with pytest.raises(RankError) as error:
         launcher.raise_if_failed()
     lines = "\n".join(f"line {n}" for n in range(30, 50))
-    assert str(error.value) == f"no rank could be started on h1: {lines}"
+    assert str(error.value) == (
+        f"no rank could be started on h1: {lines}; check that `ssh -q h1 true` works and that "
+        "headrace is at the same path there"
+    )
 
 
 def test_lines_of_ranks_keep_their_prefix_and_others_get_the_host(

@@ -125,7 +125,7 @@ def test_all_ranks_restart_after_one_died(tmp_path: Path) -> None:
     assert run_ranks(task, 2, lambda p: messages.append(p.text)) == {"resume": "auto"}
     assert len(messages) == 1
     assert "rank 1 of 2 was killed by SIGKILL" in messages[0]
-    assert "Restarting (1 of 2)" in messages[0]
+    assert "; all ranks were terminated; restarting (1 of 2)" in messages[0]
 
 
 def is_alive(pid: int) -> bool:

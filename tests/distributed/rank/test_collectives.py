@@ -85,24 +85,24 @@ def test_a_solo_rank_is_never_asked_to_change() -> None:
 def test_an_elastic_rank_joins_the_newest_generation(folder: RankFolder) -> None:
     """One that comes late takes the newest slot at once."""
     ranks = collectives(folder)
-    assert (ranks.generation, ranks.facts) == (2, {"n": 1})
+    assert (ranks.generation, ranks.carried_values) == (2, {"n": 1})
     (slot,) = assign_slots(["a"], generation=3, address="x", port=1, facts={"n": 2})
     folder.request_change(2)
     assert ranks.is_change_requested()
     folder.assign_slot(slot)
     ranks.join_next_generation()
-    assert (ranks.generation, ranks.facts) == (3, {"n": 2})
+    assert (ranks.generation, ranks.carried_values) == (3, {"n": 2})
     assert not ranks.is_change_requested()
 
 
 def test_only_elastic_ranks_save_facts_and_change(folder: RankFolder) -> None:
     rigid = collectives(folder, is_elastic=False)
     folder.request_change(2)
-    rigid.save_facts({"attempt": "x"})
-    assert folder.read_facts() == {}
+    rigid.save_carried_values({"attempt": "x"})
+    assert folder.read_carried_values() == {}
     assert not rigid.is_change_requested()
-    collectives(folder).save_facts({"attempt": "x"})
-    assert folder.read_facts() == {"attempt": "x"}
+    collectives(folder).save_carried_values({"attempt": "x"})
+    assert folder.read_carried_values() == {"attempt": "x"}
 
 
 def test_the_gradient_of_a_sum_is_summed_over_ranks(folder: RankFolder) -> None:

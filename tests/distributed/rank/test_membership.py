@@ -64,5 +64,5 @@ def test_a_change_is_requested_of_one_generation_and_those_before(tmp_path: Path
 
 def test_facts_are_saved_in_the_folder(tmp_path: Path) -> None:
     folder = RankFolder(tmp_path)
-    Membership(folder, is_elastic=True).save_facts({"attempt": "x"})
-    assert folder.read_facts() == {"attempt": "x"}
+    Membership(folder, is_elastic=True).save_carried_values({"attempt": "x"})
+    assert folder.read_carried_values() == {"attempt": "x"}

@@ -60,7 +60,11 @@ class TestRemoteWorker:
         assert worker.read_position() == Position(0, -1, False)
         assert not worker.is_stopped()
         assert worker.read_awaited_generation() is None
-        assert (worker.read_error(), worker.read_result(), worker.read_facts()) == (None, None, {})
+        assert (worker.read_error(), worker.read_result(), worker.read_carried_values()) == (
+            None,
+            None,
+            {},
+        )
 
     def test_changes_are_merged_into_the_status(self, worker: RemoteWorker) -> None:
         worker.update_status({"position": [5, 2, True, False], "stopped": True, "tail": ["one"]})
@@ -68,7 +72,7 @@ class TestRemoteWorker:
         assert worker.read_position() == Position(6, 3, False)
         assert worker.is_stopped()
         assert worker.log_tail == ["one"]
-        assert worker.read_facts() == {"a": 1}
+        assert worker.read_carried_values() == {"a": 1}
         worker.update_status({"code": 0, "result": {"loss": 1}, "tail": ["one", "two"]})
         assert (worker.poll_exit_code(), worker.read_result()) == (0, {"loss": 1})
         assert worker.log_tail == ["one", "two"]
@@ -175,7 +179,10 @@ def test_the_server_waits_3_seconds_for_agents_to_hear_of_the_end() -> None:
 
 
 def test_strangers_are_refused(server: ControlServer) -> None:
-    with pytest.raises(RankError, match="refused this rank: its secret is not that of this run"):
+    with pytest.raises(
+        RankError,
+        match="refused this rank \\(its secret is not that of this run\\); is HEADRACE_SECRET",
+    ):
         run_agent(AgentConnection("127.0.0.1", server.port, "wrong", 0))
     assert list(server.list_workers()) == []
 

@@ -23,8 +23,8 @@ def test_a_rank_that_died_without_an_error_is_the_cause(members: list[FakeWorker
     members[1].log_tail = [f"line {n}" for n in range(30)]
     failure = find_first_failure(members, members, describe_late)
     assert failure.summary == "rank 1 of 2 exited with 7"
-    assert failure.details == " Its last lines:\n" + "\n".join(f"line {n}" for n in range(10, 30))
-    assert str(failure).startswith("rank 1 of 2 exited with 7; all ranks were terminated. Its last")
+    assert failure.details == "\nIts last lines:\n" + "\n".join(f"line {n}" for n in range(10, 30))
+    assert str(failure).startswith("rank 1 of 2 exited with 7; all ranks were terminated.\nIts")
 
 
 def test_a_silent_rank_has_no_last_lines(members: list[FakeWorker]) -> None:
@@ -38,7 +38,7 @@ def test_of_several_errors_the_earliest_is_the_cause(members: list[FakeWorker]) 
     members[1].fail("first", time=1.0)
     failure = find_first_failure(members, members, describe_late)
     assert failure.summary == "rank 1 of 2 failed with ValueError: first"
-    assert failure.details == " Its traceback:\nin f"
+    assert failure.details == "\nIts traceback:\nin f"
 
 
 def test_an_own_error_goes_before_an_earlier_loss_of_a_peer(members: list[FakeWorker]) -> None:

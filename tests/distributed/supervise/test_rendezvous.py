@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 
-from headrace.distributed.supervise.rendezvous import Rendezvous
+from headrace.distributed.supervise.rendezvous import RendezvousServer
 
 pytestmark = pytest.mark.usefixtures("quick_servers")
 
@@ -20,7 +20,7 @@ def request(port: int, method: str, path: str, body: str | None = None) -> tuple
 
 
 def test_slots_say_where_the_server_listens() -> None:
-    rendezvous = Rendezvous("127.0.0.1", ["a", "b", "a"], 2, {"attempt": "x"})
+    rendezvous = RendezvousServer("127.0.0.1", ["a", "b", "a"], 2, {"attempt": "x"})
     try:
         assert [(s.rank, s.host, s.local_rank) for s in rendezvous.slots] == [
             (0, "a", 0), (1, "b", 0), (2, "a", 1),
@@ -38,7 +38,7 @@ def test_slots_say_where_the_server_listens() -> None:
 
 
 def test_every_generation_has_a_server_of_its_own() -> None:
-    first, second = (Rendezvous("127.0.0.1", ["a"], generation, {}) for generation in (0, 1))
+    first, second = (RendezvousServer("127.0.0.1", ["a"], generation, {}) for generation in (0, 1))
     try:
         assert first.slots[0].port != second.slots[0].port
         request(first.slots[0].port, "PUT", "/global/0", "old")

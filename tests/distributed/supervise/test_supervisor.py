@@ -92,7 +92,7 @@ class Run:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(supervisor_module, "Rendezvous", FakeRendezvous)
+    monkeypatch.setattr(supervisor_module, "RendezvousServer", FakeRendezvous)
     monkeypatch.setattr(FakeRendezvous, "opened", [])
     return Run()
 
@@ -116,7 +116,9 @@ def test_the_result_is_that_of_rank_0(run: Run) -> None:
 def test_rank_0_has_to_leave_a_result(run: Run) -> None:
     (worker,) = run.join("a")
     run.clock.at(1, lambda: worker.exit(0))
-    with pytest.raises(RankError, match="rank 0 exited with 0 and left no result"):
+    with pytest.raises(
+        RankError, match="rank 0 ended with exit code 0 and without a result; see its log above"
+    ):
         run.supervise(RIGID, 1)
 
 
@@ -205,7 +207,7 @@ def test_a_standstill_is_found_on_the_same_clock(run: Run) -> None:
 def test_survivors_go_on_and_a_new_worker_is_admitted(run: Run) -> None:
     """Two ranks; one is killed; the other goes on alone; a new one joins at the next step."""
     first, second = run.join("a", "b")
-    first.facts = {"attempt": "x"}
+    first.carried_values = {"attempt": "x"}
 
     def leave_for_the_new_one() -> None:
         assert first.requested_changes == [1]

@@ -79,7 +79,7 @@ def test_a_process_hands_over_its_output_progress_and_result(
     assert worker.read_result() == json.loads(TASK.to_json())
     assert worker.read_position() == Position(0, -1, False)
     assert worker.host == "h1"
-    assert (worker.read_error(), worker.read_facts()) == (None, {})
+    assert (worker.read_error(), worker.read_carried_values()) == (None, {})
 
 
 def test_the_last_40_lines_are_remembered(

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.columns.statistics import read_ipc
-from headrace.features.scaled import Standardize
+from headrace.features.scaled import StandardizeSection
 from headrace.prepare.shuffle.arrow_blobs import COUNTS, ROWS, read_blobs
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
@@ -17,11 +17,11 @@ from headrace.source.internal_columns import (
     PARTITION,
     PROBLEMS,
     ROW_ID,
-    TIE,
+    TIE_BREAKER,
     name_mask,
 )
 from headrace.source.partition_index import PartitionIndex
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 ONE_PARTITION = PartitionIndex(("",), np.zeros(0, np.int64), np.zeros(0, np.int32))
 
@@ -29,25 +29,26 @@ ONE_PARTITION = PartitionIndex(("",), np.zeros(0, np.int64), np.zeros(0, np.int3
 def options(partitioner: Partitioner, *, checks: int = 0, **more: object) -> ShuffleOptions:
     """Options of a shuffle of the raw column `x`, standardized."""
     defaults: dict[str, object] = {
-        "unfitted": Unfitted({"x": "real"}, {}, {"x": Standardize(kind="standardize")}),
+        "fit_inputs": FitInputs({"x": "real"}, {}, {"x": StandardizeSection(kind="standardize")}),
         "checks": checks,
         "partitioner": partitioner,
         "seed": 0,
         "partition_index": ONE_PARTITION,
-        "duplicates_folder": "unused",
+        "duplicates_folder": "/dev/null/no-duplicates-expected",
     }
     return ShuffleOptions(**(defaults | more))  # type: ignore[arg-type]
 
 
 def row(identity: int | None, bucket: int, x: float, **more: object) -> dict[str, object]:
     """A row of the first job; 1 is its label."""
-    return {"x": x, ROW_ID: identity, BUCKET: bucket, LABEL: 1.0, TIE: 5} | more
+    return {"x": x, ROW_ID: identity, BUCKET: bucket, LABEL: 1.0, TIE_BREAKER: 5} | more
 
 
 def batch_of(rows: list[dict[str, object]]) -> pa.RecordBatch:
     kinds = {
         "x": pa.float64(), ROW_ID: pa.int64(), BUCKET: pa.int32(), LABEL: pa.float64(),
-        TIE: pa.int64(), PROBLEMS: pa.string(), name_mask(0): pa.int64(), PARTITION: pa.int32(),
+        TIE_BREAKER: pa.int64(),
+        PROBLEMS: pa.string(), name_mask(0): pa.int64(), PARTITION: pa.int32(),
     }  # fmt: skip
     names = list(rows[0])
     arrays = [pa.array([r[n] for r in rows], kinds.get(n)) for n in names]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.prepare.shuffle.dedup import find_distinct_rows
-from headrace.source.internal_columns import LATEST, PARTITION, ROW_ID, SECOND_KEY_HASH, TIE
+from headrace.source.internal_columns import LATEST, PARTITION, ROW_ID, SECOND_KEY_HASH, TIE_BREAKER
 
 
 def table_of(
@@ -22,7 +22,7 @@ def table_of(
     columns = {
         ROW_ID: pa.array(identity, pa.int64()),
         SECOND_KEY_HASH: pa.array(second or [1] * rows, pa.int64()),
-        TIE: pa.array([0] * rows, pa.int64()),
+        TIE_BREAKER: pa.array([0] * rows, pa.int64()),
         PARTITION: pa.array(partition or [0] * rows, pa.int32()),
         "x": pa.array(x or [0.0] * rows),
     }

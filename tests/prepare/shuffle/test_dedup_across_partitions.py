@@ -21,7 +21,7 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
 )
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
-from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH, TIE
+from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH, TIE_BREAKER
 from headrace.source.partition_index import PartitionIndex
 from tests.prepare.daily import daily_recipe
 
@@ -56,7 +56,7 @@ def target_of(rows: list[tuple[int, int | None, int]]) -> pa.Table:
             ROW_ID: pa.array(identity, pa.int64()),
             SECOND_KEY_HASH: pa.array(second, pa.int64()),
             PARTITION: pa.array(partition, pa.int32()),
-            TIE: pa.array([0] * len(rows), pa.int64()),
+            TIE_BREAKER: pa.array([0] * len(rows), pa.int64()),
         }
     )
 

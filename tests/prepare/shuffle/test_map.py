@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.prepare.shuffle import map as shuffle_map_module
-from headrace.prepare.shuffle.map import collect_examples, shuffle_map
+from headrace.prepare.shuffle.map import collect_examples, make_map_function
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.row_hash import hash_rows
 from headrace.prepare.shuffle.task_counts import TaskCounts
@@ -19,7 +19,7 @@ TWO_TARGETS = Partitioner(2, 1, (1,))
 
 def mapped(rows: list[dict[str, object]], **settings: object) -> list[pa.RecordBatch]:
     batch = batch_of(rows)
-    function = shuffle_map(options(TWO_TARGETS, **settings), batch.schema.names)  # type: ignore[arg-type]
+    function = make_map_function(options(TWO_TARGETS, **settings), batch.schema.names)  # type: ignore[arg-type]
     unnamed = pa.RecordBatch.from_arrays(
         batch.columns, names=[f"c{i}" for i in range(batch.num_columns)]
     )
@@ -72,7 +72,7 @@ def test_rows_know_the_source_partition_of_their_file() -> None:
     batch = batch_of(
         [row(1, 0, 1.0, **{FILE: 11}), row(2, 3, 1.0, **{FILE: -3}), row(3, 0, 2.0, **{FILE: -3})]
     )
-    function = shuffle_map(options(partitioner, partition_index=index), batch.schema.names)
+    function = make_map_function(options(partitioner, partition_index=index), batch.schema.names)
     blobs = list(function([batch]))
     ((_, _, rows),) = rows_of(blobs)
     assert rows.select([ROW_ID, PARTITION]).to_pydict() == {ROW_ID: [1, 3], PARTITION: [0, 1]}

@@ -5,12 +5,12 @@ import pytest
 
 from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.columns.values import read_column
-from headrace.features.vocabulary import Vocabulary
+from headrace.features.vocabulary import VocabularySection
 from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle.merge_statistics import _build_merge, _CountLimits
 from headrace.prepare.shuffle.task_counts import TaskCounts
-from headrace.transform.fit import Unfitted
-from headrace.transform.variables import collect_variables
+from headrace.transform.fit import FitInputs
+from headrace.transform.summaries import collect_summary_requests
 
 
 def counts_of(words: str) -> TextCounts:
@@ -34,15 +34,15 @@ def test_counts_are_trimmed(limits: _CountLimits, expected: list[tuple[str, int]
 
 def test_limits_are_those_of_all_features_that_read_a_variable() -> None:
     features = {
-        "word": Vocabulary(kind="vocabulary", min_count=5, max_size=10),
-        "often": Vocabulary(kind="vocabulary", column="word", min_count=2, max_size=100),
-        "other": Vocabulary(kind="vocabulary"),
+        "word": VocabularySection(kind="vocabulary", min_count=5, max_size=10),
+        "often": VocabularySection(kind="vocabulary", column="word", min_count=2, max_size=100),
+        "other": VocabularySection(kind="vocabulary"),
     }
-    unfitted = Unfitted({"word": "string", "other": "string"}, {}, features)
-    (word,) = collect_variables({"word": features["word"]})
-    (other,) = collect_variables({"other": features["other"]})
-    assert _CountLimits.for_variable(word, unfitted) == _CountLimits(2, 100, top_only=False)
-    assert _CountLimits.for_variable(other, unfitted) == _CountLimits(1, None, top_only=False)
+    fit_inputs = FitInputs({"word": "string", "other": "string"}, {}, features)
+    (word,) = collect_summary_requests({"word": features["word"]})
+    (other,) = collect_summary_requests({"other": features["other"]})
+    assert _CountLimits.for_request(word, fit_inputs) == _CountLimits(2, 100, top_only=False)
+    assert _CountLimits.for_request(other, fit_inputs) == _CountLimits(1, None, top_only=False)
 
 
 def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:

@@ -5,12 +5,12 @@ import numpy as np
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.source.partition_index import PartitionIndex
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 
 def test_columns_that_are_fitted_and_passed_through_are_read_once() -> None:
     options = ShuffleOptions(
-        unfitted=Unfitted({"b": "real", "a": "string"}, {}, {}),
+        fit_inputs=FitInputs({"b": "real", "a": "string"}, {}, {}),
         checks=0,
         partitioner=Partitioner(1, 1, (1,)),
         seed=0,

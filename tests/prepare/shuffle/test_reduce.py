@@ -1,15 +1,17 @@
 """The reduce side of the shuffle: the rows of a target, deduplicated, counted and sent on."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
 from headrace.columns.statistics import NumberSummary
 from headrace.prepare.shuffle.arrow_blobs import NUMBERS, ORDERED, ROWS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle.partitioner import Partitioner
-from headrace.prepare.shuffle.reduce import _shuffle_reduce
+from headrace.prepare.shuffle.reduce import _make_reduce_function
 from headrace.source.internal_columns import BUCKET, PARTITION, ROW_ID, SECOND_KEY_HASH
 from headrace.source.partition_index import PartitionIndex
-from headrace.transform.variables import LABEL
+from headrace.transform.summaries import LABEL_KEY
 from tests.prepare.shuffle.shuffled import batch_of, counts_of, options, row, rows_of
 
 PARTITIONS = PartitionIndex(("a", "b"), np.array([1, 2]), np.array([0, 1], np.int32))
@@ -31,11 +33,14 @@ def summaries_of(batches: list[pa.RecordBatch]) -> dict[str, NumberSummary]:
     }
 
 
-def test_a_whole_group_becomes_files_and_duplicates_go() -> None:
+def test_a_whole_group_becomes_files_and_duplicates_go(tmp_path: Path) -> None:
     """One group of two targets; files 0 and 1 are of the partitions a and b."""
     a, b = {PARTITION: 0, SECOND_KEY_HASH: 1}, {PARTITION: 1, SECOND_KEY_HASH: 1}
-    function = _shuffle_reduce(
-        options(Partitioner(1, 2, (1, 1)), partition_index=PARTITIONS), whole_groups=True
+    function = _make_reduce_function(
+        options(
+            Partitioner(1, 2, (1, 1)), partition_index=PARTITIONS, duplicates_folder=str(tmp_path)
+        ),
+        whole_groups=True,
     )
     batch = blob_batch(
         {
@@ -55,19 +60,19 @@ def test_a_whole_group_becomes_files_and_duplicates_go() -> None:
 
 
 def test_statistics_are_those_of_the_train_rows() -> None:
-    function = _shuffle_reduce(options(Partitioner(1, 1, (1,))), whole_groups=True)
+    function = _make_reduce_function(options(Partitioner(1, 1, (1,))), whole_groups=True)
     part = {PARTITION: 0}
     rows = [row(1, 0, 1.0, **part), row(2, 0, 3.0, **part), row(3, 1, 100.0, **part)]
     summaries = summaries_of(list(function([blob_batch({0: rows})])))
-    x = next(s for name, s in summaries.items() if name != LABEL)
+    x = next(s for name, s in summaries.items() if name != LABEL_KEY)
     assert x.rows == 2
     assert x.compute_moments() == (2.0, 1.0)
-    assert summaries[LABEL].find_limits() == (1.0, 1.0)
+    assert summaries[LABEL_KEY].find_limits() == (1.0, 1.0)
 
 
 def test_a_fitted_transform_needs_no_statistics() -> None:
     settings = options(Partitioner(1, 1, (1,)), collect_statistics=False)
-    function = _shuffle_reduce(settings, whole_groups=True)
+    function = _make_reduce_function(settings, whole_groups=True)
     batches = list(function([blob_batch({0: [row(1, 0, 1.0, **{PARTITION: 0})]})]))
     assert summaries_of(batches) == {}
     assert counts_of(batches).buckets == {(0, 0): 1}
@@ -75,7 +80,7 @@ def test_a_fitted_transform_needs_no_statistics() -> None:
 
 def test_part_of_a_group_is_sent_on_in_chunks() -> None:
     """Two groups of two targets: file 0 has targets 0 and 1, file 1 has 2 and 3."""
-    function = _shuffle_reduce(options(Partitioner(2, 2, (1,))), whole_groups=False)
+    function = _make_reduce_function(options(Partitioner(2, 2, (1,))), whole_groups=False)
     part = {PARTITION: 0}
     batch = blob_batch({0: [row(0, 0, 1.0, **part)], 3: [row(3, 0, 2.0, **part)]})
     chunks = list(rows_of(function([batch])))

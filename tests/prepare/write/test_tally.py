@@ -4,10 +4,10 @@ import numpy as np
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import NumberSummary
-from headrace.features.scaled import Standardize
+from headrace.features.scaled import StandardizeSection
 from headrace.prepare.write.tally import build_empty_profile, count_file, list_axes
-from headrace.transform.fit import Unfitted
-from headrace.transform.variables import LABEL
+from headrace.transform.fit import FitInputs
+from headrace.transform.summaries import LABEL_KEY
 
 X = HistogramAxis("x", edges=(0.0, 1.0, 2.0), shown_edges=(10.0, 20.0, 30.0))
 W = HistogramAxis("w", labels=("missing", "unknown", "a", "other"), unknown=(1, 2))
@@ -51,17 +51,17 @@ def test_an_empty_profile_has_every_column_and_no_row() -> None:
     counted = count_file(
         "a", {"x": np.array([0.5]), "w": np.array([2]), "label": np.zeros(1)}, (X, W), {"x": 1}
     )
-    filled = profile.recount_files([("test", counted)], ())
+    filled = profile.sum_tallies([("test", counted)], ())
     assert filled.distributions[0].counts["test"] == (1, 0)
     assert filled.columns[0].missing == {"train": 0, "validation": 0, "test": 1}
 
 
 def test_axes_are_of_all_features_and_the_label_comes_last() -> None:
-    unfitted = Unfitted({"x": "real"}, {}, {"x": Standardize(kind="standardize")})
+    fit_inputs = FitInputs({"x": "real"}, {}, {"x": StandardizeSection(kind="standardize")})
     numbers = NumberSummary.from_numbers(np.array([1.0, 3.0]))
-    (key,) = unfitted.collect_variables()
-    statistics = {key: numbers, LABEL: NumberSummary.from_numbers(np.array([0.0, 1.0]))}
-    axes = list_axes(unfitted.fit_spec(statistics, set()), unfitted, statistics)
+    (key,) = fit_inputs.collect_summary_requests()
+    statistics = {key: numbers, LABEL_KEY: NumberSummary.from_numbers(np.array([0.0, 1.0]))}
+    axes = list_axes(fit_inputs.fit_spec(statistics, set()), fit_inputs, statistics)
     assert [axis.name for axis in axes] == ["x", "label"]
     low, high = axes[0].shown_edges[0], axes[0].shown_edges[-1]
     assert 0.9 < low < high < 3.1

@@ -139,9 +139,9 @@ def served(folder: Path) -> dict[str, Any]:
                 inputs=[RawInput(column.name, column.kind) for column in spec.raw],
                 example=make_example_rows(spec),
                 threshold=0.5 if spec.label.has_threshold else None,
-                facts={"dataset_version": 4},
+                metadata={"dataset_version": 4},
             )
-        assert find_model(store).facts == {"dataset_version": 4}
+        assert find_model(store).metadata == {"dataset_version": 4}
         loaded[kind] = mlflow.pyfunc.load_model(version.uri)
     return loaded
 

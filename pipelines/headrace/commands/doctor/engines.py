@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, get_first_line
 from headrace.processes import build_python_command
 from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark
@@ -53,7 +53,7 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
     """Check that a session starts and counts, with the recipe's settings where there is one."""
     import pyspark
 
-    from headrace.spark_session import spark_session, stop_own_session
+    from headrace.spark_session import spark_session, stop_own_session_afterwards
 
     findings = []
     home = os.environ.get("SPARK_HOME")
@@ -71,18 +71,23 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
     settings = recipe.spark if recipe else Spark()
     start = time.monotonic()
     try:
-        session = spark_session(settings, app_name="headrace doctor", scratch=f"{workdir}/spark")
-        rows = session.range(1000).selectExpr("sum(id)").first()
-        master = session.sparkContext.master
+        with stop_own_session_afterwards():
+            session = spark_session(
+                settings, app_name="headrace doctor", scratch=f"{workdir}/spark"
+            )
+            rows = session.range(1000).selectExpr("sum(id)").first()
+            master = session.sparkContext.master
     except HeadraceError as error:
         return [*findings, report_failure("spark", *_split_message(str(error)))]
     except Exception as error:
         return [
             *findings,
-            report_failure("spark", str(error).splitlines()[0], f"see {workdir}/spark/spark.log"),
+            report_failure(
+                "spark",
+                get_first_line(error) or type(error).__name__,
+                f"see {workdir}/spark/spark.log",
+            ),
         ]
-    finally:
-        stop_own_session()
     assert rows is not None and rows[0] == 499_500
     answer = f"a session on {master} answered in {time.monotonic() - start:.1f} s"
     return [*findings, report_ok("spark", f"{pyspark.__version__}, {answer}")]
@@ -108,7 +113,9 @@ def check_tensorflow() -> list[Finding]:
     ]
     if _facts["total"] != 2.0:
         findings.append(
-            report_failure("horovod", f"one rank's sum of 2 is {_facts['total']}", _SETUP)
+            report_failure(
+                "horovod", f"one rank's sum of 2 is {_facts['total']}, expected 2.0", _SETUP
+            )
         )
     elif not _facts["gloo"]:
         fix = "Headrace's launchers use Gloo: build with HOROVOD_WITH_GLOO=1"

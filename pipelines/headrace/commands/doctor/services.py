@@ -12,10 +12,11 @@ from pathlib import Path
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 from headrace.errors import HeadraceError
+from headrace.lake.build import locate_sidecar
 from headrace.lake.storage import build_delta_options, describe_error, open_filesystem, resolve_root
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
-from headrace.tracking.environment import limit_requests
+from headrace.tracking.environment import find_tracking_uri, limit_requests
 from headrace.tracking.store import Store, open_client
 
 _TIMEOUT = 10  # seconds
@@ -25,7 +26,7 @@ _SKEW_FAIL, _SKEW_WARN = 900.0, 30.0
 
 def check_mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
     """Check that MLflow answers a search for an experiment, as every run makes."""
-    uri = (recipe.tracking.uri if recipe else None) or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = find_tracking_uri(recipe.tracking.uri if recipe else None, os.environ)
     if not uri:
         return [
             report_ok("mlflow", f"SQLite and a folder below {workdir}; no server is configured")
@@ -79,7 +80,7 @@ def check_dataset(recipe: Recipe) -> list[Finding]:
     """Check that a file can be written, read and removed where versions are published."""
     root = resolve_root(recipe.dataset.path)
     redacted_root = redact_text(root)
-    probe = f"{root}/_headrace/doctor-{uuid.uuid4().hex}"
+    probe = locate_sidecar(root, f"doctor-{uuid.uuid4().hex}")
     step = "be reached"
     try:
         build_delta_options(root)
@@ -119,7 +120,7 @@ def check_clock(recipe: Recipe | None, environment: Mapping[str, str]) -> list[F
     A server sends its time in the Date header of every response.
     """
     candidates = [
-        (recipe.tracking.uri if recipe else None) or environment.get("MLFLOW_TRACKING_URI"),
+        find_tracking_uri(recipe.tracking.uri if recipe else None, environment),
         environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL"),
     ]
     for url in candidates:

@@ -7,6 +7,7 @@ None of them may delay or fail a stage: the first failure of an observer is prin
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from headrace.errors import get_first_line
 from headrace.progress import Progress
 from headrace.recipe import Recipe
 
@@ -53,7 +54,7 @@ class BestEffort:
     def __init__(self, failure: str, warn: Callable[[str], None]) -> None:
         """
         Args:
-            failure: what it means for people if a block fails.
+            failure: what it means for the user if a block fails.
             warn: prints a line.
         """
         self._failure, self._warn, self._has_warned = failure, warn, False
@@ -66,6 +67,5 @@ class BestEffort:
             return False
         if not self._has_warned:
             self._has_warned = True
-            first_line = str(error).splitlines()[0] if str(error) else ""
-            self._warn(f"{self._failure}: {type(error).__name__}: {first_line}")
+            self._warn(f"{self._failure}: {type(error).__name__}: {get_first_line(error)}")
         return True

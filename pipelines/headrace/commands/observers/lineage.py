@@ -21,9 +21,11 @@ from openlineage.client.facet_v2 import (
 
 import headrace
 from headrace.commands.observers import BestEffort
+from headrace.lake.storage import normalize_s3_scheme
 from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
+from headrace.tracking.environment import find_tracking_uri
 
 _PRODUCER = f"headrace/{headrace.__version__}"
 
@@ -131,7 +133,7 @@ class Lineage:
         return []
 
     def _name_model(self, uri: str) -> tuple[str, str]:
-        store = self._recipe.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlflow"
+        store = find_tracking_uri(self._recipe.tracking.uri, os.environ) or "mlflow"
         return redact_text(store), uri.removeprefix("models:/")
 
 
@@ -160,8 +162,7 @@ def _name_table(path: str | None, table: str | None) -> tuple[str, str]:
     """
     if path is None:
         return "spark_catalog", str(table)
-    parts = urlsplit(redact_text(path))
+    parts = urlsplit(normalize_s3_scheme(redact_text(path)))
     if parts.scheme in ("", "file"):
         return "file", os.path.abspath(parts.path)  # noqa: PTH100 - it may have been removed
-    scheme = "s3" if parts.scheme in ("s3a", "s3n") else parts.scheme
-    return f"{scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
+    return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"

@@ -72,7 +72,9 @@ class Prometheus:
         metrics, file = self._stages[stage], self._locate_file(stage)
         metrics.published_at = time.monotonic()
         if file:
-            write_to_textfile(str(file), metrics.registry)  # written aside, then renamed
+            write_to_textfile(
+                str(file), metrics.registry
+            )  # written to a temporary file, then renamed
         if self._gateway:
             group = {"recipe": self._recipe, "stage": stage}
             push_to_gateway(
@@ -88,13 +90,19 @@ class _StageMetrics:
         self.published_at = 0.0
         self._labels = (recipe, stage)
         self._start = time.time()
-        self._running = self._add_gauge("headrace_stage_running", "1 while it runs.")
+        self._running = self._add_gauge("headrace_stage_running", "1 while the stage runs.")
         self._running.set(1)
-        self._add_gauge("headrace_stage_start_time_seconds", "When it began.").set(self._start)
-        self._success = self._add_gauge(_SUCCESS, "When it last ended well.") if success else None
+        self._add_gauge("headrace_stage_start_time_seconds", "Unix time of the start.").set(
+            self._start
+        )
+        self._success = (
+            self._add_gauge(_SUCCESS, "Unix time of the last success.") if success else None
+        )
         if self._success and success:
             self._success.set(success)
-        self._progress = self._add_gauge("headrace_stage_progress_ratio", "Of the step under way.")
+        self._progress = self._add_gauge(
+            "headrace_stage_progress_ratio", "Progress of the current step, 0 to 1."
+        )
         self._values: Gauge | None = None
         self._rows: Gauge | None = None
 
@@ -106,14 +114,16 @@ class _StageMetrics:
     def end_stage(self, has_succeeded: bool, result: Mapping[str, Any]) -> None:
         now = time.time()
         self._running.set(0)
-        self._add_gauge("headrace_stage_duration_seconds", "How long it took.").set(
+        self._add_gauge("headrace_stage_duration_seconds", "Seconds that the stage took.").set(
             now - self._start
         )
-        self._add_gauge("headrace_stage_succeeded", "Whether it ended well.").set(
+        self._add_gauge("headrace_stage_succeeded", "1 if the stage succeeded, else 0.").set(
             int(has_succeeded)
         )
         if has_succeeded:
-            self._success = self._success or self._add_gauge(_SUCCESS, "When it last ended well.")
+            self._success = self._success or self._add_gauge(
+                _SUCCESS, "Unix time of the last success."
+            )
             self._success.set(now)
         self._set_metrics(result.get("metrics", {}))
         for state, rows in _flatten_ledger(result.get("processed", result.get("ledger", {}))):
@@ -124,7 +134,9 @@ class _StageMetrics:
     def _set_metrics(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
             if self._values is None:
-                self._values = self._add_gauge("headrace_metric", "Of the newest epoch.", "name")
+                self._values = self._add_gauge(
+                    "headrace_metric", "Metric of the latest epoch.", "name"
+                )
             self._values.labels(*self._labels, name).set(value)
 
     def _add_gauge(self, name: str, help_text: str, *labels: str) -> Gauge:

@@ -67,12 +67,12 @@ def find_external_rank(environment: Mapping[str, str]) -> ExternalRank | None:
     return None
 
 
-def run_external_rank(external_rank: ExternalRank, patience: float) -> None:
+def run_external_rank(external_rank: ExternalRank, connect_timeout: float) -> None:
     """Run one rank here as rank 0's process directs, until the run is over.
 
     Args:
         external_rank: of this process.
-        patience: seconds to wait for rank 0's process to listen.
+        connect_timeout: seconds to wait for rank 0's process to listen.
 
     Raises:
         PreemptedError: this process received SIGTERM, and the ranks wrote a checkpoint.
@@ -81,7 +81,7 @@ def run_external_rank(external_rank: ExternalRank, patience: float) -> None:
     was_terminated = record_sigterm()
     secret = os.environ.get("HEADRACE_SECRET", "")
     connection = AgentConnection(
-        external_rank.address, external_rank.port, secret, external_rank.rank, patience
+        external_rank.address, external_rank.port, secret, external_rank.rank, connect_timeout
     )
     failure = run_agent(connection, was_terminated)
     if failure is not None:
@@ -103,7 +103,8 @@ class ExternalLauncher(ControlServer):
         if external_rank is None:
             raise RankError(
                 "train.launcher.kind is launched, and neither RANK and WORLD_SIZE nor Open MPI's "
-                "or PMI's variables say which rank this is"
+                "or PMI's variables say which rank this is; start it with torchrun or mpirun, or "
+                "set train.launcher.kind to local"
             )
         secret = os.environ.get("HEADRACE_SECRET", "")
         super().__init__(external_rank.address, external_rank.port, secret, task, report)

@@ -52,7 +52,10 @@ class HostsLauncher(ControlServer):
     def start_workers(self, count: int) -> None:
         slots = sum(slots for _, slots in self._hosts)
         if count > slots:
-            raise RankError(f"train.launcher.hosts has {slots} slots, too few for {count} ranks")
+            raise RankError(
+                f"train.launcher.hosts has {slots} slots, too few for {count} ranks; add slots, or "
+                "lower train.ranks"
+            )
         self._pending += count
         self._fill_slots()
 
@@ -65,7 +68,11 @@ class HostsLauncher(ControlServer):
         for order, (name, process) in enumerate(self._started):
             if process.poll() is not None and order not in joined:
                 output = "\n".join(self._output[-20:]) or "it printed nothing"
-                raise RankError(f"no rank could be started on {name}: {output}")
+                raise RankError(
+                    f"no rank could be started on {name}: {output}; check that "
+                    f"`{shlex.join(self._shell)} {name} true` works and that headrace is at the "
+                    "same path there"
+                )
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         super().__exit__(kind, error, trace)

@@ -24,7 +24,7 @@ class Collectives(Protocol):
         is_elastic: whether the members can change: the loss of a rank, and a true
             `is_change_requested`, are then to be followed by `join_next_generation`.
         generation: number of the generation, from 0; it rises with each change of members.
-        facts: what rank 0 of an earlier generation saved.
+        carried_values: what rank 0 of an earlier generation saved.
     """
 
     rank: int
@@ -34,7 +34,7 @@ class Collectives(Protocol):
     device: str
     is_elastic: bool
     generation: int
-    facts: dict[str, Any]
+    carried_values: dict[str, Any]
 
     def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return each tensor summed over ranks, in one fused operation; may be traced."""
@@ -57,8 +57,8 @@ class Collectives(Protocol):
     def join_next_generation(self) -> None:
         """Leave this generation and wait for a slot in the next one: rank and size may change."""
 
-    def save_facts(self, facts: dict[str, Any]) -> None:
-        """Save these as `facts` of later generations; those of rank 0 count."""
+    def save_carried_values(self, values: dict[str, Any]) -> None:
+        """Save these as `carried_values` of later generations; those of rank 0 count."""
 
     def shutdown(self) -> None:
         """Leave the generation; if the other ranks are not done, their collectives fail."""
@@ -72,7 +72,7 @@ class SoloCollectives:
 
     def __init__(self, heartbeat: Heartbeat | None = None) -> None:
         self.heartbeat = heartbeat or Heartbeat()
-        self.facts: dict[str, Any] = {}
+        self.carried_values: dict[str, Any] = {}
 
     def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors
@@ -95,7 +95,7 @@ class SoloCollectives:
     def join_next_generation(self) -> None:
         raise AssertionError("a single rank is not elastic")
 
-    def save_facts(self, facts: dict[str, Any]) -> None:
+    def save_carried_values(self, values: dict[str, Any]) -> None:
         pass
 
     def shutdown(self) -> None:
@@ -115,7 +115,7 @@ class HorovodCollectives:
     def _enter_generation(self, generation: int) -> None:
         slot = self._membership.wait_for_slot(generation)
         self.rank, self.size, self.local_rank = slot.rank, slot.size, slot.local_rank
-        self.generation, self.facts = slot.generation, slot.facts
+        self.generation, self.carried_values = slot.generation, slot.facts
         self._sums = 0
         if self.size > 1:
             import horovod.tensorflow as hvd
@@ -186,9 +186,9 @@ class HorovodCollectives:
         self.shutdown()
         self._enter_generation(self.generation + 1)
 
-    def save_facts(self, facts: dict[str, Any]) -> None:
+    def save_carried_values(self, values: dict[str, Any]) -> None:
         if self.is_elastic:
-            self._membership.save_facts(facts)
+            self._membership.save_carried_values(values)
 
     def shutdown(self) -> None:
         if self.size > 1:

@@ -40,6 +40,6 @@ class Membership:
         """Return whether the ranks of this generation are to regroup."""
         return self._folder.read_requested_change() >= generation
 
-    def save_facts(self, facts: dict[str, Any]) -> None:
+    def save_carried_values(self, values: dict[str, Any]) -> None:
         """Save what the ranks of later generations are to know."""
-        self._folder.write_facts(facts)
+        self._folder.write_carried_values(values)

@@ -1,6 +1,7 @@
-"""Run one rank on another host, between its process and the control server.
+"""Start one rank on this host, and relay between its process and the control server.
 
-The agent starts the rank's process, posts its status, and passes on what the supervisor answers.
+The agent starts the rank's process, posts its status, and passes on what the supervisor answers. It
+is started over a remote shell, or called within a Spark task or an externally launched process.
 `python -m headrace.distributed.supervise.agent` reads one line of JSON from standard input:
 `address`, `port`, `secret`, `order`.
 """
@@ -25,13 +26,13 @@ from headrace.distributed.slot import Slot
 from headrace.distributed.supervise.control_server import HEADER
 from headrace.distributed.supervise.worker import LocalWorker
 from headrace.distributed.task import RankTask
-from headrace.errors import RankError
+from headrace.errors import RankError, get_first_line
 from headrace.progress import Progress
 
 _REPORT_SECONDS = 0.1
 _RETRY_SECONDS = 0.2
 # Seconds that the control server may be out of reach, at first and later.
-_PATIENCE_SECONDS = 30.0
+_UNREACHABLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class AgentConnection:
     Attributes:
         address, port, secret: see `control_server.ControlServer`.
         order: of this agent among all agents; ranks are assigned in this order.
-        patience: seconds to wait at first for the control server to listen.
+        connect_timeout: seconds to wait at first for the control server to listen.
     """
 
     address: str
     port: int
     secret: str
     order: int
-    patience: float = _PATIENCE_SECONDS
+    connect_timeout: float = _UNREACHABLE_SECONDS
 
 
 def run_agent(
@@ -57,14 +58,15 @@ def run_agent(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str | None:
-    """Run one rank here, until the control server says that the run is over.
+    """Start one rank on this host, relay between its process and the control server until the run
+    is over, and return why the run failed.
 
     Args:
         connection: to the control server.
-        should_end: whether this host is to be vacated. The ranks of an elastic run go on without
+        should_end: whether this host is being shut down. The ranks of an elastic run go on without
             this one; all ranks of any other run write a checkpoint first, together.
         clock: returns seconds since any fixed moment.
-        sleep: waits so many seconds.
+        sleep: waits for a number of seconds.
 
     Returns:
         why the run failed; None if it succeeded.
@@ -98,7 +100,7 @@ class _Agent:
         self._terminated = False
 
     def run(self, should_end: Callable[[], bool]) -> str | None:
-        answer = self._send_message({"first": True}, self._connection.patience)
+        answer = self._send_message({"first": True}, self._connection.connect_timeout)
         if "task" in answer:
             task = RankTask.from_json(answer["task"])
             self._is_elastic = task.is_elastic
@@ -116,9 +118,9 @@ class _Agent:
                     raise RankError("this rank's process was told to terminate")
                 self._terminate_rank()
             self._sleep(_REPORT_SECONDS)
-            answer = self._send_message(self._collect_changes(), _PATIENCE_SECONDS)
+            answer = self._send_message(self._collect_changes(), _UNREACHABLE_SECONDS)
             if self._is_elastic and self._worker and self._worker.poll_exit_code():
-                # The error makes room for another rank: Spark retries a task, a host frees a slot.
+                # Raising frees the slot for another rank: Spark retries, a host has room.
                 self._send_message({"bye": True}, 0)
                 raise RankError(f"this agent's rank {self._worker.describe_exit()}")
         with contextlib.suppress(RankError):
@@ -163,7 +165,7 @@ class _Agent:
             "stopped": worker.is_stopped(),
             "waiting": worker.read_awaited_generation(),
             "tail": worker.log_tail,
-            "facts": worker.read_facts(),
+            "facts": worker.read_carried_values(),
         }
         if code is not None:
             status |= {"error": worker.read_error(), "result": worker.read_result()}
@@ -174,17 +176,17 @@ class _Agent:
         del self._progress[:count]
         return changes
 
-    def _send_message(self, content: dict[str, Any], patience: float) -> dict[str, Any]:
+    def _send_message(self, content: dict[str, Any], retry_seconds: float) -> dict[str, Any]:
         """Post a message until the control server answers, and return the answer.
 
         Args:
             content: of the message, beside the agent's identity.
-            patience: seconds after which no further attempt is made.
+            retry_seconds: after which no further attempt is made.
         """
         connection = self._connection
         identity = {"name": self._name, "host": socket.gethostname(), "order": connection.order}
         body = json.dumps({**identity, **content})
-        deadline = self._clock() + patience
+        deadline = self._clock() + retry_seconds
         while True:
             try:
                 return self._post_message(body)
@@ -192,7 +194,8 @@ class _Agent:
                 if self._clock() > deadline:
                     raise RankError(
                         f"the supervisor at {connection.address}:{connection.port} cannot be "
-                        f"reached ({error})"
+                        f"reached ({error}); check the address of the supervisor's host "
+                        "(MASTER_ADDR or DNS)"
                     ) from None
                 self._sleep(_RETRY_SECONDS)
 
@@ -206,7 +209,10 @@ class _Agent:
         finally:
             connection.close()
         if response.status != 200:
-            raise RankError(f"the supervisor refused this rank: {answer.get('error')}")
+            raise RankError(
+                f"the supervisor refused this rank ({answer.get('error')}); is HEADRACE_SECRET the "
+                "same on all hosts?"
+            )
         return answer
 
 
@@ -236,7 +242,7 @@ def main() -> int:
         failure = run_agent(connection)  # reported where the run was started
     except RankError as error:
         failure = str(error)
-        sys.stderr.write(f"{socket.gethostname()}: {failure.splitlines()[0]}\n")
+        sys.stderr.write(f"{socket.gethostname()}: {get_first_line(error)}\n")
     return 0 if failure is None else 1
 
 

@@ -88,7 +88,7 @@ class RemoteWorker:
     def read_result(self) -> dict[str, Any] | None:
         return self.status.get("result")
 
-    def read_facts(self) -> dict[str, Any]:
+    def read_carried_values(self) -> dict[str, Any]:
         return self.status.get("facts") or {}
 
     def assign_slot(self, slot: Slot) -> None:

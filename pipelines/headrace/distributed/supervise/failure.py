@@ -61,7 +61,7 @@ def find_first_failure(
         record = worker.read_error()
         if record is None:
             log = "\n".join(worker.log_tail[-20:])
-            details = f" Its last lines:\n{log}" if log else ""
+            details = f"\nIts last lines:\n{log}" if log else ""
             return Failure(f"{describe_worker(worker)} of {size} {worker.describe_exit()}", details)
         records.append((worker, record))
     # A rank that lost its peer fails too, a moment later and with an error of Horovod's.
@@ -73,4 +73,4 @@ def find_first_failure(
     if isinstance(error_class, type) and issubclass(error_class, HeadraceError):
         return Failure(f"{rank}: {error['message']}", error_class=error_class)
     summary = f"{rank} failed with {error['type']}: {error['message']}"
-    return Failure(summary, f" Its traceback:\n{error['traceback']}")
+    return Failure(summary, f"\nIts traceback:\n{error['traceback']}")

@@ -1,4 +1,4 @@
-"""Serve Horovod's rendezvous, where the ranks of a generation exchange their addresses."""
+"""Run one Horovod rendezvous server per generation of ranks, where they exchange addresses."""
 
 import threading
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPSer
 from headrace.distributed.slot import Slot, assign_slots
 
 
-class Rendezvous:
-    """A rendezvous server on one address of this machine. Horovod's protocol has no password.
+class RendezvousServer:
+    """The rendezvous server of one generation, on one address of this machine.
+
+    Horovod's protocol has no password.
 
     Attributes:
         slots: of the ranks that are to meet here, by rank.

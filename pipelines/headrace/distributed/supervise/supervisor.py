@@ -1,4 +1,6 @@
-"""Supervise the ranks of a run, wherever their processes are, and say why one failed.
+"""Supervise the ranks of a run, wherever their processes are; return rank 0's result, or raise.
+
+What is raised is the first failure, which explains those that follow from it.
 
 Ranks that work together form a generation. If the task is not elastic there is only one, and the
 death of any rank terminates all of them within seconds. If it is elastic, the survivors regroup as
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from headrace.distributed.supervise.failure import Failure, find_first_failure, has_own_error
-from headrace.distributed.supervise.rendezvous import Rendezvous
+from headrace.distributed.supervise.rendezvous import RendezvousServer
 from headrace.distributed.supervise.watchdog import Watchdog
 from headrace.distributed.supervise.worker import Worker, describe_worker
 from headrace.distributed.task import RankTask
@@ -44,7 +46,7 @@ class Launcher(Protocol):
         """Start that many more workers, if starting them is up to this launcher."""
 
     def start_pending(self) -> None:
-        """Start workers for which there was no free slot before; called all the time."""
+        """Start workers for which there was no free slot before; called on every poll."""
 
     def raise_if_failed(self) -> None:
         """Raise RankError if the missing workers will never join."""
@@ -71,7 +73,7 @@ class Supervisor:
             start_timeout: seconds within which workers must have joined.
             should_stop: whether the caller cancelled the run.
             clock: returns seconds since any fixed moment.
-            sleep: waits so many seconds.
+            sleep: waits for a number of seconds.
         """
         self._should_stop, self._clock, self._sleep = should_stop, clock, sleep
         self._task, self._launcher, self._report = task, launcher, report
@@ -79,13 +81,16 @@ class Supervisor:
         self._members: list[Worker] = []
         self._lost: list[Worker] = []
         self._generation = -1
-        self._rendezvous: Rendezvous | None = None
-        self._facts: dict[str, Any] = {}
+        self._rendezvous: RendezvousServer | None = None
+        self._carried_values: dict[str, Any] = {}
         self._change_requested = False
         self._watchdog = self._build_watchdog()
 
     def run(self, ranks: int) -> dict[str, Any]:
-        """Run the task on that many ranks; see `run_ranks.run_ranks`."""
+        """Run the task on that many ranks; return rank 0's result, or raise the first failure.
+
+        The errors are those of `run_ranks.run_ranks`.
+        """
         grace = _END_SECONDS
         try:
             self._launcher.start_workers(ranks)
@@ -134,7 +139,7 @@ class Supervisor:
     def _read_result(self) -> dict[str, Any]:
         result = self._members[0].read_result()
         if result is None:
-            raise RankError("rank 0 exited with 0 and left no result")
+            raise RankError("rank 0 ended with exit code 0 and without a result; see its log above")
         return result
 
     def _list_alive(self) -> list[Worker]:
@@ -151,7 +156,9 @@ class Supervisor:
         self._change_requested = False
         self._members = members
         hosts = [worker.host for worker in members]
-        rendezvous = Rendezvous(self._launcher.address, hosts, self._generation, self._facts)
+        rendezvous = RendezvousServer(
+            self._launcher.address, hosts, self._generation, self._carried_values
+        )
         self._rendezvous = rendezvous
         for worker, slot in zip(members, rendezvous.slots, strict=True):
             worker.assign_slot(slot)
@@ -205,7 +212,7 @@ class Supervisor:
     def _regroup(self, survivors: list[Worker]) -> None:
         """Begin the next generation with the survivors and the workers that wait."""
         survivors = self._wait_until_left(survivors)
-        self._facts = {**self._facts, **self._read_newest_facts()}
+        self._carried_values = {**self._carried_values, **self._read_newest_carried_values()}
         candidates, size = self._wait_for_enough(survivors)
         previous_size = len(self._members)
         self._form_generation(candidates[:size])
@@ -267,8 +274,8 @@ class Supervisor:
                 )
             self._sleep(_POLL_SECONDS)
 
-    def _read_newest_facts(self) -> dict[str, Any]:
-        return self._members[0].read_facts() if self._members else {}
+    def _read_newest_carried_values(self) -> dict[str, Any]:
+        return self._members[0].read_carried_values() if self._members else {}
 
     def _choose_size(self, available: int) -> int:
         """Return the largest number of ranks that can share the work; 0 if there is none."""

@@ -57,7 +57,7 @@ class Worker(Protocol):
     def read_result(self) -> dict[str, Any] | None:
         """Return what its function returned, if it is rank 0 and finished."""
 
-    def read_facts(self) -> dict[str, Any]:
+    def read_carried_values(self) -> dict[str, Any]:
         """Return what it saved for the ranks of later generations."""
 
     def assign_slot(self, slot: Slot) -> None:
@@ -161,8 +161,8 @@ class LocalWorker:
     def read_result(self) -> dict[str, Any] | None:
         return self._folder.read_result()
 
-    def read_facts(self) -> dict[str, Any]:
-        return self._folder.read_facts()
+    def read_carried_values(self) -> dict[str, Any]:
+        return self._folder.read_carried_values()
 
     def assign_slot(self, slot: Slot) -> None:
         self.slot = slot

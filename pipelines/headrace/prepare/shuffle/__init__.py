@@ -1,6 +1,6 @@
-"""The first job of a build: a shuffle of Arrow blobs, at whose end rows of one key have met.
+"""Shuffle Arrow blobs in the first job of a build, so that rows of one key are in one partition.
 
-- `options`: what its tasks are told; `partitioner`: which task and which file a row goes to.
+- `options`: the options of its tasks; `partitioner`: which task and which file a row goes to.
 - `map`: a task's rows are partitioned into blobs (`arrow_blobs`); `reduce`: a partition's blobs are
   put together, deduplicated (`dedup`, `dedup_across_partitions`), counted (`task_counts`), and sent
   on to the files that they go to (`file_buffers`).

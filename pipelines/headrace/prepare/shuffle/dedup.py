@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.prepare.shuffle.row_hash import hash_rows
-from headrace.source.internal_columns import LATEST, PARTITION, ROW_ID, SECOND_KEY_HASH, TIE
+from headrace.source.internal_columns import LATEST, PARTITION, ROW_ID, SECOND_KEY_HASH, TIE_BREAKER
 
 
 def find_distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ def find_distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.
             null_placement="at_end",
             tiebreaker="dense",
         ).to_numpy()
-    tie = hash_rows([values[name] for name in raw], values[TIE].to_numpy().view(np.uint64))
+    tie = hash_rows([values[name] for name in raw], values[TIE_BREAKER].to_numpy().view(np.uint64))
     # Equal rows in several source partitions: the first partition keeps its row.
     partition = values[PARTITION].to_numpy()
     best_first = np.lexsort((partition, tie, latest, second_hash[candidates], identity[candidates]))

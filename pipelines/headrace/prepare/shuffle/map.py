@@ -1,7 +1,8 @@
-"""Map side of the shuffle: partition a task's rows by target, into one Arrow blob for each.
+"""Partition a task's rows by target, into one Arrow blob per target: the map side of the first
+job's shuffle.
 
-Rows of one identity meet at one target. Rows that are not published are counted here and left out;
-late columns are read here.
+Rows with equal ROW_ID go to the same target. Rows that are not published are counted here and left
+out; late columns are read here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,7 @@ from headrace.source.internal_columns import (
     PARTITION,
     PROBLEMS,
     ROW_ID,
-    TIE,
+    TIE_BREAKER,
     name_mask,
 )
 from headrace.source.late_reader import LateReader
@@ -36,17 +37,17 @@ from headrace.source.partition_index import PartitionIndex
 from headrace.source.problems import split_problems
 from headrace.source.rules import CHECKS_PER_MASK
 
-# A task partitions what it holds at this many rows, or at BUFFER_BYTES: blobs of some thousand rows
-# each at fewer than a hundred targets, in some three times that memory.
+# A task partitions the rows in its buffer at this many rows, or at BUFFER_BYTES: blobs of some
+# thousand rows each at fewer than a hundred targets, in some three times that memory.
 _BUFFER_ROWS = 262_144
 # It takes rows in chunks of this size, the first of few rows.
 _CHUNK_BYTES, _FIRST_ROWS = 16 * 2**20, 1024
 
 
-def shuffle_map(
+def make_map_function(
     options: ShuffleOptions, names: list[str]
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that partitions a task's rows.
+    """Make the function for `mapInArrow` that partitions a task's rows.
 
     Args:
         options: of the shuffle.
@@ -60,11 +61,11 @@ def shuffle_map(
     def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
         counts = TaskCounts()
-        held: list[pa.Table] = []
+        buffered: list[pa.Table] = []
         rows = size = 0
         chunk_rows = _FIRST_ROWS
         reader = LateReader(options.late.value) if options.late else None
-        raw, index = list(options.unfitted.raw), options.partition_index
+        raw, index = list(options.fit_inputs.raw), options.partition_index
         for unnamed in batches:
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
             partition = _locate_partitions(batch, index)
@@ -81,13 +82,16 @@ def shuffle_map(
                 chunk = reader.add_late_columns(chunk) if reader else chunk
                 if FILE in chunk.column_names:
                     chunk = chunk.drop_columns([FILE])
-                held.append(_add_row_ids(chunk, raw))
-                rows, size = rows + held[-1].num_rows, size + estimate_decoded_bytes(held[-1])
-                chunk_rows = _choose_chunk_rows(held[-1])
+                buffered.append(_add_row_ids(chunk, raw))
+                rows, size = (
+                    rows + buffered[-1].num_rows,
+                    size + estimate_decoded_bytes(buffered[-1]),
+                )
+                chunk_rows = _choose_chunk_rows(buffered[-1])
                 if rows >= _BUFFER_ROWS or size >= BUFFER_BYTES:
-                    yield from _partition_rows(held, options.partitioner)
-                    held, rows, size = [], 0, 0
-        yield from _partition_rows(held, options.partitioner)
+                    yield from _partition_rows(buffered, options.partitioner)
+                    buffered, rows, size = [], 0, 0
+        yield from _partition_rows(buffered, options.partitioner)
         yield BlobBuilder.from_blobs([(COUNTS, "", 0, counts.to_bytes())]).build_batch()
 
     return map_batches
@@ -99,13 +103,13 @@ def _choose_chunk_rows(last: pa.Table) -> int:
 
 
 def _add_row_ids(table: pa.Table, raw: list[str]) -> pa.Table:
-    """Add the identity of rows without a key: a hash of all of their values."""
+    """Add the ROW_ID of rows without a key: a hash of all of their values."""
     keyless = table[ROW_ID].is_null()
     if not pc.any(keyless).as_py():
         return table
     rows = table.filter(keyless)
     identity = pc.fill_null(table[ROW_ID], 0).to_numpy().copy()
-    tie = rows[TIE].to_numpy().view(np.uint64)
+    tie = rows[TIE_BREAKER].to_numpy().view(np.uint64)
     identity[keyless.to_numpy()] = hash_rows([rows[name] for name in raw], tie).view(np.int64)
     index = table.column_names.index(ROW_ID)
     return table.set_column(index, ROW_ID, pa.array(identity))
@@ -151,18 +155,18 @@ def collect_examples(problems: pa.Array, counts: TaskCounts) -> None:
         counts.add_examples(check, reasons)
 
 
-def _partition_rows(held: list[pa.Table], partitioner: Partitioner) -> Iterator[pa.RecordBatch]:
-    """Yield the published rows as blobs, one for each target, and forget them."""
-    if not sum(table.num_rows for table in held):
+def _partition_rows(buffered: list[pa.Table], partitioner: Partitioner) -> Iterator[pa.RecordBatch]:
+    """Yield the published rows as blobs, one for each target, and empty the buffer."""
+    if not sum(table.num_rows for table in buffered):
         return
-    rows = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in held])
+    rows = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in buffered])
     published = np.flatnonzero(rows[BUCKET].to_numpy() < len(SPLITS))
     targets = partitioner.targets
     target = partitioner.assign_targets(rows[ROW_ID].to_numpy()[published])
     target = target.astype(np.int16 if targets < 2**15 else np.int32)  # sorted by digits
     order = np.argsort(target, kind="stable")
-    table = take_rows(unify_dictionaries(held), pa.array(published[order]), targets)
-    held.clear()
+    table = take_rows(unify_dictionaries(buffered), pa.array(published[order]), targets)
+    buffered.clear()
     begins = np.searchsorted(target[order], np.arange(targets + 1))
     blobs = BlobBuilder()
     for number in range(targets):

@@ -1,7 +1,7 @@
 """Merge the statistics of all tasks, in tasks, and fit the transform: the end of the first job.
 
-Everything about one variable meets in one task, is merged there in bounded memory and trimmed to
-what the features use, so that the driver receives the transform and little more.
+All parts of one summary go to one task, which merges them in bounded memory and trims the result
+to what the features use, so that the driver receives the transform and little more.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
 from headrace.features.kinds import find_feature_kind
-from headrace.features.variables import Texts
+from headrace.features.summaries import TextCountsRequest
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     COUNTS,
@@ -24,9 +24,9 @@ from headrace.prepare.shuffle.arrow_blobs import (
     read_blobs,
 )
 from headrace.prepare.shuffle.task_counts import TaskCounts
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
-from headrace.transform.variables import LABEL, collect_variables
+from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,7 +38,7 @@ class Fitted:
 
     Attributes:
         spec: the transform.
-        statistics: of the train split, trimmed; empty for a frozen transform.
+        statistics: of the train split, trimmed; empty where the transform is reused.
         counts: of all rows.
     """
 
@@ -48,22 +48,22 @@ class Fitted:
 
 
 def merge_statistics(
-    blobs: "DataFrame", unfitted: Unfitted, frozen: TransformSpec | None = None
+    blobs: "DataFrame", fit_inputs: FitInputs, reused_spec: TransformSpec | None = None
 ) -> Fitted:
     """Run the first job: merge what its tasks counted and collected, and fit the transform.
 
     Args:
         blobs: as `reduce.shuffle_rows` returns them.
-        unfitted: what is fitted.
-        frozen: the transform where it is fitted already; then rows are counted only.
+        fit_inputs: what is fitted.
+        reused_spec: the transform where it is fitted already; then rows are counted only.
 
     Raises:
         LakeError: a feature cannot be fitted on these values.
     """
     import pyspark.sql.functions as F
 
-    variables = {} if frozen else unfitted.collect_variables()
-    limits = {key: _CountLimits.for_variable(key, unfitted) for key in variables}
+    requests = {} if reused_spec else fit_inputs.collect_summary_requests()
+    limits = {key: _CountLimits.for_request(key, fit_inputs) for key in requests}
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(limits) + 2, 2 * blobs.sparkSession.sparkContext.defaultParallelism)
@@ -75,20 +75,20 @@ def merge_statistics(
         else:
             kind = TextCounts if row["kind"] == TEXTS else NumberSummary
             statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
-    if frozen:
-        return Fitted(frozen, statistics, counts)
-    for key, variable in variables.items():  # there may be no row at all
-        empty = TextCounts if isinstance(variable, Texts) else NumberSummary
+    if reused_spec:
+        return Fitted(reused_spec, statistics, counts)
+    for key, request in requests.items():  # there may be no row at all
+        empty = TextCounts if isinstance(request, TextCountsRequest) else NumberSummary
         statistics.setdefault(key, empty.merge([]))
-    empty = TextCounts if unfitted.label_kind.has_text_values else NumberSummary
-    statistics.setdefault(LABEL, empty.merge([]))
+    empty = TextCounts if fit_inputs.label_kind.has_text_values else NumberSummary
+    statistics.setdefault(LABEL_KEY, empty.merge([]))
     nullable = {name for name, _ in counts.nulls}
-    return Fitted(unfitted.fit_spec(statistics, nullable), statistics, counts)
+    return Fitted(fit_inputs.fit_spec(statistics, nullable), statistics, counts)
 
 
 @dataclass(frozen=True)
 class _CountLimits:
-    """The counts of a text variable that features need.
+    """The text counts of a column that features need.
 
     Attributes:
         min_count: of the rarest value.
@@ -101,12 +101,12 @@ class _CountLimits:
     top_only: bool
 
     @staticmethod
-    def for_variable(key: str, unfitted: Unfitted) -> "_CountLimits":
-        """Return the limits of all features that read a variable, together."""
+    def for_request(key: str, fit_inputs: FitInputs) -> "_CountLimits":
+        """Return the limits of all features that use one summary, together."""
         readers = [
             find_feature_kind(section).find_count_limits(section)
-            for name, section in unfitted.features.items()
-            if key in collect_variables({name: section})
+            for name, section in fit_inputs.features.items()
+            if key in collect_summary_requests({name: section})
         ]
         limits = [item for item in readers if item is not None]
         sizes = [item.max_size for item in limits]
@@ -128,7 +128,7 @@ class _CountLimits:
 
 
 def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that merges blobs, which come sorted by variable."""
+    """Return the function for `mapInArrow` that merges blobs, which come sorted by summary."""
 
     def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
@@ -136,7 +136,7 @@ def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.R
         mergers: dict[str, StatisticsMerger] = {}
         counts = TaskCounts()
 
-        def finish_variable() -> pa.RecordBatch:
+        def finish_summary() -> pa.RecordBatch:
             rows = [(COUNTS, str(name), 0, counts.to_bytes())]
             for kind, merger in mergers.items():
                 result = merger.merge_parts()
@@ -146,17 +146,17 @@ def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.R
             return build_blob_batch(rows)
 
         for batch in batches:
-            for kind, variable, _, blob in read_blobs(batch):
-                if variable != name:
+            for kind, key, _, blob in read_blobs(batch):
+                if key != name:
                     if name is not None:
-                        yield finish_variable()
-                    name, mergers, counts = variable, {}, TaskCounts()
+                        yield finish_summary()
+                    name, mergers, counts = key, {}, TaskCounts()
                 if kind == COUNTS:
                     counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
                 else:
                     summary = TextCounts if kind == TEXTS else NumberSummary
                     mergers.setdefault(kind, StatisticsMerger(summary)).add(blob)
         if name is not None:
-            yield finish_variable()
+            yield finish_summary()
 
     return merge_batches

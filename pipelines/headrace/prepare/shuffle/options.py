@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.source.late_materialization import LateColumns
 from headrace.source.partition_index import PartitionIndex
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -20,7 +20,7 @@ class ShuffleOptions:
     """The options of the shuffle, sent to every task.
 
     Attributes:
-        unfitted: what statistics are collected for.
+        fit_inputs: what statistics are collected for.
         checks: how many checks there are.
         partitioner: of rows, to the targets where their keys meet and to their data files.
         seed: of the order of rows.
@@ -32,7 +32,7 @@ class ShuffleOptions:
         passthrough: raw columns that are published as they are.
     """
 
-    unfitted: Unfitted
+    fit_inputs: FitInputs
     checks: int
     partitioner: Partitioner
     seed: int
@@ -46,4 +46,4 @@ class ShuffleOptions:
     @property
     def raw_columns(self) -> list[str]:
         """Return the raw columns of the rows."""
-        return list(dict.fromkeys([*self.unfitted.raw, *self.passthrough]))
+        return list(dict.fromkeys([*self.fit_inputs.raw, *self.passthrough]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Rows of other source partitions that a target compares its rows with, of 12 bytes each.
 _UNREAD_KEYS_PER_TARGET = 1_000_000
-# A target has the rows of up to so many files, where they are that small and targets are enough.
+# A target has the rows of up to this many files, where they are that small and targets are enough.
 _FILES_PER_TARGET, _TARGET_BYTES, _ENOUGH_TARGETS = 4, 128 * 2**20, 16
 # Files whose rows one task may hold at once, of 65,536 rows each by default.
 _FILES_HELD = 32

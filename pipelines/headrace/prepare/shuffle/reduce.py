@@ -35,7 +35,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
 from headrace.prepare.shuffle.dedup import find_distinct_rows
 from headrace.prepare.shuffle.dedup_across_partitions import UnreadKeys, write_cross_duplicates
 from headrace.prepare.shuffle.file_buffers import FileBuffers
-from headrace.prepare.shuffle.map import shuffle_map
+from headrace.prepare.shuffle.map import make_map_function
 from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
 from headrace.prepare.shuffle.partitioner import distribute_evenly
 from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, find_missing
@@ -48,14 +48,15 @@ from headrace.source.internal_columns import (
     PARTITION,
     ROW_ID,
     WEIGHT,
+    with_safe_names,
 )
 from headrace.transform.arrow import read_columns
-from headrace.transform.variables import LABEL as LABEL_KEY
+from headrace.transform.summaries import LABEL_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# A task takes targets one after the other, with the rows of so many files in all, where there are
+# A task takes targets one after the other, with the rows of this many files in all, where there are
 # enough for all cores: a Python task costs some 0.2 s before it does anything (1 million rows, 16
 # targets, all of prepare: 47 s of CPU in Python with a task for each target and 42 tasks that
 # merge, 32 s with 8 and 4). It holds the blobs of all of them and the rows of one once more:
@@ -66,7 +67,7 @@ _FILES_PER_TASK = 8
 def shuffle_rows(
     rows: "DataFrame", options: ShuffleOptions, unread: "DataFrame | None" = None
 ) -> "DataFrame":
-    """Shuffle rows, and collect what they say.
+    """Shuffle rows, and collect their statistics.
 
     Args:
         rows: as `assign.assign_rows` makes them.
@@ -79,9 +80,7 @@ def shuffle_rows(
     """
     import pyspark.sql.functions as F
 
-    # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
-    safe = rows.toDF(*(f"c{i}" for i in range(len(rows.columns))))
-    blobs = safe.mapInArrow(shuffle_map(options, rows.columns), BLOB_DDL)
+    blobs = with_safe_names(rows).mapInArrow(make_map_function(options, rows.columns), BLOB_DDL)
     cores = rows.sparkSession.sparkContext.defaultParallelism
     if unread is not None:
         blobs = blobs.unionAll(unread)
@@ -99,15 +98,15 @@ def shuffle_rows(
         tasks = count_tasks(files_of_rows, partitioner.groups)
         group = F.floor(target / partitioner.targets_per_group)
         by_group = blobs.repartition(tasks, distribute_evenly(spark, group, tasks))
-        return by_group.mapInArrow(_shuffle_reduce(options, whole_groups=True), BLOB_DDL)
+        return by_group.mapInArrow(_make_reduce_function(options, whole_groups=True), BLOB_DDL)
     tasks = count_tasks(files_of_rows, partitioner.targets)
     by_target = blobs.repartition(tasks, distribute_evenly(spark, target, tasks))
-    reduced = by_target.mapInArrow(_shuffle_reduce(options, whole_groups=False), BLOB_DDL)
+    reduced = by_target.mapInArrow(_make_reduce_function(options, whole_groups=False), BLOB_DDL)
     tasks = count_tasks(partitioner.files, partitioner.files)
     return reduced.repartition(tasks, distribute_evenly(spark, target, tasks))
 
 
-def _shuffle_reduce(
+def _make_reduce_function(
     options: ShuffleOptions, *, whole_groups: bool
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that reduces the blobs of a task's targets.
@@ -187,7 +186,7 @@ def _summarize_rows(
     Returns:
         the rows that stay, with FILE; and blobs of COUNTS, NUMBERS and TEXTS.
     """
-    unfitted, partitioner = options.unfitted, options.partitioner
+    fit_inputs, partitioner = options.fit_inputs, options.partitioner
     partition = table[PARTITION].to_numpy()
     partitions = len(partitioner.files_per_group)
     duplicates = np.bincount(partition, minlength=partitions)
@@ -202,7 +201,7 @@ def _summarize_rows(
     names = [*options.raw_columns, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
     table = table.select(names).take(pa.array(distinct))
-    for name in unfitted.raw:
+    for name in fit_inputs.raw:
         missing = np.bincount(bucket[find_missing(table[name])], minlength=len(SPLITS))
         for split, rows in enumerate(missing.tolist()):
             if rows:
@@ -210,11 +209,11 @@ def _summarize_rows(
     summaries: list[Blob] = [(COUNTS, "", target, counts.to_bytes())]
     if options.collect_statistics:
         train = encode_texts(table.filter(pa.array(bucket == 0)))
-        columns = read_columns(train, unfitted.raw, unfitted.list_derived_columns())
-        for key, variable in unfitted.collect_variables().items():
-            summary = variable.summarize(columns)
+        columns = read_columns(train, fit_inputs.raw, fit_inputs.list_derived_columns())
+        for key, request in fit_inputs.collect_summary_requests().items():
+            summary = request.summarize(columns)
             summaries.append((_get_blob_kind(summary), key, target, summary.to_bytes()))
-        label = unfitted.summarize_labels(train[LABEL])
+        label = fit_inputs.summarize_labels(train[LABEL])
         summaries.append((_get_blob_kind(label), LABEL_KEY, target, label.to_bytes()))
     return table.append_column(FILE, pa.array(file)), summaries
 

@@ -8,12 +8,12 @@ take row groups as they lie.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import read_ipc
 from headrace.columns.values import RawKind
@@ -33,12 +33,12 @@ from headrace.prepare.shuffle.file_buffers import sort_file_rows
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import find_missing
 from headrace.prepare.write.parquet_file import Columns, write_data_file
-from headrace.prepare.write.sample_rows import join_samples, pick_rows
+from headrace.prepare.write.raw_examples import join_examples, pack_examples
 from headrace.prepare.write.schema import PASSTHROUGH_TYPES, build_file_schema
-from headrace.prepare.write.tally import LABEL_COLUMN, count_file
+from headrace.prepare.write.tally import count_file
 from headrace.source.dictionaries import decode_column
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
-from headrace.transform.arrow import ArrowTransform
+from headrace.transform.arrow import ArrowTransform, load_transform
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -137,14 +137,8 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
         files=sorted(files, key=lambda f: f.path),
         tallies=tallies,
         unseen=+unseen,
-        examples=join_samples([blob for _, blob in sorted(examples)], options.examples),
+        examples=join_examples([blob for _, blob in sorted(examples)], options.examples),
     )
-
-
-@lru_cache(maxsize=1)
-def _load_transform(text: str) -> ArrowTransform:
-    """Load a transform, once in every Python worker: a vocabulary may have millions of values."""
-    return ArrowTransform(TransformSpec.from_json(text))
 
 
 def _build_writer(
@@ -157,7 +151,7 @@ def _build_writer(
 
         forget_archives()
         options, text = shared.value
-        transform = _load_transform(text)
+        transform = load_transform(text)
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
         for target, blobs in group_by_target(batches):
@@ -211,7 +205,7 @@ def _write_target(
     if unseen:
         blobs.append((_UNSEEN, partition, target, str(unseen).encode()))
     if rows.num_rows and (examples := options.count_examples(target)):
-        blobs.append((_EXAMPLES, "", target, pick_rows(rows, transform.spec, examples)))
+        blobs.append((_EXAMPLES, "", target, pack_examples(rows, transform.spec, examples)))
     return blobs
 
 
@@ -231,13 +225,15 @@ def _transform_rows(
     # All splits at once: every vocabulary is indexed once for each target.
     columns: Columns = {"row_id": rows[ROW_ID].to_numpy()}
     columns |= transform(rows)
-    columns[LABEL_COLUMN] = label
+    columns["label"] = label
     if spec.label.weighted:
         columns["sample_weight"] = _compute_weights(rows, label, spec.label, options.class_weights)
     if spec.label.baseline:
         columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
     for name, kind in options.passthrough.items():
-        columns[f"kept_{name}"] = decode_column(rows[name]).cast(PASSTHROUGH_TYPES[kind])
+        columns[name_passthrough_column(name)] = decode_column(rows[name]).cast(
+            PASSTHROUGH_TYPES[kind]
+        )
     return rows, columns, rows[BUCKET].to_numpy(), int(unseen.sum())
 
 

@@ -18,7 +18,7 @@ from headrace.lake.checksums import (
     read_footer_bytes,
 )
 from headrace.lake.data_file import DataFile
-from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.storage import write_object
 
 Columns = dict[str, Any]
 """NumPy arrays by name, and Arrow's of columns that are published as they were read."""
@@ -64,12 +64,7 @@ def write_data_file(
             writer.write_table(part, row_group_size=part.num_rows)
     buffer = sink.getvalue()
     footer = compute_footer_checksum(read_footer_bytes(pa.BufferReader(buffer)))
-    files, base = open_filesystem(root)
-    full_path = f"{base}/{path}"
-    with explain_storage_errors(root):
-        files.makedirs(full_path.rpartition("/")[0], exist_ok=True)
-        with files.open(full_path, "wb") as stream:
-            stream.write(buffer)
+    write_object(root, path, buffer)
     content = hashlib.sha256()
     for name in trained_on:
         content.update(np.ascontiguousarray(columns[name]).data)

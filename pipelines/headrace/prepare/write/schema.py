@@ -5,8 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from headrace.prepare.write.sample_rows import TIME
-from headrace.prepare.write.tally import LABEL_COLUMN
+from headrace.columns.dataset_columns import (
+    BASELINE,
+    LABEL,
+    ROW_ID,
+    SAMPLE_WEIGHT,
+    name_passthrough_column,
+)
+from headrace.prepare.write.raw_examples import TIME
 from headrace.transform.spec import TransformSpec
 
 PASSTHROUGH_TYPES = {
@@ -33,7 +39,7 @@ def build_file_schema(
         and series, fixed-size binary for images; label float32, int32 for classes, a list of
         float32 for multi_label; sample_weight and baseline float32 where the spec has them.
     """
-    fields = [("row_id", pa.int64())]
+    fields = [(ROW_ID, pa.int64())]
     for name, item in spec.inputs.items():
         if name == "numeric":
             fields += [(column, pa.float32()) for column in item.columns]
@@ -45,12 +51,12 @@ def build_file_schema(
             fields.append((name, pa.list_(pa.from_numpy_dtype(np.dtype(item.dtype)))))
     dtype, shape = spec.label.array
     label = pa.from_numpy_dtype(np.dtype(dtype))
-    fields.append((LABEL_COLUMN, pa.list_(label) if shape else label))
+    fields.append((LABEL, pa.list_(label) if shape else label))
     if spec.label.weighted:
-        fields.append(("sample_weight", pa.float32()))
+        fields.append((SAMPLE_WEIGHT, pa.float32()))
     if spec.label.baseline:
-        fields.append(("baseline", pa.float32()))
+        fields.append((BASELINE, pa.float32()))
     columns = [pa.field(name, kind, nullable=False) for name, kind in fields]
     for name, kind in (passthrough or {}).items():
-        columns.append(pa.field(f"kept_{name}", PASSTHROUGH_TYPES[kind]))
+        columns.append(pa.field(name_passthrough_column(name), PASSTHROUGH_TYPES[kind]))
     return pa.schema(columns)

@@ -4,37 +4,37 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from headrace.columns.dataset_columns import LABEL
 from headrace.columns.histogram import HistogramAxis, make_number_axis
 from headrace.columns.statistics import NumberSummary, Statistics
 from headrace.features.kinds import find_feature_kind
 from headrace.labels.label_texts import list_label_bins
 from headrace.lake.data_file import SPLITS
 from headrace.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
-from headrace.transform.fit import Unfitted
+from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
-from headrace.transform.variables import LABEL
+from headrace.transform.summaries import LABEL_KEY
 
 _SHOWN_CLASSES = 30
-LABEL_COLUMN = "label"
 
 
 def list_axes(
-    spec: TransformSpec, unfitted: Unfitted, statistics: Statistics
+    spec: TransformSpec, fit_inputs: FitInputs, statistics: Statistics
 ) -> tuple[HistogramAxis, ...]:
     """Return the axes of all columns that have a distribution, the label's last."""
     axes = [
         axis
         for feature in spec.features
         for axis in find_feature_kind(feature).list_axes(
-            feature, unfitted.features[feature.name], statistics
+            feature, fit_inputs.features[feature.name], statistics
         )
     ]
-    label = statistics[LABEL]
+    label = statistics[LABEL_KEY]
     if bins := spec.label.definition.name_bins(spec.label, _SHOWN_CLASSES):
-        axes.append(HistogramAxis(LABEL_COLUMN, labels=bins))
+        axes.append(HistogramAxis(LABEL, labels=bins))
     else:
         assert isinstance(label, NumberSummary)
-        axes.append(make_number_axis(LABEL_COLUMN, label, spec.label.center, spec.label.scale))
+        axes.append(make_number_axis(LABEL, label, spec.label.center, spec.label.scale))
     return tuple(axes)
 
 
@@ -52,9 +52,9 @@ def count_file(
         axes: what is counted.
         missing: raw column -> rows where it is missing.
     """
-    label = columns[LABEL_COLUMN]
+    label = columns[LABEL]
     if label.ndim == 2:
-        columns = columns | {LABEL_COLUMN: list_label_bins(label)}
+        columns = columns | {LABEL: list_label_bins(label)}
     return FileTally(
         path=path,
         counts={axis.name: axis.count_values(columns[axis.name]) for axis in axes},
@@ -64,7 +64,7 @@ def count_file(
 
 
 def build_empty_profile(axes: tuple[HistogramAxis, ...], raw: Mapping[str, str]) -> Profile:
-    """Build a profile without any rows; `Profile.recount_files` fills in the counts.
+    """Build a profile without any rows; `Profile.sum_tallies` fills in the counts.
 
     Args:
         axes: of the dataset's columns.

@@ -1,4 +1,4 @@
-"""Keep rejected rows by a query of their own: all their columns, the rules and the reasons.
+"""Quarantine rejected rows by a query of their own: all their columns, the rules and the reasons.
 
 This is the second and last time that the lake is read, with all columns, and only where the first
 job found rows to keep. The rows lie beside the dataset's in the build's own folder, so that a
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.errors import LedgerError
-from headrace.source.internal_columns import MALFORMED, PROBLEMS, col, is_internal, name_as_read
+from headrace.source.internal_columns import (
+    MALFORMED,
+    PROBLEMS,
+    col,
+    is_internal,
+    name_before_cast,
+    with_safe_names,
+)
 from headrace.source.quarantine.writer import (
     QuarantineFile,
     add_reasons,
@@ -53,9 +60,7 @@ def write_quarantine(
         frame.columns[:-1],
         [check.name for check in checked.checks],
     )
-    # mapInArrow resolves names as SQL: a dot or a backtick in one would break it.
-    safe = frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
-    reports = safe.mapInArrow(writer, "rows long").collect()
+    reports = with_safe_names(frame).mapInArrow(writer, "rows long").collect()
     written = sum(row["rows"] for row in reports)
     if written != expected:
         raise LedgerError(
@@ -95,7 +100,9 @@ def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
     for name, kind in main.schema.spark_types.items():
         if is_internal(name):
             continue
-        value = col(name_as_read(name) if name_as_read(name) in checked.schema.names else name)
+        value = col(
+            name_before_cast(name) if name_before_cast(name) in checked.schema.names else name
+        )
         if type(kind).__name__ in _AS_TEXT:
             value = value.cast("string")
         columns.append(value.alias(name))

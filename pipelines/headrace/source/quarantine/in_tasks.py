@@ -1,4 +1,4 @@
-"""Keep rejected rows from inside the tasks that met them, by their file and their position in it.
+"""Quarantine rejected rows from inside the tasks that read them, by their file and position in it.
 
 `by_query.py` reads the table once more for them. Where the tasks read columns themselves
 (`late_reader.py`) they can as well read the few rows that were rejected. Measured (2 cores,
@@ -18,6 +18,7 @@ from headrace.errors import LakeError
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.source.internal_columns import FILE, POSITION, PROBLEMS
 from headrace.source.late_materialization import LateColumns
+from headrace.source.late_reader import find_row_group_starts
 from headrace.source.quarantine.writer import QuarantineFile, add_reasons, name_file
 
 _HELD_ROWS = 100_000
@@ -74,7 +75,7 @@ class RejectedRows:
         return self._written, self._files
 
     def _read_rows(self, file: int, position: np.ndarray, problems: list[str]) -> None:
-        """Read rows at rising positions of one file."""
+        """Read rows at ascending positions of one file."""
         source = self._late.files[file]
         path = source.path
         folders = (part.partition("=") for part in path.split("/")[:-1])
@@ -82,9 +83,7 @@ class RejectedRows:
         try:
             source.refuse_change(self._late.table)
             opened = pq.ParquetFile(path, pre_buffer=False)
-            meta = opened.metadata
-            sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-            starts = np.concatenate([[0], np.cumsum(sizes)])
+            starts = find_row_group_starts(opened.metadata)
             for group in np.unique(np.searchsorted(starts, position, side="right") - 1).tolist():
                 begin, end = np.searchsorted(position, starts[group : group + 2]).tolist()
                 rows = opened.read_row_group(group, use_threads=False)

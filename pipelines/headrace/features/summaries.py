@@ -1,6 +1,6 @@
-"""Define the variables of train rows that features are fitted on: which summary of which column.
+"""Define which summaries of train rows features are fitted on: numbers or counts of a column.
 
-A variable is summarised once, however many features read it: equal variables have one key.
+A summary is computed once, however many features need it: equal requests have one key.
 """
 
 import json
@@ -18,8 +18,8 @@ Limits = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """A variable to summarise: a column's values after clipping to fixed limits and log1p."""
+class NumberSummaryRequest:
+    """A request to summarise a column's numbers, after clipping to fixed limits and log1p."""
 
     column: str
     clip: Limits = (None, None)
@@ -27,7 +27,7 @@ class Numbers:
 
     @property
     def key(self) -> str:
-        """Return what tells the variable apart from others."""
+        """Return a text that is equal for equal requests only."""
         return json.dumps(["numbers", self.column, *self.clip, self.log1p])
 
     def summarize(self, columns: Mapping[str, Values]) -> NumberSummary:
@@ -37,8 +37,8 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Texts:
-    """A variable to count: a column's values, a list's elements, or a text's words.
+class TextCountsRequest:
+    """A request to count a column's values, a list's elements, or a text's words.
 
     Attributes:
         column: the column.
@@ -50,7 +50,7 @@ class Texts:
 
     @property
     def key(self) -> str:
-        """Return what tells the variable apart from others."""
+        """Return a text that is equal for equal requests only."""
         w = self.words
         return json.dumps(["texts", self.column, *([w.lower, w.strip_punctuation] if w else [])])
 
@@ -60,6 +60,9 @@ class Texts:
         if self.words is not None and not values.is_list:
             values = self.words.split_values(values)
         return TextCounts.from_values(values.scalars)
+
+
+SummaryRequest = NumberSummaryRequest | TextCountsRequest
 
 
 def prescale_numbers(values: Values, clip: Limits, log1p: bool) -> tuple[np.ndarray, np.ndarray]:

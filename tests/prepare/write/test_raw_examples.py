@@ -5,7 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.prepare.write.sample_rows import join_samples, pick_rows
+from headrace.prepare.write.raw_examples import join_examples, pack_examples
 from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(
@@ -34,7 +34,7 @@ def read(blob: bytes) -> pa.Table:
 
 
 def test_rows_are_picked_from_all_over() -> None:
-    blob = join_samples([pick_rows(rows(0, 101), SPEC, 3)], 10)
+    blob = join_examples([pack_examples(rows(0, 101), SPEC, 3)], 10)
     assert blob is not None
     table = read(blob)
     assert table["word"].to_pylist() == ["w0", "w50", "w100"]
@@ -45,11 +45,11 @@ def test_rows_are_picked_from_all_over() -> None:
 
 
 def test_no_row_is_picked_twice() -> None:
-    blob = join_samples([pick_rows(rows(0, 2), SPEC, 5)], 10)
+    blob = join_examples([pack_examples(rows(0, 2), SPEC, 5)], 10)
     assert read(blob)["word"].to_pylist() == ["w0", "w1"]  # type: ignore[arg-type]
 
 
 def test_the_first_rows_of_all_samples_are_joined() -> None:
-    blobs = [pick_rows(rows(first, 2), SPEC, 2) for first in (0, 10, 20)]
-    assert read(join_samples(blobs, 3))["word"].to_pylist() == ["w0", "w1", "w10"]  # type: ignore[arg-type]
-    assert join_samples([], 3) is None
+    blobs = [pack_examples(rows(first, 2), SPEC, 2) for first in (0, 10, 20)]
+    assert read(join_examples(blobs, 3))["word"].to_pylist() == ["w0", "w1", "w10"]  # type: ignore[arg-type]
+    assert join_examples([], 3) is None

@@ -1,4 +1,4 @@
-"""Pick some raw rows that go with a dataset, and from there with its models.
+"""Choose the example raw rows that are stored with a dataset and copied to its models.
 
 The predictions of a model on them are recorded, and compared before it is promoted.
 """
@@ -14,8 +14,8 @@ from headrace.transform.spec import TransformSpec
 TIME = pa.timestamp("us", "UTC")
 
 
-def pick_rows(rows: pa.Table, spec: TransformSpec, count: int) -> bytes:
-    """Pick rows evenly from all of a target's, as a blob for `join_samples`.
+def pack_examples(rows: pa.Table, spec: TransformSpec, count: int) -> bytes:
+    """Return evenly spaced rows of a target as an Arrow IPC blob for `join_examples`.
 
     Args:
         rows: one or more, with the raw columns as the tasks have them.
@@ -31,8 +31,8 @@ def pick_rows(rows: pa.Table, spec: TransformSpec, count: int) -> bytes:
     return write_ipc(rows)
 
 
-def join_samples(blobs: list[bytes], rows: int) -> bytes | None:
-    """Join the first rows of all blobs to one Parquet file; None where there are none."""
+def join_examples(blobs: list[bytes], rows: int) -> bytes | None:
+    """Join the first rows of all blobs to the bytes of one Parquet file; None without any blob."""
     if not blobs:
         return None
     sink = pa.BufferOutputStream()
