@@ -57,7 +57,7 @@ def run(*command: str, **environment: str) -> Done:
 
 def headrace(*arguments: str, **environment: str) -> Done:
     """Run `headrace`; its workdir gets MLflow's empty store."""
-    if "--workdir" in arguments:
+    if "--workdir" in arguments and "MLFLOW_TRACKING_URI" not in environment:
         workdir = Path(arguments[arguments.index("--workdir") + 1])
         copy_empty_store(workdir / "mlflow/mlflow.db")
     return run(str(BIN / "headrace"), *arguments, **environment)

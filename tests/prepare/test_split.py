@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from headrace.prepare.split import KEY_SEPARATOR, MISSING_KEY, SPLIT_STEPS, assign_split
 from headrace.propose.split_point import hash_xxh64
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.spark
 
 def splits(spark: object, rows: pa.Table, workdir: Path, *overrides: str) -> list[int]:
     recipe = tiny_recipe(workdir, *overrides)
-    frame = spark.createDataFrame(rows).coalesce(1)
+    values = [tuple(row.values()) for row in rows.to_pylist()]
+    frame = spark.createDataFrame(values, from_arrow_schema(rows.schema)).coalesce(1)
     return [row[0] for row in frame.select(assign_split(recipe, crossing=9)).collect()]
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -71,6 +73,30 @@ def test_an_older_one_is_migrated_and_kept(
     assert runs(file) == [("first", 0.5)]
     left = {path.name for path in file.parent.iterdir()}
     assert left == {file.name, before.name, f".{file.name}.lock"}
+
+
+# Ends as by SIGKILL in a transaction that has begun to write, as a rank may that logs a metric.
+KILLED_IN_A_TRANSACTION = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN")
+database.execute("UPDATE metrics SET value = 9.0")
+database.execute("UPDATE latest_metrics SET value = 9.0")
+database.execute("CREATE TABLE half_done (text TEXT)")
+database.executemany("INSERT INTO half_done VALUES (?)", [("x" * 1000,)] * 1000)
+os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_half_written_is_undone(file: Path) -> None:
+    journal = file.with_name(f"{file.name}-journal")
+    killed = [sys.executable, "-P", "-c", KILLED_IN_A_TRANSACTION, str(file)]
+    assert subprocess.run(killed, check=False).returncode == 9
+    assert journal.stat().st_size > 0
+    open_database(f"sqlite:///{file}")
+    assert runs(file) == [("first", 0.5)]
+    assert not journal.exists()
 
 
 def test_a_new_one_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ left to those who run them: `mlflow db upgrade`.
 import contextlib
 import fcntl
 import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -130,8 +131,12 @@ def _read_schema(file: Path) -> tuple[str, int]:
     Raises:
         ModelError: the file is no database of MLflow.
     """
+    # Whoever reads after a process was killed in a transaction rolls it back, which is writing.
+    mode = "rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "ro"
     try:
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+        with contextlib.closing(
+            sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True)
+        ) as database:
             (stamp,) = database.execute("PRAGMA user_version").fetchone()
             row = database.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
