@@ -70,7 +70,7 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     moved = moved.set_column(2, "x", pc.add(moved["x"], 40.0))
     moved = moved.set_column(3, "place", pa.array(["elsewhere"] * 400))
     write_day(lake, 5, moved)
-    with pytest.raises(LakeError, match=r"x: psi \d") as caught:
+    with pytest.raises(LakeError, match=r"x: population stability index \d") as caught:
         build(lake, "increments.on_drift=fail")
     assert "place: unknown_share" in str(caught.value)
     assert "fit again with --refit" in str(caught.value)
