@@ -72,7 +72,7 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     write_day(lake, 5, moved)
     with pytest.raises(LakeError, match=r"x: population stability index \d") as caught:
         build(lake, "increments.on_drift=fail")
-    assert "place: unknown_share" in str(caught.value)
+    assert "place: rise of the share of unknown values" in str(caught.value)
     assert "fit again with --refit" in str(caught.value)
     assert DatasetVersion.open(first.dataset.root).version == same.dataset.version
     warned = build(lake)
