@@ -26,14 +26,6 @@ from tests.prepare.daily import (
 DAYS = frozenset({"day=01", "day=02", "day=03"})
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    write_places(tmp_path)
-    for day in (1, 2, 3):
-        write_day(tmp_path, day)
-    return tmp_path
-
-
 def planned(workdir: Path, *overrides: str, base: Any = None, **options: Any) -> Plan:
     return make_plan(daily_recipe(workdir, *overrides), base, **options)
 
