@@ -15,6 +15,7 @@ from headrace.stream.plan import (
     choose_block_rows,
     choose_canonical_shards,
     count_steps,
+    index_row_groups,
     order_blocks,
     plan_epoch,
 )
@@ -117,6 +118,22 @@ def test_batches_are_full_and_dropped_rows_rotate(
         assert not missed[0] & missed[1]  # at two shards the ends of both rotate
 
 
+def test_a_shuffled_epoch_that_drops_rows_begins_like_one_that_does_not() -> None:
+    """Its dropped rows rotate by the permutation; the sequence is not turned as well."""
+    layout = make_row_groups([[4] * 10])
+    epochs = {
+        drop_last: list_row_groups(
+            plan_epoch(
+                layout,
+                **make_options(canonical_shards=1, global_batch_size=16, epoch=1),
+                drop_last=drop_last,
+            )
+        )
+        for drop_last in (False, True)
+    }
+    assert epochs[True] == epochs[False][:8]  # 32 of 40 rows, in row groups of 4
+
+
 def test_all_rows_come_in_some_epoch_where_rows_are_dropped() -> None:
     layout = make_row_groups([[10, 3], [7]])  # 20 rows, batches of 8: 4 are dropped
     chosen = make_options(canonical_shards=2, global_batch_size=8, drop_last=True, shuffle=False)
@@ -163,7 +180,7 @@ def test_a_block_is_permuted_by_seed_epoch_shard_and_its_own_number() -> None:
         ).shards
         for block in shard
     ]
-    assert len(seeds) == len(SEEDS_AND_EPOCHS) * 4 * 2
+    assert len(set(seeds)) == len(SEEDS_AND_EPOCHS) * 4 * 2  # none of them is None: two of no seed
     permutations = {tuple(np.random.default_rng(seed).permutation(20).tolist()) for seed in seeds}
     assert len(permutations) == len(seeds)
 
@@ -186,6 +203,33 @@ def test_a_small_plan_worked_out_by_hand() -> None:
     ]
     assert [[block.first_row for block in shard] for shard in plan.shards] == [[0, 3], [0]]
     assert (plan.rows, plan.slice_rows, plan.steps, plan.dropped_rows) == (11, 2, 3, 0)
+
+
+def test_row_groups_are_indexed_by_file_and_position() -> None:
+    assert index_row_groups([[3, 0], [7]]) == [
+        RowGroup(0, 0, 3), RowGroup(0, 1, 0), RowGroup(1, 0, 7),
+    ]  # fmt: skip
+
+
+def test_blocks_are_read_from_the_first_step_one_step_at_a_time_unless_said_otherwise() -> None:
+    plan = plan_epoch(
+        make_row_groups([[3] * 8]),
+        **make_options(canonical_shards=2, global_batch_size=4, block_rows=3, shuffle=False),
+    )  # two shards of 12 rows, blocks of 3, slices of 2: rows 0, 3, 6, 9 begin in steps 0, 1, 3, 4
+    orders = {
+        (first_step, steps): [
+            (block.shard, block.first_row)
+            for block in order_blocks(plan, range(2), first_step, steps)
+        ]
+        for first_step in (0, 3)
+        for steps in (1, 4)
+    }
+    by_step = [(0, 0), (1, 0), (0, 3), (1, 3), (0, 6), (1, 6), (0, 9), (1, 9)]
+    assert orders[0, 1] == by_step
+    assert orders[0, 4] == [(0, 0), (0, 3), (0, 6), (1, 0), (1, 3), (1, 6), (0, 9), (1, 9)]
+    assert orders[3, 1] == by_step[4:]
+    assert orders[3, 4] == [(0, 6), (0, 9), (1, 6), (1, 9)]
+    assert [(block.shard, block.first_row) for block in order_blocks(plan, range(2))] == by_step
 
 
 @pytest.mark.parametrize(
@@ -227,10 +271,24 @@ def test_ranks_own_neighbouring_shards(rank: int, size: int, expected: range) ->
 
 
 def test_what_does_not_divide_is_refused() -> None:
-    with pytest.raises(StreamError, match="3 ranks cannot share 8"):
+    """The messages say which keys to change."""
+    with pytest.raises(
+        StreamError,
+        match="^3 ranks cannot share 8 canonical shards equally; use a divisor or change "
+        r"stream\.canonical_shards$",
+    ):
         assign_shards(8, 0, 3)
-    with pytest.raises(StreamError, match="do not divide a global batch of 9"):
+    with pytest.raises(
+        StreamError,
+        match=r"^4 canonical shards do not divide a global batch of 9 rows; use a multiple$",
+    ):
         plan_epoch(make_row_groups([[5]]), **make_options(global_batch_size=9))
+    with pytest.raises(
+        StreamError,
+        match="^the split has 1,023 rows, which do not fill a batch of 1,024, and "
+        r"stream\.last_batch is drop; set it to pad, or take smaller batches$",
+    ):
+        count_steps(1023, 4, 1024, drop_last=True)
 
 
 @pytest.mark.parametrize(
@@ -248,4 +306,5 @@ def test_what_does_not_divide_is_refused() -> None:
     ],
 )
 def test_small_data_have_fewer_shards(rows: int, batch: int, shards: int) -> None:
-    assert choose_canonical_shards(rows, batch, 16_384) == shards
+    chosen = choose_canonical_shards(rows, batch, 16_384)
+    assert (chosen, type(chosen)) == (shards, int)

@@ -258,9 +258,9 @@ def order_blocks(
         return (max(block.first_row // plan.slice_rows, first_step) - first_step) // steps_per_stack
 
     needed = [
-        (find_stack(block), shard, block.first_row, block)
+        block
         for shard in shards
         for block in plan.shards[shard]
         if block.first_row + block.rows > first_row
     ]
-    return [block for *_, block in sorted(needed, key=lambda item: item[:3])]
+    return sorted(needed, key=lambda block: (find_stack(block), block.shard, block.first_row))
