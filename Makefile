@@ -25,8 +25,11 @@ lint: setup ## run ruff, mypy and the import contracts
 	@$(BIN)/lint-imports --no-cache
 
 # Each worker has a Spark session, ports and folders of its own; the tests of a file stay in one worker.
+# Files run in the order of tests/conftest.py: xdist's own has the files of few tests, which are the
+# long ones, at the end, where one worker waits for the other.
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 30
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile \
+	--no-loadscope-reorder --durations 30
 
 .PHONY: test
 test: lint ## run what CI runs: lint, unit tests, end-to-end tests (TESTS="-k ledger" WORKERS=2)

@@ -22,7 +22,8 @@ hypothesis.settings.register_profile("mutation", derandomize=True, deadline=None
 if os.environ.get("HYPOTHESIS_PROFILE"):
     hypothesis.settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
-_ORDER = {"spark": 1, "e2e": 2, "long": 3}
+# Files are handed out in this order, and a worker that is done waits for the other.
+_ORDER = {"long": 1, "e2e": 2, "spark": 3}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unit tests first, then those on Spark, end-to-end tests last: what fails fast fails first."""
+    """Put unit tests first: what fails fast fails first. Short files are last."""
     if shard := config.getoption("--shard"):
         number, count = (int(word) for word in shard.split("/"))
         files = sorted({item.path for item in items})
