@@ -163,7 +163,7 @@ ERRORS: list[tuple[str, Callable[[Path], None], list[str], str]] = [
         "a rule compares text with numbers",
         lambda w: None,
         ["clean.rules=[{kind: range, column: shop, min: 1}]"],
-        r"clean.rules.0 .range.: column 'shop' is string and its limits are numbers",
+        r"clean.rules.0.min: column 'shop' is string, and 1 is a number; declare the column's type",
     ),
     (
         "label divides by zero",

@@ -91,7 +91,7 @@ def test_limits_are_part_of_a_range_and_null_passes(spark: object) -> None:
 
 @pytest.mark.spark
 def test_numbers_are_no_limits_of_texts(spark: object) -> None:
-    with pytest.raises(LakeError, match=r"^clean.rules.3 \(range\): column 'v' is string and its"):
+    with pytest.raises(LakeError, match=r"^clean.rules.3 \(range\), column 'v': 9 is a number"):
         list_violations(spark, ["10"], "string", kind="range", column="v", max=9)
     assert list_violations(spark, ["10", "b"], "string", kind="range", column="v", max="a") == [
         ("b", "v: 'b' is above a")
@@ -136,3 +136,51 @@ def test_all_rows_of_one_key_violate_and_null_equals_nothing(spark: object) -> N
 def test_long_values_are_quoted_in_part(spark: object) -> None:
     ((_, why),) = list_violations(spark, ["x" * 200], "string", kind="in", column="v", values=["a"])
     assert why == f"v: '{'x' * 80}' is none of a"
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("values", "sql_type", "literals", "violating"),
+    [
+        (["00501", "501", "NO", None], "string", ["00501", 501], ["NO"]),
+        (["1", "2", "n/a"], "string", [1, 2], ["n/a"]),
+        (["1.5", "1.50"], "string", ["1.50"], ["1.5"]),
+        (["true", "True"], "string", [True], ["True"]),
+        ([501, 502], "bigint", ["00501"], [502]),
+        ([2**53, 2**53 + 1], "bigint", [2**53 + 1], [2**53]),
+        ([1.5, 2.0], "double", ["1.50", 3], [2.0]),
+        ([True, False], "boolean", ["TRUE"], [False]),
+    ],
+)
+def test_the_values_of_a_rule_are_read_by_the_type_of_its_column(
+    spark: object, values: list[Any], sql_type: str, literals: list[Any], violating: list[Any]
+) -> None:
+    found = list_violations(spark, values, sql_type, kind="in", column="v", values=literals)
+    assert [value for value, _ in found] == violating
+
+
+@pytest.mark.spark
+def test_values_that_are_times(spark: object) -> None:
+    days = [datetime.date(2013, 10, 1), datetime.date(2013, 10, 2)]
+    found = list_violations(spark, days, "date", kind="in", column="v", values=["2013-10-01"])
+    assert [value for value, _ in found] == days[1:]
+    times = [datetime.datetime(2013, 10, 1, 12, 30), datetime.datetime(2013, 10, 1)]
+    found = list_violations(
+        spark, times, "timestamp_ntz", kind="in", column="v", values=["2013-10-01 12:30"]
+    )
+    assert [value for value, _ in found] == times[1:]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("sql_type", "keys", "message"),
+    [
+        ("int", {"kind": "in", "values": [1, "n/a"]}, r"clean\.rules\.3 \(in\), column 'v': 'n/a'"),
+        ("int", {"kind": "range", "min": "x"}, r"clean\.rules\.3 \(range\), column 'v': 'x' is no"),
+    ],
+)
+def test_a_literal_of_another_type_is_refused(
+    spark: object, sql_type: str, keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(LakeError, match=message):
+        list_violations(spark, [1], sql_type, column="v", **keys)

@@ -27,7 +27,9 @@ def render_scalar(value: str | float | bool | None) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if _VARIABLE_PATTERN.fullmatch(value) or (
-        _PLAIN_PATTERN.fullmatch(value) and parse_yaml(value) == value
+        _PLAIN_PATTERN.fullmatch(value)
+        and parse_yaml(value) == value
+        and yaml.safe_load(value) == value  # recipes are read by other tools as well
     ):
         return value
     quoted: str = yaml.safe_dump(value, default_style='"', allow_unicode=True, width=2**31)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from headrace.errors import Problem, RecipeError
 from headrace.recipe.checks import find_impossible_combinations
 from headrace.recipe.overrides import apply_overrides
-from headrace.recipe.parse import parse_yaml
+from headrace.recipe.parse import find_literal_lines, parse_yaml
 from headrace.recipe.problems import translate_errors
 from headrace.recipe.resolve import resolve_references
 from headrace.recipe.sections import Recipe
@@ -53,9 +53,14 @@ def load_recipe(
         ) from None
     if not isinstance(tree, dict):
         raise RecipeError(path, [Problem("recipe", "not a mapping of keys", "see conf/")])
-    return build_recipe(
+    lines = find_literal_lines(text)
+    for override in overrides:  # what it sets is on no line
+        key = override.partition("=")[0].strip()
+        lines = {k: line for k, line in lines.items() if not f"{k}.".startswith(f"{key}.")}
+    recipe = build_recipe(
         tree, source=path, overrides=overrides, workdir=workdir, environment=environment
     )
+    return recipe.with_lines(lines)
 
 
 def build_recipe(

@@ -34,7 +34,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[Prob
             problems.append(Problem(where, "not of the form key.path=value"))
             continue
         try:
-            value = parse_yaml(text) if text.strip() else ""
+            value = parse_yaml(text, at=keys) if text.strip() else ""
         except yaml.YAMLError:
             problems.append(Problem(where, "the value is not YAML", "quote it"))
             continue

@@ -1,52 +1,161 @@
-"""Parse YAML to plain types: `yaml.safe_load` with three surprises of YAML 1.1 taken out.
+"""Parse YAML to plain types, with the surprises of YAML 1.1 taken out.
 
-A key written twice is an error, where YAML would silently keep the last; `1e-3` is a number, where
-YAML 1.1 wants `1.0e-3`; and 2013-10-01 is a text, where YAML 1.1 makes a Python date.
+`no` and `on` are texts, and so are 007, 0o7, 0x7 and 12:30, which YAML 1.1 reads as false, true and
+numbers to other bases; a date is a text; `1e-3` is a number; a key written twice is an error, where
+YAML would keep the last; and keys are always texts.
+
+At the places of `LITERALS` a value stands for what a column or a reader holds, so it must be what
+was written: in a list of values 1.50 and 1e3 stay texts, which are read by the type of the column.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
 
+LITERALS: tuple[tuple[str, ...], ...] = (
+    ("clean", "rules", "*", "values", "*"),
+    ("clean", "rules", "*", "min"),
+    ("clean", "rules", "*", "max"),
+    ("source", "tables", "*", "options", "*"),
+    ("spark", "conf", "*"),
+)
+"""Places of a recipe whose values are not settings; `*` is any key or position."""
+_TAG = "tag:yaml.org,2002:"
+_NUMBER_START = "-+.0123456789"
+_RESOLVERS: tuple[tuple[str, str, str], ...] = (
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(0|[1-9][0-9_]*)", _NUMBER_START),
+    (
+        "float",
+        r"[-+]?((0|[1-9][0-9_]*)\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?"
+        r"|[-+]?(0|[1-9][0-9_]*)[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        _NUMBER_START,
+    ),
+    ("merge", r"<<", "<"),
+)
 
-def parse_yaml(text: str) -> Any:
+
+def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
     """Parse `text`; only plain types come out.
+
+    Args:
+        text: YAML.
+        at: the place in a recipe that the text is the value of; the whole recipe by default.
 
     Raises:
         yaml.YAMLError: the text is not YAML, or a key is written twice.
     """
-    return yaml.load(text, Loader=_RecipeLoader)  # noqa: S506 (a SafeLoader)
+    loader = _RecipeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        for path, node in _find_literals(root, tuple(at)):
+            if path[-1] not in ("min", "max"):  # of numbers and times
+                _keep_as_written(node, with_booleans=path[0] == "clean")
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def find_literal_lines(text: str) -> dict[str, int]:
+    """Return the line, from 1, of every literal in the text of a recipe, by its dotted key."""
+    root = yaml.compose(text, Loader=_RecipeLoader)
+    found = _find_literals(root, ()) if root is not None else iter(())
+    return {".".join(path): node.start_mark.line + 1 for path, node in found}
+
+
+def dump_yaml(tree: Any) -> str:
+    """Return YAML that `parse_yaml`, and other parsers, read as this tree of plain types."""
+    text: str = yaml.dump(
+        tree, Dumper=_RecipeDumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return text
 
 
 class _RecipeLoader(yaml.SafeLoader):
     """A `yaml.SafeLoader` for recipes; see the module."""
 
 
+class _RecipeDumper(yaml.SafeDumper):
+    """A `yaml.SafeDumper` that quotes what either YAML 1.1 or a recipe reads as no text."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Represent a text; a line break that is none of ASCII would be read back as a space."""
+    style = '"' if any(character in text for character in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
 def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
-    keys: set[Any] = set()
+    keys: set[str] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float | bool) and key is not None:
+        if not isinstance(key_node, yaml.ScalarNode):
             raise yaml.constructor.ConstructorError(
                 None, None, "a key must be a plain value", key_node.start_mark
             )
-        if key in keys:
+        key_node.tag = f"{_TAG}str"
+        if key_node.value in keys:
             raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is written twice", key_node.start_mark
+                None, None, f"key {key_node.value!r} is written twice", key_node.start_mark
             )
-        keys.add(key)
+        keys.add(key_node.value)
     return loader.construct_mapping(node, deep=True)
 
 
-_RecipeLoader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+def _find_literals(
+    node: yaml.Node, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], yaml.ScalarNode]]:
+    """Find the scalars at and below a node that are at a place of `LITERALS`, with their paths."""
+    depth = len(path)
+    patterns = [p for p in LITERALS if all(a in ("*", b) for a, b in zip(p, path, strict=False))]
+    if any(len(pattern) <= depth for pattern in patterns):
+        if isinstance(node, yaml.ScalarNode):
+            yield path, node
+        return
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(str(index), value) for index, value in enumerate(node.value)]
+    else:
+        return
+    for name, value in entries:
+        if any(pattern[depth] in ("*", name) for pattern in patterns):
+            yield from _find_literals(value, (*path, name))
+
+
+def _keep_as_written(node: yaml.ScalarNode, *, with_booleans: bool) -> None:
+    """Make a plain scalar a text where its value would be written in another way."""
+    if node.style is not None:
+        return
+    if node.tag == f"{_TAG}int":
+        kept = node.value == str(int(node.value.replace("_", "")))
+    elif node.tag == f"{_TAG}float":
+        value = node.value.replace("_", "").lower()
+        kept = not value.endswith(("inf", "nan")) and node.value == repr(float(value))
+    elif node.tag == f"{_TAG}bool" and with_booleans:
+        kept = node.value in ("true", "false")
+    else:
+        kept = True
+    if not kept:
+        node.tag = f"{_TAG}str"
+
+
+_RecipeLoader.yaml_implicit_resolvers = {}
+_RecipeDumper.yaml_implicit_resolvers = {
+    first: list(resolvers) for first, resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items()
 }
+for _name, _pattern, _first in _RESOLVERS:
+    for _class in (_RecipeLoader, _RecipeDumper):
+        _class.add_implicit_resolver(
+            f"{_TAG}{_name}",
+            re.compile(rf"^(?:{_pattern})$"),
+            ["" if c == "\0" else c for c in _first],
+        )
+_RecipeDumper.add_representer(str, _represent_text)
 _RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from headrace.recipe.overrides import apply_overrides
-from headrace.recipe.parse import parse_yaml
+from headrace.recipe.parse import dump_yaml, parse_yaml
 
 
 def format_overrides(values: Mapping[str, Any]) -> list[str]:
@@ -29,7 +27,7 @@ def write_recipe(path: str, overrides: list[str], target: str) -> str:
     """
     tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
     apply_overrides(tree, overrides)
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100)
+    text = dump_yaml(tree)
     file = Path(target)
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(file.name + ".aside")

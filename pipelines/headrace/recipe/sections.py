@@ -6,9 +6,11 @@ What two keys together make impossible is in `checks.py`; where the values come 
 variables, overrides) is in `load.py`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from headrace.labels.kinds import ValidationMetric
 from headrace.recipe.evaluate_sections import *
@@ -136,6 +138,13 @@ class Spark(Section):
     conf: dict[str, str | int | float | bool] = {}
 
 
+@dataclass(frozen=True)
+class SourceLines:
+    """Lines of keys in the recipe's file; all are equal, because they are no part of a recipe."""
+
+    by_key: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+
 class Recipe(Section):
     """One pipeline, resolved: variables replaced, overrides applied."""
 
@@ -162,6 +171,24 @@ class Recipe(Section):
     schedule: RunSchedule | None = None
     """When it runs by itself; commands don't look at it."""
     spark: Spark = Spark()
+    _lines: SourceLines = PrivateAttr(default_factory=SourceLines)
+
+    def get_line(self, key: str) -> int | None:
+        """Return the line, from 1, of a rule's literal in the recipe's file.
+
+        Args:
+            key: dotted, for example `clean.rules.0.values.2`.
+
+        Returns:
+            None where the recipe, or this key, was not read from a file.
+        """
+        return self._lines.by_key.get(key)
+
+    def with_lines(self, by_key: Mapping[str, int]) -> "Recipe":
+        """Return the recipe with the lines of keys in its file; it equals the one without."""
+        copy = self.model_copy()
+        copy._lines = SourceLines(by_key)
+        return copy
 
     def dump_resolved(self) -> dict[str, Any]:
         """Every key with its value in force, defaults included, as plain YAML types."""

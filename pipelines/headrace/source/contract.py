@@ -6,6 +6,7 @@ from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
+from headrace.source.literals import find_literal_problems
 from headrace.source.tables import RawTable
 
 _ANY = frozenset(ColumnType)
@@ -72,6 +73,7 @@ def check_contracts(
         if column.name in rows or column.name not in added
     ]
     problems += [f"table {source.main!r}: {v}" for v in find_violations(required, rows)]
+    problems += find_literal_problems(recipe, rows)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")

@@ -4,6 +4,8 @@ Conditions are Catalyst expressions, so that a rule may be any Spark SQL. What b
 violate one is left to `rules.py`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import col, name_count
+from headrace.source.literals import Literal, read_limit, read_literal
 from headrace.source.raw_schema import RawSchema
 from headrace.source.types import is_finite
 
@@ -55,7 +58,9 @@ def build_condition(
     if isinstance(rule, s.Range):
         return _build_range(index, rule, schema)
     if isinstance(rule, s.In):
-        violated = has_value(rule.column, schema) & ~col(rule.column).isin(*rule.values)
+        violated = has_value(rule.column, schema) & ~col(rule.column).isin(
+            *_build_values(index, rule, schema)
+        )
         listed = ", ".join(map(str, rule.values[:5])) + (", …" if len(rule.values) > 5 else "")
         reason = F.concat(
             F.lit(f"{rule.column}: "), quote_value(rule.column), F.lit(f" is none of {listed}")
@@ -119,22 +124,48 @@ def _build_not_null(rule: s.NotNull, schema: RawSchema) -> RuleCondition:
 def _build_range(index: int, rule: s.Range, schema: RawSchema) -> RuleCondition:
     import pyspark.sql.functions as F
 
-    some_limit = rule.min if rule.min is not None else rule.max
-    if isinstance(some_limit, int | float) and schema.types.get(rule.column) is ColumnType.STRING:
-        raise LakeError(
-            f"clean.rules.{index} (range): column {rule.column!r} is string and its limits are "
-            "numbers; declare the column's type in source.tables"
-        )
     column, low, high = col(rule.column), F.lit(False), F.lit(False)
-    limit_type = schema.spark_types[rule.column] if isinstance(some_limit, str) else None
     if rule.min is not None:
-        low = column < (F.lit(rule.min).cast(limit_type) if limit_type else F.lit(rule.min))
+        low = column < _build_limit(index, rule, rule.min, schema)
     if rule.max is not None:
-        high = column > (F.lit(rule.max).cast(limit_type) if limit_type else F.lit(rule.max))
+        high = column > _build_limit(index, rule, rule.max, schema)
     violated = has_value(rule.column, schema) & (low | high)
     limits = F.when(low, F.lit(f" is below {rule.min}")).otherwise(F.lit(f" is above {rule.max}"))
     reason = F.concat(F.lit(f"{rule.column}: "), quote_value(rule.column), limits)
     return RuleCondition(_null_as_false(violated), reason)
+
+
+def _build_values(index: int, rule: s.In, schema: RawSchema) -> "list[Column]":
+    """Build the values of a rule, in the type of its column."""
+    import pyspark.sql.functions as F
+
+    column_type = schema.types[rule.column]
+    with _explain_literal(index, rule):
+        values = [read_literal(value, column_type) for value in rule.values]
+    is_time = column_type is ColumnType.TIMESTAMP
+    kind = schema.spark_types[rule.column]
+    return [F.lit(value).cast(kind) if is_time else F.lit(value) for value in values]
+
+
+def _build_limit(index: int, rule: s.Range, limit: Literal, schema: RawSchema) -> "Column":
+    """Build a limit of a rule, as its column can be compared with it."""
+    import pyspark.sql.functions as F
+
+    column_type = schema.types[rule.column]
+    with _explain_literal(index, rule):
+        value = F.lit(read_limit(limit, column_type))
+    is_time = column_type is ColumnType.TIMESTAMP
+    return value.cast(schema.spark_types[rule.column]) if is_time else value
+
+
+@contextmanager
+def _explain_literal(index: int, rule: "s.In | s.Range") -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise LakeError(
+            f"clean.rules.{index} ({rule.kind}), column {rule.column!r}: {error}"
+        ) from None
 
 
 def _build_unique(index: int, rule: s.Unique) -> RuleCondition:
