@@ -36,9 +36,10 @@ listed is refused, with the nearest name. This page is generated: `scripts/recip
 and `${env:NAME}` an environment variable. `--set KEY=VALUE` overrides a key by its dotted path,
 for example `--set train.optimizer.learning_rate=0.01`.
 
-YAML is read by the rules of YAML 1.2, and more strictly: only `true` and `false` are truth values, so
-`no` and `on` are texts; so are numbers with a leading zero (00501), to another base (0x1F, 0o17), and
-times (12:30, 2013-10-01). In `values` of a rule and in `options`, 1.50 stays what was written.
+YAML is read by the rules of YAML 1.2, and more strictly: only `true` and `false` are truth values,
+so `no` and `on` are texts; so are numbers with a leading zero (00501) or to another base (0x1F,
+0o17), and times (12:30, 2013-10-01). In `values` of a rule and in `options`, 1.50 stays what was
+written.
 """
 _PLAIN = {
     str: "text",

@@ -1,11 +1,13 @@
 """The storage of a root: local folders and URLs, credentials, and errors for people."""
 
 import json
+import re
 from pathlib import Path
 
 import botocore.session  # noqa: F401  # its credentials are masked once it is loaded
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from headrace.errors import DatasetError, LakeError, UnreachableError
 from headrace.lake.storage import (
@@ -15,7 +17,9 @@ from headrace.lake.storage import (
     explain_table_errors,
     is_storage_error,
     open_filesystem,
+    refuse_ambiguous_root,
     resolve_root,
+    write_object,
 )
 
 KEY, SECRET = "AKIAOFTHETESTS", "hunter2-of-the-tests"
@@ -38,6 +42,38 @@ def test_roots_mean_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.Monk
     assert resolve_root("s3a://lake/ds/") == resolve_root("s3://lake/ds") == "s3://lake/ds"
     assert resolve_root("s3n://lake/ds") == "s3://lake/ds"
     assert resolve_root("hdfs://host:8020/ds") == "hdfs://host:8020/ds"
+    for url in ("file:///a b/ds/", "file:/a b/ds", "file:////a b/ds"):
+        assert resolve_root(url) == "/a b/ds"
+
+
+@pytest.mark.parametrize("url", ["file:///exp#1/ds", "file:///a%20b/ds", "file:/what?/ds"])
+def test_a_url_that_is_read_in_two_ways_is_refused(url: str) -> None:
+    with pytest.raises(DatasetError, match="write the path itself, without file:"):
+        resolve_root(url)
+
+
+@pytest.mark.parametrize(
+    ("root", "character"),
+    [
+        ("/a%20b/ds", "%20"), ("/a\\b", "\\"), ("/a[1]/ds", "["), ("s3://lake/a%b", "%"),
+        ("s3://lake/what?", "?"), ("s3://lake/exp#1/ds", "#"), ("s3://lake//ds", "//"),
+    ],
+)  # fmt: skip
+def test_a_root_that_is_two_places_is_refused(root: str, character: str) -> None:
+    with pytest.raises(DatasetError, match="has " + re.escape(repr(character)) + " in its name"):
+        refuse_ambiguous_root(root)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "exp#1", "what?", "50%", "é", "a+b", "a;b", "{2}", "a*b", "~x", "a:b"]
+)
+def test_the_log_and_the_files_of_an_accepted_path_lie_together(tmp_path: Path, name: str) -> None:
+    root = resolve_root(str(tmp_path / name))
+    refuse_ambiguous_root(root)
+    write_object(root, "file", b"x")
+    write_deltalake(root, pa.table({"x": [1]}))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {"_delta_log", "file"} <= {path.name for path in (tmp_path / name).iterdir()}
 
 
 def test_a_local_folder_has_its_own_path(tmp_path: Path) -> None:

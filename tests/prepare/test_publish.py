@@ -47,7 +47,8 @@ def publish(job: Attempt, buckets: dict[str, int], files: list[DataFile]) -> int
     counts.buckets.update({(0, numbers[name]): rows for name, rows in buckets.items()})
     plan: Any = SimpleNamespace(
         base=None, refit=True, retained=frozenset(), partitions={"": ()}, processed={""},
-        partitioning="table", lookups={}, pruned_folders=frozenset(), listing=None, pruned=None,
+        partitioning="table", list_lookup_files=dict, pruned_folders=frozenset(), listing=None,
+        pruned=None,
     )  # fmt: skip
     raw: Any = SimpleNamespace(
         partition_index=PartitionIndex(("",), np.zeros(0), np.zeros(0)),

@@ -15,6 +15,7 @@ from headrace.errors import DatasetError, LakeError, LedgerError
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
 from headrace.prepare.assign import LABEL_MISSING
+from headrace.prepare.run import check_root
 from headrace.prepare.split import assign_split
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
@@ -23,6 +24,22 @@ from tests import tiny
 from tests.prepare.tiny_builds import build_anew, has_published_nothing, read_rows, write_visits
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [([], False), (["lost+found", ".DS_Store"], False), (["lost+found", "mine"], True)],
+)
+def test_a_dataset_may_be_made_in_a_folder_without_other_data(
+    tmp_path: Path, names: list[str], refused: bool
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    if refused:
+        with pytest.raises(DatasetError, match="holds mine, which is not a dataset of Headrace"):
+            check_root(str(tmp_path))
+    else:
+        check_root(str(tmp_path))
 
 
 def test_every_row_is_in_one_bucket(tmp_path: Path) -> None:

@@ -97,5 +97,5 @@ def test_a_table_in_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert sample_table(f"s3://{BUCKET}/more/*.csv").rows == 1
         draft = draft_table(f"s3a://{BUCKET}/t", "y")
         assert f'path: "s3a://{BUCKET}/t"' in draft.text
-        with pytest.raises(LakeError, match="there is no file at s3://lake/nothing"):
+        with pytest.raises(LakeError, match="there is nothing at s3://lake/nothing"):
             sample_table(f"s3://{BUCKET}/nothing")

@@ -80,7 +80,9 @@ def test_folders_of_dates_are_read_as_one_table(tmp_path: Path) -> None:
         (["flights/a.csv", "weather/a.csv"], r"folders \(flights, weather\); name one of them"),
         (["a.xlsx"], "a spreadsheet: save it as CSV"),
         (["a.orc"], "ORC: write the recipe yourself"),
-        (["_delta_log/0.json", "a.parquet"], "is a Delta table: not all of its files"),
+        (["_delta_log/0.json", "a.parquet"], "is a Delta table whose log cannot be read"),
+        ([".hoodie/x", "a.parquet"], "is a Hudi table: not all of its files"),
+        (["metadata/v1.metadata.json", "data/a.parquet"], "is an Iceberg table: not all of its"),
         (["_SUCCESS"], "there is no file at"),
     ],
 )
@@ -92,7 +94,7 @@ def test_what_is_no_table_is_refused_with_a_way_out(
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match=r"there is no file at .*/nothing"):
+    with pytest.raises(LakeError, match=r"there is nothing at .*/nothing"):
         find_table(str(tmp_path / "nothing"), None)
     (tmp_path / "empty.csv").touch()
     with pytest.raises(LakeError, match="are empty"):

@@ -56,7 +56,7 @@ def test_the_first_job_scores_everything(table: Path) -> None:
     assert plan.processed == {"day=1", "day=2", "day=3"}
     assert (plan.reason, plan.removed_count, plan.unaffected) == ("source partitions: 3 new", 0, ())
     assert plan.retained == frozenset()
-    assert plan.list_urls() is None
+    assert plan.list_paths() is None
     assert not plan.is_up_to_date
 
 
@@ -80,7 +80,7 @@ def test_new_changed_and_removed_partitions(table: Path) -> None:
     assert plan.reason == "source partitions: 1 new, 1 changed, 1 removed"
     assert [p.name for p in plan.unaffected] == ["day=3"]
     assert plan.removed_count == 1
-    assert plan.list_urls() == [f"{table}/day={day}/a.parquet" for day in (2, 4)]
+    assert plan.list_paths() == [f"day={day}/a.parquet" for day in (2, 4)]
 
 
 def test_partitions_that_are_gone_are_something_to_do(table: Path) -> None:
@@ -101,7 +101,7 @@ def test_everything_again(table: Path) -> None:
 def test_a_table_of_a_catalog_is_one_partition_that_always_changed() -> None:
     plan = planned("some.table")
     assert (plan.listing, dict(plan.partitions)) == (None, {"": ()})
-    assert plan.list_urls() is None
+    assert plan.list_paths() is None
     again = planned("some.table", record_of(plan))
     assert again.reason == "source partitions: 1 changed"
 

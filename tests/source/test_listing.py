@@ -12,13 +12,13 @@ from s3fs import S3FileSystem
 
 from headrace.errors import LakeError
 from headrace.lake.source_partition import SourceFile
+from headrace.lake.walk import has_pattern
 from headrace.recipe.lake_sections import Table
 from headrace.source.listing import (
     Listing,
     choose_partitioning,
     get_folder,
     group_by_partition,
-    has_pattern,
     has_same_files,
     list_table,
     name_partition,
@@ -51,7 +51,7 @@ def test_a_table_in_an_object_store(
     listing = list_table(Table(path="s3a://lake/events/"), {})
     assert listing is not None
     assert {
-        p: [f.rows for f in fs] for p, fs in group_by_partition(listing.files, "partition").items()
+        p: [f.rows for f in fs] for p, fs in group_by_partition(listing, "partition").items()
     } == {
         "day=01": [10],
         "day=02": [20],
@@ -128,7 +128,7 @@ def test_values_in_the_names_of_folders() -> None:
 
 def test_files_are_grouped_in_the_order_of_names() -> None:
     paths = ("d=2/a", "d=10/b", "d=2/c", "d=10/a")
-    groups = group_by_partition({path: file(path) for path in paths}, "partition")
+    groups = group_by_partition(listing_of(*paths), "partition")
     assert [(name, [f.path for f in files]) for name, files in groups.items()] == [
         ("d=10", ["d=10/a", "d=10/b"]), ("d=2", ["d=2/a", "d=2/c"])
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def test_patterns(path: str, expected: bool) -> None:
 
 
 def test_a_local_folder_without_what_spark_overlooks(tmp_path: Path) -> None:
-    write_numbers(tmp_path / "t" / "day=1" / "a.parquet", 3)
+    write_numbers(tmp_path / "t" / "_x=2" / "a.parquet", 3)
     write_numbers(tmp_path / "t" / "_x=1" / "a.parquet", 2)  # a partition, whatever it begins with
     for hidden in ("_SUCCESS", ".part.crc", "_temporary/a.parquet", ".staging/day=1/a.parquet"):
         path = tmp_path / "t" / hidden
@@ -171,11 +171,22 @@ def test_a_local_folder_without_what_spark_overlooks(tmp_path: Path) -> None:
     assert listing is not None
     assert listing.root == f"{tmp_path}/t"
     assert {path: f.rows for path, f in listing.files.items()} == {
-        "day=1/a.parquet": 3, "_x=1/a.parquet": 2
+        "_x=2/a.parquet": 3, "_x=1/a.parquet": 2
     }  # fmt: skip
-    a = listing.files["day=1/a.parquet"]
-    local = tmp_path / "t" / "day=1" / "a.parquet"
+    assert sorted(listing.skipped) == [
+        f"{tmp_path}/t/{name}" for name in (".part.crc", ".staging", "_SUCCESS", "_temporary")
+    ]
+    a = listing.files["_x=2/a.parquet"]
+    local = tmp_path / "t" / "_x=2" / "a.parquet"
     assert (a.bytes, a.changed) == (local.stat().st_size, str(local.stat().st_mtime_ns))
+
+
+def test_a_local_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    """It was taken for a store whose credentials Spark has."""
+    write_numbers(tmp_path / "day=1" / "a.parquet", 3)
+    (tmp_path / "day=2").symlink_to("day=2")
+    with pytest.raises(LakeError, match=r"cannot be reached: .*day=2"):
+        list_table(Table(path=str(tmp_path)), {})
 
 
 def test_a_footer_is_read_again_where_its_file_changed(tmp_path: Path) -> None:

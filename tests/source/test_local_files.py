@@ -9,6 +9,7 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
+from headrace.source.listing import list_table
 from headrace.source.local_files import LocalFile, find_local_files
 from headrace.source.tables import open_table
 
@@ -34,7 +35,8 @@ def test_files_are_found_by_the_hash_that_their_rows_have(spark: object, tmp_pat
     names = ["a.parquet", "b c%20é.parquet"]
     for name in names:
         pq.write_table(pa.table({"x": [name]}), tmp_path / name)
-    table = open_table(spark, "t", Table(path=str(tmp_path)), ["x"])
+    settings = Table(path=str(tmp_path))
+    table = open_table(spark, "t", settings, ["x"], list_table(settings, {}))
     files = find_local_files(table)
     assert files is not None
     rows = table.unfiltered.select("x", F.xxhash64("_metadata.file_path")).collect()
@@ -46,6 +48,6 @@ def test_files_are_found_by_the_hash_that_their_rows_have(spark: object, tmp_pat
 @pytest.mark.spark
 def test_a_table_without_files_has_none(spark: object) -> None:
     spark.range(3).createOrReplaceTempView("numbers_without_files")
-    table = open_table(spark, "t", Table(table="numbers_without_files"), ["id"])
+    table = open_table(spark, "t", Table(table="numbers_without_files"), ["id"], None)
     assert find_local_files(table) is None
     spark.catalog.dropTempView("numbers_without_files")

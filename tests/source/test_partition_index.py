@@ -6,7 +6,7 @@ import pytest
 from headrace.errors import LakeError
 from headrace.lake.source_partition import SourceFile
 from headrace.source.listing import Listing
-from headrace.source.partition_index import PartitionIndex, find_listed_path
+from headrace.source.partition_index import PartitionIndex
 
 INDEX = PartitionIndex(("day=1", "day=2"), np.array([-9, 4, 70]), np.array([1, 0, 1], np.int32))
 
@@ -51,9 +51,9 @@ def test_one_partition_of_the_whole_table_needs_no_file() -> None:
 def test_a_url_is_found_in_the_listing(url: str, path: str | None) -> None:
     paths = ("day=1/a.parquet", "a.parquet")
     files = {p: SourceFile(path=p, bytes=1, changed="") for p in paths}
-    assert find_listed_path(url, Listing("/lake/events", files)) == path
+    assert Listing("/lake/events", files).find_path(url) == path
 
 
 def test_a_table_of_one_file_has_one_path() -> None:
     listing = Listing("/lake/a.parquet", {"": SourceFile(path="", bytes=1, changed="")})
-    assert find_listed_path("file:/lake/a.parquet", listing) == ""
+    assert listing.find_path("file:/lake/a.parquet") == ""

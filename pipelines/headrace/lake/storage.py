@@ -26,6 +26,10 @@ CONCURRENT_REQUESTS = 16
 _S3 = re.compile(r"^s3[an]?://")
 # The defaults of AWS's tools and of delta-rs. A private endpoint (vpce) is not among them.
 _AWS_ENDPOINT = re.compile(r"^https://s3([.-][a-z0-9-]+)?\.amazonaws\.com$")
+_URL_CHARACTERS = re.compile(r"[%?#]")
+# What delta-rs decodes, refuses or takes for a separator.
+_AMBIGUOUS_IN_PATHS = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\[\]]")
+_AMBIGUOUS_IN_URLS = re.compile(r"[%?#\\\[\]]|//")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Packages whose errors are of a store and not a defect; each is installed with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
@@ -35,11 +39,41 @@ _EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "
 def resolve_root(root: str) -> str:
     """Return a root in the form that means the same from every working directory.
 
-    Hadoop's schemes of S3 become `s3://`, other URLs stay; a slash at the end is removed.
+    Hadoop's schemes of S3 become `s3://`, a URL of a local file becomes its path, other URLs stay;
+    a slash at the end is removed.
+
+    Raises:
+        DatasetError: a local URL has characters that its readers take in two ways.
     """
+    if root.startswith("file:"):
+        path = "/" + root.removeprefix("file:").strip("/")
+        if _URL_CHARACTERS.search(path):
+            raise DatasetError(
+                f"{root}: %, ? and # mean one thing in a URL and another in a path; write the path "
+                "itself, without file:"
+            )
+        return path
     if "://" in root:
         return normalize_s3_scheme(root).rstrip("/")
     return str(Path(root).absolute())
+
+
+def refuse_ambiguous_root(root: str) -> None:
+    """Refuse a root that the log's writer and the files' writer take for two different places.
+
+    Args:
+        root: as `resolve_root` returns it, of a dataset or of predictions.
+
+    Raises:
+        DatasetError: it has such characters; no file was written.
+    """
+    characters = _AMBIGUOUS_IN_URLS if "://" in root else _AMBIGUOUS_IN_PATHS
+    found = characters.search(root.partition("://")[2] or root)
+    if found:
+        raise DatasetError(
+            f"{redact_text(root)} has {found[0]!r} in its name, which a Delta log and its files "
+            "would not take for the same place; choose another name"
+        )
 
 
 def normalize_s3_scheme(url: str) -> str:

@@ -19,6 +19,7 @@ from headrace.source.listing import (
     choose_partitioning,
     group_by_partition,
     has_same_files,
+    list_lookups,
     list_table,
     refuse_empty_files,
 )
@@ -53,7 +54,7 @@ class Plan:
     partitions: Mapping[str, tuple[SourceFile, ...]]
     pruned_folders: frozenset[str]
     pruned: bool
-    lookups: Mapping[str, tuple[SourceFile, ...]]
+    lookups: Mapping[str, Listing]
     processed: frozenset[str]
     removed: frozenset[str]
     refit: bool
@@ -74,14 +75,20 @@ class Plan:
         """Return the version whose transform is used; None where it is fitted."""
         return None if self.refit else self.base
 
-    def list_urls(self) -> list[str] | None:
-        """Return the files to read; None where it is the whole table."""
+    def list_paths(self) -> list[str] | None:
+        """Return the files to read, as the listing names them; None where it is the whole table."""
         if self.listing is None:
             return None
         if self.processed == frozenset(self.partitions) and not self.pruned_folders:
             return None
-        paths = [f.path for name in self.processed for f in self.partitions[name]]
-        return self.listing.list_urls(paths)
+        return sorted(f.path for name in self.processed for f in self.partitions[name])
+
+    def list_lookup_files(self) -> dict[str, tuple[SourceFile, ...]]:
+        """Return the files of each joined table whose files are known, in order."""
+        return {
+            table: tuple(listing.files[path] for path in sorted(listing.files))
+            for table, listing in self.lookups.items()
+        }
 
     def with_partitions(self, names: Iterable[str]) -> "Plan":
         """Return the plan with further partitions processed."""
@@ -119,7 +126,7 @@ def make_plan(
     source = recipe.source
     partitioning = choose_partitioning(recipe)
     table = source.tables[source.main]
-    listing = list_table(table, old_files)
+    listing = list_table(table, old_files, source.main)
     pruned = listing is not None and (find_pruned is not None or not table.partitions)
     pruned_folders: frozenset[str] = frozenset()
     if listing is not None and find_pruned is not None:
@@ -127,15 +134,8 @@ def make_plan(
         listing = listing.without_folders(pruned_folders)
         _refuse_empty_selection(recipe, listing)
     refuse_empty_files(table, listing)
-    partitions = group_by_partition(listing.files, partitioning) if listing else {_WHOLE: ()}
+    partitions = group_by_partition(listing, partitioning) if listing else {_WHOLE: ()}
     _refuse_missing_folders(partitioning, partitions)
-    lookups: dict[str, tuple[SourceFile, ...]] = {}
-    for join in source.joins:
-        before = base.build.lookups.get(join.table, ()) if base else ()
-        joined = list_table(source.tables[join.table], {f.path: f for f in before})
-        refuse_empty_files(source.tables[join.table], joined)
-        if joined:
-            lookups[join.table] = tuple(joined.files[path] for path in sorted(joined.files))
     plan = Plan(
         base=base,
         partitioning=partitioning,
@@ -143,7 +143,7 @@ def make_plan(
         partitions=partitions,
         pruned_folders=pruned_folders,
         pruned=pruned,
-        lookups=lookups,
+        lookups=list_lookups(recipe, base.build.lookups if base else None),
         processed=frozenset(),
         removed=frozenset(old) - frozenset(partitions),
         refit=False,
@@ -222,7 +222,7 @@ def _find_changes(recipe: Recipe, plan: Plan) -> tuple[frozenset[str], str]:
         if join.table not in plan.lookups:
             return everything, f"files of table {join.table} are not known, so it may have changed"
         if not has_same_files(
-            plan.lookups[join.table], plan.base.build.lookups.get(join.table, ())
+            plan.lookups[join.table].files.values(), plan.base.build.lookups.get(join.table, ())
         ):
             return everything, f"table {join.table} changed"
     new, changed = find_changed_partitions(plan)

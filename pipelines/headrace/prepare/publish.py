@@ -84,7 +84,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
         git_commit=find_git_commit(),
         partitions=tuple(partitions),
         pruned=plan.pruned,
-        lookups=dict(plan.lookups),
+        lookups=plan.list_lookup_files(),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in retained),
             *duplicates,
@@ -141,7 +141,7 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
             "git_commit": find_git_commit(),
             "partitions": partitions,
             "pruned": plan.pruned,
-            "lookups": dict(plan.lookups),
+            "lookups": plan.list_lookup_files(),
             "crossings": tuple(c for c in old.crossings if c.loser in retained),
             "drift": (),
             "quarantine": None,
@@ -163,5 +163,5 @@ def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:
     source = attempt.recipe.source
     main = source.tables[source.main]
     refuse_changed_partitions(source.main, main, plan, pruned_folders=plan.pruned_folders)
-    for table, files in plan.lookups.items():
+    for table, files in plan.list_lookup_files().items():
         refuse_changed_table(table, source.tables[table], files)

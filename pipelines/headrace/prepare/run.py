@@ -22,7 +22,12 @@ from headrace.lake.commit import (
     refuse_foreign_table,
 )
 from headrace.lake.data_file import SPLITS
-from headrace.lake.storage import explain_storage_errors, open_filesystem, resolve_root
+from headrace.lake.storage import (
+    explain_storage_errors,
+    open_filesystem,
+    refuse_ambiguous_root,
+    resolve_root,
+)
 from headrace.lake.version import DatasetVersion, find_newest_version
 from headrace.prepare.attempt import Attempt, RebuildWithPartitions, RebuildWithRefit, StepTimer
 from headrace.prepare.build import BuildResult, build_rows
@@ -107,7 +112,7 @@ def prepare(
     """
     request = request or BuildRequest()
     root = resolve_root(recipe.dataset.path)
-    _check_root(root)
+    check_root(root)
     for attempt in range(request.retry_conflicts + 1):
         try:
             return _prepare_once(recipe, root, workdir, report, request)
@@ -239,8 +244,17 @@ def _open_base(root: str, version: int | None, report: Report) -> DatasetVersion
         return None
 
 
-def _check_root(root: str) -> None:
-    """Refuse a folder that holds something else, or cannot be reached, before any work is done."""
+def check_root(root: str) -> None:
+    """Refuse a folder that holds something else, or cannot be reached, before any work is done.
+
+    Args:
+        root: of the dataset, as `resolve_root` returns it.
+
+    Raises:
+        DatasetError: it is a file, holds something else, cannot be reached, or has an ambiguous
+            name.
+    """
+    refuse_ambiguous_root(root)
     files, path = open_filesystem(root)
     with explain_storage_errors(root):
         _check_folder(root, files, path)
@@ -250,7 +264,10 @@ def _check_folder(root: str, files: Any, path: str) -> None:
     if files.exists(path) and not files.isdir(path):
         raise DatasetError(f"dataset.path {root} is a file, expected a folder")
     if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):
-        names = {str(p).rstrip("/").rpartition("/")[2] for p in files.ls(path, detail=False)}
+        paths = {str(p).rstrip("/") for p in files.ls(path, detail=False)} - {path}
+        names = {p.rpartition("/")[2] for p in paths}
+        # What file systems, stores and desktops leave in a new folder.
+        names -= {name for name in names if name.startswith(".") or name == "lost+found"}
         # What a first build that died leaves.
         own_names = {SIDECAR_ROOT, *(f"{SPLIT_COLUMN}={split}" for split in SPLITS)}
         if names - own_names:

@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
-from urllib.parse import unquote
 
 from headrace.errors import LakeError
 from headrace.lake.storage import explain_table_errors, normalize_s3_scheme, open_filesystem
 from headrace.propose.option_error import OptionError
 from headrace.recipe import sections as s
 from headrace.redaction import redact_text
-from headrace.source.listing import NULL_PARTITION, list_table
+from headrace.source.listing import list_table
 
 Format = Literal["parquet", "csv", "json"]
 _SUFFIXES: dict[str, Format] = {
@@ -103,13 +102,11 @@ def find_table(path: str, format_: str | None) -> TableFiles:
         OptionError: there is no such format.
     """
     shown_path = redact_text(path)
-    # Listed as JSON, whose files have no footers to count rows in: of 10,000 Parquet files each
-    # would be opened.
-    listing = list_table(s.Table(path=path, format="json"), {})
+    # Of 10,000 Parquet files each footer would be opened.
+    listing = list_table(s.Table(path=path), {}, count_rows=False)
     if listing is None:
         raise LakeError(
-            f"there is no file at {shown_path}, or this machine has no access to it: check the "
-            "path, and the store's credentials"
+            f"this machine has no access to {shown_path}: check the store's credentials"
         )
     system, base = open_filesystem(normalize_s3_scheme(path))
     names = sorted(listing.files)
@@ -117,40 +114,25 @@ def find_table(path: str, format_: str | None) -> TableFiles:
     files = tuple(
         TableFile(
             name=name,
-            path=f"{folder}{name}" if name else base,
+            path=_locate(name, folder, base),
             byte_count=listing.files[name].bytes,
-            partition_values=_parse_partition(name if listing.root else ""),
+            partition_values=listing.get_values(name) if listing.root else {},
         )
         for name in names
         if listing.files[name].bytes
     )
     if not files:
         raise LakeError(f"the {len(names):,} files at {shown_path} are empty")
-    _refuse_transaction_log(shown_path, system, base)
     files, options = _select_files(shown_path, files) if listing.root else (files, {})
     table = TableFiles(path, "parquet", files, options, system)
     return TableFiles(path, _determine_format(table, shown_path, format_), files, options, system)
 
 
-def _parse_partition(name: str) -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
-    for part in name.split("/")[:-1]:
-        key, is_pair, value = part.partition("=")
-        if is_pair:
-            values[unquote(key)] = None if value == NULL_PARTITION else unquote(value)
-    return values
-
-
-def _refuse_transaction_log(shown_path: str, system: Any, base: str) -> None:
-    for folder, table_kind in (("_delta_log", "a Delta table"), ("metadata", "an Iceberg table")):
-        if table_kind == "an Iceberg table" and not system.isdir(f"{base}/data"):
-            continue
-        if system.isdir(f"{base}/{folder}"):
-            raise LakeError(
-                f"{shown_path} is {table_kind}: not all of its files hold current rows. Write it "
-                "as plain Parquet once to have a recipe proposed; that recipe can read the table "
-                f"with source.tables.….format: {table_kind.split()[1].lower()}"
-            )
+def _locate(name: str, folder: str, base: str) -> str:
+    """Return the path of a listed file; a table's log names files elsewhere by their whole path."""
+    if not name:
+        return base
+    return name if name.startswith("/") and folder != "/" else f"{folder}{name}"
 
 
 def _select_files(

@@ -148,8 +148,8 @@ class Range(_ColumnRule):
 
 
 class In(_ColumnRule):
-    """The column is one of `values`, which are read by its type: 00501 is a text or a number by that.
-    Null passes."""
+    """The column is one of `values`, which are read by its type: 00501 is a text or a number by
+    that. Null passes."""
 
     kind: Literal["in"]
     column: str

@@ -33,6 +33,7 @@ class ScorePlan:
         removed_count: number of source partitions that are gone from the table, whose predictions
             go as well.
         reason: why these are scored, or nothing is; human-readable.
+        lookups: none; joined tables are listed when they are read.
     """
 
     source: str
@@ -43,6 +44,7 @@ class ScorePlan:
     unaffected: tuple[ScoredPartition, ...]
     removed_count: int
     reason: str
+    lookups: None = None
 
     @property
     def retained(self) -> frozenset[str]:
@@ -54,12 +56,11 @@ class ScorePlan:
         """Return whether the predictions are what they should be."""
         return not self.processed and not self.removed_count
 
-    def list_urls(self) -> list[str] | None:
-        """Return the files to read; None where it is the whole table."""
+    def list_paths(self) -> list[str] | None:
+        """Return the files to read, as the listing names them; None where it is the whole table."""
         if self.listing is None or self.processed == frozenset(self.partitions):
             return None
-        paths = [f.path for name in self.processed for f in self.partitions[name]]
-        return self.listing.list_urls(paths)
+        return sorted(f.path for name in self.processed for f in self.partitions[name])
 
 
 def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bool) -> ScorePlan:
@@ -82,9 +83,9 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     old_files = {f.path: f for p in old.values() for f in p.files}
     partitioning = choose_partitioning(recipe)
     table = recipe.source.tables[recipe.source.main]
-    listing = list_table(table, old_files)
+    listing = list_table(table, old_files, recipe.source.main)
     refuse_empty_files(table, listing)
-    partitions = group_by_partition(listing.files, partitioning) if listing else {_WHOLE: ()}
+    partitions = group_by_partition(listing, partitioning) if listing else {_WHOLE: ()}
     new = [name for name in partitions if name not in old]
     changed = [
         name

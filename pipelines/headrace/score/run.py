@@ -15,7 +15,7 @@ from headrace.lake.predictions import (
     find_published_predictions,
 )
 from headrace.lake.score_record import ScoreRecord
-from headrace.lake.storage import resolve_root
+from headrace.lake.storage import refuse_ambiguous_root, resolve_root
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -90,6 +90,7 @@ def score(
     """
     began = time.monotonic()
     root = resolve_root(output)
+    refuse_ambiguous_root(root)
     written = list_written_columns(recipe)
     if idempotency_id and (done := find_published_predictions(root, idempotency_id)):
         return Scored(

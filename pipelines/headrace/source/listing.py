@@ -4,15 +4,15 @@ Files are listed by the driver without Spark, so that a build with nothing to do
 Row counts come from Parquet footers, and only of files that were not there before.
 """
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import fsspec
 import pyarrow as pa
@@ -22,6 +22,23 @@ from fsspec.implementations.local import LocalFileSystem
 from headrace.errors import DatasetError, LakeError
 from headrace.lake.source_partition import SourceFile
 from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
+from headrace.lake.table_log import (
+    KIND_NAMES,
+    LogKind,
+    TableLog,
+    find_enclosing_table,
+    find_log_kind,
+    find_nested_table,
+    read_table_log,
+)
+from headrace.lake.walk import (
+    WalkedFile,
+    expand_pattern,
+    find_info,
+    has_pattern,
+    make_walked_file,
+    walk_folder,
+)
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 
@@ -39,19 +56,79 @@ class Listing:
 
     Attributes:
         root: the table's folder as Spark takes it, without a trailing slash.
-        files: those of them that Spark reads, by path relative to `root`.
+        files: its files, by path relative to `root`; by whole path where `root` is empty, and where
+            a table's log names files elsewhere.
+        skipped: paths below the folder that are no data by their names.
+        log: what the table's log says, where it has one.
+        scheme: of the whole paths where `root` is empty, as Spark takes it: empty, or `s3a:/`.
     """
 
     root: str
     files: Mapping[str, SourceFile]
+    skipped: tuple[str, ...] = ()
+    log: TableLog | None = None
+    scheme: str = ""
+
+    @property
+    def is_delta(self) -> bool:
+        """Return whether the values of partition columns are in the table's log."""
+        return self.log is not None and self.log.kind == "delta"
+
+    @cached_property
+    def _logged_values(self) -> Mapping[str, Mapping[str, str | None]]:
+        return {file.name: file.values for file in self.log.files} if self.log else {}
+
+    def get_values(self, path: str) -> Mapping[str, str | None]:
+        """Return the partition columns of a file and their texts; None for a null."""
+        if self.is_delta:
+            return self._logged_values[path]
+        return parse_folder_values(get_folder(path))
+
+    def get_folder(self, path: str) -> str:
+        """Return the folder of a file; in a Delta table the one that its values would have."""
+        if not self.is_delta:
+            return get_folder(path)
+        return "/".join(
+            f"{quote(column, safe='')}="
+            f"{NULL_PARTITION if value is None else quote(value, safe=' ')}"
+            for column, value in self._logged_values[path].items()
+        )
+
+    def name_partition(self, path: str, by: str | list[str]) -> str:
+        """Return the name of the source partition of a file; see the function of this name."""
+        return path if by == "file" else name_partition(f"{self.get_folder(path)}/", by)
+
+    def find_url(self, url: str) -> str | None:
+        """Find the path of a file by its URL as Spark lists it, which is encoded."""
+        return self.find_path(unquote(url))
+
+    def find_path(self, url: str) -> str | None:
+        """Find the path of a file by its URL, which is not encoded: the longest end of it that is
+        one."""
+        parts = url.split("/")
+        for start in range(len(parts)):
+            path = "/".join(parts[start:])
+            if path in self.files:
+                return path
+            if f"/{path}" in self.files:
+                return f"/{path}"
+        return "" if "" in self.files else None
 
     def list_urls(self, paths: Iterable[str]) -> list[str]:
         """Return the URLs of listed paths as Spark takes them, in order."""
-        return [f"{self.root}/{path}" if path else self.root for path in sorted(paths)]
+        return [self._get_url(path) for path in sorted(paths)]
+
+    def _get_url(self, path: str) -> str:
+        if not path:
+            return self.root
+        is_elsewhere = self.root and (path.startswith("/") or "://" in path)
+        return path if is_elsewhere else f"{self.root or self.scheme}/{path}"
 
     def without_folders(self, folders: frozenset[str]) -> "Listing":
         """Return the listing without the files of some folders."""
-        files = {path: file for path, file in self.files.items() if get_folder(path) not in folders}
+        files = {
+            path: file for path, file in self.files.items() if self.get_folder(path) not in folders
+        }
         return replace(self, files=files)
 
 
@@ -69,38 +146,76 @@ def parse_folder_values(folders: str) -> dict[str, str | None]:
     }
 
 
-def has_pattern(path: str) -> bool:
-    """Return whether a path is a pattern of several."""
-    return any(character in path for character in "*?[{")
+def list_table(
+    table: s.Table,
+    before: Mapping[str, SourceFile],
+    name: str | None = None,
+    *,
+    count_rows: bool = True,
+) -> Listing | None:
+    """List the files of a table: the one list that every reader of it goes by.
 
-
-def list_table(table: s.Table, before: Mapping[str, SourceFile]) -> Listing | None:
-    """List the files of a table.
+    A Delta table and the sink of a streaming query have the files that their log names.
 
     Args:
         table: the recipe's.
         before: files of an earlier listing; unchanged ones keep their row counts.
+        name: of the table in the recipe, for messages.
+        count_rows: whether the footers of Parquet files are opened.
 
     Returns:
-        None where only Spark knows the files (a catalog), or there are none.
+        None where only Spark knows the files: of a catalog, of a store or format that this machine
+        cannot read.
 
     Raises:
-        LakeError: the store cannot be reached.
+        LakeError: there is nothing, something cannot be listed, or it is a table of another kind.
     """
-    if not table.path:
+    if not table.path or table.format in ("delta", "iceberg"):
         return None
-    where = normalize_s3_scheme(table.path).rstrip("/")
+    where = normalize_s3_scheme(table.path).rstrip("/") or "/"
     try:
-        files, base = fsspec.url_to_fs(where, use_listings_cache=False)
+        filesystem, base = _open_filesystem(where)
     except (ImportError, ValueError, OSError):  # one that this machine knows only through Spark
         return None
     try:
         with explain_storage_errors(where):
-            return _list_files(table, files, base.rstrip("/"), before)
+            listing, paths = _list_files(table, filesystem, base)
+        if table.format == "parquet" and count_rows:
+            files = _count_rows(filesystem, paths, listing.files, before)
+            return replace(listing, files=files)
+        return listing
+    except LakeError as error:
+        if name is None:
+            raise
+        text = str(error).replace("source.tables.….", f"source.tables.{name}.")
+        raise LakeError(f"table {name!r}: {text}") from None
     except DatasetError as error:
-        if _is_permission_error(error.__cause__):  # Spark has credentials of its own
-            return None
+        is_local = isinstance(filesystem, LocalFileSystem)
+        if not is_local and _is_permission_error(error.__cause__):
+            return None  # Spark has credentials of its own
         raise LakeError(str(error)) from error
+
+
+def list_lookups(
+    recipe: Recipe, before: Mapping[str, Iterable[SourceFile]] | None = None
+) -> dict[str, Listing]:
+    """List the files of the recipe's joined tables, as far as they are known.
+
+    Args:
+        recipe: source is read.
+        before: files of earlier listings, by table; unchanged ones keep their row counts.
+
+    Raises:
+        LakeError: see `list_table`; or a file is empty.
+    """
+    lookups = {}
+    for name in dict.fromkeys(join.table for join in recipe.source.joins):
+        files = {file.path: file for file in (before or {}).get(name, ())}
+        listing = list_table(recipe.source.tables[name], files, name)
+        refuse_empty_files(recipe.source.tables[name], listing)
+        if listing is not None:
+            lookups[name] = listing
+    return lookups
 
 
 def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
@@ -130,54 +245,137 @@ def _is_permission_error(error: BaseException | None) -> bool:
     return isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds)
 
 
-def _list_files(
-    table: s.Table, files: Any, base: str, before: Mapping[str, SourceFile]
-) -> Listing | None:
+def _open_filesystem(where: str) -> tuple[Any, str]:
+    """Return the file system of a table's path, and the path on it; no character has a meaning."""
+    if where.startswith("file:"):
+        return LocalFileSystem(), "/" + where.removeprefix("file:").lstrip("/")
+    if "://" not in where:
+        return LocalFileSystem(), str(Path(where).absolute())
+    filesystem, base = fsspec.url_to_fs(where, use_listings_cache=False)
+    return filesystem, base.rstrip("/")
+
+
+def _list_files(table: s.Table, filesystem: Any, base: str) -> tuple[Listing, Mapping[str, str]]:
     assert table.path
-    listed: dict[str, SourceFile] = {}
-    if has_pattern(base):
-        # No folder is the root of what matches a pattern: a file's whole path is its name.
-        matches: dict[str, Any] = {}
-        for path, info in files.glob(base, detail=True).items():
-            if info["type"] == "directory":
-                matches |= _list_folder(files, path)
-            else:
-                matches[path] = info
-        names = {path: str(path).lstrip("/") for path in matches}
-        root = ""
-    elif files.isfile(base):
-        matches, names, root = {base: files.info(base)}, {base: ""}, table.path.rstrip("/")
-    elif files.isdir(base):
-        matches = _list_folder(files, base)
-        names = {path: str(path)[len(base) + 1 :] for path in matches}
-        root = table.path.rstrip("/")
-    else:
-        return None
-    for path, info in matches.items():
-        name = names[path]
-        if (path != base and not name) or name.endswith("/"):
-            continue  # an empty object that stands for a folder
-        if not _is_hidden(name) or table.format not in FILE_FORMATS:
-            listed[name] = SourceFile(
-                path=name, bytes=int(info["size"]), changed=_get_change_token(info)
-            )
+    root = table.path.rstrip("/") or "/"
+    info = find_info(filesystem, base)
+    if info is None and has_pattern(base):
+        return _list_pattern(table, filesystem, base)
+    if info is None:
+        raise LakeError(f"there is nothing at {root}; check source.tables.….path (and `lake`)")
+    _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
+    if info["type"] != "directory":
+        return _build_listing(root, {"": make_walked_file(base, info)})
+    kind = find_log_kind(filesystem, base)
+    if kind in ("iceberg", "hudi"):
+        _refuse_unread_table(root, kind)
+    if kind is not None:
+        return _list_logged_table(table, filesystem, root, base, kind)
+    walk = walk_folder(filesystem, base)
+    _refuse_part_of_table(root, find_nested_table(walk.skipped))
+    files = {file.path[len(base) :].removeprefix("/"): file for file in walk.files}
+    listing, paths = _build_listing(root, files, tuple(walk.skipped))
+    _refuse_mixed_folders(table, listing)
+    return listing, paths
+
+
+def _list_pattern(
+    table: s.Table, filesystem: Any, pattern: str
+) -> tuple[Listing, Mapping[str, str]]:
+    """List what matches a pattern. No folder is the root of it: a file's whole path is its name."""
+    files: dict[str, WalkedFile] = {}
+    skipped: list[str] = []
+    for path in expand_pattern(filesystem, pattern):
+        info = find_info(filesystem, path)
+        _refuse_part_of_table(path, find_enclosing_table(filesystem, f"{path}/x"))
+        if info is None or info["type"] != "directory":
+            found = [make_walked_file(path, info)] if info else []
+        else:
+            walk = walk_folder(filesystem, path)
+            _refuse_part_of_table(path, find_nested_table(walk.skipped))
+            found, skipped = walk.files, [*skipped, *walk.skipped]
+        files |= {file.path.lstrip("/"): file for file in found}
+    if not files:
+        raise LakeError(
+            f"there is nothing at {table.path}; check source.tables.….path (and `lake`)"
+        )
+    listing, paths = _build_listing("", files, tuple(skipped))
+    scheme, separator, _ = str(table.path).partition("://")
+    is_remote = separator and scheme != "file"
+    return replace(listing, scheme=f"{scheme}:/" if is_remote else ""), paths
+
+
+def _list_logged_table(
+    table: s.Table,
+    filesystem: Any,
+    root: str,
+    base: str,
+    kind: LogKind,
+) -> tuple[Listing, Mapping[str, str]]:
+    """List the files that a table's log names."""
+    if kind == "delta" and table.format != "parquet":
+        raise LakeError(
+            f"{root} is {KIND_NAMES[kind]}, and source.tables.….format is {table.format}: leave it "
+            "out, or say delta to have Spark read it with Delta's JAR"
+        )
+    log = read_table_log(filesystem, normalize_s3_scheme(root), base, kind)
+    if not log.files:
+        raise LakeError(f"{root} is {KIND_NAMES[kind]} without a file: it has no rows")
+    files = {file.name: file.file for file in log.files}
+    listing, paths = _build_listing(root, files)
+    return replace(listing, log=log), paths
+
+
+def _build_listing(
+    root: str, found: Mapping[str, WalkedFile], skipped: tuple[str, ...] = ()
+) -> tuple[Listing, Mapping[str, str]]:
+    """Build the listing of files by name; and return the paths of the files on their system."""
+    listed = {
+        name: SourceFile(path=name, bytes=file.bytes, changed=file.changed)
+        for name, file in found.items()
+    }
     if not listed:
-        return None
-    if table.format == "parquet":
-        listed = _count_rows(files, {names[p]: str(p) for p in matches}, listed, before)
-    return Listing(root, listed)
+        raise LakeError(
+            f"there is no file at {root}, so the table has no columns; check "
+            "source.tables.….path (and `lake`)"
+        )
+    return Listing(root, listed, skipped), {name: file.path for name, file in found.items()}
 
 
-def _list_folder(files: Any, base: str) -> dict[str, Any]:
-    """List every file below a folder, with fsspec's info; links are followed, as by Spark."""
-    if not isinstance(files, LocalFileSystem):
-        return dict(files.find(base, detail=True))
-    infos = {}
-    for folder, _, names in os.walk(base, followlinks=True):
-        for name in names:
-            path = f"{folder}/{name}"
-            infos[path] = files.info(path)
-    return infos
+def _refuse_part_of_table(where: str, found: "tuple[LogKind, str] | None") -> None:
+    if found is not None:
+        kind, folder = found
+        raise LakeError(
+            f"{where} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows "
+            "that the table has now: name that folder, and choose partitions of it with "
+            "source.tables.….partitions"
+        )
+
+
+def _refuse_unread_table(root: str, kind: LogKind) -> None:
+    fix = (
+        "Say source.tables.….format: iceberg to have Spark read it with Iceberg's JAR, or name it "
+        "by source.tables.….table in a catalog"
+        if kind == "iceberg"
+        else "Write it once as Parquet, or name it by source.tables.….table in a catalog"
+    )
+    raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows. {fix}")
+
+
+def _refuse_mixed_folders(table: s.Table, listing: Listing) -> None:
+    """Refuse files whose folders name different partition columns: a row's columns were unclear."""
+    if str(table.options.get("recursiveFileLookup", "")).lower() == "true":
+        return
+    examples: dict[tuple[str, ...], str] = {}
+    for path in listing.files:
+        examples.setdefault(tuple(listing.get_values(path)), path)
+    if len(examples) > 1:
+        (columns, path), (others, other) = sorted(examples.items())[:2]
+        first, second = (", ".join(names) or "none" for names in (columns, others))
+        raise LakeError(
+            f"{listing.root}: its files lie in folders of different partition columns: {first} "
+            f"({path}), {second} ({other}). Move one of them, or name what is meant by a pattern"
+        )
 
 
 def name_partition(path: str, by: str | list[str]) -> str:
@@ -216,39 +414,17 @@ def choose_partitioning(recipe: Recipe) -> str | list[str]:
     return recipe.increments.by
 
 
-def group_by_partition(
-    files: Mapping[str, SourceFile], by: str | list[str]
-) -> dict[str, tuple[SourceFile, ...]]:
+def group_by_partition(listing: Listing, by: str | list[str]) -> dict[str, tuple[SourceFile, ...]]:
     """Group files by source partition; both are in the order of their names."""
     groups: dict[str, list[SourceFile]] = defaultdict(list)
-    for path in sorted(files):
-        groups[name_partition(path, by)].append(files[path])
+    for path in sorted(listing.files):
+        groups[listing.name_partition(path, by)].append(listing.files[path])
     return {name: tuple(groups[name]) for name in sorted(groups)}
 
 
 def has_same_files(files: Iterable[SourceFile], others: Iterable[SourceFile]) -> bool:
     """Return whether two listings have the same files, unchanged."""
     return sorted(f.identity for f in files) == sorted(f.identity for f in others)
-
-
-def _is_hidden(path: str) -> bool:
-    """Return whether Spark overlooks the file."""
-    return any(
-        part.startswith(".") or (part.startswith("_") and "=" not in part)
-        for part in path.split("/")
-    )
-
-
-def _get_change_token(info: Mapping[str, Any]) -> str:
-    """Return what differs after a change of the file: its time in ns, or an object's ETag."""
-    if "ino" in info:  # a local file, of which the time is known in ns
-        from pathlib import Path
-
-        return str(Path(info["name"]).stat().st_mtime_ns)
-    for key in ("ETag", "etag", "md5", "content_settings", "LastModified", "mtime", "updated"):
-        if value := info.get(key):
-            return value.isoformat() if isinstance(value, datetime) else str(value)
-    return ""
 
 
 def _count_rows(

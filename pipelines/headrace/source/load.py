@@ -6,18 +6,24 @@ types and the column contract are left to `tables.py`.
 """
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
+from headrace.source.chosen_files import ChosenFiles, choose_files, find_unequal_file
+from headrace.source.delta_files import load_delta_files
 from headrace.source.internal_columns import MALFORMED
-from headrace.source.listing import FILE_FORMATS
+from headrace.source.listing import FILE_FORMATS, Listing
 from headrace.source.spark_errors import explain_spark_errors, summarize_error
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructField, StructType
 
+# Options of Spark's readers that choose among the files of a table, in small letters.
+_SELECTING_OPTIONS = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
 _SAMPLE_LINES = 1000  # of JSON, to learn its columns
 
 
@@ -25,43 +31,49 @@ def load_table(
     spark: "SparkSession",
     name: str,
     table: s.Table,
-    where: str,
     needed: list[str],
-    urls: list[str] | None,
+    listing: Listing | None,
+    paths: Collection[str] | None = None,
 ) -> "DataFrame":
-    """Load a table as Spark reads it.
+    """Load a table as Spark reads it: the files of its listing, each of them and no other.
 
     Args:
         name: of the table in the recipe.
         table: the recipe's.
-        where: its path or its name in the catalog.
         needed: columns that the recipe uses; JSON files are searched for them.
-        urls: files that are read; None for all.
+        listing: the table's files; None where only Spark knows them.
+        paths: of the listing, those that are read; None for all. The columns are those of all.
 
     Raises:
-        LakeError: there is nothing, or no such format, or its metadata cannot be read.
+        LakeError: there is nothing, or no such format, or its metadata cannot be read; or Spark
+            reads other files than were listed.
     """
+    where = str(table.table or table.path)
+    if table.table:
+        with _explain_load_errors(name, table, where):
+            return spark.read.table(table.table)
+    *first_ways, last_way = choose_files(where, listing, paths)
+    for files in first_ways:
+        with suppress(Exception):  # what is wrong is said by the last way
+            frame = _load_files(spark, table, needed, listing, files)
+            if listing is None or find_unequal_file(frame, listing, paths) is None:
+                return frame
+    with _explain_load_errors(name, table, where):
+        frame = _load_files(spark, table, needed, listing, last_way)
+        unequal = find_unequal_file(frame, listing, paths) if listing is not None else None
+    if unequal is not None and not _SELECTING_OPTIONS & {
+        option.lower() for option in table.options
+    }:
+        raise LakeError(f"table {name!r} ({where}): {unequal}; nothing was read")
+    return frame
+
+
+@contextmanager
+def _explain_load_errors(name: str, table: s.Table, where: str) -> Iterator[None]:
     from pyspark.errors import AnalysisException
 
     try:
-        if table.table:
-            return spark.read.table(table.table)
-        options: dict[str, Any] = {
-            k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()
-        }
-        files = urls or where
-        if urls:  # partition columns are those of the whole table
-            options.setdefault("basePath", where)
-        if table.format == "csv":
-            return _load_csv(spark, where, files, options)
-        if table.format == "json":
-            return _load_json(spark, where, files, options, needed)
-        frame = spark.read.format(table.format).options(**options).load(where)
-        wide = _widen_numbers(frame)
-        if table.format not in ("parquet", "orc") or (wide is None and not urls):
-            return frame
-        reader = spark.read.format(table.format).options(**options)
-        return reader.schema(wide or frame.schema).load(files)
+        yield
     except AnalysisException as error:
         raise LakeError(_describe_load_error(name, table, where, error)) from None
     except Exception as error:
@@ -70,6 +82,31 @@ def load_table(
         with explain_spark_errors(f"table {name!r} ({where})"):
             raise
         raise
+
+
+def _load_files(
+    spark: "SparkSession",
+    table: s.Table,
+    needed: list[str],
+    listing: Listing | None,
+    files: ChosenFiles,
+) -> "DataFrame":
+    if listing is not None and listing.is_delta:
+        return load_delta_files(spark, table, listing, files)
+    options: dict[str, Any] = {
+        **{k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()},
+        **{k: v for k, v in files.options.items() if k not in table.options},
+    }
+    if table.format == "csv":
+        return _load_csv(spark, files, options)
+    if table.format == "json":
+        return _load_json(spark, files, options, needed)
+    frame = spark.read.format(table.format).options(**options).load(files.all)
+    wide = _widen_numbers(frame)
+    if table.format not in ("parquet", "orc") or (wide is None and files.chosen == files.all):
+        return frame
+    reader = spark.read.format(table.format).options(**options)
+    return reader.schema(wide or frame.schema).load(files.chosen)
 
 
 def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
@@ -100,29 +137,23 @@ def _describe_missing_format(name: str, table: s.Table) -> str:
     )
 
 
-def _load_csv(
-    spark: "SparkSession", path: str, files: str | list[str], options: dict[str, Any]
-) -> "DataFrame":
+def _load_csv(spark: "SparkSession", files: ChosenFiles, options: dict[str, Any]) -> "DataFrame":
     import pyspark.sql.types as T
 
     # Headers are compared file by file, and a line with too many or too few fields is kept as text.
     settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false", **options}
-    header = spark.read.options(**settings).csv(path)
+    header = spark.read.options(**settings).csv(files.all)
     fields = [*header.schema.fields, T.StructField(MALFORMED, T.StringType())]
     reader = spark.read.schema(T.StructType(fields)).options(**settings)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
 
 
 def _load_json(
-    spark: "SparkSession",
-    path: str,
-    files: str | list[str],
-    options: dict[str, Any],
-    needed: list[str],
+    spark: "SparkSession", files: ChosenFiles, options: dict[str, Any], needed: list[str]
 ) -> "DataFrame":
     import pyspark.sql.types as T
 
-    lines = spark.read.text(path)
+    lines = spark.read.options(**options).text(files.all)
     parts = lines.schema.fields[1:]  # partition columns
     fields = {
         f.name: f
@@ -130,13 +161,14 @@ def _load_json(
     }
     names = {*fields, *(f.name for f in parts)}
     if not set(needed) <= names:  # rare columns: look through everything once
-        inferred = spark.read.options(**options).option("primitivesAsString", "true").json(path)
+        texts = spark.read.options(**options).option("primitivesAsString", "true")
+        inferred = texts.json(files.all)
         for field in inferred.schema.fields:
             if field.name not in names:
                 fields[field.name] = field
     chosen = [*fields.values(), T.StructField(MALFORMED, T.StringType()), *parts]
     reader = spark.read.schema(T.StructType(chosen)).options(**options)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(files)
+    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(files.chosen)
 
 
 def _infer_json_fields(lines: list[str]) -> "list[StructField]":
@@ -189,10 +221,15 @@ def _widen_numbers(frame: "DataFrame") -> "StructType | None":
     return T.StructType(fields) if changed else None
 
 
-def find_partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
-    """Return the columns that come from the folders' names; None where a table is not its files."""
+def find_partition_columns(
+    frame: "DataFrame", table: s.Table, listing: Listing | None
+) -> list[str] | None:
+    """Return the columns that are in no file; None where a table is not its files."""
     if table.format not in FILE_FORMATS or table.table:
         return None
+    if listing is not None and listing.is_delta:
+        assert listing.log is not None
+        return list(listing.log.partition_columns)
     relation = frame._jdf.queryExecution().analyzed()
     try:
         return list(relation.relation().partitionSchema().fieldNames())

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.lake.source_partition import SourceFile
-from headrace.source.listing import Listing, name_partition
+from headrace.source.listing import Listing
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -42,8 +42,12 @@ class ReadPlan(Protocol):
     def retained(self) -> frozenset[str]:
         """Return the source partitions whose rows are not read, and stay as they were processed."""
 
-    def list_urls(self) -> list[str] | None:
-        """Return the files to read; None where it is the whole table."""
+    @property
+    def lookups(self) -> Mapping[str, Listing] | None:
+        """Return the files of the joined tables, as far as they are known; None to list them."""
+
+    def list_paths(self) -> list[str] | None:
+        """Return the files to read, as the listing names them; None where it is the whole table."""
 
 
 @lru_cache(maxsize=1)  # the main table's are needed more than once
@@ -98,8 +102,10 @@ class PartitionIndex:
         position = {name: i for i, name in enumerate(names)}
         positions: dict[int, int] = {}
         for hashed, url in find_files_by_hash(frame).items():
-            path = find_listed_path(unquote(url), plan.listing)
-            name = name_partition(path, plan.partitioning) if path is not None else None
+            path = plan.listing.find_url(url)
+            name = (
+                plan.listing.name_partition(path, plan.partitioning) if path is not None else None
+            )
             if name not in position:
                 raise LakeError(
                     f"{unquote(url)} appeared since the table was listed; run the command again"
@@ -138,13 +144,3 @@ class PartitionIndex:
         counts = np.zeros(len(self.names), np.int64)
         np.add.at(counts, self.locate_rows(files), np.array(list(rows.values()), np.int64))
         return dict(zip(self.names, counts.tolist(), strict=True))
-
-
-def find_listed_path(url: str, listing: Listing) -> str | None:
-    """Return a file's path in the listing: the longest end of its URL that is one."""
-    parts = url.split("/")
-    for start in range(1, len(parts)):
-        path = "/".join(parts[start:])
-        if path in listing.files:
-            return path
-    return "" if "" in listing.files else None

@@ -6,13 +6,12 @@ before, empty and unchanged, and their rows would never be read.
 
 from typing import TYPE_CHECKING
 
+from headrace.lake.walk import has_pattern
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FOLDER, col
 from headrace.source.listing import (
     FILE_FORMATS,
     Listing,
-    get_folder,
-    has_pattern,
     parse_folder_values,
 )
 from headrace.source.load import find_partition_columns, load_table, select_partitions
@@ -48,9 +47,9 @@ def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing)
     name = recipe.source.main
     table = recipe.source.tables[name]
     assert table.partitions
-    frame = load_table(spark, name, table, str(table.path), [], None)
-    columns = find_partition_columns(frame, table) or []
-    folders = sorted({get_folder(path) for path in listing.files})
+    frame = load_table(spark, name, table, [], listing)
+    columns = find_partition_columns(frame, table, listing) or []
+    folders = sorted({listing.get_folder(path) for path in listing.files})
     with explain_spark_errors(f"table {name!r} ({table.path})"):
         select_partitions(frame, name, table.partitions)
         values = [(folder, parse_folder_values(folder)) for folder in folders]

@@ -9,7 +9,6 @@ small ones.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from headrace.columns.values import RawKind
 from headrace.errors import LakeError
@@ -18,7 +17,8 @@ from headrace.recipe import sections as s
 from headrace.schema import Column
 from headrace.source.contract import check_contracts, list_needed_columns, list_raw_columns
 from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
-from headrace.source.partition_index import PartitionIndex, ReadPlan, find_listed_path
+from headrace.source.listing import list_lookups
+from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable, open_table
@@ -82,13 +82,15 @@ def read_raw(
     source = recipe.source
     used = list(dict.fromkeys([source.main, *(join.table for join in source.joins)]))
     needed = list_needed_columns(recipe, contract)
+    lookups = list_lookups(recipe) if plan.lookups is None else plan.lookups
     tables = {
         name: open_table(
             spark,
             name,
             source.tables[name],
             needed.get(name, []),
-            plan.list_urls() if name == source.main else None,
+            plan.listing if name == source.main else lookups.get(name),
+            plan.list_paths() if name == source.main else None,
         )
         for name in used
     }
@@ -148,7 +150,7 @@ def _count_by_footers(
         return None
     files = {name: plan.partitions[name] for name in index.names}
     listed = {file.path for group in files.values() for file in group}
-    if {find_listed_path(unquote(str(url)), plan.listing) for url in frame.inputFiles()} != listed:
+    if {plan.listing.find_url(str(url)) for url in frame.inputFiles()} != listed:
         return None
     counts: dict[str, int] = {}
     for name, group in files.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.recipe import sections as s
 from headrace.schema import Column, find_violations
 from headrace.source.internal_columns import FILE, POSITION, col, name_before_cast
+from headrace.source.listing import Listing
 from headrace.source.load import find_partition_columns, load_table, select_partitions
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
@@ -59,7 +60,8 @@ def open_table(
     name: str,
     table: s.Table,
     needed: list[str],
-    urls: list[str] | None = None,
+    listing: Listing | None,
+    paths: list[str] | None = None,
 ) -> RawTable:
     """Open a table.
 
@@ -68,7 +70,9 @@ def open_table(
         name: of the table in the recipe.
         table: the recipe's.
         needed: columns that the recipe uses; JSON files are searched for them.
-        urls: files that are read; the columns are those of the whole table. None for all files.
+        listing: the table's files; None where only Spark knows them.
+        paths: of the listing, those that are read; the columns are those of the whole table. None
+            for all files.
 
     Raises:
         LakeError: there is nothing, or no such format, or its metadata cannot be read.
@@ -76,8 +80,8 @@ def open_table(
     import pyspark.sql.functions as F
 
     where = str(table.table or table.path)
-    frame = load_table(spark, name, table, where, needed, urls)
-    partition_columns = find_partition_columns(frame, table)
+    frame = load_table(spark, name, table, needed, listing, paths)
+    partition_columns = find_partition_columns(frame, table, listing)
     if table.partitions:
         with explain_spark_errors(f"table {name!r} ({where})"):
             frame = select_partitions(frame, name, table.partitions)
@@ -106,7 +110,7 @@ def open_table(
         columns.append(cast_column(column, types[column], castable[column]).alias(column))
         if column in checked:
             columns.append(col(column).alias(name_before_cast(column)))
-    if partition_columns is not None and "_metadata" not in stored.names:
+    if partition_columns is not None and not {FILE, "_metadata"} & {*stored.names}:
         columns.append(F.xxhash64(F.col("_metadata.file_path")).alias(FILE))
         if table.format == "parquet" and table.read_with != "spark":
             columns.append(F.col("_metadata.row_index").alias(POSITION))
