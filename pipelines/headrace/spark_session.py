@@ -1,11 +1,14 @@
 """Start the Spark session of a stage: once, quietly, and the same under `spark-submit`.
 
 Started by `spark-submit` (or in a notebook that has one), the session and its master are the
-cluster's and only the settings that results or speed depend on are set. Otherwise a local session
-is started on loopback, its JVM's log going to a file. Reading and writing belong to the stages.
+cluster's and only the settings that results (`recipe/spark_settings.py`) or speed depend on are
+set. Otherwise a local session is started on loopback, its JVM's log going to a file. Reading and
+writing belong to the stages.
 """
 
+import locale
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,26 +21,25 @@ from typing import TYPE_CHECKING
 from headrace.errors import MachineError, get_first_line
 from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
+from headrace.recipe.spark_settings import (
+    ALLOWED,
+    LEGACY_PREFIX,
+    PINNED,
+    REFUSED,
+    find_unpinned,
+    format_setting,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_RESULTS_DEPEND_ON = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.caseSensitive": "true",
-    # Spark 4's default. Spark 3 refuses days before 1582 and times before 1900 without them.
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
-}
 
 # A generated method of more than 8,000 bytes of byte-code is never compiled by the JVM; Spark's own
 # limit is 65,535. Measured at 4 million rows of 41 columns: 222 s of CPU in the JVM with the lower
 # limit, 371 s without (writing the lake, some 60 s, was part of the second).
 _SPEED_DEPENDS_ON = {"spark.sql.codegen.hugeMethodLimit": "8000"}
 
+# Between key and value of a line of spark-defaults.conf, which is one of Java's properties.
+_SEPARATOR = re.compile(r"\s*[=:\s]\s*")
 # Application ids of sessions that `spark_session` started in this process: one or none.
 _started_here: list[str] = []
 
@@ -54,7 +56,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     """Return the running session, or start a new one.
 
     Args:
-        settings: the recipe's `spark` section; its `conf` wins over ours.
+        settings: the recipe's `spark` section; its `conf` goes before ours, but for `PINNED`.
         app_name: shown in Spark's own UI.
         scratch: local folder for the log (`spark.log`), shuffle files and the warehouse.
 
@@ -68,7 +70,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     running = SparkSession.getActiveSession()
     builder = SparkSession.builder.appName(app_name)
-    conf = _RESULTS_DEPEND_ON | _SPEED_DEPENDS_ON
+    conf = {**_SPEED_DEPENDS_ON}
     if not submitted and running is None:
         check_java()
         folder = Path(scratch).absolute()
@@ -77,22 +79,27 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        if locale.getencoding().upper() != "UTF-8":  # Java could not open é.parquet
+            os.environ["LC_ALL"] = "C.UTF-8"
         builder = builder.master(settings.master)
         conf |= _LOCAL | {
             "spark.local.dir": str(folder / "spark-local"),
             "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         }
-    conf |= {key: _text(value) for key, value in settings.conf.items()}
+    conf |= {key: format_setting(value) for key, value in settings.conf.items()}
+    conf |= PINNED
     for key, value in conf.items():
         builder = builder.config(key, value)
     if submitted or running is not None:
-        return _with_safe_path(builder.getOrCreate())
+        return _complete_session(builder.getOrCreate(), settings)
     log = folder / "spark.log"
     try:
         with redirect_stderr(str(log)):
             session = builder.getOrCreate()
         _started_here.append(session.sparkContext.applicationId)
-        return _with_safe_path(session)
+        return _complete_session(session, settings)
+    except MachineError:
+        raise
     except Exception as error:
         reason = get_first_line(error) or type(error).__name__
         raise MachineError(
@@ -131,6 +138,19 @@ def stop_own_session_afterwards() -> Iterator[None]:
         stop_own_session()
 
 
+def read_cluster_settings() -> dict[str, str]:
+    """Read what `spark-defaults.conf` sets for sessions that are started here."""
+    import pyspark
+
+    home = os.environ.get("SPARK_HOME") or str(Path(pyspark.__file__).parent)
+    path = Path(os.environ.get("SPARK_CONF_DIR") or f"{home}/conf") / "spark-defaults.conf"
+    if not path.is_file():
+        return {}
+    lines = (line.strip() for line in path.read_text(errors="replace").splitlines())
+    pairs = (_SEPARATOR.split(line, maxsplit=1) for line in lines if line and line[0] != "#")
+    return {pair[0]: pair[1].strip() if len(pair) > 1 else "" for pair in pairs}
+
+
 def check_java() -> None:
     """Find Java 17 or newer, as Spark 4 needs.
 
@@ -150,14 +170,33 @@ def check_java() -> None:
         raise MachineError(f"Spark needs Java 17 or newer and {java} is version {major}; {fix}")
 
 
-def _with_safe_path(session: "SparkSession") -> "SparkSession":
-    """Keep the working directory out of the search path of Spark's Python workers.
+def _complete_session(session: "SparkSession", settings: Spark) -> "SparkSession":
+    """Set what rows and values depend on, whatever the cluster or the caller has set.
 
-    Spark starts them by `python -m`, which would import a folder `headrace` that lies there.
+    The working directory is kept out of the search path of Spark's Python workers as well: Spark
+    starts them by `python -m`, which would import a folder `headrace` that lies there.
+
+    Raises:
+        MachineError: Spark was started with a setting that cannot be undone.
     """
     session.sparkContext.environment["PYTHONSAFEPATH"] = "1"
+    started_with = dict(session.sparkContext.getConf().getAll())
+    for key in [*REFUSED, *(key for key in PINNED if not key.startswith("spark.sql."))]:
+        if key in find_unpinned(started_with):
+            raise MachineError(
+                f"Spark was started with {key} = {started_with[key]}, which leaves out files of a "
+                "table; remove it from spark-defaults.conf or the options of spark-submit"
+            )
+    for key, value in PINNED.items():
+        if key.startswith("spark.sql."):
+            session.conf.set(key, value)
+    for key in _list_settings(session):
+        is_allowed = key in PINNED or (key in ALLOWED and key in settings.conf)
+        if key.startswith(LEGACY_PREFIX) and not is_allowed:
+            session.conf.unset(key)
     return session
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _list_settings(session: "SparkSession") -> list[str]:
+    """List the settings of a session, those of its cluster included."""
+    return [row["key"] for row in session.sql("SET").collect()]

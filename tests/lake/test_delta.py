@@ -1,6 +1,9 @@
 """What one commit adds and removes, and what happens to a build that comes second."""
 
+import json
 import threading
+import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,15 @@ from headrace.lake.build import Build
 from headrace.lake.delta import check_file_sizes, find_committed_version
 from headrace.lake.version import BUILD_KEY
 from tests.lake.building import SCHEMA, make_build, make_increment, publish_first_version
+
+
+def read_actions(root: Path, version: int) -> dict[str, list[dict[str, Any]]]:
+    """Read the actions of a commit by their kind."""
+    actions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in (root / "_delta_log" / f"{version:020d}.json").read_text().splitlines():
+        for kind, action in json.loads(line).items():
+            actions[kind].append(action)
+    return actions
 
 
 def test_an_increment_keeps_the_files_of_its_base(tmp_path: Path) -> None:
@@ -30,9 +42,15 @@ def test_an_increment_keeps_the_files_of_its_base(tmp_path: Path) -> None:
     # other readers of the Delta table see the same, at every version
     rows = [pl.read_delta(str(root), version=v).height for v in (0, 1, 2)]
     assert rows == [10, 15, 12]
-    log = (root / "_delta_log" / "00000000000000000002.json").read_text()
-    assert log.count('"remove"') == 1
-    assert log.count('"add"') == 1
+    actions = read_actions(root, 2)
+    (added,) = actions["add"]
+    assert added["dataChange"] is True  # readers of changes would pass over it
+    assert json.loads(added["stats"]) == {"numRecords": 7}
+    assert abs(added["modificationTime"] / 1000 - time.time()) < 600
+    (removed,) = actions["remove"]
+    assert removed["path"] == "split=train/part-first-00000-0.parquet"
+    assert removed["partitionValues"] == {"split": "train"}
+    assert abs(removed["deletionTimestamp"] / 1000 - time.time()) < 600
 
 
 def test_of_two_builds_on_one_base_the_second_is_a_conflict(tmp_path: Path) -> None:
@@ -156,7 +174,11 @@ def test_files_of_the_expected_size_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"dataset d: a/b\.parquet is missing here, its writer wrote 4 bytes"),
+        (
+            None,
+            r"dataset d: a/b\.parquet is missing here, its writer wrote 4 bytes.*was published. "
+            "The folder must be one that the driver and every executor share",
+        ),
         (b"", r"a/b\.parquet has 0 bytes here, its writer wrote 4 bytes"),
         (b"abc", r"a/b\.parquet has 3 bytes here, its writer wrote 4 bytes"),
         (b"abcde", r"a/b\.parquet has 5 bytes here, its writer wrote 4 bytes"),

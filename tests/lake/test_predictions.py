@@ -69,6 +69,8 @@ def test_a_job_adds_its_files_to_those_of_its_base(tmp_path: Path) -> None:
     assert open_predictions(root) == (1, second)
     rows = pl.read_delta(root).group_by("day").len().sort("day").rows()
     assert rows == [("1", 3), ("2", 4)]
+    counts = DeltaTable(root).get_add_actions(flatten=True)["num_records"].to_pylist()
+    assert sorted(counts) == [3, 4]  # Spark plans by them
 
 
 def test_a_job_replaces_the_files_of_a_day_that_it_scored_again(tmp_path: Path) -> None:
@@ -156,7 +158,10 @@ def test_a_failed_job_is_discarded_and_a_committed_one_is_not(tmp_path: Path) ->
 
 def test_a_table_of_another_program_is_no_predictions(tmp_path: Path) -> None:
     write_deltalake(str(tmp_path), pa.table({"a": [1]}))
-    with pytest.raises(DatasetError, match=r"is not of `headrace score`.*Choose another --output"):
+    with pytest.raises(
+        DatasetError,
+        match=r"newest commit \(WRITE\) is not of `headrace score`.*Choose another --output",
+    ):
         find_newest_predictions(str(tmp_path))
 
 

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from headrace.errors import DatasetError
 from headrace.lake import DatasetVersion, publish_build
-from headrace.lake.vacuum import VacuumResult, vacuum_dataset
+from headrace.lake.vacuum import VacuumResult, read_change_time, vacuum_dataset
 from tests.lake.building import (
     SCHEMA,
     make_build,
@@ -159,6 +159,24 @@ def test_live_files_stay_where_the_log_has_forgotten_their_build(root: Path) -> 
     newest = DatasetVersion.open(str(root))
     assert newest.count_rows("train") == 20
     assert all((root / path).exists() for path in live)
+
+
+def test_every_kept_version_keeps_all_that_it_has(tmp_path: Path) -> None:
+    """Also where a later build shares nothing with it."""
+    root = tmp_path / "ds"
+    publish_build(str(root), make_build(root, "one", 10), SCHEMA, "{}")
+    publish_build(str(root), make_build(root, "two", 20, base=0), SCHEMA, "{}")
+    before = files(root)
+    assert run_vacuum(root) == VacuumResult((), (), (), 0)
+    assert files(root) == before
+
+
+@pytest.mark.parametrize("key", ["mtime", "LastModified", "last_modified", "updated"])
+def test_the_time_of_a_file_is_read_in_every_stores_words(key: str) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    naive = noon.replace(tzinfo=None)
+    for value in (noon, naive, noon.isoformat(), naive.isoformat(), noon.timestamp()):
+        assert read_change_time({"name": "a", key: value}) == noon
 
 
 def test_there_must_be_a_dataset(tmp_path: Path) -> None:

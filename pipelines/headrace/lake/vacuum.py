@@ -150,7 +150,7 @@ def _list_build_files(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
         path = str(full_path)[len(base) + 1 :]
         build_id = _parse_build_id(path)
         if build_id:
-            listing[build_id][path] = (int(info["size"]), _read_change_time(info))
+            listing[build_id][path] = (int(info["size"]), read_change_time(info))
     return listing
 
 
@@ -165,16 +165,19 @@ def _parse_build_id(path: str) -> str | None:
     return None
 
 
-def _read_change_time(info: dict[str, Any]) -> datetime:
-    """Return the time of modification in a file's fsspec info, whose key depends on the store."""
+def read_change_time(info: dict[str, Any]) -> datetime:
+    """Return the time of modification in a file's fsspec info, whose key depends on the store.
+
+    Returns:
+        the time, in UTC where the store names no zone; now, where it tells none.
+    """
     for key in ("mtime", "LastModified", "last_modified", "updated", "modificationTime"):
         value = info.get(key)
-        if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=UTC)
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
-        if isinstance(value, str):
-            return datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(time, datetime):
+            return time if time.tzinfo else time.replace(tzinfo=UTC)
     return datetime.now(UTC)  # unknown: never old enough to be called dead
 
 

@@ -24,6 +24,7 @@ from headrace.recipe.column_checks import (
 from headrace.recipe.evaluate_checks import check_evaluation, check_slices
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
+from headrace.recipe.spark_settings import find_unpinned, format_setting
 from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
     check_augmentation,
@@ -172,6 +173,18 @@ def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature
     ]
 
 
+def _check_spark(spark: s.Spark) -> list[Problem]:
+    return [
+        Problem(
+            f'spark.conf."{key}"',
+            f"is {format_setting(spark.conf[key])}; rows or their values depend on it, and in "
+            f"every session of Headrace it is {pinned}",
+            "remove it",
+        )
+        for key, pinned in find_unpinned(spark.conf).items()
+    ]
+
+
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_tables, ("source",)),
     (_check_joins, ("source",)),
@@ -196,4 +209,5 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label")),
     (check_slices, ("evaluate", "features", "dataset")),
+    (_check_spark, ("spark",)),
 ]

@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 from headrace.errors import HeadraceError, get_first_line
 from headrace.processes import build_python_command
 from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark
+from headrace.recipe.spark_settings import PINNED, find_unpinned
 
 _TIMEOUT = 180  # seconds
 _SETUP = "run make setup, or reinstall headrace"
@@ -53,7 +55,11 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
     """Check that a session starts and counts, with the recipe's settings where there is one."""
     import pyspark
 
-    from headrace.spark_session import spark_session, stop_own_session_afterwards
+    from headrace.spark_session import (
+        read_cluster_settings,
+        spark_session,
+        stop_own_session_afterwards,
+    )
 
     findings = []
     home = os.environ.get("SPARK_HOME")
@@ -77,6 +83,8 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
             )
             rows = session.range(1000).selectExpr("sum(id)").first()
             master = session.sparkContext.master
+            jvm = session.sparkContext._jvm
+            encoding = str(jvm.System.getProperty("sun.jnu.encoding")) if jvm else "unknown"
     except HeadraceError as error:
         return [*findings, report_failure("spark", *_split_message(str(error)))]
     except Exception as error:
@@ -90,7 +98,38 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
         ]
     assert rows is not None and rows[0] == 499_500
     answer = f"a session on {master} answered in {time.monotonic() - start:.1f} s"
-    return [*findings, report_ok("spark", f"{pyspark.__version__}, {answer}")]
+    findings.append(report_ok("spark", f"{pyspark.__version__}, {answer}"))
+    return [*findings, *_check_settings(read_cluster_settings()), *_check_encoding(encoding)]
+
+
+def _check_settings(cluster: Mapping[str, str]) -> list[Finding]:
+    """Tell which of a cluster's settings have no effect here, because rows depend on them."""
+    unpinned = find_unpinned(cluster)
+    if not unpinned:
+        return [report_ok("spark settings", f"{len(PINNED)} that rows depend on are pinned")]
+    listed = "; ".join(
+        f"{key} = {cluster[key]} ({pinned} here)" for key, pinned in unpinned.items()
+    )
+    return [
+        report_warning(
+            "spark settings",
+            f"spark-defaults.conf sets what rows depend on: {listed}",
+            "nothing to do for Headrace; other jobs of this cluster read by these settings",
+        )
+    ]
+
+
+def _check_encoding(encoding: str) -> list[Finding]:
+    """Check that Java can name every file."""
+    if encoding.upper() == "UTF-8":
+        return [report_ok("java's encoding", encoding)]
+    return [
+        report_warning(
+            "java's encoding",
+            f"{encoding}: files with other letters in their names cannot be opened",
+            "set LC_ALL=C.UTF-8 where Spark's processes start",
+        )
+    ]
 
 
 def check_tensorflow() -> list[Finding]:
