@@ -13,7 +13,6 @@ PINNED: Mapping[str, str] = {
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.files.ignoreCorruptFiles": "false",
     "spark.files.ignoreMissingFiles": "false",
-    "spark.sql.hive.verifyPartitionPath": "false",
     # What a query means.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "false",
