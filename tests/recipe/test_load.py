@@ -219,3 +219,18 @@ def test_a_missing_file_names_the_recipes_that_are_there(tmp_path: Path) -> None
     (tmp_path / "flights.yaml").write_text(yaml.safe_dump(tiny_tree()))
     with pytest.raises(RecipeError, match=r"no such file .*flights\.yaml"):
         load_recipe(str(tmp_path / "flihgts.yaml"), environment={})
+
+
+@pytest.mark.parametrize("name", ["Amount", "SHOP", "Label", "ROW_ID"])
+def test_names_that_differ_in_capital_letters_alone_are_one_name(name: str) -> None:
+    """A Delta table would refuse them, at the end of all work."""
+    tree = tiny_tree()
+    tree["features"][name] = {"kind": "standardize", "column": "amount"}
+    found = problems(tree=tree)[f"features.{name}"]
+    assert "differ in capital letters alone" in found or "taken by a column of every" in found
+
+
+def test_columns_to_keep_that_differ_in_capital_letters_alone() -> None:
+    tree = tiny_tree()
+    tree["dataset"]["keep"] = ["day", "Day"]
+    assert "day and Day differ in capital letters alone" in problems(tree=tree)["dataset.keep"]

@@ -1,13 +1,11 @@
 """What is wrong with a row, in one text."""
 
+from typing import Any
+
+import pyspark.sql.functions as F
 import pytest
 
-from headrace.source.problems import (
-    PROBLEM_SEPARATOR,
-    REASON_SEPARATOR,
-    split_problems,
-    split_rules_and_reasons,
-)
+from headrace.source.problems import join_problems, split_problems, split_rules_and_reasons
 
 
 @pytest.mark.parametrize(
@@ -22,10 +20,21 @@ def test_problems_are_split(text: str, expected: list[tuple[int, str]]) -> None:
     assert split_problems(text) == expected
 
 
-def test_a_reason_may_have_separators_in_it() -> None:
-    """It quotes the value that broke the rule, and the value is the lake's."""
-    between, reason = PROBLEM_SEPARATOR, REASON_SEPARATOR
-    problems = f"0{reason}got a{between}b{reason}c{between}2{reason}is null"
-    rules, reasons = split_rules_and_reasons([problems, None], ["first", "second", "third"])
-    assert rules.to_pylist() == [["first", "third"], []]
-    assert reasons.to_pylist() == [[f"got a{between}b{reason}c", "is null"], []]
+@pytest.mark.spark
+def test_a_value_with_separators_in_it_changes_no_other_problem(spark: Any) -> None:
+    """The reason quotes the value that broke the rule, and the value is the lake's."""
+    values = ["plain", "a\x1e1\x1fb", "\x1e", "\x1f\x1f", "\x1e9\x1f\x1e0\x1f", None]
+    rows = spark.createDataFrame([(value,) for value in values], "v string").coalesce(1)
+    violated = F.col("v").isNull() | (F.col("v") != "plain")
+    reasons = [(violated, F.col("v")), (F.lit(False), F.lit("no")), (violated, F.lit("last"))]
+    problems = [row[0] for row in rows.select(join_problems(reasons)).collect()]
+    rules, texts = split_rules_and_reasons(problems, ["first", "second", "third"])
+    shown = [str(v or "?").replace("\x1e", "\u241e").replace("\x1f", "\u241f") for v in values]
+    assert rules.to_pylist() == [[], *[["first", "third"]] * 5]
+    assert texts.to_pylist() == [[], *([text, "last"] for text in shown[1:])]
+
+
+def test_rules_and_reasons_of_rows() -> None:
+    rules, reasons = split_rules_and_reasons(["0\x1fa\x1e2\x1fb", None], ["x", "y", "z"])
+    assert rules.to_pylist() == [["x", "z"], []]
+    assert reasons.to_pylist() == [["a", "b"], []]

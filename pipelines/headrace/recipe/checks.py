@@ -165,12 +165,21 @@ def _check_file_sizes(dataset: s.Dataset) -> list[Problem]:
 
 
 def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature]) -> list[Problem]:
-    columns = {name_passthrough_column(name) for name in dataset.keep}
-    taken = [name for name in features if name in columns]
-    return [
+    columns = {name_passthrough_column(name).lower() for name in dataset.keep}
+    problems = [
         Problem(f"features.{name}", "dataset.keep makes a column of this name", "rename it")
-        for name in taken
+        for name in features
+        if name.lower() in columns
     ]
+    first: dict[str, str] = {}
+    for name in dataset.keep:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            text = f"{other} and {name} differ in capital letters alone"
+            problems.append(
+                Problem("dataset.keep", text, "a Delta table takes them for one; keep one of them")
+            )
+    return problems
 
 
 def _check_spark(spark: s.Spark) -> list[Problem]:

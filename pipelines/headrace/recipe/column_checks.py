@@ -168,12 +168,29 @@ def check_imputations(features: dict[str, s.Feature]) -> list[Problem]:
 
 
 def check_names(features: dict[str, s.Feature]) -> list[Problem]:
-    """Return problems of features whose columns would have a name twice."""
+    """Return problems of features whose columns would have a name twice.
+
+    Delta tables tell no capital letters from small ones, so two such names are one.
+    """
+    reserved = {name.lower() for name in RESERVED_NAMES}
     problems = [
         Problem(f"features.{name}", "the name is taken by a column of every dataset", "rename it")
         for name in features
-        if name in RESERVED_NAMES
+        if name.lower() in reserved
     ]
+    first: dict[str, str] = {}
+    for name, feature in features.items():
+        for column in {name, *feature.list_dataset_columns(name)}:
+            other = first.setdefault(column.lower(), column)
+            if other != column:
+                problems.append(
+                    Problem(
+                        f"features.{name}",
+                        f"the dataset's columns {other} and {column} differ in capital letters "
+                        "alone, and a Delta table takes them for one",
+                        "rename it (its column can be named by `column`)",
+                    )
+                )
     makers = {
         column: name
         for name, feature in features.items()

@@ -4,7 +4,6 @@ The text has a part for every check that the row violates: the position of the c
 wrong, for people. It is null where nothing is.
 """
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ PROBLEM_SEPARATOR = "\x1e"
 """Between two problems of a row."""
 REASON_SEPARATOR = "\x1f"
 """Between a check's position and what was wrong."""
-# A reason may quote a value that has a separator in it.
-_NEXT_PROBLEM = re.compile(f"{PROBLEM_SEPARATOR}(?=\\d+{REASON_SEPARATOR})")
+_SYMBOLS = "\u241e\u241f"
+# A reason may quote a value that has a separator in it; people are shown its symbol.
 
 
 def join_problems(reasons: "Sequence[tuple[Column, Column]]") -> "Column":
@@ -29,19 +28,18 @@ def join_problems(reasons: "Sequence[tuple[Column, Column]]") -> "Column":
     """
     import pyspark.sql.functions as F
 
-    problems = [
-        F.when(
-            violated,
-            F.concat(F.lit(f"{position}{REASON_SEPARATOR}"), F.coalesce(reason, F.lit("?"))),
-        )
-        for position, (violated, reason) in enumerate(reasons)
-    ]
+    separators = PROBLEM_SEPARATOR + REASON_SEPARATOR
+    problems = []
+    for position, (violated, reason) in enumerate(reasons):
+        shown = F.coalesce(F.translate(reason, separators, _SYMBOLS), F.lit("?"))
+        problem = F.concat(F.lit(f"{position}{REASON_SEPARATOR}"), shown)
+        problems.append(F.when(violated, problem))
     return F.concat_ws(PROBLEM_SEPARATOR, *problems)
 
 
 def split_problems(text: str) -> list[tuple[int, str]]:
     """Split the PROBLEMS of a row into pairs: position of the check, and what was wrong."""
-    pairs = (item.partition(REASON_SEPARATOR) for item in _NEXT_PROBLEM.split(text))
+    pairs = (item.partition(REASON_SEPARATOR) for item in text.split(PROBLEM_SEPARATOR))
     return [(int(number), reason) for number, _, reason in pairs]
 
 
