@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import LakeError
+from headrace.recipe.lake_sections import Table
+from headrace.source.listing import list_table
+from headrace.source.tables import open_table
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew, read_rows
 
@@ -121,3 +126,28 @@ def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:
     )
     missing = next(c for c in dataset.profile.columns if c.name == "rare").missing
     assert sum(missing.values()) == sum(dataset.build.ledger.published.values()) - 1
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv", "json"])
+def test_folders_are_read_by_the_declared_type(spark: Any, tmp_path: Path, format_: str) -> None:
+    """Spark guesses whole numbers for all of them, and a double for 1e3."""
+    texts = ["01234", "10001", "1e3", "__HIVE_DEFAULT_PARTITION__"]
+    for number, text in enumerate(texts):
+        folder = tmp_path / "t" / f"zip={text}"
+        folder.mkdir(parents=True)
+        content = f"id\n{number}\n" if format_ == "csv" else f'{{"id": "{number}"}}\n'
+        if format_ == "parquet":
+            pq.write_table(pa.table({"id": [number]}), folder / "a.parquet")
+        else:
+            (folder / f"a.{format_}").write_text(content)
+    table = Table(path=f"{tmp_path}/t", format=format_, columns={"zip": "string"})
+    listing = list_table(table, {})
+    assert listing is not None
+    for paths in (None, sorted(listing.files)):
+        rows = open_table(spark, "t", table, ["id"], listing, paths).frame.select("id", "zip")
+        found = {int(row["id"]): row["zip"] for row in rows.collect()}
+        assert found == {0: "01234", 1: "10001", 2: "1e3", 3: None}
+    integer = table.model_copy(update={"columns": {"zip": "integer"}})
+    rows = open_table(spark, "t", integer, ["id"], listing).frame.select("id", "zip")
+    found = {int(row["id"]): row["zip"] for row in rows.collect()}
+    assert found == {0: 1234, 1: 10001, 2: None, 3: None}  # 1e3 goes to quarantine

@@ -97,16 +97,29 @@ def _load_files(
         **{k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()},
         **{k: v for k, v in files.options.items() if k not in table.options},
     }
+    # The text of a folder is read by the declared type; Spark would guess 1234 for zip=01234.
+    path = next(iter(listing.files)) if listing is not None else ""
+    folders = set(listing.get_values(path)) if listing is not None else set()
+    texts = folders & set(table.columns)
     if table.format == "csv":
-        return _load_csv(spark, files, options)
+        return _load_csv(spark, files, options, texts)
     if table.format == "json":
-        return _load_json(spark, files, options, needed)
+        return _load_json(spark, files, options, needed, texts)
     frame = spark.read.format(table.format).options(**options).load(files.all)
-    wide = _widen_numbers(frame)
-    if table.format not in ("parquet", "orc") or (wide is None and files.chosen == files.all):
+    schema = _declare_texts(_widen_numbers(frame), texts)
+    if table.format not in ("parquet", "orc") or (
+        schema == frame.schema and files.chosen == files.all
+    ):
         return frame
-    reader = spark.read.format(table.format).options(**options)
-    return reader.schema(wide or frame.schema).load(files.chosen)
+    return spark.read.format(table.format).options(**options).schema(schema).load(files.chosen)
+
+
+def _declare_texts(schema: "StructType", names: Collection[str]) -> "StructType":
+    """Return a schema with some columns as texts."""
+    import pyspark.sql.types as T
+
+    fields = [T.StructField(f.name, T.StringType()) if f.name in names else f for f in schema]
+    return T.StructType(fields)
 
 
 def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
@@ -137,32 +150,38 @@ def _describe_missing_format(name: str, table: s.Table) -> str:
     )
 
 
-def _load_csv(spark: "SparkSession", files: ChosenFiles, options: dict[str, Any]) -> "DataFrame":
+def _load_csv(
+    spark: "SparkSession", files: ChosenFiles, options: dict[str, Any], texts: Collection[str]
+) -> "DataFrame":
     import pyspark.sql.types as T
 
     # Headers are compared file by file, and a line with too many or too few fields is kept as text.
     settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false", **options}
     header = spark.read.options(**settings).csv(files.all)
-    fields = [*header.schema.fields, T.StructField(MALFORMED, T.StringType())]
+    fields = [*_declare_texts(header.schema, texts), T.StructField(MALFORMED, T.StringType())]
     reader = spark.read.schema(T.StructType(fields)).options(**settings)
     return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
 
 
 def _load_json(
-    spark: "SparkSession", files: ChosenFiles, options: dict[str, Any], needed: list[str]
+    spark: "SparkSession",
+    files: ChosenFiles,
+    options: dict[str, Any],
+    needed: list[str],
+    texts: Collection[str],
 ) -> "DataFrame":
     import pyspark.sql.types as T
 
     lines = spark.read.options(**options).text(files.all)
-    parts = lines.schema.fields[1:]  # partition columns
+    parts = _declare_texts(lines.schema, texts).fields[1:]  # partition columns
     fields = {
         f.name: f
         for f in _infer_json_fields([row[0] for row in lines.limit(_SAMPLE_LINES).collect()])
     }
     names = {*fields, *(f.name for f in parts)}
     if not set(needed) <= names:  # rare columns: look through everything once
-        texts = spark.read.options(**options).option("primitivesAsString", "true")
-        inferred = texts.json(files.all)
+        as_texts = spark.read.options(**options).option("primitivesAsString", "true")
+        inferred = as_texts.json(files.all)
         for field in inferred.schema.fields:
             if field.name not in names:
                 fields[field.name] = field
@@ -200,25 +219,26 @@ def _measure_depth(value: object) -> int:
     return 1 + (_measure_depth(value[0]) if value else 0)
 
 
-def _widen_numbers(frame: "DataFrame") -> "StructType | None":
-    """Return the schema with 64-bit numbers, or None where it has none narrower.
+def _widen_numbers(frame: "DataFrame") -> "StructType":
+    """Return the schema with 64-bit numbers: files of one table may differ in width then.
 
-    Files of one table may differ in width then. Spark 3 reads a file in its own width only.
+    Spark 3 reads a file in its own width only, so its schema stays.
     """
     import pyspark.sql.types as T
 
     if frame.sparkSession.version.startswith("3."):
-        return None
+        return frame.schema
     wide: dict[type[T.DataType], T.DataType] = {
         T.ByteType: T.LongType(), T.ShortType: T.LongType(), T.IntegerType: T.LongType(),
         T.FloatType: T.DoubleType(),
     }  # fmt: skip
+    if not any(type(f.dataType) in wide for f in frame.schema.fields):
+        return frame.schema
     fields = [
         T.StructField(f.name, wide.get(type(f.dataType), f.dataType), True)
         for f in frame.schema.fields
     ]
-    changed = any(type(f.dataType) in wide for f in frame.schema.fields)
-    return T.StructType(fields) if changed else None
+    return T.StructType(fields)
 
 
 def find_partition_columns(
