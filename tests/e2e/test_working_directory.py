@@ -43,11 +43,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_in(project: Path, *command: str) -> Done:
+def run_in(project: Path, *command: str, **environment: str) -> Done:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     done = subprocess.run(
-        command, cwd=project, env=inherited, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL,
+        command, cwd=project, env={**inherited, **environment}, capture_output=True, text=True,
+        check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -100,5 +100,6 @@ def test_jobs_under_spark_submit(project: Path) -> None:
         "--workdir", "submitted", "--set", "train.epochs=1",
         "--set", "source.tables.visits.path=var/lake/visits",
         "--set", "source.tables.shops.path=var/lake/shops",
+        PYSPARK_PYTHON=str(BIN / "python"), SPARK_LOCAL_IP="127.0.0.1",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -68,6 +68,35 @@ def test_without_train_rows_it_is_said_where_they_went(tmp_path: Path) -> None:
         refuse_no_train_rows({}, tiny_recipe(tmp_path, time))
 
 
+@pytest.mark.parametrize(
+    ("buckets", "overrides", "advice"),
+    [
+        (
+            {"malformed": 9, "test": 1},
+            ["source.tables.visits.format=json"],
+            r"Check source.tables.visits.format \(json\) and .options \(and multiLine: true",
+        ),
+        (
+            {"malformed": 9},
+            ["source.tables.visits.format=csv"],
+            r"format \(csv\) and .options \(sep, header, quote, escape, encoding\)",
+        ),
+        (
+            {"in(shop)": 9},
+            [],
+            r"Check the rule or the declared type that they break \(in\(shop\)\)",
+        ),
+        ({"label is null": 9}, [], r"Check label.expression \(late\), which is null for them"),
+        ({"test": 9}, [], r"Check split.key \(day: .*\), and label.expression"),
+    ],
+)
+def test_advice_fits_where_the_rows_went(
+    tmp_path: Path, buckets: dict[str, int], overrides: list[str], advice: str
+) -> None:
+    with pytest.raises(LakeError, match=advice):
+        refuse_no_train_rows(buckets, tiny_recipe(tmp_path, *overrides))
+
+
 def numbers(*values: float) -> NumberSummary:
     return NumberSummary.from_numbers(np.array(values))
 

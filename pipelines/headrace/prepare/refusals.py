@@ -6,6 +6,8 @@ from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.errors import LakeError
 from headrace.labels.kind import LabelSummary
 from headrace.labels.kinds import find_label_kind
+from headrace.lake.data_file import SPLITS
+from headrace.prepare.assign import BASELINE_MISSING, CROSSING, LABEL_MISSING, TIME_MISSING
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
 from headrace.source.rules import Check
@@ -41,17 +43,33 @@ def refuse_no_train_rows(buckets: dict[str, int], recipe: Recipe) -> None:
     """
     if buckets.get("train"):
         return
-    filled = [f"{name}: {rows:,}" for name, rows in sorted(buckets.items()) if rows]
+    filled = {name: rows for name, rows in sorted(buckets.items()) if rows}
+    listed = ", ".join(f"{name}: {rows:,}" for name, rows in filled.items()) or "nowhere"
+    raise LakeError(
+        "no row is left to train on, nothing was published; rows went to "
+        f"{listed}. {_advise(filled, recipe)}"
+    )
+
+
+def _advise(filled: dict[str, int], recipe: Recipe) -> str:
+    """Say what to look at, by the bucket that most rows went to."""
+    largest = max(filled, key=lambda name: filled[name], default="")
+    if largest == "malformed":
+        table = recipe.source.tables[recipe.source.main]
+        more_lines = " (and multiLine: true, where a record has several lines)"
+        return f"Check source.tables.{recipe.source.main}.format ({table.format}) and .options" + (
+            more_lines if table.format == "json" else " (sep, header, quote, escape, encoding)"
+        )
+    if largest == LABEL_MISSING:
+        return f"Check label.expression ({recipe.label.expression}), which is null for them"
+    if largest and largest not in (*SPLITS, BASELINE_MISSING, TIME_MISSING, CROSSING):
+        return f"Check the rule or the declared type that they break ({largest})"
     split = recipe.split
     if split.time:
         where = f"split.time ({split.time.column} before {split.time.validation_from})"
     else:
         where = f"split.key ({', '.join(split.key or [])}: all rows with one key share a split)"
-    raise LakeError(
-        f"no row is left to train on, nothing was published; rows went to "
-        f"{', '.join(filled) or 'nowhere'}. "
-        f"Check label.expression ({recipe.label.expression}) and {where}"
-    )
+    return f"Check {where}, and label.expression ({recipe.label.expression})"
 
 
 def refuse_bad_labels(labels: "NumberSummary | TextCounts", recipe: Recipe, rows: int) -> None:
