@@ -24,6 +24,7 @@ from headrace.recipe.column_checks import (
 from headrace.recipe.evaluate_checks import check_evaluation, check_slices
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
+from headrace.recipe.reader_options import check_reader_options
 from headrace.recipe.spark_settings import find_unpinned, format_setting
 from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
@@ -218,5 +219,6 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label")),
     (check_slices, ("evaluate", "features", "dataset")),
+    (check_reader_options, ("source",)),
     (_check_spark, ("spark",)),
 ]

@@ -27,7 +27,7 @@ class Table(Section):
     cast, are read by the tasks with pyarrow, several times as fast. spark: all by Spark."""
     options: dict[str, str | int | float | bool] = {}
     """For Spark's reader of that format, for example `{sep: ";"}`; CSV files have a header line
-    unless `header: false` is said."""
+    unless `header: false` is said. One that has no effect, or does not exist, is refused."""
     partitions: Text | None = None
     """SQL condition on partition columns, for example `month >= 6`; the rest is not read."""
     where: Text | None = None
