@@ -33,13 +33,14 @@ pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("spark", "tiny_lake")]
 def test_a_dataset_may_be_made_in_a_folder_without_other_data(
     tmp_path: Path, names: list[str], refused: bool
 ) -> None:
-    for name in names:
-        (tmp_path / name).mkdir()
+    root = tmp_path / "ds"
+    for name in ("", *names):
+        (root / name).mkdir()
     if refused:
         with pytest.raises(DatasetError, match="holds mine, which is not a dataset of Headrace"):
-            check_root(str(tmp_path))
+            check_root(str(root))
     else:
-        check_root(str(tmp_path))
+        check_root(str(root))
 
 
 def test_every_row_is_in_one_bucket(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Fitting, without an engine: what the recipe asks for and what the train split's values give."""
 
 import math
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.errors import LakeError
+from headrace.features.hash import HashSection
 from headrace.features.numbers import Clip
 from headrace.features.scaled import MinMaxSection, RobustSection, StandardizeSection
 from headrace.features.vocabulary import VocabularySection
@@ -50,6 +53,38 @@ def test_a_standardized_label() -> None:
     assert spec.label.scale == pytest.approx(math.sqrt(3.5))
     assert spec.label.baseline
     assert not spec.label.weighted
+
+
+@pytest.mark.parametrize(
+    ("values", "center", "scale"), [([2.0] * 4, 2.0, 1.0), ([1.0, 3.0], 2.0, 1.0), ([], 0.0, 1.0)]
+)
+def test_a_label_of_one_value_keeps_its_unit(
+    values: list[float], center: float, scale: float
+) -> None:
+    table = pa.table({"x": [1.0] * len(values), LABEL_KEY: pa.array(values, pa.float64())})
+    label = s.Label(expression="y", kind="regression", standardize=True)
+    spec = fit_table(table, {"x": "real"}, {"x": HashSection(kind="hash", buckets=4)}, label=label)
+    assert (spec.label.center, spec.label.scale) == (center, scale)
+
+
+@pytest.mark.parametrize(
+    ("weights", "weighted"),
+    [({}, False), ({"class_weight": {"1": 2.0}}, True), ({"sample_weight": "x"}, True)],
+)
+def test_a_label_with_weights(weights: dict[str, Any], weighted: bool) -> None:
+    table = pa.table({"x": [1.0, 2.0], LABEL_KEY: ["1", "2"]})
+    label = s.Label(expression="y", kind="classes", **weights)
+    spec = fit_table(table, {"x": "real"}, {"x": MinMaxSection(kind="min_max")}, label=label)
+    assert spec.label.weighted is weighted
+
+
+def test_labels_are_summarized_as_what_their_kind_has() -> None:
+    texts = FitInputs({}, {}, {}, s.Label(expression="y", kind="classes"))
+    assert isinstance(texts.summarize_labels(pa.array(["1", "2"])), TextCounts)
+    numbers = FitInputs({}, {}, {}, s.Label(expression="y", kind="regression"))
+    found = numbers.summarize_labels(pa.array([1.0, 2.0]))
+    assert isinstance(found, NumberSummary)
+    assert found.find_limits() == (1.0, 2.0)
 
 
 def test_class_weights() -> None:

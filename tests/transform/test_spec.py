@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -9,6 +10,7 @@ from headrace.errors import DatasetError
 from headrace.features.hash import HashFeature
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.transform.arrow import stack_inputs
 from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(
@@ -28,6 +30,18 @@ def test_json_keeps_every_bit() -> None:
     assert again.to_json() == SPEC.to_json()
 
 
+def test_a_models_inputs_are_stacked_from_columns() -> None:
+    columns = {"v": np.array([1, 2], np.int32), "h": np.array([3, 4], np.int32),
+               "s": np.array([0.5, 1.5], np.float32)}  # fmt: skip
+    inputs = stack_inputs(columns, SPEC)
+    assert {name: array.tolist() for name, array in inputs.items()} == {
+        "numeric": [[0.5], [1.5]], "categorical": [[1, 3], [2, 4]]
+    }  # fmt: skip
+    assert {name: array.dtype for name, array in inputs.items()} == {
+        "numeric": np.float32, "categorical": np.int32
+    }  # fmt: skip
+
+
 def test_groups_and_cardinalities() -> None:
     assert SPEC.numeric == ("s",)
     assert [(f.name, f.cardinality) for f in SPEC.categorical] == [("v", 4), ("h", 6)]
@@ -44,7 +58,8 @@ def test_an_unknown_key_is_refused() -> None:
 
 @pytest.mark.parametrize("version", [1, 4, 99])
 def test_an_unknown_format_is_refused(version: int) -> None:
-    with pytest.raises(DatasetError, match=f"is of format {version}, this Headrace knows"):
+    message = f"^transform.json is of format {version}, this Headrace knows"
+    with pytest.raises(DatasetError, match=message):
         TransformSpec.from_json(changed(format_version=version, surprise=1))
 
 
