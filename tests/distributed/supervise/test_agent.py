@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Conversation:
     def start_worker(
         self, path: Path, task: RankTask, report: Report, interface: str, host: str
     ) -> FakeWorker:
-        assert interface == "lo"
+        assert (interface, host) == ("lo", socket.gethostname())
         self.report = report
         return self.worker
 
@@ -117,6 +118,30 @@ def test_an_agent_passes_on_what_the_supervisor_wants(monkeypatch: pytest.Monkey
     assert worker.slots == [SLOT, Slot(**(slot | {"generation": 1}))]
     assert worker.requested_changes == [0]
     assert worker.signals[:2] == ["SIGTERM", "SIGKILL"]
+
+
+def test_what_was_sent_long_ago_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> dict[str, Any]:
+        conversation.worker.exit(1)
+        return {}
+
+    conversation = Conversation(start_of(RIGID), {}, fail, {}, {}, OVER, {})
+    conversation.run(monkeypatch)
+    assert [sorted(m.keys() - {"name", "host", "order"}) for m in conversation.messages[2:5]] == [
+        ["progress"], ["code", "error", "progress", "result"], ["progress"]
+    ]  # fmt: skip
+
+
+def test_a_rank_is_killed_at_once_where_the_supervisor_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look() -> dict[str, Any]:
+        assert conversation.worker.signals == ["SIGKILL"]
+        return OVER
+
+    conversation = Conversation(start_of(RIGID), {"end": "kill"}, look, {})
+    conversation.run(monkeypatch)
+    assert conversation.answers == []
 
 
 def test_the_result_is_in_the_last_message(monkeypatch: pytest.MonkeyPatch) -> None:

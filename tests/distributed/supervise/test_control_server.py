@@ -141,6 +141,16 @@ def test_an_agent_joins_with_its_first_message_and_gets_the_task(server: Control
     assert worker.host == "h1"
 
 
+def test_messages_of_one_agent_are_of_one_worker(server: ControlServer) -> None:
+    server.handle_message(dict(FIRST))
+    (worker,) = server.list_workers()
+    server.handle_message({"name": "agent", "host": "h1", "order": 0, "position": [5, 2, True, 0]})
+    assert server.list_workers() == [worker]
+    assert worker.read_position().step == 2
+    worker.terminate()
+    assert server.handle_message({"name": "agent", "host": "h1", "order": 0})["end"] == "terminate"
+
+
 def test_workers_are_listed_in_the_order_of_their_agents(server: ControlServer) -> None:
     for order in (2, 0, 1):
         server.handle_message({**FIRST, "name": f"n{order}", "host": f"h{order}", "order": order})
@@ -203,5 +213,10 @@ def test_strangers_are_refused(server: ControlServer) -> None:
 def test_bad_requests_are_answered(
     server: ControlServer, body: str, headers: dict[str, str], status: int
 ) -> None:
-    assert post(server, body, headers)[0] == status
+    code, answer = post(server, body, headers)
+    assert code == status
     assert len(server.list_workers()) == (status == 200)
+    if status == 200:
+        assert RankTask.from_json(answer["task"]) == TASK
+    else:
+        assert answer["error"]  # the agent shows it

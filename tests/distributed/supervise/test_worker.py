@@ -108,6 +108,27 @@ def test_a_slot_ends_the_wait(
     worker.kill()
 
 
+def test_output_that_is_no_text_ends_nothing(
+    tmp_path: Path, reports: list[Progress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = start(tmp_path, r"printf 'caf\351\n'; echo after", reports, monkeypatch)
+    worker._process.wait()
+    worker.kill()
+    assert worker.log_tail == ["caf\ufffd", "after"]
+
+
+def test_a_stopped_process_is_told_from_one_that_runs(
+    tmp_path: Path, reports: list[Progress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = start(tmp_path, "exec sleep 60", reports, monkeypatch)
+    assert not worker.is_stopped()
+    worker._process.send_signal(signal.SIGSTOP)
+    wait_until(worker.is_stopped)
+    worker._process.send_signal(signal.SIGCONT)
+    wait_until(lambda: not worker.is_stopped())
+    worker.kill()
+
+
 def test_a_process_can_be_terminated_and_killed(
     tmp_path: Path, reports: list[Progress], monkeypatch: pytest.MonkeyPatch
 ) -> None:
