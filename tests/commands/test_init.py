@@ -58,7 +58,7 @@ def test_without_a_label_both_ways_on_are_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nothing", "--label", "x"], 1, "there is no file at nothing"),
+        (["nothing", "--label", "x"], 1, "there is nothing at nothing; check the path"),
         (["orders", "--label", "lates"], 2, "no such column; did you mean late?"),
         (["orders", "--label", "nothing"], 2, "all 600 sampled values are null"),
         (["orders", "--label", "ordered_at"], 2, "is a time, which cannot be a label"),

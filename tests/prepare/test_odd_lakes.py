@@ -90,7 +90,7 @@ ERRORS: list[tuple[str, Callable[[Path], None], list[str], str]] = [
     (
         "case differs",
         with_column("Amount", pa.array([1.0] * tiny.ROWS)),
-        ["features.AMOUNT={kind: standardize}"],
+        ["features.odd={kind: standardize, column: AMOUNT}"],
         r"column 'AMOUNT' is missing .*case-sensitive, did you mean '[aA]mount'",
     ),
     (

@@ -75,3 +75,18 @@ def test_small_joined_tables_are_broadcast(spark: object, tmp_path: Path) -> Non
     tagged.count()
     assert "BroadcastHashJoin" in plan_of(tagged)
     raw.unpersist()
+
+
+def test_what_lies_in_the_folder_and_is_no_data_is_recorded(
+    spark: object, tmp_path: Path, tiny_lake: Path
+) -> None:
+    visits = tiny_lake / "visits"
+    for name in ("_SUCCESS", ".part-0.parquet.crc", "_metadata", "_old/part-9.parquet", ".copy"):
+        (visits / name).parent.mkdir(exist_ok=True)
+        (visits / name).write_bytes(b"no Parquet file")
+    recipe = tiny.tiny_recipe(tmp_path)
+    raw = read_raw(spark, recipe, make_plan(recipe, None))
+    raw.unpersist()
+    assert raw.sources["visits"]["skipped"] == 2
+    assert raw.sources["visits"]["skipped_paths"] == [f"{visits}/.copy", f"{visits}/_old"]
+    assert "skipped" not in raw.sources["shops"]

@@ -97,6 +97,9 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
         lines.append(f"  and {len(build.partitions) - _SHOWN_ITEMS} more (--json lists all)")
     for table, source in build.sources.items():
         lines.append(f"  {table}: {source['path']}, {source['rows']:,} rows read by this build")
+        if skipped := source.get("skipped"):
+            named = ", ".join(source["skipped_paths"][:3]) + (", …" if skipped > 3 else "")
+            lines.append(f"    {skipped:,} names below it are no data: {named}")
     lines += _format_drift("Drift of this build's rows", build.drift)
     lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
     for item in dataset.profile.distributions:

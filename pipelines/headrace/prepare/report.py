@@ -97,9 +97,11 @@ def _render_sources(build: Build) -> str:
     body = "".join(
         f"<tr><td>{_escape(name)}<td>{_escape(source['path'])}<td class=n>{source['rows']:,}"
         f"<td>{_escape(', '.join(source.get('extra_columns', [])))}"
+        f"<td>{_escape(', '.join(source.get('skipped_paths', [])))}"
         for name, source in build.sources.items()
     )
     head = "<tr><th>table<th>path<th class=n>rows<th>columns outside the contract"
+    head += "<th>names that are no data"
     return f"<h2>Sources</h2><table>{head}{body}</table>"
 
 

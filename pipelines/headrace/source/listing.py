@@ -185,8 +185,9 @@ def list_table(
             return replace(listing, files=files)
         return listing
     except LakeError as error:
-        if name is None:
-            raise
+        if name is None:  # there is no recipe yet
+            text = str(error).replace("source.tables.….path (and `lake`)", "the path")
+            raise LakeError(text) from None
         text = str(error).replace("source.tables.….", f"source.tables.{name}.")
         raise LakeError(f"table {name!r}: {text}") from None
     except DatasetError as error:

@@ -6,6 +6,7 @@ match get nulls. Each joined table is read once and cached until the build ends;
 small ones.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from headrace.recipe import sections as s
 from headrace.schema import Column
 from headrace.source.contract import check_contracts, list_needed_columns, list_raw_columns
 from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
-from headrace.source.listing import list_lookups
+from headrace.source.listing import Listing, list_lookups
 from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
@@ -27,6 +28,10 @@ from headrace.transform.fit import FitInputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+# Written beside data by those who write it, and no data by anyone's reckoning.
+_MARKER = re.compile(r"_SUCCESS|\..*\.crc|_(started|committed)_.*|_metadata|_common_metadata")
+_MAX_SKIPPED = 20  # paths that are named
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def read_raw(
     if not plan.retained:  # a new source partition may be empty, a dataset may not
         selected_rows = sum(read.values()) - sum(excluded.values())
         _refuse_empty(main, selected_rows, source.tables[source.main])
-    sources = {main.name: _describe_source(main, sum(read.values()))}
+    sources = {main.name: _describe_source(main, sum(read.values()), plan.listing)}
     rows, cached = main.frame, []
     for position, join in enumerate(source.joins):
         table = tables[join.table]
@@ -122,7 +127,7 @@ def read_raw(
             if join.cardinality == "one_to_one" and not is_deduplicated:
                 _refuse_duplicate_keys(main, rows, join)
             rows = rows.join(right, on=list(join.key), how="left")
-        sources[join.table] = _describe_source(table, count)
+        sources[join.table] = _describe_source(table, count, lookups.get(join.table))
     return RawRows(rows, RawSchema.from_frame(rows), main, index, read, excluded, sources, cached)
 
 
@@ -172,10 +177,20 @@ def _count_rows(frame: "DataFrame", schema: RawSchema, index: PartitionIndex) ->
     return index.sum_by_partition({row[FILE]: row["count"] for row in rows})
 
 
-def _describe_source(table: RawTable, rows: int) -> dict[str, object]:
-    """Return what the record says of a table."""
-    extra = {"extra_columns": table.extra} if table.extra else {}
-    return {"path": table.where, "rows": rows, **extra}
+def _describe_source(table: RawTable, rows: int, listing: Listing | None) -> dict[str, object]:
+    """Return what the record says of a table: also what lies in its folder and is no data."""
+    source: dict[str, object] = {"path": table.where, "rows": rows}
+    if table.extra:
+        source["extra_columns"] = table.extra
+    skipped = sorted(
+        path
+        for path in (listing.skipped if listing else ())
+        if not _MARKER.fullmatch(path.rpartition("/")[2])
+    )
+    if skipped:
+        source["skipped"] = len(skipped)
+        source["skipped_paths"] = skipped[:_MAX_SKIPPED]
+    return source
 
 
 def _refuse_empty(table: RawTable, rows: int, settings: s.Table) -> None:
