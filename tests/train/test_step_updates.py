@@ -1,15 +1,21 @@
 """Updates over several steps: accumulation, rates, loss scaling, dropout, and what is undone."""
 
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import SoloCollectives
+from headrace.features.image import ImageFeature
+from headrace.features.scaled import ScaledFeature
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.optimizer import build_optimizer
-from headrace.train.step import StepOptions, TrainStep
+from headrace.train.step import StepOptions, TrainStep, make_step_options
+from tests.tiny import tiny_recipe
 from tests.train.one_neuron import (
     BINARY,
     batch,
@@ -111,6 +117,8 @@ def test_flags_are_summed_at_an_update_alone() -> None:
     rows = batch([2.0], [1.0], [1.0])
     assert float(step(rows, 0, rate=0.1, request=1.0, update=False).requests) == 0.0
     assert float(step(rows, 1, rate=0.1, request=3.0).requests) == 3.0
+    step(rows, 2, rate=0.1, update=False)
+    assert float(step(rows, 3, rate=0.1).requests) == 0.0
 
 
 def test_mixed_labels_share_the_loss() -> None:
@@ -162,3 +170,100 @@ def test_dropout_is_a_function_of_seed_rank_and_step() -> None:
 def test_one_rank_needs_no_time_to_sum() -> None:
     _, step = build_step()
     assert step.measure_allreduce_seconds() == 0.0
+
+
+class TwoAlikeRanks(SoloCollectives):
+    """Two ranks that have the same rows: a sum is twice what one rank has."""
+
+    size = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.summed: list[list[str]] = []
+
+    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        self.summed.append([tensor.dtype.name for tensor in tensors])
+        return [2 * tensor for tensor in tensors]
+
+    def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        self.summed.append([f"bfloat16 of {tensor.dtype.name}" for tensor in tensors])
+        return [tf.cast(2 * tf.cast(tensor, tf.bfloat16), tf.float32) for tensor in tensors]
+
+
+def build_step_of_two(compression: str = "none") -> tuple[keras.Model, TrainStep, TwoAlikeRanks]:
+    model, collectives = one_neuron(), TwoAlikeRanks()
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
+    optimizer.build(model.trainable_variables)
+    options = StepOptions(compression=compression)
+    return model, TrainStep(model, optimizer, collectives, "binary", options), collectives
+
+
+@pytest.mark.parametrize(
+    ("compression", "sums", "tolerance"),
+    [
+        ("none", [["float32"] * 7], 1e-7),
+        ("fp16", [["float16"] * 4, ["float32"] * 3], 1e-3),
+        ("bf16", [["bfloat16 of float32"] * 4, ["float32"] * 3], 1e-2),
+    ],
+)
+def test_gradients_alone_are_compressed_between_ranks(
+    compression: str, sums: list[list[str]], tolerance: float
+) -> None:
+    """The mean over two ranks of the same rows is that of one; the loss is never rounded."""
+    alone = one_neuron()
+    loss, _ = sgd_step(alone, batch([2.0], [1.0], [1.0]))
+    model, step, collectives = build_step_of_two(compression)
+    result = step(batch([2.0], [1.0], [1.0]), rate=0.1, request=1.0)
+    assert collectives.summed == sums
+    assert float(result.loss) == pytest.approx(loss, rel=1e-6)
+    assert (float(result.weight), float(result.requests)) == (2.0, 2.0)
+    for x, y in zip(alone.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=tolerance)
+
+
+def test_a_sum_is_timed_once_with_all_that_a_step_sums() -> None:
+    _, step, collectives = build_step_of_two()
+    seconds = step.measure_allreduce_seconds()
+    assert 0 < seconds < 60
+    assert collectives.summed == [["float32"] * 7]  # traced once
+    assert step.measure_allreduce_seconds() == seconds
+    assert len(collectives.summed) == 1
+
+
+def test_rows_are_augmented_before_the_network_sees_them() -> None:
+    class Doubling:
+        is_active = True
+
+        def __call__(self, rows: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {**rows, "numeric": rows["numeric"] * 2}
+
+    def compute_loss(x: float, **options: Any) -> float:
+        model = one_neuron()
+        optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
+        optimizer.build(model.trainable_variables)
+        step = TrainStep(model, optimizer, SoloCollectives(), "binary", StepOptions(**options))
+        return float(step(batch([x], [1.0], [1.0]), rate=0.1).loss)
+
+    assert compute_loss(1.0, augmentation=Doubling()) == compute_loss(2.0)
+    assert compute_loss(1.0) != compute_loss(2.0)
+
+
+def test_options_of_steps_are_those_of_the_recipe(tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        tmp_path, "train.label_smoothing=0.1", "train.accumulate=3", "train.compression=fp16",
+        "train.seed=9",
+    )  # fmt: skip
+    features = (
+        ScaledFeature(name="x", column="x"),
+        ImageFeature(name="photo", column="p", height=2, width=2, channels=3),
+    )
+    transform = spec(BINARY).model_copy(update={"features": features})
+    collectives = TwoAlikeRanks()
+    collectives.rank = 1
+    options = make_step_options(recipe, transform, collectives)
+    assert (options.label_smoothing, options.accumulate) == (0.1, 3)
+    assert (options.compression, options.seed) == ("fp16", 9)
+    augmentation = options.augmentation
+    assert augmentation is not None
+    assert augmentation._images == ("photo",)
+    assert (augmentation._seed, augmentation._rank, augmentation._size) == (9, 1, 2)
