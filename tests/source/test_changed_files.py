@@ -10,7 +10,8 @@ import pytest
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.changed_files import refuse_changed_partitions, refuse_changed_table
-from headrace.source.listing import get_folder, group_by_partition, list_table
+from headrace.source.list_table import list_table
+from headrace.source.listing import get_folder, group_by_partition
 from tests.prepare.daily import day_of, write_day
 
 

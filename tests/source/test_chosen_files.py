@@ -13,7 +13,8 @@ from deltalake import DeltaTable, write_deltalake
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.chosen_files import choose_files
-from headrace.source.listing import Listing, group_by_partition, list_table
+from headrace.source.list_table import list_table
+from headrace.source.listing import Listing, group_by_partition
 from headrace.source.tables import RawTable, open_table
 
 spark_test = pytest.mark.spark

@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
-from headrace.source.listing import list_table
+from headrace.source.list_table import list_table
 from headrace.source.tables import open_table
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew, read_rows

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
-from headrace.source.listing import list_table
+from headrace.source.list_table import list_table
 from headrace.source.local_files import LocalFile, find_local_files
 from headrace.source.tables import open_table
 

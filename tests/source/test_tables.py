@@ -10,7 +10,7 @@ import pytest
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.internal_columns import FILE, POSITION, is_internal, name_before_cast
-from headrace.source.listing import list_table
+from headrace.source.list_table import list_table
 from headrace.source.tables import RawTable, open_table
 
 pytestmark = pytest.mark.spark

@@ -14,15 +14,8 @@ from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
 from headrace.redaction import redact_recipe
-from headrace.source.listing import (
-    Listing,
-    choose_partitioning,
-    group_by_partition,
-    has_same_files,
-    list_lookups,
-    list_table,
-    refuse_empty_files,
-)
+from headrace.source.list_table import list_lookups, list_table, refuse_empty_files
+from headrace.source.listing import Listing, choose_partitioning, group_by_partition, has_same_files
 
 ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 """Sections of a recipe that rows and their columns depend on."""

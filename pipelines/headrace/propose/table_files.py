@@ -15,7 +15,7 @@ from headrace.lake.storage import explain_table_errors, normalize_s3_scheme, ope
 from headrace.propose.option_error import OptionError
 from headrace.recipe import sections as s
 from headrace.redaction import redact_text
-from headrace.source.listing import list_table
+from headrace.source.list_table import list_table
 
 Format = Literal["parquet", "csv", "json"]
 _SUFFIXES: dict[str, Format] = {

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from headrace.lake.score_record import ScoredPartition, ScoreRecord
 from headrace.lake.source_partition import SourceFile
 from headrace.recipe import Recipe
+from headrace.source.list_table import list_table, refuse_empty_files
 from headrace.source.listing import (
     Listing,
     choose_partitioning,
     group_by_partition,
     has_same_files,
-    list_table,
     parse_folder_values,
-    refuse_empty_files,
 )
 
 _WHOLE = ""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from headrace.errors import LakeError
 from headrace.lake.source_partition import SourceFile
 from headrace.recipe import sections as s
-from headrace.source.listing import group_by_partition, has_same_files, list_table
+from headrace.source.list_table import list_table
+from headrace.source.listing import group_by_partition, has_same_files
 from headrace.source.partition_index import ReadPlan
 
 

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.lake.walk import has_pattern
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FOLDER, col
-from headrace.source.listing import (
-    FILE_FORMATS,
-    Listing,
-    parse_folder_values,
-)
+from headrace.source.listing import FILE_FORMATS, Listing, parse_folder_values
 from headrace.source.load import find_partition_columns, load_table, select_partitions
 from headrace.source.spark_errors import explain_spark_errors
 

@@ -18,7 +18,8 @@ from headrace.recipe import sections as s
 from headrace.schema import Column
 from headrace.source.contract import check_contracts, list_needed_columns, list_raw_columns
 from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
-from headrace.source.listing import Listing, list_lookups
+from headrace.source.list_table import list_lookups
+from headrace.source.listing import Listing
 from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import LedgerError
 from headrace.recipe.lake_sections import Table
-from headrace.source.listing import list_table
+from headrace.source.list_table import list_table
 from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.rules import CheckedRows, check_rows
 from headrace.source.tables import RawTable, open_table

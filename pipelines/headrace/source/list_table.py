@@ -1,0 +1,297 @@
+"""List the files of the recipe's tables: the one list that every reader goes by.
+
+Files are listed by the driver without Spark, so that a build with nothing to do ends in seconds.
+Row counts come from Parquet footers, and only of files that were not there before.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from headrace.errors import DatasetError, LakeError
+from headrace.lake.source_partition import SourceFile
+from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
+from headrace.lake.table_log import (
+    KIND_NAMES,
+    LogKind,
+    find_enclosing_table,
+    find_log_kind,
+    find_nested_table,
+    read_table_log,
+)
+from headrace.lake.walk import (
+    WalkedFile,
+    expand_pattern,
+    find_info,
+    has_pattern,
+    make_walked_file,
+    walk_folder,
+)
+from headrace.recipe import Recipe
+from headrace.recipe import sections as s
+from headrace.source.listing import Listing
+
+_PARALLEL_FOOTERS = 16
+
+
+def list_table(
+    table: s.Table,
+    before: Mapping[str, SourceFile],
+    name: str | None = None,
+    *,
+    count_rows: bool = True,
+) -> Listing | None:
+    """List the files of a table: the one list that every reader of it goes by.
+
+    A Delta table and the sink of a streaming query have the files that their log names.
+
+    Args:
+        table: the recipe's.
+        before: files of an earlier listing; unchanged ones keep their row counts.
+        name: of the table in the recipe, for messages.
+        count_rows: whether the footers of Parquet files are opened.
+
+    Returns:
+        None where only Spark knows the files: of a catalog, of a store or format that this machine
+        cannot read.
+
+    Raises:
+        LakeError: there is nothing, something cannot be listed, or it is a table of another kind.
+    """
+    if not table.path or table.format in ("delta", "iceberg"):
+        return None
+    where = normalize_s3_scheme(table.path).rstrip("/") or "/"
+    try:
+        filesystem, base = _open_filesystem(where)
+    except (ImportError, ValueError, OSError):  # one that this machine knows only through Spark
+        return None
+    try:
+        with explain_storage_errors(where):
+            listing, paths = _list_files(table, filesystem, base)
+        if table.format == "parquet" and count_rows:
+            files = _count_rows(filesystem, paths, listing.files, before)
+            return replace(listing, files=files)
+        return listing
+    except LakeError as error:
+        if name is None:  # there is no recipe yet
+            text = str(error).replace("source.tables.….path (and `lake`)", "the path")
+            raise LakeError(text) from None
+        text = str(error).replace("source.tables.….", f"source.tables.{name}.")
+        raise LakeError(f"table {name!r}: {text}") from None
+    except DatasetError as error:
+        is_local = isinstance(filesystem, LocalFileSystem)
+        if not is_local and _is_permission_error(error.__cause__):
+            return None  # Spark has credentials of its own
+        raise LakeError(str(error)) from error
+
+
+def list_lookups(
+    recipe: Recipe, before: Mapping[str, Iterable[SourceFile]] | None = None
+) -> dict[str, Listing]:
+    """List the files of the recipe's joined tables, as far as they are known.
+
+    Args:
+        recipe: source is read.
+        before: files of earlier listings, by table; unchanged ones keep their row counts.
+
+    Raises:
+        LakeError: see `list_table`; or a file is empty.
+    """
+    lookups = {}
+    for name in dict.fromkeys(join.table for join in recipe.source.joins):
+        files = {file.path: file for file in (before or {}).get(name, ())}
+        listing = list_table(recipe.source.tables[name], files, name)
+        refuse_empty_files(recipe.source.tables[name], listing)
+        if listing is not None:
+            lookups[name] = listing
+    return lookups
+
+
+def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
+    """Refuse empty files where a file has at least a footer: Spark 4.1 skips them silently.
+
+    Args:
+        table: whose files they are; where its options say so, Spark may skip what is no file of it.
+        listing: those that are to be read.
+
+    Raises:
+        LakeError: a file is empty.
+    """
+    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
+    skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
+    if listing is None or name is None or skipped:
+        return
+    for path, file in listing.files.items():
+        if file.bytes == 0:
+            (url,) = listing.list_urls([path])
+            raise LakeError(
+                f"{url} is not a readable {name} file: it is empty; restore or remove it"
+            )
+
+
+def _is_permission_error(error: BaseException | None) -> bool:
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    return isinstance(error, PermissionError) or any("Credential" in kind for kind in kinds)
+
+
+def _open_filesystem(where: str) -> tuple[Any, str]:
+    """Return the file system of a table's path, and the path on it; no character has a meaning."""
+    if where.startswith("file:"):
+        return LocalFileSystem(), "/" + where.removeprefix("file:").lstrip("/")
+    if "://" not in where:
+        return LocalFileSystem(), str(Path(where).absolute())
+    filesystem, base = fsspec.url_to_fs(where, use_listings_cache=False)
+    return filesystem, base.rstrip("/")
+
+
+def _list_files(table: s.Table, filesystem: Any, base: str) -> tuple[Listing, Mapping[str, str]]:
+    assert table.path
+    root = table.path.rstrip("/") or "/"
+    info = find_info(filesystem, base)
+    if info is None and has_pattern(base):
+        return _list_pattern(table, filesystem, base)
+    if info is None:
+        raise LakeError(f"there is nothing at {root}; check source.tables.….path (and `lake`)")
+    _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
+    if info["type"] != "directory":
+        return _build_listing(root, {"": make_walked_file(base, info)})
+    kind = find_log_kind(filesystem, base)
+    if kind in ("iceberg", "hudi"):
+        _refuse_unread_table(root, kind)
+    if kind is not None:
+        return _list_logged_table(table, filesystem, root, base, kind)
+    walk = walk_folder(filesystem, base)
+    _refuse_part_of_table(root, find_nested_table(walk.skipped))
+    files = {file.path[len(base) :].removeprefix("/"): file for file in walk.files}
+    listing, paths = _build_listing(root, files, tuple(walk.skipped))
+    _refuse_mixed_folders(table, listing)
+    return listing, paths
+
+
+def _list_pattern(
+    table: s.Table, filesystem: Any, pattern: str
+) -> tuple[Listing, Mapping[str, str]]:
+    """List what matches a pattern. No folder is the root of it: a file's whole path is its name."""
+    files: dict[str, WalkedFile] = {}
+    skipped: list[str] = []
+    for path in expand_pattern(filesystem, pattern):
+        info = find_info(filesystem, path)
+        _refuse_part_of_table(path, find_enclosing_table(filesystem, f"{path}/x"))
+        if info is None or info["type"] != "directory":
+            found = [make_walked_file(path, info)] if info else []
+        else:
+            walk = walk_folder(filesystem, path)
+            _refuse_part_of_table(path, find_nested_table(walk.skipped))
+            found, skipped = walk.files, [*skipped, *walk.skipped]
+        files |= {file.path.lstrip("/"): file for file in found}
+    if not files:
+        raise LakeError(
+            f"there is nothing at {table.path}; check source.tables.….path (and `lake`)"
+        )
+    listing, paths = _build_listing("", files, tuple(skipped))
+    scheme, separator, _ = str(table.path).partition("://")
+    is_remote = separator and scheme != "file"
+    return replace(listing, scheme=f"{scheme}:/" if is_remote else ""), paths
+
+
+def _list_logged_table(
+    table: s.Table,
+    filesystem: Any,
+    root: str,
+    base: str,
+    kind: LogKind,
+) -> tuple[Listing, Mapping[str, str]]:
+    """List the files that a table's log names."""
+    if kind == "delta" and table.format != "parquet":
+        raise LakeError(
+            f"{root} is {KIND_NAMES[kind]}, and source.tables.….format is {table.format}: leave it "
+            "out, or say delta to have Spark read it with Delta's JAR"
+        )
+    log = read_table_log(filesystem, normalize_s3_scheme(root), base, kind)
+    if not log.files:
+        raise LakeError(f"{root} is {KIND_NAMES[kind]} without a file: it has no rows")
+    files = {file.name: file.file for file in log.files}
+    listing, paths = _build_listing(root, files)
+    return replace(listing, log=log), paths
+
+
+def _build_listing(
+    root: str, found: Mapping[str, WalkedFile], skipped: tuple[str, ...] = ()
+) -> tuple[Listing, Mapping[str, str]]:
+    """Build the listing of files by name; and return the paths of the files on their system."""
+    listed = {
+        name: SourceFile(path=name, bytes=file.bytes, changed=file.changed)
+        for name, file in found.items()
+    }
+    if not listed:
+        raise LakeError(
+            f"there is no file at {root}, so the table has no columns; check "
+            "source.tables.….path (and `lake`)"
+        )
+    return Listing(root, listed, skipped), {name: file.path for name, file in found.items()}
+
+
+def _refuse_part_of_table(where: str, found: "tuple[LogKind, str] | None") -> None:
+    if found is not None:
+        kind, folder = found
+        raise LakeError(
+            f"{where} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows "
+            "that the table has now: name that folder, and choose partitions of it with "
+            "source.tables.….partitions"
+        )
+
+
+def _refuse_unread_table(root: str, kind: LogKind) -> None:
+    fix = (
+        "Say source.tables.….format: iceberg to have Spark read it with Iceberg's JAR, or name it "
+        "by source.tables.….table in a catalog"
+        if kind == "iceberg"
+        else "Write it once as Parquet, or name it by source.tables.….table in a catalog"
+    )
+    raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows. {fix}")
+
+
+def _refuse_mixed_folders(table: s.Table, listing: Listing) -> None:
+    """Refuse files whose folders name different partition columns: a row's columns were unclear."""
+    if str(table.options.get("recursiveFileLookup", "")).lower() == "true":
+        return
+    examples: dict[tuple[str, ...], str] = {}
+    for path in listing.files:
+        examples.setdefault(tuple(listing.get_values(path)), path)
+    if len(examples) > 1:
+        (columns, path), (others, other) = sorted(examples.items())[:2]
+        first, second = (", ".join(names) or "none" for names in (columns, others))
+        raise LakeError(
+            f"{listing.root}: its files lie in folders of different partition columns: {first} "
+            f"({path}), {second} ({other}). Move one of them, or name what is meant by a pattern"
+        )
+
+
+def _count_rows(
+    files: Any,
+    urls: Mapping[str, str],
+    listed: Mapping[str, SourceFile],
+    before: Mapping[str, SourceFile],
+) -> dict[str, SourceFile]:
+    """Return Parquet files with the rows that their footers say, read where they changed."""
+
+    def count_file(file: SourceFile) -> SourceFile:
+        same_path = before.get(file.path)
+        if same_path is not None and same_path.identity == file.identity:
+            return same_path
+        try:
+            with files.open(urls[file.path], "rb") as stream:
+                rows = pq.read_metadata(stream).num_rows
+        except (OSError, pa.ArrowInvalid):  # Spark says what is wrong with it
+            return file
+        return file.model_copy(update={"rows": rows})
+
+    with ThreadPoolExecutor(_PARALLEL_FOOTERS) as pool:
+        return {file.path: file for file in pool.map(count_file, listed.values())}
