@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.recipe import sections as s
+from headrace.recipe.spark_settings import format_setting
 from headrace.source.chosen_files import ChosenFiles
 from headrace.source.internal_columns import FILE, POSITION, col
 from headrace.source.listing import Listing, get_folder, parse_folder_values
@@ -36,7 +37,7 @@ def load_delta_files(
     schema = T.StructType.fromJson(json.loads(log.schema))
     for item in schema.fields:  # a new column is null in older files, whatever the log says
         item.nullable = True
-    options = {k: str(v) for k, v in table.options.items()} | dict(files.options)
+    options = {k: format_setting(v) for k, v in table.options.items()} | dict(files.options)
     if not log.partition_columns or _are_in_folders(listing):
         return spark.read.schema(schema).options(**options).parquet(*files.chosen)
     options.pop("basePath", None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
+from headrace.recipe.spark_settings import format_setting
 from headrace.source.chosen_files import ChosenFiles, choose_files, find_unequal_file
 from headrace.source.delta_files import load_delta_files
 from headrace.source.internal_columns import MALFORMED
@@ -93,10 +94,8 @@ def _load_files(
 ) -> "DataFrame":
     if listing is not None and listing.is_delta:
         return load_delta_files(spark, table, listing, files)
-    options: dict[str, Any] = {
-        **{k: str(v).lower() if isinstance(v, bool) else v for k, v in table.options.items()},
-        **{k: v for k, v in files.options.items() if k not in table.options},
-    }
+    own_options = {k: format_setting(v) for k, v in table.options.items()}
+    options: dict[str, Any] = {**files.options, **own_options}
     # The text of a folder is read by the declared type; Spark would guess 1234 for zip=01234.
     path = next(iter(listing.files)) if listing is not None else ""
     folders = set(listing.get_values(path)) if listing is not None else set()
