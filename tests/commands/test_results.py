@@ -38,6 +38,7 @@ def test_a_prepare_result() -> None:
         "why": "",
         "processed": LEDGER_JSON,  # a build of all rows
         "drifted": ["amount"],
+        "differences": {},
         "report": "/lake/tiny/_headrace/b3/report.html",
         "quarantine": "/lake/tiny/_headrace/b3/quarantine",
         "seconds": {"prepare": {"all": 1.5}},

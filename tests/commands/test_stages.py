@@ -110,6 +110,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
         "why": "",
         "processed": LEDGER_JSON,
         "drifted": ["amount"],
+        "differences": {},
         "report": "/lake/tiny/_headrace/b3/report.html",
         "quarantine": "/lake/tiny/_headrace/b3/quarantine",
         "seconds": {"prepare": {"all": 1.5}},

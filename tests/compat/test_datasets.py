@@ -30,7 +30,7 @@ def test_a_version_opens_and_is_what_it_was(kept: Path, name: str, number: int) 
     assert dataset.digest == said["digest"]
     assert dataset.build.ledger.model_dump() == said["ledger"]
     dataset.build.ledger.check_balance()
-    assert (dataset.build.format_version, dataset.build.transform_format) == (5, 2)
+    assert (dataset.build.format_version, dataset.build.transform_format) == (6, 2)
     load_published_spec(dataset)  # raises where transform.json is not the one that was published
     for split in SPLITS:
         assert (

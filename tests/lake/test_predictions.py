@@ -169,8 +169,8 @@ def test_a_record_that_is_damaged_or_newer_is_refused(tmp_path: Path) -> None:
     root = str(tmp_path)
     publish_predictions(root, make_record(tmp_path, "one", {"1": 3}), SCHEMA)
     path = tmp_path / "_headrace" / "one" / "score.json"
-    path.write_text('{"format_version": 2}')
-    with pytest.raises(DatasetError, match=r"score\.json is of format 2"):
+    path.write_text('{"format_version": 3}')
+    with pytest.raises(DatasetError, match=r"score\.json is of format 3"):
         read_score_record(root, "one")
     path.write_text('{"format_version": 1}')
     with pytest.raises(DatasetError, match=r"score\.json is damaged or of another Headrace"):

@@ -12,12 +12,12 @@ from headrace.source.internal_columns import (
     BASELINE,
     BUCKET,
     FILE,
+    KEY_DIGEST,
     LABEL,
     LATEST,
     POSITION,
     PROBLEMS,
     ROW_ID,
-    SECOND_KEY_HASH,
     TIE_BREAKER,
     name_mask,
 )
@@ -83,7 +83,7 @@ def test_columns_are_those_that_the_tasks_need(spark: object, tmp_path: Path) ->
     kinds = {"amount": "real", "day": "integer"}
     frame = assign_rows(rows, recipe, kinds, ["day"])  # type: ignore[arg-type]
     assert frame.columns == [
-        "amount", FILE, POSITION, BASELINE, SECOND_KEY_HASH, LATEST, name_mask(0), PROBLEMS, LABEL,
+        "amount", FILE, POSITION, BASELINE, KEY_DIGEST, LATEST, name_mask(0), PROBLEMS, LABEL,
         BUCKET, ROW_ID, TIE_BREAKER,
     ]  # fmt: skip
     types = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
@@ -91,7 +91,7 @@ def test_columns_are_those_that_the_tasks_need(spark: object, tmp_path: Path) ->
     keyless = tiny_recipe(tmp_path, "clean.dedup=null")
     plain = assign_rows(rows, keyless, kinds, with_file=True)  # type: ignore[arg-type]
     assert {FILE, "day"} <= set(plain.columns)
-    assert not {POSITION, SECOND_KEY_HASH, LATEST} & set(plain.columns)
+    assert not {POSITION, KEY_DIGEST, LATEST} & set(plain.columns)
     assert plain.collect()[0][ROW_ID] is None
 
 
@@ -103,8 +103,23 @@ def test_the_identity_is_the_hash_of_the_whole_key(spark: object, tmp_path: Path
         checked(spark, rows, KINDS), recipe, {"amount": "real"}
     ).collect()
     assert first[ROW_ID] == same[ROW_ID] != other[ROW_ID]
-    assert first[SECOND_KEY_HASH] == same[SECOND_KEY_HASH] != first[ROW_ID]
-    assert (keyless[ROW_ID], keyless[SECOND_KEY_HASH]) == (None, None)
+    assert first[KEY_DIGEST] == same[KEY_DIGEST] != first[ROW_ID]
+    assert (keyless[ROW_ID], keyless[KEY_DIGEST]) == (None, None)
+    assert len(first[KEY_DIGEST]) == 16
+    old = assign_rows(checked(spark, rows, KINDS), recipe, {"amount": "real"}, definition=1)
+    assert isinstance(old.collect()[0][KEY_DIGEST], int)
     expected = spark.range(1).select(F.xxhash64(F.lit(1).cast("long"), F.lit(1).cast("long")))
     assert first[ROW_ID] == expected.collect()[0][0]  # a key of int is hashed as long
     assert first[TIE_BREAKER] == same[TIE_BREAKER]  # raw columns are hashed by the tasks
+
+
+@pytest.mark.spark
+def test_nulls_of_columns_that_settle_ties_have_their_place(spark: object, tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, "clean.dedup={key: [visit]}", "split.key=[amount, clock]")
+    rows = [row(amount=2.0, clock=None), row(amount=None, clock=None), row(amount=2.0, clock=None)]
+    kinds = {**KINDS, "clock": T.FloatType()}
+    rows[1]["clock"] = 2.0
+    first, moved, same = assign_rows(checked(spark, rows, kinds), recipe, {}).collect()
+    assert first[TIE_BREAKER] == same[TIE_BREAKER] != moved[TIE_BREAKER]
+    first, moved, _ = assign_rows(checked(spark, rows, kinds), recipe, {}, definition=1).collect()
+    assert first[TIE_BREAKER] == moved[TIE_BREAKER]  # a hash passes over nulls

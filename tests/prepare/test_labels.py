@@ -125,10 +125,11 @@ def rows_by_split(workdir: Path) -> dict[str, list[int]]:
     from pyspark.sql import SparkSession
 
     from headrace.prepare.split import assign_split
+    from headrace.source.raw_schema import RawSchema
 
     spark = SparkSession.getActiveSession()
-    frame = (
-        spark.range(40).select("id", assign_split(make_recipe(workdir)).alias("split")).toPandas()
-    )
+    ids = spark.range(40)
+    split = assign_split(make_recipe(workdir), RawSchema.from_frame(ids)).alias("split")
+    frame = ids.select("id", split).toPandas()
     names = frame["split"].map({0: "train", 1: "validation", 2: "test"})
     return frame.groupby(names)["id"].apply(list).to_dict()

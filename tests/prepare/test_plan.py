@@ -38,6 +38,7 @@ def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -
         partitions=partitions,
         recipe=daily_recipe(workdir, *overrides).dump_resolved(),
         lookups=plan.list_lookup_files(),
+        file_columns=plan.list_file_columns(),
         pruned=plan.pruned,
         crossings=crossings,
     )

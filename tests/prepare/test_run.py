@@ -19,6 +19,7 @@ from headrace.prepare.run import check_root
 from headrace.prepare.split import assign_split
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
+from headrace.source.raw_schema import RawSchema
 from headrace.transform.spec import TransformSpec
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew, has_published_nothing, read_rows, write_visits
@@ -83,8 +84,8 @@ def test_a_day_is_in_one_split_and_stays_there(tmp_path: Path, spark: object) ->
     visits = spark.createDataFrame(tiny.visits().to_pandas()).withColumnRenamed("amount", "size")
 
     def splits(frame: object, partitions: int) -> dict[int, str]:
-        tagged = frame.repartition(partitions).select("day", assign_split(recipe).alias("split"))
-        tagged = tagged.toPandas()
+        split = assign_split(recipe, RawSchema.from_frame(frame)).alias("split")
+        tagged = frame.repartition(partitions).select("day", split).toPandas()
         assert (tagged.groupby("day")["split"].nunique() == 1).all()
         return tagged.set_index("day")["split"].to_dict()
 

@@ -8,6 +8,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from headrace.prepare.split import KEY_SEPARATOR, MISSING_KEY, SPLIT_STEPS, assign_split
 from headrace.propose.split_point import hash_xxh64
+from headrace.source.raw_schema import RawSchema
 from tests.tiny import tiny_recipe
 
 pytestmark = pytest.mark.spark
@@ -17,7 +18,8 @@ def splits(spark: object, rows: pa.Table, workdir: Path, *overrides: str) -> lis
     recipe = tiny_recipe(workdir, *overrides)
     values = [tuple(row.values()) for row in rows.to_pylist()]
     frame = spark.createDataFrame(values, from_arrow_schema(rows.schema)).coalesce(1)
-    return [row[0] for row in frame.select(assign_split(recipe, crossing=9)).collect()]
+    split = assign_split(recipe, RawSchema.from_frame(frame), crossing=9)
+    return [row[0] for row in frame.select(split).collect()]
 
 
 def expected_split(*key: str | None) -> int:

@@ -119,6 +119,7 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     from pyspark.sql import SparkSession
 
     from headrace.prepare.split import assign_split
+    from headrace.source.raw_schema import RawSchema
 
     clean = raw[raw["day"].astype(str) < "2026-01-04"].copy()
     for name in TEXT_NUMERIC:
@@ -130,7 +131,9 @@ def test_the_statistics_are_those_of_the_published_train_rows(
     spark = SparkSession.getActiveSession()
     settings = recipe(Path("x"), Path("y"))
     splits = spark.createDataFrame(clean[["event_id"]])
-    splits = splits.select("event_id", assign_split(settings).alias("split")).toPandas()
+    splits = splits.select(
+        "event_id", assign_split(settings, RawSchema.from_frame(splits)).alias("split")
+    ).toPandas()
     train = clean.merge(splits, on="event_id").query("split == 0")
     assert len(train) == dataset.build.ledger.published["train"]
     spec = TransformSpec.from_json(dataset.transform_json)

@@ -62,6 +62,7 @@ def record(job: ScoreAttempt, results: TaskResults) -> ScoreRecord:
             partition_index=PartitionIndex(("day=1", "day=2"), np.zeros(0), np.zeros(0)),
             read={"day=1": 10, "day=2": 3},
             excluded={"day=1": 1, "day=2": 0},
+            sources={"t": {"path": "/t", "rows": 13}},
         ),
         checked=SimpleNamespace(checks=checks),
         rules_left_out=("not_null(late)",),

@@ -15,7 +15,10 @@ from headrace.recipe.lake_sections import Table
 from headrace.source.chosen_files import choose_files
 from headrace.source.list_table import list_table
 from headrace.source.listing import Listing, group_by_partition
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.tables import RawTable, open_table
+
+ID_ALONE = NeededColumns.from_names(["id"])
 
 spark_test = pytest.mark.spark
 
@@ -27,7 +30,7 @@ def write_ids(path: Path, *ids: int) -> None:
 
 def open_path(spark: Any, path: str, paths: list[str] | None = None, **changes: Any) -> RawTable:
     table = Table(path=path, **changes)
-    return open_table(spark, "t", table, ["id"], list_table(table, {}, "t"), paths)
+    return open_table(spark, "t", table, ID_ALONE, list_table(table, {}, "t"), paths)
 
 
 def read_ids(table: RawTable) -> list[int]:

@@ -242,7 +242,7 @@ def test_a_file_that_spark_does_not_look_into_is_named(tmp_path: Path, kind: str
     if kind == "another type":
         other = table(ROWS, 500)
         write(bad, other.set_column(1, "x", pa.array([f"{i}" for i in range(500)])))
-        message = r"'x' is string in b.parquet .* and double in the table"
+        message = r"column 'x' has types .*: double in a.parquet, string in b.parquet"
     else:
         pq.write_table(table(ROWS, 500), bad, use_dictionary=False, compression="snappy")
         meta = pq.ParquetFile(bad).metadata.row_group(0).column(4)

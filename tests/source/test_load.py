@@ -11,9 +11,12 @@ import pytest
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.list_table import list_table
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.tables import open_table
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew, read_rows
+
+ID_ALONE = NeededColumns.from_names(["id"])
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
 
@@ -144,10 +147,10 @@ def test_folders_are_read_by_the_declared_type(spark: Any, tmp_path: Path, forma
     listing = list_table(table, {})
     assert listing is not None
     for paths in (None, sorted(listing.files)):
-        rows = open_table(spark, "t", table, ["id"], listing, paths).frame.select("id", "zip")
+        rows = open_table(spark, "t", table, ID_ALONE, listing, paths).frame.select("id", "zip")
         found = {int(row["id"]): row["zip"] for row in rows.collect()}
         assert found == {0: "01234", 1: "10001", 2: "1e3", 3: None}
     integer = table.model_copy(update={"columns": {"zip": "integer"}})
-    rows = open_table(spark, "t", integer, ["id"], listing).frame.select("id", "zip")
+    rows = open_table(spark, "t", integer, ID_ALONE, listing).frame.select("id", "zip")
     found = {int(row["id"]): row["zip"] for row in rows.collect()}
     assert found == {0: 1234, 1: 10001, 2: None, 3: None}  # 1e3 goes to quarantine

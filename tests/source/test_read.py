@@ -90,3 +90,20 @@ def test_what_lies_in_the_folder_and_is_no_data_is_recorded(
     assert raw.sources["visits"]["skipped"] == 2
     assert raw.sources["visits"]["skipped_paths"] == [f"{visits}/.copy", f"{visits}/_old"]
     assert "skipped" not in raw.sources["shops"]
+
+
+def test_lists_with_nulls_in_files_of_several_dictionaries(tmp_path: Path, tiny_lake: Path) -> None:
+    """Spark 4.3 fails on them in lambdas: by index of another row group's dictionary."""
+    steps = [None if n % 5 == 1 else [n // 7 * 10 + n % 3, None][: 1 + n % 2] for n in range(600)]
+    table = tiny.visits().append_column("steps", pa.array(steps, pa.list_(pa.int32())))
+    table = table.append_column("reals", pa.array(steps, pa.list_(pa.float64())))
+    (tiny_lake / "visits" / "part-0.parquet").unlink()
+    pq.write_table(table, tiny_lake / "visits" / "part-0.parquet", row_group_size=7)
+    ledger = build_anew(
+        tmp_path,
+        "source.tables.visits.columns={steps: 'list[real]', reals: 'list[integer]'}",
+        "clean.rules=[{kind: expr, expression: 'not exists(steps, x -> x is null)', name: whole}]",
+    ).build.ledger
+    visits = tiny.visits().num_rows
+    assert ledger.read == visits == len(steps)
+    assert ledger.quarantined["whole"] == sum(step is not None and None in step for step in steps)

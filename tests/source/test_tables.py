@@ -11,7 +11,10 @@ from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.internal_columns import FILE, POSITION, is_internal, name_before_cast
 from headrace.source.list_table import list_table
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.tables import RawTable, open_table
+
+ID_ALONE = NeededColumns.from_names(["id"])
 
 pytestmark = pytest.mark.spark
 
@@ -29,7 +32,9 @@ def opened(spark: Any, folder: Path, needed: list[str] | None = None, **changes:
     (folder / "day=7").mkdir(exist_ok=True, parents=True)
     pq.write_table(ROWS, folder / "day=7" / "a.parquet")
     table = Table(**({"path": str(folder)} | changes))
-    return open_table(spark, "t", table, needed or ["id"], list_table(table, {}))
+    return open_table(
+        spark, "t", table, NeededColumns.from_names(needed or ["id"]), list_table(table, {})
+    )
 
 
 def test_columns_without_a_declared_type_stay_as_they_are(spark: object, tmp_path: Path) -> None:
@@ -81,7 +86,7 @@ def test_where_rows_can_be_found_again(spark: object, tmp_path: Path) -> None:
     by_spark = opened(spark, tmp_path, read_with="spark")
     assert [name for name in by_spark.schema.names if is_internal(name)] == [FILE]
     spark.range(2).createOrReplaceTempView("opened_numbers")
-    view = open_table(spark, "t", Table(table="opened_numbers"), ["id"], None)
+    view = open_table(spark, "t", Table(table="opened_numbers"), ID_ALONE, None)
     assert view.schema.names == ["id"]
     assert (view.where, view.partition_columns) == ("opened_numbers", [])
     spark.catalog.dropTempView("opened_numbers")
@@ -95,5 +100,5 @@ def test_columns_are_those_of_the_whole_table_whatever_files_are_read(
     pq.write_table(ROWS.slice(0, 1), tmp_path / "day=8" / "a.parquet")
     settings = Table(path=str(tmp_path))
     listing = list_table(settings, {})
-    table = open_table(spark, "t", settings, ["id"], listing, ["day=8/a.parquet"])
+    table = open_table(spark, "t", settings, ID_ALONE, listing, ["day=8/a.parquet"])
     assert [(row["id"], row["day"]) for row in table.frame.collect()] == [(1, 8)]

@@ -100,6 +100,9 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
         if skipped := source.get("skipped"):
             named = ", ".join(source["skipped_paths"][:3]) + (", …" if skipped > 3 else "")
             lines.append(f"    {skipped:,} names below it are no data: {named}")
+        lines += [f"    {difference}" for difference in source.get("differences", [])]
+        for column, why in source.get("unread_columns", {}).items():
+            lines.append(f"    column {column!r} is not read: it {why}")
     lines += _format_drift("Drift of this build's rows", build.drift)
     lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
     for item in dataset.profile.distributions:

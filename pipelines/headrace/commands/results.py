@@ -20,6 +20,11 @@ def build_prepare_result(prepared: "Prepared") -> dict[str, Any]:
         "why": prepared.why,
         "processed": prepared.dataset.build.processed_ledger.model_dump(),
         "drifted": [d.name for d in prepared.dataset.build.drift if d.has_drifted],
+        "differences": {
+            table: source["differences"]
+            for table, source in prepared.dataset.build.sources.items()
+            if source.get("differences")
+        },
         "report": prepared.report,
         "quarantine": prepared.quarantine,
         "seconds": {"prepare": prepared.seconds},

@@ -14,6 +14,7 @@ from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.formats import BUILD, TRANSFORM, describe_invalid
 from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
 from headrace.lake.storage import explain_storage_errors, open_filesystem
@@ -65,9 +66,13 @@ class Build(BaseModel):
     also without such a condition."""
     lookups: dict[str, tuple[SourceFile, ...]] = {}
     """Joined table -> its files; a table whose files cannot be listed is left out."""
+    file_columns: dict[str, FileColumns] = {}
+    """Digest that files of the source name -> their columns."""
     crossings: tuple[CrossPartitionDuplicate, ...] = ()
     """Duplicates between source partitions that this build processed."""
     class_weights: dict[str, float] = {}
+    key_definition: int = 1
+    """When two rows have the same key, and which split a key is in; see `source/keys.py`."""
     key_types: dict[str, str] = {}
     """Column of the dedup or split key -> its type when the transform was fitted."""
     kept: dict[str, str] = {}

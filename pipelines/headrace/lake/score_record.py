@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
 from headrace.lake.drift import ColumnDrift
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.source_partition import SourceFile
 
 
@@ -126,6 +127,10 @@ class ScoreRecord(_Frozen):
     """Folder of the rows that this job quarantined, relative to the root; None without any."""
     base: int | None = None
     given_id: str | None = None
+    file_columns: dict[str, FileColumns] = {}
+    """Digest that files of the source name -> their columns."""
+    sources: dict[str, dict[str, Any]] = {}
+    """Table name -> path, rows, and what there is to know of its files."""
 
     @property
     def ledger(self) -> ScoreLedger:

@@ -13,7 +13,7 @@ from headrace.lake.ledger import Ledger
 class SourceFile(BaseModel):
     """A file of the lake as it was when a build listed it.
 
-    Two files are the same where all but `rows` are equal.
+    Two files are the same where path, bytes and change are equal.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +25,8 @@ class SourceFile(BaseModel):
     """Time of modification in ns since 1970, or the ETag of an object store."""
     rows: int | None = None
     """Rows according to the Parquet footer; None for other formats."""
+    columns: str | None = None
+    """Digest of its columns, see `file_columns.py`; None where its footer was not opened."""
 
     @property
     def identity(self) -> tuple[str, int, str]:

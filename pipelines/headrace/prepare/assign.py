@@ -13,22 +13,22 @@ from headrace.columns.values import RawKind
 from headrace.lake.data_file import SPLITS
 from headrace.prepare.split import assign_split
 from headrace.recipe import Recipe
-from headrace.schema import ColumnType
 from headrace.source.internal_columns import (
     BASELINE,
     BUCKET,
     FILE,
+    KEY_DIGEST,
     LABEL,
     LATEST,
     POSITION,
     PROBLEMS,
     ROW_ID,
-    SECOND_KEY_HASH,
     TIE_BREAKER,
     WEIGHT,
     col,
     name_mask,
 )
+from headrace.source.keys import KEY_DEFINITION, digest_key, has_whole_key, propose_key
 from headrace.source.raw_schema import RawSchema
 from headrace.source.rules import CHECKS_PER_MASK, Check, CheckedRows
 from headrace.source.types import RAW_KINDS, convert_to_kind
@@ -73,6 +73,7 @@ def assign_rows(
     late: Collection[str] = (),
     *,
     with_file: bool = False,
+    definition: int = KEY_DEFINITION,
 ) -> "DataFrame":
     """Add the bucket and the identity to every row, and select what the tasks need.
 
@@ -82,10 +83,11 @@ def assign_rows(
         raw: raw columns that the tasks need -> kind.
         late: those of them that the tasks read themselves.
         with_file: whether rows have FILE.
+        definition: of keys, see `source/keys.py`.
 
     Returns:
         a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
-        ROW_ID and TIE_BREAKER long; where the recipe needs them SECOND_KEY_HASH long, LATEST,
+        ROW_ID and TIE_BREAKER long; where the recipe needs them KEY_DIGEST, LATEST,
         WEIGHT, BASELINE; the masks and PROBLEMS where there are checks; FILE where it is needed,
         and with POSITION where there are late columns.
     """
@@ -99,15 +101,14 @@ def assign_rows(
     # The raw columns are added to this hash in the tasks, see `shuffle/dedup.py`.
     not_raw = sorted({*(split.key or []), *key, *latest, *times} - {*raw})
     labels = [F.col(name) for name in (LABEL, WEIGHT, BASELINE) if name in schema.names]
-    tie = F.xxhash64(*(_make_hashable(name, schema) for name in not_raw), *labels)
+    ties = [*(_make_hashable(name, schema) for name in not_raw), *labels]
+    if definition > 1:
+        ties.append(_list_nulls(ties))
+    tie = F.xxhash64(*ties)
     # A null equals nothing: a row without its whole key is no duplicate, and is identified by all
     # of its values.
-    has_key = F.lit(bool(key))
-    for name in key:
-        has_key = has_key & col(name).isNotNull()
-    key_columns = [_widen_integer(name, schema) for name in key]
-    by_key = F.xxhash64(*key_columns) if key else F.lit(None).cast("long")
-    row_id = F.when(has_key, by_key)
+    has_key = F.lit(bool(key)) & has_whole_key(key)
+    row_id = F.when(has_key, propose_key(key, schema)) if key else F.lit(None).cast("long")
     carried = [
         convert_to_kind(name, kind).alias(name) for name, kind in raw.items() if name not in late
     ]
@@ -117,8 +118,7 @@ def assign_rows(
         carried.append(F.col(POSITION))
     carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in schema.names]
     if key:
-        second_hash = F.when(has_key, F.xxhash64(F.lit("twin"), *key_columns))
-        carried.append(second_hash.alias(SECOND_KEY_HASH))
+        carried.append(F.when(has_key, digest_key(key, schema, definition)).alias(KEY_DIGEST))
     carried += [_make_orderable(name, schema).alias(LATEST) for name in latest]
     if checked.checks:
         carried += [
@@ -128,13 +128,13 @@ def assign_rows(
     return rows.select(
         *carried,
         F.col(LABEL),
-        _assign_bucket(checked, recipe).cast("int").alias(BUCKET),
+        _assign_bucket(checked, recipe, definition).cast("int").alias(BUCKET),
         row_id.alias(ROW_ID),
         tie.alias(TIE_BREAKER),
     )
 
 
-def _assign_bucket(checked: CheckedRows, recipe: Recipe) -> "Column":
+def _assign_bucket(checked: CheckedRows, recipe: Recipe, definition: int) -> "Column":
     """Return the position of a row's bucket.
 
     It is the one of the first check that takes the row out, quarantine before drop; else of the
@@ -164,13 +164,18 @@ def _assign_bucket(checked: CheckedRows, recipe: Recipe) -> "Column":
         position = F.lit(positions[reason])
         chosen = F.when(applies, position) if chosen is None else chosen.when(applies, position)
     assert chosen is not None
-    return chosen.otherwise(assign_split(recipe, positions[CROSSING]))
+    return chosen.otherwise(
+        assign_split(recipe, checked.schema, positions[CROSSING], definition=definition)
+    )
 
 
-def _widen_integer(name: str, schema: RawSchema) -> "Column":
-    """Widen whole numbers to long, so that a key has the same hash after its column is widened."""
-    is_whole = schema.types[name] == ColumnType.INTEGER
-    return col(name).cast("long") if is_whole else col(name)
+def _list_nulls(columns: "list[Column]") -> "Column":
+    """Return the positions of nulls as text, null where there is none: a hash passes over nulls."""
+    import pyspark.sql.functions as F
+
+    marks = [F.when(column.isNull(), F.lit(str(i))) for i, column in enumerate(columns)]
+    text = F.concat_ws(",", *marks)
+    return F.when(text != "", text)
 
 
 def _make_hashable(name: str, schema: RawSchema) -> "Column":

@@ -13,6 +13,7 @@ from headrace.prepare.compatibility import resolve_fit_inputs, resolve_passthrou
 from headrace.prepare.labels import add_labels
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FILE, POSITION
+from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
 from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows, check_rows
@@ -59,6 +60,7 @@ def clean_rows(
             than the transform was fitted on.
     """
     windows = recipe.source.windows
+    definition = reused_version.build.key_definition if reused_version else KEY_DEFINITION
     rows, schema = raw.rows, raw.schema
     if windows:  # rules look at single rows; what they reject is in no window
         rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
@@ -74,13 +76,15 @@ def clean_rows(
     passthrough = resolve_passthrough(recipe, schema, reused_version)
     carried = {**passthrough, **fit_inputs.raw}
     if windows:
-        assigned = assign_rows(labelled, recipe, carried)
+        assigned = assign_rows(labelled, recipe, carried, definition=definition)
         return CleanRows(checked, fit_inputs, passthrough, assigned, None)
     with_file = raw.partition_index.needs_file
     late = find_late_columns(raw.main, checked.checks, carried)
     if late:
-        assigned = assign_rows(labelled, recipe, carried, late.columns, with_file=with_file)
+        assigned = assign_rows(
+            labelled, recipe, carried, late.columns, with_file=with_file, definition=definition
+        )
         if has_file_order(assigned):
             return CleanRows(checked, fit_inputs, passthrough, assigned, late)
-    assigned = assign_rows(labelled, recipe, carried, with_file=with_file)
+    assigned = assign_rows(labelled, recipe, carried, with_file=with_file, definition=definition)
     return CleanRows(checked, fit_inputs, passthrough, assigned, None)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.errors import LakeError
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
@@ -83,6 +84,15 @@ class Plan:
             for table, listing in self.lookups.items()
         }
 
+    def list_file_columns(self) -> dict[str, FileColumns]:
+        """Return the columns of all listed files, by the digest that the files name."""
+        listings = [self.listing] if self.listing else []
+        found: dict[str, FileColumns] = {}
+        for listing in [*listings, *self.lookups.values()]:
+            used = {file.columns for file in listing.files.values()}
+            found |= {digest: c for digest, c in listing.schemas.items() if digest in used}
+        return found
+
     def with_partitions(self, names: Iterable[str]) -> "Plan":
         """Return the plan with further partitions processed."""
         return replace(self, processed=self.processed | frozenset(names))
@@ -119,7 +129,8 @@ def make_plan(
     source = recipe.source
     partitioning = choose_partitioning(recipe)
     table = source.tables[source.main]
-    listing = list_table(table, old_files, source.main)
+    known = base.build.file_columns if base else {}
+    listing = list_table(table, old_files, source.main, schemas=known)
     pruned = listing is not None and (find_pruned is not None or not table.partitions)
     pruned_folders: frozenset[str] = frozenset()
     if listing is not None and find_pruned is not None:
@@ -136,7 +147,7 @@ def make_plan(
         partitions=partitions,
         pruned_folders=pruned_folders,
         pruned=pruned,
-        lookups=list_lookups(recipe, base.build.lookups if base else None),
+        lookups=list_lookups(recipe, base.build.lookups if base else None, known),
         processed=frozenset(),
         removed=frozenset(old) - frozenset(partitions),
         refit=False,

@@ -5,6 +5,8 @@ the others are taken over from the base version, and what is replaced or gone is
 table in the same commit.
 """
 
+from collections.abc import Collection
+
 import headrace
 from headrace.columns.histogram import AXES_FILE, axes_to_json
 from headrace.errors import LakeError
@@ -13,7 +15,7 @@ from headrace.lake.build import EXAMPLES_FILE, Build
 from headrace.lake.commit import publish_build
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import TALLIES_FILE, FileTally
-from headrace.lake.source_partition import CrossPartitionDuplicate
+from headrace.lake.source_partition import CrossPartitionDuplicate, SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
@@ -25,6 +27,7 @@ from headrace.progress import Progress
 from headrace.provenance import find_git_commit
 from headrace.redaction import redact_recipe, redact_value
 from headrace.source.changed_files import refuse_changed_partitions, refuse_changed_table
+from headrace.source.keys import KEY_DEFINITION
 from headrace.source.quarantine.writer import get_quarantine_path
 from headrace.source.read import RawRows
 from headrace.transform.spec import TransformSpec
@@ -52,7 +55,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
     _refuse_changed_files(attempt, plan)
     base, retained = (plan.base, plan.retained) if not plan.refit else (None, frozenset[str]())
     old = base.build if base else None
-    partitions = [*processed, *(p for p in (old.partitions if old else ()) if p.name in retained)]
+    partitions = [*processed, *_list_retained(plan, old, retained)]
     partitions.sort(key=lambda p: p.name)
     files = [
         *built.written.files,
@@ -85,11 +88,13 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
         partitions=tuple(partitions),
         pruned=plan.pruned,
         lookups=plan.list_lookup_files(),
+        file_columns=plan.list_file_columns(),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in retained),
             *duplicates,
         ),
         class_weights=built.weights,
+        key_definition=old.key_definition if old else KEY_DEFINITION,
         key_types=built.key_types,
         kept=dict(built.passthrough),
         drift=built.drift,
@@ -125,7 +130,7 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
             "the dataset has no training rows; nothing was published"
         )
     attempt.report(Progress("committing the version without source partitions that are gone"))
-    partitions = tuple(p for p in old.partitions if p.name in retained)
+    partitions = tuple(_list_retained(plan, old, retained))
     build = old.model_copy(
         update={
             "build_id": attempt.build_id,
@@ -142,6 +147,7 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
             "partitions": partitions,
             "pruned": plan.pruned,
             "lookups": plan.list_lookup_files(),
+            "file_columns": plan.list_file_columns(),
             "crossings": tuple(c for c in old.crossings if c.loser in retained),
             "drift": (),
             "quarantine": None,
@@ -156,6 +162,15 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
     }
     schema = build_file_schema(spec, old.kept)
     return publish_build(attempt.root, build, schema, plan.base.transform_json, texts)
+
+
+def _list_retained(plan: Plan, old: Build | None, names: Collection[str]) -> list[SourcePartition]:
+    """Return the partitions that stay, with what is known of their unchanged files now."""
+    return [
+        partition.model_copy(update={"files": plan.partitions[partition.name]})
+        for partition in (old.partitions if old else ())
+        if partition.name in names
+    ]
 
 
 def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:

@@ -98,10 +98,12 @@ def _render_sources(build: Build) -> str:
         f"<tr><td>{_escape(name)}<td>{_escape(source['path'])}<td class=n>{source['rows']:,}"
         f"<td>{_escape(', '.join(source.get('extra_columns', [])))}"
         f"<td>{_escape(', '.join(source.get('skipped_paths', [])))}"
+        f"<td>{_escape('; '.join(source.get('differences', [])))}"
+        f"<td>{_escape(', '.join(source.get('unread_columns', {})))}"
         for name, source in build.sources.items()
     )
     head = "<tr><th>table<th>path<th class=n>rows<th>columns outside the contract"
-    head += "<th>names that are no data"
+    head += "<th>names that are no data<th>differences of its files<th>columns not read"
     return f"<h2>Sources</h2><table>{head}{body}</table>"
 
 

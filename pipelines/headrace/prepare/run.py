@@ -35,6 +35,7 @@ from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_removal, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.source.keys import KEY_DEFINITION
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
@@ -169,6 +170,8 @@ def _run_attempt(
     while True:
         report(Progress("reading tables"))
         raw = read_raw(spark, recipe, plan)
+        for remark in [*raw.list_remarks(), *_describe_definition(plan)]:
+            report(Progress(remark))
         timer.record_step("read")
         try:
             outcome = build_rows(attempt, plan, raw)
@@ -180,6 +183,18 @@ def _run_attempt(
             raw.unpersist()
         plan = _revise_plan(plan, outcome, report)
         discard_build(attempt.root, attempt.build_id)
+
+
+def _describe_definition(plan: Plan) -> list[str]:
+    """Return what to say where a build that fits again compares keys otherwise than its base."""
+    base = plan.base
+    if base is None or not plan.refit or base.build.key_definition == KEY_DEFINITION:
+        return []
+    return [
+        f"version {base.version} compares keys by definition {base.build.key_definition}, this "
+        f"build by {KEY_DEFINITION} (docs/lakes.md): rows whose keys differ in more than the older "
+        "one saw are no duplicates any more, and -0.0 is in the split of 0.0"
+    ]
 
 
 def _revise_plan(

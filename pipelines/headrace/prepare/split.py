@@ -9,6 +9,8 @@ from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.recipe.times import parse_time_to_micros
 from headrace.source.internal_columns import col
+from headrace.source.keys import KEY_DEFINITION, write_key_text
+from headrace.source.raw_schema import RawSchema
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -21,7 +23,9 @@ SPLIT_STEPS = 1_000_000
 """Points that a hash can fall on; a split has its share of them."""
 
 
-def assign_split(recipe: Recipe, crossing: int = -1) -> "Column":
+def assign_split(
+    recipe: Recipe, schema: RawSchema, crossing: int = -1, *, definition: int = KEY_DEFINITION
+) -> "Column":
     """Return the position of a row's split in SPLITS.
 
     The key's values are hashed as text, so that rows stay in their split where a column is widened
@@ -29,14 +33,17 @@ def assign_split(recipe: Recipe, crossing: int = -1) -> "Column":
 
     Args:
         recipe: split and windows are read.
+        schema: of the rows.
         crossing: given to rows whose window crosses a boundary of time.
+        definition: of keys, see `source/keys.py`.
     """
     import pyspark.sql.functions as F
 
     split = recipe.split
     if split.time:
         return _assign_split_by_time(split.time, recipe.source.windows, crossing)
-    parts = [F.coalesce(col(name).cast("string"), F.lit(MISSING_KEY)) for name in split.key or []]
+    texts = [write_key_text(name, schema, definition) for name in split.key or []]
+    parts = [F.coalesce(text, F.lit(MISSING_KEY)) for text in texts]
     text = F.concat_ws(KEY_SEPARATOR, F.lit(str(split.seed)), *parts)
     point = F.pmod(F.xxhash64(text), F.lit(SPLIT_STEPS))
     train = round(split.fractions.train * SPLIT_STEPS)

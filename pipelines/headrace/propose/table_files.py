@@ -103,7 +103,7 @@ def find_table(path: str, format_: str | None) -> TableFiles:
     """
     shown_path = redact_text(path)
     # Of 10,000 Parquet files each footer would be opened.
-    listing = list_table(s.Table(path=path), {}, count_rows=False)
+    listing = list_table(s.Table(path=path), {}, open_footers=False)
     if listing is None:
         raise LakeError(
             f"this machine has no access to {shown_path}: check the store's credentials"

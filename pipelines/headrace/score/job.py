@@ -122,6 +122,8 @@ def _predict_rows(
     attempt.report(Progress("reading tables"))
     configure_session(spark, spec, attempt.recipe)
     rows = read_rows_to_score(spark, attempt.reading, attempt.plan, spec, attempt.written)
+    for remark in rows.raw.list_remarks():
+        attempt.report(Progress(remark))
     try:
         base = attempt.base[1] if attempt.base else None
         by = choose_partition_columns(attempt.plan, attempt.root, base)

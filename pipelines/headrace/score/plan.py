@@ -82,7 +82,8 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     old_files = {f.path: f for p in old.values() for f in p.files}
     partitioning = choose_partitioning(recipe)
     table = recipe.source.tables[recipe.source.main]
-    listing = list_table(table, old_files, recipe.source.main)
+    known = base.file_columns if base else {}
+    listing = list_table(table, old_files, recipe.source.main, schemas=known)
     refuse_empty_files(table, listing)
     partitions = group_by_partition(listing, partitioning) if listing else {_WHOLE: ()}
     new = [name for name in partitions if name not in old]
@@ -94,7 +95,8 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     removed = [name for name in old if name not in partitions]
     processed = frozenset(partitions) if full else frozenset([*new, *changed])
     unaffected = tuple(
-        p
+        # their files are unchanged, with what is known of them now
+        p if p.source != source else p.model_copy(update={"files": partitions[p.name]})
         for p in scored
         if p.source != source or (p.name in partitions and p.name not in processed)
     )

@@ -1,13 +1,15 @@
 """Build the record of a scoring job: what became of its source partitions, and all files."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 import pyarrow as pa
 
 import headrace
 from headrace.lake.drift import ColumnDrift
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.score_record import PredictionFile, ScoredPartition, ScoreLedger, ScoreRecord
-from headrace.redaction import redact_recipe
+from headrace.redaction import redact_recipe, redact_value
 from headrace.score.attempt import ScoreAttempt
 from headrace.score.reading import RowsToScore, list_rules_about_many_rows
 from headrace.score.task_results import TaskResults
@@ -86,6 +88,8 @@ def build_record(
         quarantine=quarantine,
         base=attempt.base[0] if attempt.base else None,
         given_id=attempt.idempotency_id,
+        file_columns=_list_file_columns(attempt, partitions),
+        sources=redact_value(rows.raw.sources),
     )
 
 
@@ -106,5 +110,16 @@ def build_removal_record(attempt: ScoreAttempt) -> ScoreRecord:
             "quarantine": None,
             "base": version,
             "given_id": attempt.idempotency_id,
+            "file_columns": _list_file_columns(attempt, attempt.plan.unaffected),
         }
     )
+
+
+def _list_file_columns(
+    attempt: ScoreAttempt, partitions: Iterable[ScoredPartition]
+) -> dict[str, FileColumns]:
+    """Return the columns of the files of partitions, by the digest that the files name."""
+    known = dict(attempt.base[1].file_columns) if attempt.base else {}
+    known |= attempt.plan.listing.schemas if attempt.plan.listing else {}
+    used = {file.columns for partition in partitions for file in partition.files}
+    return {digest: columns for digest, columns in known.items() if digest in used}

@@ -37,7 +37,7 @@ def refuse_changed_partitions(
     """
     if plan.listing is None:
         return
-    listing = list_table(table, plan.listing.files, name)
+    listing = list_table(table, {}, name, open_footers=False)
     partitions = (
         group_by_partition(listing.without_folders(pruned_folders), plan.partitioning)
         if listing
@@ -62,7 +62,7 @@ def refuse_changed_table(name: str, table: s.Table, files: Iterable[SourceFile])
         LakeError: a file changed, is gone or is new.
     """
     before = list(files)
-    listing = list_table(table, {file.path: file for file in before}, name)
+    listing = list_table(table, {}, name, open_footers=False)
     if listing is None or not has_same_files(listing.files.values(), before):
         raise _describe_change(name, "its files")
 

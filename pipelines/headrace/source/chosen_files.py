@@ -50,16 +50,20 @@ def choose_files(
     options = {} if is_pattern else {**_NO_PATTERNS}
     ways = []
     urls = listing.list_urls(listing.files if paths is None else paths)
-    has_folders = not is_pattern and "" not in listing.files
-    partitioned = {"basePath": listing.root} if has_folders and _has_partitions(listing) else {}
+    by_name = get_name_options(listing)
     if listing.log is None:
         if paths is None:
             ways.append(ChosenFiles(where, where, options))
         else:
-            ways.append(ChosenFiles(where, urls, {**options, **partitioned}))
-    by_name = {**_NO_PATTERNS, **partitioned}
+            ways.append(ChosenFiles(where, urls, {**by_name, **options}))
     ways.append(ChosenFiles(listing.list_urls(listing.files), urls, by_name))
     return ways
+
+
+def get_name_options(listing: Listing) -> dict[str, str]:
+    """Return the options that Spark needs to read files of a listing by their names."""
+    has_folders = listing.root and "" not in listing.files and _has_partitions(listing)
+    return {**_NO_PATTERNS, **({"basePath": listing.root} if has_folders else {})}
 
 
 def find_unequal_file(

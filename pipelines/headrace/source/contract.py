@@ -1,13 +1,21 @@
 """Check before any row is read that the tables have the columns that the recipe needs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.recipe.column_checks import find_column_names
 from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
+from headrace.source.keys import find_key_problems
 from headrace.source.literals import find_literal_problems
+from headrace.source.needed_columns import NeededColumns
+from headrace.source.raw_schema import RawSchema
 from headrace.source.tables import RawTable
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import DataType
 
 _ANY = frozenset(ColumnType)
 _TIME = frozenset({ColumnType.TIMESTAMP})
@@ -21,7 +29,7 @@ def list_raw_columns(recipe: Recipe) -> list[str]:
 
 def list_needed_columns(
     recipe: Recipe, contract: Sequence[Column] | None = None
-) -> dict[str, list[str]]:
+) -> dict[str, NeededColumns]:
     """Return the columns that are needed of every table; joins and windows make the others.
 
     Args:
@@ -30,11 +38,42 @@ def list_needed_columns(
     """
     source = recipe.source
     added = _list_added_columns(recipe)
-    main = [c.name for c in _get_contract(recipe, contract)]
-    needed = {source.main: [c for c in dict.fromkeys(main) if c not in added]}
+    accepted: dict[str, frozenset[ColumnType]] = {}
+    for column in _get_contract(recipe, contract):
+        accepted[column.name] = accepted.get(column.name, _ANY) & column.types
+    needed = {source.main: {name: t for name, t in accepted.items() if name not in added}}
     for join in source.joins:
-        needed.setdefault(join.table, []).extend([*join.key, *join.columns.values()])
-    return needed
+        types = needed.setdefault(join.table, {})
+        types |= dict.fromkeys(join.key, _ANY)
+        types |= {column: accepted.get(name, _ANY) for name, column in join.columns.items()}
+    words = {name: _list_words(recipe, name) for name in needed}
+    return {name: NeededColumns(types, words[name]) for name, types in needed.items()}
+
+
+def list_sql(recipe: Recipe, name: str) -> list[str]:
+    """Return the SQL that a recipe has of a table."""
+    table = recipe.source.tables[name]
+    texts = [table.where, table.partitions]
+    if name == recipe.source.main:
+        label = recipe.label
+        texts += [label.expression, label.sample_weight, label.baseline]
+        texts += [rule.expression for rule in recipe.clean.rules if isinstance(rule, s.Expr)]
+    return [text for text in texts if text]
+
+
+def _list_words(recipe: Recipe, name: str) -> frozenset[str]:
+    """Return words that the recipe's SQL has of a table; its declared columns as well."""
+    source, table = recipe.source, recipe.source.tables[name]
+    words = {*table.columns}
+    if name == source.main:
+        words |= {key for join in source.joins for key in join.key}
+        if source.windows:
+            windows = source.windows
+            words |= {*windows.key, windows.order, *windows.columns.values()}
+            words |= {*windows.targets.values()}
+    for text in list_sql(recipe, name):
+        words |= {*find_column_names(text)}
+    return frozenset(words)
 
 
 def check_contracts(
@@ -74,9 +113,19 @@ def check_contracts(
     ]
     problems += [f"table {source.main!r}: {v}" for v in find_violations(required, rows)]
     problems += find_literal_problems(recipe, rows)
+    problems += find_key_problems(recipe, _join_schemas(recipe, tables))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+
+
+def _join_schemas(recipe: Recipe, tables: dict[str, RawTable]) -> RawSchema:
+    """Return the schema that the main table's rows have when they are joined."""
+    joined: dict[str, DataType] = {}
+    for join in recipe.source.joins:
+        types = tables[join.table].schema.spark_types
+        joined |= {name: types[c] for name, c in join.columns.items() if c in types}
+    return tables[recipe.source.main].schema.with_columns(joined)
 
 
 def _list_added_columns(recipe: Recipe) -> set[str]:

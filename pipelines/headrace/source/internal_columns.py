@@ -12,8 +12,8 @@ LABEL = f"{_PREFIX}label"
 WEIGHT = f"{_PREFIX}weight"
 BASELINE = f"{_PREFIX}baseline"
 ROW_ID = f"{_PREFIX}row_id"  # hash of the dedup key; null where the row has none
-# Differs between two keys of one ROW_ID; datasets have files with a column of this name.
-SECOND_KEY_HASH = f"{_PREFIX}twin"
+# Digest of the dedup key, see `keys.py`: 16 bytes, or int64; datasets have files with it.
+KEY_DIGEST = f"{_PREFIX}twin"
 # Hash of what breaks ties between equal keys, besides the raw columns.
 TIE_BREAKER = f"{_PREFIX}tie_breaker"
 LATEST = f"{_PREFIX}latest"

@@ -10,8 +10,8 @@ Measured (2 cores, 1 million rows of 41 columns): reading in Spark and handing o
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -33,12 +33,11 @@ _SHUFFLES = re.compile(
 # Spark's type -> (type in Arrow, types in a file that Spark reads as such). A column of nulls alone
 # has the type null; pandas' timedelta is a plain whole number to Spark.
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "null")
-_SMALL = ("int8", "int16", "int32", "uint8", "uint16")
 _TEXTS = ("string", "large_string", "binary", "large_binary", "null")
 LATE_TYPES: dict[str, tuple[pa.DataType, tuple[str, ...]]] = {
     "bigint": (pa.int64(), _INTEGERS),
     "boolean": (pa.int64(), ("bool", "null")),
-    "double": (pa.float64(), ("float", "double", "null", *_SMALL)),
+    "double": (pa.float64(), ("float", "double", *_INTEGERS)),
     "string": (pa.string(), _TEXTS),
     "binary": (pa.binary(), _TEXTS),
 }
@@ -54,11 +53,18 @@ class LateColumns:
         table: the main table's name, for messages.
         columns: raw column -> Spark's type of it.
         files: FILE of a row -> its file.
+        spellings: column -> its names in files, where some of them have another than the table.
     """
 
     table: str
     columns: Mapping[str, str]
     files: Mapping[int, LocalFile]
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def find_stored_name(self, column: str, names: Collection[str]) -> str | None:
+        """Find the name of a column among those of a file; None where it is null there."""
+        spellings = self.spellings.get(column, (column,))
+        return next((name for name in spellings if name in names), None)
 
 
 def find_late_columns(
@@ -79,7 +85,8 @@ def find_late_columns(
     """
     columns = select_late_columns(main, checks, raw)
     files = find_local_files(main) if columns else None
-    return LateColumns(main.name, columns, files) if files else None
+    spellings = {c.name: c.spellings for c in main.common.columns if len(c.spellings) > 1}
+    return LateColumns(main.name, columns, files, spellings) if files else None
 
 
 def select_late_columns(
@@ -100,6 +107,7 @@ def select_late_columns(
         sql = main.stored.sql_types.get(name, "")
         same = _RAW_KINDS.get(sql) == kind and main.schema.sql_types.get(name) == sql
         same = same and name not in main.casts
+        same = same and name not in main.spark_only
         if same and name not in nulled and name not in main.partition_columns:
             selected[name] = sql
     return selected

@@ -103,8 +103,12 @@ class LateReader:
 
     def _choose_dictionary_columns(self, meta: Any, schema: pa.Schema) -> list[str]:
         """Choose the text columns of a file that are read as dictionaries, which must be small."""
-        texts = [n for n, sql in self._late.columns.items() if sql == "string"]
-        chosen = {n for n in texts if n in schema.names and schema.field(n).type == pa.string()}
+        texts = [
+            self._late.find_stored_name(n, schema.names)
+            for n, sql in self._late.columns.items()
+            if sql == "string"
+        ]
+        chosen = {n for n in texts if n is not None and schema.field(n).type == pa.string()}
         for group in range(meta.num_row_groups if chosen else 0):
             row_group = meta.row_group(group)
             chunks = [row_group.column(i) for i in range(row_group.num_columns)]
@@ -142,7 +146,9 @@ class LateReader:
         """Read on until the batch that has this position of the open file, and return it."""
         group = int(np.searchsorted(self._starts, position, side="right")) - 1
         if group != self._group or position < self._begin:
-            columns = [n for n in self._late.columns if n in self._open.schema_arrow.names]
+            found = self._open.schema_arrow.names
+            names = (self._late.find_stored_name(n, found) for n in self._late.columns)
+            columns = [n for n in names if n is not None]
             self._batches = self._open.iter_batches(
                 self._choose_read_rows(group, columns),
                 row_groups=[group],
@@ -185,9 +191,10 @@ class LateReader:
 
     def _convert_column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
         kind, _ = LATE_TYPES[self._late.columns[name]]
-        if name not in batch.schema.names:
+        stored = self._late.find_stored_name(name, batch.schema.names)
+        if stored is None:
             return pa.nulls(batch.num_rows, kind)
-        column = batch.column(batch.schema.get_field_index(name))
+        column = batch.column(batch.schema.get_field_index(stored))
         if column.type == _DICTIONARY:
             return column
         if pa.types.is_dictionary(column.type):
@@ -220,7 +227,8 @@ def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
         LakeError: a column has another type than in the table, or there are two of its name.
     """
     for name, sql in late.columns.items():
-        indices = schema.get_all_field_indices(name)
+        stored = late.find_stored_name(name, schema.names)
+        indices = schema.get_all_field_indices(stored) if stored is not None else []
         if not indices:
             continue
         if len(indices) > 1:

@@ -1,21 +1,18 @@
 """List the files of the recipe's tables: the one list that every reader goes by.
 
 Files are listed by the driver without Spark, so that a build with nothing to do ends in seconds.
-Row counts come from Parquet footers, and only of files that were not there before.
 """
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.source_partition import SourceFile
 from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
 from headrace.lake.table_log import (
@@ -36,9 +33,8 @@ from headrace.lake.walk import (
 )
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.source.footers import read_footers
 from headrace.source.listing import Listing
-
-_PARALLEL_FOOTERS = 16
 
 
 def list_table(
@@ -46,7 +42,8 @@ def list_table(
     before: Mapping[str, SourceFile],
     name: str | None = None,
     *,
-    count_rows: bool = True,
+    schemas: Mapping[str, FileColumns] | None = None,
+    open_footers: bool = True,
 ) -> Listing | None:
     """List the files of a table: the one list that every reader of it goes by.
 
@@ -54,16 +51,18 @@ def list_table(
 
     Args:
         table: the recipe's.
-        before: files of an earlier listing; unchanged ones keep their row counts.
+        before: files of an earlier listing; of unchanged ones no footer is opened.
         name: of the table in the recipe, for messages.
-        count_rows: whether the footers of Parquet files are opened.
+        schemas: columns of earlier listings by the digest that files name.
+        open_footers: whether the footers of files are opened, for rows and columns.
 
     Returns:
         None where only Spark knows the files: of a catalog, of a store or format that this machine
         cannot read.
 
     Raises:
-        LakeError: there is nothing, something cannot be listed, or it is a table of another kind.
+        LakeError: there is nothing, something cannot be listed, it is a table of another kind, or a
+            file has other values of a column than its folder.
     """
     if not table.path or table.format in ("delta", "iceberg"):
         return None
@@ -75,9 +74,8 @@ def list_table(
     try:
         with explain_storage_errors(where):
             listing, paths = _list_files(table, filesystem, base)
-        if table.format == "parquet" and count_rows:
-            files = _count_rows(filesystem, paths, listing.files, before)
-            return replace(listing, files=files)
+        if table.format in ("parquet", "orc") and open_footers:
+            return read_footers(table, filesystem, paths, listing, before, schemas or {})
         return listing
     except LakeError as error:
         if name is None:  # there is no recipe yet
@@ -93,13 +91,16 @@ def list_table(
 
 
 def list_lookups(
-    recipe: Recipe, before: Mapping[str, Iterable[SourceFile]] | None = None
+    recipe: Recipe,
+    before: Mapping[str, Iterable[SourceFile]] | None = None,
+    schemas: Mapping[str, FileColumns] | None = None,
 ) -> dict[str, Listing]:
     """List the files of the recipe's joined tables, as far as they are known.
 
     Args:
         recipe: source is read.
-        before: files of earlier listings, by table; unchanged ones keep their row counts.
+        before: files of earlier listings, by table; of unchanged ones no footer is opened.
+        schemas: columns of earlier listings by the digest that files name.
 
     Raises:
         LakeError: see `list_table`; or a file is empty.
@@ -107,7 +108,7 @@ def list_lookups(
     lookups = {}
     for name in dict.fromkeys(join.table for join in recipe.source.joins):
         files = {file.path: file for file in (before or {}).get(name, ())}
-        listing = list_table(recipe.source.tables[name], files, name)
+        listing = list_table(recipe.source.tables[name], files, name, schemas=schemas)
         refuse_empty_files(recipe.source.tables[name], listing)
         if listing is not None:
             lookups[name] = listing
@@ -272,26 +273,3 @@ def _refuse_mixed_folders(table: s.Table, listing: Listing) -> None:
             f"{listing.root}: its files lie in folders of different partition columns: {first} "
             f"({path}), {second} ({other}). Move one of them, or name what is meant by a pattern"
         )
-
-
-def _count_rows(
-    files: Any,
-    urls: Mapping[str, str],
-    listed: Mapping[str, SourceFile],
-    before: Mapping[str, SourceFile],
-) -> dict[str, SourceFile]:
-    """Return Parquet files with the rows that their footers say, read where they changed."""
-
-    def count_file(file: SourceFile) -> SourceFile:
-        same_path = before.get(file.path)
-        if same_path is not None and same_path.identity == file.identity:
-            return same_path
-        try:
-            with files.open(urls[file.path], "rb") as stream:
-                rows = pq.read_metadata(stream).num_rows
-        except (OSError, pa.ArrowInvalid):  # Spark says what is wrong with it
-            return file
-        return file.model_copy(update={"rows": rows})
-
-    with ThreadPoolExecutor(_PARALLEL_FOOTERS) as pool:
-        return {file.path: file for file in pool.map(count_file, listed.values())}

@@ -6,10 +6,11 @@ How they are listed is in `list_table.py`.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import quote, unquote
 
+from headrace.lake.file_columns import FileColumns
 from headrace.lake.source_partition import SourceFile
 from headrace.lake.table_log import TableLog
 from headrace.lake.walk import has_pattern
@@ -34,6 +35,7 @@ class Listing:
         skipped: paths below the folder that are no data by their names.
         log: what the table's log says, where it has one.
         scheme: of the whole paths where `root` is empty, as Spark takes it: empty, or `s3a:/`.
+        schemas: columns of files, by the digest that files name; empty where none was opened.
     """
 
     root: str
@@ -41,6 +43,25 @@ class Listing:
     skipped: tuple[str, ...] = ()
     log: TableLog | None = None
     scheme: str = ""
+    schemas: Mapping[str, FileColumns] = field(default_factory=dict)
+
+    def group_by_columns(
+        self, paths: Iterable[str]
+    ) -> tuple[list[tuple[FileColumns, list[str]]], list[str]]:
+        """Group files by the columns that they have.
+
+        Returns:
+            columns and the paths of files, in order; and the paths of files without known columns.
+        """
+        groups: dict[str, list[str]] = defaultdict(list)
+        unknown = []
+        for path in sorted(paths):
+            digest = self.files[path].columns
+            if digest is None or digest not in self.schemas:
+                unknown.append(path)
+            else:
+                groups[digest].append(path)
+        return [(self.schemas[digest], found) for digest, found in groups.items()], unknown
 
     @property
     def is_delta(self) -> bool:

@@ -1,72 +1,111 @@
 """Load a raw table with Spark, whatever its format, before any condition or cast.
 
-Files are opened so that a line that is no row is kept as such (CSV, JSON), and narrow numbers are
-read as wide ones, so that a source partition with a wider type does not break the rest. Declared
-types and the column contract are left to `tables.py`.
+Files are opened so that a line that is no row is kept as such (CSV, JSON), and by the columns that
+all of them have in common (Parquet, ORC; `common_columns.py`). Declared types and the column
+contract are left to `tables.py`.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
+from headrace.lake.file_columns import FileColumns, FileType, drop_columns
 from headrace.recipe import sections as s
 from headrace.recipe.spark_settings import format_setting
-from headrace.source.chosen_files import ChosenFiles, choose_files, find_unequal_file
+from headrace.source.catalog_table import load_catalog_table
+from headrace.source.chosen_files import (
+    ChosenFiles,
+    choose_files,
+    find_unequal_file,
+    get_name_options,
+)
+from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.delta_files import load_delta_files
 from headrace.source.internal_columns import MALFORMED
 from headrace.source.listing import FILE_FORMATS, Listing
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors, summarize_error
+from headrace.source.typed_files import (
+    MAX_GROUPS,
+    build_schema,
+    choose_type,
+    drop_differing_columns,
+    group_files,
+    read_group,
+)
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
     from pyspark.sql.types import StructField, StructType
 
 # Options of Spark's readers that choose among the files of a table, in small letters.
 _SELECTING_OPTIONS = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
 _SAMPLE_LINES = 1000  # of JSON, to learn its columns
+_NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"
+_NO_COLUMN = "`headrace` int"  # a schema that no footer is opened for
+
+
+@dataclass(frozen=True)
+class LoadedTable:
+    """A table as Spark reads it.
+
+    Attributes:
+        frame: its rows; with FILE, and POSITION where it is known, where its files differ.
+        partition_columns: columns that are in no file; None where a table is not its files.
+        common: the columns of all files; None where their footers are not opened.
+        spark_only: columns that only Spark reads right, of files that differ.
+    """
+
+    frame: "DataFrame"
+    partition_columns: list[str] | None
+    common: CommonColumns | None = None
+    spark_only: frozenset[str] = frozenset()
 
 
 def load_table(
     spark: "SparkSession",
     name: str,
     table: s.Table,
-    needed: list[str],
+    needed: NeededColumns,
     listing: Listing | None,
     paths: Collection[str] | None = None,
-) -> "DataFrame":
+) -> LoadedTable:
     """Load a table as Spark reads it: the files of its listing, each of them and no other.
 
     Args:
         name: of the table in the recipe.
         table: the recipe's.
-        needed: columns that the recipe uses; JSON files are searched for them.
+        needed: columns that the recipe uses; JSON files are searched for them, and files of other
+            formats must have them in types that one type can hold.
         listing: the table's files; None where only Spark knows them.
         paths: of the listing, those that are read; None for all. The columns are those of all.
 
     Raises:
         LakeError: there is nothing, or no such format, or its metadata cannot be read; or Spark
-            reads other files than were listed.
+            reads other files than were listed; or files have types that no common type holds.
     """
     where = str(table.table or table.path)
     if table.table:
         with _explain_load_errors(name, table, where):
-            return spark.read.table(table.table)
+            return LoadedTable(load_catalog_table(spark, name, table.table), None)
     *first_ways, last_way = choose_files(where, listing, paths)
     for files in first_ways:
         with suppress(Exception):  # what is wrong is said by the last way
-            frame = _load_files(spark, table, needed, listing, files)
-            if listing is None or find_unequal_file(frame, listing, paths) is None:
-                return frame
+            loaded = _load_files(spark, name, table, needed, listing, paths, files)
+            if listing is None or find_unequal_file(loaded.frame, listing, paths) is None:
+                return loaded
     with _explain_load_errors(name, table, where):
-        frame = _load_files(spark, table, needed, listing, last_way)
-        unequal = find_unequal_file(frame, listing, paths) if listing is not None else None
+        loaded = _load_files(spark, name, table, needed, listing, paths, last_way)
+        unequal = find_unequal_file(loaded.frame, listing, paths) if listing is not None else None
     if unequal is not None and not _SELECTING_OPTIONS & {
         option.lower() for option in table.options
     }:
         raise LakeError(f"table {name!r} ({where}): {unequal}; nothing was read")
-    return frame
+    return loaded
 
 
 @contextmanager
@@ -87,13 +126,17 @@ def _explain_load_errors(name: str, table: s.Table, where: str) -> Iterator[None
 
 def _load_files(
     spark: "SparkSession",
+    name: str,
     table: s.Table,
-    needed: list[str],
+    needed: NeededColumns,
     listing: Listing | None,
+    paths: Collection[str] | None,
     files: ChosenFiles,
-) -> "DataFrame":
+) -> LoadedTable:
     if listing is not None and listing.is_delta:
-        return load_delta_files(spark, table, listing, files)
+        assert listing.log is not None
+        frame = load_delta_files(spark, table, listing, files)
+        return LoadedTable(frame, list(listing.log.partition_columns))
     own_options = {k: format_setting(v) for k, v in table.options.items()}
     options: dict[str, Any] = {**files.options, **own_options}
     # The text of a folder is read by the declared type; Spark would guess 1234 for zip=01234.
@@ -101,16 +144,128 @@ def _load_files(
     folders = set(listing.get_values(path)) if listing is not None else set()
     texts = folders & set(table.columns)
     if table.format == "csv":
-        return _load_csv(spark, files, options, texts)
-    if table.format == "json":
-        return _load_json(spark, files, options, needed, texts)
-    frame = spark.read.format(table.format).options(**options).load(files.all)
-    schema = _declare_texts(_widen_numbers(frame), texts)
-    if table.format not in ("parquet", "orc") or (
-        schema == frame.schema and files.chosen == files.all
-    ):
-        return frame
-    return spark.read.format(table.format).options(**options).schema(schema).load(files.chosen)
+        frame = _load_csv(spark, files, options, texts)
+    elif table.format == "json":
+        frame = _load_json(spark, files, options, [*needed.types], texts)
+    elif listing is not None and table.format in ("parquet", "orc"):
+        return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
+    else:
+        frame = spark.read.format(table.format).options(**options).load(files.all)
+        schema = _declare_texts(_widen_numbers(frame), texts)
+        if table.format in ("parquet", "orc") and schema != frame.schema:
+            reader = spark.read.format(table.format).options(**options)
+            frame = reader.schema(schema).load(files.chosen)
+    return LoadedTable(frame, find_partition_columns(frame, table))
+
+
+def _load_typed_files(
+    spark: "SparkSession",
+    name: str,
+    table: s.Table,
+    needed: NeededColumns,
+    listing: Listing,
+    paths: Collection[str] | None,
+    files: ChosenFiles,
+    options: dict[str, Any],
+    texts: Collection[str],
+) -> LoadedTable:
+    """Load files by the columns that all files of the table have in common."""
+    import pyspark.sql.types as T
+
+    reader = spark.read.format(table.format).options(**options)
+    partitions = _find_folder_columns(reader, table, listing, files)
+    schemas = _list_schemas(reader, name, table, listing, files)
+    stored = [(drop_columns(columns, partitions), found) for columns, found in schemas]
+    wanted = needed.all_names - {*partitions}
+    try:
+        common = find_common_columns(
+            stored,
+            wanted,
+            table.columns,
+            spelled=[*needed.types],
+            nanoseconds=spark.conf.get(_NANOSECONDS, "false") == "true",
+            needs_all=str(table.options.get("mergeSchema", "")).lower() == "false",
+        )
+    except LakeError as error:
+        raise LakeError(f"table {name!r} ({table.path}): {error}") from None
+    accepted = needed.types
+    types = {c.name: choose_type(c, accepted.get(c.name, frozenset())) for c in common.columns}
+    read = {*(listing.files if paths is None else paths)}
+    chosen = [(columns, [p for p in found if p in read]) for columns, found in stored]
+    chosen = [(columns, found) for columns, found in chosen if found]
+    widens = not spark.version.startswith("3.")
+    groups = group_files(chosen, common.columns, types, widens=widens)
+    if len(groups) > MAX_GROUPS:
+        common = drop_differing_columns(common, groups, wanted)
+        types = {column.name: types[column.name] for column in common.columns}
+        groups = group_files(chosen, common.columns, types, widens=widens)
+    folder_texts = [T.StructField(text, T.StringType()) for text in sorted(texts)]
+    frame = reader.schema(T.StructType([*build_schema(types), *folder_texts])).load(files.all)
+    names = find_partition_columns(frame, table) or []
+    if any(group.stored for group in groups):
+        reader = reader.options(**get_name_options(listing))
+        fields = [frame.schema[n] for n in names]
+        parts = [
+            read_group(
+                reader.schema(T.StructType([*build_schema(types, group), *fields])).load(
+                    listing.list_urls(group.paths)
+                ),
+                group,
+                types,
+                [*types, *names],
+                with_position=table.format == "parquet" and table.read_with != "spark",
+            )
+            for group in groups
+        ]
+        frame = reduce(lambda first, second: first.union(second), parts)
+    elif files.chosen != files.all:
+        frame = reader.schema(frame.schema).load(files.chosen)
+    return LoadedTable(frame, names, common, _find_spark_only(common, types))
+
+
+def _find_spark_only(common: CommonColumns, types: Mapping[str, FileType]) -> frozenset[str]:
+    """Find the columns of which Arrow would make other values than Spark: padded texts, and
+    decimals beside reals."""
+    return frozenset(
+        column.name
+        for column in common.columns
+        if "char" in column.kinds
+        or (types[column.name] == "double" and any(str(k).startswith("dec") for k in column.kinds))
+    )
+
+
+def _find_folder_columns(
+    reader: "DataFrameReader", table: s.Table, listing: Listing, files: ChosenFiles
+) -> list[str]:
+    """Find the columns that folders' names have, before any schema is known."""
+    if str(table.options.get("recursiveFileLookup", "")).lower() == "true":
+        return []
+    if listing.root:
+        return list(listing.get_values(next(iter(listing.files))))
+    return find_partition_columns(reader.schema(_NO_COLUMN).load(files.all), table) or []
+
+
+def _list_schemas(
+    reader: "DataFrameReader", name: str, table: s.Table, listing: Listing, files: ChosenFiles
+) -> list[tuple[FileColumns, list[str]]]:
+    """List the columns of files, and the paths of those that have them.
+
+    Raises:
+        LakeError: a file's footer could not be read.
+    """
+    paths: Collection[str] = listing.files
+    if _SELECTING_OPTIONS & {option.lower() for option in table.options}:
+        urls = reader.schema(_NO_COLUMN).load(files.all).inputFiles()
+        paths = [path for url in urls if (path := listing.find_url(str(url))) is not None]
+    schemas, unknown = listing.group_by_columns(paths)
+    if unknown:
+        (url,) = listing.list_urls(unknown[:1])
+        kind = {"parquet": "Parquet", "orc": "ORC"}[table.format]
+        raise LakeError(
+            f"table {name!r} ({table.path}): {url} is not a readable {kind} file; restore or "
+            "remove it"
+        )
+    return schemas
 
 
 def _declare_texts(schema: "StructType", names: Collection[str]) -> "StructType":
@@ -240,15 +395,10 @@ def _widen_numbers(frame: "DataFrame") -> "StructType":
     return T.StructType(fields)
 
 
-def find_partition_columns(
-    frame: "DataFrame", table: s.Table, listing: Listing | None
-) -> list[str] | None:
+def find_partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
     """Return the columns that are in no file; None where a table is not its files."""
     if table.format not in FILE_FORMATS or table.table:
         return None
-    if listing is not None and listing.is_delta:
-        assert listing.log is not None
-        return list(listing.log.partition_columns)
     relation = frame._jdf.queryExecution().analyzed()
     try:
         return list(relation.relation().partitionSchema().fieldNames())

@@ -10,7 +10,8 @@ from headrace.lake.walk import has_pattern
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FOLDER, col
 from headrace.source.listing import FILE_FORMATS, Listing, parse_folder_values
-from headrace.source.load import find_partition_columns, load_table, select_partitions
+from headrace.source.load import load_table, select_partitions
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing)
     name = recipe.source.main
     table = recipe.source.tables[name]
     assert table.partitions
-    frame = load_table(spark, name, table, [], listing)
-    columns = find_partition_columns(frame, table, listing) or []
+    loaded = load_table(spark, name, table, NeededColumns({}), listing)
+    frame, columns = loaded.frame, loaded.partition_columns or []
     folders = sorted({listing.get_folder(path) for path in listing.files})
     with explain_spark_errors(f"table {name!r} ({table.path})"):
         select_partitions(frame, name, table.partitions)

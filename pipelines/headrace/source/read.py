@@ -16,10 +16,16 @@ from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column
-from headrace.source.contract import check_contracts, list_needed_columns, list_raw_columns
+from headrace.source.contract import (
+    check_contracts,
+    list_needed_columns,
+    list_raw_columns,
+    list_sql,
+)
 from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
 from headrace.source.list_table import list_lookups
 from headrace.source.listing import Listing
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 
 # Written beside data by those who write it, and no data by anyone's reckoning.
 _MARKER = re.compile(r"_SUCCESS|\..*\.crc|_(started|committed)_.*|_metadata|_common_metadata")
+_LIST_READER = "spark.sql.parquet.enableNestedColumnVectorizedReader"
 _MAX_SKIPPED = 20  # paths that are named
 
 
@@ -64,6 +71,20 @@ class RawRows:
         """Return how many rows of the main table are read."""
         return sum(self.read.values())
 
+    def list_remarks(self) -> list[str]:
+        """Return what people should know of the tables' files, a sentence each."""
+        remarks = []
+        for name, source in self.sources.items():
+            differences = source.get("differences", [])
+            unread = source.get("unread_columns", {})
+            assert isinstance(differences, list) and isinstance(unread, dict)
+            remarks += [f"table {name!r}: {difference}" for difference in differences]
+            remarks += [
+                f"table {name!r}: column {column!r} is not read: it {why}"
+                for column, why in unread.items()
+            ]
+        return remarks
+
     def unpersist(self) -> None:
         """Have Spark forget what it cached."""
         for frame in self.cached:
@@ -87,6 +108,7 @@ def read_raw(
     """
     source = recipe.source
     used = list(dict.fromkeys([source.main, *(join.table for join in source.joins)]))
+    _choose_list_reader(spark, recipe)
     needed = list_needed_columns(recipe, contract)
     lookups = list_lookups(recipe) if plan.lookups is None else plan.lookups
     tables = {
@@ -94,7 +116,7 @@ def read_raw(
             spark,
             name,
             source.tables[name],
-            needed.get(name, []),
+            needed.get(name, NeededColumns({})),
             plan.listing if name == source.main else lookups.get(name),
             plan.list_paths() if name == source.main else None,
         )
@@ -130,6 +152,17 @@ def read_raw(
             rows = rows.join(right, on=list(join.key), how="left")
         sources[join.table] = _describe_source(table, count, lookups.get(join.table))
     return RawRows(rows, RawSchema.from_frame(rows), main, index, read, excluded, sources, cached)
+
+
+def _choose_list_reader(spark: "SparkSession", recipe: Recipe) -> None:
+    """Have Spark read lists row by row where the recipe's SQL has a lambda.
+
+    Spark 4.3 fails on some lists with nulls otherwise, see `types.has_lost_elements`.
+    """
+    has_lambda = any(
+        "->" in text for name in recipe.source.tables for text in list_sql(recipe, name)
+    )
+    spark.conf.set(_LIST_READER, "false" if has_lambda else "true")
 
 
 def find_fit_inputs(recipe: Recipe, schema: RawSchema) -> FitInputs:
@@ -179,10 +212,15 @@ def _count_rows(frame: "DataFrame", schema: RawSchema, index: PartitionIndex) ->
 
 
 def _describe_source(table: RawTable, rows: int, listing: Listing | None) -> dict[str, object]:
-    """Return what the record says of a table: also what lies in its folder and is no data."""
+    """Return what the record says of a table: also what lies in its folder and is no data, and how
+    its files differ."""
     source: dict[str, object] = {"path": table.where, "rows": rows}
     if table.extra:
         source["extra_columns"] = table.extra
+    if table.common.unread:
+        source["unread_columns"] = dict(table.common.unread)
+    if table.common.notes:
+        source["differences"] = list(table.common.notes)
     skipped = sorted(
         path
         for path in (listing.skipped if listing else ())

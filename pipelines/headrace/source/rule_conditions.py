@@ -13,6 +13,7 @@ from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import col, name_count
+from headrace.source.keys import has_whole_key
 from headrace.source.literals import Literal, read_limit, read_literal
 from headrace.source.raw_schema import RawSchema
 from headrace.source.types import is_finite
@@ -172,9 +173,7 @@ def _build_unique(index: int, rule: s.Unique) -> RuleCondition:
     import pyspark.sql.functions as F
     from pyspark.sql import Window
 
-    whole_key = F.lit(True)
-    for column in rule.columns:
-        whole_key = whole_key & col(column).isNotNull()
+    whole_key = has_whole_key(rule.columns)
     # Rows without the whole key are no duplicates; each is a group of its own, or one task would
     # hold all of them.
     alone = F.when(~whole_key, F.monotonically_increasing_id())

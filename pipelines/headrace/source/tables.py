@@ -5,14 +5,16 @@ Nothing is computed here but what Spark needs to know the columns. How a format 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.recipe import sections as s
 from headrace.schema import Column, find_violations
+from headrace.source.common_columns import CommonColumns
 from headrace.source.internal_columns import FILE, POSITION, col, name_before_cast
 from headrace.source.listing import Listing
-from headrace.source.load import find_partition_columns, load_table, select_partitions
+from headrace.source.load import load_table, select_partitions
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import can_become, cast_column, list_castable_types, needs_check
@@ -41,6 +43,8 @@ class RawTable:
         partition_columns: those that are in no file.
         extra: columns that are there and not declared, where any is declared.
         problems: what is wrong with the declared columns.
+        common: the columns of all files, where their footers are opened.
+        spark_only: columns that only Spark reads right.
     """
 
     name: str
@@ -53,13 +57,15 @@ class RawTable:
     partition_columns: list[str]
     extra: list[str]
     problems: list[str]
+    common: CommonColumns = field(default_factory=lambda: CommonColumns(()))
+    spark_only: frozenset[str] = frozenset()
 
 
 def open_table(
     spark: "SparkSession",
     name: str,
     table: s.Table,
-    needed: list[str],
+    needed: NeededColumns,
     listing: Listing | None,
     paths: list[str] | None = None,
 ) -> RawTable:
@@ -69,7 +75,7 @@ def open_table(
         spark: the session.
         name: of the table in the recipe.
         table: the recipe's.
-        needed: columns that the recipe uses; JSON files are searched for them.
+        needed: columns that the recipe uses.
         listing: the table's files; None where only Spark knows them.
         paths: of the listing, those that are read; the columns are those of the whole table. None
             for all files.
@@ -80,8 +86,8 @@ def open_table(
     import pyspark.sql.functions as F
 
     where = str(table.table or table.path)
-    frame = load_table(spark, name, table, needed, listing, paths)
-    partition_columns = find_partition_columns(frame, table, listing)
+    loaded = load_table(spark, name, table, needed, listing, paths)
+    frame, partition_columns = loaded.frame, loaded.partition_columns
     if table.partitions:
         with explain_spark_errors(f"table {name!r} ({where})"):
             frame = select_partitions(frame, name, table.partitions)
@@ -97,7 +103,7 @@ def open_table(
     problems = [f"table {name!r}: {v}" for v in find_violations(contract, types)]
     castable = {c: t for c, t in table.columns.items() if c in types and can_become(types[c], t)}
     checked = {c: t for c, t in castable.items() if needs_check(types[c], t)}
-    nested = {c for c in needed if c in types and _is_nested(stored.spark_types[c])}
+    nested = {c for c in needed.types if c in types and _is_nested(stored.spark_types[c])}
     columns = []
     for column in stored.names:
         if column in nested:  # an image as rows of pixels
@@ -127,6 +133,8 @@ def open_table(
         partition_columns=partition_columns or [],
         extra=extra,
         problems=problems,
+        common=loaded.common or CommonColumns(()),
+        spark_only=loaded.spark_only,
     )
 
 

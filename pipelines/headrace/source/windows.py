@@ -21,6 +21,7 @@ from headrace.source.internal_columns import (
     name_window_values,
     with_safe_names,
 )
+from headrace.source.keys import KEY_DEFINITION, digest_key, has_whole_key
 from headrace.source.raw_schema import RawSchema
 from headrace.source.types import is_finite
 
@@ -52,10 +53,8 @@ def add_windows(
     step = F.floor(
         F.unix_micros(col(windows.order).cast("timestamp")) / F.lit(windows.step * 10**6)
     )
-    whole_key = F.lit(True)
-    for key in windows.key:
-        whole_key = whole_key & col(key).isNotNull()
-    series = F.xxhash64(*(col(key) for key in windows.key))
+    whole_key = has_whole_key(windows.key)
+    series = digest_key(windows.key, schema, KEY_DEFINITION)
     value_columns = {c: name_window_values(i) for i, c in enumerate(_list_source_columns(windows))}
     frame = rows.select(
         "*",
@@ -100,7 +99,7 @@ def cut_windows(
     Returns:
         by name: lists of `past` float64, and float64; null where there is no value.
     """
-    key = pc.fill_null(table[SERIES], 0).to_numpy()
+    key = _number_series(table[SERIES])
     step = pc.fill_null(table[STEP], 0).to_numpy()
     valid = pc.and_(pc.is_valid(table[SERIES]), pc.is_valid(table[STEP])).to_numpy()
     series = np.cumsum(np.concatenate([[0], key[1:] != key[:-1]])) if len(key) else key
@@ -133,6 +132,12 @@ def cut_windows(
         value = np.where(exists, numbers[column][row], np.nan)
         arrays[name] = pa.array(value, mask=np.isnan(value))
     return arrays
+
+
+def _number_series(digests: pa.ChunkedArray) -> np.ndarray:
+    """Return a number for each distinct digest, 0 where there is none."""
+    numbers = digests.combine_chunks().dictionary_encode().indices
+    return np.asarray(pc.add(pc.fill_null(numbers, -1), 1).to_numpy())
 
 
 def _build_lists(matrix: np.ndarray) -> pa.Array:

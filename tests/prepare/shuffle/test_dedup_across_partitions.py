@@ -21,9 +21,10 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
 )
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
-from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH, TIE_BREAKER
+from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID, TIE_BREAKER
 from headrace.source.partition_index import PartitionIndex
 from tests.prepare.daily import daily_recipe
+from tests.prepare.shuffle.test_dedup import with_digests
 
 READ = PartitionIndex(("day=2", "day=3"), np.array([1, 2]), np.array([0, 1], np.int32))
 
@@ -54,7 +55,7 @@ def target_of(rows: list[tuple[int, int | None, int]]) -> pa.Table:
     return pa.table(
         {
             ROW_ID: pa.array(identity, pa.int64()),
-            SECOND_KEY_HASH: pa.array(second, pa.int64()),
+            KEY_DIGEST: pa.array(second, pa.int64()),
             PARTITION: pa.array(partition, pa.int32()),
             TIE_BREAKER: pa.array([0] * len(rows), pa.int64()),
         }
@@ -79,7 +80,7 @@ def published_keys(identities: list[int], partition: str) -> pa.Table:
 
 
 def lost_key(identity: int, second: int, loser: str, winner: str) -> dict[str, object]:
-    return {ROW_ID: identity, SECOND_KEY_HASH: second, "loser": loser, "winner": winner}
+    return {ROW_ID: identity, KEY_DIGEST: second, "loser": loser, "winner": winner}
 
 
 def test_a_loss_against_a_row_of_another_partition_is_recorded() -> None:
@@ -99,17 +100,18 @@ def test_keys_that_are_published_elsewhere_are_reported() -> None:
     assert counts.shared_keys == {"day=1": 1, "day=0": 1}  # a row without a key shares none
 
 
-def test_a_row_that_lost_before_is_lost_again_and_needs_nobody() -> None:
-    table = target_of([(7, 1, 0), (7, 2, 0), (8, 1, 1)])
-    lost = [pa.Table.from_pylist([lost_key(7, 1, "day=2", "day=1")])]
-    distinct, recorded, counts = settle(table, [published_keys([7], "day=1")], lost)
+@pytest.mark.parametrize("definition", [1, 2])
+def test_a_row_that_lost_before_is_lost_again_and_needs_nobody(definition: int) -> None:
+    table = with_digests(target_of([(7, 1, 0), (7, 2, 0), (8, 1, 1)]), definition)
+    key = with_digests(pa.Table.from_pylist([lost_key(7, 1, "day=2", "day=1")]), definition)
+    distinct, recorded, counts = settle(table, [published_keys([7], "day=1")], [key])
     assert distinct == [1, 2]  # the other key of the same hash stays
-    assert recorded == [lost_key(7, 1, "day=2", "day=1")]
+    assert recorded == key.to_pylist()
     assert counts.shared_keys == {"day=1": 1}  # of the key whose second hash is 2
 
 
 def test_without_a_key_nothing_is_settled() -> None:
-    table = target_of([(7, 1, 0)]).drop_columns([SECOND_KEY_HASH])
+    table = target_of([(7, 1, 0)]).drop_columns([KEY_DIGEST])
     assert settle(table, [], [])[:2] == ([0], [])
 
 

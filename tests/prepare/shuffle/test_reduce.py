@@ -9,7 +9,7 @@ from headrace.columns.statistics import NumberSummary
 from headrace.prepare.shuffle.arrow_blobs import NUMBERS, ORDERED, ROWS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.reduce import _make_reduce_function
-from headrace.source.internal_columns import BUCKET, PARTITION, ROW_ID, SECOND_KEY_HASH
+from headrace.source.internal_columns import BUCKET, KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.partition_index import PartitionIndex
 from headrace.transform.summaries import LABEL_KEY
 from tests.prepare.shuffle.shuffled import batch_of, counts_of, options, row, rows_of
@@ -35,7 +35,7 @@ def summaries_of(batches: list[pa.RecordBatch]) -> dict[str, NumberSummary]:
 
 def test_a_whole_group_becomes_files_and_duplicates_go(tmp_path: Path) -> None:
     """One group of two targets; files 0 and 1 are of the partitions a and b."""
-    a, b = {PARTITION: 0, SECOND_KEY_HASH: 1}, {PARTITION: 1, SECOND_KEY_HASH: 1}
+    a, b = {PARTITION: 0, KEY_DIGEST: 1}, {PARTITION: 1, KEY_DIGEST: 1}
     function = _make_reduce_function(
         options(
             Partitioner(1, 2, (1, 1)), partition_index=PARTITIONS, duplicates_folder=str(tmp_path)

@@ -10,10 +10,13 @@ import pytest
 from headrace.errors import LedgerError
 from headrace.recipe.lake_sections import Table
 from headrace.source.list_table import list_table
+from headrace.source.needed_columns import NeededColumns
 from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.rules import CheckedRows, check_rows
 from headrace.source.tables import RawTable, open_table
 from tests.tiny import tiny_recipe
+
+X_ALONE = NeededColumns.from_names(["x"])
 
 pytestmark = pytest.mark.spark
 
@@ -22,7 +25,7 @@ def checked(spark: Any, folder: Path, rows: pa.Table) -> tuple[CheckedRows, RawT
     """Check rows whose `x` is declared real, and is 5 at most."""
     pq.write_table(rows, folder / "a.parquet")
     table = Table(path=str(folder), columns={"x": "real"})
-    main = open_table(spark, "t", table, ["x"], list_table(table, {}))
+    main = open_table(spark, "t", table, X_ALONE, list_table(table, {}))
     rule = "clean.rules=[{kind: range, column: x, max: 5}]"
     recipe = tiny_recipe(folder, rule, "features={amount: {kind: standardize}}", "derive={}")
     return check_rows(main.frame, main.schema, recipe, main), main

@@ -5,13 +5,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.prepare.shuffle.row_hash import hash_rows
-from headrace.source.internal_columns import LATEST, PARTITION, ROW_ID, SECOND_KEY_HASH, TIE_BREAKER
+from headrace.source.internal_columns import KEY_DIGEST, LATEST, PARTITION, ROW_ID, TIE_BREAKER
+from headrace.source.keys import DIGEST_BYTES
 
 
 def find_distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Find the rows that stay: of one key the latest, ties settled by all values.
 
-    Rows without a key (SECOND_KEY_HASH null) are no duplicates of any other.
+    Rows without a key (KEY_DIGEST null) are no duplicates of any other.
 
     Args:
         table: all rows of a target.
@@ -23,11 +24,10 @@ def find_distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.
     """
     rows = table.num_rows
     no_losses = np.zeros((0, 2), np.int64)
-    if SECOND_KEY_HASH not in table.column_names:
+    if KEY_DIGEST not in table.column_names:
         return np.arange(rows), no_losses
     identity = table[ROW_ID].to_numpy()
-    has_key = table[SECOND_KEY_HASH].is_valid().to_numpy()
-    second_hash = pc.fill_null(table[SECOND_KEY_HASH], 0).to_numpy()
+    has_key = table[KEY_DIGEST].is_valid().to_numpy()
     by_identity = np.argsort(identity, kind="stable")
     repeats = identity[by_identity][1:] == identity[by_identity][:-1]
     is_shared = np.zeros(rows, bool)
@@ -49,12 +49,21 @@ def find_distinct_rows(table: pa.Table, raw: list[str]) -> tuple[np.ndarray, np.
     tie = hash_rows([values[name] for name in raw], values[TIE_BREAKER].to_numpy().view(np.uint64))
     # Equal rows in several source partitions: the first partition keeps its row.
     partition = values[PARTITION].to_numpy()
-    best_first = np.lexsort((partition, tie, latest, second_hash[candidates], identity[candidates]))
+    words = [identity[candidates], *_split_words(values[KEY_DIGEST])]
+    best_first = np.lexsort((partition, tie, latest, *reversed(words)))
     ordered = candidates[best_first]
     starts = np.ones(len(ordered), bool)
-    starts[1:] = (identity[ordered][1:] != identity[ordered][:-1]) | (
-        second_hash[ordered][1:] != second_hash[ordered][:-1]
-    )
+    starts[1:] = np.any([word[best_first][1:] != word[best_first][:-1] for word in words], axis=0)
     winner = ordered[np.maximum.accumulate(np.where(starts, np.arange(len(ordered)), 0))]
     losses = np.stack([ordered[~starts], winner[~starts]], axis=1)
     return np.setdiff1d(np.arange(rows), losses[:, 0], assume_unique=True), losses
+
+
+def _split_words(digests: pa.ChunkedArray) -> list[np.ndarray]:
+    """Return digests, none of which is null, as columns of 64 bits."""
+    if pa.types.is_integer(digests.type):  # of definition 1
+        return [digests.to_numpy()]
+    array = digests.combine_chunks().cast(pa.binary(DIGEST_BYTES))
+    begin = array.offset * DIGEST_BYTES
+    data = np.frombuffer(array.buffers()[1], np.uint8, len(array) * DIGEST_BYTES, begin)
+    return list(data.view(np.uint64).reshape(len(array), -1).T)

@@ -22,7 +22,7 @@ from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
-from headrace.source.internal_columns import PARTITION, ROW_ID, SECOND_KEY_HASH
+from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.listing import has_same_files
 from headrace.source.partition_index import PartitionIndex
 
@@ -36,7 +36,7 @@ _FOLDER = "duplicates"
 _CROSS_DUPLICATES = pa.schema(
     [
         (ROW_ID, pa.int64()),
-        (SECOND_KEY_HASH, pa.int64()),
+        (KEY_DIGEST, pa.binary()),
         ("loser", pa.string()),
         ("winner", pa.string()),
     ]
@@ -113,41 +113,36 @@ class UnreadKeys:
         Returns:
             positions of the rows that stay, rising; and the cross duplicates to record.
         """
-        if SECOND_KEY_HASH not in table.column_names:
+        if KEY_DIGEST not in table.column_names:
             return distinct, _CROSS_DUPLICATES.empty_table()
         names = np.array(index.names, object)
         partition = table[PARTITION].to_numpy()
         identity = table[ROW_ID].to_numpy()
-        second_hash = pc.fill_null(table[SECOND_KEY_HASH], 0).to_numpy()
-        has_key = table[SECOND_KEY_HASH].is_valid().to_numpy()
+        has_key = table[KEY_DIGEST].is_valid().to_numpy()
         across = losses[partition[losses[:, 0]] != partition[losses[:, 1]]]
         recorded = [
             _build_cross_duplicates(
-                identity[across[:, 0]],
-                second_hash[across[:, 0]],
-                names[partition[across[:, 0]]],
-                names[partition[across[:, 1]]],
+                table, across[:, 0], names[partition[across[:, 0]]], names[partition[across[:, 1]]]
             )
         ]
         if self.lost.num_rows:
-            lost_here = self.lost.filter(pc.is_in(self.lost[ROW_ID], value_set=table[ROW_ID]))
             winner_of = {
-                (row[ROW_ID], row[SECOND_KEY_HASH], row["loser"]): row["winner"]
-                for row in lost_here.to_pylist()
+                (row[ROW_ID], row[KEY_DIGEST], row["loser"]): row["winner"]
+                for row in self.lost.to_pylist()
             }
+            proposed = distinct[has_key[distinct]]
+            proposed = proposed[np.isin(identity[proposed], self.lost[ROW_ID].to_numpy())]
+            digests = table[KEY_DIGEST].take(pa.array(proposed, pa.int64())).to_pylist()
             lost_again = [
                 (position, winner_of[key])
-                for position in distinct[has_key[distinct]].tolist()
-                if (key := (identity[position], second_hash[position], names[partition[position]]))
-                in winner_of
+                for position, digest in zip(proposed.tolist(), digests, strict=True)
+                if (key := (identity[position], digest, names[partition[position]])) in winner_of
             ]
             losers = np.array([position for position, _ in lost_again], np.int64)
             distinct = np.setdiff1d(distinct, losers, assume_unique=True)
             winners = np.array([winner for _, winner in lost_again], object)
             recorded.append(
-                _build_cross_duplicates(
-                    identity[losers], second_hash[losers], names[partition[losers]], winners
-                )
+                _build_cross_duplicates(table, losers, names[partition[losers]], winners)
             )
         if self.published.num_rows:
             keys = pa.array(identity[distinct[has_key[distinct]]])
@@ -279,9 +274,10 @@ def _partition_keys(
 
 
 def _build_cross_duplicates(
-    identity: np.ndarray, second_hash: np.ndarray, loser: np.ndarray, winner: np.ndarray
+    table: pa.Table, rows: np.ndarray, loser: np.ndarray, winner: np.ndarray
 ) -> pa.Table:
-    """Return cross duplicates: their keys, and the source partitions of both rows."""
-    arrays = [pa.array(identity, pa.int64()), pa.array(second_hash, pa.int64())]
-    arrays += [pa.array(list(names), pa.string()) for names in (loser, winner)]
-    return pa.Table.from_arrays(arrays, schema=_CROSS_DUPLICATES)
+    """Return cross duplicates: the keys of some rows, and the source partitions of both."""
+    keys = table.select([ROW_ID, KEY_DIGEST]).take(pa.array(rows, pa.int64()))
+    for column, names in (("loser", loser), ("winner", winner)):
+        keys = keys.append_column(column, pa.array(list(names), pa.string()))
+    return keys.replace_schema_metadata(None)
