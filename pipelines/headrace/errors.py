@@ -73,6 +73,11 @@ class LakeError(HeadraceError):
     """
 
 
+class InvalidTextError(LakeError):
+    """Texts that are no UTF-8 in columns, which the message names as a list in JSON; the job starts
+    again and quarantines their rows."""
+
+
 class LedgerError(HeadraceError):
     """Rows that were read and are in no bucket of the ledger; nothing is published."""
 

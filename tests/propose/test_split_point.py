@@ -31,13 +31,16 @@ def test_points_are_those_of_the_keys_whatever_their_order() -> None:
 @pytest.mark.spark
 def test_rows_go_where_prepare_puts_them(spark: object, tmp_path: Path) -> None:
     from headrace.prepare.split import assign_split as spark_split
+    from headrace.source.raw_schema import RawSchema
     from tests.tiny import tiny_recipe
 
     texts = ["", "a", "é" * 20, "x" * 31, "x" * 32, "y" * 33, "z" * 100, None, *map(str, range(60))]
     numbers = list(range(len(texts)))
     recipe = tiny_recipe(tmp_path, "split.key=[text, number]", "split.seed=7")
     frame = spark.createDataFrame(pa.table({"text": texts, "number": numbers}))
-    splits = [row[0] for row in frame.select(spark_split(recipe)).collect()]
+    splits = [
+        row[0] for row in frame.select(spark_split(recipe, RawSchema.from_frame(frame))).collect()
+    ]
     keys = [(text, str(number)) for text, number in zip(texts, numbers, strict=True)]
     points = compute_split_points(keys, 7)
     assert splits == np.digitize(points, [0.6, 0.8]).tolist()

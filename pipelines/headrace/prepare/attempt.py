@@ -31,6 +31,17 @@ class RebuildWithRefit:
     drift: str
 
 
+@dataclass(frozen=True)
+class RebuildWithTexts:
+    """Outcome of a build that met texts that are no UTF-8.
+
+    Attributes:
+        columns: that hold them.
+    """
+
+    columns: tuple[str, ...]
+
+
 class StepTimer:
     """The seconds of every step of a run."""
 

@@ -5,18 +5,25 @@ transforms and writes the rows that the first cached. Where rows were rejected, 
 more with all their columns, at the same time as the second job.
 """
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_from_json
 from headrace.columns.values import RawKind
+from headrace.errors import InvalidTextError
 from headrace.lake.build import read_sidecar_text
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.accounts import build_profile, count_buckets
-from headrace.prepare.attempt import Attempt, RebuildWithPartitions, RebuildWithRefit
+from headrace.prepare.attempt import (
+    Attempt,
+    RebuildWithPartitions,
+    RebuildWithRefit,
+    RebuildWithTexts,
+)
 from headrace.prepare.background_job import BackgroundJob
 from headrace.prepare.clean import CleanRows, clean_rows
 from headrace.prepare.compatibility import resolve_key_types
@@ -85,7 +92,7 @@ class BuildResult:
 
 def build_rows(
     attempt: Attempt, plan: Plan, raw: RawRows
-) -> BuildResult | RebuildWithPartitions | RebuildWithRefit:
+) -> BuildResult | RebuildWithPartitions | RebuildWithRefit | RebuildWithTexts:
     """Run both jobs.
 
     Returns:
@@ -101,12 +108,15 @@ def build_rows(
     key_types = resolve_key_types(recipe, raw.schema, reused_version)
     with explain_spark_errors(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(reused_version.transform_json) if reused_version else None
-        clean = clean_rows(recipe, raw, spec, reused_version)
+        clean = clean_rows(recipe, raw, spec, reused_version, plan.invalid_texts)
         options, blobs = _shuffle_rows(attempt, plan, raw, clean)
     checked, fit_inputs = clean.checked, clean.fit_inputs
     try:
-        with explain_spark_errors(f"recipe {recipe.name!r}"):
-            fitted = merge_statistics(blobs, fit_inputs, spec)
+        try:
+            with explain_spark_errors(f"recipe {recipe.name!r}"):
+                fitted = merge_statistics(blobs, fit_inputs, spec)
+        except InvalidTextError as error:
+            return RebuildWithTexts(tuple(json.loads(str(error))))
         attempt.timer.record_step("fit")
         needed = sorted(set(fitted.counts.shared_keys) - plan.processed)
         if needed:
@@ -188,6 +198,7 @@ def _shuffle_rows(
         collect_statistics=plan.reused_version is None,
         late=session.sparkContext.broadcast(clean.late) if clean.late else None,
         passthrough=tuple(clean.passthrough),
+        checked_texts=frozenset(c.texts for c in clean.checked.checks if c.texts),
     )
     blobs = shuffle_rows(clean.rows, options, unread).persist(StorageLevel.DISK_ONLY)
     return options, blobs

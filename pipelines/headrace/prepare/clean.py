@@ -3,6 +3,7 @@
 Nothing is computed here: the rows are a plan of Spark, which the first job runs.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,11 @@ class CleanRows:
 
 
 def clean_rows(
-    recipe: Recipe, raw: RawRows, spec: TransformSpec | None, reused_version: DatasetVersion | None
+    recipe: Recipe,
+    raw: RawRows,
+    spec: TransformSpec | None,
+    reused_version: DatasetVersion | None,
+    invalid_texts: Collection[str] = (),
 ) -> CleanRows:
     """Label, check and window raw rows, and assign each to its bucket.
 
@@ -54,6 +59,7 @@ def clean_rows(
         raw: the rows.
         spec: the transform that rows are added to; None where it is fitted.
         reused_version: the version that has it.
+        invalid_texts: columns with texts that are no UTF-8.
 
     Raises:
         LakeError: a rule or an expression does not fit the columns; or a column has another type
@@ -64,14 +70,14 @@ def clean_rows(
     rows, schema = raw.rows, raw.schema
     if windows:  # rules look at single rows; what they reject is in no window
         rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
-        checked = check_rows(rows, schema, recipe, raw.main)
+        checked = check_rows(rows, schema, recipe, raw.main, texts=invalid_texts)
         excluded = checked.violates_any("quarantine", "drop")
         rows, schema = add_windows(checked.rows, checked.schema, windows, excluded)
         rows, schema = add_labels(rows, schema, recipe)
         labelled = replace(checked, rows=rows, schema=schema)
     else:
         rows, schema = add_labels(rows, schema, recipe)
-        labelled = checked = check_rows(rows, schema, recipe, raw.main)
+        labelled = checked = check_rows(rows, schema, recipe, raw.main, texts=invalid_texts)
     fit_inputs = resolve_fit_inputs(recipe, schema, spec)
     passthrough = resolve_passthrough(recipe, schema, reused_version)
     carried = {**passthrough, **fit_inputs.raw}

@@ -40,6 +40,7 @@ class Plan:
         removed: source partitions of the base that are gone.
         refit: whether the transform is fitted again, so that all partitions are processed.
         why: the reason, for people.
+        invalid_texts: columns with texts that are no UTF-8, whose rows are quarantined.
     """
 
     base: DatasetVersion | None
@@ -53,6 +54,7 @@ class Plan:
     removed: frozenset[str]
     refit: bool
     why: str
+    invalid_texts: frozenset[str] = frozenset()
 
     @property
     def is_up_to_date(self) -> bool:

@@ -8,12 +8,12 @@ What a build does with the rows it processes is in `build.py`.
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
+from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
 from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
 from headrace.lake.commit import (
     SPLIT_COLUMN,
@@ -29,12 +29,19 @@ from headrace.lake.storage import (
     resolve_root,
 )
 from headrace.lake.version import DatasetVersion, find_newest_version
-from headrace.prepare.attempt import Attempt, RebuildWithPartitions, RebuildWithRefit, StepTimer
+from headrace.prepare.attempt import (
+    Attempt,
+    RebuildWithPartitions,
+    RebuildWithRefit,
+    RebuildWithTexts,
+    StepTimer,
+)
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_removal, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.source.internal_columns import LABEL
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
@@ -198,7 +205,7 @@ def _describe_definition(plan: Plan) -> list[str]:
 
 
 def _revise_plan(
-    plan: Plan, outcome: RebuildWithPartitions | RebuildWithRefit, report: Report
+    plan: Plan, outcome: RebuildWithPartitions | RebuildWithRefit | RebuildWithTexts, report: Report
 ) -> Plan:
     """Return the plan of the next build, and report why there is one."""
     match outcome:
@@ -206,6 +213,12 @@ def _revise_plan(
             listed = ", ".join(names[:3])
             report(Progress(f"rows share keys with {len(names)} more source partitions ({listed})"))
             return plan.with_partitions(names)
+        case RebuildWithTexts(columns):
+            named = ", ".join(columns).replace(LABEL, "label.expression")
+            if plan.invalid_texts.issuperset(columns):
+                raise LakeError(f"texts of {named} that are no UTF-8 pass the check of them")
+            report(Progress(f"{named} has texts that are no UTF-8; their rows go to quarantine"))
+            return replace(plan, invalid_texts=plan.invalid_texts | {*columns})
         case RebuildWithRefit(drift):
             report(Progress(f"fitting again, because rows drifted: {drift}"))
             return plan.with_refit(f"rows drifted ({drift})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from headrace.errors import LakeError, LedgerError
+from headrace.errors import InvalidTextError, LakeError, LedgerError
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.predictions import publish_predictions
 from headrace.lake.score_record import ScoreRecord
@@ -118,10 +118,36 @@ def _predict_rows(
     reference: Reference,
     packed_file: str,
 ) -> _Predicted:
-    """Read the rows and have the tasks predict and write them."""
+    """Read the rows and have the tasks predict and write them.
+
+    Where a task meets a text that is no UTF-8, all start again with a check of its column.
+    """
     attempt.report(Progress("reading tables"))
     configure_session(spark, spec, attempt.recipe)
-    rows = read_rows_to_score(spark, attempt.reading, attempt.plan, spec, attempt.written)
+    invalid: set[str] = set()
+    while True:
+        try:
+            return _predict_checked_rows(attempt, spark, spec, reference, packed_file, invalid)
+        except InvalidTextError as error:
+            columns = json.loads(str(error))
+            if invalid.issuperset(columns):  # they are checked already, so this is a defect
+                raise
+            invalid |= {*columns}
+            named = ", ".join(columns)
+            text = f"{named} has texts that are no UTF-8; their rows go to quarantine"
+            attempt.report(Progress(text))
+
+
+def _predict_checked_rows(
+    attempt: ScoreAttempt,
+    spark: "SparkSession",
+    spec: TransformSpec,
+    reference: Reference,
+    packed_file: str,
+    invalid: set[str],
+) -> _Predicted:
+    reading = attempt.reading
+    rows = read_rows_to_score(spark, reading, attempt.plan, spec, attempt.written, invalid)
     for remark in rows.raw.list_remarks():
         attempt.report(Progress(remark))
     try:

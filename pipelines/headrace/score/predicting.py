@@ -22,6 +22,7 @@ from headrace.score.network import Network, load_network
 from headrace.score.task_results import TaskResults
 from headrace.source.dictionaries import concat_to_one_chunk, decode_column, encode_texts
 from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_output_copy
+from headrace.source.invalid_texts import list_text_columns, refuse_invalid_texts
 from headrace.source.late_materialization import LateColumns
 from headrace.source.late_reader import LateReader
 from headrace.source.partition_index import PartitionIndex
@@ -179,7 +180,12 @@ def _count_and_filter(
     table = table.append_column(PARTITION, pa.array(partition))
     if reader:  # before rows are left out: it reads rows that lie one behind the other
         table = reader.add_late_columns(table)
-    return table.filter(pa.array(~is_rejected)) if is_rejected.any() else table
+    table = table.filter(pa.array(~is_rejected)) if is_rejected.any() else table
+    named = {name: name for name in table.column_names}
+    named |= {name_output_copy(name): name for name in options.written}
+    texts = list_text_columns(table, named)
+    refuse_invalid_texts(table, {name: named[name] for name in texts})
+    return table
 
 
 def _predict_chunk(

@@ -1,6 +1,6 @@
 """Read the rows to score: raw, joined and checked, with nothing of the label."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -118,7 +118,12 @@ def list_written_columns(recipe: Recipe) -> list[str]:
 
 
 def read_rows_to_score(
-    spark: "SparkSession", recipe: Recipe, plan: ScorePlan, spec: TransformSpec, written: list[str]
+    spark: "SparkSession",
+    recipe: Recipe,
+    plan: ScorePlan,
+    spec: TransformSpec,
+    written: list[str],
+    invalid_texts: Collection[str] = (),
 ) -> RowsToScore:
     """Read, join and check the rows that a plan processes.
 
@@ -128,6 +133,7 @@ def read_rows_to_score(
         plan: which source partitions.
         spec: the model's transform; its raw columns are needed, whatever the recipe's features.
         written: columns that are written as they are.
+        invalid_texts: columns with texts that are no UTF-8, whose rows are quarantined.
 
     Raises:
         LakeError: the table does not fit the model, or cannot be read.
@@ -147,7 +153,7 @@ def read_rows_to_score(
         rows, schema = raw.rows, raw.schema
         if windows:
             rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
-        checked = check_rows(rows, schema, checking, raw.main, images)
+        checked = check_rows(rows, schema, checking, raw.main, images, invalid_texts)
         rows, schema = checked.rows, checked.schema
         if windows:
             rows, schema = add_windows(rows, schema, windows, checked.violates_any("quarantine"))

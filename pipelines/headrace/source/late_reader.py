@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.errors import LakeError, get_first_line
 from headrace.source.dictionaries import concat_tables, estimate_decoded_bytes
@@ -199,7 +200,10 @@ class LateReader:
             return column
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        return column if column.type == kind else column.cast(kind)
+        if column.type == kind:
+            return column
+        # Texts are looked at with all others, see `invalid_texts.py`.
+        return pc.cast(column, options=pc.CastOptions(kind, allow_invalid_utf8=True))
 
     def _describe_unreadable(self, path: str, error: Exception) -> LakeError:
         reason = get_first_line(error) or type(error).__name__

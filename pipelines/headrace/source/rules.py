@@ -5,7 +5,7 @@ wrong, for people (`problems.py`). How a rule becomes a condition is in `rule_co
 becomes of rows that break one is decided by those who read them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from headrace.source.internal_columns import (
     name_count,
     name_mask,
 )
+from headrace.source.invalid_texts import describe_invalid_text, is_invalid
 from headrace.source.problems import join_problems
 from headrace.source.raw_schema import RawSchema
 from headrace.source.rule_conditions import build_condition, name_rule, quote_value
@@ -45,12 +46,14 @@ class Check:
         on_violation: what is done with rows that violate it.
         max_fraction: share of all rows that may violate it.
         nulls: the column that becomes null.
+        texts: the column whose texts it looks at.
     """
 
     name: str
     on_violation: str
     max_fraction: float | None = None
     nulls: str | None = None
+    texts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def check_rows(
     recipe: Recipe,
     main: RawTable,
     images: "Sequence[ImageColumn] | None" = None,
+    texts: Collection[str] = (),
 ) -> CheckedRows:
     """Add the masks and PROBLEMS to rows, and make null what a rule wants to be null.
 
@@ -119,6 +123,7 @@ def check_rows(
         recipe: rules, image features and the sample weight are read.
         main: its casts are checked too.
         images: columns of images; those of the recipe's features by default.
+        texts: columns that were found to hold texts that are no UTF-8.
 
     Raises:
         LakeError: a rule does not fit the columns.
@@ -127,6 +132,11 @@ def check_rows(
     import pyspark.sql.types as T
 
     conditions: list[tuple[Check, Column, Column]] = _build_contract_checks(schema, main)
+    for column in sorted({*texts} & {*schema.names}):
+        reason = describe_invalid_text(column, schema, main)
+        name = "the label" if column == LABEL else column
+        check = Check(f"{name} is UTF-8", "quarantine", texts=column)
+        conditions.append((check, is_invalid(column, schema.spark_types[column]), reason))
     conditions += _build_feature_checks(
         schema, recipe, find_image_columns(recipe) if images is None else images
     )

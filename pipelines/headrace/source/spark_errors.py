@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.errors import HeadraceError, LakeError
+from headrace.errors import HeadraceError, InvalidTextError, LakeError
 
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
+_INVALID_TEXT = re.compile(r"headrace\.errors\.InvalidTextError: (\[.*\])")
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
 
@@ -25,6 +26,8 @@ def explain_spark_errors(context: str) -> Iterator[None]:
     except HeadraceError:
         raise
     except (PySparkException, Py4JJavaError) as error:
+        if found := _INVALID_TEXT.search(str(error)):
+            raise InvalidTextError(found[1]) from None
         raise LakeError(f"{context}: {summarize_error(str(error))}") from error
 
 

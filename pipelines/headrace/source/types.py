@@ -51,6 +51,15 @@ def is_finite(number: "SparkColumn") -> "SparkColumn":
     return (F.abs(number) < float("inf")) & ~F.isnan(number)
 
 
+def replace_invalid(text: "SparkColumn") -> "SparkColumn":
+    """Return a text with U+FFFD in place of what is no UTF-8."""
+    import pyspark.sql.functions as F
+
+    if hasattr(F, "make_valid_utf8"):
+        return F.make_valid_utf8(text)
+    return F.decode(text.cast("binary"), "UTF-8")  # Spark 3 replaces, Spark 4 would raise
+
+
 def to_column_type(kind: "DataType") -> ColumnType:
     """Return a type of Spark as the column contract names it."""
     import pyspark.sql.types as T

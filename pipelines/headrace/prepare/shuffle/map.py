@@ -26,12 +26,14 @@ from headrace.source.dictionaries import estimate_decoded_bytes, take_rows, unif
 from headrace.source.internal_columns import (
     BUCKET,
     FILE,
+    LABEL,
     PARTITION,
     PROBLEMS,
     ROW_ID,
     TIE_BREAKER,
     name_mask,
 )
+from headrace.source.invalid_texts import list_text_columns, refuse_invalid_texts
 from headrace.source.late_reader import LateReader
 from headrace.source.partition_index import PartitionIndex
 from headrace.source.problems import split_problems
@@ -66,6 +68,7 @@ def make_map_function(
         chunk_rows = _FIRST_ROWS
         reader = LateReader(options.late.value) if options.late else None
         raw, index = list(options.fit_inputs.raw), options.partition_index
+        looked_at = [n for n in (*options.raw_columns, LABEL) if n not in options.checked_texts]
         for unnamed in batches:
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
             partition = _locate_partitions(batch, index)
@@ -80,6 +83,7 @@ def make_map_function(
                 # Rows that are not published are left out when rows are partitioned, which copies
                 # them anyway.
                 chunk = reader.add_late_columns(chunk) if reader else chunk
+                refuse_invalid_texts(chunk, list_text_columns(chunk, looked_at))
                 if FILE in chunk.column_names:
                     chunk = chunk.drop_columns([FILE])
                 buffered.append(_add_row_ids(chunk, raw))

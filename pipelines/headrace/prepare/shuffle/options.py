@@ -30,6 +30,7 @@ class ShuffleOptions:
         collect_statistics: false where the transform is fitted already.
         late: columns that the tasks read themselves.
         passthrough: raw columns that are published as they are.
+        checked_texts: columns of which rows with texts that are no UTF-8 are not published.
     """
 
     fit_inputs: FitInputs
@@ -42,6 +43,7 @@ class ShuffleOptions:
     collect_statistics: bool = True
     late: "Broadcast[LateColumns] | None" = None
     passthrough: tuple[str, ...] = ()
+    checked_texts: frozenset[str] = frozenset()
 
     @property
     def raw_columns(self) -> list[str]:

@@ -27,6 +27,7 @@ from headrace.source.quarantine.writer import (
 )
 from headrace.source.rules import CheckedRows
 from headrace.source.tables import RawTable
+from headrace.source.types import replace_invalid
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -96,6 +97,8 @@ def _build_writer(
 
 def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
     """Return the columns of the main table with the values that were read, before any cast."""
+    import pyspark.sql.types as T
+
     columns = []
     for name, kind in main.schema.spark_types.items():
         if is_internal(name):
@@ -105,6 +108,8 @@ def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
         )
         if type(kind).__name__ in _AS_TEXT:
             value = value.cast("string")
+        if isinstance(kind, T.StringType):  # a reader fails on what is no UTF-8
+            value = replace_invalid(value.cast("string"))
         columns.append(value.alias(name))
     if MALFORMED in checked.schema.names:
         columns.append(col(MALFORMED).alias("malformed_line"))

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from headrace.errors import LakeError
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.source.internal_columns import FILE, POSITION, PROBLEMS
+from headrace.source.invalid_texts import has_invalid_text, replace_invalid_bytes
 from headrace.source.late_materialization import LateColumns
 from headrace.source.late_reader import find_row_group_starts
 from headrace.source.quarantine.writer import QuarantineFile, add_reasons, name_file
@@ -100,6 +101,11 @@ class RejectedRows:
             if column not in rows.column_names and column in values:
                 constant = pa.array([values[column]] * rows.num_rows, pa.string())
                 rows = rows.append_column(column, constant)
+        for position, name in enumerate(rows.column_names):
+            column = rows.column(position)
+            valid = [replace_invalid_bytes(chunk) for chunk in column.chunks]
+            if valid and has_invalid_text(column):
+                rows = rows.set_column(position, name, pa.chunked_array(valid))
         rows = add_reasons(rows, problems, self._checks)
         schema = rows.schema.remove_metadata()
         self._held[schema].append(rows.replace_schema_metadata(None))
