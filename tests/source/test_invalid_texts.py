@@ -99,8 +99,13 @@ def test_a_column_that_nobody_uses_a_label_and_a_reason(tmp_path: Path, tiny_lak
     )
     assert dataset.build.ledger.quarantined["the label is UTF-8"] == 1
     with_bad_texts(tmp_path, "note", [5])
-    cast = build_anew(
-        tmp_path, "source.tables.visits.columns={note: real}", "features={amount: {kind: min_max}}"
+    quoted = build_anew(
+        tmp_path, "clean.rules=[{kind: in, column: note, values: ['', é, 日本], name: known}]"
     )
-    assert cast.build.ledger.quarantined["note is real"] > 1  # whose reason quotes the text
-    assert any("caf\ufffd" in row["quarantine_reasons"][0] for row in quarantined(cast))
+    assert (
+        quoted.build.ledger.quarantined["known"]
+        + quoted.build.ledger.quarantined.get("note is UTF-8", 0)
+        == 1
+    )
+    (row,) = [row for row in quarantined(quoted) if "known" in row["quarantine_rules"]]
+    assert any("caf\ufffd" in reason for reason in row["quarantine_reasons"])
