@@ -82,3 +82,27 @@ def test_rows_of_a_csv_file_are_from_all_over_it_and_their_number_is_estimated(
     low, high = sample.columns["number"].limits
     assert low < 0.01 * rows
     assert high > 0.99 * rows
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"sep=;\nid;x\n1;2\n", r"begins with 'sep=;', a line for Excel"),
+        (b"Report of 2024\n\nid,x\n1,2\n3,4\n5,6\n", r"has 2 lines above its header .*line 3"),
+        ("id,x\n1,2\n".encode("utf-16"), r": the file is UTF-16, as Excel saves"),
+    ],
+)
+def test_lines_that_spark_would_take_for_the_header(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(LakeError, match=message):
+        read_csv(find_table(str(tmp_path), None), max_rows=9)
+
+
+def test_windows_characters_need_java_s_encodings(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("id,x\n1,10\u20ac\n2,it\u2019s\n".encode("cp1252"))
+    sampled = read_csv(find_table(str(tmp_path), None), max_rows=9)
+    assert sampled.rows["x"].to_pylist() == ["10\u20ac", "it\u2019s"]
+    assert sampled.reader_options["encoding"] == "windows-1252"
+    assert sampled.spark_conf == {"spark.sql.legacy.javaCharsets": True}

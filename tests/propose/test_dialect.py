@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.errors import LakeError
 from headrace.propose.dialect import detect_dialect, detect_encoding
 
 
@@ -16,7 +17,7 @@ from headrace.propose.dialect import detect_dialect, detect_encoding
         ("1,x\n2,y\n3,z\n", {"header": False, "escape": '"'}, "numbers from the first line on"),
         ("2023,2024\nx,y\n", {"escape": '"'}, "a header of numbers above texts"),
         ("a,b\nx,y\nz,w\n", {"escape": '"'}, "texts alone: the first are names"),
-        ('a,b\n"say \\"hi\\"",1\n', {}, "Spark's own way with quotes"),
+        ('a,b\n"say \\"hi\\"",1\n', {"escape": "\\"}, "Spark's own way with quotes"),
         ('a,b\n"x\ny",1\n', {"escape": '"', "multiLine": True}, "a line break in a field"),
     ],
 )
@@ -34,4 +35,10 @@ def test_bytes_that_are_no_utf8_are_latin_letters() -> None:
     assert detect_encoding("é,日本".encode()) == "utf-8"
     assert detect_encoding("日本".encode()[:-1]) == "utf-8"  # the last character is truncated
     assert detect_encoding("é,è,ü and more".encode("latin-1")) == "latin-1"
+    assert detect_encoding("10\u20ac, don\u2019t".encode("cp1252")) == "cp1252"
+    windows = detect_dialect("a,b\n1,2\n", "cp1252").build_spark_options()
+    assert windows["encoding"] == "windows-1252"
+    for wide in ("utf-16", "utf-32"):
+        with pytest.raises(LakeError, match=rf"the file is {wide.upper()}, as Excel saves"):
+            detect_encoding("id,x\n".encode(wide))
     assert detect_dialect("é,b\nx,1\n", "latin-1").build_spark_options()["encoding"] == "ISO-8859-1"

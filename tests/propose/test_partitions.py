@@ -19,8 +19,10 @@ def build_files(*values: str | None) -> TableFiles:
 @pytest.mark.parametrize(
     ("values", "column_type"),
     [
-        (["1", "-02"], "integer"),
-        (["9" * 19], "string"),  # too large for 64 bits
+        (["1", "-2"], "integer"),
+        (["1", "02"], "string"),  # a code
+        ([str(2**63 - 1)], "integer"),
+        ([str(2**63)], "string"),  # too large for 64 bits
         (["1.5", "2.0"], "real"),
         (["1", "2.5"], "string"),  # neither all whole nor all with a point
         (["2024-01-01", "2024-01-02 10:30"], "timestamp"),
@@ -48,6 +50,8 @@ def test_columns_of_folders_are_typed_as_spark_types_them(tmp_path: Path) -> Non
         write_table(tmp_path / f"day={day}" / f"kind={kind}" / "n=01", {"x": [1]})
     sample = sample_table(str(tmp_path))
     types = {name: column.type.value for name, column in sample.columns.items()}
-    assert types == {"x": "integer", "day": "timestamp", "kind": "string", "n": "integer"}
+    assert types == {"x": "integer", "day": "timestamp", "kind": "string", "n": "string"}
+    assert sample.columns["n"].declared_type == "string"  # or Spark would read 1
+    assert sample.columns["kind"].declared_type == ""
     assert sorted(map(str, sample.columns["kind"].values.to_pylist())) == ["None", "a"]
     assert sample.partitions == ("day", "kind", "n")

@@ -28,7 +28,9 @@ from headrace.source.types import cast_column
         (["1,5", "2,25"], "string", "", "not as Spark casts numbers"),
         (["a", "1"], "string", "", "half of them are no numbers"),
         ([None, None], "string", "", "nothing is known"),
-        (["1" * 30, "2"], "real", "real", "too large for 64 bits"),
+        (["1" * 30, "2"], "string", "", "too large for 64 bits, and a real would lose digits"),
+        ([str(2**63 - 1), str(-(2**63))], "integer", "integer", "the largest of 64 bits"),
+        ([str(2**63), "1"], "string", "", "one more than the largest"),
     ],
 )
 def test_what_texts_are(texts: list[str | None], type_: str, declared: str, why: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from headrace.errors import LakeError
@@ -154,3 +155,61 @@ def test_folders_are_read_by_the_declared_type(spark: Any, tmp_path: Path, forma
     rows = open_table(spark, "t", integer, ID_ALONE, listing).frame.select("id", "zip")
     found = {int(row["id"]): row["zip"] for row in rows.collect()}
     assert found == {0: 1234, 1: 10001, 2: None, 3: None}  # 1e3 goes to quarantine
+
+
+def write_csv(folder: Path, content: bytes) -> Path:
+    (folder / "csv").mkdir()
+    (folder / "csv" / "a.csv").write_bytes(content)
+    return folder / "csv"
+
+
+def read_csv(spark: Any, folder: Path, **options: str) -> list[tuple[Any, ...]]:
+    table = Table(path=str(folder), format="csv", options=dict(options))
+    needed = NeededColumns.from_names(["id", "text"])
+    frame = open_table(spark, "t", table, needed, list_table(table, {})).frame
+    malformed = next(name for name in frame.columns if "malformed" in name)
+    rows = frame.select("id", "text", malformed).orderBy("id").collect()
+    return [(row["id"], row["text"], row[malformed]) for row in rows]
+
+
+def test_a_quote_within_quotes_is_written_twice(spark: Any, tmp_path: Path) -> None:
+    folder = write_csv(tmp_path, b'id,text\n1,"a ""b"" c"\n2,"""x"""\n3,"y \\"" z"\n4,"5"""\n')
+    rows = read_csv(spark, folder)
+    assert [row[1] for row in rows] == ['a "b" c', '"x"', 'y \\" z', '5"']
+    assert {row[2] for row in rows} == {None}
+
+
+def test_a_quote_after_a_backslash_is_told_of(spark: Any, tmp_path: Path) -> None:
+    folder = write_csv(tmp_path, b'id,text\n1,"a \\"b\\" c"\n2,plain\n')
+    (first, second) = read_csv(spark, folder)
+    assert first[2].startswith("text has a quote after a backslash (set options.escape to a back")
+    assert second == ("2", "plain", None)
+    (first, _) = read_csv(spark, folder, escape="\\")
+    assert first == ("1", 'a "b" c', None)
+
+
+def test_bytes_that_are_no_utf_8_are_told_of(spark: Any, tmp_path: Path) -> None:
+    content = "id,text\n1,10\u20ac\n2,plain\n".encode("cp1252")
+    folder = write_csv(tmp_path, content)
+    (first, second) = read_csv(spark, folder)
+    assert first[2] == (
+        "text is no UTF-8 (if the file has another encoding, set options.encoding): 10\ufffd"
+    )
+    assert second == ("2", "plain", None)
+    spark.conf.set("spark.sql.legacy.javaCharsets", "true")
+    try:
+        (first, _) = read_csv(spark, folder, encoding="windows-1252")
+    finally:
+        spark.conf.unset("spark.sql.legacy.javaCharsets")
+    assert first == ("1", "10\u20ac", None)
+    if pyspark.__version__ >= "4":
+        with pytest.raises(LakeError, match=r"set spark.conf spark.sql.legacy.javaCharsets to tr"):
+            read_csv(spark, folder, encoding="windows-1252")
+    (tmp_path / "json").mkdir()
+    (tmp_path / "json" / "a.json").write_bytes(b'{"id": "1", "text": "caf\xe9"}\n')
+    table = Table(path=str(tmp_path / "json"), format="json")
+    needed = NeededColumns.from_names(["id", "text"])
+    frame = open_table(spark, "t", table, needed, list_table(table, {})).frame
+    (row,) = frame.collect()
+    assert row["text"] is None  # to Spark such a line is malformed anyhow
+    assert row["__headrace_malformed"].startswith('{"id": "1"')

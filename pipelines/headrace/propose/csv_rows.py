@@ -5,6 +5,7 @@ What separates fields, and whether there is a header, `dialect` tells; which typ
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +20,8 @@ from headrace.propose.sampled_rows import MAX_VALUES, SampledRows
 from headrace.propose.table_files import TableFile, TableFiles
 from headrace.redaction import redact_text
 
+_CHARSET_CONF = {"spark.sql.legacy.javaCharsets": True}  # Spark 4 knows few encodings without it
+_TITLE_LINES = 50  # that are looked at for a header
 # What people write for a null. Spark reads an empty field as one anyhow, and one text besides.
 _NULLS_IN_TEXTS = ("NA", "N/A", "n/a", "NULL", "null", "\\N")  # in a column of texts as well
 _NULL_TEXTS = (*_NULLS_IN_TEXTS, "None", "none", "NaN", "nan", "#N/A", "-", "?")
@@ -42,8 +45,13 @@ def read_csv(table: TableFiles, max_rows: int) -> SampledRows:
 def _read_rows(table: TableFiles, max_rows: int) -> SampledRows:
     reader = ExcerptReader.for_table(table)
     beginning = reader.read_beginning()
-    encoding = detect_encoding(beginning)
-    dialect = detect_dialect(_decode_text(beginning, encoding), encoding)
+    try:
+        encoding = detect_encoding(beginning)
+    except LakeError as error:
+        raise LakeError(f"{redact_text(table.path)}: {error}") from None
+    text = _decode_text(beginning, encoding)
+    _refuse_lines_before_header(table, text)
+    dialect = detect_dialect(text, encoding)
     names: list[str] = []
     keeps_header = True
     rows: list[list[str]] = []
@@ -89,7 +97,32 @@ def _read_rows(table: TableFiles, max_rows: int) -> SampledRows:
         opened_files=len(reader.files),
         reader_options=options,
         notes=(note,) if malformed_count else (),
+        spark_conf=_CHARSET_CONF if encoding == "cp1252" else {},
     )
+
+
+def _refuse_lines_before_header(table: TableFiles, text: str) -> None:
+    """Refuse files whose first lines are no rows, which Spark does not pass over.
+
+    Raises:
+        LakeError: there is Excel's line `sep=;`, or a title above the header.
+    """
+    lines = text.splitlines()[:_TITLE_LINES]
+    if lines and re.fullmatch(r'"?sep=.\s*"?', lines[0], re.IGNORECASE):
+        raise LakeError(
+            f"{redact_text(table.path)} begins with {lines[0]!r}, a line for Excel, which Spark "
+            "would take for the header; remove it"
+        )
+    for separator in (",", ";", "\t", "|"):
+        fields = [line.count(separator) for line in lines]
+        # A title has no separator, and the lines below the header all have as many.
+        header = next((i for i, count in enumerate(fields) if count), 0)
+        if header and len(set(fields[header:])) == 1 and len(fields) - header > 2:
+            raise LakeError(
+                f"{redact_text(table.path)} has {header} lines above its header ({lines[0]!r}), "
+                f"which is line {header + 1}; Spark would take the first for it. Remove them "
+                f"(tail -n +{header + 1})"
+            )
 
 
 def name_spark_columns(header: Sequence[str]) -> list[str]:

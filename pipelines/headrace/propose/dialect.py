@@ -1,5 +1,6 @@
 """Detect how CSV files are written: separator, header, quotes, encoding; as Spark's options."""
 
+import codecs
 import csv
 import io
 import re
@@ -9,8 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.errors import LakeError
 from headrace.propose.text_types import INTEGER_PATTERN, REAL_PATTERN, TIME_PATTERN
 
+_SPARK_ENCODINGS = {"latin-1": "ISO-8859-1", "cp1252": "windows-1252"}
+_WIDE_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
+)  # fmt: skip
 _SEPARATORS = (",", ";", "\t", "|")
 _MAX_LINES = 200
 # Python's own limit would be 131,072 characters per field.
@@ -59,20 +66,34 @@ class Dialect:
         if not self.has_header:
             options["header"] = False
         if self.encoding != "utf-8":
-            options["encoding"] = "ISO-8859-1"
-        if self.doubles_quotes:
-            options["escape"] = '"'
+            options["encoding"] = _SPARK_ENCODINGS[self.encoding]
+        options["escape"] = '"' if self.doubles_quotes else "\\"
         if self.has_multiline_fields:
             options["multiLine"] = True
         return options
 
 
 def detect_encoding(beginning: bytes) -> str:
-    """Return utf-8 where the bytes are; else latin-1, in which every byte is a character."""
+    """Return utf-8 where the bytes are; else cp1252, as Windows writes, where they have characters
+    of it that are control characters in latin-1; else latin-1, in which every byte is one.
+
+    Raises:
+        LakeError: they are UTF-16 or UTF-32, whose lines Spark does not find.
+    """
+    for mark, name in _WIDE_MARKS:
+        if beginning.startswith(mark):
+            raise LakeError(
+                f"the file is {name}, as Excel saves «Unicode text», whose lines Spark does not "
+                "find; save it as CSV in UTF-8 (iconv -f UTF-16 -t UTF-8)"
+            )
     for truncated_bytes in range(4):  # the last character may be truncated
         with suppress(UnicodeDecodeError):
             beginning[: len(beginning) - truncated_bytes].decode("utf-8")
             return "utf-8"
+    if re.search(rb"[\x80-\x9f]", beginning):
+        with suppress(UnicodeDecodeError):
+            beginning.decode("cp1252")
+            return "cp1252"
     return "latin-1"
 
 

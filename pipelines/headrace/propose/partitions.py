@@ -1,4 +1,5 @@
-"""Add the columns that are in the names of folders (`month=1`), typed as Spark types them."""
+"""Add the columns that are in the names of folders (`month=1`), typed as Spark types them; digits
+that are a code are declared as texts."""
 
 import re
 from collections.abc import Sequence
@@ -21,6 +22,19 @@ def infer_partition_types(table: TableFiles) -> dict[str, ColumnType]:
             if value is not None:
                 values[name].add(value)
     return {name: _infer_type(texts) for name, texts in values.items()}
+
+
+def list_code_columns(table: TableFiles) -> list[str]:
+    """Return the partition columns of digits that are codes, whose type has to be declared."""
+    types = infer_partition_types(table)
+    return [
+        name
+        for name, kind in types.items()
+        if kind is ColumnType.STRING
+        and any(
+            re.fullmatch(r"-?\d+", file.partition_values.get(name) or "") for file in table.files
+        )
+    ]
 
 
 def add_partition_columns(
@@ -46,8 +60,11 @@ def add_partition_columns(
 def _infer_type(texts: set[str]) -> ColumnType:
     if not texts:
         return ColumnType.STRING
-    if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts):
-        return ColumnType.INTEGER
+    if any(re.fullmatch(r"-?0\d+", text) for text in texts):
+        return ColumnType.STRING  # 01234 is a code, which Spark would take for 1234
+    if all(re.fullmatch(r"-?\d+", text) for text in texts):
+        fits = all(-(2**63) <= int(text) < 2**63 for text in texts)
+        return ColumnType.INTEGER if fits else ColumnType.STRING
     if all(re.fullmatch(r"-?\d+\.\d+", text) for text in texts):
         return ColumnType.REAL
     if all(re.fullmatch(TIME_PATTERN, text) for text in texts):

@@ -1,7 +1,7 @@
 """Sample rows from all over a table, with what is known of the whole table: counts or estimates."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from headrace.propose.csv_rows import read_csv
 from headrace.propose.json_rows import read_json
 from headrace.propose.names import is_nameable
 from headrace.propose.parquet import read_parquet
+from headrace.propose.partitions import list_code_columns
 from headrace.propose.sampled_rows import SampledRows
 from headrace.propose.table_files import TableFiles, find_table
 
@@ -79,6 +80,8 @@ def sample_table(path: str, format_: str | None = None, max_rows: int = SAMPLED_
     order = np.random.default_rng(0).permutation(sampled.rows.num_rows)
     shuffled_rows = sampled.rows.take(pa.array(order))
     columns = build_columns(shuffled_rows, texts_only=table.format != "parquet")
+    for name in list_code_columns(table):
+        columns[name] = replace(columns[name], declared_type="string")
     unusable = dict(sampled.unusable)
     for name in list(columns):
         if not is_nameable(name):

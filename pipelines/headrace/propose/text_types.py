@@ -14,7 +14,7 @@ from headrace.propose.arrow_types import ARROW_TYPES
 from headrace.recipe.times import parse_time_to_micros
 from headrace.schema import ColumnType
 
-INTEGER_PATTERN = r"[+-]?\d{1,18}"
+INTEGER_PATTERN = r"[+-]?\d{1,19}"
 REAL_PATTERN = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?|inf|infinity|nan)"
 BOOLEAN_PATTERN = r"true|false|yes|no|t|f|y|n"
 DATE_PATTERN = r"\d{4}-\d{2}-\d{2}"
@@ -22,8 +22,9 @@ DATE_PATTERN = r"\d{4}-\d{2}-\d{2}"
 TIME_PATTERN = (
     DATE_PATTERN + r"(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
 )
-# 00501 is a code, not five hundred and one.
+# 00501 is a code, not five hundred and one; and so are digits that 64 bits do not hold.
 _CODE_PATTERN = r"[+-]?0\d+"
+_LONG_PATTERN = r"[+-]?\d{19,}"
 # Share of values that may be of another type than the rest.
 _MAX_UNCASTABLE_SHARE = 0.01
 # Dates and numbers as they are written in some countries, which do not cast.
@@ -88,6 +89,9 @@ def _list_candidate_types(
 ) -> list[tuple[ColumnType, str]]:
     candidates = [(ColumnType.TIMESTAMP, TIME_PATTERN)]
     are_codes = pc.any(_match_pattern(distinct, _CODE_PATTERN)).as_py()
+    long = distinct.filter(_match_pattern(distinct, _LONG_PATTERN)).to_pylist()
+    if not all(-(2**63) <= int(text) < 2**63 for text in long):
+        are_codes = True
     if not whole_numbers and pc.all(_match_pattern(distinct, INTEGER_PATTERN)).as_py():
         are_codes = True
     if not are_codes:

@@ -51,7 +51,7 @@ PINNED: Mapping[str, str] = {
 """Setting -> its value in every session of Headrace."""
 LEGACY_PREFIX = "spark.sql.legacy."
 """What begins so brings back what older releases did; none is in force but those of `ALLOWED`."""
-ALLOWED = frozenset({"spark.sql.legacy.parquet.nanosAsLong"})
+ALLOWED = frozenset({"spark.sql.legacy.parquet.nanosAsLong", "spark.sql.legacy.javaCharsets"})
 """What a recipe may say of that kind: files that Spark cannot read otherwise."""
 REFUSED = ("spark.hadoop.mapreduce.input.pathFilter.class",)
 """What cannot be undone in a session, and may not be set: it chooses among a table's files."""

@@ -67,6 +67,16 @@ def replace_invalid_bytes(array: pa.Array) -> pa.Array:
     return pa.array(texts, array.type)
 
 
+def replace_invalid_texts(rows: pa.Table) -> pa.Table:
+    """Return rows that readers do not fail on: with U+FFFD in place of what is no UTF-8."""
+    for position, name in enumerate(rows.column_names):
+        column = rows.column(position)
+        if has_invalid_text(column):
+            chunks = [replace_invalid_bytes(chunk) for chunk in column.chunks]
+            rows = rows.set_column(position, name, pa.chunked_array(chunks))
+    return rows
+
+
 def is_invalid(column: str, kind: "DataType") -> "Column":
     """Return whether a text, or one in a list, is no UTF-8; false for a null."""
     import pyspark.sql.functions as F

@@ -25,7 +25,7 @@ from headrace.source.chosen_files import (
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.delta_files import load_delta_files
-from headrace.source.internal_columns import MALFORMED
+from headrace.source.internal_columns import MALFORMED, col
 from headrace.source.listing import FILE_FORMATS, Listing
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors, summarize_error
@@ -117,6 +117,8 @@ def _explain_load_errors(name: str, table: s.Table, where: str) -> Iterator[None
     except AnalysisException as error:
         raise LakeError(_describe_load_error(name, table, where, error)) from None
     except Exception as error:
+        if "PARAMETER_VALUE.CHARSET" in str(error):
+            raise LakeError(_describe_load_error(name, table, where, error)) from None
         if "DATA_SOURCE_NOT_FOUND" in str(error):
             raise LakeError(_describe_missing_format(name, table)) from None
         with explain_spark_errors(f"table {name!r} ({where})"):
@@ -144,7 +146,7 @@ def _load_files(
     folders = set(listing.get_values(path)) if listing is not None else set()
     texts = folders & set(table.columns)
     if table.format == "csv":
-        frame = _load_csv(spark, files, options, texts)
+        frame = _load_csv(spark, files, options, needed.all_names, texts)
     elif table.format == "json":
         frame = _load_json(spark, files, options, [*needed.types], texts)
     elif listing is not None and table.format in ("parquet", "orc"):
@@ -277,6 +279,11 @@ def _declare_texts(schema: "StructType", names: Collection[str]) -> "StructType"
 
 
 def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
+    if "PARAMETER_VALUE.CHARSET" in str(error):
+        return (
+            f"table {name!r} ({where}): Spark reads few encodings by itself, and options.encoding "
+            "is another; set spark.conf spark.sql.legacy.javaCharsets to true to have all of Java's"
+        )
     condition = getattr(error, "getCondition", getattr(error, "getErrorClass", str))() or ""
     if condition == "PATH_NOT_FOUND":
         return (
@@ -305,23 +312,58 @@ def _describe_missing_format(name: str, table: s.Table) -> str:
 
 
 def _load_csv(
-    spark: "SparkSession", files: ChosenFiles, options: dict[str, Any], texts: Collection[str]
+    spark: "SparkSession",
+    files: ChosenFiles,
+    options: dict[str, Any],
+    needed: Collection[str],
+    texts: Collection[str],
 ) -> "DataFrame":
     import pyspark.sql.types as T
 
     # Headers are compared file by file, and a line with too many or too few fields is kept as text.
-    settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false", **options}
+    # A quote within quotes is written twice, as RFC 4180 says and nearly all writers do.
+    settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false"}
+    own = {key.lower() for key in options}
+    settings |= ({} if "escape" in own else {"escape": '"'}) | options
     header = spark.read.options(**settings).csv(files.all)
     fields = [*_declare_texts(header.schema, texts), T.StructField(MALFORMED, T.StringType())]
     reader = spark.read.schema(T.StructType(fields)).options(**settings)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
+    rows = reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
+    names = [f.name for f in header.schema.fields if f.name in needed and f.name not in texts]
+    return _mark_doubtful(rows, names, own)
+
+
+def _mark_doubtful(
+    rows: "DataFrame", names: Collection[str], options: Collection[str]
+) -> "DataFrame":
+    """Mark rows as malformed whose texts were read wrong: bytes that are no UTF-8, a quote after a
+    backslash. Who says `encoding` or `escape` knows better."""
+    import pyspark.sql.functions as F
+    import pyspark.sql.types as T
+
+    reasons = []
+    for name in names:
+        if not isinstance(rows.schema[name].dataType, T.StringType):
+            continue
+        if not {"encoding", "charset"} & {*options}:
+            said = f"{name} is no UTF-8 (if the file has another encoding, set options.encoding): "
+            doubtful = F.contains(col(name), F.lit("\ufffd"))
+            reasons.append(F.when(doubtful, F.concat(F.lit(said), col(name))))
+        if "escape" not in options:
+            said = f"{name} has a quote after a backslash (set options.escape to a backslash): "
+            doubtful = F.startswith(col(name), F.lit('"')) & F.contains(col(name), F.lit('\\"'))
+            reasons.append(F.when(doubtful, F.concat(F.lit(said), col(name))))
+    if not reasons:
+        return rows
+    marked = F.coalesce(col(MALFORMED), *reasons).alias(MALFORMED)
+    return rows.select(*(marked if n == MALFORMED else col(n) for n in rows.columns))
 
 
 def _load_json(
     spark: "SparkSession",
     files: ChosenFiles,
     options: dict[str, Any],
-    needed: list[str],
+    needed: Collection[str],
     texts: Collection[str],
 ) -> "DataFrame":
     import pyspark.sql.types as T
@@ -333,7 +375,7 @@ def _load_json(
         for f in _infer_json_fields([row[0] for row in lines.limit(_SAMPLE_LINES).collect()])
     }
     names = {*fields, *(f.name for f in parts)}
-    if not set(needed) <= names:  # rare columns: look through everything once
+    if not {*needed} <= names:  # rare columns: look through everything once
         as_texts = spark.read.options(**options).option("primitivesAsString", "true")
         inferred = as_texts.json(files.all)
         for field in inferred.schema.fields:
@@ -399,9 +441,11 @@ def find_partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | No
     """Return the columns that are in no file; None where a table is not its files."""
     if table.format not in FILE_FORMATS or table.table:
         return None
-    relation = frame._jdf.queryExecution().analyzed()
+    plan = frame._jdf.queryExecution().analyzed()
     try:
-        return list(relation.relation().partitionSchema().fieldNames())
+        while plan.children().size() == 1:  # what is computed from its rows
+            plan = plan.children().head()
+        return list(plan.relation().partitionSchema().fieldNames())
     except Exception:  # py4j: not a relation of files
         return None
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from headrace.source.types import replace_invalid
-
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
@@ -33,8 +31,7 @@ def join_problems(reasons: "Sequence[tuple[Column, Column]]") -> "Column":
     separators = PROBLEM_SEPARATOR + REASON_SEPARATOR
     problems = []
     for position, (violated, reason) in enumerate(reasons):
-        shown = F.translate(replace_invalid(reason), separators, _SYMBOLS)
-        shown = F.coalesce(shown, F.lit("?"))
+        shown = F.coalesce(F.translate(reason, separators, _SYMBOLS), F.lit("?"))
         problem = F.concat(F.lit(f"{position}{REASON_SEPARATOR}"), shown)
         problems.append(F.when(violated, problem))
     return F.concat_ws(PROBLEM_SEPARATOR, *problems)

@@ -19,6 +19,7 @@ from headrace.source.internal_columns import (
     name_before_cast,
     with_safe_names,
 )
+from headrace.source.invalid_texts import replace_invalid_texts
 from headrace.source.quarantine.writer import (
     QuarantineFile,
     add_reasons,
@@ -27,7 +28,6 @@ from headrace.source.quarantine.writer import (
 )
 from headrace.source.rules import CheckedRows
 from headrace.source.tables import RawTable
-from headrace.source.types import replace_invalid
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -85,7 +85,7 @@ def _build_writer(
         with QuarantineFile(folder, name) as file:
             for batch in batches:
                 if batch.num_rows:
-                    rows = pa.Table.from_batches([batch])
+                    rows = replace_invalid_texts(pa.Table.from_batches([batch]))
                     problems = rows.column(rows.num_columns - 1).to_pylist()
                     rows = rows.select(list(range(len(names)))).rename_columns(names)
                     file.write_rows(add_reasons(rows, problems, checks))
@@ -97,8 +97,6 @@ def _build_writer(
 
 def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
     """Return the columns of the main table with the values that were read, before any cast."""
-    import pyspark.sql.types as T
-
     columns = []
     for name, kind in main.schema.spark_types.items():
         if is_internal(name):
@@ -108,8 +106,6 @@ def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
         )
         if type(kind).__name__ in _AS_TEXT:
             value = value.cast("string")
-        if isinstance(kind, T.StringType):  # a reader fails on what is no UTF-8
-            value = replace_invalid(value.cast("string"))
         columns.append(value.alias(name))
     if MALFORMED in checked.schema.names:
         columns.append(col(MALFORMED).alias("malformed_line"))

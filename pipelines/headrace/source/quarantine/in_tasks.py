@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from headrace.errors import LakeError
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.source.internal_columns import FILE, POSITION, PROBLEMS
-from headrace.source.invalid_texts import has_invalid_text, replace_invalid_bytes
+from headrace.source.invalid_texts import replace_invalid_texts
 from headrace.source.late_materialization import LateColumns
 from headrace.source.late_reader import find_row_group_starts
 from headrace.source.quarantine.writer import QuarantineFile, add_reasons, name_file
@@ -54,7 +54,7 @@ class RejectedRows:
     def add_rows(self, rows: pa.Table) -> None:
         """Note rejected rows, which have FILE, POSITION and PROBLEMS."""
         file, position = rows[FILE].to_numpy(), rows[POSITION].to_numpy()
-        problems = rows[PROBLEMS].to_pylist()
+        problems = replace_invalid_texts(rows.select([PROBLEMS]))[PROBLEMS].to_pylist()
         for number in np.unique(file).tolist():
             rows_of_file = np.flatnonzero(file == number)
             texts = [problems[i] or "" for i in rows_of_file.tolist()]
@@ -101,12 +101,7 @@ class RejectedRows:
             if column not in rows.column_names and column in values:
                 constant = pa.array([values[column]] * rows.num_rows, pa.string())
                 rows = rows.append_column(column, constant)
-        for position, name in enumerate(rows.column_names):
-            column = rows.column(position)
-            valid = [replace_invalid_bytes(chunk) for chunk in column.chunks]
-            if valid and has_invalid_text(column):
-                rows = rows.set_column(position, name, pa.chunked_array(valid))
-        rows = add_reasons(rows, problems, self._checks)
+        rows = add_reasons(replace_invalid_texts(rows), problems, self._checks)
         schema = rows.schema.remove_metadata()
         self._held[schema].append(rows.replace_schema_metadata(None))
         if sum(table.num_rows for table in self._held[schema]) >= _HELD_ROWS:
