@@ -8,7 +8,6 @@ import pytest
 from headrace.propose.arrow_types import (
     ARROW_TYPES,
     cast_array,
-    find_common_type,
     get_column_type,
 )
 from headrace.schema import ColumnType
@@ -44,13 +43,6 @@ def test_the_column_type_is_what_spark_reads(
     arrow_type: pa.DataType, column_type: str, why: str
 ) -> None:
     assert get_column_type(arrow_type).value == column_type, why
-
-
-def test_whole_numbers_and_reals_have_a_common_type_and_others_none() -> None:
-    assert find_common_type({STRING}) is STRING
-    assert find_common_type({INTEGER, REAL}) is REAL
-    assert find_common_type({INTEGER, STRING}) is None
-    assert find_common_type({INTEGER, REAL, ColumnType.BOOLEAN}) is None
 
 
 @pytest.mark.parametrize(

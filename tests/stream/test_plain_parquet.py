@@ -80,3 +80,31 @@ def test_what_is_no_parquet_or_pickled_is_refused(tmp_path: Path) -> None:
     (tmp_path / "_common_metadata").write_bytes(b"PAR1")
     with pytest.raises(StreamError, match="would run code from the dataset"):
         index_folder(str(tmp_path))
+
+
+def test_a_table_with_a_log_has_the_files_that_the_log_names(tmp_path: Path) -> None:
+    from deltalake import DeltaTable, write_deltalake
+
+    root = str(tmp_path / "delta")
+    rows = pa.table({"row_id": pa.array(range(40), pa.int64()), "x": [0.5] * 40})
+    write_deltalake(root, rows)
+    write_deltalake(root, rows, mode="overwrite")
+    (live,) = DeltaTable(root).file_uris()
+    assert len([*Path(root).glob("*.parquet")]) == 2
+    assert [file.path for file in index_folder(root)] == [Path(live).name]
+    (tmp_path / "iceberg" / "metadata").mkdir(parents=True)
+    (tmp_path / "iceberg" / "metadata" / "v1.metadata.json").write_text("{}")
+    (tmp_path / "iceberg" / "data").mkdir()
+    write_files(tmp_path / "iceberg" / "data", [[5]], checksums=False)
+    for folder in ("iceberg", "iceberg/data"):
+        with pytest.raises(StreamError, match=r"an Iceberg table"):
+            index_folder(str(tmp_path / folder))
+    with pytest.raises(StreamError, match=r"has files of a Delta table"):
+        index_folder(str(tmp_path))
+
+
+def test_a_file_that_is_no_parquet_file_by_its_name_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, [[5]], checksums=False)
+    (tmp_path / "notes.txt").write_text("rows?")
+    with pytest.raises(StreamError, match=r"notes.txt is no Parquet file by its name"):
+        index_folder(str(tmp_path))

@@ -81,11 +81,13 @@ def find_log_kind(filesystem: Any, folder: str) -> LogKind | None:
     for name, kind in _LOG_FOLDERS.items():
         if name in names:
             return kind
-    if "metadata" in names:
-        metadata = list_folder(filesystem, names["metadata"])
-        if any(_ICEBERG_METADATA.fullmatch(path.rpartition("/")[2]) for path in metadata):
-            return "iceberg"
-    return None
+    return "iceberg" if "metadata" in names and _has_iceberg_metadata(filesystem, folder) else None
+
+
+def _has_iceberg_metadata(filesystem: Any, folder: str) -> bool:
+    """Return whether a folder that has one named `metadata` is an Iceberg table."""
+    paths = list_folder(filesystem, f"{folder.rstrip('/')}/metadata")
+    return any(_ICEBERG_METADATA.fullmatch(path.rpartition("/")[2]) for path in paths)
 
 
 def find_enclosing_table(filesystem: Any, path: str) -> tuple[LogKind, str] | None:
@@ -97,6 +99,10 @@ def find_enclosing_table(filesystem: Any, path: str) -> tuple[LogKind, str] | No
         for name, kind in _LOG_FOLDERS.items():
             if find_info(filesystem, f"{folder}/{name}") is not None:
                 return kind, folder
+        metadata = find_info(filesystem, f"{folder}/metadata")
+        is_folder = metadata is not None and metadata["type"] == "directory"
+        if is_folder and _has_iceberg_metadata(filesystem, folder):
+            return "iceberg", folder
     return None
 
 

@@ -55,15 +55,6 @@ def get_column_type(arrow_type: pa.DataType) -> ColumnType:
     return ColumnType.OTHER
 
 
-def find_common_type(types: set[ColumnType]) -> ColumnType | None:
-    """Return the type that holds values of all the types; None where there is none."""
-    if len(types) == 1:
-        return next(iter(types))
-    if types == {ColumnType.INTEGER, ColumnType.REAL}:
-        return ColumnType.REAL
-    return None
-
-
 def cast_array(array: pa.ChunkedArray, column_type: ColumnType) -> pa.ChunkedArray:
     """Return the array cast to the Arrow type that `ARROW_TYPES` has for the column type."""
     target = ARROW_TYPES[column_type]

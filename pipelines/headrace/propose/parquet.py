@@ -1,6 +1,5 @@
 """Read some rows of Parquet files, from row groups all over some of the files."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,49 +7,48 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import LakeError
+from headrace.lake.file_columns import FileColumns, FileType, read_parquet_columns
 from headrace.lake.storage import explain_table_errors
 from headrace.propose.allocation import allocate_rows, spread_positions
-from headrace.propose.arrow_types import (
-    ARROW_TYPES,
-    cast_array,
-    find_common_type,
-    get_column_type,
-)
+from headrace.propose.arrow_types import ARROW_TYPES, cast_array
 from headrace.propose.partitions import add_partition_columns
 from headrace.propose.sampled_rows import MAX_FILES, MAX_VALUES, SampledRows
 from headrace.propose.table_files import TableFile, TableFiles
 from headrace.redaction import redact_text
 from headrace.schema import ColumnType
+from headrace.source.common_columns import find_common_columns
 
 _THREADS = 8
 # Row groups that are read per file, and how many times as many of their rows as are sampled:
 # neighbouring rows are alike.
 _ROW_GROUPS_PER_FILE, _OVERREAD = 4, 10
-_NANOSECOND_CONF = {"spark.sql.legacy.parquet.nanosAsLong": True}
-_NANOSECOND_REASON = "a time in nanoseconds"
 
 
 def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
     """Read at most `max_rows` rows of a table.
 
     Raises:
-        LakeError: there are no rows, a file is damaged, or columns of one name have different
-            types, or one that Spark does not read.
+        LakeError: there are no rows, or a file is damaged.
     """
     files = [table.files[i] for i in spread_positions(len(table.files), MAX_FILES)]
     with ThreadPoolExecutor(_THREADS) as pool:
         footers = list(pool.map(lambda file: _read_footer(table, file), files))
-    schemas = [footer.schema.to_arrow_schema() for footer in footers]
-    types, unusable = _determine_types(schemas, files)
+    schemas = [
+        (read_parquet_columns(footer), [file.path])
+        for footer, file in zip(footers, files, strict=True)
+    ]
+    types, spellings, unusable = _determine_types(schemas)
     file_rows = [footer.num_rows for footer in footers]
     row_counts = allocate_rows(file_rows, max(1, min(max_rows, MAX_VALUES // max(1, len(types)))))
     if not types or not sum(file_rows):
-        reason = "has no rows" if types else "has no column that a feature can be made of"
+        listed = "; ".join(f"{name!r}: {reason}" for name, reason in sorted(unusable.items()))
+        nothing = f"has no column that a feature can be made of ({listed or 'none at all'})"
+        reason = "has no rows" if types else nothing
         raise LakeError(f"{redact_text(table.path)} is empty: it {reason}")
     read_whole = sum(row_counts) == sum(file_rows)
     sources = [source for source in zip(files, footers, row_counts, strict=True) if source[2]]
     chunks = [
-        _read_rows(table, file, footer, row_count, types, read_whole)
+        _read_rows(table, file, footer, row_count, types, spellings, read_whole)
         for file, footer, row_count in sources
     ]
     row_files = [
@@ -58,8 +56,6 @@ def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
         for source, chunk in zip(sources, chunks, strict=True)
         for _ in range(chunk.num_rows)
     ]
-    has_nanoseconds = any(reason.startswith(_NANOSECOND_REASON) for reason in unusable.values())
-    names_differ = any(schema.names != schemas[0].names for schema in schemas)
     file_bytes = sum(file.byte_count for file in files)
     return SampledRows(
         rows=add_partition_columns(pa.concat_tables(chunks), row_files, table),
@@ -67,9 +63,8 @@ def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
         is_counted=len(files) == len(table.files),
         is_whole=read_whole and len(files) == len(table.files),
         opened_files=len(files),
-        reader_options={"mergeSchema": True} if names_differ else {},
+        reader_options={},
         unusable=unusable,
-        spark_conf=_NANOSECOND_CONF if has_nanoseconds else {},
     )
 
 
@@ -85,54 +80,57 @@ def _read_footer(table: TableFiles, file: TableFile) -> pq.FileMetaData:
 
 
 def _determine_types(
-    schemas: Sequence[pa.Schema], files: Sequence[TableFile]
-) -> tuple[dict[str, ColumnType], dict[str, str]]:
-    """Return the types of the columns that features can be made of, and why not of the others.
+    schemas: Sequence[tuple[FileColumns, list[str]]],
+) -> tuple[dict[str, ColumnType], dict[str, tuple[str, ...]], dict[str, str]]:
+    """Return the types of the columns that features can be made of, as `prepare` reads them.
 
-    Raises:
-        LakeError: with all problems: two columns of one name, files that have different types, or
-            a type that Spark does not read.
+    Args:
+        schemas: columns, and the paths of files that have them.
+
+    Returns:
+        column -> type, column -> its names in the files, and why features cannot be made of others.
     """
-    files_by_type: dict[str, dict[ColumnType, str]] = defaultdict(dict)
-    unusable: dict[str, str] = {}
-    problems = []
-    for schema, file in zip(schemas, files, strict=True):
-        if len(set(schema.names)) < len(schema.names):
-            problems.append(f"{file.path} has two columns of the same name")
-        for column in schema:
-            if pa.types.is_time(column.type):
-                problems.append(
-                    f"{file.path}: column {column.name!r} is a time of day ({column.type}), which "
-                    "Spark does not read; write it as a text, or as minutes"
-                )
-            if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-                unusable[column.name] = (
-                    f"{_NANOSECOND_REASON}, which Spark reads as whole numbers; write microseconds "
-                    'to use it (pandas: to_parquet(..., coerce_timestamps="us"))'
-                )
-            column_files = files_by_type[column.name]
-            if not pa.types.is_null(column.type):  # the type is that of files that have values
-                column_files.setdefault(get_column_type(column.type), file.path)
-            else:
-                column_files.setdefault(ColumnType.INTEGER, "")
+    common = find_common_columns(schemas, wanted=())
+    unusable = {name: why.removeprefix("is ") for name, why in common.unread.items()}
     types: dict[str, ColumnType] = {}
-    for name, column_files in files_by_type.items():
-        types_with_values = {t for t, path in column_files.items() if path} or set(column_files)
-        column_type = find_common_type(types_with_values)
-        if column_type is None:
-            listed = ", ".join(f"{t.value} in {path}" for t, path in column_files.items() if path)
-            problems.append(
-                f"column {name!r} is {listed}; all files of a table must have the same type for it"
+    for column in common.columns:
+        column_type = _get_column_type(column.kind)
+        texts = {"string", "char", "binary", "null"}
+        if column.kind == "string" and not texts.issuperset(map(str, column.kinds)):
+            kinds = ", ".join(sorted(map(str, column.kinds)))
+            unusable[column.name] = (
+                f"{kinds} in different files; declare its type in `columns` to use it"
             )
         elif column_type is ColumnType.BINARY:
-            unusable[name] = "bytes; if they are images, see conf/digits.yaml"
+            unusable[column.name] = "bytes; if they are images, see conf/digits.yaml"
         elif column_type is ColumnType.OTHER:
-            unusable[name] = "neither a value nor a list of values"
-        elif name not in unusable:
-            types[name] = column_type
-    if problems:
-        raise LakeError("; ".join(dict.fromkeys(problems)))
-    return types, unusable
+            unusable[column.name] = "neither a value nor a list of values"
+        else:
+            types[column.name] = column_type
+    return types, {column.name: column.spellings for column in common.columns}, unusable
+
+
+def _get_column_type(kind: FileType) -> ColumnType:
+    """Return the column contract's type of what a file has."""
+    if isinstance(kind, dict):
+        lists = {
+            ColumnType.INTEGER: ColumnType.INTEGERS,
+            ColumnType.REAL: ColumnType.REALS,
+            ColumnType.STRING: ColumnType.STRINGS,
+        }
+        element = kind.get("list")
+        if element is None:
+            return ColumnType.OTHER
+        return lists.get(_get_column_type(element), ColumnType.OTHER)
+    words = {
+        "boolean": ColumnType.BOOLEAN, "float": ColumnType.REAL, "double": ColumnType.REAL,
+        "uint64": ColumnType.REAL, "string": ColumnType.STRING, "char": ColumnType.STRING,
+        "binary": ColumnType.BINARY, "date": ColumnType.TIMESTAMP,
+        "timestamp": ColumnType.TIMESTAMP, "timestamp_ntz": ColumnType.TIMESTAMP,
+    }  # fmt: skip
+    if kind.startswith("decimal"):
+        return ColumnType.REAL
+    return words.get(kind, ColumnType.INTEGER)
 
 
 def _read_rows(
@@ -141,23 +139,30 @@ def _read_rows(
     footer: pq.FileMetaData,
     row_count: int,
     types: Mapping[str, ColumnType],
+    spellings: Mapping[str, tuple[str, ...]],
     read_whole: bool,
 ) -> pa.Table:
     """Read `row_count` rows of a file; columns that it does not have are null."""
     with explain_table_errors(file.path), table.open(file) as stream:
         try:
             parquet_file = pq.ParquetFile(stream)
-            file_names = [name for name in types if name in parquet_file.schema_arrow.names]
+            found = {*parquet_file.schema_arrow.names}
+            stored = {
+                name: spelling
+                for name in types
+                for spelling in spellings[name]
+                if spelling in found
+            }
             rows = (
-                parquet_file.read(file_names)
+                parquet_file.read([*stored.values()])
                 if read_whole
-                else _read_some_rows(parquet_file, footer, row_count, file_names)
+                else _read_some_rows(parquet_file, footer, row_count, [*stored.values()])
             )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise LakeError(f"{file.path} is damaged ({error}); restore or remove it") from None
     columns = {
-        name: cast_array(rows[name], column_type)
-        if name in file_names
+        name: cast_array(rows[stored[name]], column_type)
+        if name in stored
         else pa.nulls(rows.num_rows, ARROW_TYPES[column_type])
         for name, column_type in types.items()
     }

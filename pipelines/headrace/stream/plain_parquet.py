@@ -10,10 +10,19 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from headrace.errors import StreamError
+from headrace.errors import LakeError, StreamError
 from headrace.lake.checksums import compute_footer_checksum, parse_footer, read_footer_bytes
 from headrace.lake.data_file import DataFile
 from headrace.lake.storage import explain_storage_errors, is_storage_error, open_filesystem
+from headrace.lake.table_log import (
+    KIND_NAMES,
+    LogKind,
+    find_enclosing_table,
+    find_log_kind,
+    find_nested_table,
+    read_table_log,
+)
+from headrace.lake.walk import find_info, walk_folder
 from headrace.stream.footers import build_read_error, retry_transient_errors
 from headrace.stream.pickled_metadata import refuse_pickled_metadata
 
@@ -31,7 +40,8 @@ def index_folder(
 ) -> tuple[DataFile, ...]:
     """Build the index of the Parquet files below a folder, sorted by path, for `SplitStream`.
 
-    Names that begin with `_` or `.` are ignored, as Spark does.
+    A Delta table and the sink of a streaming query have the files that their log names. Names that
+    begin with `_` or `.` are ignored, as Spark does.
 
     Args:
         root: a folder or URL.
@@ -39,8 +49,9 @@ def index_folder(
         share: returns rank 0's value on every rank, as `Collectives.broadcast_object` does.
 
     Raises:
-        StreamError: there is no Parquet file, one cannot be read, their columns differ, or the
-            folder has Petastorm's pickled schema; on every rank.
+        StreamError: there is no Parquet file, one cannot be read, their columns differ, the folder
+            has Petastorm's pickled schema, or is a table or a part of one whose files do not all
+            hold rows that it has now; on every rank.
     """
     files_or_error: Any = None
     if rank == 0:
@@ -58,8 +69,11 @@ def _read_folder(root: str) -> list[DataFile]:
     """Read the footers of all Parquet files below a folder, and compare their columns."""
     refuse_pickled_metadata(root)
     filesystem, base = open_filesystem(root)
-    with explain_storage_errors(root):
-        paths = [path for path in filesystem.find(base) if _is_data_file(path[len(base) :])]
+    try:
+        with explain_storage_errors(root):
+            paths = _list_files(filesystem, root, base)
+    except LakeError as error:
+        raise StreamError(str(error)) from None
     if not paths:
         raise StreamError(f"{root} has no Parquet file")
 
@@ -113,7 +127,39 @@ def _read_data_file(filesystem: Any, path: str, name: str) -> tuple[DataFile, pa
     return file, parquet.schema_arrow
 
 
-def _is_data_file(path: str) -> bool:
-    """Return whether a path below the folder is that of a Parquet file that Spark would read."""
-    hidden = any(part.startswith(("_", ".")) for part in path.split("/"))
-    return path.endswith((".parquet", ".parq", ".pq")) and not hidden
+def _list_files(filesystem: Any, root: str, base: str) -> list[str]:
+    """List the Parquet files of a folder, by the rules of `docs/lakes.md`.
+
+    Raises:
+        LakeError: it is a table that its files alone do not tell, or part of one.
+        StreamError: a file is no Parquet file by its name.
+    """
+    info = find_info(filesystem, base)
+    if info is not None and info["type"] != "directory":
+        return [base]
+    _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
+    kind = find_log_kind(filesystem, base)
+    if kind in ("delta", "sink"):
+        log = read_table_log(filesystem, root, base, kind)
+        elsewhere = [file.name for file in log.files if "://" in file.name or file.name[0] == "/"]
+        if elsewhere:
+            raise LakeError(f"{root}: its log names files elsewhere ({elsewhere[0]}); prepare it")
+        return [f"{base}/{file.name}" for file in log.files]
+    if kind is not None:
+        raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows")
+    walk = walk_folder(filesystem, base)
+    _refuse_part_of_table(root, find_nested_table(walk.skipped))
+    paths = [file.path for file in walk.files]
+    for path in paths:
+        if not path.endswith((".parquet", ".parq", ".pq")):
+            raise StreamError(f"{path} is no Parquet file by its name; move it out of the folder")
+    return paths
+
+
+def _refuse_part_of_table(root: str, found: "tuple[LogKind, str] | None") -> None:
+    if found is not None:
+        kind, folder = found
+        raise LakeError(
+            f"{root} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows that "
+            "the table has now; name that folder"
+        )
