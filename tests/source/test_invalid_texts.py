@@ -42,6 +42,8 @@ def test_what_a_task_looks_at() -> None:
     refuse_invalid_texts(table, {"a": "a"})
     assert replace_invalid_bytes(bad).to_pylist() == ["é", "caf\ufffd"]
     assert replace_invalid_bytes(coded[1]).to_pylist() == ["é", "caf\ufffd"]
+    view = pa.array([GOOD, BAD], pa.binary_view()).view(pa.string_view())
+    assert replace_invalid_bytes(view).to_pylist() == ["é", "caf\ufffd"]
     assert replace_invalid_bytes(good) is good
     assert replace_invalid_bytes(numbers) is numbers
 

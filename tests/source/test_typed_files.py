@@ -44,6 +44,7 @@ VARIANTS: dict[str, list[tuple[pa.DataType, Any]]] = {
     "text": [
         (pa.string(), lambda i: f"s{i % 5}"), (pa.large_string(), lambda i: f"é{i % 3}"),
         (pa.dictionary(pa.int8(), pa.string()), lambda i: f"d{i % 3}"),
+        (pa.string_view(), lambda i: f"a text as delta-rs writes it {i % 3}"),
         (pa.binary(), lambda i: f"b{i % 3}".encode()), (pa.null(), lambda i: None),
     ],
     "time": [

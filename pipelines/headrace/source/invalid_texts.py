@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.errors import InvalidTextError
 from headrace.source.internal_columns import FILE, LABEL, col
@@ -60,6 +61,9 @@ def replace_invalid_bytes(array: pa.Array) -> pa.Array:
         return array
     if pa.types.is_dictionary(array.type):
         return replace_invalid_bytes(array.dictionary_decode())
+    if pa.types.is_string_view(array.type):
+        options = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
+        return replace_invalid_bytes(pc.cast(array, options=options))
     if not pa.types.is_string(array.type) and not pa.types.is_large_string(array.type):
         return array
     data = array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary())
@@ -122,4 +126,5 @@ def _has_texts(kind: pa.DataType) -> bool:
         return _has_texts(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _has_texts(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_text(kind) for is_text in texts)

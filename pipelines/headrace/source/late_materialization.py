@@ -33,7 +33,9 @@ _SHUFFLES = re.compile(
 # Spark's type -> (type in Arrow, types in a file that Spark reads as such). A column of nulls alone
 # has the type null; pandas' timedelta is a plain whole number to Spark.
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "null")
-_TEXTS = ("string", "large_string", "binary", "large_binary", "null")
+_TEXTS = (
+    "string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null",
+)  # fmt: skip
 LATE_TYPES: dict[str, tuple[pa.DataType, tuple[str, ...]]] = {
     "bigint": (pa.int64(), _INTEGERS),
     "boolean": (pa.int64(), ("bool", "null")),

@@ -1,0 +1,202 @@
+"""Whatever lies in a folder: a full build, the increments and a plain reader have the same rows.
+
+The lakes are such as other people make: subfolders, odd names, hidden files, columns under another
+case, of other types, or missing, and a Delta table after every kind of commit.
+"""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from headrace.lake import DatasetVersion
+from headrace.prepare import prepare
+from headrace.progress import ignore_progress
+from headrace.recipe import build_recipe
+from tests.prepare.tiny_builds import read_rows
+
+pytestmark = pytest.mark.spark
+
+KEPT = ["id", "x", "text"]
+
+
+def build(workdir: Path, dataset: str = "dataset") -> DatasetVersion:
+    tree: dict[str, Any] = {
+        "name": "lake",
+        "source": {"tables": {"t": {"path": str(workdir / "lake")}}, "main": "t"},
+        "label": {"expression": "y"},
+        "split": {"key": ["id"], "fractions": {"train": 0.6, "validation": 0.2, "test": 0.2}},
+        "features": {"x": {"kind": "standardize"}, "text": {"kind": "vocabulary"}},
+        "dataset": {"path": str(workdir / dataset), "keep": KEPT},
+        "model": {"kind": "mlp"},
+    }
+    recipe = build_recipe(tree, source="lake", environment={})
+    return prepare(recipe, workdir=str(workdir), report=ignore_progress).dataset
+
+
+def rows_of(dataset: DatasetVersion) -> pd.DataFrame:
+    rows = read_rows(dataset)[[f"kept_{name}" for name in KEPT]]
+    return sort_rows(rows.rename(columns=lambda name: name.removeprefix("kept_")))
+
+
+def sort_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    typed = pd.DataFrame(
+        {
+            "id": rows["id"].astype("int64"),
+            "x": rows["x"].astype("float64"),
+            "text": rows["text"].astype(object).where(rows["text"].notna(), None),
+        }
+    )
+    return typed.sort_values("id", ignore_index=True)
+
+
+def make_rows(rng: random.Random, first: int, count: int) -> pa.Table:
+    """Rows as one of many writers would have them."""
+    ids = range(first, first + count)
+    x = [None if i % 7 == 0 else float(i % 50) for i in ids]
+    kind = rng.choice([pa.float64(), pa.float32(), pa.int32(), pa.int64()])
+    names = {"id": pa.array(ids, rng.choice([pa.int64(), pa.int32()]))}
+    names[rng.choice(["x", "x", "X"])] = pa.array(x).cast(kind)
+    if rng.random() < 0.8:
+        text = pa.array([None if i % 5 == 0 else f"é{i % 3}" for i in ids])
+        names[rng.choice(["text", "Text"])] = text.dictionary_encode() if count % 2 else text
+    elif rng.random() < 0.5:
+        names["text"] = pa.nulls(count)
+    names["y"] = pa.array([i % 3 == 0 for i in ids])
+    if rng.random() < 0.3:  # what nobody uses
+        names["at"] = pa.array([1] * count, pa.time64("us"))
+    shuffled = [*names]
+    rng.shuffle(shuffled)
+    return pa.table({name: names[name] for name in shuffled})
+
+
+def read_plainly(lake: Path) -> pd.DataFrame:
+    """The rows of all files that are data, as a person reads them."""
+    parts = []
+    for file in sorted(lake.rglob("*.parquet")):
+        if any(part[0] in "._" for part in file.relative_to(lake).parts):
+            continue
+        rows = pq.read_table(file, partitioning=None).to_pandas()
+        rows = rows.rename(columns=str.lower)
+        parts.append(rows.reindex(columns=KEPT))
+    return sort_rows(pd.concat(parts, ignore_index=True))
+
+
+def write_file(rng: random.Random, lake: Path, first: int) -> None:
+    day = lake / f"day={rng.randrange(1, 5)}"
+    folder = rng.choice([day, day / "part", day / "a b" / "größe"])
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = make_rows(rng, first, rng.randrange(5, 60))
+    name = rng.choice(["part", "x#1", "50%", "a=b", "[1]", "{2}"])
+    pq.write_table(rows, folder / f"{name}-{first}.parquet", row_group_size=11)
+
+
+def write_no_data(rng: random.Random, lake: Path, first: int) -> None:
+    hidden = lake / f"day={rng.randrange(1, 5)}" / rng.choice(["_tmp", ".part", "_old/deep"])
+    hidden.mkdir(parents=True, exist_ok=True)
+    pq.write_table(make_rows(rng, first, 9), hidden / "a.parquet")
+    (lake / rng.choice(["_SUCCESS", "_metadata", ".x.crc"])).write_bytes(b"no data")
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(s, marks=pytest.mark.long) for s in range(1, 7))]
+)
+def test_the_same_rows_whichever_way(tmp_path: Path, seed: int) -> None:
+    rng, lake = random.Random(seed), tmp_path / "lake"
+    first = 0
+    # The types of the first night hold those of all others, so that no night fits again.
+    for day in range(1, 4):
+        (lake / f"day={day}").mkdir(parents=True)
+        rows = pa.table({"id": range(first, first + 90), "x": np.arange(90) % 50.0})
+        rows = rows.append_column("text", pa.array([f"é{i % 3}" for i in range(90)]))
+        rows = rows.append_column("y", pa.array([i % 3 == 0 for i in range(90)]))
+        pq.write_table(rows, lake / f"day={day}" / "first.parquet")
+        first += 1000
+    build(tmp_path)
+    for night in range(3):
+        for _ in range(rng.randrange(1, 4)):
+            action = rng.choice([write_file, write_file, write_no_data])
+            action(rng, lake, first)
+            first += 1000
+        if night == 1:
+            shutil.rmtree(lake / "day=2")
+        found = rows_of(build(tmp_path))
+        pd.testing.assert_frame_equal(found, read_plainly(lake))
+    pd.testing.assert_frame_equal(rows_of(build(tmp_path, "whole")), found)
+
+
+def commit(rng: random.Random, lake: str, first: int) -> str:
+    """Make one commit of some kind to a Delta table; return the kind."""
+    table = DeltaTable(lake)
+    kind = rng.choice(
+        ["append", "append", "overwrite", "delete", "merge", "optimize", "vacuum", "schema"]
+    )
+    count = rng.randrange(5, 40)
+    rows = delta_rows(first, count, rng.randrange(1, 5))
+    if kind == "append":
+        write_deltalake(lake, rows, mode="append")
+    elif kind == "overwrite":
+        day = rng.randrange(1, 5)
+        write_deltalake(
+            lake, delta_rows(first, count, day), mode="overwrite", predicate=f"day = {day}"
+        )
+    elif kind == "delete":
+        table.delete(f"id % 17 = {rng.randrange(17)}")
+    elif kind == "merge":
+        known = table.to_pyarrow_table(columns=["id", "day"]).slice(0, 9)
+        changed = delta_rows(0, known.num_rows, 1)
+        changed = changed.set_column(0, "id", known["id"]).set_column(4, "day", known["day"])
+        (
+            table.merge(
+                changed, "s.id = t.id AND s.day = t.day", source_alias="s", target_alias="t"
+            )
+            .when_matched_update({"x": "s.x + 0.5"})
+            .when_not_matched_insert_all()
+            .execute()
+        )
+    elif kind == "optimize":
+        table.optimize.compact()
+    elif kind == "vacuum":
+        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    else:
+        extra = rows.append_column(f"c{first}", pa.array([1.5] * count))
+        write_deltalake(lake, extra, mode="append", schema_mode="merge")
+    return kind
+
+
+def delta_rows(first: int, count: int, day: int) -> pa.Table:
+    ids = np.arange(first, first + count)
+    return pa.table(
+        {
+            "id": ids,
+            "x": pa.array([None if i % 7 == 0 else float(i % 50) for i in ids], pa.float64()),
+            "text": pa.array([None if i % 5 == 0 else f"é{i % 3}" for i in ids], pa.string()),
+            "y": ids % 3 == 0,
+            "day": np.full(count, day, np.int32),
+        }
+    )
+
+
+@pytest.mark.parametrize(("seed", "commits"), [(0, 5), pytest.param(1, 50, marks=pytest.mark.long)])
+def test_a_delta_table_after_every_kind_of_commit(tmp_path: Path, seed: int, commits: int) -> None:
+    rng, lake = random.Random(seed), str(tmp_path / "lake")
+    for day in range(1, 5):
+        write_deltalake(lake, delta_rows(1000 * day, 60, day), mode="append", partition_by=["day"])
+    build(tmp_path)
+    kinds = set()
+    for night in range(commits):
+        kinds.add(commit(rng, lake, 10_000 + 1000 * night))
+        found = rows_of(build(tmp_path))
+        table = DeltaTable(lake).to_pyarrow_table(columns=KEPT).to_pandas()
+        pd.testing.assert_frame_equal(found, sort_rows(table))
+        if night % 10 == 9 or night == commits - 1:
+            whole = rows_of(build(tmp_path, f"whole-{night}"))
+            pd.testing.assert_frame_equal(found, whole)
+    assert len(kinds) >= (7 if commits > 20 else 2)
