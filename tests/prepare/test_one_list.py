@@ -141,12 +141,11 @@ def commit(rng: random.Random, lake: str, first: int) -> str:
     count = rng.randrange(5, 40)
     rows = delta_rows(first, count, rng.randrange(1, 5))
     if kind == "append":
-        write_deltalake(lake, rows, mode="append")
+        write_deltalake(lake, rows, mode="append", schema_mode="merge")
     elif kind == "overwrite":
         day = rng.randrange(1, 5)
-        write_deltalake(
-            lake, delta_rows(first, count, day), mode="overwrite", predicate=f"day = {day}"
-        )
+        rows, where = delta_rows(first, count, day), f"day = {day}"
+        write_deltalake(lake, rows, mode="overwrite", predicate=where, schema_mode="merge")
     elif kind == "delete":
         table.delete(f"id % 17 = {rng.randrange(17)}")
     elif kind == "merge":

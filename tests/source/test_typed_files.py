@@ -177,6 +177,29 @@ def test_numbers_that_a_real_cannot_hold_end_the_reading(spark: Any, tmp_path: P
         LateReader(late).add_late_columns(pa.Table.from_pandas(placed, preserve_index=False))
 
 
+def test_types_of_arrow_that_spark_does_not_know_by_name(spark: Any, tmp_path: Path) -> None:
+    """Bytes of a fixed length, identifiers, nanoseconds that are asked for as whole numbers."""
+    ids = pa.array([bytes(range(16))] * 2, pa.binary(16))
+    moments = pa.array([1, None], pa.timestamp("ns"))
+    rows = {"id": [1, 2], "fixed": ids, "uuid": pa.array(ids, pa.uuid()), "ns": moments}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    try:
+        table = Table(path=str(tmp_path))
+        needed = NeededColumns.from_names(rows)
+        opened = open_table(spark, "t", table, needed, list_table(table, {}))
+        found = opened.frame.select(FILE, POSITION, "fixed", "uuid", "ns").collect()
+    finally:
+        spark.conf.unset("spark.sql.legacy.parquet.nanosAsLong")
+    late = find_late_columns(opened, (), {"fixed": "bytes", "uuid": "bytes", "ns": "integer"})
+    assert late is not None
+    assert {*late.columns} == {"fixed", "uuid", "ns"}
+    placed = pa.table({name: [row[name] for row in found] for name in (FILE, POSITION)})
+    for row, read in zip(found, LateReader(late).add_late_columns(placed).to_pylist(), strict=True):
+        assert bytes(row["fixed"]) == bytes(row["uuid"]) == read["fixed"] == read["uuid"]
+        assert row["ns"] == read["ns"]
+
+
 def test_folders_and_conditions_on_them_stay_what_they_are(spark: Any, tmp_path: Path) -> None:
     for day, kind in (("01", pa.int64()), ("02", pa.float64()), ("03", pa.null())):
         (tmp_path / f"day={day}").mkdir()

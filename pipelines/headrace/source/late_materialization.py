@@ -30,15 +30,13 @@ _SHUFFLES = re.compile(
     r"^[\s:+*()\d-]*(SortMergeJoin|ShuffledHashJoin|CartesianProduct|Window|\w*Exchange|Sort)\b",
     re.MULTILINE,
 )
-# Spark's type -> (type in Arrow, types in a file that Spark reads as such). A column of nulls alone
-# has the type null; pandas' timedelta is a plain whole number to Spark.
+# Spark's type -> (type in Arrow, types in a file that are read as such, in the words of
+# `file_columns.describe_type`). A column of nulls alone has the type null.
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "null")
-_TEXTS = (
-    "string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null",
-)  # fmt: skip
+_TEXTS = ("string", "binary", "null")
 LATE_TYPES: dict[str, tuple[pa.DataType, tuple[str, ...]]] = {
-    "bigint": (pa.int64(), _INTEGERS),
-    "boolean": (pa.int64(), ("bool", "null")),
+    "bigint": (pa.int64(), (*_INTEGERS, "timestamp_ns")),
+    "boolean": (pa.int64(), ("boolean", "null")),
     "double": (pa.float64(), ("float", "double", *_INTEGERS)),
     "string": (pa.string(), _TEXTS),
     "binary": (pa.binary(), _TEXTS),

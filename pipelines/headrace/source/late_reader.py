@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import LakeError, get_first_line
+from headrace.lake.file_columns import describe_type
 from headrace.source.dictionaries import concat_tables, estimate_decoded_bytes
 from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.late_materialization import LATE_TYPES, LateColumns
@@ -200,6 +201,8 @@ class LateReader:
             return column
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage
         if column.type == kind:
             return column
         # Texts are looked at with all others, see `invalid_texts.py`.
@@ -241,9 +244,7 @@ def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
                 "expected one; rewrite the file"
             )
         kind = schema.field(indices[0]).type
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        stored_as = "int64" if pa.types.is_duration(kind) else str(kind)
-        if stored_as not in LATE_TYPES[sql][1]:
+        if describe_type(kind) not in LATE_TYPES[sql][1]:
             raise LakeError(
                 f"table {late.table!r}: column {name!r} is {kind} in "
                 f"{PurePosixPath(path).name} ({path}) and {sql} in the table; rewrite the file, "
