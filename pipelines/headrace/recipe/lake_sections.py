@@ -92,7 +92,8 @@ class Dedup(Section):
 
     key: Annotated[list[str], Field(min_length=1)]
     latest_by: str | None = None
-    """Keep the row with the largest value here; ties and `None` are settled by the whole row."""
+    """Keep the row with the largest value here, a number or a time (a column of texts has to be
+    declared); ties and `None` are settled by the whole row."""
 
 
 # `null` is YAML's for nothing; here it is meant as the word.
