@@ -200,6 +200,20 @@ def test_types_of_arrow_that_spark_does_not_know_by_name(spark: Any, tmp_path: P
         assert row["ns"] == read["ns"]
 
 
+def test_whether_a_file_allows_nulls_makes_no_difference(spark: Any, tmp_path: Path) -> None:
+    """As NVTabular 429 and Arrow 39670 report it."""
+    for name, nullable in (("real", False), ("text", False), ("real", True)):
+        values: list[Any] = [1.5 if name == "real" else "a"]
+        kind = pa.float64() if name == "real" else pa.string()
+        fields = [pa.field("id", pa.int64(), nullable=False), pa.field(name, kind, nullable)]
+        rows = pa.table(
+            [pa.array([len(list(tmp_path.iterdir()))]), values], schema=pa.schema(fields)
+        )
+        pq.write_table(rows, tmp_path / f"{name}-{nullable}.parquet")
+    found = open_lake(spark, tmp_path).frame.select("id", "real", "text").orderBy("id").collect()
+    assert [tuple(row) for row in found] == [(0, 1.5, None), (1, None, "a"), (2, 1.5, None)]
+
+
 def test_folders_and_conditions_on_them_stay_what_they_are(spark: Any, tmp_path: Path) -> None:
     for day, kind in (("01", pa.int64()), ("02", pa.float64()), ("03", pa.null())):
         (tmp_path / f"day={day}").mkdir()
