@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyspark
 import pyspark.sql.types as T
 import pytest
 
@@ -30,9 +29,6 @@ from headrace.source.tables import RawTable
 from tests.prepare.tiny_builds import has_published_nothing, read_rows
 
 ROWS = 3000
-# Spark 3 reads an integer in its file's own width only, so it looks at `count` itself.
-WIDENS = pyspark.__version__ >= "4"
-COUNT = {"count"} if WIDENS else set()
 
 
 def table(first: int = 0, rows: int = ROWS) -> pa.Table:
@@ -126,7 +122,7 @@ def test_spark_reads_what_conditions_casts_and_keys_need_and_nothing_else(
 ) -> None:
     write(tmp_path / "lake" / "a.parquet", table())
     late, in_order, scan = plan_late_columns(spark, tmp_path)
-    assert late == {"x", "flag", "word"} | COUNT
+    assert late == {"x", "count", "flag", "word"}
     assert in_order
     for column, is_read in {"id": True, "y": True, "text": True, "x": False, "word": False}.items():
         assert (re.search(rf"[<,]{column}:", scan) is not None) is is_read, (column, scan)
@@ -166,7 +162,6 @@ def test_rows_that_are_filtered_dropped_or_doubled(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
-@pytest.mark.skipif(not WIDENS, reason="Spark 3 reads a file in its own width only")
 def test_files_of_one_table_that_differ(tmp_path: Path) -> None:
     """Narrower numbers, floats, categories as pandas has them, a column that is not there."""
     lake = tmp_path / "lake"
@@ -213,7 +208,7 @@ def test_a_rule_that_makes_a_column_null_leaves_it_to_spark(spark: object, tmp_p
     write(tmp_path / "lake" / "a.parquet", table())
     rule = {"kind": "range", "column": "x", "max": 2, "on_violation": "null"}
     late, _, scan = plan_late_columns(spark, tmp_path, clean={"rules": [rule]})
-    assert late == {"flag", "word"} | COUNT
+    assert late == {"count", "flag", "word"}
     assert "x:double" in scan
 
 
