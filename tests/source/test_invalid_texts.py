@@ -67,7 +67,6 @@ def quarantined(dataset: DatasetVersion) -> list[dict[str, object]]:
 def test_their_rows_are_quarantined(tmp_path: Path, tiny_lake: Path, read_with: str) -> None:
     override = f"source.tables.visits.read_with={read_with}"
     before = build_anew(tmp_path, override)
-    note = tiny.visits()["note"].to_pylist()
     with_bad_texts(tmp_path, "note", [5, 77])
     dataset = build_anew(tmp_path, override)
     ledger = dataset.build.ledger
@@ -80,7 +79,6 @@ def test_their_rows_are_quarantined(tmp_path: Path, tiny_lake: Path, read_with: 
     assert "note: no UTF-8 text: 'caf\ufffd' (bytes 636166E9) in file:" in reason
     assert reason.endswith("/visits/part-0.parquet")
     assert len(read_rows(dataset)) == len(read_rows(before)) - 2
-    assert note[5] != "caf\ufffd"
 
 
 @pytest.mark.spark

@@ -179,6 +179,13 @@ def test_a_quote_within_quotes_is_written_twice(spark: Any, tmp_path: Path) -> N
     assert {row[2] for row in rows} == {None}
 
 
+def test_another_quote_is_written_twice_as_well(spark: Any, tmp_path: Path) -> None:
+    folder = write_csv(tmp_path, b"id,text\n1,'a ''b'' c'\n2,'d \\'e\\''\n")
+    (first, second) = read_csv(spark, folder, quote="'")
+    assert first == ("1", "a 'b' c", None)
+    assert "set options.escape to a backslash" in second[2]
+
+
 def test_a_quote_after_a_backslash_is_told_of(spark: Any, tmp_path: Path) -> None:
     folder = write_csv(tmp_path, b'id,text\n1,"a \\"b\\" c"\n2,plain\n')
     (first, second) = read_csv(spark, folder)

@@ -243,6 +243,20 @@ def test_a_column_without_a_value_has_the_type_that_its_users_want(
         assert opened.frame.collect()[0]["real"] is None
 
 
+def test_lists_without_an_element_have_the_type_that_their_users_want(
+    spark: Any, tmp_path: Path
+) -> None:
+    pq.write_table(
+        pa.table({"list": pa.array([[], None], pa.list_(pa.null()))}), tmp_path / "a.parquet"
+    )
+    table = Table(path=str(tmp_path))
+    for kind, sql in ((ColumnType.STRINGS, "string"), (ColumnType.REALS, "double")):
+        needed = NeededColumns({"list": frozenset({kind})})
+        opened = open_table(spark, "t", table, needed, list_table(table, {}))
+        assert opened.stored.sql_types["list"] == f"array<{sql}>"
+        assert [row["list"] for row in opened.frame.collect()] == [[], None]
+
+
 def test_declared_types_are_cast_to_whatever_the_files_have(spark: Any, tmp_path: Path) -> None:
     for number, values in enumerate(([7], ["8"], ["no number"])):
         rows = pa.table({"id": [number], "real": values})

@@ -108,3 +108,9 @@ def test_a_file_that_is_no_parquet_file_by_its_name_is_named(tmp_path: Path) -> 
     (tmp_path / "notes.txt").write_text("rows?")
     with pytest.raises(StreamError, match=r"notes.txt is no Parquet file by its name"):
         index_folder(str(tmp_path))
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    write_files(tmp_path, [[5]], checksums=False)
+    with pytest.raises(StreamError, match=r"part-000.parquet is a file; name its folder"):
+        index_folder(str(tmp_path / "part-000.parquet"))

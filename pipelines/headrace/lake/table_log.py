@@ -115,6 +115,20 @@ def find_nested_table(skipped: list[str]) -> tuple[LogKind, str] | None:
     return None
 
 
+def describe_part(where: str, found: tuple[LogKind, str]) -> str:
+    """Describe why a path is not read that has files of a table with a log.
+
+    Args:
+        where: the path.
+        found: of `find_enclosing_table` or `find_nested_table`.
+    """
+    kind, folder = found
+    return (
+        f"{where} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows that "
+        "the table has now: name that folder"
+    )
+
+
 def read_table_log(filesystem: Any, root: str, base: str, kind: LogKind) -> TableLog:
     """Read which files a table has.
 

@@ -1,8 +1,8 @@
 """Find texts that are no UTF-8, of which a file may hold any: one row of them is quarantined.
 
-To look at every text in Spark costs more than it is worth, and hardly any lake has such a text. So
-the tasks look at the columns that they get, which costs next to nothing; where they find one, the
-job starts again with a check of those columns in Spark, which then reads them itself.
+A check of every text in Spark would have Spark read all of them, and few lakes have such a text. So
+the tasks look at the columns that they get; where they find one, the job starts again with a check
+of those columns in Spark, which then reads them itself.
 """
 
 import json

@@ -18,6 +18,7 @@ from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
 from headrace.lake.table_log import (
     KIND_NAMES,
     LogKind,
+    describe_part,
     find_enclosing_table,
     find_log_kind,
     find_nested_table,
@@ -241,12 +242,8 @@ def _build_listing(
 
 def _refuse_part_of_table(where: str, found: "tuple[LogKind, str] | None") -> None:
     if found is not None:
-        kind, folder = found
-        raise LakeError(
-            f"{where} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows "
-            "that the table has now: name that folder, and choose partitions of it with "
-            "source.tables.….partitions"
-        )
+        choose = "and choose partitions of it with source.tables.….partitions"
+        raise LakeError(f"{describe_part(where, found)}, {choose}")
 
 
 def _refuse_unread_table(root: str, kind: LogKind) -> None:

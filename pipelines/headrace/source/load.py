@@ -1,11 +1,10 @@
 """Load a raw table with Spark, whatever its format, before any condition or cast.
 
-Files are opened so that a line that is no row is kept as such (CSV, JSON), and by the columns that
-all of them have in common (Parquet, ORC; `common_columns.py`). Declared types and the column
-contract are left to `tables.py`.
+Files are opened so that a line that is no row is kept as such (CSV, JSON; `text_files.py`), and by
+the columns that all of them have in common (Parquet, ORC; `common_columns.py`). Declared types and
+the column contract are left to `tables.py`.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from headrace.source.chosen_files import (
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.delta_files import load_delta_files
-from headrace.source.internal_columns import MALFORMED, col
 from headrace.source.listing import FILE_FORMATS, Listing
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors, summarize_error
+from headrace.source.text_files import declare_texts, load_csv, load_json
 from headrace.source.typed_files import (
     MAX_GROUPS,
     build_schema,
@@ -40,11 +39,10 @@ from headrace.source.typed_files import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
-    from pyspark.sql.types import StructField, StructType
+    from pyspark.sql.types import StructType
 
 # Options of Spark's readers that choose among the files of a table, in small letters.
 _SELECTING_OPTIONS = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
-_SAMPLE_LINES = 1000  # of JSON, to learn its columns
 _NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"
 _NO_COLUMN = "`headrace` int"  # a schema that no footer is opened for
 
@@ -146,14 +144,14 @@ def _load_files(
     folders = set(listing.get_values(path)) if listing is not None else set()
     texts = folders & set(table.columns)
     if table.format == "csv":
-        frame = _load_csv(spark, files, options, needed.all_names, texts)
+        frame = load_csv(spark, files, options, needed.all_names, texts)
     elif table.format == "json":
-        frame = _load_json(spark, files, options, [*needed.types], texts)
+        frame = load_json(spark, files, options, [*needed.types], texts)
     elif listing is not None and table.format in ("parquet", "orc"):
         return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
     else:
         frame = spark.read.format(table.format).options(**options).load(files.all)
-        schema = _declare_texts(_widen_numbers(frame), texts)
+        schema = declare_texts(_widen_numbers(frame), texts)
         if table.format in ("parquet", "orc") and schema != frame.schema:
             reader = spark.read.format(table.format).options(**options)
             frame = reader.schema(schema).load(files.chosen)
@@ -270,14 +268,6 @@ def _list_schemas(
     return schemas
 
 
-def _declare_texts(schema: "StructType", names: Collection[str]) -> "StructType":
-    """Return a schema with some columns as texts."""
-    import pyspark.sql.types as T
-
-    fields = [T.StructField(f.name, T.StringType()) if f.name in names else f for f in schema]
-    return T.StructType(fields)
-
-
 def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
     if "PARAMETER_VALUE.CHARSET" in str(error):
         return (
@@ -309,110 +299,6 @@ def _describe_missing_format(name: str, table: s.Table) -> str:
         f"table {name!r}: this Spark cannot read {table.format}; put its JAR on the cluster "
         f"(spark.jars.packages) or choose another source.tables.{name}.format"
     )
-
-
-def _load_csv(
-    spark: "SparkSession",
-    files: ChosenFiles,
-    options: dict[str, Any],
-    needed: Collection[str],
-    texts: Collection[str],
-) -> "DataFrame":
-    import pyspark.sql.types as T
-
-    # Headers are compared file by file, and a line with too many or too few fields is kept as text.
-    # A quote within quotes is written twice, as RFC 4180 says and nearly all writers do.
-    settings = {"header": "true", "enforceSchema": "false", "columnPruning": "false"}
-    own = {key.lower() for key in options}
-    settings |= ({} if "escape" in own else {"escape": '"'}) | options
-    header = spark.read.options(**settings).csv(files.all)
-    fields = [*_declare_texts(header.schema, texts), T.StructField(MALFORMED, T.StringType())]
-    reader = spark.read.schema(T.StructType(fields)).options(**settings)
-    rows = reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
-    names = [f.name for f in header.schema.fields if f.name in needed and f.name not in texts]
-    return _mark_doubtful(rows, names, own)
-
-
-def _mark_doubtful(
-    rows: "DataFrame", names: Collection[str], options: Collection[str]
-) -> "DataFrame":
-    """Mark rows as malformed whose texts were read wrong: bytes that are no UTF-8, a quote after a
-    backslash. Who says `encoding` or `escape` knows better."""
-    import pyspark.sql.functions as F
-    import pyspark.sql.types as T
-
-    reasons = []
-    for name in names:
-        if not isinstance(rows.schema[name].dataType, T.StringType):
-            continue
-        if not {"encoding", "charset"} & {*options}:
-            said = f"{name} is no UTF-8 (if the file has another encoding, set options.encoding): "
-            doubtful = F.contains(col(name), F.lit("\ufffd"))
-            reasons.append(F.when(doubtful, F.concat(F.lit(said), col(name))))
-        if "escape" not in options:
-            said = f"{name} has a quote after a backslash (set options.escape to a backslash): "
-            doubtful = F.startswith(col(name), F.lit('"')) & F.contains(col(name), F.lit('\\"'))
-            reasons.append(F.when(doubtful, F.concat(F.lit(said), col(name))))
-    if not reasons:
-        return rows
-    marked = F.coalesce(col(MALFORMED), *reasons).alias(MALFORMED)
-    return rows.select(*(marked if n == MALFORMED else col(n) for n in rows.columns))
-
-
-def _load_json(
-    spark: "SparkSession",
-    files: ChosenFiles,
-    options: dict[str, Any],
-    needed: Collection[str],
-    texts: Collection[str],
-) -> "DataFrame":
-    import pyspark.sql.types as T
-
-    lines = spark.read.options(**options).text(files.all)
-    parts = _declare_texts(lines.schema, texts).fields[1:]  # partition columns
-    fields = {
-        f.name: f
-        for f in _infer_json_fields([row[0] for row in lines.limit(_SAMPLE_LINES).collect()])
-    }
-    names = {*fields, *(f.name for f in parts)}
-    if not {*needed} <= names:  # rare columns: look through everything once
-        as_texts = spark.read.options(**options).option("primitivesAsString", "true")
-        inferred = as_texts.json(files.all)
-        for field in inferred.schema.fields:
-            if field.name not in names:
-                fields[field.name] = field
-    chosen = [*fields.values(), T.StructField(MALFORMED, T.StringType()), *parts]
-    reader = spark.read.schema(T.StructType(chosen)).options(**options)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(files.chosen)
-
-
-def _infer_json_fields(lines: list[str]) -> "list[StructField]":
-    """Return the columns of JSON lines: texts, and lists (of lists) of texts."""
-    import pyspark.sql.types as T
-
-    depths: dict[str, int] = {}
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(record, dict):
-            continue
-        for name, value in record.items():
-            depths[name] = max(depths.get(name, 0), _measure_depth(value))
-    fields = []
-    for name, depth in depths.items():
-        kind: T.DataType = T.StringType()
-        for _ in range(depth):
-            kind = T.ArrayType(kind)
-        fields.append(T.StructField(name, kind))
-    return fields
-
-
-def _measure_depth(value: object) -> int:
-    if not isinstance(value, list):
-        return 0
-    return 1 + (_measure_depth(value[0]) if value else 0)
 
 
 def _widen_numbers(frame: "DataFrame") -> "StructType":

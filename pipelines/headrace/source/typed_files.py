@@ -68,6 +68,9 @@ def choose_type(column: CommonColumn, accepted: frozenset[ColumnType]) -> FileTy
     kind = column.kind
     if kind == "null":
         return next((k for t, k in _NULL_TYPES.items() if t in accepted), "int64")
+    if kind == {"list": "null"}:  # no list has an element, as in pandas' empty ones
+        lists = (k for t, k in _NULL_TYPES.items() if t in accepted and isinstance(k, dict))
+        return next(lists, {"list": "int64"})
     if kind in _WHOLE or kind == "timestamp_ns":
         return "int64"
     if kind == "uint64":
@@ -103,7 +106,7 @@ def drop_differing_columns(
 ) -> CommonColumns:
     """Return the columns without those that nobody wants and that are not read alike everywhere."""
     differing = {name for group in groups for name in group.stored} - {*wanted}
-    reason = f"it differs among files that would have to be read in over {MAX_GROUPS} groups"
+    reason = f"differs among files that would have to be read in over {MAX_GROUPS} groups"
     return CommonColumns(
         tuple(column for column in common.columns if column.name not in differing),
         {**common.unread, **dict.fromkeys(sorted(differing), reason)},

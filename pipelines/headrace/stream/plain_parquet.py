@@ -16,7 +16,7 @@ from headrace.lake.data_file import DataFile
 from headrace.lake.storage import explain_storage_errors, is_storage_error, open_filesystem
 from headrace.lake.table_log import (
     KIND_NAMES,
-    LogKind,
+    describe_part,
     find_enclosing_table,
     find_log_kind,
     find_nested_table,
@@ -136,8 +136,9 @@ def _list_files(filesystem: Any, root: str, base: str) -> list[str]:
     """
     info = find_info(filesystem, base)
     if info is not None and info["type"] != "directory":
-        return [base]
-    _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
+        raise StreamError(f"{root} is a file; name its folder")
+    if part := find_enclosing_table(filesystem, base):
+        raise LakeError(describe_part(root, part))
     kind = find_log_kind(filesystem, base)
     if kind in ("delta", "sink"):
         log = read_table_log(filesystem, root, base, kind)
@@ -148,18 +149,10 @@ def _list_files(filesystem: Any, root: str, base: str) -> list[str]:
     if kind is not None:
         raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows")
     walk = walk_folder(filesystem, base)
-    _refuse_part_of_table(root, find_nested_table(walk.skipped))
+    if part := find_nested_table(walk.skipped):
+        raise LakeError(describe_part(root, part))
     paths = [file.path for file in walk.files]
     for path in paths:
         if not path.endswith((".parquet", ".parq", ".pq")):
             raise StreamError(f"{path} is no Parquet file by its name; move it out of the folder")
     return paths
-
-
-def _refuse_part_of_table(root: str, found: "tuple[LogKind, str] | None") -> None:
-    if found is not None:
-        kind, folder = found
-        raise LakeError(
-            f"{root} has files of {KIND_NAMES[kind]}, {folder}, and not all of them hold rows that "
-            "the table has now; name that folder"
-        )
