@@ -129,11 +129,13 @@ def describe_invalid(error: "ValidationError") -> str:
 
 TRANSFORM = Format("fitted transform", 3, oldest=2)
 """`transform.json`, also within a model. 3: its digest is that of its bytes."""
-BUILD = Format("dataset version", 6, steps={4: lambda tree: {**tree, "transform_format": 2}})
+BUILD = Format("dataset version", 7, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
-the columns of the source's files, and the definition of its keys."""
-PREDICTIONS = Format("version of predictions", 2)
-"""`score.json`. 2: it has the columns of the source's files."""
+the columns of the source's files, and the definition of its keys. 7: it has the snapshots that
+were read."""
+PREDICTIONS = Format("version of predictions", 3)
+"""`score.json`. 2: it has the columns of the source's files. 3: and the snapshots that were
+scored."""
 CHECKPOINT = Format("checkpoint", 1, key="format")
 """The `state` member of a checkpoint, and the names of its arrays."""
 MODEL = Format("registered model", 1)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +14,9 @@ from deltalake import DeltaTable, write_deltalake
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import LakeError
+from headrace.lake.logged_files import TableLog
+from headrace.lake.snapshot import Snapshot, trace_files
 from headrace.lake.table_log import (
-    TableLog,
     find_enclosing_table,
     find_log_kind,
     find_nested_table,
@@ -25,10 +27,10 @@ from headrace.lake.walk import walk_folder
 LOCAL = LocalFileSystem()
 
 
-def read_log(folder: Path) -> TableLog:
+def read_log(folder: Path, **options: Any) -> TableLog:
     kind = find_log_kind(LOCAL, str(folder))
     assert kind is not None
-    return read_table_log(LOCAL, str(folder), str(folder), kind)
+    return read_table_log(LOCAL, str(folder), str(folder), kind, **options)
 
 
 def read_rows(log: TableLog) -> list[dict[str, Any]]:
@@ -119,7 +121,7 @@ def test_files_of_earlier_versions_are_not_among_those_of_the_table(tmp_path: Pa
     assert [row["id"] for row in sorted(read_rows(log), key=lambda row: row["id"])] == [
         0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 103
     ]  # fmt: skip
-    assert (log.kind, log.version) == ("delta", 4)
+    assert (log.kind, log.snapshot.version) == ("delta", 4)
     assert len(list(tmp_path.glob("*.parquet"))) > len(log.files)
     assert json.loads(log.schema)["fields"][0]["name"] == "id"
 
@@ -165,7 +167,7 @@ def test_a_sink_has_what_was_committed(tmp_path: Path) -> None:
     (tmp_path / "_spark_metadata" / ".4.crc").write_text("x")
     log = read_log(tmp_path)
     assert sorted(file.name for file in log.files) == ["a", "d", "day=1/b c%20d"]
-    assert (log.kind, log.version) == ("sink", 3)
+    assert (log.kind, log.snapshot.version) == ("sink", 3)
 
 
 def test_a_sink_whose_file_is_gone_or_whose_log_has_gaps_is_refused(tmp_path: Path) -> None:
@@ -180,3 +182,78 @@ def test_a_sink_whose_file_is_gone_or_whose_log_has_gaps_is_refused(tmp_path: Pa
     (tmp_path / "version" / "_spark_metadata" / "0").write_text("v9\n")
     with pytest.raises(LakeError, match="is of version 'v9', and v1 is known"):
         read_log(tmp_path / "version")
+
+
+def trace_versions(folder: Path, since: int, until: int | None = None) -> dict[str, set[str]]:
+    """Trace the files of two versions: state -> ids of the rows of the groups now."""
+    first = read_log(folder, as_of=since)
+    log = read_log(folder, as_of=until, since=first.snapshot)
+    paths = {file.name: file.file.path for file in log.files}
+    names = [file.name for file in first.files]
+    found: dict[str, set[str]] = {"changed": set(), "moved": set(), "same": set()}
+    for group in trace_files(names, paths, log.commits):
+        state = "changed" if group.is_changed else "moved" if group.is_rewritten else "same"
+        for name in group.now:
+            found[state] |= {*pq.ParquetFile(paths[name]).read(["id"])["id"].to_pylist()}
+    return found
+
+
+def test_commits_tell_which_rows_are_new_and_which_were_only_moved(tmp_path: Path) -> None:
+    for start in (0, 10, 20, 30):
+        rows = pa.table({"id": range(start, start + 10), "day": [start // 20] * 10})
+        write_deltalake(tmp_path, rows, mode="append", partition_by=["day"])
+    table = DeltaTable(tmp_path)
+    table.delete("id = 35")
+    rest = {*range(40)} - {35}
+    assert trace_versions(tmp_path, 3) == {
+        "changed": {*range(30, 40)} - {35}, "moved": set(), "same": {*range(30)}
+    }  # fmt: skip
+    table.optimize.compact()  # each day's two files become one
+    nothing: dict[str, set[int]] = {"changed": set(), "moved": set(), "same": set()}
+    assert trace_versions(tmp_path, 4) == nothing | {"moved": rest}
+    assert trace_versions(tmp_path, 3) == nothing | {
+        "moved": {*range(20)}, "changed": {*range(20, 40)} - {35}
+    }  # fmt: skip
+    # Back to an earlier version: only names tell, as there is no commit between the two.
+    assert trace_versions(tmp_path, 5, 3) == nothing | {"changed": {*range(40)}}
+    table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    newest = DeltaTable(tmp_path).version()
+    assert trace_versions(tmp_path, 5, newest) == nothing | {"same": rest}
+
+
+def test_commits_that_are_not_known(tmp_path: Path) -> None:
+    for start in (0, 10):
+        write_deltalake(tmp_path, pa.table({"id": range(start, start + 10)}), mode="append")
+    snapshot = read_log(tmp_path).snapshot
+    table = DeltaTable(tmp_path)
+    table.optimize.compact()
+    write_deltalake(tmp_path, pa.table({"id": [99]}), mode="append")
+    assert len(read_log(tmp_path, since=snapshot).commits) == 2
+    other = Snapshot(table_id="another table", version=1)
+    assert read_log(tmp_path, since=other).commits == ()
+    DeltaTable(tmp_path).create_checkpoint()
+    (tmp_path / "_delta_log" / f"{2:020d}.json").unlink()
+    assert read_log(tmp_path, since=snapshot).commits == ()
+
+
+def test_earlier_versions_and_times(tmp_path: Path) -> None:
+    for start in (0, 10, 20):
+        write_deltalake(tmp_path, pa.table({"id": range(start, start + 10)}), mode="append")
+        time.sleep(0.01)
+    commits = DeltaTable(tmp_path).history()
+    times = {c["version"]: datetime.datetime.fromtimestamp(c["timestamp"] / 1000, datetime.UTC)
+             for c in commits}  # fmt: skip
+
+    def count_rows(as_of: int | str) -> int:
+        return len(read_rows(read_log(tmp_path, as_of=as_of)))
+
+    assert [count_rows(version) for version in (0, 1, 2)] == [10, 20, 30]
+    assert [count_rows(times[version].isoformat()) for version in (0, 1, 2)] == [10, 20, 30]
+    zone = datetime.timezone(datetime.timedelta(hours=5))
+    assert count_rows(times[1].astimezone(zone).isoformat()) == 20
+    assert count_rows(times[1].replace(tzinfo=None).isoformat()) == 20
+    assert count_rows("2999-01-01") == 30
+    with pytest.raises(LakeError, match=r"no version at 1999-01-01: the oldest .* is 0, of 20"):
+        count_rows("1999-01-01")
+    with pytest.raises(LakeError, match="log cannot be read at 7"):
+        count_rows(7)

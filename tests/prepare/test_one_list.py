@@ -183,18 +183,41 @@ def delta_rows(first: int, count: int, day: int) -> pa.Table:
     )
 
 
-@pytest.mark.parametrize(("seed", "commits"), [(0, 5), pytest.param(1, 50, marks=pytest.mark.long)])
+def list_rows(lake: str) -> dict[str, int]:
+    """The files of a Delta table, and their rows."""
+    actions = pa.table(DeltaTable(lake).get_add_actions(flatten=True)).to_pydict()
+    return dict(zip(actions["path"], actions["num_records"], strict=True))
+
+
+@pytest.mark.parametrize(("seed", "commits"), [(0, 6), pytest.param(1, 50, marks=pytest.mark.long)])
 def test_a_delta_table_after_every_kind_of_commit(tmp_path: Path, seed: int, commits: int) -> None:
+    """A night reads what its commit added, and what stands in one file with rows that are gone."""
     rng, lake = random.Random(seed), str(tmp_path / "lake")
     for day in range(1, 5):
         write_deltalake(lake, delta_rows(1000 * day, 60, day), mode="append", partition_by=["day"])
-    build(tmp_path)
-    kinds = set()
+    version = build(tmp_path).version
+    kinds, moved = set(), False  # whether rows that were read are in other files than then
     for night in range(commits):
-        kinds.add(commit(rng, lake, 10_000 + 1000 * night))
-        found = rows_of(build(tmp_path))
+        before = list_rows(lake)
+        kinds.add(kind := commit(rng, lake, 10_000 + 1000 * night))
+        now = list_rows(lake)
+        dataset = build(tmp_path)
+        found = rows_of(dataset)
         table = DeltaTable(lake).to_pyarrow_table(columns=KEPT).to_pandas()
         pd.testing.assert_frame_equal(found, sort_rows(table))
+        read = dataset.build.processed_ledger.read if dataset.version > version else 0
+        if kind in ("optimize", "vacuum"):
+            assert read == 0
+            moved |= before != now
+        elif kind in ("append", "schema") or not moved:
+            assert read == sum(rows for name, rows in now.items() if name not in before)
+        else:
+            gone = {name.partition("/")[0] for name in before.keys() - now.keys()}
+            days = {name.partition("/")[0] for name in now.keys() - before.keys()} | gone
+            assert read <= sum(rows for name, rows in now.items() if name.split("/")[0] in days)
+        assert (dataset.version > version) == (before != now)
+        assert dataset.build.snapshots["t"].version <= DeltaTable(lake).version()
+        version = dataset.version
         if night % 10 == 9 or night == commits - 1:
             whole = rows_of(build(tmp_path, f"whole-{night}"))
             pd.testing.assert_frame_equal(found, whole)

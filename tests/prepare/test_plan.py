@@ -39,6 +39,7 @@ def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -
         recipe=daily_recipe(workdir, *overrides).dump_resolved(),
         lookups=plan.list_lookup_files(),
         file_columns=plan.list_file_columns(),
+        snapshots=plan.list_snapshots(),
         pruned=plan.pruned,
         crossings=crossings,
     )

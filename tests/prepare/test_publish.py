@@ -13,7 +13,7 @@ from headrace.errors import LakeError, LedgerError
 from headrace.lake.data_file import DataFile
 from headrace.prepare.assign import Buckets
 from headrace.prepare.attempt import Attempt, StepTimer
-from headrace.prepare.publish import publish_removal, publish_rows
+from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
 from headrace.progress import ignore_progress
@@ -82,9 +82,10 @@ def test_a_version_without_the_partitions_that_are_gone_has_some_as_well(tmp_pat
         base=SimpleNamespace(build=SimpleNamespace(files=files)),
         retained=frozenset({"day=2"}),
         removed=frozenset({"day=1", "day=0"}),
+        has_rewritten_files=False,
     )
     with pytest.raises(
         LakeError,
         match=r"^source partitions are gone \(day=0, day=1\), and without them the dataset has no",
     ):
-        publish_removal(attempt(tmp_path), plan)
+        publish_retained(attempt(tmp_path), plan)

@@ -46,7 +46,8 @@ def attempt(workdir: Path, base: ScoreRecord | None = None) -> ScoreAttempt:
     plan = ScorePlan(
         source="t", partitioning="partition", listing=None,
         partitions={"day=1": FILES, "day=2": (), "day=3": ()},
-        processed=frozenset({"day=1", "day=2"}), unaffected=unaffected, removed_count=0, reason="",
+        values={}, processed=frozenset({"day=1", "day=2"}), unaffected=unaffected, removed_count=0,
+        has_rewritten_files=False, reason="",
     )  # fmt: skip
     return ScoreAttempt(
         recipe=recipe, reading=recipe, plan=plan, root="/out", base=(7, base) if base else None,

@@ -88,10 +88,9 @@ def test_a_whole_table(lake: Path) -> None:
     table = events(lake)
     listing = list_table(table, {})
     assert listing is not None
-    files = list(listing.files.values())
-    refuse_changed_table("places", table, files)
+    refuse_changed_table("places", table, listing)
     write_day(lake, 4)
     with pytest.raises(LakeError, match="table 'places': its files changed while"):
-        refuse_changed_table("places", table, files)
+        refuse_changed_table("places", table, listing)
     with pytest.raises(LakeError, match="there is nothing at"):
-        refuse_changed_table("places", Table(path=f"{lake}/nothing"), files)
+        refuse_changed_table("places", Table(path=f"{lake}/nothing"), listing)

@@ -1,9 +1,12 @@
 """Files as they were listed: their URLs, and the source partitions that they are in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from headrace.lake.logged_files import TableLog
+from headrace.lake.snapshot import Snapshot
 from headrace.lake.walk import has_pattern
 from headrace.source.listing import (
     Listing,
@@ -81,17 +84,42 @@ def test_patterns(path: str, expected: bool) -> None:
     [
         ("increments.by=[day]", ["day"]),
         ("increments.by=file", "file"),
-        ("source.tables.visits.path='/lake/*/visits'", "table"),
+        ("increments.by=auto", "partition"),
         ("clean.rules=[{kind: unique, columns: [visit]}]", "table"),
         (
             "source.joins=[{table: shops, key: [shop], columns: {size: size}, "
             "cardinality: one_to_one}]",
             "table",
         ),
-        ("source.tables.visits.format=delta", "table"),
     ],
 )
 def test_rows_that_depend_on_those_of_others_are_one_partition(
     tmp_path: Path, override: str, expected: str | list[str]
 ) -> None:
-    assert choose_partitioning(tiny_recipe(tmp_path, override)) == expected
+    recipe = tiny_recipe(tmp_path, override)
+    assert choose_partitioning(recipe, listing_of("day=1/a")) == expected
+    assert choose_partitioning(recipe, None) == "table"
+    assert choose_partitioning(recipe, replace(listing_of("a/day=1/b"), root="")) == "table"
+
+
+@pytest.mark.parametrize(
+    ("columns", "override", "expected"),
+    [
+        ((), "increments.by=auto", "file"),
+        (("day",), "increments.by=auto", "file"),
+        (("day",), "increments.by=partition", "partition"),
+        (("day",), "clean.dedup={key: [visit]}", "file"),
+        (("day",), "clean.dedup={key: [day, visit]}", "partition"),
+        ((), "clean.dedup={key: [visit]}", "file"),
+    ],
+)
+def test_a_table_with_a_log_is_divided_by_what_its_commits_change(
+    tmp_path: Path, columns: tuple[str, ...], override: str, expected: str
+) -> None:
+    snapshot = Snapshot(table_id="t", version=3)
+    log = TableLog("delta", (), snapshot, columns)
+    recipe = tiny_recipe(tmp_path, override)
+    assert choose_partitioning(recipe, replace(listing_of("a"), log=log)) == expected
+    sink = TableLog("sink", (), snapshot)
+    by = choose_partitioning(recipe, replace(listing_of("a"), log=sink))
+    assert by == "partition"

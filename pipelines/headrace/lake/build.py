@@ -16,6 +16,7 @@ from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
+from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 
@@ -66,6 +67,8 @@ class Build(BaseModel):
     also without such a condition."""
     lookups: dict[str, tuple[SourceFile, ...]] = {}
     """Joined table -> its files; a table whose files cannot be listed is left out."""
+    snapshots: dict[str, Snapshot] = {}
+    """Table with a log, the main one or a joined one -> its snapshot that was read."""
     file_columns: dict[str, FileColumns] = {}
     """Digest that files of the source name -> their columns."""
     crossings: tuple[CrossPartitionDuplicate, ...] = ()

@@ -13,6 +13,7 @@ from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import SourceFile
 
 
@@ -129,6 +130,8 @@ class ScoreRecord(_Frozen):
     given_id: str | None = None
     file_columns: dict[str, FileColumns] = {}
     """Digest that files of the source name -> their columns."""
+    snapshots: dict[str, Snapshot] = {}
+    """Source table with a log -> its snapshot that was scored."""
     sources: dict[str, dict[str, Any]] = {}
     """Table name -> path, rows, and what there is to know of its files."""
 

@@ -3,6 +3,7 @@
 The plan compares the lake as it is listed now with what the newest version recorded.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,16 +12,20 @@ from pydantic import ValidationError
 
 from headrace.errors import LakeError
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
 from headrace.redaction import redact_recipe
 from headrace.source.list_table import list_lookups, list_table, refuse_empty_files
-from headrace.source.listing import Listing, choose_partitioning, group_by_partition, has_same_files
+from headrace.source.listing import Listing, choose_partitioning, group_by_partition
+from headrace.source.unchanged_partitions import find_unchanged_partitions, has_same_rows
 
 ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 """Sections of a recipe that rows and their columns depend on."""
 _WHOLE = ""
+# They choose another snapshot of the same table, which is compared file by file.
+_SNAPSHOT_KEY = re.compile(r"source\.tables\.[^.]+\.(version|timestamp)_as_of")
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,12 @@ class Plan:
 
     Attributes:
         base: the newest version, compared with the lake.
+        main: name of the main table.
         partitioning: how the main table is divided, as `increments.by`.
         listing: the main table's files; None where only Spark knows them.
-        partitions: every source partition of the lake as it is now, and its files.
+        partitions: every source partition of the lake, and the files that hold its rows now.
+        fresh: source partitions of the lake as if none was there before. The two differ where a
+            table with a log wrote rows that were read into other files.
         pruned_folders: folders that the main table's condition on partitions leaves out; they are
             in neither `listing` nor `partitions`.
         pruned: whether `partitions` are those that the condition selects, or there is none.
@@ -44,9 +52,11 @@ class Plan:
     """
 
     base: DatasetVersion | None
+    main: str
     partitioning: str | list[str]
     listing: Listing | None
     partitions: Mapping[str, tuple[SourceFile, ...]]
+    fresh: Mapping[str, tuple[SourceFile, ...]]
     pruned_folders: frozenset[str]
     pruned: bool
     lookups: Mapping[str, Listing]
@@ -59,7 +69,17 @@ class Plan:
     @property
     def is_up_to_date(self) -> bool:
         """Return whether the newest version is what this build would make."""
-        return self.base is not None and not self.processed and not self.removed
+        return not self.processed and not self.removed and not self.has_rewritten_files
+
+    @property
+    def has_rewritten_files(self) -> bool:
+        """Return whether rows that stay are in other files than the newest version says."""
+        then = {p.name: p.files for p in self.base.build.partitions} if self.base else {}
+        return any(
+            {f.identity for f in files} != {f.identity for f in then.get(name, ())}
+            for name, files in self.partitions.items()
+            if name not in self.processed
+        )
 
     @property
     def retained(self) -> frozenset[str]:
@@ -75,7 +95,7 @@ class Plan:
         """Return the files to read, as the listing names them; None where it is the whole table."""
         if self.listing is None:
             return None
-        if self.processed == frozenset(self.partitions) and not self.pruned_folders:
+        if self.processed == frozenset(self.fresh) and not self.pruned_folders:
             return None
         return sorted(f.path for name in self.processed for f in self.partitions[name])
 
@@ -95,13 +115,54 @@ class Plan:
             found |= {digest: c for digest, c in listing.schemas.items() if digest in used}
         return found
 
+    def list_snapshots(self) -> dict[str, Snapshot]:
+        """Return the snapshot of each table that has a log."""
+        listings = {**self.lookups, **({self.main: self.listing} if self.listing else {})}
+        return {name: found.log.snapshot for name, found in listings.items() if found.log}
+
     def with_partitions(self, names: Iterable[str]) -> "Plan":
-        """Return the plan with further partitions processed."""
-        return replace(self, processed=self.processed | frozenset(names))
+        """Return the plan with further partitions processed: those, all whose rows are in the same
+        files, and those with rows that lost against one of them."""
+        plan, wanted = self, frozenset(names)
+        while not wanted <= plan.processed | plan.removed:
+            plan = plan._with_files_of(wanted)
+            if self.base is not None:
+                replaced = plan.processed | plan.removed
+                returning = find_returning_partitions(self.base.build.crossings, replaced)
+                wanted = returning & frozenset(plan.partitions)
+        return plan
+
+    def _with_files_of(self, names: frozenset[str]) -> "Plan":
+        """Return the plan with partitions processed, and all that have rows in the same files."""
+        moved = {n for n in names - self.processed if self.partitions[n] != self.fresh.get(n)}
+        paths = {file.path for name in moved for file in self.partitions[name]}
+
+        def is_touched(files: tuple[SourceFile, ...]) -> bool:
+            return not paths.isdisjoint(file.path for file in files)
+
+        together = {n for n, files in self.partitions.items() if is_touched(files)}
+        again = {name: files for name, files in self.fresh.items() if is_touched(files)}
+        kept = {n: files for n, files in self.partitions.items() if n not in together}
+        return replace(
+            self,
+            partitions=kept | again,
+            processed=self.processed | frozenset(names - moved) | frozenset(again),
+            removed=self.removed | frozenset(together - {*again}),
+        )
+
+    def with_everything(self, why: str) -> "Plan":
+        """Return the plan with everything processed."""
+        return replace(
+            self,
+            partitions=self.fresh,
+            processed=frozenset(self.fresh),
+            removed=(self.removed | frozenset(self.partitions)) - frozenset(self.fresh),
+            why=why,
+        )
 
     def with_refit(self, why: str) -> "Plan":
         """Return the plan with everything processed and the transform fitted."""
-        return replace(self, processed=frozenset(self.partitions), refit=True, why=why)
+        return replace(self.with_everything(why), refit=True)
 
 
 def make_plan(
@@ -129,27 +190,38 @@ def make_plan(
     old = {p.name: p for p in base.build.partitions} if base else {}
     old_files = {f.path: f for p in old.values() for f in p.files}
     source = recipe.source
-    partitioning = choose_partitioning(recipe)
     table = source.tables[source.main]
-    known = base.build.file_columns if base else {}
-    listing = list_table(table, old_files, source.main, schemas=known)
-    pruned = listing is not None and (find_pruned is not None or not table.partitions)
+    known, snapshots = (base.build.file_columns, base.build.snapshots) if base else ({}, {})
+    since = snapshots.get(source.main)
+    listing = list_table(table, old_files, source.main, schemas=known, since=since)
+    partitioning = choose_partitioning(recipe, listing)
+    can_prune = listing is not None and bool(listing.root) and find_pruned is not None
+    pruned = listing is not None and (can_prune or not table.partitions)
     pruned_folders: frozenset[str] = frozenset()
-    if listing is not None and find_pruned is not None:
+    if listing is not None and listing.root and find_pruned is not None:
         pruned_folders = find_pruned(listing)
         listing = listing.without_folders(pruned_folders)
         _refuse_empty_selection(recipe, listing)
     refuse_empty_files(table, listing)
-    partitions = group_by_partition(listing, partitioning) if listing else {_WHOLE: ()}
-    _refuse_missing_folders(partitioning, partitions)
+    fresh = group_by_partition(listing, partitioning) if listing else {_WHOLE: ()}
+    _refuse_missing_folders(partitioning, fresh)
+    unchanged: dict[str, tuple[SourceFile, ...]] = {}
+    if listing is not None:
+        before = {name: partition.files for name, partition in old.items()}
+        unchanged = find_unchanged_partitions(listing, fresh, before, partitioning)
+    held = {file.path for files in unchanged.values() for file in files}
+    new = {n: files for n, files in fresh.items() if not all(f.path in held for f in files)}
+    partitions = unchanged | (new if listing else fresh)
     plan = Plan(
         base=base,
+        main=source.main,
         partitioning=partitioning,
         listing=listing,
-        partitions=partitions,
+        partitions=dict(sorted(partitions.items())),
+        fresh=fresh,
         pruned_folders=pruned_folders,
         pruned=pruned,
-        lookups=list_lookups(recipe, base.build.lookups if base else None, known),
+        lookups=list_lookups(recipe, base.build.lookups if base else None, known, snapshots),
         processed=frozenset(),
         removed=frozenset(old) - frozenset(partitions),
         refit=False,
@@ -167,16 +239,18 @@ def make_plan(
         return plan.with_refit(f"the recipe changed ({', '.join(changed[:3])})")
     if refit or not base.build.partitions:
         return plan.with_refit("asked to fit again" if refit else "the version is of an older kind")
-    processed, why = _find_changes(recipe, plan)
+    processed, why = _find_changes(recipe, plan, frozenset(unchanged))
     if not processed and not plan.removed and not full:
-        return replace(plan, why="nothing changed")
+        why = "rows were written into other files" if plan.has_rewritten_files else ""
+        return replace(plan, why=why or "nothing changed")
     if recipe.increments.refit == "always":
         return plan.with_refit(f"increments.refit is always, and {why or 'asked for everything'}")
     if full:
-        processed, why = frozenset(partitions), "asked for everything"
-    replaced = (processed | plan.removed) if not full else frozenset(old)
-    processed |= find_returning_partitions(base.build.crossings, replaced) & frozenset(partitions)
-    return replace(plan, processed=processed, why=why)
+        return plan.with_everything("asked for everything")
+    if processed == frozenset(plan.partitions):
+        return plan.with_everything(why)
+    returning = find_returning_partitions(base.build.crossings, plan.removed)
+    return replace(plan, why=why).with_partitions(processed | (returning & frozenset(partitions)))
 
 
 def find_returning_partitions(
@@ -198,25 +272,15 @@ def find_changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
         for section in ROWS_DEPEND_ON
         for path in _find_differences(section, then[section], now[section])
     ]
+    changed = [key for key in changed if not _SNAPSHOT_KEY.fullmatch(key)]
     return changed + _find_differences(
         "dataset.keep", then["dataset"]["keep"], now["dataset"]["keep"]
     )
 
 
-def find_changed_partitions(plan: Plan) -> tuple[list[str], list[str]]:
-    """Find the partitions that are new, and those that have other files than before."""
-    assert plan.base is not None
-    old = {p.name: p.files for p in plan.base.build.partitions}
-    new = [name for name in plan.partitions if name not in old]
-    changed = [
-        name
-        for name, files in plan.partitions.items()
-        if name in old and not has_same_files(files, old[name])
-    ]
-    return new, changed
-
-
-def _find_changes(recipe: Recipe, plan: Plan) -> tuple[frozenset[str], str]:
+def _find_changes(
+    recipe: Recipe, plan: Plan, unchanged: frozenset[str]
+) -> tuple[frozenset[str], str]:
     """Find the partitions that have to be processed for what changed, and say what changed."""
     everything = frozenset(plan.partitions)
     if plan.listing is None:
@@ -227,11 +291,12 @@ def _find_changes(recipe: Recipe, plan: Plan) -> tuple[frozenset[str], str]:
             continue
         if join.table not in plan.lookups:
             return everything, f"files of table {join.table} are not known, so it may have changed"
-        if not has_same_files(
-            plan.lookups[join.table].files.values(), plan.base.build.lookups.get(join.table, ())
-        ):
+        then = plan.base.build.lookups.get(join.table, ())
+        if not has_same_rows(plan.lookups[join.table], then):
             return everything, f"table {join.table} changed"
-    new, changed = find_changed_partitions(plan)
+    old = {partition.name for partition in plan.base.build.partitions}
+    new = [name for name in plan.partitions if name not in old]
+    changed = [name for name in plan.partitions if name in old and name not in unchanged]
     counts = {"new": len(new), "changed": len(changed), "removed": len(plan.removed)}
     why = ", ".join(f"{n} {change}" for change, n in counts.items() if n)
     names = [*new, *changed, *sorted(plan.removed)]

@@ -88,6 +88,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
         partitions=tuple(partitions),
         pruned=plan.pruned,
         lookups=plan.list_lookup_files(),
+        snapshots=plan.list_snapshots(),
         file_columns=plan.list_file_columns(),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in retained),
@@ -113,8 +114,9 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
     return publish_build(attempt.root, build, schema, transform_json, texts)
 
 
-def publish_removal(attempt: Attempt, plan: Plan) -> int:
-    """Commit the base without the source partitions that are gone; return the new version.
+def publish_retained(attempt: Attempt, plan: Plan) -> int:
+    """Commit the base without the source partitions that are gone, and with the files that hold the
+    rows of the others now; return the new version. No row is read.
 
     Raises:
         LakeError: nothing would be left.
@@ -129,7 +131,12 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
             f"source partitions are gone ({', '.join(sorted(plan.removed)[:5])}), and without them "
             "the dataset has no training rows; nothing was published"
         )
-    attempt.report(Progress("committing the version without source partitions that are gone"))
+    what = (
+        "without source partitions that are gone"
+        if plan.removed
+        else "with the files that hold the rows now; no row is read"
+    )
+    attempt.report(Progress(f"committing the version {what}"))
     partitions = tuple(_list_retained(plan, old, retained))
     build = old.model_copy(
         update={
@@ -147,6 +154,7 @@ def publish_removal(attempt: Attempt, plan: Plan) -> int:
             "partitions": partitions,
             "pruned": plan.pruned,
             "lookups": plan.list_lookup_files(),
+            "snapshots": plan.list_snapshots(),
             "file_columns": plan.list_file_columns(),
             "crossings": tuple(c for c in old.crossings if c.loser in retained),
             "drift": (),
@@ -178,5 +186,5 @@ def _refuse_changed_files(attempt: Attempt, plan: Plan) -> None:
     source = attempt.recipe.source
     main = source.tables[source.main]
     refuse_changed_partitions(source.main, main, plan, pruned_folders=plan.pruned_folders)
-    for table, files in plan.list_lookup_files().items():
-        refuse_changed_table(table, source.tables[table], files)
+    for table, listing in plan.lookups.items():
+        refuse_changed_table(table, source.tables[table], listing)

@@ -38,7 +38,7 @@ from headrace.prepare.attempt import (
 )
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.plan import Plan, make_plan
-from headrace.prepare.publish import publish_removal, publish_rows
+from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import LABEL
@@ -169,7 +169,7 @@ def _run_attempt(
     """Build until an outcome can be published: rows may need another plan than the first."""
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     if not plan.processed:
-        published = publish_removal(attempt, plan)
+        published = publish_retained(attempt, plan)
         timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
     spark = started or _start_spark(recipe, workdir, report)

@@ -66,7 +66,28 @@ def _check_tables(source: s.Source) -> list[Problem]:
                     "remove this key",
                 )
             )
+        problems += _check_version(where, table)
     return problems
+
+
+def _check_version(where: str, table: s.Table) -> list[Problem]:
+    """Find keys about an earlier version of a table that cannot have an effect."""
+    keys = [key for key in ("version_as_of", "timestamp_as_of") if getattr(table, key) is not None]
+    if not keys:
+        return []
+    if len(keys) == 2:
+        return [Problem(f"{where}.{keys[1]}", f"{keys[0]} is given too", "give one of them")]
+    if table.table is not None or table.format not in ("parquet", "delta"):
+        what = "a table of a catalog" if table.table is not None else f"{table.format} files"
+        return [Problem(f"{where}.{keys[0]}", f"is for Delta tables, got {what}", "remove it")]
+    if table.timestamp_as_of is None:
+        return []
+    try:
+        parse_time_to_micros(table.timestamp_as_of)
+    except ValueError:
+        text = f"got {table.timestamp_as_of!r}, expected a time such as 2026-03-01T06:00:00Z"
+        return [Problem(f"{where}.timestamp_as_of", text)]
+    return []
 
 
 def _check_joins(source: s.Source) -> list[Problem]:

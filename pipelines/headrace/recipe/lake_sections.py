@@ -21,7 +21,15 @@ class Table(Section):
     table: Text | None = None
     """Name in Spark's catalog, for example `sales.orders`; instead of `path`."""
     format: Literal["parquet", "csv", "json", "orc", "delta", "iceberg"] = "parquet"
-    """Of the files; delta and iceberg need their JAR on the cluster."""
+    """Of the files. A folder with a Delta log is read by it, whether delta is said or not; where
+    the table has features that its files alone do not obey, delta has Spark read it with Delta's
+    JAR. iceberg needs its JAR on the cluster."""
+    version_as_of: Annotated[int, Field(ge=0)] | None = None
+    """Version of a Delta table to read; the newest by default. A change of it is like a change of
+    the table: an increment processes the files in which the two versions differ."""
+    timestamp_as_of: Text | None = None
+    """Time, as `2026-03-01T06:00:00Z`, whose newest version of a Delta table is read; UTC where it
+    names no zone."""
     read_with: Literal["auto", "spark"] = "auto"
     """auto: feature columns of Parquet files on a file system that all hosts share, if they are not
     cast, are read by the tasks with pyarrow, several times as fast. spark: all by Spark."""
@@ -36,6 +44,11 @@ class Table(Section):
     columns: dict[str, DeclaredType] = {}
     """Column contract of the table: a value that does not cast sends its row to quarantine. Columns
     that are not listed keep the type that the source has (text, in CSV and JSON)."""
+
+    @property
+    def file_format(self) -> str:
+        """Return the format of the table's files."""
+        return "parquet" if self.format in ("delta", "iceberg") else self.format
 
 
 class Join(Section):
@@ -249,11 +262,13 @@ class Split(Section):
 class Increments(Section):
     """Builds on a dataset that has a version already, see `prepare/plan.py`."""
 
-    by: Literal["partition", "file", "table"] | Annotated[list[str], Field(min_length=1)] = (
-        "partition"
-    )
-    """What is processed again when a file of it changes: the folder of all partition columns, or of
-    some of them, the file, or the whole table."""
+    by: (
+        Literal["auto", "partition", "file", "table"] | Annotated[list[str], Field(min_length=1)]
+    ) = "auto"
+    """What is processed again when a file of it changes: the folder of all partition columns
+    (partition), or of some of them (a list), the file, or the whole table. auto: the folder; of a
+    table with a log (Delta), the files that its newest commits added and removed, unless its
+    partition columns are part of the dedup key."""
     refit: Literal["never", "always"] = "never"
     """Whether a build whose lake changed fits the transform again, on all rows."""
     on_drift: Literal["warn", "fail", "refit"] = "warn"

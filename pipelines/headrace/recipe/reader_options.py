@@ -60,6 +60,8 @@ def check_reader_options(source: Source) -> list[Problem]:
 
 
 def _check_table(where: str, table: Table) -> list[Problem]:
+    if table.format == "delta":
+        return _check_versions(where, table)
     if table.format not in _KNOWN:
         return []
     known = {option.lower(): option for option in _KNOWN[table.format]}
@@ -79,3 +81,13 @@ def _check_table(where: str, table: Table) -> list[Problem]:
             text = f"the reader of {table.format} has no such option"
             problems.append(Problem(key, text, suggest_nearest(option, list(known.values()))))
     return problems
+
+
+def _check_versions(where: str, table: Table) -> list[Problem]:
+    """Find options that have a key of their own: as options they would hide what was read."""
+    keys = {"versionasof": "version_as_of", "timestampasof": "timestamp_as_of"}
+    return [
+        Problem(f"{where}.options.{option}", "is a key of the table", f"say {keys[option.lower()]}")
+        for option in table.options
+        if option.lower() in keys
+    ]

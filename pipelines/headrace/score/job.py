@@ -18,7 +18,6 @@ from headrace.score.attempt import ScoreAttempt
 from headrace.score.files import PredictionLayout
 from headrace.score.monitor import Reference, measure_drift
 from headrace.score.network import pack_folder
-from headrace.score.plan import parse_partition_values
 from headrace.score.predicting import RESULTS_DDL, ScoreOptions, build_scorer
 from headrace.score.reading import RowsToScore, read_rows_to_score
 from headrace.score.record import build_record, build_removal_record
@@ -192,7 +191,7 @@ def _build_options(
 ) -> ScoreOptions:
     """Build what the tasks are told."""
     index = rows.raw.partition_index
-    values = tuple(parse_partition_values(name, attempt.plan.partitioning) for name in index.names)
+    values = tuple(dict(attempt.plan.values[name]) for name in index.names)
     output = PredictionLayout(
         root=attempt.root,
         build_id=attempt.build_id,

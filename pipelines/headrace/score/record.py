@@ -9,6 +9,7 @@ import headrace
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.score_record import PredictionFile, ScoredPartition, ScoreLedger, ScoreRecord
+from headrace.lake.snapshot import Snapshot
 from headrace.redaction import redact_recipe, redact_value
 from headrace.score.attempt import ScoreAttempt
 from headrace.score.reading import RowsToScore, list_rules_about_many_rows
@@ -89,6 +90,7 @@ def build_record(
         base=attempt.base[0] if attempt.base else None,
         given_id=attempt.idempotency_id,
         file_columns=_list_file_columns(attempt, partitions),
+        snapshots=_list_snapshots(attempt),
         sources=redact_value(rows.raw.sources),
     )
 
@@ -111,8 +113,13 @@ def build_removal_record(attempt: ScoreAttempt) -> ScoreRecord:
             "base": version,
             "given_id": attempt.idempotency_id,
             "file_columns": _list_file_columns(attempt, attempt.plan.unaffected),
+            "snapshots": _list_snapshots(attempt),
         }
     )
+
+
+def _list_snapshots(attempt: ScoreAttempt) -> dict[str, Snapshot]:
+    return attempt.plan.list_snapshots(attempt.base[1].snapshots if attempt.base else {})
 
 
 def _list_file_columns(

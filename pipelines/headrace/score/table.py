@@ -11,7 +11,7 @@ from headrace.errors import DatasetError, LakeError, Problem, RecipeError
 from headrace.labels.spec import LabelSpec
 from headrace.lake.score_record import ScoreRecord
 from headrace.lake.storage import resolve_root
-from headrace.score.plan import ScorePlan, parse_partition_values
+from headrace.score.plan import ScorePlan
 from headrace.score.reading import get_arrow_types
 from headrace.source.listing import NULL_PARTITION
 from headrace.source.raw_schema import RawSchema
@@ -28,8 +28,7 @@ def choose_partition_columns(
         LakeError: the table's folders name different partition columns.
         DatasetError: the predictions of earlier jobs are partitioned in another one.
     """
-    names = plan.processed
-    choices = {tuple(parse_partition_values(name, plan.partitioning)) for name in names} or {()}
+    choices = {tuple(plan.values[name]) for name in plan.processed} or {()}
     if len(choices) > 1:
         ways = "; ".join(", ".join(columns) or "none" for columns in sorted(choices)[:2])
         raise LakeError(

@@ -4,13 +4,10 @@ A job lists its tables before it reads them and once more before it publishes. W
 listings differ, what it read is neither the old state nor the new.
 """
 
-from collections.abc import Iterable
-
 from headrace.errors import LakeError
-from headrace.lake.source_partition import SourceFile
 from headrace.recipe import sections as s
 from headrace.source.list_table import list_table
-from headrace.source.listing import group_by_partition, has_same_files
+from headrace.source.listing import Listing, group_by_partition, has_same_files
 from headrace.source.partition_index import ReadPlan
 
 
@@ -27,7 +24,8 @@ def refuse_changed_partitions(
     Args:
         name: of the table, for the message.
         table: the main table.
-        plan: what was read of it; nothing is checked where it has no listing.
+        plan: what was read of it; nothing is checked where it has no listing, or is a snapshot,
+            whose files no commit changes.
         pruned_folders: folders that the plan's listing is without.
         new_files: whether a new file is a change of its partition. It is none where the next job
             reads that partition again, with the file.
@@ -35,7 +33,7 @@ def refuse_changed_partitions(
     Raises:
         LakeError: a file changed, is gone or is new.
     """
-    if plan.listing is None:
+    if plan.listing is None or plan.listing.is_delta:
         return
     listing = list_table(table, {}, name, open_footers=False)
     partitions = (
@@ -50,20 +48,21 @@ def refuse_changed_partitions(
         raise _describe_change(name, min(changed)[0] or "its file")
 
 
-def refuse_changed_table(name: str, table: s.Table, files: Iterable[SourceFile]) -> None:
+def refuse_changed_table(name: str, table: s.Table, before: Listing) -> None:
     """Refuse to go on where a table has other files than when it was listed.
 
     Args:
         name: of the table, for the message.
         table: the recipe's.
-        files: of the earlier listing.
+        before: the earlier listing; of a snapshot nothing is checked.
 
     Raises:
         LakeError: a file changed, is gone or is new.
     """
-    before = list(files)
+    if before.is_delta:
+        return
     listing = list_table(table, {}, name, open_footers=False)
-    if listing is None or not has_same_files(listing.files.values(), before):
+    if listing is None or not has_same_files(listing.files.values(), before.files.values()):
         raise _describe_change(name, "its files")
 
 

@@ -13,11 +13,12 @@ from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.logged_files import LogKind, UnreadFeatureError
+from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import SourceFile
 from headrace.lake.storage import explain_storage_errors, normalize_s3_scheme
 from headrace.lake.table_log import (
     KIND_NAMES,
-    LogKind,
     describe_part,
     find_enclosing_table,
     find_log_kind,
@@ -44,6 +45,7 @@ def list_table(
     name: str | None = None,
     *,
     schemas: Mapping[str, FileColumns] | None = None,
+    since: Snapshot | None = None,
     open_footers: bool = True,
 ) -> Listing | None:
     """List the files of a table: the one list that every reader of it goes by.
@@ -55,6 +57,7 @@ def list_table(
         before: files of an earlier listing; of unchanged ones no footer is opened.
         name: of the table in the recipe, for messages.
         schemas: columns of earlier listings by the digest that files name.
+        since: snapshot of the earlier listing, where the table has a log.
         open_footers: whether the footers of files are opened, for rows and columns.
 
     Returns:
@@ -65,7 +68,7 @@ def list_table(
         LakeError: there is nothing, something cannot be listed, it is a table of another kind, or a
             file has other values of a column than its folder.
     """
-    if not table.path or table.format in ("delta", "iceberg"):
+    if not table.path or table.format == "iceberg" or (table.format == "delta" and table.options):
         return None
     where = normalize_s3_scheme(table.path).rstrip("/") or "/"
     try:
@@ -74,16 +77,16 @@ def list_table(
         return None
     try:
         with explain_storage_errors(where):
-            listing, paths = _list_files(table, filesystem, base)
-        if table.format in ("parquet", "orc") and open_footers:
+            listing, paths = _list_files(table, filesystem, base, since)
+        if table.file_format in ("parquet", "orc") and open_footers:
             return read_footers(table, filesystem, paths, listing, before, schemas or {})
         return listing
+    except UnreadFeatureError as error:
+        if table.format == "delta":
+            return None  # Spark has Delta's JAR
+        raise _name_table(error, name) from None
     except LakeError as error:
-        if name is None:  # there is no recipe yet
-            text = str(error).replace("source.tables.….path (and `lake`)", "the path")
-            raise LakeError(text) from None
-        text = str(error).replace("source.tables.….", f"source.tables.{name}.")
-        raise LakeError(f"table {name!r}: {text}") from None
+        raise _name_table(error, name) from None
     except DatasetError as error:
         is_local = isinstance(filesystem, LocalFileSystem)
         if not is_local and _is_permission_error(error.__cause__):
@@ -91,10 +94,19 @@ def list_table(
         raise LakeError(str(error)) from error
 
 
+def _name_table(error: LakeError, name: str | None) -> LakeError:
+    """Return an error with the name of the table; None where there is no recipe yet."""
+    if name is None:
+        return LakeError(str(error).replace("source.tables.….path (and `lake`)", "the path"))
+    text = str(error).replace("source.tables.….", f"source.tables.{name}.")
+    return LakeError(f"table {name!r}: {text}")
+
+
 def list_lookups(
     recipe: Recipe,
     before: Mapping[str, Iterable[SourceFile]] | None = None,
     schemas: Mapping[str, FileColumns] | None = None,
+    snapshots: Mapping[str, Snapshot] | None = None,
 ) -> dict[str, Listing]:
     """List the files of the recipe's joined tables, as far as they are known.
 
@@ -102,6 +114,7 @@ def list_lookups(
         recipe: source is read.
         before: files of earlier listings, by table; of unchanged ones no footer is opened.
         schemas: columns of earlier listings by the digest that files name.
+        snapshots: of earlier listings, by table.
 
     Raises:
         LakeError: see `list_table`; or a file is empty.
@@ -109,7 +122,8 @@ def list_lookups(
     lookups = {}
     for name in dict.fromkeys(join.table for join in recipe.source.joins):
         files = {file.path: file for file in (before or {}).get(name, ())}
-        listing = list_table(recipe.source.tables[name], files, name, schemas=schemas)
+        since = (snapshots or {}).get(name)
+        listing = list_table(recipe.source.tables[name], files, name, schemas=schemas, since=since)
         refuse_empty_files(recipe.source.tables[name], listing)
         if listing is not None:
             lookups[name] = listing
@@ -126,7 +140,7 @@ def refuse_empty_files(table: s.Table, listing: Listing | None) -> None:
     Raises:
         LakeError: a file is empty.
     """
-    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.format)
+    name = {"parquet": "Parquet", "orc": "ORC"}.get(table.file_format)
     skipped = str(table.options.get("ignoreCorruptFiles", "")).lower() == "true"
     if listing is None or name is None or skipped:
         return
@@ -153,7 +167,9 @@ def _open_filesystem(where: str) -> tuple[Any, str]:
     return filesystem, base.rstrip("/")
 
 
-def _list_files(table: s.Table, filesystem: Any, base: str) -> tuple[Listing, Mapping[str, str]]:
+def _list_files(
+    table: s.Table, filesystem: Any, base: str, since: Snapshot | None
+) -> tuple[Listing, Mapping[str, str]]:
     assert table.path
     root = table.path.rstrip("/") or "/"
     info = find_info(filesystem, base)
@@ -163,12 +179,15 @@ def _list_files(table: s.Table, filesystem: Any, base: str) -> tuple[Listing, Ma
         raise LakeError(f"there is nothing at {root}; check source.tables.….path (and `lake`)")
     _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
     if info["type"] != "directory":
+        _refuse_other_table(table, root)
         return _build_listing(root, {"": make_walked_file(base, info)})
     kind = find_log_kind(filesystem, base)
     if kind in ("iceberg", "hudi"):
         _refuse_unread_table(root, kind)
+    if kind != "delta":
+        _refuse_other_table(table, root)
     if kind is not None:
-        return _list_logged_table(table, filesystem, root, base, kind)
+        return _list_logged_table(table, filesystem, root, base, kind, since)
     walk = walk_folder(filesystem, base)
     _refuse_part_of_table(root, find_nested_table(walk.skipped))
     files = {file.path[len(base) :].removeprefix("/"): file for file in walk.files}
@@ -209,14 +228,22 @@ def _list_logged_table(
     root: str,
     base: str,
     kind: LogKind,
+    since: Snapshot | None,
 ) -> tuple[Listing, Mapping[str, str]]:
     """List the files that a table's log names."""
-    if kind == "delta" and table.format != "parquet":
+    if kind == "delta" and table.file_format != "parquet":
         raise LakeError(
             f"{root} is {KIND_NAMES[kind]}, and source.tables.….format is {table.format}: leave it "
-            "out, or say delta to have Spark read it with Delta's JAR"
+            "out, or say delta"
         )
-    log = read_table_log(filesystem, normalize_s3_scheme(root), base, kind)
+    log = read_table_log(
+        filesystem,
+        normalize_s3_scheme(root),
+        base,
+        kind,
+        as_of=table.version_as_of if table.version_as_of is not None else table.timestamp_as_of,
+        since=since,
+    )
     if not log.files:
         raise LakeError(f"{root} is {KIND_NAMES[kind]} without a file: it has no rows")
     files = {file.name: file.file for file in log.files}
@@ -254,6 +281,18 @@ def _refuse_unread_table(root: str, kind: LogKind) -> None:
         else "Write it once as Parquet, or name it by source.tables.….table in a catalog"
     )
     raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows. {fix}")
+
+
+def _refuse_other_table(table: s.Table, root: str) -> None:
+    """Refuse a folder that is no Delta table where the recipe says that it is one."""
+    keys = [key for key in ("version_as_of", "timestamp_as_of") if getattr(table, key) is not None]
+    if table.format == "delta":
+        keys.append("format: delta")
+    if keys:
+        raise LakeError(
+            f"{root} is no Delta table, for it has no _delta_log, and source.tables.….{keys[0]} is "
+            "for such; check source.tables.….path, or leave that key out"
+        )
 
 
 def _refuse_mixed_folders(table: s.Table, listing: Listing) -> None:

@@ -11,9 +11,8 @@ from functools import cached_property
 from urllib.parse import quote, unquote
 
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.logged_files import TableLog
 from headrace.lake.source_partition import SourceFile
-from headrace.lake.table_log import TableLog
-from headrace.lake.walk import has_pattern
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 
@@ -158,22 +157,30 @@ def name_partition(path: str, by: str | list[str]) -> str:
     return "/".join(folders)
 
 
-def choose_partitioning(recipe: Recipe) -> str | list[str]:
+def choose_partitioning(recipe: Recipe, listing: Listing | None) -> str | list[str]:
     """Return `increments.by`, or "table" where rows of one partition depend on those of others.
 
     They do in windows, and by rules and joins that want a key to be unique.
+
+    Args:
+        recipe: source, clean and increments are read.
+        listing: of the main table; None where only Spark knows its files.
     """
-    table = recipe.source.tables[recipe.source.main]
     across = (
         recipe.source.windows is not None
         or any(isinstance(rule, s.Unique) for rule in recipe.clean.rules)
         or any(join.cardinality == "one_to_one" for join in recipe.source.joins)
     )
-    if across or not table.path or table.format not in FILE_FORMATS:
+    if across or listing is None or not listing.root:
         return "table"
-    if has_pattern(table.path):
-        return "table"
-    return recipe.increments.by
+    if recipe.increments.by != "auto":
+        return recipe.increments.by
+    log = listing.log
+    if log is None or log.kind != "delta":
+        return "partition"
+    dedup = recipe.clean.dedup
+    has_columns = dedup is not None and {*log.partition_columns} <= {*dedup.key}
+    return "partition" if log.partition_columns and has_columns else "file"
 
 
 def group_by_partition(listing: Listing, by: str | list[str]) -> dict[str, tuple[SourceFile, ...]]:

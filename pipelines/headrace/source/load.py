@@ -150,6 +150,10 @@ def _load_files(
     elif listing is not None and table.format in ("parquet", "orc"):
         return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
     else:
+        if table.version_as_of is not None:
+            options["versionAsOf"] = str(table.version_as_of)
+        if table.timestamp_as_of is not None:
+            options["timestampAsOf"] = table.timestamp_as_of
         frame = spark.read.format(table.format).options(**options).load(files.all)
         schema = declare_texts(_widen_numbers(frame), texts)
         if table.format in ("parquet", "orc") and schema != frame.schema:

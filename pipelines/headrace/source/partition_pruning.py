@@ -6,10 +6,9 @@ before, empty and unchanged, and their rows would never be read.
 
 from typing import TYPE_CHECKING
 
-from headrace.lake.walk import has_pattern
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FOLDER, col
-from headrace.source.listing import FILE_FORMATS, Listing, parse_folder_values
+from headrace.source.listing import Listing, parse_folder_values
 from headrace.source.load import load_table, select_partitions
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 def can_prune(recipe: Recipe) -> bool:
     """Return whether the main table has a condition on partitions, and files that it selects."""
     table = recipe.source.tables[recipe.source.main]
-    if not table.partitions or not table.path or table.format not in FILE_FORMATS:
-        return False
-    return not has_pattern(table.path)
+    return bool(table.partitions and table.path) and table.format != "iceberg"
 
 
 def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing) -> frozenset[str]:

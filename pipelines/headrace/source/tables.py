@@ -118,7 +118,7 @@ def open_table(
             columns.append(col(column).alias(name_before_cast(column)))
     if partition_columns is not None and not {FILE, "_metadata"} & {*stored.names}:
         columns.append(F.xxhash64(F.col("_metadata.file_path")).alias(FILE))
-        if table.format == "parquet" and table.read_with != "spark":
+        if table.file_format == "parquet" and table.read_with != "spark":
             columns.append(F.col("_metadata.row_index").alias(POSITION))
     extra = sorted(set(types) - set(table.columns)) if table.columns else []
     frame = frame.select(*columns)

@@ -1,0 +1,58 @@
+"""Describe the files of a table whose log names them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headrace.errors import LakeError
+from headrace.lake.snapshot import Snapshot, TableCommit
+from headrace.lake.walk import WalkedFile
+
+LogKind = Literal["delta", "sink", "iceberg", "hudi"]
+
+
+class UnreadFeatureError(LakeError):
+    """A table has a feature that its files alone do not obey."""
+
+
+@dataclass(frozen=True)
+class LoggedFile:
+    """A file of a table, as its log names it.
+
+    Attributes:
+        file: where it is.
+        name: its path below the table's folder; its whole path where it is elsewhere.
+        values: partition column -> text, None for null; empty where only folders tell them.
+    """
+
+    file: WalkedFile
+    name: str
+    values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """What a log says of a table.
+
+    Attributes:
+        kind: of the table.
+        files: those of the version that is read.
+        snapshot: that version.
+        partition_columns: in their order, where the log tells them.
+        schema: Spark's JSON of the table's columns; empty where only the files tell them.
+        commits: from an earlier snapshot to this one; empty where they are not known.
+    """
+
+    kind: LogKind
+    files: tuple[LoggedFile, ...]
+    snapshot: Snapshot
+    partition_columns: tuple[str, ...] = ()
+    schema: str = ""
+    commits: tuple[TableCommit, ...] = ()
+
+
+def strip_root(path: str, base: str) -> str:
+    """Return a path below the table's folder where it is there."""
+    if path.startswith("file:"):
+        path = "/" + path.removeprefix("file:").lstrip("/")
+    return path.removeprefix(f"{base}/")
