@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from pyiceberg.table import Table
+from pyiceberg.types import DoubleType
 
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe
+from tests.lake.iceberg_tables import create_table, rewrite_table, write_hint
 from tests.prepare.tiny_builds import read_rows
 
 pytestmark = pytest.mark.spark
@@ -222,3 +225,52 @@ def test_a_delta_table_after_every_kind_of_commit(tmp_path: Path, seed: int, com
             whole = rows_of(build(tmp_path, f"whole-{night}"))
             pd.testing.assert_frame_equal(found, whole)
     assert len(kinds) >= (7 if commits > 20 else 2)
+
+
+ICEBERG_KINDS = ["append", "rewrite", "delete", "schema", "overwrite", "rewrite"]
+
+
+def commit_to_iceberg(rng: random.Random, table: Table, kind: str, first: int) -> None:
+    """Make one commit of some kind to an Iceberg table."""
+    rows = delta_rows(first, rng.randrange(5, 40), rng.randrange(1, 5))
+    if kind == "append":
+        table.append(rows)
+    elif kind == "overwrite":
+        day = rng.randrange(1, 5)
+        table.overwrite(delta_rows(first, 9, day), overwrite_filter=f"day = {day}")
+    elif kind == "delete":
+        table.delete(f"id >= {rng.randrange(10) * 1000} and id < {rng.randrange(10) * 1000 + 20}")
+    elif kind == "rewrite":
+        rewrite_table(table)
+    else:
+        with table.update_schema() as update:
+            update.add_column(f"c{first}", DoubleType())
+        table.append(rows)
+    write_hint(table)
+
+
+@pytest.mark.filterwarnings("ignore:Delete operation did not match")
+@pytest.mark.parametrize(("seed", "commits"), [(3, 4), pytest.param(4, 20, marks=pytest.mark.long)])
+def test_an_iceberg_table_after_every_kind_of_commit(
+    tmp_path: Path, seed: int, commits: int
+) -> None:
+    rng = random.Random(seed)
+    table = create_table(tmp_path / "lake", delta_rows(0, 1, 1), by=("day",))
+    for day in range(1, 5):
+        table.append(delta_rows(1000 * day, 60, day))
+    write_hint(table)
+    version = build(tmp_path).version
+    for night in range(commits):
+        before = {task.file.file_path for task in table.scan().plan_files()}
+        kind = (ICEBERG_KINDS if night < 6 else rng.sample(ICEBERG_KINDS, 6))[night % 6]
+        commit_to_iceberg(rng, table, kind, 10_000 + 1000 * night)
+        now = {task.file.file_path for task in table.scan().plan_files()}
+        dataset = build(tmp_path)
+        found = rows_of(dataset)
+        pd.testing.assert_frame_equal(found, sort_rows(table.scan().to_pandas()[KEPT]))
+        assert (dataset.version > version) == (before != now)
+        if kind == "rewrite" and dataset.version > version:
+            assert dataset.build.processed_ledger.read == 0
+        assert dataset.build.snapshots["t"].version in {s.snapshot_id for s in table.snapshots()}
+        version = dataset.version
+    pd.testing.assert_frame_equal(rows_of(build(tmp_path, "whole")), found)

@@ -19,7 +19,7 @@ def build_with(format_: str, options: dict[str, object]) -> None:
         ("parquet", {"mergeSchema": True, "pathGlobFilter": "*.parquet"}),
         ("csv", {"SEP": ";", "encoding": "cp1252", "multiline": True, "mode": "permissive"}),
         ("json", {"multiLine": True, "allowComments": True}),
-        ("delta", {"versionAsOf": 3, "anything": "goes"}),
+        ("delta", {"ignoreDeletes": True, "anything": "goes"}),
     ],
 )
 def test_options_with_an_effect(format_: str, options: dict[str, object]) -> None:

@@ -34,6 +34,7 @@ class Record:
     def __init__(self, *partitions: ScoredPartition) -> None:
         self.partitions = partitions
         self.file_columns: dict[str, Any] = {}
+        self.snapshots: dict[str, Any] = {}
 
 
 def scored_partition(name: str, files: Any = (), source: str = SOURCE) -> ScoredPartition:

@@ -121,11 +121,57 @@ def test_a_table_with_a_log_is_never_read_as_its_files(tmp_path: Path) -> None:
             list_of(str(path))
     with pytest.raises(LakeError, match=r"is a Delta table, and source\.tables\.….format is csv"):
         list_table(Table(path=f"{tmp_path}/t", format="csv"), {})
-    for name, kind in ((".hoodie", "a Hudi"), ("metadata", "an Iceberg")):
-        (tmp_path / kind / name).mkdir(parents=True)
-        (tmp_path / kind / name / "v1.metadata.json").touch()
-        with pytest.raises(LakeError, match=f"is {kind} table: not all of its files hold"):
-            list_of(f"{tmp_path}/{kind}")
+    for name, message in (
+        (".hoodie", "a Hudi table: not all of"),
+        ("metadata", "only its catalog"),
+    ):
+        (tmp_path / f"t{name}" / name).mkdir(parents=True)
+        (tmp_path / f"t{name}" / name / "v1.metadata.json").touch()
+        with pytest.raises(LakeError, match=message):
+            list_of(f"{tmp_path}/t{name}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "message"),
+    [
+        ("files", {"format": "delta"}, r"no table with a log: .*….format: delta is for another"),
+        ("files", {"version_as_of": 3}, r"no table with a log: .*….version_as_of is for another"),
+        ("files", {"metadata": "v1"}, r"no table with a log: .*….metadata is for another kind"),
+        (
+            "delta",
+            {"format": "iceberg"},
+            r"is a Delta table, and .*….format: iceberg is for another",
+        ),
+        ("delta", {"metadata": "v1"}, r"is a Delta table, and .*….metadata is for another kind"),
+        ("delta", {"format": "orc"}, r"is a Delta table, and .*….format is orc: .* or say delta"),
+        ("delta", {"version_as_of": 7}, r"log cannot be read at 7"),
+        ("delta/a.parquet", {}, r"has files of a Delta table"),
+    ],
+)
+def test_a_table_of_another_kind_than_the_recipe_says(
+    tmp_path: Path, kind: str, keys: dict[str, Any], message: str
+) -> None:
+    write_ids(tmp_path / "files" / "a.parquet", 1)
+    write_deltalake(tmp_path / "delta", pa.table({"id": [1]}))
+    write_ids(tmp_path / "delta" / "a.parquet", 1)
+    with pytest.raises(LakeError, match=message):
+        list_table(Table(path=f"{tmp_path}/{kind}", **keys), {})
+
+
+def test_delta_is_read_by_its_log_whether_it_is_said_or_not(tmp_path: Path) -> None:
+    for number in range(2):
+        write_deltalake(tmp_path, pa.table({"id": [number]}), mode="append")
+    found = [
+        list_table(Table(path=str(tmp_path), **keys), {}) for keys in ({}, {"format": "delta"})
+    ]
+    assert found[0] is not None
+    assert found[0] == found[1]
+    assert [file.rows for file in found[0].files.values()] == [1, 1]
+    first = list_table(Table(path=str(tmp_path), version_as_of=0), {})
+    assert first is not None
+    assert len(first.files) == 1
+    # Only Delta's own reader knows what its options mean.
+    assert list_table(Table(path=str(tmp_path), format="delta", options={"x": 1}), {}) is None
 
 
 def test_files_at_different_depths_are_refused(tmp_path: Path) -> None:

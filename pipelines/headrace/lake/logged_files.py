@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from headrace.errors import LakeError
 from headrace.lake.snapshot import Snapshot, TableCommit
@@ -41,6 +41,7 @@ class TableLog:
         partition_columns: in their order, where the log tells them.
         schema: Spark's JSON of the table's columns; empty where only the files tell them.
         commits: from an earlier snapshot to this one; empty where they are not known.
+        unread: column that Spark cannot read -> why.
     """
 
     kind: LogKind
@@ -49,6 +50,13 @@ class TableLog:
     partition_columns: tuple[str, ...] = ()
     schema: str = ""
     commits: tuple[TableCommit, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Return whether the log names the values of partition columns, and later commits leave the
+        files of this version as they are."""
+        return self.kind in ("delta", "iceberg")
 
 
 def strip_root(path: str, base: str) -> str:
@@ -56,3 +64,11 @@ def strip_root(path: str, base: str) -> str:
     if path.startswith("file:"):
         path = "/" + path.removeprefix("file:").lstrip("/")
     return path.removeprefix(f"{base}/")
+
+
+def strip_scheme(url: str, filesystem: Any) -> str:
+    """Return the path on a file system that a URL means; a path stays as it is."""
+    scheme, separator, rest = url.partition(":")
+    if scheme == "file":
+        return "/" + rest.lstrip("/")
+    return str(filesystem._strip_protocol(url)) if separator and rest.startswith("//") else url

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from headrace.errors import LakeError
-from headrace.lake.logged_files import LoggedFile, TableLog, strip_root
+from headrace.lake.logged_files import LoggedFile, TableLog, strip_root, strip_scheme
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.storage import explain_table_errors
 from headrace.lake.walk import find_info, list_folder, make_walked_file
@@ -46,7 +46,7 @@ def read_sink_log(filesystem: Any, root: str, base: str) -> TableLog:
                     entries[entry["path"]] = None
         files = []
         for url in entries:
-            path = _strip_scheme(unquote(url), filesystem)
+            path = strip_scheme(unquote(url), filesystem)
             info = find_info(filesystem, path)
             if info is None:
                 raise LakeError(
@@ -64,10 +64,3 @@ def _read_batch(filesystem: Any, path: str) -> list[dict[str, Any]]:
     if version != "v1":
         raise LakeError(f"{path} is of version {version[:20]!r}, and v1 is known; read it by Spark")
     return [json.loads(line) for line in lines if line]
-
-
-def _strip_scheme(url: str, filesystem: Any) -> str:
-    scheme, separator, rest = url.partition(":")
-    if scheme == "file":
-        return "/" + rest.lstrip("/")
-    return str(filesystem._strip_protocol(url)) if separator else url

@@ -1,8 +1,8 @@
 """Tell tables whose files are named by a log, and read the log: their folder holds other files too.
 
 A Delta table's folder has files of earlier versions, and that of a Spark streaming sink files that
-were never committed. Read as a folder, both give rows that the table does not have. Iceberg and
-Hudi tables are told and left to those who can read them.
+were never committed. Read as a folder, both give rows that the table does not have. Hudi tables are
+told and left to those who can read them.
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from headrace.lake.delta_log import read_delta_log
+from headrace.lake.iceberg_log import read_iceberg_log
 from headrace.lake.logged_files import LogKind, TableLog
 from headrace.lake.sink_log import read_sink_log
 from headrace.lake.snapshot import Snapshot
@@ -93,6 +94,7 @@ def read_table_log(
     base: str,
     kind: LogKind,
     *,
+    metadata: str | None = None,
     as_of: int | str | None = None,
     since: Snapshot | None = None,
 ) -> TableLog:
@@ -101,8 +103,9 @@ def read_table_log(
     Args:
         filesystem, base: of the table's folder.
         root: the folder as a path or URL.
-        kind: "delta" or "sink".
-        as_of: of a Delta table, the version or time to read; None for the newest.
+        kind: not "hudi".
+        metadata: the current metadata file of an Iceberg table; None where its hint names it.
+        as_of: of a Delta or Iceberg table, the version or time to read; None for the newest.
         since: a snapshot that was read before; what was done to the files since is read as well.
 
     Raises:
@@ -110,4 +113,6 @@ def read_table_log(
     """
     if kind == "delta":
         return read_delta_log(filesystem, root, base, as_of=as_of, since=since)
+    if kind == "iceberg":
+        return read_iceberg_log(filesystem, root, base, metadata=metadata, as_of=as_of, since=since)
     return read_sink_log(filesystem, root, base)

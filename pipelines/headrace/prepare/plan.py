@@ -25,7 +25,7 @@ ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", 
 """Sections of a recipe that rows and their columns depend on."""
 _WHOLE = ""
 # They choose another snapshot of the same table, which is compared file by file.
-_SNAPSHOT_KEY = re.compile(r"source\.tables\.[^.]+\.(version|timestamp)_as_of")
+_SNAPSHOT_KEY = re.compile(r"source\.tables\.[^.]+\.(metadata|(version|timestamp)_as_of)")
 
 
 @dataclass(frozen=True)

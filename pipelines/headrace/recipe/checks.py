@@ -72,14 +72,19 @@ def _check_tables(source: s.Source) -> list[Problem]:
 
 def _check_version(where: str, table: s.Table) -> list[Problem]:
     """Find keys about an earlier version of a table that cannot have an effect."""
-    keys = [key for key in ("version_as_of", "timestamp_as_of") if getattr(table, key) is not None]
+    names = ("version_as_of", "timestamp_as_of", "metadata")
+    keys = [key for key in names if getattr(table, key) is not None]
     if not keys:
         return []
-    if len(keys) == 2:
+    if keys[:2] == [*names[:2]]:
         return [Problem(f"{where}.{keys[1]}", f"{keys[0]} is given too", "give one of them")]
-    if table.table is not None or table.format not in ("parquet", "delta"):
+    if table.table is not None or table.format in ("csv", "json", "orc"):
         what = "a table of a catalog" if table.table is not None else f"{table.format} files"
-        return [Problem(f"{where}.{keys[0]}", f"is for Delta tables, got {what}", "remove it")]
+        return [
+            Problem(
+                f"{where}.{keys[0]}", f"is for Delta and Iceberg tables, got {what}", "remove it"
+            )
+        ]
     if table.timestamp_as_of is None:
         return []
     try:

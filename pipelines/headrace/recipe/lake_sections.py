@@ -21,15 +21,19 @@ class Table(Section):
     table: Text | None = None
     """Name in Spark's catalog, for example `sales.orders`; instead of `path`."""
     format: Literal["parquet", "csv", "json", "orc", "delta", "iceberg"] = "parquet"
-    """Of the files. A folder with a Delta log is read by it, whether delta is said or not; where
-    the table has features that its files alone do not obey, delta has Spark read it with Delta's
-    JAR. iceberg needs its JAR on the cluster."""
+    """Of the files. A Delta or Iceberg table is read by its log, whether that is said or not; where
+    it has features that its files alone do not obey, delta and iceberg have Spark read it with
+    their JARs."""
+    metadata: Text | None = None
+    """Current metadata file of an Iceberg table (its catalog's `metadata_location`): a path, a URL,
+    or a name in the table's folder `metadata`. By default the one that its version hint names."""
     version_as_of: Annotated[int, Field(ge=0)] | None = None
-    """Version of a Delta table to read; the newest by default. A change of it is like a change of
-    the table: an increment processes the files in which the two versions differ."""
+    """Version of a Delta table, or id of an Iceberg table's snapshot, to read; the newest by
+    default. A change of it is like a change of the table: an increment processes the files in which
+    the two versions differ."""
     timestamp_as_of: Text | None = None
-    """Time, as `2026-03-01T06:00:00Z`, whose newest version of a Delta table is read; UTC where it
-    names no zone."""
+    """Time, as `2026-03-01T06:00:00Z`, whose newest version of a Delta or Iceberg table is read;
+    UTC where it names no zone."""
     read_with: Literal["auto", "spark"] = "auto"
     """auto: feature columns of Parquet files on a file system that all hosts share, if they are not
     cast, are read by the tasks with pyarrow, several times as fast. spark: all by Spark."""
@@ -267,8 +271,8 @@ class Increments(Section):
     ) = "auto"
     """What is processed again when a file of it changes: the folder of all partition columns
     (partition), or of some of them (a list), the file, or the whole table. auto: the folder; of a
-    table with a log (Delta), the files that its newest commits added and removed, unless its
-    partition columns are part of the dedup key."""
+    table with a log (Delta, Iceberg), the files that its newest commits added and removed, unless
+    its partition columns are part of the dedup key."""
     refit: Literal["never", "always"] = "never"
     """Whether a build whose lake changed fits the transform again, on all rows."""
     on_drift: Literal["warn", "fail", "refit"] = "warn"

@@ -132,8 +132,8 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
         partitions=unchanged | partitions,
         values={
             name: listing.get_values(name)
-            if listing and listing.is_delta and is_auto and partitioning == "file"
-            else _parse_values(name, partitioning)
+            if listing and listing.is_snapshot and is_auto and partitioning == "file"
+            else parse_partition_values(name, partitioning)
             for name in processed
         },
         processed=processed,
@@ -147,7 +147,7 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     )
 
 
-def _parse_values(name: str, partitioning: str | list[str]) -> dict[str, str | None]:
+def parse_partition_values(name: str, partitioning: str | list[str]) -> dict[str, str | None]:
     """Return the columns and values in a source partition's name, in its order."""
     if partitioning in ("file", "table") or not name:
         return {}

@@ -33,7 +33,7 @@ def refuse_changed_partitions(
     Raises:
         LakeError: a file changed, is gone or is new.
     """
-    if plan.listing is None or plan.listing.is_delta:
+    if plan.listing is None or plan.listing.is_snapshot:
         return
     listing = list_table(table, {}, name, open_footers=False)
     partitions = (
@@ -59,7 +59,7 @@ def refuse_changed_table(name: str, table: s.Table, before: Listing) -> None:
     Raises:
         LakeError: a file changed, is gone or is new.
     """
-    if before.is_delta:
+    if before.is_snapshot:
         return
     listing = list_table(table, {}, name, open_footers=False)
     if listing is None or not has_same_files(listing.files.values(), before.files.values()):

@@ -68,7 +68,8 @@ def list_table(
         LakeError: there is nothing, something cannot be listed, it is a table of another kind, or a
             file has other values of a column than its folder.
     """
-    if not table.path or table.format == "iceberg" or (table.format == "delta" and table.options):
+    needs_spark = table.format in ("delta", "iceberg") and bool(table.options)
+    if not table.path or needs_spark:
         return None
     where = normalize_s3_scheme(table.path).rstrip("/") or "/"
     try:
@@ -82,8 +83,8 @@ def list_table(
             return read_footers(table, filesystem, paths, listing, before, schemas or {})
         return listing
     except UnreadFeatureError as error:
-        if table.format == "delta":
-            return None  # Spark has Delta's JAR
+        if table.format in ("delta", "iceberg"):
+            return None  # Spark has the JAR
         raise _name_table(error, name) from None
     except LakeError as error:
         raise _name_table(error, name) from None
@@ -179,13 +180,15 @@ def _list_files(
         raise LakeError(f"there is nothing at {root}; check source.tables.….path (and `lake`)")
     _refuse_part_of_table(root, find_enclosing_table(filesystem, base))
     if info["type"] != "directory":
-        _refuse_other_table(table, root)
+        _refuse_other_table(table, root, None)
         return _build_listing(root, {"": make_walked_file(base, info)})
     kind = find_log_kind(filesystem, base)
-    if kind in ("iceberg", "hudi"):
-        _refuse_unread_table(root, kind)
-    if kind != "delta":
-        _refuse_other_table(table, root)
+    if kind == "hudi":
+        raise LakeError(
+            f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows. Write it once "
+            "as Parquet, or name it by source.tables.….table in a catalog"
+        )
+    _refuse_other_table(table, root, kind)
     if kind is not None:
         return _list_logged_table(table, filesystem, root, base, kind, since)
     walk = walk_folder(filesystem, base)
@@ -231,16 +234,17 @@ def _list_logged_table(
     since: Snapshot | None,
 ) -> tuple[Listing, Mapping[str, str]]:
     """List the files that a table's log names."""
-    if kind == "delta" and table.file_format != "parquet":
+    if kind in ("delta", "iceberg") and table.format not in ("parquet", kind):
         raise LakeError(
             f"{root} is {KIND_NAMES[kind]}, and source.tables.….format is {table.format}: leave it "
-            "out, or say delta"
+            f"out, or say {kind}"
         )
     log = read_table_log(
         filesystem,
         normalize_s3_scheme(root),
         base,
         kind,
+        metadata=table.metadata,
         as_of=table.version_as_of if table.version_as_of is not None else table.timestamp_as_of,
         since=since,
     )
@@ -273,25 +277,19 @@ def _refuse_part_of_table(where: str, found: "tuple[LogKind, str] | None") -> No
         raise LakeError(f"{describe_part(where, found)}, {choose}")
 
 
-def _refuse_unread_table(root: str, kind: LogKind) -> None:
-    fix = (
-        "Say source.tables.….format: iceberg to have Spark read it with Iceberg's JAR, or name it "
-        "by source.tables.….table in a catalog"
-        if kind == "iceberg"
-        else "Write it once as Parquet, or name it by source.tables.….table in a catalog"
-    )
-    raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows. {fix}")
-
-
-def _refuse_other_table(table: s.Table, root: str) -> None:
-    """Refuse a folder that is no Delta table where the recipe says that it is one."""
-    keys = [key for key in ("version_as_of", "timestamp_as_of") if getattr(table, key) is not None]
-    if table.format == "delta":
-        keys.append("format: delta")
-    if keys:
+def _refuse_other_table(table: s.Table, root: str, kind: LogKind | None) -> None:
+    """Refuse a folder that is not the kind of table that the recipe says it is."""
+    said = {
+        "metadata": table.metadata is not None and kind != "iceberg",
+        "version_as_of": table.version_as_of is not None and kind not in ("delta", "iceberg"),
+        "timestamp_as_of": table.timestamp_as_of is not None and kind not in ("delta", "iceberg"),
+        f"format: {table.format}": table.format in ("delta", "iceberg") and kind != table.format,
+    }
+    for key in (key for key, is_wrong in said.items() if is_wrong):
+        what = KIND_NAMES[kind] if kind else "no table with a log: it has no _delta_log or metadata"
         raise LakeError(
-            f"{root} is no Delta table, for it has no _delta_log, and source.tables.….{keys[0]} is "
-            "for such; check source.tables.….path, or leave that key out"
+            f"{root} is {what}, and source.tables.….{key} is for another kind; check "
+            "source.tables.….path, or leave that key out"
         )
 
 

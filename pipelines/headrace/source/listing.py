@@ -63,9 +63,10 @@ class Listing:
         return [(self.schemas[digest], found) for digest, found in groups.items()], unknown
 
     @property
-    def is_delta(self) -> bool:
-        """Return whether the values of partition columns are in the table's log."""
-        return self.log is not None and self.log.kind == "delta"
+    def is_snapshot(self) -> bool:
+        """Return whether a log names the values of partition columns, and later commits leave the
+        files as they are."""
+        return self.log is not None and self.log.is_snapshot
 
     @cached_property
     def _logged_values(self) -> Mapping[str, Mapping[str, str | None]]:
@@ -73,13 +74,13 @@ class Listing:
 
     def get_values(self, path: str) -> Mapping[str, str | None]:
         """Return the partition columns of a file and their texts; None for a null."""
-        if self.is_delta:
+        if self.is_snapshot:
             return self._logged_values[path]
         return parse_folder_values(get_folder(path))
 
     def get_folder(self, path: str) -> str:
-        """Return the folder of a file; in a Delta table the one that its values would have."""
-        if not self.is_delta:
+        """Return the folder of a file; in a table with a log the one that its values would have."""
+        if not self.is_snapshot:
             return get_folder(path)
         return "/".join(
             f"{quote(column, safe='')}="
@@ -176,7 +177,7 @@ def choose_partitioning(recipe: Recipe, listing: Listing | None) -> str | list[s
     if recipe.increments.by != "auto":
         return recipe.increments.by
     log = listing.log
-    if log is None or log.kind != "delta":
+    if log is None or not log.is_snapshot:
         return "partition"
     dedup = recipe.clean.dedup
     has_columns = dedup is not None and {*log.partition_columns} <= {*dedup.key}

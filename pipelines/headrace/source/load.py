@@ -23,8 +23,8 @@ from headrace.source.chosen_files import (
     get_name_options,
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
-from headrace.source.delta_files import load_delta_files
 from headrace.source.listing import FILE_FORMATS, Listing
+from headrace.source.logged_files import load_logged_files
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.spark_errors import explain_spark_errors, summarize_error
 from headrace.source.text_files import declare_texts, load_csv, load_json
@@ -133,10 +133,17 @@ def _load_files(
     paths: Collection[str] | None,
     files: ChosenFiles,
 ) -> LoadedTable:
-    if listing is not None and listing.is_delta:
+    if listing is not None and listing.is_snapshot:
         assert listing.log is not None
-        frame = load_delta_files(spark, table, listing, files)
-        return LoadedTable(frame, list(listing.log.partition_columns))
+        frame = load_logged_files(spark, table, listing, files)
+        unread = {c: why for c, why in listing.log.unread.items() if c not in needed.all_names}
+        if missing := sorted(listing.log.unread.keys() - unread.keys()):
+            why = listing.log.unread[missing[0]]
+            raise LakeError(
+                f"table {name!r} ({table.path}): column {missing[0]!r} {why}, which is not read"
+            )
+        common = CommonColumns((), unread)
+        return LoadedTable(frame, list(listing.log.partition_columns), common)
     own_options = {k: format_setting(v) for k, v in table.options.items()}
     options: dict[str, Any] = {**files.options, **own_options}
     # The text of a folder is read by the declared type; Spark would guess 1234 for zip=01234.

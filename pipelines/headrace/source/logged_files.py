@@ -1,6 +1,6 @@
-"""Load the files that a Delta table's log names, with the columns and partition values it has.
+"""Load the files that the log of a Delta or Iceberg table names, with its columns and values.
 
-Spark reads them as Parquet, without Delta's JAR. Where folders are named by the values, as most
+Spark reads them as Parquet, without a JAR. Where folders are named by the values, as most
 writers do, Spark takes the values from there; else they are joined to the rows by their file.
 """
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.recipe.spark_settings import format_setting
 from headrace.source.chosen_files import ChosenFiles
@@ -20,20 +21,24 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 
-def load_delta_files(
+def load_logged_files(
     spark: "SparkSession", table: s.Table, listing: Listing, files: ChosenFiles
 ) -> "DataFrame":
-    """Load files of a Delta table.
+    """Load files of a table with a log.
 
     Args:
         table: the recipe's, for the reader's options.
         listing: of the whole table.
         files: those that are read, by name.
+
+    Raises:
+        LakeError: a file lacks a column that only its partition's values tell.
     """
     import pyspark.sql.types as T
 
     log = listing.log
     assert log is not None
+    _refuse_missing_values(listing)
     schema = T.StructType.fromJson(json.loads(log.schema))
     for item in schema.fields:  # a new column is null in older files, whatever the log says
         item.nullable = True
@@ -44,6 +49,19 @@ def load_delta_files(
     stored = [item for item in schema.fields if item.name not in log.partition_columns]
     rows = spark.read.schema(T.StructType(stored)).options(**options).parquet(*files.chosen)
     return _join_values(spark, rows, table, listing, schema)
+
+
+def _refuse_missing_values(listing: Listing) -> None:
+    """Refuse files without a column that they are partitioned by, where others are not."""
+    assert listing.log is not None
+    for path, file in listing.files.items():
+        lacking = {*listing.get_values(path)} - {*listing.log.partition_columns}
+        columns = listing.schemas.get(file.columns or "", ())
+        if lacking := lacking - {column for column, _ in columns}:
+            raise LakeError(
+                f"{listing.root}: {path} has no column {min(lacking)}, by which it is partitioned, "
+                "and other files of the table are partitioned otherwise; write the table once more"
+            )
 
 
 def _are_in_folders(listing: Listing) -> bool:
