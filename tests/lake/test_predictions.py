@@ -10,6 +10,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from headrace.errors import ConflictError, DatasetError, LedgerError
+from headrace.formats import PREDICTIONS
 from headrace.lake.predictions import (
     discard_predictions,
     find_newest_predictions,
@@ -169,8 +170,9 @@ def test_a_record_that_is_damaged_or_newer_is_refused(tmp_path: Path) -> None:
     root = str(tmp_path)
     publish_predictions(root, make_record(tmp_path, "one", {"1": 3}), SCHEMA)
     path = tmp_path / "_headrace" / "one" / "score.json"
-    path.write_text('{"format_version": 3}')
-    with pytest.raises(DatasetError, match=r"score\.json is of format 3"):
+    newer = PREDICTIONS.current + 1
+    path.write_text(f'{{"format_version": {newer}}}')
+    with pytest.raises(DatasetError, match=rf"score\.json is of format {newer}"):
         read_score_record(root, "one")
     path.write_text('{"format_version": 1}')
     with pytest.raises(DatasetError, match=r"score\.json is damaged or of another Headrace"):

@@ -13,6 +13,7 @@ from headrace.errors import LakeError, LedgerError
 from headrace.lake.data_file import DataFile
 from headrace.prepare.assign import Buckets
 from headrace.prepare.attempt import Attempt, StepTimer
+from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
@@ -47,7 +48,7 @@ def publish(job: Attempt, buckets: dict[str, int], files: list[DataFile]) -> int
     counts.buckets.update({(0, numbers[name]): rows for name, rows in buckets.items()})
     plan: Any = SimpleNamespace(
         base=None, refit=True, retained=frozenset(), partitions={"": ()}, processed={""},
-        partitioning="table", list_lookup_files=dict, pruned_folders=frozenset(), listing=None,
+        partitioning="table", lookups={}, pruned_folders=frozenset(), listing=None,
         pruned=None,
     )  # fmt: skip
     raw: Any = SimpleNamespace(
@@ -59,7 +60,7 @@ def publish(job: Attempt, buckets: dict[str, int], files: list[DataFile]) -> int
         fitted=SimpleNamespace(counts=counts),
         written=Written(files, [], unseen=Counter()),
     )
-    return publish_rows(job, plan, raw, built)
+    return publish_rows(job, plan, raw, built, FollowedLookups())
 
 
 def test_a_row_that_is_in_no_bucket(tmp_path: Path) -> None:
@@ -88,4 +89,4 @@ def test_a_version_without_the_partitions_that_are_gone_has_some_as_well(tmp_pat
         LakeError,
         match=r"^source partitions are gone \(day=0, day=1\), and without them the dataset has no",
     ):
-        publish_retained(attempt(tmp_path), plan)
+        publish_retained(attempt(tmp_path), plan, FollowedLookups())

@@ -10,6 +10,7 @@ import pyspark.sql.types as T
 import pytest
 
 from headrace.errors import DatasetError, LakeError, RecipeError
+from headrace.score.plan import parse_partition_values
 from headrace.score.table import (
     build_table_schema,
     choose_partition_columns,
@@ -36,7 +37,8 @@ ROWS = RawSchema.from_spark_types(
 
 
 def plan(*names: str, partitioning: Any = "partition") -> Any:
-    return SimpleNamespace(processed=frozenset(names), partitioning=partitioning, source="/lake/t")
+    values = {name: parse_partition_values(name, partitioning) for name in names}
+    return SimpleNamespace(processed=frozenset(names), values=values, source="/lake/t")
 
 
 def record(**facts: Any) -> Any:

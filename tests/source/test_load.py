@@ -1,6 +1,7 @@
 """Every format that Spark reads gives the same dataset; what is read is pruned in Spark's plan."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyspark
 import pytest
+from deltalake import write_deltalake
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
@@ -64,9 +66,22 @@ def test_every_format_gives_the_same_dataset(spark: object, tmp_path: Path, name
         spark.sql("DROP TABLE visits_table")
 
 
-def test_a_delta_table_without_its_jar_says_so(tmp_path: Path) -> None:
+def test_a_delta_table_that_needs_its_jar_says_so(tmp_path: Path) -> None:
+    """By its options, or by a feature that files alone do not obey."""
+    table = "source.tables.visits"
     with pytest.raises(LakeError, match=r"this Spark cannot read delta; put its JAR"):
-        build_anew(tmp_path, "source.tables.visits.format=delta")
+        build_anew(tmp_path, f"{table}.format=delta", f"{table}.options={{ignoreChanges: true}}")
+    shutil.rmtree(tmp_path / "lake" / "visits")
+    write_deltalake(tmp_path / "lake" / "visits", tiny.visits())
+    log = next((tmp_path / "lake" / "visits" / "_delta_log").glob("*.json"))
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
+                "writerFeatures": ["deletionVectors"]}  # fmt: skip
+    lines = [line for line in log.read_text().splitlines() if '"protocol"' not in line]
+    log.write_text("\n".join([json.dumps({"protocol": protocol}), *lines]))
+    with pytest.raises(LakeError, match=r"this Spark cannot read delta; put its JAR"):
+        build_anew(tmp_path, f"{table}.format=delta")
+    with pytest.raises(LakeError, match=r"with the reader features deletionVectors, which its fi"):
+        build_anew(tmp_path)
 
 
 def test_a_table_the_catalog_does_not_have(tmp_path: Path) -> None:

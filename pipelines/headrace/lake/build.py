@@ -28,6 +28,17 @@ BUILD_FILE = "build.json"
 """File of a build's record, in its sidecar; a version without it is not opened."""
 
 
+class FollowedJoin(BaseModel):
+    """A join whose table's rows are known, so that a change of some concerns some partitions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    build_id: str
+    """Build whose sidecar has the digests of the rows."""
+    key_types: tuple[str, ...]
+    """What the values of the key are, in words; hashes of others cannot be compared."""
+
+
 class Build(BaseModel):
     """The record that a build leaves beside its rows; the transform is a file of its own.
 
@@ -69,6 +80,8 @@ class Build(BaseModel):
     """Joined table -> its files; a table whose files cannot be listed is left out."""
     snapshots: dict[str, Snapshot] = {}
     """Table with a log, the main one or a joined one -> its snapshot that was read."""
+    joins: dict[str, FollowedJoin] = {}
+    """Position and table of a join, as `0:planes` -> its table's rows."""
     file_columns: dict[str, FileColumns] = {}
     """Digest that files of the source name -> their columns."""
     crossings: tuple[CrossPartitionDuplicate, ...] = ()

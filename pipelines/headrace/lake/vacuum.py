@@ -90,6 +90,7 @@ def vacuum_dataset(
         needed_files |= {file.path for file in build.files}
         needed_builds |= {build.build_id, build.transform_of or build.build_id}
         needed_builds |= {partition.build_id for partition in build.partitions}
+        needed_builds |= {join.build_id for join in build.joins.values()}
     retained_builds = {version.build_id for version in retained}
     # The log of a version may have expired while files of its build live on in a newer one.
     committed = {version.build_id for version in versions if version.build_id} | needed_builds

@@ -26,6 +26,7 @@ from headrace.source.internal_columns import (
     TIE_BREAKER,
     WEIGHT,
     col,
+    list_join_keys,
     name_mask,
 )
 from headrace.source.keys import KEY_DEFINITION, digest_key, has_whole_key, propose_key
@@ -89,7 +90,7 @@ def assign_rows(
         a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
         ROW_ID and TIE_BREAKER long; where the recipe needs them KEY_DIGEST, LATEST,
         WEIGHT, BASELINE; the masks and PROBLEMS where there are checks; FILE where it is needed,
-        and with POSITION where there are late columns.
+        and with POSITION where there are late columns; the hashes of joins' keys, if any.
     """
     import pyspark.sql.functions as F
 
@@ -117,6 +118,7 @@ def assign_rows(
     if late:
         carried.append(F.col(POSITION))
     carried += [F.col(name) for name in (WEIGHT, BASELINE) if name in schema.names]
+    carried += [F.col(name) for name in list_join_keys(schema.names).values()]
     if key:
         carried.append(F.when(has_key, digest_key(key, schema, definition)).alias(KEY_DIGEST))
     carried += [_make_orderable(name, schema).alias(LATEST) for name in latest]

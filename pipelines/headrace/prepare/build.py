@@ -36,6 +36,7 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
     locate_duplicates,
     read_unread_keys,
 )
+from headrace.prepare.shuffle.join_keys import locate_join_keys
 from headrace.prepare.shuffle.merge_statistics import Fitted, merge_statistics
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
@@ -194,6 +195,7 @@ def _shuffle_rows(
         seed=recipe.split.seed,
         partition_index=raw.partition_index,
         duplicates_folder=locate_duplicates(attempt.root, attempt.build_id),
+        join_keys_folder=locate_join_keys(attempt.root, attempt.build_id),
         has_large_rows=is_large,
         collect_statistics=plan.reused_version is None,
         late=session.sparkContext.broadcast(clean.late) if clean.late else None,

@@ -44,6 +44,8 @@ class Plan:
             in neither `listing` nor `partitions`.
         pruned: whether `partitions` are those that the condition selects, or there is none.
         lookups: joined table -> its files, as far as they are known.
+        changed_lookups: joined tables that changed, or may have; unless everything is processed, it
+            is not decided yet which partitions they concern (`prepare/lookups.py`).
         processed: source partitions whose rows are read.
         removed: source partitions of the base that are gone.
         refit: whether the transform is fitted again, so that all partitions are processed.
@@ -65,11 +67,13 @@ class Plan:
     refit: bool
     why: str
     invalid_texts: frozenset[str] = frozenset()
+    changed_lookups: tuple[str, ...] = ()
 
     @property
     def is_up_to_date(self) -> bool:
         """Return whether the newest version is what this build would make."""
-        return not self.processed and not self.removed and not self.has_rewritten_files
+        changes = (self.processed, self.removed, self.changed_lookups)
+        return not any(changes) and not self.has_rewritten_files
 
     @property
     def has_rewritten_files(self) -> bool:
@@ -120,10 +124,10 @@ class Plan:
         listings = {**self.lookups, **({self.main: self.listing} if self.listing else {})}
         return {name: found.log.snapshot for name, found in listings.items() if found.log}
 
-    def with_partitions(self, names: Iterable[str]) -> "Plan":
+    def with_partitions(self, names: Iterable[str], why: str | None = None) -> "Plan":
         """Return the plan with further partitions processed: those, all whose rows are in the same
         files, and those with rows that lost against one of them."""
-        plan, wanted = self, frozenset(names)
+        plan, wanted = replace(self, why=self.why if why is None else why), frozenset(names)
         while not wanted <= plan.processed | plan.removed:
             plan = plan._with_files_of(wanted)
             if self.base is not None:
@@ -239,18 +243,24 @@ def make_plan(
         return plan.with_refit(f"the recipe changed ({', '.join(changed[:3])})")
     if refit or not base.build.partitions:
         return plan.with_refit("asked to fit again" if refit else "the version is of an older kind")
-    processed, why = _find_changes(recipe, plan, frozenset(unchanged))
-    if not processed and not plan.removed and not full:
+    processed, why = _find_changes(plan, frozenset(unchanged))
+    lookups = _find_changed_lookups(recipe, plan)
+    plan = replace(plan, changed_lookups=tuple(lookups))
+    if not processed and not plan.removed and not full and not lookups:
         why = "rows were written into other files" if plan.has_rewritten_files else ""
         return replace(plan, why=why or "nothing changed")
     if recipe.increments.refit == "always":
-        return plan.with_refit(f"increments.refit is always, and {why or 'asked for everything'}")
+        reasons = [why, *lookups.values(), "asked for everything"]
+        why = next(reason for reason in reasons if reason)
+        return plan.with_refit(f"increments.refit is always, and {why}")
     if full:
         return plan.with_everything("asked for everything")
+    if lookups and (listing is None or partitioning == "table" or not base.build.joins):
+        return plan.with_everything(next(iter(lookups.values())))
     if processed == frozenset(plan.partitions):
         return plan.with_everything(why)
     returning = find_returning_partitions(base.build.crossings, plan.removed)
-    return replace(plan, why=why).with_partitions(processed | (returning & frozenset(partitions)))
+    return plan.with_partitions(processed | (returning & frozenset(partitions)), why)
 
 
 def find_returning_partitions(
@@ -278,27 +288,35 @@ def find_changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
     )
 
 
-def _find_changes(
-    recipe: Recipe, plan: Plan, unchanged: frozenset[str]
-) -> tuple[frozenset[str], str]:
-    """Find the partitions that have to be processed for what changed, and say what changed."""
-    everything = frozenset(plan.partitions)
-    if plan.listing is None:
-        return everything, "the main table's files are not known, so it may have changed"
+def _find_changed_lookups(recipe: Recipe, plan: Plan) -> dict[str, str]:
+    """Find the joined tables that changed, or may have: table -> what is known of it."""
     assert plan.base is not None
+    found = {}
     for join in recipe.source.joins:
         if join.on_change == "keep":
             continue
         if join.table not in plan.lookups:
-            return everything, f"files of table {join.table} are not known, so it may have changed"
-        then = plan.base.build.lookups.get(join.table, ())
-        if not has_same_rows(plan.lookups[join.table], then):
-            return everything, f"table {join.table} changed"
+            found[join.table] = f"files of table {join.table} are not known, so it may have changed"
+        elif not has_same_rows(
+            plan.lookups[join.table], plan.base.build.lookups.get(join.table, ())
+        ):
+            found[join.table] = f"table {join.table} changed"
+    return found
+
+
+def _find_changes(plan: Plan, unchanged: frozenset[str]) -> tuple[frozenset[str], str]:
+    """Find the partitions that have to be processed for what changed, and say what changed."""
+    if plan.listing is None:
+        everything = frozenset(plan.partitions)
+        return everything, "the main table's files are not known, so it may have changed"
+    assert plan.base is not None
     old = {partition.name for partition in plan.base.build.partitions}
     new = [name for name in plan.partitions if name not in old]
     changed = [name for name in plan.partitions if name in old and name not in unchanged]
     counts = {"new": len(new), "changed": len(changed), "removed": len(plan.removed)}
     why = ", ".join(f"{n} {change}" for change, n in counts.items() if n)
+    if not why:
+        return frozenset(), ""
     names = [*new, *changed, *sorted(plan.removed)]
     more = ", …" if len(names) > 3 else ""
     listed = f" ({', '.join(names[:3])}{more})" if any(names) else ""

@@ -20,6 +20,7 @@ from headrace.lake.transform_file import compute_transform_digest
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.build import BuildResult
+from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
 from headrace.prepare.write.schema import build_file_schema
@@ -33,7 +34,9 @@ from headrace.source.read import RawRows
 from headrace.transform.spec import TransformSpec
 
 
-def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult) -> int:
+def publish_rows(
+    attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult, followed: FollowedLookups
+) -> int:
     """Commit written rows with those of the base that are retained; return the new version.
 
     Raises:
@@ -89,6 +92,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
         pruned=plan.pruned,
         lookups=plan.list_lookup_files(),
         snapshots=plan.list_snapshots(),
+        joins=followed.joins,
         file_columns=plan.list_file_columns(),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in retained),
@@ -105,6 +109,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
         "profile.json": built.profile.model_dump_json(),
         "report.html": render_report(recipe.name, build, built.profile),
         TALLIES_FILE: FileTally.write_tallies(built.written.tallies),
+        **followed.files,
     }
     if old is None:
         texts[AXES_FILE] = axes_to_json(built.axes)
@@ -114,7 +119,7 @@ def publish_rows(attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult)
     return publish_build(attempt.root, build, schema, transform_json, texts)
 
 
-def publish_retained(attempt: Attempt, plan: Plan) -> int:
+def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) -> int:
     """Commit the base without the source partitions that are gone, and with the files that hold the
     rows of the others now; return the new version. No row is read.
 
@@ -131,10 +136,12 @@ def publish_retained(attempt: Attempt, plan: Plan) -> int:
             f"source partitions are gone ({', '.join(sorted(plan.removed)[:5])}), and without them "
             "the dataset has no training rows; nothing was published"
         )
+    if plan.changed_lookups:
+        _refuse_changed_files(attempt, plan)
     what = (
         "without source partitions that are gone"
         if plan.removed
-        else "with the files that hold the rows now; no row is read"
+        else "as it is, with what is known of its tables now; no row is read"
     )
     attempt.report(Progress(f"committing the version {what}"))
     partitions = tuple(_list_retained(plan, old, retained))
@@ -155,6 +162,7 @@ def publish_retained(attempt: Attempt, plan: Plan) -> int:
             "pruned": plan.pruned,
             "lookups": plan.list_lookup_files(),
             "snapshots": plan.list_snapshots(),
+            "joins": followed.joins,
             "file_columns": plan.list_file_columns(),
             "crossings": tuple(c for c in old.crossings if c.loser in retained),
             "drift": (),
@@ -167,6 +175,7 @@ def publish_retained(attempt: Attempt, plan: Plan) -> int:
         "profile.json": profile.model_dump_json(),
         "report.html": render_report(attempt.recipe.name, build, profile),
         TALLIES_FILE: FileTally.write_tallies([]),
+        **followed.files,
     }
     schema = build_file_schema(spec, old.kept)
     return publish_build(attempt.root, build, schema, plan.base.transform_json, texts)

@@ -37,6 +37,7 @@ from headrace.prepare.attempt import (
     StepTimer,
 )
 from headrace.prepare.build import BuildResult, build_rows
+from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.progress import Progress, Report
@@ -49,6 +50,7 @@ from headrace.source.read import read_raw
 from headrace.spark_session import spark_session
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import SparkSession
 
 
@@ -168,22 +170,31 @@ def _run_attempt(
 ) -> Prepared:
     """Build until an outcome can be published: rows may need another plan than the first."""
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
+    spark = started
+    digests: dict[str, pa.Table] = {}
+    if plan.changed_lookups and plan.retained:
+        spark = spark or _start_spark(recipe, workdir, report)
+        timer.record_step("start_spark")
+        plan, digests = choose_concerned_partitions(spark, attempt, plan)
+        report(Progress(plan.why))
+        timer.record_step("plan")
     if not plan.processed:
-        published = publish_retained(attempt, plan)
+        published = publish_retained(attempt, plan, record_lookups(attempt, plan, (), digests))
         timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
-    spark = started or _start_spark(recipe, workdir, report)
+    spark = spark or _start_spark(recipe, workdir, report)
     timer.record_step("start_spark")
     while True:
         report(Progress("reading tables"))
-        raw = read_raw(spark, recipe, plan)
+        raw = read_raw(spark, recipe, plan, follow=plan.partitioning != "table")
         for remark in [*raw.list_remarks(), *_describe_definition(plan)]:
             report(Progress(remark))
         timer.record_step("read")
         try:
             outcome = build_rows(attempt, plan, raw)
             if isinstance(outcome, BuildResult):
-                published = publish_rows(attempt, plan, raw, outcome)
+                followed = record_lookups(attempt, plan, raw.lookups, digests)
+                published = publish_rows(attempt, plan, raw, outcome, followed)
                 timer.record_step("commit")
                 return _open_prepared(attempt, plan, published)
         finally:

@@ -1,6 +1,7 @@
 """List the names of the columns that Headrace adds to raw rows, under a prefix that no raw column
 may have."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ FOLDER = f"{_PREFIX}folder"  # a partition's folder
 EXCLUDED = f"{_PREFIX}excluded"  # whether no window may have the row's values
 SERIES = f"{_PREFIX}series"  # hash of the key of windows
 STEP = f"{_PREFIX}step"  # of the row in its series
+_JOIN_KEY = f"{_PREFIX}join_key_"
 RULES, REASONS = "quarantine_rules", "quarantine_reasons"
 
 
@@ -53,6 +55,16 @@ def name_mask(number: int) -> str:
 def name_count(number: int) -> str:
     """Return the name of the column with the number of rows that share a unique rule's key."""
     return f"{_PREFIX}count_{number}"
+
+
+def name_join_key(number: int) -> str:
+    """Return the name of the column with the hash of a join's key."""
+    return f"{_JOIN_KEY}{number}"
+
+
+def list_join_keys(names: Iterable[str]) -> dict[int, str]:
+    """Return which of these columns are hashes of joins' keys: position of the join -> column."""
+    return {int(n.removeprefix(_JOIN_KEY)): n for n in names if n.startswith(_JOIN_KEY)}
 
 
 def is_internal(name: str) -> bool:

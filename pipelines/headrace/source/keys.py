@@ -68,7 +68,7 @@ def digest_key(names: Iterable[str], schema: RawSchema, definition: int) -> "Col
 
     if definition == 1:
         return F.xxhash64(F.lit("twin"), *(_widen_integer(name, schema) for name in names))
-    text = F.concat(*(_encode_value(col(name), schema.spark_types[name]) for name in names))
+    text = F.concat(*(encode_value(col(name), schema.spark_types[name]) for name in names))
     return F.unhex(F.substring(F.sha2(text, 256), 1, 2 * DIGEST_BYTES))
 
 
@@ -95,7 +95,7 @@ def write_key_text(name: str, schema: RawSchema, definition: int) -> "Column":
     if isinstance(kind, T.TimestampType | T.TimestampNTZType):
         return F.regexp_replace(column.cast("string"), " 00:00:00$", "")
     if isinstance(kind, T.ArrayType | T.StructType):
-        return _encode_value(column, kind)
+        return encode_value(column, kind)
     return column.cast("string")
 
 
@@ -161,8 +161,13 @@ def _widen_integer(name: str, schema: RawSchema) -> "Column":
     return col(name).cast("long") if is_whole else col(name)
 
 
-def _encode_value(value: "Column", kind: "DataType") -> "Column":
-    """Return a value as a text that no other value of its type begins with; null for a null."""
+def encode_value(value: "Column", kind: "DataType") -> "Column":
+    """Return a value as a text that no other value of its type begins with; null for a null.
+
+    Args:
+        value: a column, or a part of one.
+        kind: its type.
+    """
     import pyspark.sql.functions as F
     import pyspark.sql.types as T
 
@@ -182,7 +187,7 @@ def _encode_value(value: "Column", kind: "DataType") -> "Column":
         return _encode_list(value, kind)
     if isinstance(kind, T.StructType):
         fields = (
-            F.coalesce(_encode_value(value.getField(f.name), f.dataType), F.lit(_NULL))
+            F.coalesce(encode_value(value.getField(f.name), f.dataType), F.lit(_NULL))
             for f in kind.fields
         )
         return F.when(value.isNotNull(), F.concat(F.lit("{"), *fields, F.lit("}")))
@@ -196,7 +201,7 @@ def _encode_list(value: "Column", kind: "DataType") -> "Column":
     # `types.has_lost_elements`; a reversed list is a copy.
     parts = F.transform(
         F.reverse(value),
-        lambda item: F.coalesce(_encode_value(item, kind.elementType), F.lit(_NULL)),  # type: ignore[attr-defined]
+        lambda item: F.coalesce(encode_value(item, kind.elementType), F.lit(_NULL)),  # type: ignore[attr-defined]
     )
     size = F.size(value).cast("string")
     return F.when(value.isNotNull(), F.concat(size, F.lit("["), F.array_join(parts, "")))

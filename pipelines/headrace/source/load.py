@@ -87,6 +87,7 @@ def load_table(
             reads other files than were listed; or files have types that no common type holds.
     """
     where = str(table.table or table.path)
+    _forget_cached_rows(spark, table, where)
     if table.table:
         with _explain_load_errors(name, table, where):
             return LoadedTable(load_catalog_table(spark, name, table.table), None)
@@ -104,6 +105,18 @@ def load_table(
     }:
         raise LakeError(f"table {name!r} ({where}): {unequal}; nothing was read")
     return loaded
+
+
+def _forget_cached_rows(spark: "SparkSession", table: s.Table, where: str) -> None:
+    """Have Spark read the files: it would take rows that a program of the session has cached for
+    this path for those that lie there now."""
+    from pyspark.errors import AnalysisException
+
+    with suppress(AnalysisException):  # there is no such table; who reads it says so
+        if table.table:
+            spark.catalog.refreshTable(where)
+        else:
+            spark.catalog.refreshByPath(where)
 
 
 @contextmanager

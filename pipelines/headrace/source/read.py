@@ -22,15 +22,22 @@ from headrace.source.contract import (
     list_raw_columns,
     list_sql,
 )
-from headrace.source.internal_columns import FILE, MALFORMED, NOT_CASTABLE, col, name_before_cast
+from headrace.source.internal_columns import FILE
+from headrace.source.joined_table import load_joined_table, refuse_duplicate_keys
 from headrace.source.list_table import list_lookups
 from headrace.source.listing import Listing
+from headrace.source.lookups import (
+    MAX_LOOKUP_ROWS,
+    Lookup,
+    add_join_key,
+    make_lookup,
+    name_lookup,
+)
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable, open_table
-from headrace.source.types import has_lost_elements, is_lost
 from headrace.transform.fit import FitInputs
 
 if TYPE_CHECKING:
@@ -55,6 +62,7 @@ class RawRows:
         excluded: those of them that the table's `where` leaves out.
         sources: table name -> path, rows and columns that no contract names, for the record.
         cached: what Spark has cached for these rows, until `unpersist`.
+        lookups: joined tables that are followed.
     """
 
     rows: "DataFrame"
@@ -65,6 +73,7 @@ class RawRows:
     excluded: dict[str, int]
     sources: dict[str, dict[str, object]]
     cached: "list[DataFrame]" = field(default_factory=list)
+    lookups: tuple[Lookup, ...] = ()
 
     @property
     def rows_read(self) -> int:
@@ -92,7 +101,12 @@ class RawRows:
 
 
 def read_raw(
-    spark: "SparkSession", recipe: Recipe, plan: ReadPlan, contract: Sequence[Column] | None = None
+    spark: "SparkSession",
+    recipe: Recipe,
+    plan: ReadPlan,
+    contract: Sequence[Column] | None = None,
+    *,
+    follow: bool = False,
 ) -> RawRows:
     """Read and join the recipe's tables; of the main table the partitions that the plan processes.
 
@@ -101,6 +115,7 @@ def read_raw(
         recipe: its source, and all that names columns.
         plan: what is read of the main table.
         contract: columns that the joined rows must have; all that the recipe names by default.
+        follow: whether rows carry the keys of their joins, to be followed (`lookups.py`).
 
     Raises:
         LakeError: a table is missing, empty or unreadable, breaks the column contract, or has two
@@ -138,20 +153,29 @@ def read_raw(
         selected_rows = sum(read.values()) - sum(excluded.values())
         _refuse_empty(main, selected_rows, source.tables[source.main])
     sources = {main.name: _describe_source(main, sum(read.values()), plan.listing)}
+    followed: list[Lookup] = []
     rows, cached = main.frame, []
     for position, join in enumerate(source.joins):
         table = tables[join.table]
         with explain_spark_errors(f"source.joins.{position}, table {join.table!r} ({table.where})"):
-            right, count = _load_lookup(table, join)
-            cached.append(right)
+            joined = load_joined_table(table, join)
+            right, count = joined.rows, joined.count
+            cached.append(joined.cached)
             _refuse_empty(table, count, source.tables[join.table])
             dedup = recipe.clean.dedup
             is_deduplicated = dedup is not None and {*dedup.key} <= {*join.key}
             if join.cardinality == "one_to_one" and not is_deduplicated:
-                _refuse_duplicate_keys(main, rows, join)
+                refuse_duplicate_keys(main, rows, join)
+            if follow and join.on_change == "reprocess" and count <= MAX_LOOKUP_ROWS:
+                name = name_lookup(recipe, position)
+                lookup = make_lookup(name, right, join)
+                keyed, key_types = add_join_key(rows, RawSchema.from_frame(rows), join, position)
+                if key_types == lookup.key_types:
+                    rows, followed = keyed, [*followed, lookup]
             rows = rows.join(right, on=list(join.key), how="left")
         sources[join.table] = _describe_source(table, count, lookups.get(join.table))
-    return RawRows(rows, RawSchema.from_frame(rows), main, index, read, excluded, sources, cached)
+    schema = RawSchema.from_frame(rows)
+    return RawRows(rows, schema, main, index, read, excluded, sources, cached, tuple(followed))
 
 
 def _choose_list_reader(spark: "SparkSession", recipe: Recipe) -> None:
@@ -238,82 +262,3 @@ def _refuse_empty(table: RawTable, rows: int, settings: s.Table) -> None:
         where = f" where {' and '.join(conditions)}" if conditions else ""
         fix = f"check source.tables.{table.name}" + (".partitions and .where" if where else "")
         raise LakeError(f"table {table.name!r} at {table.where} is empty: 0 rows{where}; {fix}")
-
-
-def _load_lookup(table: RawTable, join: s.Join) -> "tuple[DataFrame, int]":
-    """Load the columns of a joined table, cached so that it is read once; and count its rows.
-
-    Raises:
-        LakeError: it has two rows for one key, or values that are not of their declared type.
-    """
-    import pyspark.sql.functions as F
-    from pyspark import StorageLevel
-
-    checked = [c for c in table.casts if c in {*join.key, *join.columns.values()}]
-    is_bad = F.lit(False)
-    for column in checked:
-        has_lost = has_lost_elements if table.casts[column].startswith("list") else is_lost
-        is_bad = is_bad | has_lost(column, name_before_cast(column))
-    malformed = MALFORMED in table.schema.names
-    columns = [col(key) for key in join.key]
-    columns += [col(column).alias(name) for name, column in join.columns.items()]
-    columns += [col(name_before_cast(c)).cast("string").alias(name_before_cast(c)) for c in checked]
-    columns += [is_bad.alias(NOT_CASTABLE)]
-    if malformed:
-        columns += [col(MALFORMED)]
-    right = table.frame.select(*columns).persist(StorageLevel.MEMORY_AND_DISK)
-    count = right.count()
-    _refuse_bad_values(table, right, checked, malformed)
-    _refuse_duplicate_keys(table, right, join)
-    return right.select(*(col(name) for name in [*join.key, *join.columns])), count
-
-
-def _refuse_bad_values(
-    table: RawTable, right: "DataFrame", checked: list[str], malformed: bool
-) -> None:
-    """Refuse values that did not cast: a lookup table has no quarantine, as its rows are not those
-    of the dataset."""
-    import pyspark.sql.functions as F
-
-    if malformed:
-        lines = [
-            row[0]
-            for row in right.where(col(MALFORMED).isNotNull()).limit(5).select(MALFORMED).collect()
-        ]
-        if lines:
-            raise LakeError(
-                f"table {table.name!r} ({table.where}) has lines that cannot be parsed: "
-                f"{'; '.join(repr(line[:80]) for line in lines)}. Repair or remove them"
-            )
-    if not checked:
-        return
-    rows = right.where(F.col(NOT_CASTABLE)).limit(5).collect()
-    if rows:
-        declared = ", ".join(f"{c} ({table.casts[c]})" for c in checked)
-        examples = "; ".join(
-            ", ".join(f"{c}={row[name_before_cast(c)]!r}" for c in checked) for row in rows
-        )
-        raise LakeError(
-            f"table {table.name!r} ({table.where}) has values that are not of the declared type, "
-            f"{declared}: {examples}. Repair them, or declare another type in "
-            f"source.tables.{table.name}.columns"
-        )
-
-
-def _refuse_duplicate_keys(table: RawTable, right: "DataFrame", join: s.Join) -> None:
-    """Refuse rows of which two share the key of a join, with examples."""
-    import pyspark.sql.functions as F
-
-    duplicates = right.groupBy(*(col(key) for key in join.key)).count().where(F.col("count") > 1)
-    for key in join.key:
-        duplicates = duplicates.where(col(key).isNotNull())  # a null key matches nothing
-    examples = duplicates.orderBy(*(col(key) for key in join.key)).limit(5).collect()
-    if examples:
-        duplicated = "; ".join(
-            ", ".join(f"{k}={row[k]!r}" for k in join.key) + f" has {row['count']} rows"
-            for row in examples
-        )
-        raise LakeError(
-            f"table {table.name!r} has several rows for one key ({', '.join(join.key)}), so the "
-            f"join would multiply rows: {duplicated}. Remove the duplicates or join on more columns"
-        )

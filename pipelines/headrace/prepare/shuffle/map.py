@@ -18,6 +18,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     BlobBuilder,
     forget_archives,
 )
+from headrace.prepare.shuffle.join_keys import JoinKeys
 from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.row_hash import hash_rows
@@ -31,6 +32,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     ROW_ID,
     TIE_BREAKER,
+    list_join_keys,
     name_mask,
 )
 from headrace.source.invalid_texts import list_text_columns, refuse_invalid_texts
@@ -62,7 +64,7 @@ def make_map_function(
 
     def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
-        counts = TaskCounts()
+        counts, join_keys = TaskCounts(), JoinKeys(list_join_keys(names))
         buffered: list[pa.Table] = []
         rows = size = 0
         chunk_rows = _FIRST_ROWS
@@ -73,6 +75,7 @@ def make_map_function(
             batch = pa.RecordBatch.from_arrays(unnamed.columns, names=names)
             partition = _locate_partitions(batch, index)
             _count_rows(batch, partition, options.checks, counts)
+            join_keys.add_rows(batch, partition)
             table = pa.Table.from_batches([batch])
             table = table.drop_columns(_list_count_columns(batch.schema.names))
             table = table.append_column(PARTITION, pa.array(partition))
@@ -96,6 +99,7 @@ def make_map_function(
                     yield from _partition_rows(buffered, options.partitioner)
                     buffered, rows, size = [], 0, 0
         yield from _partition_rows(buffered, options.partitioner)
+        join_keys.write(options.join_keys_folder, index.names)
         yield BlobBuilder.from_blobs([(COUNTS, "", 0, counts.to_bytes())]).build_batch()
 
     return map_batches
@@ -121,8 +125,9 @@ def _add_row_ids(table: pa.Table, raw: list[str]) -> pa.Table:
 
 def _list_count_columns(names: list[str]) -> list[str]:
     """Return the columns that only counts need."""
-    masks = {name_mask(i) for i in range(len(names))}
-    return [name for name in names if name == PROBLEMS or name in masks]
+    counted = {PROBLEMS, *(name_mask(i) for i in range(len(names)))}
+    counted |= {*list_join_keys(names).values()}
+    return [name for name in names if name in counted]
 
 
 def _locate_partitions(batch: pa.RecordBatch, index: PartitionIndex) -> np.ndarray:

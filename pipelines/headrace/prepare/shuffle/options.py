@@ -26,6 +26,7 @@ class ShuffleOptions:
         seed: of the order of rows.
         partition_index: source partitions of the rows.
         duplicates_folder: for the rows that lost against a row of another source partition.
+        join_keys_folder: for the keys of joins that rows have.
         has_large_rows: whether rows have lists or images.
         collect_statistics: false where the transform is fitted already.
         late: columns that the tasks read themselves.
@@ -39,6 +40,7 @@ class ShuffleOptions:
     seed: int
     partition_index: PartitionIndex
     duplicates_folder: str
+    join_keys_folder: str = ""
     has_large_rows: bool = False
     collect_statistics: bool = True
     late: "Broadcast[LateColumns] | None" = None
