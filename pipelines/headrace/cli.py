@@ -29,6 +29,7 @@ app.command()(commands.score)
 app.command()(commands.run)
 app.command()(commands.inspect)
 app.command()(commands.diff)
+app.command()(commands.restore)
 app.command()(commands.vacuum)
 app.add_typer(commands.lake_app, name="lake")
 

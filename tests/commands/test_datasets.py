@@ -1,6 +1,8 @@
 """The commands inspect, diff and vacuum on versions made by hand, and on those of real builds."""
 
+import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from headrace.commands.datasets import _find_runs
 from headrace.lake import DatasetVersion, publish_build
+from headrace.prepare.publish import publish_again
 from tests.commands.stage_outcomes import build_dataset, run_command
 from tests.lake.building import SCHEMA, make_increment, publish_first_version
 from tests.prepare.daily import build, remove_day, write_day, write_places
@@ -64,7 +67,8 @@ def test_vacuum_on_versions_made_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("inspect", "{}"), ("diff", "{}", "0", "1"), ("vacuum", "{}")]
+    "arguments",
+    [("inspect", "{}"), ("diff", "{}", "0", "1"), ("restore", "{}", "0"), ("vacuum", "{}")],
 )
 def test_a_folder_without_a_dataset_is_exit_code_1(
     arguments: tuple[str, ...], tmp_path: Path
@@ -196,3 +200,20 @@ def test_vacuum_lists_first_and_removes_with_yes(workdir: Path) -> None:
     listed = read_result("inspect", root, "--workdir", str(workdir))
     assert [v["readable"] for v in listed["versions"]] == [False, False, True]
     assert "nothing" not in read_text("inspect", root, "--version", "0", code=1)
+    assert "version 0" in read_text("restore", root, "0", code=1)
+
+
+@pytest.mark.spark
+def test_restore_publishes_an_earlier_version_again(workdir: Path, tmp_path: Path) -> None:
+    root = str(tmp_path / "dataset")
+    shutil.copytree(workdir / "dataset", root)
+    newest = DatasetVersion.open(root)
+    with pytest.raises(AssertionError):  # it is the newest
+        read_result("restore", root, str(newest.version))
+    publish_again(newest, "other", datetime.now(UTC), newest.version, {})
+    result = read_result("restore", root, str(newest.version))
+    assert (result["restored"], result["version"]) == (newest.version, newest.version + 2)
+    text = read_text("restore", root, str(newest.version))
+    rows = sum(newest.count_rows(split) for split in ("train", "validation", "test"))
+    assert f"version {newest.version} is back as version {newest.version + 3}, with {rows}" in text
+    assert f", version {newest.version} again" in read_text("inspect", root)

@@ -3,7 +3,7 @@
 Both front ends take the same functions from here, so that an option is defined once.
 """
 
-from headrace.commands.datasets import diff, inspect, vacuum
+from headrace.commands.datasets import diff, inspect, restore, vacuum
 from headrace.commands.doctor import doctor
 from headrace.commands.frame import run_job
 from headrace.commands.init import init
@@ -22,6 +22,7 @@ __all__ = [
     "lake_app",
     "prepare",
     "promote",
+    "restore",
     "rollback",
     "run",
     "run_job",

@@ -34,6 +34,8 @@ def format_versions(versions: "list[VersionEntry]") -> list[str]:
             continue
         rows = sum(summary.rows.values())
         kind = "increment" if summary.is_incremental else "all rows"
+        if summary.restored is not None:
+            kind = f"version {summary.restored} again"
         code = f"{summary.headrace_version} {(summary.git_commit or '')[:7]}".strip()
         lines.append(f"{start}  {rows:>12,}  {summary.recipe}, {code}, {kind}")
     return lines

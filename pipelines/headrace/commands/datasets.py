@@ -1,4 +1,5 @@
-"""Inspect, compare and remove versions of a dataset: the commands inspect, diff and vacuum.
+"""Inspect, compare, bring back and remove versions of a dataset: the commands inspect, diff,
+restore and vacuum.
 
 How a result reads is written in `dataset_lines.py`.
 """
@@ -14,6 +15,7 @@ from headrace.commands import dataset_lines, results
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
 from headrace.errors import get_first_line
+from headrace.lake.data_file import SPLITS
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
@@ -200,6 +202,31 @@ def vacuum(
                 "bytes": result.bytes,
             }
         )
+
+
+def restore(
+    dataset: Dataset,
+    version: Annotated[
+        int, typer.Argument(metavar="VERSION", min=0, help="The version to bring back.")
+    ],
+    json_: Json = False,
+) -> None:
+    """Publish an earlier version once more, as the newest; increments go on from there.
+
+    No row is read, and no version is removed. The next build compares the lake with the version
+    that came back, and processes again what changed since then.
+
+    Example: headrace restore var/datasets/flights 3
+    """
+    with open_command("restore", json_) as command:
+        from headrace.prepare.restore import restore_version
+
+        published = restore_version(dataset, version)
+        rows = sum(published.count_rows(split) for split in SPLITS)
+        command.console.print_line(
+            f"version {version} is back as version {published.version}, with {rows:,} rows"
+        )
+        command.report_result({"restored": version, **results.describe_dataset(published)})
 
 
 def _find_runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, str]], str]:

@@ -68,6 +68,8 @@ class Build(BaseModel):
     """The build that fitted the transform and has its file; None where it is this one."""
     base: int | None = None
     """The version that was the newest when the build began; None for the first."""
+    restored: int | None = None
+    """Version whose rows this one has again, see `headrace restore`; None for others."""
     given_id: str | None = None
     """Idempotency key of the caller: a build is published once under it."""
     git_commit: str | None = None

@@ -21,6 +21,7 @@ class VersionSummary:
         headrace_version, git_commit: the code that built the version.
         rows: split -> published rows.
         is_incremental: whether rows of earlier builds are among them.
+        restored: version whose rows this one has again; None for others.
     """
 
     recipe: str
@@ -28,6 +29,7 @@ class VersionSummary:
     git_commit: str | None
     rows: dict[str, int]
     is_incremental: bool
+    restored: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
                 git_commit=build.git_commit,
                 rows=build.ledger.published,
                 is_incremental=build.is_partial,
+                restored=build.restored,
             )
         except RemovedError:
             pass

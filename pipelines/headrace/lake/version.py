@@ -142,11 +142,15 @@ class DatasetVersion:
         Columns have the types of their kinds: int64, float64, timestamps in UTC, strings, bytes, or
         lists of them.
         """
+        blob = self.read_examples_file()
+        return pq.read_table(pa.BufferReader(blob)) if blob else None
+
+    def read_examples_file(self) -> bytes | None:
+        """Read the file of raw rows as bytes; None where the build kept none."""
         try:
-            blob = read_sidecar_bytes(self.root, self.build.build_id, EXAMPLES_FILE)
+            return read_sidecar_bytes(self.root, self.build.build_id, EXAMPLES_FILE)
         except RemovedError:
             return None
-        return pq.read_table(pa.BufferReader(blob))
 
     def read_columns(self, split: SplitName, columns: Sequence[str]) -> "pa.Table":
         """Read columns of all rows of a split into memory, in the canonical order.

@@ -2,6 +2,7 @@
 another plan."""
 
 import time
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +55,11 @@ class StepTimer:
         now = time.monotonic()
         self.seconds[name] = round(self.seconds.get(name, 0) + now - self._last, 2)
         self._last = now
+
+
+def make_build_id(now: datetime) -> str:
+    """Make the id of a build that begins now, which is in the names of its files."""
+    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ the others are taken over from the base version, and what is replaced or gone is
 table in the same commit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
 
 import headrace
 from headrace.columns.histogram import AXES_FILE, axes_to_json
@@ -17,6 +19,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.profile import TALLIES_FILE, FileTally
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
+from headrace.lake.version import DatasetVersion
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.build import BuildResult
@@ -145,40 +148,72 @@ def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) ->
     )
     attempt.report(Progress(f"committing the version {what}"))
     partitions = tuple(_list_retained(plan, old, retained))
-    build = old.model_copy(
-        update={
-            "build_id": attempt.build_id,
-            "created_at": attempt.started_at.isoformat(timespec="seconds"),
-            "headrace_version": headrace.__version__,
-            "recipe": redact_recipe(attempt.recipe.dump_resolved()),
-            "sources": {name: {**source, "rows": 0} for name, source in old.sources.items()},
-            "ledger": Ledger.merge_ledgers(p.ledger for p in partitions),
-            "files": files,
-            "transform_of": old.transform_of or old.build_id,
-            "base": attempt.base_version,
-            "given_id": attempt.idempotency_id,
-            "git_commit": find_git_commit(),
-            "partitions": partitions,
-            "pruned": plan.pruned,
-            "lookups": plan.list_lookup_files(),
-            "snapshots": plan.list_snapshots(),
-            "joins": followed.joins,
-            "file_columns": plan.list_file_columns(),
-            "crossings": tuple(c for c in old.crossings if c.loser in retained),
-            "drift": (),
-            "quarantine": None,
-        }
-    )
-    spec = TransformSpec.from_json(plan.base.transform_json)
-    profile = plan.base.fitted_profile.sum_tallies([], ())
+    changes = {
+        "recipe": redact_recipe(attempt.recipe.dump_resolved()),
+        "ledger": Ledger.merge_ledgers(p.ledger for p in partitions),
+        "files": files,
+        "given_id": attempt.idempotency_id,
+        "partitions": partitions,
+        "pruned": plan.pruned,
+        "lookups": plan.list_lookup_files(),
+        "snapshots": plan.list_snapshots(),
+        "joins": followed.joins,
+        "file_columns": plan.list_file_columns(),
+        "crossings": tuple(c for c in old.crossings if c.loser in retained),
+    }
+    return publish_again(
+        plan.base, attempt.build_id, attempt.started_at, attempt.base_version, changes,
+        followed.files,
+    )  # fmt: skip
+
+
+def publish_again(
+    origin: DatasetVersion,
+    build_id: str,
+    started_at: datetime,
+    base: int | None,
+    changes: Mapping[str, Any],
+    more_files: Mapping[str, bytes] | None = None,
+) -> int:
+    """Commit rows of an earlier version as the newest one; return the new version.
+
+    Args:
+        origin: the version; no row of it is read.
+        build_id, started_at: of the build that publishes them.
+        base: the newest version.
+        changes: fields of the build that are others than the origin's.
+        more_files: further files of the sidecar.
+
+    Raises:
+        ConflictError: another build was committed meanwhile.
+    """
+    old = origin.build
+    always = {
+        "build_id": build_id,
+        "created_at": started_at.isoformat(timespec="seconds"),
+        "headrace_version": headrace.__version__,
+        "git_commit": find_git_commit(),
+        "sources": {name: {**source, "rows": 0} for name, source in old.sources.items()},
+        "transform_of": old.transform_of or old.build_id,
+        "base": base,
+        "drift": (),
+        "quarantine": None,
+        "restored": None,
+    }
+    build = old.model_copy(update=always | dict(changes))
+    spec = TransformSpec.from_json(origin.transform_json)
+    rules = origin.build_profile.rules if build.restored is not None else ()
+    profile = origin.fitted_profile.sum_tallies([], rules)
     texts: dict[str, str | bytes] = {
         "profile.json": profile.model_dump_json(),
-        "report.html": render_report(attempt.recipe.name, build, profile),
+        "report.html": render_report(str(build.recipe.get("name", "")), build, profile),
         TALLIES_FILE: FileTally.write_tallies([]),
-        **followed.files,
+        **(more_files or {}),
     }
+    if examples := origin.read_examples_file():
+        texts[EXAMPLES_FILE] = examples
     schema = build_file_schema(spec, old.kept)
-    return publish_build(attempt.root, build, schema, plan.base.transform_json, texts)
+    return publish_build(origin.root, build, schema, origin.transform_json, texts)
 
 
 def _list_retained(plan: Plan, old: Build | None, names: Collection[str]) -> list[SourcePartition]:

@@ -5,7 +5,6 @@ they replace is removed in the same commit (`plan.py`); where nothing changed, n
 What a build does with the rows it processes is in `build.py`.
 """
 
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from headrace.prepare.attempt import (
     RebuildWithRefit,
     RebuildWithTexts,
     StepTimer,
+    make_build_id,
 )
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
@@ -158,7 +158,7 @@ def _prepare_once(
         assert base is not None
         return Prepared(base, timer.seconds, published=False, why=plan.why)
     now = datetime.now(UTC)
-    build_id = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    build_id = make_build_id(now)
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
     if version is not None:
         report(Progress(plan.why))
