@@ -45,7 +45,12 @@ def test_an_increment_keeps_the_files_of_its_base(tmp_path: Path) -> None:
     actions = read_actions(root, 2)
     (added,) = actions["add"]
     assert added["dataChange"] is True  # readers of changes would pass over it
-    assert json.loads(added["stats"]) == {"numRecords": 7}
+    assert json.loads(added["stats"]) == {
+        "numRecords": 7,
+        "minValues": {"row_id": 0},
+        "maxValues": {"row_id": 6},
+        "nullCount": {"row_id": 0},
+    }
     assert abs(added["modificationTime"] / 1000 - time.time()) < 600
     (removed,) = actions["remove"]
     assert removed["path"] == "split=train/part-first-00000-0.parquet"

@@ -8,13 +8,17 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.errors import ConflictError, DatasetError
+from headrace.lake.file_statistics import build_statistics
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
     build_delta_options,
@@ -101,7 +105,7 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
         create_table_with_add_actions(
             root,
             commit.schema,
-            list(files.values()),
+            _add_statistics(root, list(files.values())),
             mode="error",
             partition_by=list(commit.partition_by),
             storage_options=build_delta_options(root),
@@ -112,9 +116,8 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
     table = open_delta_table(root, commit.base)
     old_paths = {str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()}
     shared_paths = old_paths & files.keys()
-    actions: list[AddAction | RemoveAction] = [
-        action for path, action in files.items() if path not in shared_paths
-    ]
+    added = [action for path, action in files.items() if path not in shared_paths]
+    actions: list[AddAction | RemoveAction] = [*_add_statistics(root, added)]
     if shared_paths:  # an overwrite would remove these as well
         now = int(time.time() * 1000)
         actions += [
@@ -129,6 +132,25 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
         commit_properties=properties,
         post_commithook_properties=hooks,
     )
+
+
+def _add_statistics(root: str, actions: list[AddAction]) -> list[AddAction]:
+    """Return actions with the statistics of their files' columns; none of a file that cannot be
+    read, as its reader says why."""
+    filesystem, base = open_filesystem(root)
+
+    def add(action: AddAction) -> AddAction:
+        try:
+            with filesystem.open(f"{base}/{action.path}", "rb") as stream:
+                footer = pq.read_metadata(stream)
+        except (OSError, pa.ArrowInvalid):
+            return action
+        names = footer.schema.to_arrow_schema().names
+        kept = [name for name in names if name.startswith(name_passthrough_column(""))]
+        return replace(action, stats=build_statistics(footer, kept))
+
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        return list(pool.map(add, actions))
 
 
 def publish_files(
