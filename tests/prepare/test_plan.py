@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import LakeError
+from headrace.lake.build import FollowedJoin
 from headrace.lake.source_partition import CrossPartitionDuplicate
 from headrace.prepare.plan import (
     Plan,
@@ -30,7 +31,9 @@ def planned(workdir: Path, *overrides: str, base: Any = None, **options: Any) ->
     return make_plan(daily_recipe(workdir, *overrides), base, **options)
 
 
-def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -> Any:
+def published(
+    workdir: Path, *overrides: str, crossings: tuple[Any, ...] = (), joins: Any = None
+) -> Any:
     """A version of the lake as it is now: what a plan reads of one."""
     plan = planned(workdir, *overrides)
     partitions = [SimpleNamespace(name=n, files=files) for n, files in plan.partitions.items()]
@@ -42,6 +45,7 @@ def published(workdir: Path, *overrides: str, crossings: tuple[Any, ...] = ()) -
         snapshots=plan.list_snapshots(),
         pruned=plan.pruned,
         crossings=crossings,
+        joins=joins or {},
     )
     return SimpleNamespace(build=build)
 
@@ -101,6 +105,19 @@ def test_a_joined_table_that_changed_processes_everything(lake: Path) -> None:
     write_places(lake, height=7.0)
     plan = planned(lake, base=base)
     assert (plan.processed, plan.refit, plan.why) == (DAYS, False, "table places changed")
+
+
+def test_which_partitions_a_followed_table_concerns_is_found_later(lake: Path) -> None:
+    joins = {"0:places": FollowedJoin(build_id="B", key_types=("string",))}
+    base = published(lake, joins=joins)
+    write_places(lake, height=7.0)
+    write_day(lake, 4)
+    plan = planned(lake, base=base)
+    assert (plan.processed, plan.changed_lookups) == ({"day=04"}, ("places",))
+    assert not plan.is_up_to_date
+    for override in ("increments.by=table", "increments.refit=always"):
+        assert not planned(lake, override, base=base).retained
+    assert planned(lake, base=base, full=True).processed == DAYS | {"day=04"}
 
 
 def test_losers_come_back_where_their_winner_goes(lake: Path) -> None:

@@ -255,8 +255,8 @@ def test_a_ledger_that_does_not_add_up_publishes_nothing(
 
     real = stage.read_raw
 
-    def one_row_more(*arguments: object) -> object:
-        raw = real(*arguments)
+    def one_row_more(*arguments: object, **options: object) -> object:
+        raw = real(*arguments, **options)
         return dataclasses.replace(raw, read={n: rows + 1 for n, rows in raw.read.items()})
 
     monkeypatch.setattr(stage, "read_raw", one_row_more)
@@ -289,7 +289,10 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
     assert sorted(p.name for p in sidecar.iterdir()) == [
         "axes.json",
         "build.json",
+        "join_keys",
+        "join_keys.json",
         "ledger.json",
+        "lookup-0.parquet",
         "profile.json",
         "raw_examples.parquet",
         "recipe.json",
@@ -299,5 +302,5 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
     ]
     recorded = json.loads((sidecar / "recipe.json").read_text())
     assert recorded["train"]["epochs"] == 2
-    assert all(b"hunter2" not in p.read_bytes() for p in sidecar.iterdir())
+    assert all(b"hunter2" not in p.read_bytes() for p in sidecar.rglob("*") if p.is_file())
     assert dataset.build.sources["visits"]["rows"] == tiny.ROWS
