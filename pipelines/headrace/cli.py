@@ -30,6 +30,7 @@ app.command()(commands.run)
 app.command()(commands.inspect)
 app.command()(commands.diff)
 app.command()(commands.restore)
+app.command()(commands.erase)
 app.command()(commands.vacuum)
 app.add_typer(commands.lake_app, name="lake")
 

@@ -132,7 +132,7 @@ TRANSFORM = Format("fitted transform", 3, oldest=2)
 BUILD = Format("dataset version", 7, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that
-were read, and joins that are followed."""
+were read, joins that are followed, and persons that were erased."""
 PREDICTIONS = Format("version of predictions", 3)
 """`score.json`. 2: it has the columns of the source's files. 3: and the snapshots that were
 scored."""

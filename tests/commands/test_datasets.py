@@ -200,7 +200,7 @@ def test_vacuum_lists_first_and_removes_with_yes(workdir: Path) -> None:
     listed = read_result("inspect", root, "--workdir", str(workdir))
     assert [v["readable"] for v in listed["versions"]] == [False, False, True]
     assert "nothing" not in read_text("inspect", root, "--version", "0", code=1)
-    assert "version 0" in read_text("restore", root, "0", code=1)
+    assert "removed since" in read_text("restore", root, "0", code=1)
 
 
 @pytest.mark.spark
@@ -212,7 +212,8 @@ def test_restore_publishes_an_earlier_version_again(workdir: Path, tmp_path: Pat
         read_result("restore", root, str(newest.version))
     publish_again(newest, "other", datetime.now(UTC), newest.version, {})
     result = read_result("restore", root, str(newest.version))
-    assert (result["restored"], result["version"]) == (newest.version, newest.version + 2)
+    assert result["restored"] == newest.version
+    assert result["dataset"]["version"] == newest.version + 2
     text = read_text("restore", root, str(newest.version))
     rows = sum(newest.count_rows(split) for split in ("train", "validation", "test"))
     assert f"version {newest.version} is back as version {newest.version + 3}, with {rows}" in text

@@ -5,6 +5,7 @@ Both front ends take the same functions from here, so that an option is defined 
 
 from headrace.commands.datasets import diff, inspect, restore, vacuum
 from headrace.commands.doctor import doctor
+from headrace.commands.erase import erase
 from headrace.commands.frame import run_job
 from headrace.commands.init import init
 from headrace.commands.lakes import lake_app
@@ -16,6 +17,7 @@ from headrace.commands.tune import tune
 __all__ = [
     "diff",
     "doctor",
+    "erase",
     "evaluate",
     "init",
     "inspect",

@@ -39,6 +39,21 @@ class FollowedJoin(BaseModel):
     """What the values of the key are, in words; hashes of others cannot be compared."""
 
 
+class ErasedKey(BaseModel):
+    """A person whose rows no build reads any more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: tuple[str, ...]
+    """Of the main table."""
+    types: tuple[str, ...]
+    """What the values are, in words."""
+    digest: str
+    """Digest of the values, hexadecimal, see `source/keys.py`; no value is kept."""
+    erased_at: str
+    """UTC, ISO 8601."""
+
+
 class Build(BaseModel):
     """The record that a build leaves beside its rows; the transform is a file of its own.
 
@@ -82,6 +97,7 @@ class Build(BaseModel):
     """Joined table -> its files; a table whose files cannot be listed is left out."""
     snapshots: dict[str, Snapshot] = {}
     """Table with a log, the main one or a joined one -> its snapshot that was read."""
+    erased: tuple[ErasedKey, ...] = ()
     joins: dict[str, FollowedJoin] = {}
     """Position and table of a join, as `0:planes` -> its table's rows."""
     file_columns: dict[str, FileColumns] = {}

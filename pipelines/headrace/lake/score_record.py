@@ -30,11 +30,13 @@ class ScoreLedger(_Frozen):
     """Check -> rows."""
     filtered: int
     """Rows that the table's `where` leaves out."""
+    erased: int = 0
+    """Rows of persons whose predictions were erased."""
 
     @property
     def accounted_rows(self) -> int:
         """Return the rows of all buckets together."""
-        return self.scored + sum(self.quarantined.values()) + self.filtered
+        return self.scored + sum(self.quarantined.values()) + self.filtered + self.erased
 
     @staticmethod
     def merge_ledgers(ledgers: "Iterable[ScoreLedger]") -> "ScoreLedger":
@@ -48,6 +50,7 @@ class ScoreLedger(_Frozen):
             scored=sum(part.scored for part in parts),
             quarantined=dict(quarantined),
             filtered=sum(part.filtered for part in parts),
+            erased=sum(part.erased for part in parts),
         )
 
     def check_balance(self, where: str) -> None:

@@ -16,6 +16,7 @@ from headrace.transform.fit import FitInputs
 
 UNSEEN_CLASS = "label class is not in the train split"
 EXCLUDED = "where of the main table"
+ERASED = "erased on request"
 
 
 def count_buckets(counts: TaskCounts, checked: CheckedRows) -> dict[str, int]:
@@ -60,6 +61,8 @@ def _build_ledger(
     }
     filtered = {n: rows[n] for n in buckets.filters[:1]}
     filtered |= {n: rows[n] for n in buckets.filters[1:] if rows[n]}
+    if raw.erased.get(name):
+        filtered[ERASED] = raw.erased[name]
     if raw.excluded[name]:
         filtered[EXCLUDED] = raw.excluded[name]
     if written.unseen[name]:

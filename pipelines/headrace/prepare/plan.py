@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.errors import LakeError
+from headrace.lake.build import ErasedKey
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile
@@ -46,6 +47,7 @@ class Plan:
         lookups: joined table -> its files, as far as they are known.
         changed_lookups: joined tables that changed, or may have; unless everything is processed, it
             is not decided yet which partitions they concern (`prepare/lookups.py`).
+        erased: persons whose rows are left out.
         processed: source partitions whose rows are read.
         removed: source partitions of the base that are gone.
         refit: whether the transform is fitted again, so that all partitions are processed.
@@ -68,6 +70,7 @@ class Plan:
     why: str
     invalid_texts: frozenset[str] = frozenset()
     changed_lookups: tuple[str, ...] = ()
+    erased: tuple[ErasedKey, ...] = ()
 
     @property
     def is_up_to_date(self) -> bool:
@@ -230,6 +233,7 @@ def make_plan(
         removed=frozenset(old) - frozenset(partitions),
         refit=False,
         why="",
+        erased=base.build.erased if base else (),
     )
     if base is None:
         return plan.with_refit("the first build")

@@ -96,6 +96,7 @@ def publish_rows(
         lookups=plan.list_lookup_files(),
         snapshots=plan.list_snapshots(),
         joins=followed.joins,
+        erased=plan.erased,
         file_columns=plan.list_file_columns(),
         crossings=(
             *(c for c in (old.crossings if old else ()) if c.loser in retained),
@@ -158,6 +159,7 @@ def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) ->
         "lookups": plan.list_lookup_files(),
         "snapshots": plan.list_snapshots(),
         "joins": followed.joins,
+        "erased": plan.erased,
         "file_columns": plan.list_file_columns(),
         "crossings": tuple(c for c in old.crossings if c.loser in retained),
     }

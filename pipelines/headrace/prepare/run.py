@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headrace.columns.person_key import PersonKey
 from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
 from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
 from headrace.lake.commit import (
@@ -37,6 +38,7 @@ from headrace.prepare.attempt import (
     make_build_id,
 )
 from headrace.prepare.build import BuildResult, build_rows
+from headrace.prepare.erase import plan_erasure
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
@@ -92,12 +94,14 @@ class BuildRequest:
         refit: fit the transform again, on every source partition.
         idempotency_id: publish once under this id, however often it is run.
         retry_conflicts: how often to start again where another build was published meanwhile.
+        erase: a person whose rows no version has any more from this one on.
     """
 
     full: bool = False
     refit: bool = False
     idempotency_id: str | None = None
     retry_conflicts: int = 0
+    erase: PersonKey | None = None
 
 
 def prepare(
@@ -153,11 +157,15 @@ def _prepare_once(
         timer.record_step("start_spark")
         find_pruned = partial(find_pruned_folders, spark, recipe)
     plan = make_plan(recipe, base, full=request.full, refit=request.refit, find_pruned=find_pruned)
+    now = datetime.now(UTC)
+    if request.erase is not None:
+        spark = spark or _start_spark(recipe, workdir, report)
+        report(Progress("looking for the person's rows"))
+        plan = plan_erasure(spark, recipe, plan, request.erase, now)
     timer.record_step("plan")
-    if plan.is_up_to_date:
+    if plan.is_up_to_date and request.erase is None:
         assert base is not None
         return Prepared(base, timer.seconds, published=False, why=plan.why)
-    now = datetime.now(UTC)
     build_id = make_build_id(now)
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
     if version is not None:
@@ -186,7 +194,8 @@ def _run_attempt(
     timer.record_step("start_spark")
     while True:
         report(Progress("reading tables"))
-        raw = read_raw(spark, recipe, plan, follow=plan.partitioning != "table")
+        follow = plan.partitioning != "table"
+        raw = read_raw(spark, recipe, plan, follow=follow, erased=plan.erased)
         for remark in [*raw.list_remarks(), *_describe_definition(plan)]:
             report(Progress(remark))
         timer.record_step("read")

@@ -7,12 +7,13 @@ small ones.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
 from headrace.errors import LakeError
+from headrace.lake.build import ErasedKey
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column
@@ -22,6 +23,7 @@ from headrace.source.contract import (
     list_raw_columns,
     list_sql,
 )
+from headrace.source.erased_rows import leave_out_erased
 from headrace.source.internal_columns import FILE
 from headrace.source.joined_table import load_joined_table, refuse_duplicate_keys
 from headrace.source.list_table import list_lookups
@@ -63,6 +65,7 @@ class RawRows:
         sources: table name -> path, rows and columns that no contract names, for the record.
         cached: what Spark has cached for these rows, until `unpersist`.
         lookups: joined tables that are followed.
+        erased: rows of persons that were erased, by source partition; they are in none of `rows`.
     """
 
     rows: "DataFrame"
@@ -74,6 +77,7 @@ class RawRows:
     sources: dict[str, dict[str, object]]
     cached: "list[DataFrame]" = field(default_factory=list)
     lookups: tuple[Lookup, ...] = ()
+    erased: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:
@@ -107,6 +111,7 @@ def read_raw(
     contract: Sequence[Column] | None = None,
     *,
     follow: bool = False,
+    erased: Sequence[ErasedKey] = (),
 ) -> RawRows:
     """Read and join the recipe's tables; of the main table the partitions that the plan processes.
 
@@ -116,6 +121,7 @@ def read_raw(
         plan: what is read of the main table.
         contract: columns that the joined rows must have; all that the recipe names by default.
         follow: whether rows carry the keys of their joins, to be followed (`lookups.py`).
+        erased: persons whose rows of the main table are left out.
 
     Raises:
         LakeError: a table is missing, empty or unreadable, breaks the column contract, or has two
@@ -138,19 +144,22 @@ def read_raw(
         for name in used
     }
     check_contracts(recipe, tables, contract)
-    main = tables[source.main]
+    main, gone = leave_out_erased(tables[source.main], erased)
     with explain_spark_errors(f"table {main.name!r} ({main.where})"):
         index = PartitionIndex.from_plan(plan, main.unfiltered)
         pruned = source.tables[source.main].partitions is not None
         read = None if pruned else _count_by_footers(plan, main.unfiltered, index)
         if read is None:
             read = _count_rows(main.unfiltered, main.stored, index)
-        excluded = dict.fromkeys(read, 0)
+        excluded, erased_rows = dict.fromkeys(read, 0), dict.fromkeys(read, 0)
+        if gone is not None:
+            erased_rows = _count_rows(gone.frame, gone.schema, index)
         if source.tables[source.main].where:
             selected = _count_rows(main.frame, main.schema, index)
-            excluded = {name: read[name] - selected[name] for name in read}
+            excluded = {name: read[name] - erased_rows[name] - selected[name] for name in read}
     if not plan.retained:  # a new source partition may be empty, a dataset may not
-        selected_rows = sum(read.values()) - sum(excluded.values())
+        left_out = sum(excluded.values()) + sum(erased_rows.values())
+        selected_rows = sum(read.values()) - left_out
         _refuse_empty(main, selected_rows, source.tables[source.main])
     sources = {main.name: _describe_source(main, sum(read.values()), plan.listing)}
     followed: list[Lookup] = []
@@ -175,7 +184,10 @@ def read_raw(
             rows = rows.join(right, on=list(join.key), how="left")
         sources[join.table] = _describe_source(table, count, lookups.get(join.table))
     schema = RawSchema.from_frame(rows)
-    return RawRows(rows, schema, main, index, read, excluded, sources, cached, tuple(followed))
+    return RawRows(
+        rows=rows, schema=schema, main=main, partition_index=index, read=read, excluded=excluded,
+        sources=sources, cached=cached, lookups=tuple(followed), erased=erased_rows,
+    )  # fmt: skip
 
 
 def _choose_list_reader(spark: "SparkSession", recipe: Recipe) -> None:

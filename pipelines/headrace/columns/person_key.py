@@ -1,0 +1,136 @@
+"""Find the rows of a person by a key: columns and their values, as whoever asks writes them."""
+
+import html
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.columns.dataset_columns import name_passthrough_column
+
+_SHORTEST_TEXT = 4  # characters; shorter ones, and numbers, stand everywhere by chance
+
+
+@dataclass(frozen=True)
+class PersonKey:
+    """The key of rows that are to be erased.
+
+    Attributes:
+        values: column -> value as text; a row has the key where all are equal.
+    """
+
+    values: Mapping[str, str]
+
+    @property
+    def searched_texts(self) -> list[str]:
+        """Return the values that are looked for as texts, wherever they stand."""
+        return [
+            text
+            for text in self.values.values()
+            if len(text) >= _SHORTEST_TEXT and not text.replace(".", "").replace("-", "").isdigit()
+        ]
+
+    def find_columns(self, names: Iterable[str]) -> dict[str, str] | None:
+        """Find the key's columns among those of a file, under their raw or their kept names.
+
+        Returns:
+            column of the file -> value; None where the file lacks one.
+        """
+        known = {*names}
+        found = {}
+        for column, text in self.values.items():
+            kept = name_passthrough_column(column)
+            name = column if column in known else kept if kept in known else None
+            if name is None:
+                return None
+            found[name] = text
+        return found
+
+    def find_rows(self, table: pa.Table) -> np.ndarray | None:
+        """Find the rows of a table that have the key.
+
+        Returns:
+            bool of shape (rows,); None where the table lacks a column of the key.
+        """
+        columns = self.find_columns(table.column_names)
+        if columns is None:
+            return None
+        found = np.ones(table.num_rows, bool)
+        for name, text in columns.items():
+            found &= _find_equal(table[name], text)
+        return found
+
+    def is_in_text(self, text: str) -> bool:
+        """Return whether a text has one of the values in it, as it is, in JSON or in HTML."""
+        return any(form in text for form in self._list_forms())
+
+    def remove_from_text(self, text: str) -> str:
+        """Return a text with what is said of the key replaced."""
+        for form in self._list_forms():
+            text = text.replace(form, "(erased)")
+        return text
+
+    def _list_forms(self) -> list[str]:
+        forms = []
+        for text in self.searched_texts:
+            forms += [text, html.escape(text), json.dumps(text)[1:-1]]
+        return sorted({*forms}, key=len, reverse=True)
+
+
+def _find_equal(column: pa.ChunkedArray, text: str) -> np.ndarray:
+    """Find the values that are a text by their column's type."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            value = pa.scalar(text.encode(), column.type)
+        else:
+            value = pc.cast(pa.scalar(text), column.type)
+        equal = pc.fill_null(pc.equal(column, value), False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return np.zeros(len(column), bool)
+    return np.asarray(equal.combine_chunks().to_numpy(zero_copy_only=False), bool)
+
+
+def find_person_rows(table: pa.Table, key: PersonKey) -> np.ndarray:
+    """Find the rows that have the key, or one of its texts in any column.
+
+    Returns:
+        bool of shape (rows,).
+    """
+    by_key = key.find_rows(table)
+    by_text = _find_text_rows(table, key)
+    return by_text if by_key is None else by_key | (by_text & (len(key.values) == 1))
+
+
+def _find_text_rows(table: pa.Table, key: PersonKey) -> np.ndarray:
+    """Find the rows with one of a key's values inside a text of any column, nested ones included.
+
+    Returns:
+        bool of shape (rows,).
+    """
+    found = np.zeros(table.num_rows, bool)
+    for form in key.searched_texts:
+        for column in table.columns:
+            found |= _find_text(column, form)
+    return found
+
+
+def _find_text(column: pa.ChunkedArray, text: str) -> np.ndarray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_binary(kind):
+        column = column.cast(pa.large_binary())
+        hits = pc.fill_null(pc.match_substring(column, text), False)
+        return np.asarray(hits.combine_chunks().to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        hits = pc.fill_null(pc.match_substring(column, text), False)
+        return np.asarray(hits.combine_chunks().to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_nested(kind):
+        return np.array([text in json.dumps(v, default=str, ensure_ascii=False)
+                         for v in column.to_pylist()], bool)  # fmt: skip
+    return np.zeros(len(column), bool)

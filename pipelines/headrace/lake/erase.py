@@ -1,0 +1,188 @@
+"""Take a person's rows out of the files beside a dataset's or predictions' rows, and look whether
+any is left.
+
+Rows of the newest version are left to those who wrote them (`prepare/erase.py`,
+`lake/erase_predictions.py`); old versions are removed by `vacuum.py`.
+"""
+
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.columns.person_key import PersonKey, find_person_rows
+from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
+from headrace.lake.storage import explain_storage_errors, open_filesystem
+
+_TEXT_SUFFIXES = (".json", ".html", ".txt", ".crc")
+_LOG = "_delta_log"
+
+
+@dataclass
+class Erased:
+    """What was changed below a root.
+
+    Attributes:
+        rows: file, relative to the root -> rows that were taken out of it.
+        texts: files in which a value was replaced.
+        removed: files that were removed as a whole, because it cannot be told whose rows they have.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+def erase_from_sidecars(
+    root: str, key: PersonKey, held: Mapping[str, Collection[str]], newest: str
+) -> Erased:
+    """Take a person's rows out of what builds left beside a dataset.
+
+    Args:
+        root: the dataset's folder or URL.
+        key: of the person.
+        held: build -> source partitions whose rows it has in the newest version; what it kept of
+            others goes.
+        newest: the build of the newest version.
+    """
+    done = Erased()
+    filesystem, base = open_filesystem(root)
+    with explain_storage_errors(root):
+        for path in sorted(map(str, filesystem.find(f"{base}/{SIDECAR_ROOT}"))):
+            name = path[len(base) + 1 :]
+            _, build_id, *rest = name.split("/")
+            if rest == [EXAMPLES_FILE] and build_id != newest:
+                filesystem.rm_file(path)  # of a build that nobody trains on any more
+                done.removed.append(name)
+            elif rest[0] in ("duplicates", "join_keys"):
+                _keep_partitions(filesystem, path, name, held.get(build_id, ()), done)
+            elif path.endswith(".parquet"):
+                _erase_rows(filesystem, path, name, key, done)
+            elif path.endswith(_TEXT_SUFFIXES) and rest != ["transform.json"]:
+                _erase_text(filesystem, path, name, key, done)
+    return done
+
+
+def _keep_partitions(
+    filesystem: Any, path: str, name: str, held: Collection[str], done: Erased
+) -> None:
+    """Keep the keys of partitions that the build still has."""
+    table = _read_table(filesystem, path)
+    column = "loser" if "loser" in table.column_names else "partition"
+    is_held = pc.is_in(
+        table[column].cast(pa.string()), value_set=pa.array(sorted(held), pa.string())
+    )
+    gone = table.num_rows - pc.sum(is_held).as_py() if table.num_rows else 0
+    if gone:
+        _write_table(filesystem, path, table.filter(is_held))
+        done.rows[name] = gone
+
+
+def _erase_rows(filesystem: Any, path: str, name: str, key: PersonKey, done: Erased) -> None:
+    table = _read_table(filesystem, path)
+    found = find_person_rows(table, key)
+    if found.any():
+        _write_table(filesystem, path, table.filter(pa.array(~found)))
+        done.rows[name] = int(found.sum())
+
+
+def _erase_text(filesystem: Any, path: str, name: str, key: PersonKey, done: Erased) -> None:
+    text = filesystem.cat_file(path).decode(errors="surrogateescape")
+    if key.is_in_text(text):
+        filesystem.pipe_file(path, key.remove_from_text(text).encode(errors="surrogateescape"))
+        done.texts.append(name)
+
+
+def strip_log_statistics(root: str, current: Collection[str]) -> list[str]:
+    """Take the statistics of files that are not current out of a Delta log: their bounds are
+    values of rows.
+
+    Checkpoints, which repeat them, go where the log has every commit.
+
+    Args:
+        root: the table's folder or URL.
+        current: paths of the newest version's files.
+
+    Returns:
+        names of the log's files that were changed or removed.
+    """
+    filesystem, base = open_filesystem(root)
+    changed = []
+    with explain_storage_errors(root):
+        paths = sorted(map(str, filesystem.ls(f"{base}/{_LOG}", detail=False)))
+        commits = [path for path in paths if path.endswith(".json")]
+        for path in commits:
+            lines = filesystem.cat_file(path).decode().splitlines()
+            stripped = [_strip_action(line, current) for line in lines]
+            if stripped != lines:
+                filesystem.pipe_file(path, "\n".join(stripped).encode())
+                changed.append(path[len(base) + 1 :])
+        numbers = {int(path.rpartition("/")[2].removesuffix(".json")) for path in commits}
+        if numbers == {*range(max(numbers) + 1)}:
+            for path in paths:
+                name = path.rpartition("/")[2]
+                if ".checkpoint" in name or name == "_last_checkpoint":
+                    filesystem.rm_file(path)
+                    changed.append(path[len(base) + 1 :])
+    return changed
+
+
+def _strip_action(line: str, current: Collection[str]) -> str:
+    action = json.loads(line)
+    for kind in ("add", "remove"):
+        file = action.get(kind)
+        if file and file["path"] not in current and "minValues" in (file.get("stats") or ""):
+            rows = json.loads(file["stats"]).get("numRecords")
+            file["stats"] = json.dumps({"numRecords": rows})
+            return json.dumps(action)
+    return line
+
+
+def find_person(root: str, key: PersonKey) -> list[str]:
+    """Find the files below a root in which the person still is.
+
+    Rows are looked for by the key's columns, wherever a file has them; texts of at least four
+    characters that are no numbers also inside all other texts, the log's included.
+
+    Args:
+        root: of a dataset or of predictions.
+        key: of the person.
+
+    Returns:
+        paths relative to the root.
+    """
+    filesystem, base = open_filesystem(root)
+    with explain_storage_errors(root):
+        return [
+            path[len(base) + 1 :]
+            for path in sorted(map(str, filesystem.find(base)))
+            if any(_list_hits(filesystem, path, key))
+        ]
+
+
+def _list_hits(filesystem: Any, path: str, key: PersonKey) -> Iterator[bool]:
+    content = filesystem.cat_file(path)
+    if path.endswith(".parquet"):
+        try:
+            table = pq.read_table(io.BytesIO(content), partitioning=None)
+        except (pa.ArrowInvalid, OSError):
+            yield any(text.encode() in content for text in key.searched_texts)
+            return
+        yield bool(find_person_rows(table, key).any())
+    yield any(text.encode() in content for text in key.searched_texts)
+    yield key.is_in_text(content.decode(errors="replace"))
+
+
+def _read_table(filesystem: Any, path: str) -> pa.Table:
+    return pq.read_table(io.BytesIO(filesystem.cat_file(path)), partitioning=None)
+
+
+def _write_table(filesystem: Any, path: str, table: pa.Table) -> None:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    filesystem.pipe_file(path, sink.getvalue())
