@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import LakeError
-from headrace.lake.walk import expand_pattern, find_info, is_hidden_name, walk_folder
+from headrace.lake.walk import (
+    expand_pattern,
+    find_files,
+    find_info,
+    is_hidden_name,
+    walk_folder,
+)
 
 LOCAL = LocalFileSystem()
 
@@ -186,3 +192,22 @@ def test_a_path_that_cannot_be_looked_at_is_no_path_that_is_not_there(tmp_path: 
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="loop"):
         find_info(LOCAL, str(tmp_path / "loop"))
+
+
+def test_files_that_are_found_whatever_their_names(tmp_path: Path) -> None:
+    for name in ("a", ".b/c", "_d/e/f", "g/h"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = find_files(LOCAL, str(tmp_path))
+    assert [path.removeprefix(f"{tmp_path}/") for path in found] == [".b/c", "_d/e/f", "a", "g/h"]
+    assert {info["size"] for info in found.values()} == {1}
+    assert find_files(LOCAL, f"{tmp_path}/nothing") == {}
+
+
+def test_a_folder_that_cannot_be_listed_is_not_empty() -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "closed").mkdir(mode=0)
+        with without_privileges(), pytest.raises(PermissionError):
+            find_files(LOCAL, name)

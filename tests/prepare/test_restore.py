@@ -47,6 +47,7 @@ def test_increments_go_on_from_a_version_that_came_back(lake: Path) -> None:
     assert DatasetVersion.open(first.root, second.version).digest == second.digest
 
 
+@pytest.mark.long
 def test_a_version_of_another_transform_comes_back(lake: Path) -> None:
     first = build(lake).dataset
     other = build(lake, "features={x: {kind: min_max}}").dataset
@@ -59,6 +60,7 @@ def test_a_version_of_another_transform_comes_back(lake: Path) -> None:
     assert again.digest == other.digest
 
 
+@pytest.mark.long
 def test_what_came_back_outlives_its_version(lake: Path) -> None:
     first = build(lake).dataset
     write_day(lake, 4)

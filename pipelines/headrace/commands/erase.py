@@ -96,12 +96,15 @@ def erase(
         of_predictions = {}
         for root in predictions or []:
             rows, changed = erase_predictions(root, person, make_build_id(datetime.now(UTC)))
-            of_predictions[root] = {"rows": rows, **asdict(changed)}
+            of_predictions[root] = {"erased": rows, **asdict(changed)}
         artifacts, problem = _erase_from_mlflow(loaded, workdir, person, builds)
         left = [f"{before.root}/{path}" for path in find_person(before.root, person)]
         for root in predictions or []:
             left += [f"{root.rstrip('/')}/{path}" for path in find_person(root, person)]
-        left += [*artifacts.get("unclear", []), *artifacts.get("unread", [])]
+        if not problem:  # once more: what is found now was not taken out
+            again, problem = _erase_from_mlflow(loaded, workdir, person, builds)
+            left += [*again.get("rows", {}), *again.get("texts", [])]
+            left += [*again.get("unclear", []), *again.get("unread", [])]
         result = {
             "version": prepared.dataset.version,
             "why": prepared.why,
@@ -184,7 +187,7 @@ def _format_result(result: dict[str, Any], problem: str) -> list[str]:
     lines += [f"  {count:,} rows taken out of {name}" for name, count in rows.items()]
     lines += [f"  removed {name}" for name in beside["removed"]]
     for root, changed in result["predictions"].items():
-        lines.append(f"predictions {root}: {changed['rows']:,} rows taken out")
+        lines.append(f"predictions {root}: {changed['erased']:,} rows taken out")
     models = mlflow.get("models", [])
     lines.append(
         f"models that were trained on versions that may have had the rows: {', '.join(models)}"

@@ -18,8 +18,11 @@ import pyarrow.parquet as pq
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.walk import find_files
 
-_TEXT_SUFFIXES = (".json", ".html", ".txt", ".crc")
+# Texts with examples of values. In others a value is a name, of a folder for example, that the next
+# build compares: it is found and named.
+_REPORTS = (["profile.json"], ["report.html"])
 _LOG = "_delta_log"
 
 
@@ -51,21 +54,29 @@ def erase_from_sidecars(
         newest: the build of the newest version.
     """
     done = Erased()
+    own = newest if held.get(newest) else None  # else its examples are those of a build before
     filesystem, base = open_filesystem(root)
     with explain_storage_errors(root):
-        for path in sorted(map(str, filesystem.find(f"{base}/{SIDECAR_ROOT}"))):
+        for path in find_files(filesystem, f"{base}/{SIDECAR_ROOT}"):
             name = path[len(base) + 1 :]
             _, build_id, *rest = name.split("/")
-            if rest == [EXAMPLES_FILE] and build_id != newest:
-                filesystem.rm_file(path)  # of a build that nobody trains on any more
+            if rest == [EXAMPLES_FILE] and not _is_told_by(filesystem, path, key, build_id, own):
+                filesystem.rm_file(path)
                 done.removed.append(name)
             elif rest[0] in ("duplicates", "join_keys"):
                 _keep_partitions(filesystem, path, name, held.get(build_id, ()), done)
             elif path.endswith(".parquet"):
                 _erase_rows(filesystem, path, name, key, done)
-            elif path.endswith(_TEXT_SUFFIXES) and rest != ["transform.json"]:
+            elif rest in _REPORTS:
                 _erase_text(filesystem, path, name, key, done)
     return done
+
+
+def _is_told_by(filesystem: Any, path: str, key: PersonKey, build_id: str, own: str | None) -> bool:
+    """Return whether it can be told of examples whose rows they are: by the key's columns, or
+    because their build read no row of the person."""
+    names = _read_table(filesystem, path).column_names
+    return build_id == own or key.find_columns(names) is not None
 
 
 def _keep_partitions(
@@ -160,7 +171,7 @@ def find_person(root: str, key: PersonKey) -> list[str]:
     with explain_storage_errors(root):
         return [
             path[len(base) + 1 :]
-            for path in sorted(map(str, filesystem.find(base)))
+            for path in find_files(filesystem, base)
             if any(_list_hits(filesystem, path, key))
         ]
 

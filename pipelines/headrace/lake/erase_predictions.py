@@ -19,6 +19,7 @@ from headrace.lake.storage import (
     resolve_root,
     write_object,
 )
+from headrace.lake.walk import find_files
 
 
 def open_erasable_predictions(root: str, key: PersonKey) -> tuple[str, int, ScoreRecord]:
@@ -150,7 +151,7 @@ def _remove_other_files(root: str, current: set[str]) -> Erased:
     filesystem, base = open_filesystem(root)
     done = Erased()
     with explain_storage_errors(root):
-        for path in sorted(map(str, filesystem.find(base))):
+        for path in find_files(filesystem, base):
             name = path[len(base) + 1 :]
             is_data = name.rpartition("/")[2].startswith("part-") and not name.startswith("_")
             if is_data and name not in current:

@@ -30,6 +30,7 @@ from headrace.lake.storage import (
     write_object,
 )
 from headrace.lake.version import open_newest_table
+from headrace.lake.walk import find_files
 
 SCORE_KEY = "headrace.score"
 RECORD_FILE = "score.json"
@@ -152,7 +153,7 @@ def discard_predictions(root: str, build_id: str) -> None:
             return
         if find_committed_version(root, SCORE_KEY, build_id) is not None:
             return
-        for file in filesystem.find(path):
+        for file in find_files(filesystem, path):
             if f"part-{build_id}-" in str(file).rpartition("/")[2]:
                 with suppress(FileNotFoundError):
                     filesystem.rm_file(file)

@@ -26,6 +26,7 @@ from headrace.lake.storage import (
     resolve_root,
 )
 from headrace.lake.version import make_missing_error
+from headrace.lake.walk import find_files
 
 _PART = re.compile(r"part-(?P<build>.+)-\d+-\d+\.parquet$")
 
@@ -147,7 +148,7 @@ def _list_build_files(root: str) -> dict[str, dict[str, tuple[int, datetime]]]:
     if not filesystem.exists(base):
         raise make_missing_error(root)
     listing: dict[str, dict[str, tuple[int, datetime]]] = defaultdict(dict)
-    for full_path, info in filesystem.find(base, detail=True).items():
+    for full_path, info in find_files(filesystem, base).items():
         path = str(full_path)[len(base) + 1 :]
         build_id = _parse_build_id(path)
         if build_id:
@@ -199,5 +200,5 @@ def _remove_files(root: str, result: VacuumResult) -> None:
     sidecars = [path for path in result.files if path.startswith(f"{SIDECAR_ROOT}/")]
     for build_id in {build_id for path in sidecars if (build_id := _parse_build_id(path))}:
         folder = f"{base}/{SIDECAR_ROOT}/{build_id}"
-        if filesystem.isdir(folder) and not filesystem.find(folder):
+        if filesystem.isdir(folder) and not find_files(filesystem, folder):
             filesystem.rm(folder, recursive=True)

@@ -124,6 +124,35 @@ def expand_pattern(filesystem: Any, pattern: str) -> list[str]:
     return sorted(matches)
 
 
+def find_files(filesystem: Any, base: str) -> dict[str, dict[str, Any]]:
+    """Find every file below a folder, hidden ones included; nothing where there is no folder.
+
+    fsspec's own `find` passes over folders that it cannot list.
+
+    Returns:
+        path -> what the store knows of the file, sorted.
+
+    Raises:
+        OSError: something cannot be listed; or an error of the store.
+    """
+    if _FLAT_STORES & {*_list_protocols(filesystem)}:
+        return dict(sorted(filesystem.find(base, detail=True).items()))
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [base]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = filesystem.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for info in entries:
+            if info["type"] == "directory":
+                waiting.append(str(info["name"]))
+            else:
+                found[str(info["name"])] = info
+    return dict(sorted(found.items()))
+
+
 def list_folder(filesystem: Any, folder: str) -> list[str]:
     """List the paths of what is in a folder; nothing where there is no such folder.
 

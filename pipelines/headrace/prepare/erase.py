@@ -39,10 +39,12 @@ def plan_erasure(
     table = _open_main_table(spark, recipe, plan, key)
     with explain_spark_errors(f"table {table.name!r} ({table.where})"):
         erased = make_erased_key(spark, table, key, now.isoformat(timespec="seconds"))
-        names = _find_partitions(plan, table, erased)
-    known = {(other.columns, other.digest) for other in plan.erased}
-    if (erased.columns, erased.digest) not in known:
-        plan = replace(plan, erased=(*plan.erased, erased))
+        known = {(other.columns, other.digest) for other in plan.erased}
+        if (erased.columns, erased.digest) in known:  # no version has the rows
+            names = frozenset[str]()
+        else:
+            names = _find_partitions(plan, table, erased)
+            plan = replace(plan, erased=(*plan.erased, erased))
     reason = f"a person is erased (source partitions with rows: {len(names):,})"
     why = reason if plan.is_up_to_date or not plan.why else f"{plan.why}; {reason}"
     if plan.base is not None and not plan.refit and _is_in_transform(plan.base.transform_json, key):

@@ -18,6 +18,7 @@ from headrace.tracking.store import Store, open_client
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo
+    from mlflow.entities.model_registry import ModelVersion
 
 _TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml")
 _LARGEST = 256 * 2**20  # bytes of an artifact that is looked at
@@ -72,11 +73,15 @@ class _Place:
         assert self.model_id
         return list(client.list_logged_model_artifacts(self.model_id, path))
 
-    def read(self, path: str, folder: str) -> bytes:
+    def read(self, client: "MlflowClient", path: str, folder: str) -> bytes:
         """Download a file."""
         import mlflow
 
-        root = f"runs:/{self.run_id}" if self.run_id else f"models:/{self.model_id}"
+        root = (
+            f"runs:/{self.run_id}"
+            if self.run_id
+            else client.get_logged_model(str(self.model_id)).artifact_location
+        )
         local = mlflow.artifacts.download_artifacts(f"{root}/{path}", dst_path=folder)
         return Path(local).read_bytes()
 
@@ -113,12 +118,20 @@ def erase_from_store(store: Store, key: PersonKey, builds: Collection[str]) -> E
             for version in client.search_model_versions(f"run_id = '{run.run_id}'"):
                 uri = f"models:/{version.name}/{version.version}"
                 done.models.append(uri)
-                if version.model_id:
-                    places.append(_Place(uri, model_id=version.model_id))
+                if model_id := _find_model_id(version):
+                    places.append(_Place(uri, model_id=model_id))
             for place in places:
                 _erase_from_place(client, place, key, done)
     done.models = sorted({*done.models})
     return done
+
+
+def _find_model_id(version: "ModelVersion") -> str | None:
+    """Return the logged model of a version; None where its files are those of its run."""
+    if version.model_id:
+        return str(version.model_id)
+    scheme, _, rest = str(version.source).partition("models:/")
+    return rest.partition("/")[0] if not scheme and rest.startswith("m-") else None
 
 
 def _erase_from_place(
@@ -133,7 +146,7 @@ def _erase_from_place(
             if (info.file_size or 0) > _LARGEST:
                 done.unread.append(name)
                 continue
-            content = place.read(info.path, folder)
+            content = place.read(client, info.path, folder)
             if suffix in _TABLES:
                 cleaned, rows = _erase_rows(content, key)
                 if cleaned is None:
