@@ -89,6 +89,34 @@ def test_which_metadata_is_current(tmp_path: Path) -> None:
         read_log(table, folder, metadata="broken.metadata.json")
 
 
+def test_the_newest_metadata_is_that_of_the_largest_number(tmp_path: Path) -> None:
+    (tmp_path / "metadata").mkdir()
+    for number in (8, 9, 10):
+        (tmp_path / "metadata" / f"v{number}.metadata.json").touch()
+    with pytest.raises(LakeError, match=r"\(v10\.metadata\.json may be it\)"):
+        read_iceberg_log(LOCAL, str(tmp_path), str(tmp_path))
+
+
+def test_a_table_that_is_partitioned_otherwise_since(tmp_path: Path) -> None:
+    """Columns by which only some files are partitioned are read from the files."""
+    folder = tmp_path / "t"
+    table = create_table(folder, rows_of(0), by=("day",))
+    table.append(rows_of(0))
+    with table.update_spec() as spec:
+        spec.add_identity("id")
+    table.append(rows_of(10, 3))
+    log = read_log(table, folder)
+    assert log.partition_columns == ("day",)
+    assert ids_of(log) == [*range(13)]
+    assert {file.values.get("id") for file in log.files} == {None, "10", "11", "12"}
+    with table.update_spec() as spec:
+        spec.remove_field("day")
+    table.append(rows_of(20, 1))
+    log = read_log(table, folder)
+    assert log.partition_columns == ()
+    assert ids_of(log) == [*range(13), 20]
+
+
 def test_earlier_snapshots_and_times(tmp_path: Path) -> None:
     folder = tmp_path / "t"
     table = create_table(folder, rows_of(0))

@@ -4,6 +4,7 @@ did to them; no JAR is needed."""
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +14,12 @@ import pyarrow as pa
 from headrace.errors import LakeError
 from headrace.lake.logged_files import LoggedFile, TableLog, UnreadFeatureError, strip_root
 from headrace.lake.snapshot import Rewrite, Snapshot, TableCommit
-from headrace.lake.storage import describe_error, explain_table_errors, open_delta_table
+from headrace.lake.storage import (
+    CONCURRENT_REQUESTS,
+    describe_error,
+    explain_table_errors,
+    open_delta_table,
+)
 from headrace.lake.walk import WalkedFile
 from headrace.redaction import redact_text
 
@@ -76,16 +82,19 @@ def _open_version(root: str, as_of: int | str | None) -> Any:
         return open_delta_table(root, as_of)
     time = datetime.fromisoformat(as_of)
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    table = open_delta_table(root)
-    oldest = table.history()[-1]  # of the newest version; delta-rs numbers that of others wrongly
-    first = datetime.fromtimestamp(int(oldest["timestamp"]) / 1000, UTC)
-    if time < first:  # delta-rs takes the oldest then
+    # By the times that the commits say. delta-rs goes by those of the log's files, which a copy has
+    # anew, and takes the oldest version where there is none.
+    history = open_delta_table(root).history()
+    times = {int(c["version"]): int(c["timestamp"]) for c in history if "timestamp" in c}
+    chosen = [version for version, at in times.items() if at <= time.timestamp() * 1000]
+    if not chosen:
+        oldest = min(times, default=0)
+        first = datetime.fromtimestamp(times.get(oldest, 0) / 1000, UTC)
         raise LakeError(
             f"{redact_text(root)} is a Delta table that has no version at {as_of}: the oldest that "
-            f"its log has is {oldest['version']}, of {first.isoformat(timespec='seconds')}"
+            f"its log has is {oldest}, of {first.isoformat(timespec='seconds')}"
         )
-    table.load_as_version(time)
-    return table
+    return open_delta_table(root, max(chosen))
 
 
 def _refuse_unknown_features(root: str, table: Any) -> None:
@@ -122,15 +131,20 @@ def _read_commits(
     """Read the commits between two snapshots; none where they are not all there any more."""
     if since is None or since.table_id != snapshot.table_id or since.version >= snapshot.version:
         return ()
-    commits = []
-    for version in range(since.version + 1, snapshot.version + 1):
+
+    def read_commit(version: int) -> TableCommit | None:
         try:
             text = filesystem.cat_file(f"{base}/_delta_log/{version:020d}.json")
         except FileNotFoundError:
-            return ()
+            return None
         actions = [json.loads(line) for line in text.decode().splitlines() if line.strip()]
-        commits.append(_parse_commit(actions, base))
-    return tuple(commits)
+        return _parse_commit(actions, base)
+
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        versions = range(since.version + 1, snapshot.version + 1)
+        commits = list(pool.map(read_commit, versions))
+    known = tuple(commit for commit in commits if commit is not None)
+    return known if len(known) == len(commits) else ()
 
 
 def _parse_commit(actions: list[Mapping[str, Any]], base: str) -> TableCommit:

@@ -4,6 +4,7 @@ No JAR is needed. Iceberg finds columns by ids and may keep deleted rows beside 
 whose files alone, read by names, do not give its rows is refused with the reason.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -97,13 +98,19 @@ def _find_metadata(filesystem: Any, root: str, base: str, metadata: str | None) 
             f"{redact_text(root)} is an Iceberg table whose metadata/{_HINT} says {hint!r}, and "
             "there is no such metadata file; set source.tables.….metadata to the current one"
         )
-    found = sorted(name for name in names if name.endswith(_SUFFIX))
-    newest = f" ({found[-1]} may be it)" if found else ""
+    found = [name for name in names if name.endswith(_SUFFIX)]
+    newest = f" ({max(found, key=_parse_number)} may be it)" if found else ""
     raise LakeError(
         f"{redact_text(root)} is an Iceberg table, and only its catalog knows which metadata file "
         "is current. Set source.tables.….metadata to what the catalog has as metadata_location"
         f"{newest}, or name the table by source.tables.….table in Spark's catalog"
     )
+
+
+def _parse_number(name: str) -> int:
+    """Return the number in a metadata file's name: v10 is newer than v9."""
+    digits = re.match(r"v?(\d+)", name)
+    return int(digits[1]) if digits else -1
 
 
 @dataclass(frozen=True)
