@@ -43,6 +43,12 @@ def write_visits(workdir: Path, day: int, people: list[Any], rows: int = 60) -> 
     write_day(workdir, day, table)
 
 
+@pytest.fixture(autouse=True)
+def keep_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of a worker share their session with the commands that they call."""
+    monkeypatch.setattr("headrace.spark_session.stop_own_session", lambda: None)
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     return make_lake(tmp_path)

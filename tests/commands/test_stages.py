@@ -122,6 +122,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
     (request,) = arguments.values()
     assert asdict(request) == {
         "full": False, "refit": True, "idempotency_id": "night", "retry_conflicts": 0,
+        "erase": None,
     }  # fmt: skip
     assert stopped == ("stop_own_session", {})
     assert recorded == {"parent": None, "seconds": {"all": 1.5}}

@@ -69,6 +69,7 @@ def test_every_partition_has_a_ledger_that_adds_up(counts: TaskCounts, written: 
         partition_index=PartitionIndex(("a", "b"), np.zeros(0), np.zeros(0)),
         read={"a": 10, "b": 20},
         excluded={"a": 0, "b": 2},
+        erased={"a": 0, "b": 0},
     )
     a, b = account_for_partitions(plan, "build", raw, CHECKED, counts, written)
     assert (a.name, a.build_id, a.files) == ("a", "build", files)

@@ -46,6 +46,7 @@ def published(
         pruned=plan.pruned,
         crossings=crossings,
         joins=joins or {},
+        erased=(),
     )
     return SimpleNamespace(build=build)
 

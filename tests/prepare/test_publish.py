@@ -53,7 +53,7 @@ def publish(job: Attempt, buckets: dict[str, int], files: list[DataFile]) -> int
     )  # fmt: skip
     raw: Any = SimpleNamespace(
         partition_index=PartitionIndex(("",), np.zeros(0), np.zeros(0)),
-        read={"": 10}, excluded={"": 0}, rows_read=10,
+        read={"": 10}, excluded={"": 0}, erased={}, rows_read=10,
     )  # fmt: skip
     built: Any = SimpleNamespace(
         checked=SimpleNamespace(checks=CHECKS),
