@@ -98,6 +98,7 @@ class Build(BaseModel):
     snapshots: dict[str, Snapshot] = {}
     """Table with a log, the main one or a joined one -> its snapshot that was read."""
     erased: tuple[ErasedKey, ...] = ()
+    """Persons whose rows are in no version, see `headrace erase`."""
     joins: dict[str, FollowedJoin] = {}
     """Position and table of a join, as `0:planes` -> its table's rows."""
     file_columns: dict[str, FileColumns] = {}

@@ -21,6 +21,7 @@ from headrace.lake.storage import (
     open_delta_table,
 )
 from headrace.lake.walk import WalkedFile
+from headrace.recipe.times import parse_time_to_micros
 from headrace.redaction import redact_text
 
 # Features of a reader that change neither which files a table has nor what their columns mean.
@@ -80,13 +81,12 @@ def read_delta_log(
 def _open_version(root: str, as_of: int | str | None) -> Any:
     if as_of is None or isinstance(as_of, int):
         return open_delta_table(root, as_of)
-    time = datetime.fromisoformat(as_of)
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    milliseconds = parse_time_to_micros(as_of) / 1000
     # By the times that the commits say. delta-rs goes by those of the log's files, which a copy has
     # anew, and takes the oldest version where there is none.
     history = open_delta_table(root).history()
     times = {int(c["version"]): int(c["timestamp"]) for c in history if "timestamp" in c}
-    chosen = [version for version, at in times.items() if at <= time.timestamp() * 1000]
+    chosen = [version for version, at in times.items() if at <= milliseconds]
     if not chosen:
         oldest = min(times, default=0)
         first = datetime.fromtimestamp(times.get(oldest, 0) / 1000, UTC)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.columns.person_key import PersonKey
 from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
-from headrace.source.internal_columns import FILE, col
+from headrace.source.internal_columns import FILE, quote_name
 from headrace.source.keys import KEY_DEFINITION, digest_key, has_whole_key
 from headrace.source.lookups import describe_key
 from headrace.source.partition_index import find_files_by_hash
@@ -36,6 +36,7 @@ def make_erased_key(
     Raises:
         LakeError: the table has no such column, or a value is none of its column's type.
     """
+    import pyspark.sql.functions as F
     import pyspark.sql.types as T
 
     names = list(key.values)
@@ -48,7 +49,11 @@ def make_erased_key(
     texts = T.StructType([T.StructField(name, T.StringType()) for name in names])
     rows = spark.createDataFrame([tuple(key.values.values())], texts)
     kinds = {name: table.schema.spark_types[name] for name in names}
-    typed = rows.select(*(col(n).try_cast(kinds[n]).alias(n) for n in names))
+    # As SQL: Spark 3.5 has no such method.
+    casts = (
+        F.expr(f"try_cast({quote_name(n)} AS {kinds[n].simpleString()})").alias(n) for n in names
+    )
+    typed = rows.select(*casts)
     values = typed.first()
     wrong = [name for name in names if values is None or values[name] is None]
     if wrong:
