@@ -1,0 +1,76 @@
+"""Rows of Iceberg tables as Spark reads them by name: widened columns, values that no file has."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.types import DoubleType, LongType
+from pyspark.sql import SparkSession
+
+from headrace.errors import LakeError
+from headrace.recipe.lake_sections import Table
+from headrace.source.list_table import list_table
+from headrace.source.needed_columns import NeededColumns
+from headrace.source.tables import open_table
+from tests.lake.iceberg_tables import create_table, write_hint
+
+pytestmark = pytest.mark.spark
+
+
+def read(spark: SparkSession, folder: Path) -> list[tuple[Any, ...]]:
+    table = Table(path=str(folder))
+    needed = NeededColumns.from_names(["id", "x"])
+    opened = open_table(spark, "t", table, needed, list_table(table, {}))
+    return sorted(tuple(row) for row in opened.frame.select("id", "x", "day").collect())
+
+
+def rows_of(*ids: int, wide: bool = False) -> pa.Table:
+    whole, real = (pa.int64(), pa.float64()) if wide else (pa.int32(), pa.float32())
+    return pa.table(
+        {
+            "id": pa.array(ids, whole),
+            "x": pa.array([0.5] * len(ids), real),
+            "day": pa.array(["a"] * len(ids)),
+        }
+    )
+
+
+def widen(table: IcebergTable) -> None:
+    with table.update_schema() as update:
+        update.update_column("id", LongType())
+        update.update_column("x", DoubleType())
+
+
+def test_columns_that_were_widened(tmp_path: Path, spark: SparkSession) -> None:
+    table = create_table(tmp_path / "t", rows_of(1), by=("day",))
+    table.append(rows_of(1))
+    widen(table)
+    table.append(rows_of(2**40, wide=True))
+    write_hint(table)
+    assert read(spark, tmp_path / "t") == [(1, 0.5, "a"), (2**40, 0.5, "a")]
+
+
+def drop_day(folder: Path) -> None:
+    """Leave the column that the table is partitioned by out of its files, as Hive has them."""
+    for path in (folder / "data").rglob("*.parquet"):
+        rows = pq.ParquetFile(path).read()
+        pq.write_table(rows.drop_columns(["day"]), path)
+
+
+def test_a_column_that_no_file_has_is_that_of_the_partition(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    table = create_table(tmp_path / "t", rows_of(1), by=("day",))
+    table.append(rows_of(1, 2))
+    write_hint(table)
+    drop_day(tmp_path / "t")
+    assert read(spark, tmp_path / "t") == [(1, 0.5, "a"), (2, 0.5, "a")]
+    with table.update_spec() as spec:
+        spec.remove_field("day")
+    table.append(rows_of(3))
+    write_hint(table)
+    with pytest.raises(LakeError, match=r"has no column day, by which it is partitioned"):
+        read(spark, tmp_path / "t")
