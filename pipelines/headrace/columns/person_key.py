@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -74,10 +75,20 @@ class PersonKey:
         return text
 
     def _list_forms(self) -> list[str]:
+        """List how the values may be written: in HTML, in URLs, in JSON, and in JSON within JSON,
+        as a Delta log has its statistics."""
         forms = []
         for text in self.searched_texts:
-            forms += [text, html.escape(text), json.dumps(text)[1:-1]]
+            forms += [text, html.escape(text), quote(text), quote(text, safe="")]
+            for is_ascii in (True, False):
+                inner = _escape(text, is_ascii)
+                forms += [inner, *(_escape(inner, outer) for outer in (True, False))]
         return sorted({*forms}, key=len, reverse=True)
+
+
+def _escape(text: str, is_ascii: bool) -> str:
+    """Return a text as JSON has it between its quotes."""
+    return json.dumps(text, ensure_ascii=is_ascii)[1:-1]
 
 
 def _find_equal(column: pa.ChunkedArray, text: str) -> np.ndarray:

@@ -7,7 +7,7 @@ Rows of the newest version are left to those who wrote them (`prepare/erase.py`,
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,24 +169,25 @@ def find_person(root: str, key: PersonKey) -> list[str]:
     """
     filesystem, base = open_filesystem(root)
     with explain_storage_errors(root):
+        names = {path: path[len(base) + 1 :] for path in find_files(filesystem, base)}
         return [
-            path[len(base) + 1 :]
-            for path in find_files(filesystem, base)
-            if any(_list_hits(filesystem, path, key))
+            name
+            for path, name in names.items()
+            if key.is_in_text(name) or _has_person(filesystem, path, key)
         ]
 
 
-def _list_hits(filesystem: Any, path: str, key: PersonKey) -> Iterator[bool]:
+def _has_person(filesystem: Any, path: str, key: PersonKey) -> bool:
     content = filesystem.cat_file(path)
     if path.endswith(".parquet"):
         try:
             table = pq.read_table(io.BytesIO(content), partitioning=None)
-        except (pa.ArrowInvalid, OSError):
-            yield any(text.encode() in content for text in key.searched_texts)
-            return
-        yield bool(find_person_rows(table, key).any())
-    yield any(text.encode() in content for text in key.searched_texts)
-    yield key.is_in_text(content.decode(errors="replace"))
+        except (pa.ArrowInvalid, OSError):  # a file that is no table is searched as it is
+            pass
+        else:
+            if find_person_rows(table, key).any():
+                return True
+    return key.is_in_text(content.decode(errors="replace"))
 
 
 def _read_table(filesystem: Any, path: str) -> pa.Table:

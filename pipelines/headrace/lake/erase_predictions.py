@@ -19,7 +19,7 @@ from headrace.lake.storage import (
     resolve_root,
     write_object,
 )
-from headrace.lake.walk import find_files
+from headrace.lake.walk import find_files, list_folder
 
 
 def open_erasable_predictions(root: str, key: PersonKey) -> tuple[str, int, ScoreRecord]:
@@ -157,4 +157,13 @@ def _remove_other_files(root: str, current: set[str]) -> Erased:
             if is_data and name not in current:
                 filesystem.rm_file(path)
                 done.removed.append(name)
+                _remove_empty_folders(filesystem, path.rpartition("/")[0], base)
     return done
+
+
+def _remove_empty_folders(filesystem: Any, folder: str, base: str) -> None:
+    """Remove a folder and those above it that are empty, where folders are real: their names are
+    values."""
+    while folder != base and filesystem.isdir(folder) and not list_folder(filesystem, folder):
+        filesystem.rmdir(folder)
+        folder = folder.rpartition("/")[0]
