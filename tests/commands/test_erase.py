@@ -185,7 +185,7 @@ def test_options_that_cannot_be(tmp_path: Path, keys: list[str], message: str) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--key", "nowhere=1"], "has no column nowhere; there are: "),
+        (["--key", "nowhere=1"], "has no column nowhere; known: at, day, event"),
         (["--key", "event=seven"], "'seven' is no value of column 'event'"),
         (["--key", "place=a", "--predictions", "{}/nothing"], "there are no predictions at"),
     ],

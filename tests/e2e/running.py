@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from headrace.prepare.plan import ROWS_DEPEND_ON
+from headrace.prepare.recipe_changes import ROWS_DEPEND_ON
 from tests.mlflow_store import copy_empty_store
 from tests.tiny import write_tiny_lake
 

@@ -9,12 +9,8 @@ import pytest
 from headrace.errors import LakeError
 from headrace.lake.build import FollowedJoin
 from headrace.lake.source_partition import CrossPartitionDuplicate
-from headrace.prepare.plan import (
-    Plan,
-    find_changed_keys,
-    find_returning_partitions,
-    make_plan,
-)
+from headrace.prepare.plan import Plan, find_returning_partitions, make_plan
+from headrace.prepare.recipe_changes import find_changed_keys
 from headrace.source.listing import Listing, get_folder
 from tests.prepare.daily import (
     daily_recipe,

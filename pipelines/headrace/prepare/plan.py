@@ -3,12 +3,9 @@
 The plan compares the lake as it is listed now with what the newest version recorded.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
@@ -16,17 +13,17 @@ from headrace.lake.file_columns import FileColumns
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile
 from headrace.lake.version import DatasetVersion
+from headrace.prepare.recipe_changes import find_changed_keys, has_partition_condition
 from headrace.recipe import Recipe
-from headrace.redaction import redact_recipe
 from headrace.source.list_table import list_lookups, list_table, refuse_empty_files
 from headrace.source.listing import Listing, choose_partitioning, group_by_partition
-from headrace.source.unchanged_partitions import find_unchanged_partitions, has_same_rows
+from headrace.source.unchanged_partitions import (
+    find_unchanged_partitions,
+    has_same_rows,
+    select_other_partitions,
+)
 
-ROWS_DEPEND_ON = ("source", "clean", "label", "split", "unavailable", "derive", "features")
-"""Sections of a recipe that rows and their columns depend on."""
 _WHOLE = ""
-# They choose another snapshot of the same table, which is compared file by file.
-_SNAPSHOT_KEY = re.compile(r"source\.tables\.[^.]+\.(metadata|(version|timestamp)_as_of)")
 
 
 @dataclass(frozen=True)
@@ -216,9 +213,7 @@ def make_plan(
     if listing is not None:
         before = {name: partition.files for name, partition in old.items()}
         unchanged = find_unchanged_partitions(listing, fresh, before, partitioning)
-    held = {file.path for files in unchanged.values() for file in files}
-    new = {n: files for n, files in fresh.items() if not all(f.path in held for f in files)}
-    partitions = unchanged | (new if listing else fresh)
+    partitions = {**unchanged, **select_other_partitions(fresh, unchanged)}
     plan = Plan(
         base=base,
         main=source.main,
@@ -238,9 +233,7 @@ def make_plan(
     if base is None:
         return plan.with_refit("the first build")
     changed = find_changed_keys(base.build.recipe, recipe)
-    if pruned and (
-        base.build.pruned or not _get_partition_condition(base.build.recipe, source.main)
-    ):
+    if pruned and (base.build.pruned or not has_partition_condition(base.build.recipe)):
         # What the condition selects is compared partition by partition.
         changed = [key for key in changed if key != f"source.tables.{source.main}.partitions"]
     if changed:
@@ -272,24 +265,6 @@ def find_returning_partitions(
 ) -> frozenset[str]:
     """Find the partitions with rows that lost against a row of a partition that is replaced."""
     return frozenset(d.loser for d in duplicates if d.winner in replaced)
-
-
-def find_changed_keys(before: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """Find the keys of sections that rows depend on, whose values differ."""
-    now = redact_recipe(recipe.dump_resolved())
-    try:  # with the defaults of keys that are newer than the version
-        then = redact_recipe(Recipe.model_validate(before).dump_resolved())
-    except ValidationError:
-        return ["as a whole"]
-    changed = [
-        path
-        for section in ROWS_DEPEND_ON
-        for path in _find_differences(section, then[section], now[section])
-    ]
-    changed = [key for key in changed if not _SNAPSHOT_KEY.fullmatch(key)]
-    return changed + _find_differences(
-        "dataset.keep", then["dataset"]["keep"], now["dataset"]["keep"]
-    )
 
 
 def _find_changed_lookups(recipe: Recipe, plan: Plan) -> dict[str, str]:
@@ -327,12 +302,6 @@ def _find_changes(plan: Plan, unchanged: frozenset[str]) -> tuple[frozenset[str]
     return frozenset([*new, *changed]), f"source partitions: {why}{listed}"
 
 
-def _get_partition_condition(recipe: Mapping[str, Any], main: str) -> str | None:
-    """Return `source.tables.<main>.partitions` of a recipe that a version keeps."""
-    condition = recipe.get("source", {}).get("tables", {}).get(main, {}).get("partitions")
-    return str(condition) if condition else None
-
-
 def _refuse_empty_selection(recipe: Recipe, listing: Listing) -> None:
     name = recipe.source.main
     table = recipe.source.tables[name]
@@ -350,17 +319,3 @@ def _refuse_missing_folders(partitioning: str | list[str], partitions: Mapping[s
             f"like {partitioning[0]}=…; name columns that the lake is partitioned by, or use file "
             "or table"
         )
-
-
-def _find_differences(path: str, before: Any, now: Any) -> list[str]:
-    """Return the paths of values that differ, the deepest ones."""
-    if before == now:
-        return []
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = [*now, *(k for k in before if k not in now)]
-        return [
-            difference
-            for key in keys
-            for difference in _find_differences(f"{path}.{key}", before.get(key), now.get(key))
-        ]
-    return [path]

@@ -15,7 +15,10 @@ from headrace.source.listing import (
     has_same_files,
     parse_folder_values,
 )
-from headrace.source.unchanged_partitions import find_unchanged_partitions
+from headrace.source.unchanged_partitions import (
+    find_unchanged_partitions,
+    select_other_partitions,
+)
 
 _WHOLE = ""
 
@@ -106,8 +109,7 @@ def make_plan(recipe: Recipe, source: str, base: ScoreRecord | None, *, full: bo
     if listing is not None:
         before = {name: partition.files for name, partition in old.items()}
         unchanged = find_unchanged_partitions(listing, fresh, before, partitioning)
-    held = {file.path for files in unchanged.values() for file in files}
-    partitions = {n: f for n, f in fresh.items() if not listing or not held >= {x.path for x in f}}
+    partitions = select_other_partitions(fresh, unchanged)
     new = [name for name in partitions if name not in old]
     changed = [name for name in partitions if name in old]
     removed = [name for name in old if name not in partitions and name not in unchanged]

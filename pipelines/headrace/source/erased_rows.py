@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.columns.person_key import PersonKey
 from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
+from headrace.recipe.problems import suggest_nearest
 from headrace.source.internal_columns import FILE, quote_name
 from headrace.source.keys import KEY_DEFINITION, digest_key, has_whole_key
 from headrace.source.lookups import describe_key
@@ -42,9 +43,10 @@ def make_erased_key(
     names = list(key.values)
     missing = [name for name in names if name not in table.schema.raw_types]
     if missing:
+        known = list(table.schema.raw_types)
+        hint = suggest_nearest(missing[0], known)
         raise LakeError(
-            f"table {table.name!r} ({table.where}) has no column {', '.join(missing)}; there are: "
-            f"{', '.join(table.schema.raw_types)}"
+            f"table {table.name!r} ({table.where}) has no column {', '.join(missing)}; {hint}"
         )
     texts = T.StructType([T.StructField(name, T.StringType()) for name in names])
     rows = spark.createDataFrame([tuple(key.values.values())], texts)

@@ -5,8 +5,8 @@ the columns that all of them have in common (Parquet, ORC; `common_columns.py`).
 the column contract are left to `tables.py`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,9 @@ from headrace.source.chosen_files import (
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.listing import FILE_FORMATS, Listing
+from headrace.source.load_errors import explain_load_errors
 from headrace.source.logged_files import load_logged_files
 from headrace.source.needed_columns import NeededColumns
-from headrace.source.spark_errors import explain_spark_errors, summarize_error
 from headrace.source.text_files import declare_texts, load_csv, load_json
 from headrace.source.typed_files import (
     MAX_GROUPS,
@@ -89,7 +89,7 @@ def load_table(
     where = str(table.table or table.path)
     _forget_cached_rows(spark, table, where)
     if table.table:
-        with _explain_load_errors(name, table, where):
+        with explain_load_errors(name, table, where):
             return LoadedTable(load_catalog_table(spark, name, table.table), None)
     *first_ways, last_way = choose_files(where, listing, paths)
     for files in first_ways:
@@ -97,7 +97,7 @@ def load_table(
             loaded = _load_files(spark, name, table, needed, listing, paths, files)
             if listing is None or find_unequal_file(loaded.frame, listing, paths) is None:
                 return loaded
-    with _explain_load_errors(name, table, where):
+    with explain_load_errors(name, table, where):
         loaded = _load_files(spark, name, table, needed, listing, paths, last_way)
         unequal = find_unequal_file(loaded.frame, listing, paths) if listing is not None else None
     if unequal is not None and not _SELECTING_OPTIONS & {
@@ -117,24 +117,6 @@ def _forget_cached_rows(spark: "SparkSession", table: s.Table, where: str) -> No
             spark.catalog.refreshTable(where)
         else:
             spark.catalog.refreshByPath(where)
-
-
-@contextmanager
-def _explain_load_errors(name: str, table: s.Table, where: str) -> Iterator[None]:
-    from pyspark.errors import AnalysisException
-
-    try:
-        yield
-    except AnalysisException as error:
-        raise LakeError(_describe_load_error(name, table, where, error)) from None
-    except Exception as error:
-        if "PARAMETER_VALUE.CHARSET" in str(error):
-            raise LakeError(_describe_load_error(name, table, where, error)) from None
-        if "DATA_SOURCE_NOT_FOUND" in str(error):
-            raise LakeError(_describe_missing_format(name, table)) from None
-        with explain_spark_errors(f"table {name!r} ({where})"):
-            raise
-        raise
 
 
 def _load_files(
@@ -290,39 +272,6 @@ def _list_schemas(
             "remove it"
         )
     return schemas
-
-
-def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
-    if "PARAMETER_VALUE.CHARSET" in str(error):
-        return (
-            f"table {name!r} ({where}): Spark reads few encodings by itself, and options.encoding "
-            "is another; set spark.conf spark.sql.legacy.javaCharsets to true to have all of Java's"
-        )
-    condition = getattr(error, "getCondition", getattr(error, "getErrorClass", str))() or ""
-    if condition == "PATH_NOT_FOUND":
-        return (
-            f"table {name!r}: there is nothing at {where}; "
-            f"check source.tables.{name}.path (and `lake`)"
-        )
-    if condition == "UNABLE_TO_INFER_SCHEMA":
-        return f"table {name!r}: {where} holds no {table.format} file, so it has no columns"
-    if condition == "TABLE_OR_VIEW_NOT_FOUND":
-        return (
-            f"table {name!r}: Spark's catalog has no table {where}; "
-            f"check source.tables.{name}.table"
-        )
-    if condition == "COLUMN_ALREADY_EXISTS":
-        return (
-            f"table {name!r} ({where}) has two columns of one name: {summarize_error(str(error))}"
-        )
-    return f"table {name!r} ({where}): {summarize_error(str(error))}"
-
-
-def _describe_missing_format(name: str, table: s.Table) -> str:
-    return (
-        f"table {name!r}: this Spark cannot read {table.format}; put its JAR on the cluster "
-        f"(spark.jars.packages) or choose another source.tables.{name}.format"
-    )
 
 
 def _widen_numbers(frame: "DataFrame") -> "StructType":

@@ -43,6 +43,18 @@ def find_unchanged_partitions(
     return unchanged
 
 
+def select_other_partitions(
+    fresh: Partitions, unchanged: Partitions
+) -> dict[str, tuple[SourceFile, ...]]:
+    """Select the partitions that have a file without unchanged rows, or no known file."""
+    held = {file.path for files in unchanged.values() for file in files}
+    return {
+        name: files
+        for name, files in fresh.items()
+        if not files or any(file.path not in held for file in files)
+    }
+
+
 def has_same_rows(listing: Listing, before: Iterable[SourceFile]) -> bool:
     """Return whether a table has the rows of an earlier listing, in whatever files."""
     files = {"": tuple(sorted(listing.files.values(), key=lambda file: file.path))}
