@@ -172,6 +172,22 @@ def test_what_was_recorded_outlives_its_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("lost", ["join_keys", "join_keys.json", "lookup-0.parquet"])
+def test_what_was_recorded_and_is_gone_concerns_everything(tmp_path: Path, lost: str) -> None:
+    rng = random.Random(0)
+    for day in DAYS:
+        write_visits(tmp_path, rng, day, ["a", f"b{day}"], pa.string())
+    rows = {"a": (1.0, "k0"), **{f"b{day}": (2.0, "k1") for day in DAYS}}
+    write_lookup(tmp_path, rng, rows, pa.string())
+    first = night(tmp_path).dataset
+    place = Path(first.root) / "_headrace" / first.build.build_id / lost
+    for path in [*place.glob("*")] if place.is_dir() else [place]:
+        path.unlink()
+    write_lookup(tmp_path, rng, {**rows, "b3": (7.0, "k1")}, pa.string())
+    assert list_processed(night(tmp_path)) == {f"day={day:02}" for day in DAYS}
+
+
+@pytest.mark.long
 def test_keys_of_other_types_are_looked_up_again_everywhere(tmp_path: Path) -> None:
     """Spark joins decimals of different digits; their hashes cannot be compared."""
     rng = random.Random(0)

@@ -11,11 +11,14 @@ from pyiceberg.types import DoubleType, LongType
 from pyspark.sql import SparkSession
 
 from headrace.errors import LakeError
+from headrace.recipe import build_recipe
 from headrace.recipe.lake_sections import Table
 from headrace.source.list_table import list_table
 from headrace.source.needed_columns import NeededColumns
+from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.tables import open_table
 from tests.lake.iceberg_tables import create_table, write_hint
+from tests.tiny import tiny_tree
 
 pytestmark = pytest.mark.spark
 
@@ -51,6 +54,24 @@ def test_columns_that_were_widened(tmp_path: Path, spark: SparkSession) -> None:
     table.append(rows_of(2**40, wide=True))
     write_hint(table)
     assert read(spark, tmp_path / "t") == [(1, 0.5, "a"), (2**40, 0.5, "a")]
+
+
+@pytest.mark.parametrize("format_", ["parquet", "iceberg"])
+def test_a_condition_on_partitions(tmp_path: Path, spark: SparkSession, format_: str) -> None:
+    table = create_table(tmp_path / "t", rows_of(1), by=("day",))
+    for day in ("a", "b"):
+        rows = rows_of(1, 2)
+        table.append(rows.set_column(2, "day", pa.array([day] * 2)))
+    write_hint(table)
+    tree = tiny_tree()
+    tree["source"]["tables"]["visits"] = {
+        "path": str(tmp_path / "t"), "format": format_, "partitions": "day > 'a'",
+    }  # fmt: skip
+    recipe = build_recipe(tree, source="test", workdir=str(tmp_path), environment={})
+    assert can_prune(recipe)
+    listing = list_table(recipe.source.tables["visits"], {})
+    assert listing is not None
+    assert find_pruned_folders(spark, recipe, listing) == {"day=a"}
 
 
 def drop_day(folder: Path) -> None:

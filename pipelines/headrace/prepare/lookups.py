@@ -17,7 +17,11 @@ from headrace.errors import RemovedError
 from headrace.lake.build import Build, FollowedJoin, read_sidecar_bytes, read_sidecar_text
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.plan import Plan
-from headrace.prepare.shuffle.join_keys import find_partitions_with_keys, locate_join_keys
+from headrace.prepare.shuffle.join_keys import (
+    find_partitions_with_keys,
+    list_key_files,
+    locate_join_keys,
+)
 from headrace.progress import Progress
 from headrace.source.lookups import (
     Lookup,
@@ -112,11 +116,12 @@ def _find_concerned(
             names.setdefault(partition.build_id, set()).add(partition.name)
     found: set[str] = set()
     for build_id, of_build in names.items():
-        if any(_read_key_types(root, build_id).get(name) != kinds for name, kinds in types.items()):
+        recorded, files = _read_key_types(root, build_id)
+        if any(recorded.get(name) != kinds for name, kinds in types.items()):
             found |= of_build
         else:
             folder = locate_join_keys(root, build_id)
-            found |= find_partitions_with_keys(folder, changed, of_build)
+            found |= find_partitions_with_keys(folder, files, changed, of_build)
     return frozenset(found)
 
 
@@ -148,8 +153,11 @@ def record_lookups(
             files[_name_file(lookup.name)] = pack_digests(lookup.digest_rows())
             joins[lookup.name] = FollowedJoin(build_id=attempt.build_id, key_types=lookup.key_types)
     if lookups:
-        kinds = {lookup.name: lookup.key_types for lookup in lookups}
-        files[_KEY_TYPES_FILE] = json.dumps(kinds).encode()
+        kept = {
+            "types": {lookup.name: lookup.key_types for lookup in lookups},
+            "files": list_key_files(locate_join_keys(attempt.root, attempt.build_id)),
+        }
+        files[_KEY_TYPES_FILE] = json.dumps(kept).encode()
     return FollowedLookups(joins, files)
 
 
@@ -171,10 +179,11 @@ def _read_digests(root: str, join: FollowedJoin, position: int) -> pa.Table | No
     return pq.read_table(io.BytesIO(content))
 
 
-def _read_key_types(root: str, build_id: str) -> dict[str, tuple[str, ...]]:
-    """Read what a build hashed of each join's keys; nothing where it recorded none."""
+def _read_key_types(root: str, build_id: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Read what a build hashed of each join's keys, and the files that have them; nothing where it
+    recorded none."""
     try:
-        kinds = json.loads(read_sidecar_text(root, build_id, _KEY_TYPES_FILE))
+        kept = json.loads(read_sidecar_text(root, build_id, _KEY_TYPES_FILE))
     except RemovedError:
-        return {}
-    return {name: tuple(words) for name, words in kinds.items()}
+        return {}, []
+    return {name: tuple(words) for name, words in kept["types"].items()}, kept["files"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def can_prune(recipe: Recipe) -> bool:
     """Return whether the main table has a condition on partitions, and files that it selects."""
     table = recipe.source.tables[recipe.source.main]
-    return bool(table.partitions and table.path) and table.format != "iceberg"
+    return bool(table.partitions and table.path)
 
 
 def find_pruned_folders(spark: "SparkSession", recipe: Recipe, listing: Listing) -> frozenset[str]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from headrace.lake.build import locate_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem, write_object
+from headrace.lake.walk import list_folder
 from headrace.source.lookups import shorten_keys
 
 _FOLDER = "join_keys"
@@ -92,13 +93,21 @@ class JoinKeys:
         write_object(folder, f"{uuid.uuid4().hex}.parquet", sink.getvalue())
 
 
+def list_key_files(folder: str) -> list[str]:
+    """List the names of a build's files of keys."""
+    filesystem, path = open_filesystem(folder)
+    with explain_storage_errors(folder):
+        return sorted(name.rpartition("/")[2] for name in list_folder(filesystem, path))
+
+
 def find_partitions_with_keys(
-    folder: str, keys: Mapping[int, np.ndarray], names: Collection[str]
+    folder: str, files: Collection[str], keys: Mapping[int, np.ndarray], names: Collection[str]
 ) -> frozenset[str]:
     """Find the source partitions with rows of some keys.
 
     Args:
         folder: of a build's keys.
+        files: their names, see `list_key_files`; where one is gone, all partitions are found.
         keys: position of a join -> int32 keys, see `shorten_keys`.
         names: partitions to look for.
 
@@ -108,10 +117,12 @@ def find_partitions_with_keys(
     filesystem, path = open_filesystem(folder)
     found: set[str] = set()
     with explain_storage_errors(folder):
-        paths = filesystem.ls(path, detail=False) if filesystem.exists(path) else []
-        for file in paths:
-            with filesystem.open(str(file), "rb") as stream:
-                table = pq.read_table(stream, schema=_KEYS)
+        for file in files:
+            try:
+                content = filesystem.cat_file(f"{path}/{file}")
+            except FileNotFoundError:
+                return frozenset(names)
+            table = pq.read_table(pa.BufferReader(content), schema=_KEYS)
             joins, values = table["join"].to_numpy(), table["key"].to_numpy()
             has_key = np.zeros(table.num_rows, bool)
             for position, wanted in keys.items():
