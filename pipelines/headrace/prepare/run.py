@@ -49,7 +49,10 @@ from headrace.source.keys import KEY_DEFINITION
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
+from headrace.spark_catalog import check_registration, register_table
 from headrace.spark_session import spark_session
+
+_TABLE_KEY = "dataset.catalog_table"
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,6 +130,21 @@ def prepare(
     request = request or BuildRequest()
     root = resolve_root(recipe.dataset.path)
     check_root(root)
+    if recipe.dataset.catalog_table is None:
+        return _prepare(recipe, root, workdir, report, request)
+    registration = (_start_spark(recipe, workdir, report), _TABLE_KEY, recipe.dataset.catalog_table)
+    is_registered = check_registration(*registration, root)
+    prepared = _prepare(recipe, root, workdir, report, request)
+    if not is_registered:
+        register_table(*registration, root)
+        report(Progress(f"registered as {recipe.dataset.catalog_table} in Spark's catalog"))
+    return prepared
+
+
+def _prepare(
+    recipe: Recipe, root: str, workdir: str, report: Report, request: BuildRequest
+) -> Prepared:
+    """Prepare a version, again where another build was published meanwhile."""
     for attempt in range(request.retry_conflicts + 1):
         try:
             return _prepare_once(recipe, root, workdir, report, request)

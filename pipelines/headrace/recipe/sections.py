@@ -25,7 +25,7 @@ from headrace.recipe.schedule_sections import *
 from headrace.recipe.schedule_sections import RunSchedule
 from headrace.recipe.train_sections import *
 from headrace.recipe.train_sections import Train
-from headrace.recipe_section import IndexLimit, Name, Section, ShareLimit
+from headrace.recipe_section import IndexLimit, Name, Section, ShareLimit, Text
 
 
 class Dataset(Section):
@@ -41,6 +41,10 @@ class Dataset(Section):
     """Raw rows that go with the dataset, and with every model: what a registered model is to make
     of them is recorded, and compared before it is promoted. 0 keeps none of the lake's; rows are
     made up then."""
+    catalog_table: Text | None = None
+    """Name in Spark's catalog, for example `ml.flights`, under which the dataset is registered as a
+    Delta table once it is published. Spark needs Delta's JAR for that, and starts on nights without
+    a change as well."""
 
 
 class Stream(Section):
@@ -84,6 +88,9 @@ class Score(Section):
     """Of vocabularies: rise of the share of unknown values, likewise."""
     on_drift: Literal["report", "fail"] = "report"
     """fail publishes no predictions of rows that drifted."""
+    catalog_table: Text | None = None
+    """Name in Spark's catalog under which the predictions are registered, as the dataset is under
+    `dataset.catalog_table`."""
 
 
 class Tracking(Section):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from headrace.errors import DatasetError, ModelError
 from headrace.lake.predictions import (
@@ -25,10 +26,14 @@ from headrace.score.plan import make_plan
 from headrace.score.reading import list_written_columns, replace_main_table
 from headrace.score.session import warm_up_workers
 from headrace.score.table import normalize_table_name, refuse_overlapping_tables
+from headrace.spark_catalog import check_registration, register_table
 from headrace.spark_session import spark_session
 from headrace.tracking.model import ModelVersion, download_model_file, find_model
 from headrace.tracking.registry import find_champion
 from headrace.tracking.store import Store
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,32 @@ def score(
         ConflictError: another job published predictions meanwhile.
         In every case nothing is published, and the files of this job are removed.
     """
-    began = time.monotonic()
     root = resolve_root(output)
     refuse_ambiguous_root(root)
+    if recipe.score.catalog_table is None:
+        return _score(recipe, table, root, workdir, report, model_uri, full, idempotency_id)
+    spark = _start_spark(recipe, workdir, report)
+    registration = (spark, "score.catalog_table", recipe.score.catalog_table)
+    is_registered = check_registration(*registration, root)
+    scored = _score(recipe, table, root, workdir, report, model_uri, full, idempotency_id)
+    if not is_registered:
+        register_table(*registration, root)
+        report(Progress(f"registered as {recipe.score.catalog_table} in Spark's catalog"))
+    return scored
+
+
+def _score(
+    recipe: Recipe,
+    table: str,
+    root: str,
+    workdir: str,
+    report: Report,
+    model_uri: str | None,
+    full: bool,
+    idempotency_id: str | None,
+) -> Scored:
+    """Score what is new or changed; where nothing is, do nothing."""
+    began = time.monotonic()
     written = list_written_columns(recipe)
     if idempotency_id and (done := find_published_predictions(root, idempotency_id)):
         return Scored(
@@ -110,10 +138,7 @@ def score(
     store = Store.from_recipe(recipe, workdir, os.environ)
     spark = None
     if plan.processed:
-        report(Progress("starting Spark"))
-        spark = spark_session(
-            recipe.spark, app_name=f"headrace score {recipe.name}", scratch=f"{workdir}/spark"
-        )
+        spark = _start_spark(recipe, workdir, report)
         warm_up_workers(spark)
     report(Progress("finding the model"))
     model = _find_model(store, model_uri)
@@ -141,6 +166,14 @@ def score(
     version, record = _discard_on_failure(attempt, run_attempt)
     seconds = {"total": round(time.monotonic() - began, 2)}
     return Scored(root, version, record, True, plan.reason, seconds)
+
+
+def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
+    """Start the session of the job, or use the one that runs."""
+    report(Progress("starting Spark"))
+    return spark_session(
+        recipe.spark, app_name=f"headrace score {recipe.name}", scratch=f"{workdir}/spark"
+    )
 
 
 def _find_model(store: Store, uri: str | None) -> ModelVersion:
