@@ -10,6 +10,7 @@ from headrace.lake import DataFile, DatasetVersion, Ledger, publish_build
 from headrace.lake.build import Build
 from headrace.lake.data_file import SplitName
 from headrace.lake.source_partition import SourcePartition
+from headrace.lake.transform_file import compute_transform_digest
 
 SCHEMA = pa.schema([("row_id", pa.int64())])
 
@@ -52,6 +53,7 @@ def make_build(
     read: int | None = None,
     base: int | None = None,
     given_id: str | None = None,
+    transform: str = "{}",
 ) -> Build:
     """Make a build of all rows of its version."""
     return Build(
@@ -63,7 +65,7 @@ def make_build(
         ledger=make_ledger(rows, read),
         files=(write_data_file(root, build_id, rows),),
         label_kind="binary",
-        transform_digest="d",
+        transform_digest=compute_transform_digest(transform),
         base=base,
         given_id=given_id,
     )

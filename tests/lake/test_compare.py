@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -33,11 +32,11 @@ def publish(
     rows: int,
     *distributions: Distribution,
     schema: pa.Schema = SCHEMA,
-    **changes: Any,
+    transform: str = "{}",
 ) -> DatasetVersion:
     profile = Profile(columns=(), distributions=distributions, rules=())
-    build = make_build(root, build_id, rows).model_copy(update=changes)
-    publish_build(str(root), build, schema, "{}", {"profile.json": profile.model_dump_json()})
+    build = make_build(root, build_id, rows, transform=transform)
+    publish_build(str(root), build, schema, transform, {"profile.json": profile.model_dump_json()})
     return DatasetVersion.open(str(root))
 
 
@@ -51,7 +50,7 @@ def test_a_version_is_equal_to_itself(tmp_path: Path) -> None:
 
 def test_columns_rows_and_files_are_compared(tmp_path: Path) -> None:
     first = publish(tmp_path / "a", "one", 10)
-    second = publish(tmp_path / "b", "two", 7, schema=WIDER, transform_digest="other")
+    second = publish(tmp_path / "b", "two", 7, schema=WIDER, transform='{"other": 1}')
     found = compare_versions(first, second)
     assert found.columns == {"new": (None, "string")}
     assert compare_versions(second, first).columns == {"new": ("string", None)}

@@ -62,7 +62,7 @@ def test_of_two_builds_on_one_base_the_second_is_a_conflict(tmp_path: Path) -> N
     root = tmp_path / "ds"
     base = publish_first_version(root)
     one, other = make_increment(base, "one", 5), make_increment(base, "other", 6)
-    publish_build(str(root), one, SCHEMA, "")
+    publish_build(str(root), one, SCHEMA, "{}")
     for late in (other, make_build(root, "full", 9, base=0)):
         with pytest.raises(ConflictError, match="Another build was published since this one"):
             publish_build(str(root), late, SCHEMA, "{}")

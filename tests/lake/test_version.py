@@ -22,9 +22,8 @@ from tests.lake.building import SCHEMA, make_build, make_increment, publish_firs
 def test_versions_are_numbered_and_old_ones_stay_readable(tmp_path: Path) -> None:
     root = str(tmp_path / "ds")
     assert publish_build(root, make_build(tmp_path / "ds", "one", 10), SCHEMA, "{}") == 0
-    assert (
-        publish_build(root, make_build(tmp_path / "ds", "two", 20, base=0), SCHEMA, '{"x":1}') == 1
-    )
+    second = make_build(tmp_path / "ds", "two", 20, base=0, transform='{"x":1}')
+    assert publish_build(root, second, SCHEMA, '{"x":1}') == 1
     newest, old = DatasetVersion.open(root), DatasetVersion.open(root, 0)
     assert (newest.version, newest.count_rows("train"), newest.transform_json) == (1, 20, '{"x":1}')
     assert (old.version, old.count_rows("train"), old.build.build_id) == (0, 10, "one")

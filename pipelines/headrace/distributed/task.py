@@ -10,10 +10,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from headrace.errors import RankError
 from headrace.progress import Report
 
 RankFunction = Callable[[dict[str, Any], Any, Report], dict[str, Any]]
 """Called with the payload, the rank's `rank.collectives.Collectives` and where to report."""
+
+
+SENT_VARIABLES = frozenset({"MLFLOW_TRACKING_URI"})
+"""Variables that a task may set on another host; none of them has anything run."""
+_OWN_PACKAGE = "headrace."
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class RankTask:
             joins; empty if the run is not elastic. The function then calls
             `Collectives.join_next_generation`.
         max_losses: how many ranks may be lost in all.
-        environment: variables of the ranks' processes; they travel to other hosts unencrypted.
+        environment: variables of the ranks' processes; other hosts take `SENT_VARIABLES` alone.
     """
 
     target: str
@@ -52,6 +58,20 @@ class RankTask:
     @property
     def is_elastic(self) -> bool:
         return bool(self.sizes)
+
+    def check_received(self) -> None:
+        """Check a task from another host: that it runs what is this package's alone.
+
+        Raises:
+            RankError: its target is elsewhere, or it sets other variables than `SENT_VARIABLES`.
+        """
+        if not self.target.startswith(_OWN_PACKAGE):
+            raise RankError(f"the supervisor wants {self.target!r} to run, which is not headrace's")
+        if others := sorted(self.environment.keys() - SENT_VARIABLES):
+            raise RankError(
+                f"the supervisor wants to set {', '.join(others)} in the environment of a rank, "
+                f"and only {', '.join(sorted(SENT_VARIABLES))} is taken"
+            )
 
     def build_restart(self) -> "RankTask":
         """Return the task as it runs again after a rank died, with `restart_payload` applied."""

@@ -16,6 +16,7 @@ from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
+from headrace.lake.safe_path import BuildId, RelativePath, check_build_id
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
 from headrace.lake.storage import explain_storage_errors, open_filesystem
@@ -33,7 +34,7 @@ class FollowedJoin(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    build_id: str
+    build_id: BuildId
     """Build whose sidecar has the digests of the rows."""
     key_types: tuple[str, ...]
     """What the values of the key are, in words; hashes of others cannot be compared."""
@@ -63,7 +64,7 @@ class Build(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format_version: int = BUILD.current
-    build_id: str
+    build_id: BuildId
     created_at: str
     """UTC, ISO 8601."""
     headrace_version: str
@@ -79,7 +80,7 @@ class Build(BaseModel):
     transform_digest: str
     transform_format: int = TRANSFORM.current
     """Format of `transform.json`, which stays as the build that fitted it wrote it."""
-    transform_of: str | None = None
+    transform_of: BuildId | None = None
     """The build that fitted the transform and has its file; None where it is this one."""
     base: int | None = None
     """The version that was the newest when the build began; None for the first."""
@@ -114,7 +115,7 @@ class Build(BaseModel):
     """Raw column that is passed through -> its kind; its name in the files begins with `kept_`."""
     drift: tuple[ColumnDrift, ...] = ()
     """Drift of the rows that this build added from those that the transform was fitted on."""
-    quarantine: str | None = None
+    quarantine: RelativePath | None = None
     """Folder of the rows that this build quarantined, relative to the dataset's root; None where it
     quarantined none."""
 
@@ -191,7 +192,10 @@ def read_build(root: str, build_id: str) -> Build:
     text = read_sidecar_bytes(root, build_id, BUILD_FILE)
     where = f"dataset {root}: {locate_sidecar(root, build_id)}/{BUILD_FILE}"
     try:
-        return Build.model_validate_json(BUILD.migrate_text(text, where, DatasetError))
+        build = Build.model_validate_json(BUILD.migrate_text(text, where, DatasetError))
+        if build.build_id != build_id:
+            raise DamagedError(f"{where} is the record of another build, {build.build_id}")
+        return build
     except ValidationError as error:
         raise DamagedError(
             f"{where} is damaged or of an older Headrace: {describe_invalid(error)}; restore it "
@@ -223,7 +227,15 @@ def read_sidecar_text(root: str, build_id: str, name: str) -> str:
 
 
 def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
-    """Read one of the sidecar's files as bytes; raise like `read_sidecar_text`."""
+    """Read one of the sidecar's files as bytes; raise like `read_sidecar_text`.
+
+    Raises:
+        DamagedError: the id, which a commit or a record names, is that of no build.
+    """
+    try:
+        check_build_id(build_id)
+    except ValueError as error:
+        raise DamagedError(f"dataset {root}: {error}, so its log or a record is damaged") from None
     path = f"{locate_sidecar(root, build_id)}/{name}"
     filesystem, store_path = open_filesystem(path)
     with explain_storage_errors(root):

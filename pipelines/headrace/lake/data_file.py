@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from headrace.lake.safe_path import RelativePath
+
 SPLITS: tuple["SplitName", ...] = ("train", "validation", "test")
 SplitName = Literal["train", "validation", "test"]
 
@@ -16,7 +18,7 @@ class DataFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str
+    path: RelativePath
     """Path relative to the dataset's root, with `/`."""
     split: SplitName
     bytes: int

@@ -13,6 +13,7 @@ from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.safe_path import BuildId, RelativePath
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import SourceFile
 
@@ -74,7 +75,7 @@ class ScoreLedger(_Frozen):
 class PredictionFile(_Frozen):
     """One Parquet file of predictions."""
 
-    path: str
+    path: RelativePath
     """Path relative to the table's root."""
     partition: str
     """Source partition that its rows are from."""
@@ -92,7 +93,7 @@ class ScoredPartition(_Frozen):
     source: str
     """Source table that it is part of."""
     name: str
-    build_id: str
+    build_id: BuildId
     """Job that scored it last."""
     model: str
     """Model version that scored it last, as `models:/name/version`."""
@@ -104,7 +105,7 @@ class ScoreRecord(_Frozen):
     """The record that a scoring job leaves beside the predictions."""
 
     format_version: int = PREDICTIONS.current
-    build_id: str
+    build_id: BuildId
     created_at: str
     headrace_version: str
     recipe: dict[str, Any]
@@ -127,7 +128,7 @@ class ScoreRecord(_Frozen):
     rules_left_out: tuple[str, ...] = ()
     """Rules that were not applied: about columns that the table lacks, or that compare
     several rows."""
-    quarantine: str | None = None
+    quarantine: RelativePath | None = None
     """Folder of the rows that this job quarantined, relative to the root; None without any."""
     base: int | None = None
     given_id: str | None = None

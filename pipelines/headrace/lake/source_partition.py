@@ -8,6 +8,7 @@ left to `source/`.
 from pydantic import BaseModel, ConfigDict
 
 from headrace.lake.ledger import Ledger
+from headrace.lake.safe_path import BuildId
 
 
 class SourceFile(BaseModel):
@@ -40,7 +41,7 @@ class SourcePartition(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    build_id: str
+    build_id: BuildId
     """Build that processed it last."""
     files: tuple[SourceFile, ...]
     ledger: Ledger

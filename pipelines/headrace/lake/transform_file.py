@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from headrace.errors import DatasetError
+from headrace.errors import DamagedError
 from headrace.formats import TRANSFORM
 
 # A text in quotes, which stays, or white space between two of them, which is removed.
@@ -33,7 +33,7 @@ def check_transform_digest(text: str, digest: str, where: str) -> None:
         where: the file in messages.
 
     Raises:
-        DatasetError: it was changed since.
+        DamagedError: it was changed since.
     """
     if compute_transform_digest(text) != digest:
-        raise DatasetError(f"{where} was changed after it was published; prepare the dataset again")
+        raise DamagedError(f"{where} was changed after it was published; prepare the dataset again")

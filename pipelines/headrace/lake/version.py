@@ -32,6 +32,7 @@ from headrace.lake.storage import (
     open_filesystem,
     resolve_root,
 )
+from headrace.lake.transform_file import check_transform_digest
 
 BUILD_KEY = "headrace.build"
 
@@ -57,8 +58,9 @@ class DatasetVersion:
         """Open version `version`, or the newest.
 
         Raises:
-            DatasetError: there is no such dataset or version, Headrace did not publish it, or the
-                commit and the build's record list different files.
+            DatasetError: there is no such dataset or version, or Headrace did not publish it.
+            DamagedError: the commit and the build's record list different files, or the transform
+                is not the one that was published.
         """
         root = resolve_root(root)
         newest = open_newest_table(root)
@@ -83,6 +85,8 @@ class DatasetVersion:
                 f"commit ({commit.get('operation', 'unknown')}) names no build"
             )
         build, transform_json = read_sidecar(root, str(build_id))
+        where = f"dataset {root} version {table.version()}: transform.json"
+        check_transform_digest(transform_json, build.transform_digest, where)
         committed_paths = set(_list_paths(table))
         recorded_paths = {file.path for file in build.files}
         if committed_paths != recorded_paths:

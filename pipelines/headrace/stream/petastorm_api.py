@@ -7,7 +7,8 @@ into its own modules: a dataset of files in place of pyarrow's removed one, and 
 that NumPy 2 no longer has. pyarrow and NumPy themselves are not changed.
 
 A dataset is a list of files and nothing else. A folder may hold `_common_metadata`, where Petastorm
-keeps a pickled schema that it would un-pickle.
+keeps a pickled schema that it would un-pickle; and a footer may hold one. The module with which it
+un-pickles is never loaded: one that refuses stands in its place before Petastorm is imported.
 """
 
 import sys
@@ -90,6 +91,26 @@ class FileDataset:
         self.pieces = [FilePiece(path, filesystem.open) for path in self.paths]
 
 
+def refuse_pickle(pickled: bytes) -> Any:
+    """Refuse to un-pickle, in place of Petastorm's functions that do it.
+
+    Raises:
+        StreamError: always.
+    """
+    raise StreamError(
+        f"Petastorm was asked to un-pickle {len(pickled):,} bytes, which would run code from the "
+        "dataset, so it does not; the Parquet files themselves have the schema"
+    )
+
+
+def _replace_unpickler() -> None:
+    """Put a module without any un-pickling in place of the one that Petastorm's others import."""
+    module = types.ModuleType("petastorm.etl.legacy")
+    module.restricted_loads = refuse_pickle  # type: ignore[attr-defined]
+    module.depickle_legacy_package_name_compatible = refuse_pickle  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+
+
 @contextmanager
 def _provide_removed_names() -> Iterator[None]:
     """Provide the removed names that Petastorm imports, while the block runs.
@@ -129,6 +150,7 @@ def _copy_module(module: types.ModuleType, **names: Any) -> types.ModuleType:
     return copy
 
 
+_replace_unpickler()
 with silence_imports(), _provide_removed_names():
     import petastorm.etl.dataset_metadata
     import petastorm.reader

@@ -13,6 +13,7 @@ import pyarrow as pa
 from headrace.errors import LakeError, StreamError
 from headrace.lake.checksums import compute_footer_checksum, parse_footer, read_footer_bytes
 from headrace.lake.data_file import DataFile
+from headrace.lake.safe_path import is_relative_path
 from headrace.lake.storage import explain_storage_errors, is_storage_error, open_filesystem
 from headrace.lake.table_log import (
     KIND_NAMES,
@@ -142,7 +143,7 @@ def _list_files(filesystem: Any, root: str, base: str) -> list[str]:
     kind = find_log_kind(filesystem, base)
     if kind in ("delta", "sink"):
         log = read_table_log(filesystem, root, base, kind)
-        elsewhere = [file.name for file in log.files if "://" in file.name or file.name[0] == "/"]
+        elsewhere = [file.name for file in log.files if not is_relative_path(file.name)]
         if elsewhere:
             raise LakeError(f"{root}: its log names files elsewhere ({elsewhere[0]}); prepare it")
         return [f"{base}/{file.name}" for file in log.files]

@@ -23,7 +23,7 @@ from headrace.progress import Progress, Report
 from tests.distributed.fakes import FakeClock, FakeWorker
 
 CONNECTION = AgentConnection("127.0.0.1", 5, "right", order=3, connect_timeout=1.0)
-RIGID, ELASTIC = RankTask("a:b", {}), RankTask("a:b", {}, sizes=[1, 2])
+RIGID, ELASTIC = RankTask("headrace.a:b", {}), RankTask("headrace.a:b", {}, sizes=[1, 2])
 (SLOT,) = assign_slots(["h1"], address="x", port=1)
 OVER = {"over": {"why": None}}
 

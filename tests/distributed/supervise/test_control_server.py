@@ -1,18 +1,19 @@
 """The control server: what agents post, what they get, and who is refused."""
 
+import base64
 import http.client
 import itertools
 import json
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from headrace.distributed.heartbeat import Position
 from headrace.distributed.slot import assign_slots
 from headrace.distributed.supervise.agent import AgentConnection, run_agent
-from headrace.distributed.supervise.control_server import HEADER, ControlServer, RemoteWorker
+from headrace.distributed.supervise.control_server import ControlServer, RemoteWorker
+from headrace.distributed.supervise.sealed_channel import AgentChannel, make_nonce
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
 from headrace.progress import Progress
@@ -40,12 +41,14 @@ def server(clock: FakeClock, reports: list[Progress]) -> Iterator[ControlServer]
         clock.now += 1000  # agents of the test count as lost: nobody has to hear of the end
 
 
-def post(server: ControlServer, body: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
+def post(
+    server: ControlServer, path: str, body: bytes, headers: dict[str, str] | None = None
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
     try:
-        connection.request("POST", "/", body, headers)
+        connection.request("POST", f"/{path}", body, headers or {})
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
+        return response.status, response.read()
     finally:
         connection.close()
 
@@ -188,35 +191,60 @@ def test_the_server_waits_3_seconds_for_agents_to_hear_of_the_end() -> None:
     assert 4 <= next(clock) - looks <= 12
 
 
+def join(server: ControlServer, secret: str = "right") -> tuple[AgentChannel, str]:
+    """Open a channel as an agent does; return it and its path."""
+    nonce = make_nonce()
+    status, content = post(server, "join", json.dumps({"nonce": nonce.hex()}).encode())
+    assert status == 200
+    answer = json.loads(content)
+    server_nonce, proof = bytes.fromhex(answer["nonce"]), base64.b64decode(answer["proof"])
+    return AgentChannel(secret, nonce, server_nonce, proof), answer["path"]
+
+
 def test_strangers_are_refused(server: ControlServer) -> None:
-    with pytest.raises(
-        RankError,
-        match="refused this rank \\(its secret is not that of this run\\); is HEADRACE_SECRET",
-    ):
+    with pytest.raises(RankError, match="does not know the secret of this run"):
         run_agent(AgentConnection("127.0.0.1", server.port, "wrong", 0))
     assert list(server.list_workers()) == []
 
 
+def test_an_agent_that_joined_gets_the_task(server: ControlServer) -> None:
+    channel, path = join(server)
+    status, sealed = post(server, path, channel.seal_request(json.dumps(FIRST).encode()))
+    assert status == 200
+    assert RankTask.from_json(json.loads(channel.open_answer(sealed))["task"]) == TASK
+    assert len(server.list_workers()) == 1
+
+
+@pytest.mark.parametrize("body", ["not json", "[1]", '{"host": "h1"}', '{"name": "x", "first": 1}'])
+def test_messages_of_agents_that_are_none(server: ControlServer, body: str) -> None:
+    channel, path = join(server)
+    status, content = post(server, path, channel.seal_request(body.encode()))
+    assert status == 400
+    assert json.loads(content)["error"]  # the agent shows it
+    assert len(server.list_workers()) == 0
+
+
 @pytest.mark.parametrize(
-    ("body", "headers", "status"),
+    ("path", "body", "headers", "status"),
     [
-        (json.dumps(FIRST), {HEADER: "right"}, 200),
-        (json.dumps(FIRST), {HEADER: "wrong"}, 403),
-        (json.dumps(FIRST), {}, 403),
-        ("", {HEADER: "right", "Content-Length": str(64 * 2**20 + 1)}, 413),
-        ("not json", {HEADER: "right"}, 400),
-        ("[1]", {HEADER: "right"}, 400),
-        ('{"host": "h1"}', {HEADER: "right"}, 400),
-        ('{"name": "x", "first": true}', {HEADER: "right"}, 400),
+        ("join", b"{}", {}, 400),
+        ("join", b"[1]", {}, 400),
+        ("join", b'{"nonce": "00"}', {}, 400),
+        ("join", b'{"nonce": 1}', {}, 400),
+        ("join", b"[" * 999, {}, 400),
+        ("join", b"x" * 1001, {}, 413),
+        ("nowhere", b"x", {}, 404),
+        ("", b"x", {}, 404),
+        ("join", b"", {"Content-Length": "-1"}, 413),
+        ("join", b"", {"Content-Length": "many"}, 413),
+        ("join", b"", {"Content-Length": "9" * 30}, 413),
+        ("nowhere", b"", {"Content-Length": str(64 * 2**20 + 1)}, 413),
     ],
 )
 def test_bad_requests_are_answered(
-    server: ControlServer, body: str, headers: dict[str, str], status: int
+    server: ControlServer, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
-    code, answer = post(server, body, headers)
+    code, content = post(server, path, body, headers)
     assert code == status
-    assert len(server.list_workers()) == (status == 200)
-    if status == 200:
-        assert RankTask.from_json(answer["task"]) == TASK
-    else:
-        assert answer["error"]  # the agent shows it
+    assert json.loads(content)["error"]
+    assert len(server.list_workers()) == 0

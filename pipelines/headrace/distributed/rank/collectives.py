@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from headrace.distributed.heartbeat import Heartbeat
 from headrace.distributed.rank.membership import Membership
+from headrace.distributed.rank.messages import decode_message, encode_message
 
 
 class Collectives(Protocol):
@@ -46,7 +47,10 @@ class Collectives(Protocol):
         """Assign the values on rank `root` to the variables of every rank."""
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        """Return the `value` (plain types) of rank `root` on every rank."""
+        """Return the `value` of rank `root` on every rank, of types that `encode_message` has.
+
+        Tuples become lists.
+        """
 
     def allgather(self, array: np.ndarray) -> np.ndarray:
         """Return the concatenation of all ranks' arrays, by rank; (n, ...) with any n per rank."""
@@ -169,9 +173,15 @@ class HorovodCollectives:
             self._hvd.broadcast_variables([v.value for v in variables], root_rank=root)
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
+        # Horovod's own would un-pickle what arrives.
         if self.size == 1:
             return value
-        return self._hvd.broadcast_object(value, root_rank=root, name="object")
+        content = encode_message(value) if self.rank == root else b""
+        sent = np.array([len(content)], np.int64)
+        (length,) = self._hvd.broadcast(tf.constant(sent), root, name="object.length").numpy()
+        buffer = np.frombuffer(content.ljust(int(length)), np.uint8)
+        received = self._hvd.broadcast(tf.constant(buffer), root, name="object.content")
+        return decode_message(received.numpy().tobytes())
 
     def allgather(self, array: np.ndarray) -> np.ndarray:
         if self.size == 1:

@@ -6,6 +6,7 @@ is started over a remote shell, or called within a Spark task or an externally l
 `address`, `port`, `secret`, `order`.
 """
 
+import base64
 import contextlib
 import http.client
 import json
@@ -23,7 +24,12 @@ from typing import Any
 import psutil
 
 from headrace.distributed.slot import Slot
-from headrace.distributed.supervise.control_server import HEADER
+from headrace.distributed.supervise.sealed_channel import (
+    AgentChannel,
+    ForgedMessageError,
+    check_secret,
+    make_nonce,
+)
 from headrace.distributed.supervise.worker import LocalWorker
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError, get_first_line
@@ -33,6 +39,7 @@ _REPORT_SECONDS = 0.1
 _RETRY_SECONDS = 0.2
 # Seconds that the control server may be out of reach, at first and later.
 _UNREACHABLE_SECONDS = 30.0
+_MAX_ANSWER_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,10 @@ def run_agent(
         why the run failed; None if it succeeded.
 
     Raises:
-        RankError: the rank of an elastic run is lost, or the control server cannot be reached.
+        RankError: the rank of an elastic run is lost; or the control server cannot be reached, does
+            not know the run's secret, or wants what is not this package's work.
     """
+    check_secret(connection.secret, connection.address)
     with tempfile.TemporaryDirectory(prefix="headrace-rank-") as folder:
         agent = _Agent(connection, Path(folder), clock, sleep)
         try:
@@ -98,11 +107,14 @@ class _Agent:
         self._sent: dict[str, Any] = {}
         self._is_elastic = False
         self._terminated = False
+        self._channel: AgentChannel | None = None
+        self._path = ""
 
     def run(self, should_end: Callable[[], bool]) -> str | None:
         answer = self._send_message({"first": True}, self._connection.connect_timeout)
         if "task" in answer:
             task = RankTask.from_json(answer["task"])
+            task.check_received()
             self._is_elastic = task.is_elastic
             self._worker = LocalWorker(
                 self._folder / "rank",
@@ -200,20 +212,61 @@ class _Agent:
                 self._sleep(_RETRY_SECONDS)
 
     def _post_message(self, body: str) -> dict[str, Any]:
+        channel = self._channel or self._open_channel()
+        status, content = self._post(self._path, channel.seal_request(body.encode()))
+        if status == 404:  # another run's supervisor has taken the address
+            channel = self._open_channel()
+            status, content = self._post(self._path, channel.seal_request(body.encode()))
+        if status != 200:
+            raise RankError(
+                f"the supervisor refused this rank ({_read_error(content)}); is HEADRACE_SECRET "
+                "the same on all hosts?"
+            )
+        try:
+            answer: dict[str, Any] = json.loads(channel.open_answer(content))
+        except ForgedMessageError:
+            raise self._make_stranger_error() from None
+        return answer
+
+    def _open_channel(self) -> AgentChannel:
+        """Open a channel to the control server, which shows that it knows the run's secret."""
+        nonce = make_nonce()
+        status, content = self._post("join", json.dumps({"nonce": nonce.hex()}).encode())
+        try:
+            if status != 200:
+                raise ForgedMessageError
+            answer = json.loads(content)
+            server_nonce, proof = bytes.fromhex(answer["nonce"]), base64.b64decode(answer["proof"])
+            channel = AgentChannel(self._connection.secret, nonce, server_nonce, proof)
+        except (ForgedMessageError, ValueError, KeyError, TypeError):
+            raise self._make_stranger_error() from None
+        self._channel, self._path = channel, str(answer["path"])
+        return channel
+
+    def _make_stranger_error(self) -> RankError:
+        return RankError(
+            f"what answers at {self._connection.address}:{self._connection.port} does not know the "
+            "secret of this run, so it is told nothing; is HEADRACE_SECRET the same on all hosts?"
+        )
+
+    def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Post to a path of the control server, and return status and content of the answer."""
         address, port = self._connection.address, self._connection.port
         connection = http.client.HTTPConnection(address, port, timeout=10)
         try:
-            connection.request("POST", "/", body, {HEADER: self._connection.secret})
+            connection.request("POST", f"/{path}", body)
             response = connection.getresponse()
-            answer: dict[str, Any] = json.loads(response.read())
+            return response.status, response.read(_MAX_ANSWER_BYTES)
         finally:
             connection.close()
-        if response.status != 200:
-            raise RankError(
-                f"the supervisor refused this rank ({answer.get('error')}); is HEADRACE_SECRET the "
-                "same on all hosts?"
-            )
-        return answer
+
+
+def _read_error(content: bytes) -> str:
+    """Return the error in an answer that is not sealed, so may be by anyone."""
+    try:
+        return str(json.loads(content)["error"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return "without a reason"
 
 
 def find_interface(peer: str) -> str:

@@ -1,12 +1,14 @@
-"""Serve the agents of ranks on other hosts: the control server, JSON over HTTP.
+"""Serve the agents of ranks on other hosts: the control server, sealed JSON over HTTP.
 
 An agent (`agent.py`) starts one rank's process and posts its status a few times per second; the
-answer carries what the supervisor wants of the rank. Requests without the run's secret are refused.
-Nothing is pickled. What a status leads to is left to the supervisor.
+answer carries what the supervisor wants of the rank. An agent joins by `POST /join`, which opens a
+`sealed_channel`, and posts to the path that it is given there; who does not know the run's secret
+is refused. Nothing is pickled. What a status leads to is left to the supervisor.
 """
 
-import hmac
+import base64
 import json
+import secrets
 import signal
 import socket
 import threading
@@ -17,14 +19,23 @@ from typing import Any
 
 from headrace.distributed.heartbeat import Position
 from headrace.distributed.slot import Slot
+from headrace.distributed.supervise.sealed_channel import (
+    NONCE_BYTES,
+    ForgedMessageError,
+    ServerChannel,
+    check_secret,
+    make_nonce,
+)
 from headrace.distributed.supervise.worker import Worker, describe_exit_code
 from headrace.distributed.task import RankTask
 from headrace.progress import Progress, Report
 
-HEADER = "X-Headrace-Secret"
 # Seconds without a message after which a host counts as lost.
 _SILENCE_SECONDS = 20.0
 _MAX_MESSAGE_BYTES = 64 * 2**20
+_MAX_JOIN_BYTES = 1000
+# Channels of agents that have not posted yet; strangers who only join push out one another.
+_MAX_UNPROVEN_CHANNELS = 1000
 # An agent whose supervisor died may reach that of the next run at the same address and port.
 _REPLACED = "this rank's supervisor is gone, and another run's supervisor has taken its address"
 
@@ -141,12 +152,18 @@ class ControlServer:
         Args:
             address: to listen on, a name or a number, as the agents reach it.
             port: to listen on; 0 for any that is free.
-            secret: that agents have to send; "" if there is none.
+            secret: that agents have to know; "" if there is none, on loopback alone.
             task: what the ranks run.
             report: receives rank 0's progress.
             clock: returns seconds since any fixed moment.
+
+        Raises:
+            RankError: there is no secret, and others reach the address.
         """
+        check_secret(secret, address)
         self.address, self.secret = socket.gethostbyname(address), secret
+        self._unproven: dict[str, ServerChannel] = {}
+        self._channels: dict[str, ServerChannel] = {}
         self._task, self._report, self._clock = task, report, clock
         self._workers: dict[str, RemoteWorker] = {}
         self._lock = threading.Lock()
@@ -190,6 +207,37 @@ class ControlServer:
     def raise_if_failed(self) -> None:
         pass
 
+    def open_channel(self, agent_nonce: bytes) -> dict[str, str]:
+        """Open a channel to an agent, and return what the agent needs for its side."""
+        server_nonce, path = make_nonce(), secrets.token_hex(16)
+        channel = ServerChannel(self.secret, agent_nonce, server_nonce)
+        with self._lock:
+            while len(self._unproven) >= _MAX_UNPROVEN_CHANNELS:
+                del self._unproven[next(iter(self._unproven))]
+            self._unproven[path] = channel
+        return {
+            "path": path,
+            "nonce": server_nonce.hex(),
+            "proof": base64.b64encode(channel.proof).decode(),
+        }
+
+    def answer_request(self, path: str, sealed: bytes) -> bytes | None:
+        """Answer a sealed request; None where there is no such channel.
+
+        Raises:
+            ForgedMessageError: it is not by the agent of the channel, or was here before.
+            ValueError, KeyError, TypeError: it is no message of an agent.
+        """
+        with self._lock:
+            channel = self._channels.get(path) or self._unproven.get(path)
+            if channel is None:
+                return None
+            number, content = channel.open_request(sealed)
+            self._unproven.pop(path, None)
+            self._channels[path] = channel
+        answer = self.handle_message(json.loads(content))
+        return channel.seal_answer(number, json.dumps(answer).encode())
+
     def handle_message(self, message: dict[str, Any]) -> dict[str, Any]:
         """Take in one agent's message, and return the answer.
 
@@ -221,23 +269,30 @@ def _build_handler_class(server: ControlServer) -> type[BaseHTTPRequestHandler]:
         timeout = 30
 
         def do_POST(self) -> None:
-            secret = self.headers.get(HEADER, "")
-            if not hmac.compare_digest(secret.encode(), server.secret.encode()):
-                self._send_json(403, {"error": "its secret is not that of this run"})
+            path = self.path.strip("/")
+            limit = _MAX_JOIN_BYTES if path == "join" else _MAX_MESSAGE_BYTES
+            length = _parse_length(self.headers.get("Content-Length"))
+            if length is None or length > limit:
+                self._send(413, {"error": f"no length, or more than {limit} bytes"})
                 return
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > _MAX_MESSAGE_BYTES:
-                self._send_json(413, {"error": f"more than {_MAX_MESSAGE_BYTES} bytes"})
-                return
+            body = self.rfile.read(length)
             try:
-                answer = server.handle_message(json.loads(self.rfile.read(length)))
-            except (ValueError, KeyError, TypeError) as error:
-                self._send_json(400, {"error": repr(error)})
-                return
-            self._send_json(200, answer)
+                if path == "join":
+                    nonce = bytes.fromhex(json.loads(body)["nonce"])
+                    if len(nonce) != NONCE_BYTES:
+                        raise ValueError("a nonce of another length")
+                    self._send(200, server.open_channel(nonce))
+                elif (answer := server.answer_request(path, body)) is None:
+                    self._send(404, {"error": "there is no such channel"})
+                else:
+                    self._send(200, answer)
+            except ForgedMessageError:
+                self._send(403, {"error": "its secret is not that of this run"})
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                self._send(400, {"error": repr(error)})
 
-        def _send_json(self, status: int, body: dict[str, Any]) -> None:
-            content = json.dumps(body).encode()
+        def _send(self, status: int, body: dict[str, Any] | bytes) -> None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -247,3 +302,8 @@ def _build_handler_class(server: ControlServer) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def _parse_length(text: str | None) -> int | None:
+    """Return a request's length; None where it says none, or no number of bytes."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None

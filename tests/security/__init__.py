@@ -1,0 +1,1 @@
+"""Attacks: what a stranger or a damaged artifact may not do."""
