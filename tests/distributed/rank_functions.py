@@ -28,6 +28,29 @@ def use_collectives(payload: dict[str, Any], ranks: Collectives, report: Report)
     }
 
 
+def exchange_without_pickle(
+    payload: dict[str, Any], ranks: Collectives, report: Report
+) -> dict[str, Any]:
+    """Exchange values of every kind, while un-pickling is an error."""
+    import pickle
+
+    import cloudpickle
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("a rank un-pickles")
+
+    for module in (pickle, cloudpickle):
+        module.loads = module.load = refuse  # type: ignore[attr-defined]
+    pickle.Unpickler = refuse  # type: ignore[misc,assignment]
+    array = np.array([0, 0.5, 1], np.float32) * (1 if ranks.rank == 0 else 9)
+    return {
+        "broadcast": ranks.broadcast_object({"from": ranks.rank, **payload}),
+        "array": [values.tolist() for values in ranks.broadcast_object([array])],
+        "bytes": ranks.broadcast_object(b"\x00\xff" if ranks.rank == 0 else None).hex(),
+        "gathered": ranks.allgather(np.full(ranks.rank + 1, ranks.rank)).tolist(),
+    }
+
+
 def train_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     """Train on global batches of 64 rows, of which every rank takes its share.
 

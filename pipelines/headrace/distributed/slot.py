@@ -19,6 +19,7 @@ class Slot:
         host: name of the rank's host, as Horovod knows it.
         address, port: where the rendezvous server listens; every generation has its own.
         facts: what ranks of earlier generations saved for this one.
+        secret: word that the rendezvous server wants in every path; "" where it wants none.
     """
 
     generation: int
@@ -32,6 +33,16 @@ class Slot:
     address: str
     port: int
     facts: dict[str, Any] = field(default_factory=dict)
+    secret: str = ""
+
+    @property
+    def rendezvous_address(self) -> str:
+        """Return the address as Horovod takes it, which puts `:port` and the key's path after it.
+
+        Horovod sends no header and no password, but what stands behind the first `/` of the URL is
+        the path: so the secret is in it.
+        """
+        return f"{self.address}:{self.port}/{self.secret}" if self.secret else self.address
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variables that Horovod reads when it is initialised."""
@@ -43,7 +54,7 @@ class Slot:
             "HOROVOD_LOCAL_SIZE": str(self.local_size),
             "HOROVOD_CROSS_RANK": str(self.cross_rank),
             "HOROVOD_CROSS_SIZE": str(self.cross_size),
-            "HOROVOD_GLOO_RENDEZVOUS_ADDR": self.address,
+            "HOROVOD_GLOO_RENDEZVOUS_ADDR": self.rendezvous_address,
             "HOROVOD_GLOO_RENDEZVOUS_PORT": str(self.port),
             "HOROVOD_CONTROLLER": "gloo",
             "HOROVOD_CPU_OPERATIONS": "gloo",
@@ -60,6 +71,7 @@ def assign_slots(
     address: str,
     port: int,
     facts: dict[str, Any] | None = None,
+    secret: str = "",
 ) -> list[Slot]:
     """Return the slots of ranks 0, 1, …, one for each entry of `hosts`.
 
@@ -71,6 +83,7 @@ def assign_slots(
         generation: number of the generation.
         address, port: where the rendezvous server listens.
         facts: what earlier generations saved.
+        secret: of the rendezvous server.
     """
     local_size = Counter(hosts)
     distinct_hosts = list(dict.fromkeys(hosts))
@@ -93,6 +106,7 @@ def assign_slots(
                 address=address,
                 port=port,
                 facts=dict(facts or {}),
+                secret=secret,
             )
         )
     return slots

@@ -1,5 +1,11 @@
-"""Run one Horovod rendezvous server per generation of ranks, where they exchange addresses."""
+"""Run one Horovod rendezvous server per generation of ranks, where they exchange addresses.
 
+Whoever forged an address there would be taken for a rank, so only requests whose path begins with a
+random word are answered, which the ranks are told with their slots.
+"""
+
+import hmac
+import secrets
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +15,11 @@ from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPSer
 
 from headrace.distributed.slot import Slot, assign_slots
 
+_MAX_VALUE_BYTES = 2**20
+
 
 class RendezvousServer:
     """The rendezvous server of one generation, on one address of this machine.
-
-    Horovod's protocol has no password.
 
     Attributes:
         slots: of the ranks that are to meet here, by rank.
@@ -28,10 +34,12 @@ class RendezvousServer:
             hosts: host name of each rank, by rank.
             generation, facts: of the slots.
         """
-        self._server = RendezvousHTTPServer((address, 0), RendezvousHandler, 0)
+        secret = secrets.token_hex(16)
+        handler = type("Handler", (_GuardedHandler,), {"secret": secret})
+        self._server = _QuietServer((address, 0), handler, 0)
         port = self._server.server_address[1]
         self.slots = assign_slots(
-            hosts, generation=generation, address=address, port=port, facts=facts
+            hosts, generation=generation, address=address, port=port, facts=facts, secret=secret
         )
         self._server.init([_build_slot_info(slot) for slot in self.slots])
         thread = threading.Thread(
@@ -42,6 +50,35 @@ class RendezvousServer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _QuietServer(RendezvousHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print no stack where a client is gone or sends what is no request."""
+
+
+class _GuardedHandler(RendezvousHandler):
+    """Horovod's handler for those who know the secret: see `Slot.rendezvous_address`."""
+
+    secret: str
+    path: str
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        first, _, rest = self.path.lstrip("/").partition("/")
+        if not hmac.compare_digest(first.partition(":")[0].encode(), self.secret.encode()):
+            self.send_status_code(403)
+            return False
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit() and int(length[:9]) <= _MAX_VALUE_BYTES):
+            self.send_status_code(413)
+            return False
+        if rest.count("/") != 1:
+            self.send_status_code(400)
+            return False
+        self.path = f"/{rest}"
+        return True
 
 
 def _build_slot_info(slot: Slot) -> SlotInfo:
