@@ -136,8 +136,8 @@ were read, joins that are followed, and persons that were erased."""
 PREDICTIONS = Format("version of predictions", 3)
 """`score.json`. 2: it has the columns of the source's files. 3: and the snapshots that were
 scored."""
-CHECKPOINT = Format("checkpoint", 1, key="format")
-"""The `state` member of a checkpoint, and the names of its arrays."""
+CHECKPOINT = Format("checkpoint", 2, key="format")
+"""The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them."""
 MODEL = Format("registered model", 1)
 """Headrace's entry in a model's metadata, and the files beside its network."""
 VERDICT = Format("verdict", 1)

@@ -2,8 +2,9 @@
 
 They lie in a folder or an object store. A file is written under another name and renamed, or put
 as one object. It is a zip of plain arrays (NumPy's `.npz`, never a pickle) with a CRC-32 for each
-member, so a truncated or damaged file is detected when it is read; it is then skipped with a
-message, and the checkpoint before it is used.
+member, and its state has a manifest: name, dtype, shape and CRC-32 of every array. So whatever was
+done to a file is detected when it is read; it is then skipped with a message, and the checkpoint
+before it is used.
 
     PATH/TRAINING/ATTEMPT/step-000001234.ckpt     TRAINING: digest of the recipe and the dataset
     PATH/TRAINING/ATTEMPT/finished.json           nothing to continue here
@@ -16,10 +17,12 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,7 +37,8 @@ from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
 from headrace.recipe.base import collect_identifying_values
 
-_STATE = "state"
+_STATE, _MANIFEST = "state", "manifest"
+_WITHOUT_MANIFEST = 1  # format
 _NAME = re.compile(r"^step-(\d{9})\.ckpt$")
 _FINISHED = "finished.json"
 # Keys of `train` that do not change the trained model.
@@ -165,7 +169,9 @@ class Checkpoints:
             TrainError: the disk is full, or the store refuses.
         """
         buffer = io.BytesIO()
-        text = json.dumps({CHECKPOINT.key: CHECKPOINT.current, **state}).encode()
+        manifest = {key: _describe_array(np.asarray(array)) for key, array in arrays.items()}
+        tree = {CHECKPOINT.key: CHECKPOINT.current, **state, _MANIFEST: manifest}
+        text = json.dumps(tree).encode()
         members: dict[str, Any] = {_STATE: np.frombuffer(text, np.uint8), **arrays}
         np.savez(buffer, **members)
         name = f"step-{step:09d}.ckpt"
@@ -235,21 +241,63 @@ def read_checkpoint(location: str) -> SavedCheckpoint:
     files, path = open_filesystem(root or ".")
     try:
         content = files.cat_file(f"{path}/{name}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as members:
-            arrays = {key: members[key] for key in members.files}
-        state = json.loads(arrays.pop(_STATE).tobytes())
     except FileNotFoundError:
         raise TrainError(f"checkpoint {location} does not exist") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, zipfile.LargeZipFile) as error:
-        raise TrainError(f"checkpoint {location} is truncated or damaged ({error})") from None
     except Exception as error:
         if not is_storage_error(error):
             raise
         raise TrainError(
             f"checkpoint {location} cannot be read: {describe_error(error)}"
         ) from error
+    try:
+        arrays = _read_members(content)
+        state = json.loads(arrays.pop(_STATE).tobytes())
+        if not isinstance(state, dict):
+            raise ValueError("its state is none")
+    except Exception as error:  # of zlib, zipfile, NumPy and JSON: a damaged file brings up any
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise TrainError(f"checkpoint {location} is truncated or damaged ({reason})") from None
+    version = CHECKPOINT.read_version(state)
     state = CHECKPOINT.migrate_tree(state, f"checkpoint {location}", FormatError)
+    found = {key: _describe_array(array) for key, array in arrays.items()}
+    if version != _WITHOUT_MANIFEST and found != state.pop(_MANIFEST, None):
+        raise TrainError(
+            f"checkpoint {location} is truncated or damaged (its arrays are not those of its "
+            "manifest)"
+        )
     return SavedCheckpoint(location, state, arrays)
+
+
+def _read_members(content: bytes) -> dict[str, np.ndarray]:
+    """Read the arrays of a zip, of which none takes more memory than the zip itself.
+
+    Raises:
+        ValueError, and what zipfile and NumPy raise: it is damaged.
+    """
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for info in archive.infolist():
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
+                raise ValueError(f"{info.filename!r} is no member as they are written")
+            member = archive.read(info)
+            stream = io.BytesIO(member)
+            version = np.lib.format.read_magic(stream)
+            read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+            shape, is_fortran, dtype = read_header(stream)
+            count = math.prod(shape)
+            if dtype.hasobject or count * dtype.itemsize != len(member) - stream.tell():
+                raise ValueError(f"{info.filename!r} is not as large as it says")
+            array = np.frombuffer(member, dtype, count, stream.tell())
+            name = info.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"{name!r} is there twice")
+            arrays[name] = array.reshape(shape, order="F" if is_fortran else "C")
+    return arrays
+
+
+def _describe_array(array: np.ndarray) -> list[Any]:
+    """Return dtype, shape and CRC-32 of an array, for the manifest."""
+    return [array.dtype.str, list(array.shape), zlib.crc32(array.tobytes())]
 
 
 def _list_protocols(files: Any) -> tuple[str, ...]:
