@@ -3,6 +3,7 @@
 All problems of a recipe are collected and raised once.
 """
 
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from headrace.errors import Problem, RecipeError
 from headrace.recipe.checks import find_impossible_combinations
 from headrace.recipe.overrides import apply_overrides
-from headrace.recipe.parse import find_literal_lines, parse_yaml
+from headrace.recipe.parse import MAX_CHARACTERS, find_literal_lines, parse_yaml
 from headrace.recipe.problems import translate_errors
 from headrace.recipe.resolve import resolve_references
 from headrace.recipe.sections import Recipe
@@ -38,7 +39,7 @@ def load_recipe(
         RecipeError: with every problem found.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_recipe_text(path)
     except FileNotFoundError:
         near = sorted(str(p) for p in Path(path).parent.glob("*.y*ml"))
         fix = f"recipes here: {', '.join(near)}" if near else "check the path"
@@ -61,6 +62,22 @@ def load_recipe(
         tree, source=path, overrides=overrides, workdir=workdir, environment=environment
     )
     return recipe.with_lines(lines)
+
+
+def read_recipe_text(path: str) -> str:
+    """Read a recipe's file, which is a file: a pipe or a device could last for ever.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise OSError("it is not a file")
+    with Path(path).open("rb") as file:
+        content = file.read(4 * MAX_CHARACTERS + 1)
+    if len(content) > 4 * MAX_CHARACTERS:
+        raise OSError(f"it is larger than {4 * MAX_CHARACTERS:,} bytes")
+    return content.decode()
 
 
 def build_recipe(

@@ -4,6 +4,9 @@
 numbers to other bases; a date is a text; `1e-3` is a number; a key written twice is an error, where
 YAML would keep the last; and keys are always texts.
 
+A text is bounded before anything is made of it: in length, depth, and in the number of values that
+its aliases stand for, so that none takes a machine's memory or a scheduler's time.
+
 At the places of `LITERALS` a value stands for what a column or a reader holds, so it must be what
 was written: in a list of values 1.50 and 1e3 stay texts, which are read by the type of the column.
 """
@@ -22,6 +25,11 @@ LITERALS: tuple[tuple[str, ...], ...] = (
     ("spark", "conf", "*"),
 )
 """Places of a recipe whose values are not settings; `*` is any key or position."""
+MAX_CHARACTERS = 2**20
+"""Of a recipe. Lists that are longer belong in a table, to be joined."""
+_MAX_DEPTH = 40
+_MAX_VALUES = 20_000  # aliases counted as what they stand for
+_MAX_DIGITS = 400
 _TAG = "tag:yaml.org,2002:"
 _NUMBER_START = "-+.0123456789"
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
@@ -47,8 +55,9 @@ def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
         at: the place in a recipe that the text is the value of; the whole recipe by default.
 
     Raises:
-        yaml.YAMLError: the text is not YAML, or a key is written twice.
+        yaml.YAMLError: the text is not YAML, a key is written twice, or a bound is exceeded.
     """
+    check_bounds(text)
     loader = _RecipeLoader(text)
     try:
         root = loader.get_single_node()
@@ -60,6 +69,48 @@ def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
         return loader.construct_document(root)
     finally:
         loader.dispose()
+
+
+def check_bounds(text: str) -> None:
+    """Check that a text, as YAML, is no larger than a recipe can be.
+
+    Raises:
+        yaml.YAMLError: it is longer, deeper, has more values, or a longer number, or an alias of
+            what it is part of; or it is not YAML.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise yaml.YAMLError(f"more than {MAX_CHARACTERS:,} characters")
+    sizes: dict[str, int] = {}  # anchor -> values that it stands for
+    open_: list[tuple[str | None, int]] = []  # anchor, and values before it
+    values = 0
+    for event in yaml.parse(text, Loader=_RecipeLoader):
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.AliasEvent):
+            if anchor not in sizes:
+                raise _make_error(f"alias {anchor!r} of nothing, or of what it is in", event)
+            values += sizes[anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if anchor:
+                sizes[anchor] = 1
+            digits = event.value.strip("+-.0123456789_eE")
+            if event.style is None and not digits and len(event.value) > _MAX_DIGITS:
+                raise _make_error(f"a number of more than {_MAX_DIGITS} digits", event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            values += 1
+            open_.append((anchor, values - 1))
+            if len(open_) > _MAX_DEPTH:
+                raise _make_error(f"nested more than {_MAX_DEPTH} levels deep", event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            name, before = open_.pop()
+            if name:
+                sizes[name] = values - before
+        if values > _MAX_VALUES:
+            raise _make_error(f"more than {_MAX_VALUES:,} values", event)
+
+
+def _make_error(problem: str, event: Any) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(None, None, problem, event.start_mark)
 
 
 def find_literal_lines(text: str) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Resolve variables: `${env:NAME}`, `${env:NAME:-default}` and `${dotted.key}` of the recipe.
 
 `${workdir}` is given by the caller. A reference may contain references; a circle is a problem, and
-so is a name that does not exist. Nothing is executed.
+so is a name that does not exist. Nothing is executed. What references stand for is bounded, because
+a few of them could stand for more than a memory holds.
 """
 
 import re
@@ -11,6 +12,9 @@ from typing import Any
 from headrace.errors import Problem
 
 _REFERENCE = re.compile(r"\$\{([^${}]*)\}")
+_MAX_LOOKUPS = 100_000
+_MAX_DEPTH = 40
+_MAX_CHARACTERS = 2**23
 
 
 def resolve_references(
@@ -27,8 +31,13 @@ def resolve_references(
         the resolved copy, and the problems found; a string with a problem is left as it was.
     """
     problems: list[Problem] = []
+    looked_up = written = 0
 
     def lookup(reference: str, where: str, open_: tuple[str, ...]) -> Any:
+        nonlocal looked_up
+        looked_up += 1
+        if looked_up > _MAX_LOOKUPS or len(open_) > _MAX_DEPTH:
+            raise _UnresolvedError("its references stand for too many others", "write it out")
         if reference.startswith("env:"):
             name, separator, default = reference[4:].partition(":-")
             if name in environment:
@@ -62,7 +71,12 @@ def resolve_references(
         whole = _REFERENCE.fullmatch(text)
         if whole:  # keeps the type: ${train.seed} stays a number
             return lookup(whole[1], where, open_)
-        return _REFERENCE.sub(lambda match: str(lookup(match[1], where, open_)), text)
+        nonlocal written
+        replaced = _REFERENCE.sub(lambda match: str(lookup(match[1], where, open_)), text)
+        written += len(replaced)
+        if written > _MAX_CHARACTERS:
+            raise _UnresolvedError("its references stand for too long a text", "write it out")
+        return replaced
 
     def walk(node: Any, path: tuple[str, ...]) -> Any:
         if isinstance(node, dict):

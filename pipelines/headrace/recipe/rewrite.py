@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.recipe.load import read_recipe_text
 from headrace.recipe.overrides import apply_overrides
 from headrace.recipe.parse import dump_yaml, parse_yaml
 
@@ -25,7 +26,7 @@ def write_recipe(path: str, overrides: list[str], target: str) -> str:
     Returns:
         its text.
     """
-    tree = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    tree = parse_yaml(read_recipe_text(path))
     apply_overrides(tree, overrides)
     text = dump_yaml(tree)
     file = Path(target)
