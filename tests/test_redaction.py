@@ -79,3 +79,84 @@ def test_user_information_of_every_uri_is_masked(text: str, expected: str) -> No
 def test_values_that_are_no_text_stay() -> None:
     tree = {"a": 3, "b": None, "c": True, "d": [1.5, None], "token": None}
     assert redact_value(tree) == tree
+
+
+SECRET = "hunter2-Xy/z@9"
+FORMS = [
+    "https://user:{s}@host",
+    "https://user:{s}@host:8443/path",
+    "postgresql://me:{s}@db/mlflow?connect_timeout=3",
+    "postgresql+psycopg2://me:{s}@db:5432/x",
+    "mysql://root:{s}@127.0.0.1/x",
+    "redis://:{s}@cache:6379/0",
+    "see https://user:{s}@host, and try again",
+    "HTTPSConnectionPool(host='https://u:{s}@h', port=443): Max retries exceeded",
+    "https://host/x?password={s}",
+    "https://host/x?user=me&pwd={s}&x=1",
+    "https://acct.blob.core.windows.net/c?sv=1&sig={s}",
+    "https://b.s3.amazonaws.com/k?X-Amz-Signature={s}&X-Amz-Expires=60",
+    "https://b.s3.amazonaws.com/k?X-Amz-Credential={s}",
+    "https://b.s3.amazonaws.com/k?X-Amz-Security-Token={s}",
+    "jdbc:postgresql://db/x?user=me&password={s}",
+    "jdbc:sqlserver://db;user=me;password={s};encrypt=true",
+    "-Djavax.net.ssl.trustStorePassword={s}",
+    "-Dspark.authenticate.secret={s} -Xmx1g",
+    "spark.hadoop.fs.s3a.encryption.key={s}",
+    "spark.hadoop.fs.s3a.secret.key = {s}",
+    "DB_PASS={s}",
+    "PGPASSWORD={s} psql",
+    "AWS_SECRET_ACCESS_KEY='{s}'",
+    'export TOKEN="{s}"',
+    '{{"password": "{s}"}}',
+    "{{'api_key': '{s}', 'x': 1}}",
+    "Authorization: Bearer {s}",
+    "{{'Authorization': 'Basic {s}'}}",
+    "AccountKey={s};EndpointSuffix=core.windows.net",
+    "SharedAccessSignature={s}",
+    "key 'store_password' = '{s}'",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_thirty_forms_of_a_secret(form: str) -> None:
+    secret = SECRET
+    if form.startswith("Authorization") or "Basic" in form or form.startswith(("key", "export")):
+        secret = "hunter2-Xyz9"
+    shown = redact_text(form.format(s=secret), {})
+    assert "***" in shown
+    assert not any(part in shown for part in ("hunter2", "Xy", "z@9", "z9")), shown
+
+
+@pytest.mark.parametrize("text", ["the run ended with {s}", "x{s}y", "{q}", "a: [{s}, {s}]"])
+@pytest.mark.parametrize("name", ["DB_PASS", "MLFLOW_TRACKING_PASSWORD", "MY_API_KEY", "HF_TOKEN"])
+def test_secrets_of_the_environment_are_masked_wherever_they_are(name: str, text: str) -> None:
+    secret = "correct horse/battery"
+    text = text.format(s=secret, q="correct%20horse%2Fbattery")
+    assert "battery" not in redact_text(text, {name: secret})
+
+
+def test_passwords_within_urls_of_the_environment_are_known() -> None:
+    environment = {"DATABASE_URL": "postgresql://me:pa%2Fssword@db/x"}
+    assert redact_text("login failed: pa/ssword", environment) == "login failed: ***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "column 'passengers' is missing; there are: seats, engines",
+        "features.token: no such column",
+        "http://localhost:5000/#/experiments/1",
+        "split.key=[day] train.epochs=3 passes=2 sigma=0.5 design=1 assassin=x",
+        "models:/flights@champion",
+        "/tmp/x@y/z:3",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    environment = {"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token", "TOKEN_OK": "true"}
+    assert redact_text(text, environment) == text
+
+
+def test_expressions_of_a_recipe_stay() -> None:
+    """They are compared with those of the next recipe."""
+    tree = {"label": {"expression": "token = 'a' and password = 3"}, "name": "x"}
+    assert redact_recipe(tree) == tree

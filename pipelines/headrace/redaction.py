@@ -1,26 +1,66 @@
-"""Mask secrets in logs, errors and MLflow: one rule for every place that shows a recipe's value."""
+"""Mask secrets in all that is shown or kept: output, errors, logs, reports, MLflow, records.
 
+What is a secret is told by its place: the user information of a URL, a value whose key names one
+(of a recipe, of a query, of `key=value` and JSON inside a text), and every value that the
+environment has under such a name, wherever it appears.
+"""
+
+import os
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
-_SECRET_KEY = re.compile(
-    r"secret|password|passwd|pwd|token|credential|(access|account|api|private)[._-]?key"
-    r"|(^|[._-])sas([._-]|$)",
+_SECRET_WORDS = re.compile(
+    r"secret|passwo?r?d|passphrase|pwd|token|credential"
+    r"|(access|account|api|private|encryption|signing|shared|master|sse)[._-]?key|"
+    r"x-amz-signature",
     re.IGNORECASE,
 )
+# Such that are secret as a whole part of a key only: `DB_PASS`, and not `passengers`.
+_SECRET_PARTS = frozenset({"pass", "sas", "sig", "signature", "bearer", "authorization"})
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Sections of a recipe whose keys and values are columns and expressions.
 _COLUMN_SECTIONS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
-_URI_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
+_URL = re.compile(r"(?<=://)[^\s'\"<>]+")
+_PAIR = re.compile(
+    r"(?P<key>[A-Za-z][\w.\-]*)(?P<is>['\"]?\s*=\s*|%3[Dd])"
+    r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&#;,'\"<>()]+)"
+)
+_JSON_PAIR = re.compile(r"(?P<key>['\"][\w.\-]+['\"]\s*:\s*)(?P<value>\"[^\"]*\"|'[^']*')")
+_HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?(?:basic |bearer )?)[^\s'\",]+", re.I)
+# Variables that name a place where a secret is, and not the secret.
+_PLACES = ("_FILE", "_PATH", "_DIR", "_SOCK", "_URL", "_URI", "_HOST", "_PORT", "_NAME", "_ID")
+_SHORTEST_VALUE = 6
 
 
-def redact_text(text: str) -> str:
-    """Return `text` with the user information of every URI in it masked.
+def is_secret_key(key: str) -> bool:
+    """Return whether a key names a secret.
 
-    >>> redact_text("postgresql://me:pw@db/mlflow")
-    'postgresql://***@db/mlflow'
+    >>> is_secret_key("fs.s3a.secret.key"), is_secret_key("passengers")
+    (True, False)
     """
-    return _URI_USERINFO.sub(MASK, text)
+    return bool(_SECRET_WORDS.search(key)) or not _SECRET_PARTS.isdisjoint(
+        part.lower() for part in _PART.findall(key)
+    )
+
+
+def redact_text(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return a text with all secrets in it masked.
+
+    Args:
+        text: for people; SQL in it is kept but for what looks like the value of a secret.
+        environment: whose secret values are masked wherever they are.
+
+    >>> redact_text("postgresql://me:pw@db/mlflow?sslpassword=x")
+    'postgresql://***@db/mlflow?sslpassword=***'
+    """
+    text = _redact_urls(_redact_known(text, environment))
+    text = _PAIR.sub(_mask_pair, text)
+    text = _JSON_PAIR.sub(_mask_pair, text)
+    return _HEADER.sub(rf"\1{MASK}", text)
 
 
 def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +76,17 @@ def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def redact_value(value: Any, key: str = "") -> Any:
+    """Return `value` (plain YAML types) with secrets masked, by key name, and in texts."""
+    if isinstance(value, dict):
+        return {k: redact_value(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [redact_value(item, key) for item in value]
+    if value is not None and is_secret_key(key):
+        return MASK
+    return redact_text(value) if isinstance(value, str) else value
+
+
 def _redact_columns(value: Any, key: str = "") -> Any:
     if key == "options":
         return redact_value(value)
@@ -43,15 +94,59 @@ def _redact_columns(value: Any, key: str = "") -> Any:
         return {k: _redact_columns(v, str(k)) for k, v in value.items()}
     if isinstance(value, list):
         return [_redact_columns(item) for item in value]
-    return redact_text(value) if isinstance(value, str) else value
+    return _redact_urls(value) if isinstance(value, str) else value
 
 
-def redact_value(value: Any, key: str = "") -> Any:
-    """Return `value` (plain YAML types) with secrets masked, by key name, and in URIs."""
-    if isinstance(value, dict):
-        return {k: redact_value(v, str(k)) for k, v in value.items()}
-    if isinstance(value, list):
-        return [redact_value(item, key) for item in value]
-    if _SECRET_KEY.search(key) and value is not None:
-        return MASK
-    return redact_text(value) if isinstance(value, str) else value
+def _redact_urls(text: str) -> str:
+    """Mask the user information of every URL, and secrets in its query."""
+    return _URL.sub(lambda match: _redact_url(match[0]), text)
+
+
+def _redact_url(rest: str) -> str:
+    """Mask secrets in what stands behind the `://` of a URL.
+
+    A password may have `/` and `@` in it, so what is before the last `@` is masked where the
+    authority has either a `@` or, before any `/`, a `:` that a password can stand behind.
+    """
+    _, at, after = rest.rpartition("@")
+    authority = rest.partition("/")[0]
+    if at and ("@" in authority or ":" in authority):
+        rest = f"{MASK}@{after}"
+    address, mark, query = rest.partition("?")
+    return f"{address}{mark}{_PAIR.sub(_mask_pair, query)}" if mark else rest
+
+
+def _mask_pair(match: re.Match[str]) -> str:
+    key = match["key"]
+    if not is_secret_key(key.strip(" :'\"")):
+        return match[0]
+    quoting = match["value"][0] if match["value"][0] in "'\"" else ""
+    between = match.groupdict().get("is") or ""
+    return f"{key}{between}{quoting}{MASK}{quoting}"
+
+
+def _redact_known(text: str, environment: Mapping[str, str]) -> str:
+    values = frozenset(_list_secret_values(environment))
+    pattern = _build_pattern(values) if values else None
+    return pattern.sub(MASK, text) if pattern else text
+
+
+def _list_secret_values(environment: Mapping[str, str]) -> list[str]:
+    """List the values of an environment that are secret: by their names, or in URLs."""
+    found = []
+    for name, value in environment.items():
+        if len(value) < _SHORTEST_VALUE:
+            continue
+        if is_secret_key(name) and not name.upper().endswith(_PLACES):
+            found.append(value)
+        elif "://" in value and "@" in value:
+            user = value.partition("://")[2].rpartition("@")[0]
+            password = user.partition(":")[2]
+            found += [password, unquote(password)]
+    return [value for value in found if len(value) >= _SHORTEST_VALUE]
+
+
+@lru_cache(maxsize=8)
+def _build_pattern(values: frozenset[str]) -> re.Pattern[str]:
+    forms = {form for v in values for form in (v, quote(v), quote(v, safe=""), quote_plus(v))}
+    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
