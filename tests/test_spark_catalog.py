@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from pyspark.sql.datasource import DataSource
 
 from headrace import spark_catalog
 from headrace.errors import LakeError
@@ -27,13 +26,14 @@ from tests.tiny import tiny_recipe, tiny_tree, write_tiny_lake
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+datasource = pytest.importorskip("pyspark.sql.datasource", reason="Spark 3 has no such sources")
 KEY = "dataset.catalog_table"
 
 
-def make_source() -> type[DataSource]:
+def make_source() -> Any:
     """Make a source of Delta's name, within a function, so that workers need no module of tests."""
 
-    class Delta(DataSource):
+    class Delta(datasource.DataSource):
         @classmethod
         def name(cls) -> str:
             return "delta"
