@@ -25,11 +25,12 @@ _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Sections of a recipe whose keys and values are columns and expressions.
 _COLUMN_SECTIONS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
 _URL = re.compile(r"(?<=://)[^\s'\"<>]+")
+# Possessive, and from the begin of a word: linear in the length of any text.
 _PAIR = re.compile(
-    r"(?P<key>[A-Za-z][\w.\-]*)(?P<is>['\"]?\s*=\s*|%3[Dd])"
+    r"(?<![\w.\-])(?P<key>[\w.\-]++)(?P<is>['\"]?\s*=\s*|%3[Dd])"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s&#;,'\"<>()]+)"
 )
-_JSON_PAIR = re.compile(r"(?P<key>['\"][\w.\-]+['\"]\s*:\s*)(?P<value>\"[^\"]*\"|'[^']*')")
+_JSON_PAIR = re.compile(r"(?P<key>['\"][\w.\-]++['\"]\s*:\s*)(?P<value>\"[^\"]*\"|'[^']*')")
 _HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?(?:basic |bearer )?)[^\s'\",]+", re.I)
 # Variables that name a place where a secret is, and not the secret.
 _PLACES = ("_FILE", "_PATH", "_DIR", "_SOCK", "_URL", "_URI", "_HOST", "_PORT", "_NAME", "_ID")
