@@ -96,7 +96,7 @@ def arm(step: str, root: Path) -> None:
                 lambda: before(delta, "find_committed_version"),
             )
         case "before the predictions' record":
-            before(predictions, "_write_record")
+            before(predictions, "write_object")
         case "before the record":
             before(record, "record_build")
         case _:
