@@ -125,7 +125,8 @@ def prepare(
         LedgerError: a row is unaccounted for.
         ConflictError: another build was committed meanwhile.
         MachineError: Spark cannot start.
-        In every case nothing is published and the files of this build are removed.
+        In every case nothing is published and the files of this build are removed; but for a
+        LakeError of a catalog that fails once the version is published, which says so.
     """
     request = request or BuildRequest()
     root = resolve_root(recipe.dataset.path)

@@ -91,7 +91,8 @@ def score(
         LakeError: the table does not fit the model, or drifted and `score.on_drift` is fail.
         LedgerError: a row is unaccounted for.
         ConflictError: another job published predictions meanwhile.
-        In every case nothing is published, and the files of this job are removed.
+        In every case nothing is published, and the files of this job are removed; but for a
+        LakeError of a catalog that fails once the predictions are published, which says so.
     """
     root = resolve_root(output)
     refuse_ambiguous_root(root)

@@ -297,7 +297,8 @@ def _read_members(content: bytes) -> dict[str, np.ndarray]:
 
 def _describe_array(array: np.ndarray) -> list[Any]:
     """Return dtype, shape and CRC-32 of an array, for the manifest."""
-    return [array.dtype.str, list(array.shape), zlib.crc32(array.tobytes())]
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return [array.dtype.str, list(array.shape), zlib.crc32(flat.view(np.uint8).data)]
 
 
 def _list_protocols(files: Any) -> tuple[str, ...]:
