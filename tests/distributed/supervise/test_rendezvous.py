@@ -80,6 +80,7 @@ def test_who_does_not_know_the_word_is_refused(method: str, path: str) -> None:
         ("/global/0", "many", 413),
         ("/global/0", str(2**21), 413),
         ("/global/0", "9" * 20, 413),
+        ("/global/0", "0" * 9 + "9999999", 413),
         ("/global", "0", 400),
         ("/global/0/1", "0", 400),
     ],

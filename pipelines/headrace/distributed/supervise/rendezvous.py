@@ -5,6 +5,7 @@ random word are answered, which the ranks are told with their slots.
 """
 
 import hmac
+import re
 import secrets
 import threading
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class _GuardedHandler(RendezvousHandler):
             self.send_status_code(403)
             return False
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdigit() and int(length[:9]) <= _MAX_VALUE_BYTES):
+        if not (re.fullmatch(r"[0-9]{1,9}", length) and int(length) <= _MAX_VALUE_BYTES):
             self.send_status_code(413)
             return False
         if rest.count("/") != 1:
