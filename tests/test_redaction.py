@@ -156,6 +156,14 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert redact_text(text, environment) == text
 
 
+def test_working_directories_of_the_shell_stay() -> None:
+    """Every path below them was masked: PWD is no password."""
+    environment = {"PWD": "/home/me/lake", "OLDPWD": "/home/me", "DB_PWD": "correct horse"}
+    text = "/home/me/lake/r.yaml cannot be read"
+    assert redact_text(text, environment) == text
+    assert redact_text("correct horse", environment) == "***"
+
+
 def test_expressions_of_a_recipe_stay() -> None:
     """They are compared with those of the next recipe."""
     tree = {"label": {"expression": "token = 'a' and password = 3"}, "name": "x"}

@@ -34,6 +34,8 @@ _JSON_PAIR = re.compile(r"(?P<key>['\"][\w.\-]++['\"]\s*:\s*)(?P<value>\"[^\"]*\
 _HEADER = re.compile(r"(authorization['\"]?\s*[:=]\s*['\"]?(?:basic |bearer )?)[^\s'\",]+", re.I)
 # Variables that name a place where a secret is, and not the secret.
 _PLACES = ("_FILE", "_PATH", "_DIR", "_SOCK", "_URL", "_URI", "_HOST", "_PORT", "_NAME", "_ID")
+# The shell's working directories: not passwords.
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
 _SHORTEST_VALUE = 6
 
 
@@ -136,7 +138,7 @@ def _list_secret_values(environment: Mapping[str, str]) -> list[str]:
     """List the values of an environment that are secret: by their names, or in URLs."""
     found = []
     for name, value in environment.items():
-        if len(value) < _SHORTEST_VALUE:
+        if len(value) < _SHORTEST_VALUE or name in _FOLDERS:
             continue
         if is_secret_key(name) and not name.upper().endswith(_PLACES):
             found.append(value)
