@@ -129,15 +129,23 @@ def _mask_pair(match: re.Match[str]) -> str:
 
 
 def _redact_known(text: str, environment: Mapping[str, str]) -> str:
-    values = frozenset(_list_secret_values(environment))
-    pattern = _build_pattern(values) if values else None
+    pattern = _build_pattern(tuple(environment.items()))
     return pattern.sub(MASK, text) if pattern else text
 
 
-def _list_secret_values(environment: Mapping[str, str]) -> list[str]:
+@lru_cache(maxsize=4)
+def _build_pattern(environment: tuple[tuple[str, str], ...]) -> re.Pattern[str] | None:
+    """Build a pattern of all secret values, as they are and as a URL has them; None without any."""
+    values = _list_secret_values(environment)
+    forms = {form for v in values for form in (v, quote(v), quote(v, safe=""), quote_plus(v))}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+
+def _list_secret_values(environment: tuple[tuple[str, str], ...]) -> list[str]:
     """List the values of an environment that are secret: by their names, or in URLs."""
     found = []
-    for name, value in environment.items():
+    for name, value in environment:
         if len(value) < _SHORTEST_VALUE or name in _FOLDERS:
             continue
         if is_secret_key(name) and not name.upper().endswith(_PLACES):
@@ -147,9 +155,3 @@ def _list_secret_values(environment: Mapping[str, str]) -> list[str]:
             password = user.partition(":")[2]
             found += [password, unquote(password)]
     return [value for value in found if len(value) >= _SHORTEST_VALUE]
-
-
-@lru_cache(maxsize=8)
-def _build_pattern(values: frozenset[str]) -> re.Pattern[str]:
-    forms = {form for v in values for form in (v, quote(v), quote(v, safe=""), quote_plus(v))}
-    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
