@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import mlflow.artifacts
-import mlflow.pyfunc
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -38,9 +36,11 @@ def answer(
 ) -> tuple[dict[str, Any], Doubling]:
     model = Doubling()
 
-    def download(artifact_uri: str, dst_path: str) -> str:
-        assert artifact_uri == "models:/m/1/artifacts/golden.parquet"
-        return shutil.copy(path, dst_path)
+    def load_model(uri: str, folder: str) -> Doubling:
+        assert uri == "models:/m/1"
+        Path(folder, "artifacts").mkdir()
+        shutil.copy(path, Path(folder, "artifacts"))
+        return model
 
     request = {
         "tracking_uri": f"sqlite:///{path.parent}/m.db",
@@ -48,8 +48,7 @@ def answer(
         "latency_rows": latency_rows,
     }
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
-    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri: model)
-    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    monkeypatch.setattr(golden_main, "_load_model", load_model)
     golden_main.main()
     return json.loads(capsys.readouterr().out.splitlines()[-1]), model
 

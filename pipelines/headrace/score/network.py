@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import ModelError
+from headrace.tracking.saved_graph import check_saved_graph
 from headrace.transform.spec import TransformSpec
 
 Network = Callable[[Mapping[str, np.ndarray]], np.ndarray]
@@ -95,6 +96,7 @@ def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
     with tempfile.TemporaryDirectory(prefix="headrace-model-") as folder:
         with zipfile.ZipFile(file) as archive:
             archive.extractall(folder)
+        check_saved_graph(folder, "to score with")
         model = tf.saved_model.load(folder)
     if _SIGNATURE not in model.signatures:
         raise ModelError(

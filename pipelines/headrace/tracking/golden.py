@@ -25,7 +25,6 @@ RECORDED_PREFIX = "__headrace_"
 """Prefix of the recorded columns, beside the raw ones: `probability`, `prediction`."""
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = "headrace.absolute", "headrace.relative"
 """Metadata keys: differences of numbers up to the sum of both are rounding."""
-GOLDEN_FILE = "golden.parquet"
 _TIMEOUT_SECONDS = 300  # to download, load and predict
 
 

@@ -5,6 +5,7 @@ line of standard output.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -16,13 +17,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.errors import ModelError
 from headrace.tracking.golden import (
     ABSOLUTE_TOLERANCE,
-    GOLDEN_FILE,
     RECORDED_PREFIX,
     RELATIVE_TOLERANCE,
     find_differences,
 )
+from headrace.tracking.model import FILE_NAMES
+from headrace.tracking.model_check import check_model_folder
+from headrace.tracking.saved_graph import check_saved_graph
 
 _REQUESTS, _WARM_UP = 50, 5
 # Nullable, so that integers stay integers where some are null.
@@ -34,14 +38,30 @@ def main() -> None:
     request = json.load(sys.stdin)
     mlflow.set_tracking_uri(request["tracking_uri"])
     mlflow.set_registry_uri(request["tracking_uri"])
-    began = time.monotonic()
-    model = mlflow.pyfunc.load_model(request["model_uri"])
-    load_seconds = time.monotonic() - began
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     with tempfile.TemporaryDirectory(prefix="headrace-golden-") as folder:
-        file = mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{request['model_uri']}/artifacts/{GOLDEN_FILE}", dst_path=folder
-        )
-        table = pq.read_table(file)
+        began = time.monotonic()
+        model = _load_model(request["model_uri"], folder)
+        load_seconds = time.monotonic() - began
+        table = pq.read_table(f"{folder}/artifacts/{FILE_NAMES['golden']}")
+        _compare_predictions(model, table, load_seconds, request["latency_rows"])
+
+
+def _load_model(uri: str, folder: str) -> Any:
+    """Load a model from a local copy, which is checked before anything of it runs."""
+    mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+    try:
+        check_model_folder(folder, uri)
+        check_saved_graph(f"{folder}/artifacts/{FILE_NAMES['saved_model']}", uri)
+    except ModelError as error:
+        sys.exit(str(error))
+    return mlflow.pyfunc.load_model(folder)
+
+
+def _compare_predictions(
+    model: Any, table: pa.Table, load_seconds: float, latency_rows: list[int]
+) -> None:
+    """Compare a model's predictions with the recorded ones, and print the answer."""
     recorded = [name for name in table.column_names if name.startswith(RECORDED_PREFIX)]
     raw = table.drop_columns(recorded).to_pandas(types_mapper=_DTYPES.get)
     metadata = table.schema.metadata
@@ -66,7 +86,7 @@ def main() -> None:
         "largest_difference": largest,
         "different": int(different.sum()),
         "load_seconds": round(load_seconds, 3),
-        "latency": {rows: _measure_latency(model, raw, rows) for rows in request["latency_rows"]},
+        "latency": {rows: _measure_latency(model, raw, rows) for rows in latency_rows},
     }
     print(json.dumps(answer))
 

@@ -26,8 +26,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # On a cluster the package may be a zip from --py-files.
-_CODE = resources.files("headrace.tracking") / "model_code" / "raw_model.py"
+CODE_FILE = "raw_model.py"
+_CODE = resources.files("headrace.tracking") / "model_code" / CODE_FILE
 _FACTS = "headrace"
+FILE_NAMES = {
+    "saved_model": "saved_model",
+    "network": "network",
+    "keras_model": "model.keras",
+    "transform": "transform.json",
+    "golden": "golden.parquet",
+    "reference": "reference.json",
+}
+"""Names of the files of `register_version` below `artifacts`, by key."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +180,7 @@ def download_model_file(store: Store, model: ModelVersion, name: str, folder: st
     open_client(store)
     return str(
         mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{model.uri}/artifacts/{_FILE_NAMES[name]}", dst_path=folder
+            artifact_uri=f"{model.uri}/artifacts/{FILE_NAMES[name]}", dst_path=folder
         )
     )
 
@@ -180,16 +190,6 @@ def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> Non
     client = open_client(store)
     for key, value in tags.items():
         client.set_model_version_tag(model.name, str(model.version), key, value)
-
-
-_FILE_NAMES = {
-    "saved_model": "saved_model",
-    "network": "network",
-    "keras_model": "model.keras",
-    "transform": "transform.json",
-    "golden": "golden.parquet",
-    "reference": "reference.json",
-}
 
 
 def _choose_column_type(item: RawInput) -> Any:
