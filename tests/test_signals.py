@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm, record_sigterm
+from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_termination, record_termination
 
 
 def terminate() -> None:
@@ -24,7 +24,7 @@ def handler() -> Iterator[list[int]]:
 
 def test_sigterm_unwinds_the_block(handler: list[int]) -> None:
     steps = []
-    with pytest.raises(Terminated) as caught, raise_on_sigterm():
+    with pytest.raises(Terminated) as caught, raise_on_termination():
         try:
             terminate()
             steps.append("went on")
@@ -36,10 +36,10 @@ def test_sigterm_unwinds_the_block(handler: list[int]) -> None:
 
 
 def test_the_callers_handler_is_back_after_the_block(handler: list[int]) -> None:
-    with raise_on_sigterm():
+    with raise_on_termination():
         pass
     terminate()
-    with pytest.raises(ZeroDivisionError), raise_on_sigterm():
+    with pytest.raises(ZeroDivisionError), raise_on_termination():
         raise ZeroDivisionError
     terminate()
     assert handler == [signal.SIGTERM] * 2
@@ -51,7 +51,7 @@ def test_errors_are_not_caught_as_one(handler: list[int]) -> None:
 
 
 def test_sigterm_is_recorded_and_the_work_goes_on(handler: list[int]) -> None:
-    has_arrived = record_sigterm()
+    has_arrived = record_termination()
     assert not has_arrived()
     terminate()
     assert has_arrived()

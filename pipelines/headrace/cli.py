@@ -55,7 +55,7 @@ def _read_options(
 
 def main() -> None:
     """Run the console script."""
-    app()
+    commands.run_guarded(app)
 
 
 if __name__ == "__main__":

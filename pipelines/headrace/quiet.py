@@ -42,11 +42,12 @@ def silence_imports() -> Iterator[None]:
 def redirect_stderr(path: str) -> Iterator[None]:
     """Send file descriptor 2 to the end of `path` for the length of the block.
 
-    A child process that is started in the block keeps writing there afterwards.
+    A file that is made is for this user alone: it may come to have addresses and rows. A child
+    process that is started in the block keeps writing there afterwards.
     """
     sys.stderr.flush()
     saved = os.dup(2)
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.dup2(target, 2)
         yield

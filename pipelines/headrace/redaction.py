@@ -19,6 +19,8 @@ _SECRET_WORDS = re.compile(
     r"x-amz-signature",
     re.IGNORECASE,
 )
+SPARK_PATTERN = f"(?i){_SECRET_WORDS.pattern}"
+"""The same for Spark, which masks settings and URLs in its plans, events and pages by it."""
 # Such that are secret as a whole part of a key only: `DB_PASS`, and not `passengers`.
 _SECRET_PARTS = frozenset({"pass", "sas", "sig", "signature", "bearer", "authorization"})
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")

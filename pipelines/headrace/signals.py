@@ -1,4 +1,8 @@
-"""Handle SIGTERM: raise an exception that ends the process, or record it for polling."""
+"""Handle SIGTERM and SIGHUP: raise an exception that ends the process, or record them for polling.
+
+SIGHUP, which a closed terminal sends, ends work as SIGTERM does. Where it is ignored, as `nohup`
+has it, it stays so. Only the first signal counts: what it makes unwind is not to be interrupted.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,25 +12,43 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(SystemExit):
-    """The exception of SIGTERM; unwinding ends work in progress, such as an MLflow run."""
+    """The exception of such a signal; unwinding ends work in progress, such as an MLflow run."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """
+        Args:
+            number: of the signal.
+        """
+        super().__init__(EXIT_TERMINATED)
+        self.signal_name = signal.Signals(number).name
 
 
 @contextmanager
-def raise_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` where SIGTERM arrives within the block."""
-    previous = signal.signal(signal.SIGTERM, _raise_terminated)
+def raise_on_termination() -> Iterator[None]:
+    """Raise `Terminated` where the first of the signals arrives within the block."""
+
+    def raise_terminated(number: int, frame: object) -> None:
+        for other in _list_signals():
+            signal.signal(other, signal.SIG_IGN)
+        raise Terminated(number)
+
+    previous = {number: signal.signal(number, raise_terminated) for number in _list_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def record_sigterm() -> Callable[[], bool]:
-    """Record SIGTERM from now on instead of ending; returns a function whether it arrived."""
+def record_termination() -> Callable[[], bool]:
+    """Record the signals from now on instead of ending; returns a function whether one arrived."""
     arrived: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
+    for number in _list_signals():
+        signal.signal(number, lambda number, _: arrived.append(number))
     return lambda: bool(arrived)
 
 
-def _raise_terminated(number: int, frame: object) -> None:
-    raise Terminated(EXIT_TERMINATED)
+def _list_signals() -> list[int]:
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, signal.SIGHUP]

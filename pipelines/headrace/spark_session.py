@@ -12,13 +12,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import MachineError, get_first_line
+from headrace.guard import remove_at_end
 from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
 from headrace.recipe.spark_settings import (
@@ -29,6 +32,8 @@ from headrace.recipe.spark_settings import (
     find_unpinned,
     format_setting,
 )
+from headrace.redaction import SPARK_PATTERN
+from headrace.spark_gateway import start_gateway, stop_gateway
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,9 +43,11 @@ if TYPE_CHECKING:
 # limit, 371 s without (writing the lake, some 60 s, was part of the second).
 _SPEED_DEPENDS_ON = {"spark.sql.codegen.hugeMethodLimit": "8000"}
 
+_STOP_SECONDS = 30.0
+
 # Between key and value of a line of spark-defaults.conf, which is one of Java's properties.
 _SEPARATOR = re.compile(r"\s*[=:\s]\s*")
-# Application ids of sessions that `spark_session` started in this process: one or none.
+# Folders of shuffle files of sessions that `spark_session` started in this process: one or none.
 _started_here: list[str] = []
 
 _LOCAL = {
@@ -74,7 +81,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     if not submitted and running is None:
         check_java()
         folder = Path(scratch).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if settings.master.startswith("local"):  # executors elsewhere must reach the driver
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -82,22 +89,26 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         if locale.getencoding().upper() != "UTF-8":  # Java could not open é.parquet
             os.environ["LC_ALL"] = "C.UTF-8"
         builder = builder.master(settings.master)
+        shuffle_folder = tempfile.mkdtemp(prefix="spark-local-", dir=folder)
+        remove_at_end(shuffle_folder)
         conf |= _LOCAL | {
-            "spark.local.dir": str(folder / "spark-local"),
+            "spark.local.dir": shuffle_folder,
             "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         }
     conf |= {key: format_setting(value) for key, value in settings.conf.items()}
     conf |= PINNED
+    conf.setdefault("spark.redaction.regex", SPARK_PATTERN)
     for key, value in conf.items():
         builder = builder.config(key, value)
     if submitted or running is not None:
         return _complete_session(builder.getOrCreate(), settings)
     log = folder / "spark.log"
     try:
-        with redirect_stderr(str(log)):
+        with redirect_stderr(str(log)), start_gateway(conf):
             session = builder.getOrCreate()
-        _started_here.append(session.sparkContext.applicationId)
-        return _complete_session(session, settings)
+            session = _complete_session(session, settings)
+        _started_here.append(shuffle_folder)
+        return session
     except MachineError:
         raise
     except Exception as error:
@@ -112,21 +123,26 @@ def stop_own_session() -> None:
 
     Under `spark-submit` the session belongs to the cluster and ends with the job.
     """
-    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     if not _started_here:
         return
+    folders = list(_started_here)
     _started_here.clear()
     session = SparkSession.getActiveSession()
     if session is not None:
+        # In a thread: a JVM that is stuck, or gone, must not keep this process.
+        stopping = threading.Thread(target=_stop_session, args=(session,), daemon=True)
+        stopping.start()
+        stopping.join(_STOP_SECONDS)
+    stop_gateway()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_session(session: "SparkSession") -> None:
+    with suppress(Exception):
         session.stop()
-    gateway = SparkContext._gateway
-    if gateway is not None:
-        gateway.shutdown()
-        gateway.proc.stdin.close()
-        gateway.proc.wait(timeout=30)
-        SparkContext._gateway = SparkContext._jvm = None
 
 
 @contextmanager

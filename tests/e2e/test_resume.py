@@ -97,7 +97,11 @@ def test_a_killed_training_ends_with_the_same_weights(
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)],
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGHUP, 143, marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+    ],
 )
 def test_being_told_to_end_leaves_a_checkpoint(
     folder: Path, undisturbed: dict, tmp_path: Path, number: int, code: int

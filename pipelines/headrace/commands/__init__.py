@@ -6,7 +6,7 @@ Both front ends take the same functions from here, so that an option is defined 
 from headrace.commands.datasets import diff, inspect, restore, vacuum
 from headrace.commands.doctor import doctor
 from headrace.commands.erase import erase
-from headrace.commands.frame import run_job
+from headrace.commands.frame import run_guarded, run_job
 from headrace.commands.init import init
 from headrace.commands.lakes import lake_app
 from headrace.commands.promote import promote, rollback
@@ -27,6 +27,7 @@ __all__ = [
     "restore",
     "rollback",
     "run",
+    "run_guarded",
     "run_job",
     "score",
     "train",

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as RichProgress
 
 from headrace.commands.observers import Observer
+from headrace.output import escape_line, escape_message
 from headrace.progress import Progress, Report
 
 # Shortest time between two plain lines about the same step, seconds.
@@ -64,13 +65,13 @@ class Console:
         if self._writes_json_log:
             self._write_entry("info", text)
         else:
-            self._rich.print(text)
+            self._rich.print(escape_line(text))
 
     def print_summary(self, lines: Iterable[str]) -> None:
         """Print a command's result in words; a JSON log has it as fields instead."""
         if not self._writes_json_log:
             for line in lines:
-                self._rich.print(line)
+                self._rich.print(escape_line(line))
 
     def print_error(self, text: str, exit_code: int) -> None:
         """Print why the command ends, on standard error or into the log."""
@@ -78,7 +79,7 @@ class Console:
         if self._writes_json_log:
             self._write_entry("error", text, exit_code=exit_code)
         else:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{escape_message(text)}\n")
             sys.stderr.flush()
 
     def print_result(self, value: dict[str, Any]) -> None:
@@ -158,7 +159,7 @@ class Console:
             def update_bar(progress: Progress) -> None:
                 bar.update(
                     task,
-                    description=f"{name}: {progress.text}",
+                    description=escape_line(f"{name}: {progress.text}"),
                     completed=progress.done or 0,
                     total=progress.total,
                 )

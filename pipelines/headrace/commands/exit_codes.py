@@ -1,7 +1,7 @@
 """Turn what ended a command into a message for the user and an exit code for schedulers.
 
 0 done, 1 a failed run, 2 a bad recipe or bad options, 3 a gate that failed, 130 interrupted,
-143 terminated.
+143 terminated (SIGTERM, or SIGHUP of a terminal that was closed).
 """
 
 import sys
@@ -14,8 +14,9 @@ import typer
 
 from headrace.commands.console import Console
 from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError, get_first_line
+from headrace.output import escape_controls
 from headrace.redaction import redact_text
-from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm
+from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_termination
 
 _EXIT_INTERRUPTED = 130
 
@@ -32,19 +33,19 @@ def report_failures(console: Console, command: str) -> Iterator[None]:
         typer.Exit: the body failed.
     """
     try:
-        with raise_on_sigterm():
+        with raise_on_termination():
             yield
     except HeadraceError as error:
-        _end_with_failure(console, command, error, redact_text(str(error)), error.exit_code)
+        _end_with_failure(console, command, error, str(error), error.exit_code)
     except KeyboardInterrupt as error:
         _end_with_failure(console, command, error, "interrupted", _EXIT_INTERRUPTED)
     except Terminated as error:
-        _end_with_failure(console, command, error, "terminated by SIGTERM", EXIT_TERMINATED)
+        message = f"terminated by {error.signal_name}"
+        _end_with_failure(console, command, error, message, EXIT_TERMINATED)
     except Exception as error:
-        sys.stderr.write(redact_text(traceback.format_exc()))
+        sys.stderr.write(escape_controls(redact_text(traceback.format_exc())))
         request = "this is a defect of Headrace; please report it with the traceback above"
-        first_line = redact_text(get_first_line(error))
-        message = f"{type(error).__name__}: {first_line} ({request})"
+        message = f"{type(error).__name__}: {get_first_line(error)} ({request})"
         _end_with_failure(console, command, error, message, EXIT_FAILED_RUN)
 
 
@@ -56,6 +57,7 @@ def choose_exit_code(verdict: Mapping[str, Any]) -> int:
 def _end_with_failure(
     console: Console, command: str, error: BaseException, message: str, code: int
 ) -> None:
+    message = redact_text(message)
     console.print_error(f"headrace {command}: {message}", code)
     failure = {"type": type(error).__name__, "message": message}
     console.print_result({"command": command, "ok": False, "exit_code": code, "error": failure})

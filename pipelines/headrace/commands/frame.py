@@ -15,6 +15,8 @@ from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import report_failures
 from headrace.commands.observers import open_observers
 from headrace.commands.options import load_with_overrides
+from headrace.guard import guard_command
+from headrace.output import guard_output
 from headrace.recipe import Recipe
 
 
@@ -82,4 +84,10 @@ def run_job(command: Callable[..., Any]) -> None:
     """Run a command as a script of its own, with the same options as under `headrace`."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    app()
+    run_guarded(app)
+
+
+def run_guarded(app: typer.Typer) -> None:
+    """Run a command line as this process's work: nothing that it starts or writes outlives it."""
+    with guard_command(), guard_output():
+        app()

@@ -21,7 +21,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.signals import record_sigterm
+from headrace.signals import record_termination
 from headrace.stream.columns import build_feature_columns, list_weight_columns
 from headrace.stream.dataset import read_tf_batches
 from headrace.stream.split_stream import SplitStream
@@ -74,7 +74,7 @@ class RankTraining:
             stack: closes what outlives a generation.
         """
         self._started_at = time.monotonic()
-        self._is_stop_requested = record_sigterm()
+        self._is_stop_requested = record_termination()
         self._payload, self._collectives, self._report = payload, collectives, report
         self._stack = stack
         self._recipe = Recipe.model_validate(payload["recipe"])

@@ -99,7 +99,7 @@ def test_how_an_external_rank_ends(
 
     monkeypatch.setenv("HEADRACE_SECRET", "word")
     monkeypatch.setattr(external, "run_agent", run_agent)
-    monkeypatch.setattr(external, "record_sigterm", lambda: lambda: terminated)
+    monkeypatch.setattr(external, "record_termination", lambda: lambda: terminated)
     rank = ExternalRank(3, 4, "n0", 5)
     if expected is None:
         run_external_rank(rank, connect_timeout=60.0)

@@ -17,7 +17,7 @@ from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.task import RankTask
 from headrace.errors import MachineError, PreemptedError, RankError
 from headrace.progress import Report
-from headrace.signals import record_sigterm
+from headrace.signals import record_termination
 
 _DEFAULT_PORT = 29461
 # Rank, size and size on this host, as each launcher passes them to the processes it starts.
@@ -78,7 +78,7 @@ def run_external_rank(external_rank: ExternalRank, connect_timeout: float) -> No
         PreemptedError: this process received SIGTERM, and the ranks wrote a checkpoint.
         RankError: the run failed.
     """
-    was_terminated = record_sigterm()
+    was_terminated = record_termination()
     secret = os.environ.get("HEADRACE_SECRET", "")
     connection = AgentConnection(
         external_rank.address, external_rank.port, secret, external_rank.rank, connect_timeout

@@ -18,6 +18,7 @@ from headrace.distributed.supervise.agent import find_local_address
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
+from headrace.output import escape_controls
 from headrace.processes import build_python_command
 from headrace.progress import Report
 
@@ -124,7 +125,8 @@ class HostsLauncher(ControlServer):
         for line in stream:
             self._output.append(line.rstrip())
             del self._output[:-40]
-            sys.stderr.write(line if line.startswith("[rank") else f"[{name}] {line}")
+            shown = line if line.startswith("[rank") else f"[{name}] {line}"
+            sys.stderr.write(escape_controls(shown))
             sys.stderr.flush()
 
 

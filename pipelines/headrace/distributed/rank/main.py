@@ -18,10 +18,11 @@ from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError
+from headrace.output import guard_output
 from headrace.processes import import_from_working_directory
 from headrace.progress import Progress
 from headrace.quiet import silence_imports
-from headrace.signals import raise_on_sigterm
+from headrace.signals import raise_on_termination
 
 _PR_SET_PDEATHSIG = 1
 
@@ -34,7 +35,8 @@ def main(arguments: list[str]) -> int:
     # Ctrl-C reaches all processes of the terminal; the supervisor terminates the ranks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return _run_rank(folder, events)
+        with guard_output():
+            return _run_rank(folder, events)
     except BaseException as error:
         _write_error(folder, error)
         # No clean-up: Horovod's would wait for the peers that this rank has just let down.
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run_rank(folder: RankFolder, events: int) -> int:
-    with raise_on_sigterm():
+    with raise_on_termination():
         with silence_imports():
             import tensorflow  # noqa: F401  (here first: the modules below import it too)
         from headrace.distributed.rank.collectives import HorovodCollectives

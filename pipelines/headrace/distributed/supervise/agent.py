@@ -33,6 +33,8 @@ from headrace.distributed.supervise.sealed_channel import (
 from headrace.distributed.supervise.worker import LocalWorker
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError, get_first_line
+from headrace.guard import guard_command
+from headrace.output import guard_output
 from headrace.progress import Progress
 
 _REPORT_SECONDS = 0.1
@@ -291,11 +293,12 @@ def find_local_address(peer: str) -> str:
 
 def main() -> int:
     connection = AgentConnection(**json.loads(sys.stdin.readline()))
-    try:
-        failure = run_agent(connection)  # reported where the run was started
-    except RankError as error:
-        failure = str(error)
-        sys.stderr.write(f"{socket.gethostname()}: {get_first_line(error)}\n")
+    with guard_command(), guard_output():
+        try:
+            failure = run_agent(connection)  # reported where the run was started
+        except RankError as error:
+            failure = str(error)
+            sys.stderr.write(f"{socket.gethostname()}: {get_first_line(error)}\n")
     return 0 if failure is None else 1
 
 

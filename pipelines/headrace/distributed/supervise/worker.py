@@ -16,6 +16,7 @@ from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.slot import Slot
 from headrace.distributed.supervise.watchdog import is_process_stopped
 from headrace.distributed.task import RankTask
+from headrace.output import escape_controls
 from headrace.processes import build_python_command
 from headrace.progress import Progress, Report
 
@@ -185,7 +186,7 @@ class LocalWorker:
     def _read_log(self, stream: IO[str]) -> None:
         for line in stream:
             self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
-            sys.stderr.write(f"[{describe_worker(self)}] {line}")
+            sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}"))
             sys.stderr.flush()
 
     def _read_events(self, descriptor: int, report: Report) -> None:

@@ -1,0 +1,134 @@
+"""Start the JVM of a local Spark session: one that shows no secret, and does not outlive its start.
+
+PySpark writes all settings on the JVM's command line, which every user of the machine can read, and
+leaves the JVM behind where it is interrupted while it waits for it.
+"""
+
+import contextlib
+import importlib
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import MachineError
+from headrace.redaction import is_secret_key, redact_text
+
+# Options of the driver's JVM, which has to be started with them.
+_JAVA_OPTIONS = ("spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions")
+# What spark-submit resolves before there is a JVM that could be told of it otherwise.
+_SUBMIT_ONLY = ("spark.jars.packages", "spark.jars.repositories", "spark.jars.ivySettings")
+_JAVA_VARIABLE = "JDK_JAVA_OPTIONS"
+_STOP_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def start_gateway(conf: Mapping[str, str]) -> Iterator[None]:
+    """Start the JVM with those settings that hide nothing; end it if the block fails.
+
+    The settings that hold secrets are given to the session through its own connection, by whoever
+    creates it in the block. Options of Java that hold secrets are read from a file for this user
+    alone, which is removed in the end. Does nothing where the process has a JVM already.
+
+    Args:
+        conf: all settings of the session.
+
+    Raises:
+        MachineError: a secret would have to be on the command line.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    if SparkContext._gateway is not None:
+        yield
+        return
+    shown = {key: value for key, value in conf.items() if not holds_secret(key, value)}
+    for key in _SUBMIT_ONLY:
+        if key in conf and key not in shown:
+            raise MachineError(
+                f"spark.conf.{key} holds a secret, which would be on the command line of Spark for "
+                "every user of the machine; set it in spark-defaults.conf, readable for you alone"
+            )
+    options = [conf[key] for key in _JAVA_OPTIONS if key in conf and key not in shown]
+    # Untyped: PySpark has no other way to its process.
+    java_gateway: Any = importlib.import_module("pyspark.java_gateway")
+    plain, started = java_gateway.Popen, []
+
+    def start_process(*arguments: Any, **settings: Any) -> Any:
+        process = plain(*arguments, **settings)
+        started.append(process)
+        return process
+
+    java_gateway.Popen = start_process
+    try:
+        with _pass_java_options(options):
+            settings = SparkConf(loadDefaults=False).setAll(list(shown.items()))
+            SparkContext._ensure_initialized(gateway=java_gateway.launch_gateway(settings))
+        yield
+    except BaseException:
+        for process in started:
+            process.kill()
+            process.wait()
+        SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+        SparkSession._instantiatedSession = None
+        raise
+    finally:
+        java_gateway.Popen = plain
+
+
+def stop_gateway() -> None:
+    """End the JVM of this process, if it has one that it started itself."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is None or gateway.proc is None:
+        return
+    with contextlib.suppress(Exception):  # it may be gone
+        gateway.shutdown()
+    with contextlib.suppress(OSError):
+        gateway.proc.stdin.close()
+    try:
+        gateway.proc.wait(timeout=_STOP_SECONDS)
+    except Exception:
+        gateway.proc.kill()
+        gateway.proc.wait()
+    SparkContext._gateway = SparkContext._jvm = None
+
+
+def holds_secret(key: str, value: str) -> bool:
+    """Return whether a setting of Spark holds a secret, by its key or in its value.
+
+    >>> holds_secret("spark.hadoop.fs.s3a.secret.key", "x"), holds_secret("spark.ui.port", "4040")
+    (True, False)
+    """
+    return is_secret_key(key) or redact_text(value) != value
+
+
+@contextlib.contextmanager
+def _pass_java_options(options: list[str]) -> Iterator[None]:
+    """Give options to the JVMs that are started in the block, by a file where there are any."""
+    before = os.environ.get(_JAVA_VARIABLE)
+    folder = tempfile.gettempdir()
+    words = [before or "", f"-Djava.io.tmpdir={_quote_word(folder)}"]
+    with tempfile.TemporaryDirectory(prefix="headrace-java-") as private:
+        if options:
+            file = Path(private) / "options"
+            lines = [_quote_word(word) for text in options for word in shlex.split(text)]
+            file.write_text("\n".join(lines))
+            words.append(f"@{file}")
+        os.environ[_JAVA_VARIABLE] = " ".join(filter(None, words))
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[_JAVA_VARIABLE]
+            else:
+                os.environ[_JAVA_VARIABLE] = before
+
+
+def _quote_word(word: str) -> str:
+    """Quote a word as Java reads it in such a file, and in the variable."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
