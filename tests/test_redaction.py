@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace import redaction
 from headrace.redaction import redact_recipe, redact_text, redact_value
 
 
@@ -176,3 +177,24 @@ def test_expressions_of_a_recipe_stay() -> None:
 def test_long_texts_are_read_in_one_pass(piece: str) -> None:
     """A pattern that looked at every end from every begin took minutes for each of them."""
     assert redact_text(piece * (200_000 // len(piece)), {}) is not None
+
+
+def test_secrets_of_a_recipe_are_masked_where_nothing_tells_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the parsers of URLs put them: `Failed to parse: 'me:hunter2-Xy' is not a port`."""
+    monkeypatch.setattr(redaction, "_remembered", set())
+    tree = {
+        "tracking": {"uri": f"http://me:{SECRET}@host/x"},
+        "spark": {"conf": {"spark.hadoop.store.password": "gigolo99"}},
+        "features": {"words": {"tokenizer": "whitespace"}},
+    }
+    redaction.remember_secrets(tree)
+    assert redact_text("'me:hunter2-Xy' is no port", {}) == "'me:***' is no port"
+    assert redact_text("login with gigolo99 failed", {}) == "login with *** failed"
+    assert redact_text("a tokenizer by whitespace", {}) == "a tokenizer by whitespace"
+
+
+def test_pieces_of_secrets_of_the_environment_are_masked() -> None:
+    environment = {"OPENLINEAGE_URL": f"http://me:{SECRET}@host"}
+    assert "hunter2" not in redact_text("Failed to parse: 'me:hunter2-Xy'", environment)

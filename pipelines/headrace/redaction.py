@@ -7,7 +7,7 @@ environment has under such a name, wherever it appears.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
@@ -26,6 +26,8 @@ _SECRET_PARTS = frozenset({"pass", "sas", "sig", "signature", "bearer", "authori
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Sections of a recipe whose keys and values are columns and expressions.
 _COLUMN_SECTIONS = ("source", "clean", "label", "split", "unavailable", "derive", "features")
+# Sections of a recipe whose keys are those of Spark and its readers.
+_FREE_SECTIONS = ("conf", "options")
 _URL = re.compile(r"(?<=://)[^\s'\"<>]+")
 # Possessive, and from the begin of a word: linear in the length of any text.
 _PAIR = re.compile(
@@ -39,6 +41,9 @@ _PLACES = ("_FILE", "_PATH", "_DIR", "_SOCK", "_URL", "_URI", "_HOST", "_PORT", 
 # The shell's working directories: not passwords.
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
 _SHORTEST_VALUE = 6
+_DELIMITERS = re.compile(r"[/@?#:&]")
+# Secrets of the recipes that this process has read.
+_remembered: set[str] = set()
 
 
 def is_secret_key(key: str) -> bool:
@@ -66,6 +71,27 @@ def redact_text(text: str, environment: Mapping[str, str] = os.environ) -> str:
     text = _PAIR.sub(_mask_pair, text)
     text = _JSON_PAIR.sub(_mask_pair, text)
     return _HEADER.sub(rf"\1{MASK}", text)
+
+
+def remember_secrets(resolved: dict[str, Any]) -> None:
+    """Remember the secrets of a resolved recipe, to be masked wherever they appear from now on.
+
+    Libraries put parts of an address into their messages, where nothing tells that they are secret.
+    """
+    _remembered.update(_list_secrets_of_recipe(resolved))
+
+
+def _list_secrets_of_recipe(value: Any, key: str = "", is_free: bool = False) -> Iterator[str]:
+    """List secrets; by the names of keys only among settings of others, whose keys are not ours."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            free = is_free or name in _FREE_SECTIONS
+            yield from _list_secrets_of_recipe(inner, str(name), free)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _list_secrets_of_recipe(item, key, is_free)
+    elif isinstance(value, str):
+        yield from _split_secret(value) if is_free and is_secret_key(key) else _find_secrets(value)
 
 
 def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -131,29 +157,49 @@ def _mask_pair(match: re.Match[str]) -> str:
 
 
 def _redact_known(text: str, environment: Mapping[str, str]) -> str:
-    pattern = _build_pattern(tuple(environment.items()))
+    pattern = _build_pattern(tuple(environment.items()), frozenset(_remembered))
     return pattern.sub(MASK, text) if pattern else text
 
 
 @lru_cache(maxsize=4)
-def _build_pattern(environment: tuple[tuple[str, str], ...]) -> re.Pattern[str] | None:
+def _build_pattern(
+    environment: tuple[tuple[str, str], ...], remembered: frozenset[str]
+) -> re.Pattern[str] | None:
     """Build a pattern of all secret values, as they are and as a URL has them; None without any."""
-    values = _list_secret_values(environment)
+    values = {*_list_secret_values(environment), *remembered}
     forms = {form for v in values for form in (v, quote(v), quote(v, safe=""), quote_plus(v))}
     longest_first = sorted(forms, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
 
 def _list_secret_values(environment: tuple[tuple[str, str], ...]) -> list[str]:
-    """List the values of an environment that are secret: by their names, or in URLs."""
-    found = []
+    """List the values of an environment that are secret: by their names, or within values."""
+    found: list[str] = []
     for name, value in environment:
-        if len(value) < _SHORTEST_VALUE or name in _FOLDERS:
+        if name in _FOLDERS:
             continue
         if is_secret_key(name) and not name.upper().endswith(_PLACES):
-            found.append(value)
-        elif "://" in value and "@" in value:
-            user = value.partition("://")[2].rpartition("@")[0]
-            password = user.partition(":")[2]
-            found += [password, unquote(password)]
-    return [value for value in found if len(value) >= _SHORTEST_VALUE]
+            found += _split_secret(value)
+        else:
+            found += _find_secrets(value)
+    return found
+
+
+def _find_secrets(text: str) -> list[str]:
+    """Find the values in a text that `redact_text` masks by their place."""
+    found: list[str] = []
+    for url in _URL.findall(text):
+        user = url.rpartition("@")[0]
+        found += _split_secret(user.partition(":")[2])
+    for pattern in (_PAIR, _JSON_PAIR):
+        for match in pattern.finditer(text):
+            if is_secret_key(match["key"].strip(" :'\"")):
+                found += _split_secret(match["value"].strip("'\""))
+    return found
+
+
+def _split_secret(value: str) -> list[str]:
+    """Return a secret and the pieces in which messages of URL parsers have it, but short ones."""
+    plain = unquote(value)
+    pieces = {value, plain, *_DELIMITERS.split(plain)}
+    return [piece for piece in pieces if len(piece) >= _SHORTEST_VALUE]

@@ -103,6 +103,7 @@ def _write_recipe(target: Path, text: str) -> None:
     """Write a recipe to a temporary file and rename it, so that it is complete or absent."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(target.name + ".aside")
+    temporary.touch(mode=0o600)  # the table's address may have a password
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(target)
 

@@ -7,6 +7,7 @@ import typer
 
 from headrace.commands.console import LogFormat
 from headrace.recipe import Recipe, load_recipe
+from headrace.redaction import remember_secrets
 
 RecipePath = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Recipe file, for example conf/flights.yaml.")
@@ -85,4 +86,6 @@ def load_with_overrides(
     all_overrides = list(overrides or [])
     if ranks is not None:
         all_overrides.append(f"train.ranks={ranks}")
-    return load_recipe(path, overrides=all_overrides, workdir=workdir, environment=os.environ)
+    recipe = load_recipe(path, overrides=all_overrides, workdir=workdir, environment=os.environ)
+    remember_secrets(recipe.dump_resolved())
+    return recipe

@@ -21,6 +21,7 @@ from headrace.commands.options import (
 )
 from headrace.errors import Problem, RecipeError
 from headrace.recipe import Recipe
+from headrace.redaction import redact_recipe
 from headrace.tracking.store import Store
 
 Trials = Annotated[
@@ -78,6 +79,7 @@ def _run_search(
     dataset_version: int | None,
     output: str | None,
 ) -> dict[str, Any]:
+    from headrace.recipe.parse import dump_yaml
     from headrace.recipe.rewrite import format_overrides, write_recipe
     from headrace.tracking.run import report_outage, start_parent_run
     from headrace.train.tune import tune_recipe as tune_stage
@@ -99,12 +101,12 @@ def _run_search(
             dataset_version=dataset_version,
             parent_run_id=parent.run_id if parent else None,
         )
-        text = write_recipe(path, [*overrides, *format_overrides(tuned.overrides)], best_file)
+        tree = write_recipe(path, [*overrides, *format_overrides(tuned.overrides)], best_file)
         if parent:
             with report_outage(report):
                 parent.log_params({"best": tuned.overrides})
                 parent.log_metrics({f"best_val_{recipe.tune.metric}": tuned.value})
-                parent.log_text(text, "best_recipe.yaml")
+                parent.log_text(dump_yaml(redact_recipe(tree)), "best_recipe.yaml")
     console.print_summary(
         [
             *(f"  {key:<34} {value}" for key, value in tuned.overrides.items()),

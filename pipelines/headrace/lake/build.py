@@ -19,7 +19,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.safe_path import BuildId, RelativePath, check_build_id
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
-from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.storage import explain_storage_errors, open_filesystem, open_private
 
 EXAMPLES_FILE = "raw_examples.parquet"
 """File of some raw rows of the build, as the transform reads them."""
@@ -169,7 +169,13 @@ def write_sidecar(
         **(extra_files or {}),
         BUILD_FILE: build.model_dump_json(indent=1),
     }.items():
-        with filesystem.open(f"{path}/{name}", "wb") as stream:
+        is_private = name == EXAMPLES_FILE
+        opened = (
+            open_private(filesystem, f"{path}/{name}")
+            if is_private
+            else filesystem.open(f"{path}/{name}", "wb")
+        )
+        with opened as stream:
             stream.write(content.encode() if isinstance(content, str) else content)
 
 

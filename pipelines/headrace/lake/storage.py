@@ -119,6 +119,36 @@ def write_object(root: str, path: str, content: bytes | memoryview) -> None:
             stream.write(content)
 
 
+@contextmanager
+def open_private(filesystem: Any, path: str) -> Iterator[Any]:
+    """Open a file to be written whose contents are for this user alone: raw rows.
+
+    Where the store is a folder of this machine, the file's mode is 0600; a bucket has its own
+    policies.
+
+    Args:
+        filesystem: fsspec file system.
+        path: on it.
+    """
+    with filesystem.open(path, "wb") as stream:
+        if _is_local(filesystem):
+            Path(path).chmod(0o600)
+        yield stream
+
+
+def make_private_folder(filesystem: Any, path: str) -> None:
+    """Make a folder for this user alone (mode 0700) where it is missing; see `open_private`."""
+    if not filesystem.exists(path):
+        filesystem.makedirs(path, exist_ok=True)
+        if _is_local(filesystem):
+            Path(path).chmod(0o700)
+
+
+def _is_local(filesystem: Any) -> bool:
+    protocol = filesystem.protocol
+    return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
 def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
     """Open the Delta table at a root, at a version or at its newest.
 

@@ -150,7 +150,11 @@ class DatasetVersion:
         return pq.read_table(pa.BufferReader(blob)) if blob else None
 
     def read_examples_file(self) -> bytes | None:
-        """Read the file of raw rows as bytes; None where the build kept none."""
+        """Read the file of raw rows as bytes; None where the build kept none.
+
+        Raises:
+            UnreachableError: it is another user's, or the store does not answer.
+        """
         try:
             return read_sidecar_bytes(self.root, self.build.build_id, EXAMPLES_FILE)
         except RemovedError:

@@ -1,6 +1,7 @@
 """Write a recipe with other values to a file."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ from headrace.recipe.load import read_recipe_text
 from headrace.recipe.overrides import apply_overrides
 from headrace.recipe.parse import dump_yaml, parse_yaml
 
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
 
 def format_overrides(values: Mapping[str, Any]) -> list[str]:
     """Return values of dotted keys as `--set` takes them."""
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
-def write_recipe(path: str, overrides: list[str], target: str) -> str:
+def write_recipe(path: str, overrides: list[str], target: str) -> dict[str, Any]:
     """Write the recipe at `path` with other values; variables stay as they are, comments do not.
+
+    The file is for this user alone: the values may have passwords, and it has to work with them.
 
     Args:
         path: of a recipe that is right with these overrides.
@@ -24,7 +29,7 @@ def write_recipe(path: str, overrides: list[str], target: str) -> str:
         target: the new file, which is written whole or not at all.
 
     Returns:
-        its text.
+        the recipe as it was written, variables unresolved.
     """
     tree = parse_yaml(read_recipe_text(path))
     apply_overrides(tree, overrides)
@@ -32,6 +37,7 @@ def write_recipe(path: str, overrides: list[str], target: str) -> str:
     file = Path(target)
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(file.name + ".aside")
-    aside.write_text(text, encoding="utf-8")
+    with os.fdopen(os.open(aside, _FLAGS, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
     aside.rename(file)
-    return text
+    return tree

@@ -96,7 +96,7 @@ class DiskCache:
 
     def __init__(self, folder: str, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = Path(folder), limit_bytes
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self.folder.glob(f"*{_TEMPORARY_SUFFIX}"):  # left by processes that were killed
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:

@@ -12,6 +12,8 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    # Or a model would have whatever pyproject.toml and uv.lock lie in the working directory.
+    "MLFLOW_LOG_UV_FILES": "false",
 }
 
 
@@ -32,7 +34,8 @@ def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def silence_mlflow() -> None:
-    """Keep MLflow from printing run addresses and progress bars, and GitPython from warning."""
+    """Keep MLflow from printing addresses and progress bars and from logging files of projects, and
+    GitPython from warning."""
     _set_defaults(_QUIET)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from headrace.errors import PreemptedError, get_first_line
 from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
-from headrace.redaction import redact_value
+from headrace.redaction import redact_text, redact_value
 from headrace.tracking.environment import limit_requests_within
 from headrace.tracking.lineage import STAGE_TAG
 from headrace.tracking.store import Store, find_or_create_experiment, open_client
@@ -84,7 +84,8 @@ class TrackedRun:
         """Set tags of the run."""
         from mlflow.entities import RunTag
 
-        self._client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()])
+        tags = [RunTag(key, redact_text(value)) for key, value in values.items()]
+        self._client.log_batch(self.run_id, tags=tags)
 
     def log_text(self, text: str, path: str) -> None:
         """Log a text as an artifact; `path` is its path in the run."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.errors import ModelError, get_first_line
 from headrace.quiet import silence_imports
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -48,7 +49,7 @@ class Store:
         artifacts = None
         if not uri:
             folder = Path(workdir).absolute() / "mlflow"
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             uri, artifacts = f"sqlite:///{folder}/mlflow.db", f"file://{folder}/artifacts"
         return Store(
             uri=uri,
@@ -73,7 +74,11 @@ class Store:
 
 
 def open_client(store: Store) -> "MlflowClient":
-    """Open a client for the store, point mlflow's fluent functions at it, and silence mlflow."""
+    """Open a client for the store, point mlflow's fluent functions at it, and silence mlflow.
+
+    Raises:
+        ModelError: MLflow has no store of that kind, lacks its driver, or cannot open it.
+    """
     silence_mlflow()
     with silence_imports():
         import mlflow
@@ -84,7 +89,14 @@ def open_client(store: Store) -> "MlflowClient":
         open_database(store.uri)
     mlflow.set_tracking_uri(store.uri)
     mlflow.set_registry_uri(store.uri)
-    return mlflow.MlflowClient()
+    try:
+        return mlflow.MlflowClient()
+    except Exception as error:  # of MLflow, SQLAlchemy, a driver, an import
+        reason = redact_text(get_first_line(error) or type(error).__name__)
+        raise ModelError(
+            f"MLflow cannot use {store.redacted_uri} (tracking.uri, or MLFLOW_TRACKING_URI): "
+            f"{type(error).__name__}: {reason}"
+        ) from error
 
 
 def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:

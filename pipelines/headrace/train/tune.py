@@ -78,7 +78,7 @@ def tune_recipe(
             f"{dataset.version} has none; give split.fractions.validation more room"
         )
     folder = Path(workdir).absolute() / "tune"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock_search(folder, recipe.name, report):
         return _run_search(
             recipe,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from headrace.errors import get_first_line
 from headrace.progress import Progress
 from headrace.recipe import Recipe
+from headrace.redaction import redact_text
 
 
 class Observer(Protocol):
@@ -67,5 +68,6 @@ class BestEffort:
             return False
         if not self._has_warned:
             self._has_warned = True
-            self._warn(f"{self._failure}: {type(error).__name__}: {get_first_line(error)}")
+            reason = redact_text(f"{type(error).__name__}: {get_first_line(error)}")
+            self._warn(f"{self._failure}: {reason}")
         return True

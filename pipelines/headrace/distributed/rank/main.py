@@ -22,6 +22,7 @@ from headrace.output import guard_output
 from headrace.processes import import_from_working_directory
 from headrace.progress import Progress
 from headrace.quiet import silence_imports
+from headrace.redaction import remember_secrets
 from headrace.signals import raise_on_termination
 
 _PR_SET_PDEATHSIG = 1
@@ -53,6 +54,7 @@ def _run_rank(folder: RankFolder, events: int) -> int:
 
         import_from_working_directory()
         task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
+        remember_secrets(task.payload)
         function = task.import_function()
         heartbeat = Heartbeat(folder.heartbeat_path)
         membership = Membership(folder, task.is_elastic)

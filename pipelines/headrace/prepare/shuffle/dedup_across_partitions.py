@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.lake.build import locate_sidecar
-from headrace.lake.storage import open_filesystem
+from headrace.lake.storage import make_private_folder, open_filesystem, open_private
 from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
@@ -159,8 +159,8 @@ class UnreadKeys:
 def write_cross_duplicates(cross_duplicates: pa.Table, folder: str, target: int) -> None:
     """Write the cross duplicates of a target to the build's folder of duplicates."""
     files, path = open_filesystem(folder)
-    files.makedirs(path, exist_ok=True)
-    with files.open(f"{path}/{target:08d}.parquet", "wb") as stream:
+    make_private_folder(files, path)
+    with open_private(files, f"{path}/{target:08d}.parquet") as stream:
         pq.write_table(cross_duplicates, stream)
 
 

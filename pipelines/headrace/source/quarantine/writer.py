@@ -7,6 +7,7 @@ itself knows.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.build import locate_sidecar
-from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.storage import (
+    explain_storage_errors,
+    make_private_folder,
+    open_filesystem,
+    open_private,
+)
 from headrace.source.internal_columns import REASONS, RULES
 from headrace.source.problems import split_rules_and_reasons
 
@@ -72,6 +78,7 @@ class QuarantineFile:
         self.name, self.rows = name, 0
         self._folder = folder
         self._stream: Any = None
+        self._exit = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "QuarantineFile":
@@ -86,8 +93,8 @@ class QuarantineFile:
         with explain_storage_errors(self._folder):
             if self._writer is None:
                 files, path = open_filesystem(self._folder)
-                files.makedirs(path, exist_ok=True)
-                self._stream = files.open(f"{path}/{self.name}", "wb")
+                make_private_folder(files, path)
+                self._stream = self._exit.enter_context(open_private(files, f"{path}/{self.name}"))
                 self._writer = pq.ParquetWriter(self._stream, rows.schema)
             self._writer.write_table(rows)
         self.rows += rows.num_rows
@@ -101,4 +108,4 @@ class QuarantineFile:
         if self._writer is not None:
             with explain_storage_errors(self._folder):
                 self._writer.close()
-                self._stream.close()
+                self._exit.close()
