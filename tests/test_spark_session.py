@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from headrace.recipe.spark_settings import PINNED
-from headrace.spark_session import read_cluster_settings
+from headrace.spark_session import read_cluster_settings, stop_own_session_afterwards
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # Another value that Spark takes for each setting.
 _OTHERS = {
@@ -85,3 +89,18 @@ def test_settings_of_a_cluster_are_read_as_spark_reads_them(
     assert read_cluster_settings() == {
         "spark.a": "1 2", "spark.b": "true", "spark.c": "x=y", "spark.d": ""
     }  # fmt: skip
+
+
+@pytest.mark.spark
+def test_an_error_of_spark_has_its_text_when_the_jvm_is_gone(
+    spark: "SparkSession", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark import SparkContext
+
+    monkeypatch.setattr("headrace.spark_session.stop_own_session", lambda: None)
+    with pytest.raises(Exception, match="nowhere") as caught, stop_own_session_afterwards():
+        spark.sql("SELECT * FROM nowhere").collect()
+    monkeypatch.setattr(SparkContext, "_jvm", None)
+    assert "nowhere" in str(caught.value)
+    assert isinstance(caught.value, Exception)
+    assert type(caught.value).__name__ == "AnalysisException"

@@ -21,9 +21,17 @@ class HeadraceError(Exception):
     exit_code = EXIT_FAILED_RUN
 
 
+def get_text(error: BaseException) -> str:
+    """Return an error's text, also of one of Spark's whose JVM is gone."""
+    try:
+        return str(error)
+    except Exception:  # its text is put together in the JVM
+        return str(getattr(error, "_desc", "") or "")
+
+
 def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's text; "" where it has no text."""
-    return next(iter(str(error).splitlines()), "")
+    return next(iter(get_text(error).splitlines()), "")
 
 
 @dataclass(frozen=True)

@@ -129,13 +129,13 @@ def describe_invalid(error: "ValidationError") -> str:
 
 TRANSFORM = Format("fitted transform", 3, oldest=2)
 """`transform.json`, also within a model. 3: its digest is that of its bytes."""
-BUILD = Format("dataset version", 7, steps={4: lambda tree: {**tree, "transform_format": 2}})
+BUILD = Format("dataset version", 8, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that
-were read, joins that are followed, and persons that were erased."""
-PREDICTIONS = Format("version of predictions", 3)
+were read, joins that are followed, and persons that were erased. 8: its files have checksums."""
+PREDICTIONS = Format("version of predictions", 4)
 """`score.json`. 2: it has the columns of the source's files. 3: and the snapshots that were
-scored."""
+scored. 4: it has a checksum."""
 CHECKPOINT = Format("checkpoint", 2, key="format")
 """The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them."""
 MODEL = Format("registered model", 1)

@@ -41,6 +41,7 @@ _PLACES = ("_FILE", "_PATH", "_DIR", "_SOCK", "_URL", "_URI", "_HOST", "_PORT", 
 # The shell's working directories: not passwords.
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
 _SHORTEST_VALUE = 6
+_ADDRESS = re.compile(r"[\d.]+|localhost")
 _DELIMITERS = re.compile(r"[/@?#:&]")
 # Secrets of the recipes that this process has read.
 _remembered: set[str] = set()
@@ -189,7 +190,7 @@ def _find_secrets(text: str) -> list[str]:
     """Find the values in a text that `redact_text` masks by their place."""
     found: list[str] = []
     for url in _URL.findall(text):
-        user = url.rpartition("@")[0]
+        user = url.partition("?")[0].rpartition("@")[0]
         found += _split_secret(user.partition(":")[2])
     for pattern in (_PAIR, _JSON_PAIR):
         for match in pattern.finditer(text):
@@ -202,4 +203,4 @@ def _split_secret(value: str) -> list[str]:
     """Return a secret and the pieces in which messages of URL parsers have it, but short ones."""
     plain = unquote(value)
     pieces = {value, plain, *_DELIMITERS.split(plain)}
-    return [piece for piece in pieces if len(piece) >= _SHORTEST_VALUE]
+    return [p for p in pieces if len(p) >= _SHORTEST_VALUE and not _ADDRESS.fullmatch(p)]

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import MachineError, get_first_line
+from headrace.errors import MachineError, get_first_line, get_text
 from headrace.guard import remove_at_end
 from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
@@ -150,8 +150,21 @@ def stop_own_session_afterwards() -> Iterator[None]:
     """Call `stop_own_session` at the end of the block, whether it succeeds or fails."""
     try:
         yield
+    except Exception as error:
+        _keep_texts(error)
+        raise
     finally:
         stop_own_session()
+
+
+def _keep_texts(error: BaseException | None) -> None:
+    """Have Spark's errors keep their texts, which they would ask the JVM for when it is gone."""
+    while error is not None:
+        if type(error).__module__.startswith("pyspark.errors"):
+            text = get_text(error)
+            kind = type(error)
+            error.__class__ = type(kind.__name__, (kind,), {"__str__": lambda _, text=text: text})
+        error = error.__cause__ or error.__context__
 
 
 def read_cluster_settings() -> dict[str, str]:

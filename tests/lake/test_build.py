@@ -1,6 +1,7 @@
 """The sidecar of a build: what is written is read again, and damage is named."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from headrace.lake.build import (
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.source_partition import SourcePartition
 from tests.lake.building import make_build, make_ledger
+from tests.lake.sidecar_files import rewrite
 
 
 def change_record(root: Path, build_id: str, **changes: Any) -> None:
     path = root / "_headrace" / build_id / "build.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    rewrite(path, json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_the_sidecar_is_below_the_root() -> None:
@@ -112,3 +114,33 @@ def test_the_ledgers_json_names_drift(tmp_path: Path) -> None:
     build: Build = make_build(tmp_path, "one").model_copy(update={"drift": (drift,)})
     (column,) = json.loads(build.ledger_to_json())["drift"]
     assert column == {**drift.model_dump(), "drifted": True}
+
+
+@pytest.mark.parametrize("name", ["build.json", "transform.json", "ledger.json", "report.html"])
+def test_a_file_that_was_changed_is_refused(tmp_path: Path, name: str) -> None:
+    """One digit of a record or a profile is valid JSON."""
+    write_sidecar(str(tmp_path), make_build(tmp_path, "one"), "{}", {"report.html": "<p>1"})
+    file = tmp_path / "_headrace" / "one" / name
+    file.write_bytes(file.read_bytes().replace(b"1", b"2") + b" ")
+    with pytest.raises(DamagedError, match=rf"{name} is damaged: it is not the file that was"):
+        read_sidecar_bytes(str(tmp_path), "one", name)
+
+
+def test_checksums_that_are_gone_are_missed(tmp_path: Path) -> None:
+    write_sidecar(str(tmp_path), make_build(tmp_path, "one"), "{}")
+    (tmp_path / "_headrace" / "one" / "SHA256SUMS").unlink()
+    with pytest.raises(DamagedError, match="SHA256SUMS is missing"):
+        read_build(str(tmp_path), "one")
+    change_record(tmp_path, "one", format_version=7)  # an older Headrace wrote none
+    assert read_build(str(tmp_path), "one").build_id == "one"
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    write_sidecar(str(tmp_path), make_build(tmp_path, "one"), "{}", {"report.html": "<p>"})
+    rewrite(tmp_path / "_headrace" / "one" / "report.html", "<p>erased")
+    done = subprocess.run(
+        ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=tmp_path / "_headrace" / "one",
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "report.html: OK" in done.stdout

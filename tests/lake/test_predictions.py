@@ -20,6 +20,7 @@ from headrace.lake.predictions import (
     read_score_record,
 )
 from headrace.lake.score_record import PredictionFile, ScoredPartition, ScoreLedger, ScoreRecord
+from tests.lake.sidecar_files import rewrite
 
 FILE_SCHEMA = pa.schema([("prediction", pa.float64())])
 SCHEMA = FILE_SCHEMA.append(pa.field("day", pa.string()))
@@ -171,10 +172,10 @@ def test_a_record_that_is_damaged_or_newer_is_refused(tmp_path: Path) -> None:
     publish_predictions(root, make_record(tmp_path, "one", {"1": 3}), SCHEMA)
     path = tmp_path / "_headrace" / "one" / "score.json"
     newer = PREDICTIONS.current + 1
-    path.write_text(f'{{"format_version": {newer}}}')
+    rewrite(path, f'{{"format_version": {newer}}}')
     with pytest.raises(DatasetError, match=rf"score\.json is of format {newer}"):
         read_score_record(root, "one")
-    path.write_text('{"format_version": 1}')
+    rewrite(path, '{"format_version": 1}')
     with pytest.raises(DatasetError, match=r"score\.json is damaged or of another Headrace"):
         open_predictions(root)
 

@@ -17,6 +17,7 @@ from headrace.lake.data_file import SplitName
 from headrace.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
 from headrace.lake.version import find_newest_version, open_newest_table
 from tests.lake.building import SCHEMA, make_build, make_increment, publish_first_version
+from tests.lake.sidecar_files import rewrite
 
 
 def test_versions_are_numbered_and_old_ones_stay_readable(tmp_path: Path) -> None:
@@ -60,10 +61,10 @@ def test_a_damaged_or_missing_sidecar_is_an_error(tmp_path: Path) -> None:
     publish_build(str(root), make_build(root, "one"), SCHEMA, "{}")
     sidecar = root / "_headrace" / "one" / "build.json"
     whole = json.loads(sidecar.read_text())
-    sidecar.write_text(json.dumps({**whole, "files": []}))
+    rewrite(sidecar, json.dumps({**whole, "files": []}))
     with pytest.raises(DatasetError, match="they differ in split=train/part-one"):
         DatasetVersion.open(str(root))
-    sidecar.write_text("{")
+    rewrite(sidecar, "{")
     with pytest.raises(DatasetError, match="damaged"):
         DatasetVersion.open(str(root))
     sidecar.unlink()

@@ -24,6 +24,7 @@ from headrace.lake.vacuum import vacuum_dataset
 from headrace.lake.version import BUILD_KEY
 from headrace.stream.plain_parquet import index_folder
 from tests.lake.building import publish_first_version
+from tests.lake.sidecar_files import rewrite
 
 OUTSIDE = ["../secret/x.parquet", "/secret/x.parquet", "a/../../x", "./x", "a//b", "file:///x", ""]
 
@@ -39,7 +40,7 @@ def edit_json(file: Path, change: Callable[[Any], None]) -> None:
         return
     tree = json.loads(text)
     change(tree)
-    file.write_text(json.dumps(tree))
+    rewrite(file, json.dumps(tree))
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_foreign_log_that_names_a_file_outside(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ['{"a": 1}', "[]", ""])
 def test_a_transform_that_was_changed_is_opened_by_nobody(root: Path, text: str) -> None:
-    (root / "_headrace" / "first" / "transform.json").write_text(text)
+    rewrite(root / "_headrace" / "first" / "transform.json", text)
     with pytest.raises(DamagedError, match=r"transform\.json was changed after it was published"):
         DatasetVersion.open(str(root))
 

@@ -17,6 +17,7 @@ from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
 from headrace.lake.safe_path import BuildId, RelativePath, check_build_id
+from headrace.lake.sidecar_sums import SUMS_FILE, format_sums, is_intact, parse_sums
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
 from headrace.lake.storage import explain_storage_errors, open_filesystem, open_private
@@ -158,25 +159,34 @@ def write_sidecar(
         transform_json: becomes `transform.json` where this build fitted the transform.
         extra_files: file name -> content of further files.
     """
-    folder = locate_sidecar(root, build.build_id)
-    filesystem, path = open_filesystem(folder)
-    filesystem.makedirs(path, exist_ok=True)
     fitted = {} if build.transform_of else {"transform.json": transform_json}
-    for name, content in {
+    texts: dict[str, str | bytes] = {
         **fitted,
         "ledger.json": build.ledger_to_json(),
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(extra_files or {}),
         BUILD_FILE: build.model_dump_json(indent=1),
-    }.items():
+    }
+    write_sidecar_files(root, build.build_id, texts)
+
+
+def write_sidecar_files(root: str, build_id: str, texts: "Mapping[str, str | bytes]") -> None:
+    """Write files of a sidecar, and their checksums; raw rows for this user alone.
+
+    Args:
+        root: folder or URL of the dataset or the predictions.
+        build_id: of the build or job.
+        texts: file name -> content.
+    """
+    filesystem, path = open_filesystem(locate_sidecar(root, build_id))
+    filesystem.makedirs(path, exist_ok=True)
+    contents = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
+    for name, content in {SUMS_FILE: format_sums(contents), **contents}.items():
         is_private = name == EXAMPLES_FILE
-        opened = (
-            open_private(filesystem, f"{path}/{name}")
-            if is_private
-            else filesystem.open(f"{path}/{name}", "wb")
-        )
+        file = f"{path}/{name}"
+        opened = open_private(filesystem, file) if is_private else filesystem.open(file, "wb")
         with opened as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.write(content)
 
 
 def remove_sidecar(root: str, build_id: str) -> None:
@@ -201,6 +211,7 @@ def read_build(root: str, build_id: str) -> Build:
         build = Build.model_validate_json(BUILD.migrate_text(text, where, DatasetError))
         if build.build_id != build_id:
             raise DamagedError(f"{where} is the record of another build, {build.build_id}")
+        check_has_sums(root, build_id, BUILD.parse_version(text) == BUILD.current)
         return build
     except ValidationError as error:
         raise DamagedError(
@@ -227,9 +238,15 @@ def read_sidecar_text(root: str, build_id: str, name: str) -> str:
 
     Raises:
         RemovedError: the file is missing.
+        DamagedError: it is not as it was written.
         UnreachableError: the store does not answer.
     """
-    return read_sidecar_bytes(root, build_id, name).decode()
+    content = read_sidecar_bytes(root, build_id, name)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        path = f"{locate_sidecar(root, build_id)}/{name}"
+        raise DamagedError(f"dataset {root}: {path} is damaged: {error}") from None
 
 
 def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
@@ -246,10 +263,46 @@ def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
     filesystem, store_path = open_filesystem(path)
     with explain_storage_errors(root):
         try:
-            return bytes(filesystem.cat_file(store_path))
+            content = bytes(filesystem.cat_file(store_path))
         except FileNotFoundError:
             raise RemovedError(
                 f"dataset {root}: {path} is missing; the version was committed with it, so it was "
                 "removed since, by `headrace vacuum` or by hand; `headrace inspect` lists the "
                 "versions that can be read"
             ) from None
+        sums = _read_sums(root, build_id)
+    if not is_intact(name, content, sums):
+        raise DamagedError(
+            f"dataset {root}: {path} is damaged: it is not the file that was written (SHA-256, see "
+            f"{SUMS_FILE} beside it); restore it from a backup, or run `headrace prepare --refit`"
+        )
+    return content
+
+
+def check_has_sums(root: str, build_id: str, is_current: bool) -> None:
+    """Check that a sidecar of the current format has its checksums.
+
+    Raises:
+        DamagedError: they are gone.
+    """
+    if is_current and not _read_sums(root, build_id):
+        path = f"{locate_sidecar(root, build_id)}/{SUMS_FILE}"
+        raise DamagedError(f"dataset {root}: {path} is missing; restore it from a backup")
+
+
+def _read_sums(root: str, build_id: str) -> dict[str, set[str]]:
+    """Read the checksums of a sidecar; empty where an older Headrace wrote none.
+
+    Raises:
+        DamagedError: they are damaged.
+    """
+    path = f"{locate_sidecar(root, build_id)}/{SUMS_FILE}"
+    filesystem, store_path = open_filesystem(path)
+    try:
+        return parse_sums(bytes(filesystem.cat_file(store_path)))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DamagedError(
+            f"dataset {root}: {path} is damaged: {error}; restore it from a backup"
+        ) from None

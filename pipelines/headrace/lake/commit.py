@@ -21,7 +21,7 @@ from headrace.lake.delta import (
     publish_files,
 )
 from headrace.lake.storage import explain_storage_errors, open_filesystem
-from headrace.lake.version import BUILD_KEY, open_newest_table
+from headrace.lake.version import BUILD_KEY, list_commits, open_newest_table
 
 SPLIT_COLUMN = "split"
 _APP = "headrace"  # in the application id of commits
@@ -90,7 +90,7 @@ def find_published_version(root: str, idempotency_id: str) -> int | None:
         return None
     if table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
         return None
-    for commit in table.history():
+    for commit in list_commits(root, table):
         try:
             build = read_build(root, str(commit.get(BUILD_KEY)))
         except (RemovedError, DamagedError):
@@ -112,7 +112,7 @@ def refuse_foreign_table(root: str) -> None:
     table = open_newest_table(root)
     if table is None:
         return
-    newest = table.history(1)[0]
+    newest = list_commits(root, table, 1)[0]
     if BUILD_KEY not in newest:
         raise DatasetError(
             f"{root} is a Delta table whose newest commit ({newest.get('operation')}) is not a "

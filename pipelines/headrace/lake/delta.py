@@ -27,7 +27,7 @@ from headrace.lake.storage import (
     open_delta_table,
     open_filesystem,
 )
-from headrace.lake.version import open_newest_table
+from headrace.lake.version import list_commits, open_newest_table
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,9 @@ def find_committed_version(root: str, key: str, build_id: str) -> int | None:
     table = open_newest_table(root)
     if table is None:
         return None
-    return next((int(c["version"]) for c in table.history() if c.get(key) == build_id), None)
+    return next(
+        (int(c["version"]) for c in list_commits(root, table) if c.get(key) == build_id), None
+    )
 
 
 def check_file_sizes(root: str, expected: Mapping[str, int], table_label: str) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
+from headrace.lake.sidecar_sums import rewrite_file
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.lake.walk import find_files
 
@@ -61,7 +62,7 @@ def erase_from_sidecars(
             name = path[len(base) + 1 :]
             _, build_id, *rest = name.split("/")
             if rest == [EXAMPLES_FILE] and not _is_told_by(filesystem, path, key, build_id, own):
-                filesystem.rm_file(path)
+                rewrite_file(filesystem, path, None)
                 done.removed.append(name)
             elif rest[0] in ("duplicates", "join_keys"):
                 _keep_partitions(filesystem, path, name, held.get(build_id, ()), done)
@@ -105,7 +106,7 @@ def _erase_rows(filesystem: Any, path: str, name: str, key: PersonKey, done: Era
 def _erase_text(filesystem: Any, path: str, name: str, key: PersonKey, done: Erased) -> None:
     text = filesystem.cat_file(path).decode(errors="surrogateescape")
     if key.is_in_text(text):
-        filesystem.pipe_file(path, key.remove_from_text(text).encode(errors="surrogateescape"))
+        rewrite_file(filesystem, path, key.remove_from_text(text).encode(errors="surrogateescape"))
         done.texts.append(name)
 
 
@@ -197,4 +198,4 @@ def _read_table(filesystem: Any, path: str) -> pa.Table:
 def _write_table(filesystem: Any, path: str, table: pa.Table) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink)
-    filesystem.pipe_file(path, sink.getvalue())
+    rewrite_file(filesystem, path, sink.getvalue())

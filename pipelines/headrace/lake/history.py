@@ -8,8 +8,8 @@ from typing import Any
 
 from headrace.errors import DatasetError, RemovedError, UnreachableError
 from headrace.lake.build import read_build
-from headrace.lake.storage import CONCURRENT_REQUESTS, explain_storage_errors, resolve_root
-from headrace.lake.version import BUILD_KEY, make_missing_error, open_newest_table
+from headrace.lake.storage import CONCURRENT_REQUESTS, resolve_root
+from headrace.lake.version import BUILD_KEY, list_commits, make_missing_error, open_newest_table
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,15 @@ def list_versions(root: str) -> list[VersionEntry]:
     table = open_newest_table(root)
     if table is None:
         raise make_missing_error(root)
-    with explain_storage_errors(root):
-        history = table.history()
-    commits = sorted(history, key=lambda c: int(c["version"]))
+    commits = sorted(list_commits(root, table), key=lambda c: int(c["version"]))
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         return list(pool.map(lambda commit: _read_entry(root, commit), commits))
+
+
+def _parse_time(milliseconds: int) -> datetime:
+    """Return a time; that of a damaged number is the nearest that there is."""
+    limit = 253_402_300_799_000  # the end of the year 9999
+    return datetime.fromtimestamp(min(max(milliseconds, 0), limit) / 1000, UTC)
 
 
 def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
@@ -90,7 +94,7 @@ def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
             problem = str(error)
     return VersionEntry(
         version=int(commit["version"]),
-        committed=datetime.fromtimestamp(int(commit["timestamp"]) / 1000, UTC),
+        committed=_parse_time(commit["timestamp"]),
         build_id=str(build_id) if build_id else None,
         summary=summary,
         problem=problem,

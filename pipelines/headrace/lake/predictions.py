@@ -13,7 +13,13 @@ from pydantic import ValidationError
 
 from headrace.errors import DatasetError, LedgerError
 from headrace.formats import PREDICTIONS, describe_invalid
-from headrace.lake.build import locate_sidecar, read_sidecar_text, remove_sidecar
+from headrace.lake.build import (
+    check_has_sums,
+    locate_sidecar,
+    read_sidecar_text,
+    remove_sidecar,
+    write_sidecar_files,
+)
 from headrace.lake.delta import (
     Commit,
     check_file_sizes,
@@ -27,9 +33,8 @@ from headrace.lake.storage import (
     explain_storage_errors,
     open_delta_table,
     open_filesystem,
-    write_object,
 )
-from headrace.lake.version import open_newest_table
+from headrace.lake.version import list_commits, open_newest_table
 from headrace.lake.walk import find_files
 
 SCORE_KEY = "headrace.score"
@@ -46,8 +51,7 @@ def find_newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
     table = open_newest_table(root)
     if table is None:
         return None
-    with explain_storage_errors(root):
-        newest = table.history(1)[0]
+    newest = list_commits(root, table, 1)[0]
     build_id = newest.get(SCORE_KEY)
     if not build_id:
         raise DatasetError(
@@ -66,7 +70,11 @@ def read_score_record(root: str, build_id: str) -> ScoreRecord:
     text = read_sidecar_text(root, build_id, RECORD_FILE)
     where = f"{locate_sidecar(root, build_id)}/{RECORD_FILE}"
     try:
-        return ScoreRecord.model_validate_json(PREDICTIONS.migrate_text(text, where, DatasetError))
+        record = ScoreRecord.model_validate_json(
+            PREDICTIONS.migrate_text(text, where, DatasetError)
+        )
+        check_has_sums(root, build_id, PREDICTIONS.parse_version(text) == PREDICTIONS.current)
+        return record
     except ValidationError as error:
         raise DatasetError(
             f"{where} is damaged or of another Headrace: {describe_invalid(error)}; score with "
@@ -79,7 +87,7 @@ def find_published_predictions(root: str, idempotency_id: str) -> tuple[int, Sco
     table = open_newest_table(root)
     if table is None or table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
         return None
-    for commit in table.history():
+    for commit in list_commits(root, table):
         build_id = commit.get(SCORE_KEY)
         if (
             build_id
@@ -115,8 +123,7 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
     with explain_storage_errors(root):
         new_files = {f.path: f.bytes for f in record.files if f"-{record.build_id}-" in f.path}
         check_file_sizes(root, new_files, f"predictions {root}")
-        content = record.model_dump_json(indent=1).encode()
-        write_object(locate_sidecar(root, record.build_id), RECORD_FILE, content)
+        write_sidecar_files(root, record.build_id, {RECORD_FILE: record.model_dump_json(indent=1)})
     values = {file.path: file.values for file in record.files}
     if record.base is not None:
         values |= {file.path: file.values for file in open_predictions(root, record.base)[1].files}
@@ -172,7 +179,9 @@ def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreR
             raise DatasetError(f"there are no predictions at {root}; run `headrace score` first")
         return newest
     table = open_delta_table(root)
-    build_id = next((c.get(SCORE_KEY) for c in table.history() if c["version"] == version), None)
+    build_id = next(
+        (c.get(SCORE_KEY) for c in list_commits(root, table) if c["version"] == version), None
+    )
     if not build_id:
         raise DatasetError(f"predictions {root} have no version {version}")
     return version, read_score_record(root, str(build_id))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.lake.damage import explain_damage
 from headrace.redaction import MASK, redact_text
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
     """
     from deltalake import DeltaTable  # here, because those who only write files need it not
 
-    with explain_storage_errors(root):
+    where = f"dataset {redact_text(root)}: its _delta_log"
+    with explain_storage_errors(root), explain_damage(where):
         return DeltaTable(root, version=version, storage_options=build_delta_options(root))
 
 

@@ -23,6 +23,7 @@ from headrace.lake.build import (
     read_sidecar_bytes,
     read_sidecar_text,
 )
+from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.profile import TALLIES_FILE, FileTally, Profile
 from headrace.lake.storage import (
@@ -75,9 +76,9 @@ class DatasetVersion:
             ) from None
         # Not the history of the pinned table: there delta-rs lists every commit, numbered down from
         # the pinned version.
-        with explain_storage_errors(root):
-            history = newest.history()
-        commit = next((c for c in history if c["version"] == table.version()), {})
+        commit = next(
+            (c for c in list_commits(root, newest) if c["version"] == table.version()), {}
+        )
         build_id = commit.get(BUILD_KEY)
         if not build_id:
             raise DatasetError(
@@ -87,7 +88,7 @@ class DatasetVersion:
         build, transform_json = read_sidecar(root, str(build_id))
         where = f"dataset {root} version {table.version()}: transform.json"
         check_transform_digest(transform_json, build.transform_digest, where)
-        committed_paths = set(_list_paths(table))
+        committed_paths = set(_list_paths(root, table))
         recorded_paths = {file.path for file in build.files}
         if committed_paths != recorded_paths:
             raise DamagedError(
@@ -100,8 +101,9 @@ class DatasetVersion:
     @cached_property
     def column_types(self) -> dict[str, str]:
         """Return column -> Delta's name of its type, of the Delta table at this version."""
-        fields = open_delta_table(self.root, self.version).schema().fields
-        return {field.name: _format_type(field.type) for field in fields}
+        with explain_damage(f"dataset {self.root}: the schema in its _delta_log"):
+            fields = open_delta_table(self.root, self.version).schema().fields
+            return {field.name: _format_type(field.type) for field in fields}
 
     def list_files(self, split: SplitName) -> tuple[DataFile, ...]:
         """List the files of a split by path, which is the canonical order of its rows."""
@@ -131,14 +133,17 @@ class DatasetVersion:
         builds = sorted({p.build_id for p in self.build.partitions})
         split_by_path = {file.path: file.split for file in self.build.files}
         blobs = (read_sidecar_bytes(self.root, build_id, TALLIES_FILE) for build_id in builds)
-        tallies = [tally for blob in blobs for tally in FileTally.read_tallies(blob)]
-        return self.fitted_profile.sum_tallies(
-            [(split_by_path[t.path], t) for t in tallies if t.path in split_by_path],
-            self.build_profile.rules,
-        )
+        with explain_damage(f"dataset {self.root}: {TALLIES_FILE} of its builds"):
+            tallies = [tally for blob in blobs for tally in FileTally.read_tallies(blob)]
+            return self.fitted_profile.sum_tallies(
+                [(split_by_path[t.path], t) for t in tallies if t.path in split_by_path],
+                self.build_profile.rules,
+            )
 
     def _read_profile(self, build_id: str) -> Profile:
-        return Profile.model_validate_json(read_sidecar_text(self.root, build_id, "profile.json"))
+        text = read_sidecar_text(self.root, build_id, "profile.json")
+        with explain_damage(f"dataset {self.root}: profile.json of build {build_id}"):
+            return Profile.model_validate_json(text)
 
     def read_raw_examples(self) -> "pa.Table | None":
         """Read some raw rows of the build, as the transform reads them; None where it kept none.
@@ -147,7 +152,13 @@ class DatasetVersion:
         lists of them.
         """
         blob = self.read_examples_file()
-        return pq.read_table(pa.BufferReader(blob)) if blob else None
+        if not blob:
+            return None
+        with explain_damage(f"dataset {self.root}: {EXAMPLES_FILE}"):
+            try:
+                return pq.read_table(pa.BufferReader(blob))
+            except OSError as error:  # pyarrow's own, of a file in memory
+                raise ValueError(str(error)) from None
 
     def read_examples_file(self) -> bytes | None:
         """Read the file of raw rows as bytes; None where the build kept none.
@@ -237,6 +248,32 @@ def _format_type(kind: Any) -> str:
     return str(getattr(kind, "type", kind))
 
 
-def _list_paths(table: DeltaTable) -> list[str]:
-    actions = table.get_add_actions(flatten=True)
-    return [str(path) for path in actions["path"].to_pylist()]
+def list_commits(root: str, table: DeltaTable, limit: int | None = None) -> list[dict[str, Any]]:
+    """List the commits of a table, the newest first; `version` and `timestamp` are integers.
+
+    Args:
+        root: of the table, in messages.
+        table: at its newest version.
+        limit: the newest so many only.
+
+    Raises:
+        DamagedError: the log is damaged.
+        UnreachableError: the store does not answer.
+    """
+    where = f"dataset {root}: its _delta_log"
+    with explain_storage_errors(root), explain_damage(where):
+        try:
+            commits = table.history(limit)
+        except DeltaError as error:
+            raise DamagedError(
+                f"{where} is damaged: {describe_error(error)}; restore it from a backup"
+            ) from None
+        return [
+            {**c, "version": int(c["version"]), "timestamp": int(c["timestamp"])} for c in commits
+        ]
+
+
+def _list_paths(root: str, table: DeltaTable) -> list[str]:
+    with explain_damage(f"dataset {root}: its _delta_log"):
+        actions = table.get_add_actions(flatten=True)
+        return [str(path) for path in actions["path"].to_pylist()]

@@ -6,6 +6,7 @@ columns are in `column_checks.py`, those about training in `train_checks.py`.
 """
 
 import math
+import re
 from typing import Any
 
 from headrace.columns.dataset_columns import name_passthrough_column
@@ -38,6 +39,7 @@ from headrace.recipe.train_checks import (
     check_tuning,
 )
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 Valid = dict[str, Any]
 """Top-level key -> validated value; keys that failed validation are absent."""
 
@@ -51,6 +53,14 @@ def find_impossible_combinations(valid: Valid) -> list[Problem]:
     return problems
 
 
+def _check_address(where: str, path: str | None) -> list[Problem]:
+    """Check that what stands before `://` can be a scheme, or the path is one of this machine."""
+    scheme, mark, _ = (path or "").partition("://")
+    if not mark or scheme.startswith(("/", ".")) or _SCHEME.fullmatch(scheme):
+        return []
+    return [Problem(where, f"{scheme[:40]!r} is no scheme of a URL", "write the URL alone")]
+
+
 def _check_tables(source: s.Source) -> list[Problem]:
     problems = []
     for name, table in source.tables.items():
@@ -58,6 +68,7 @@ def _check_tables(source: s.Source) -> list[Problem]:
         if (table.path is None) == (table.table is None):
             choice = "neither path nor table" if table.path is None else "both path and table"
             problems.append(Problem(where, choice, "give one of them"))
+        problems += _check_address(f"{where}.path", table.path)
         if table.table is not None and "format" in table.model_fields_set:
             problems.append(
                 Problem(
@@ -242,6 +253,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_tuning, ("tune", "label")),
     (_check_model, ("model", "features")),
     (_check_file_sizes, ("dataset",)),
+    (lambda dataset: _check_address("dataset.path", dataset.path), ("dataset",)),
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label")),
     (check_slices, ("evaluate", "features", "dataset")),
