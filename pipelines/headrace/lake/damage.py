@@ -4,10 +4,12 @@ A log or a record with a flipped bit makes a parser, a database engine or a Rust
 whatever way it happens to; none of that is a defect of Headrace, and all of it means the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from headrace.errors import DamagedError, HeadraceError, get_text
 from headrace.redaction import redact_text
@@ -41,6 +43,29 @@ def explain_damage(what: str) -> Iterator[None]:
         if type(error).__name__ != "PanicException":  # of a library in Rust
             raise
         raise DamagedError(f"{what} is damaged: {_describe(error)}; restore it") from None
+
+
+def read_parquet(source: Any, what: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file of a table's own, checksums of its pages compared.
+
+    Args:
+        source: bytes, or an open file.
+        what: see `explain_damage`.
+        columns: all by default.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    with explain_damage(what):
+        opened = pa.BufferReader(source) if isinstance(source, bytes) else source
+        try:
+            file = pq.ParquetFile(opened, page_checksum_verification=True)
+            table = file.read(columns=list(columns) if columns is not None else None)
+        except OSError as error:  # most of what pyarrow says of damaged bytes
+            if error.errno is not None:  # of the file system
+                raise
+            raise ValueError(str(error)) from None
+        return table
 
 
 def _describe(error: BaseException) -> str:

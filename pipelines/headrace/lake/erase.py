@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
+from headrace.lake.damage import read_parquet
 from headrace.lake.sidecar_sums import rewrite_file
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.lake.walk import find_files
@@ -192,10 +193,10 @@ def _has_person(filesystem: Any, path: str, key: PersonKey) -> bool:
 
 
 def _read_table(filesystem: Any, path: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(filesystem.cat_file(path)), partitioning=None)
+    return read_parquet(bytes(filesystem.cat_file(path)), path)
 
 
 def _write_table(filesystem: Any, path: str, table: pa.Table) -> None:
     sink = io.BytesIO()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     rewrite_file(filesystem, path, sink.getvalue())

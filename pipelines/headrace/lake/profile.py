@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from headrace.columns.histogram import MISSING_LABEL
+from headrace.lake.damage import read_parquet
 
 
 class _Frozen(BaseModel):
@@ -140,14 +141,16 @@ class FileTally:
             for position, field in enumerate(_TALLY_SCHEMA)
         ]
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_arrays(columns, schema=_TALLY_SCHEMA), sink)
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=_TALLY_SCHEMA), sink, write_page_checksum=True
+        )
         return bytes(sink.getvalue())
 
     @staticmethod
     def read_tallies(blob: bytes) -> "Iterator[FileTally]":
         """Read the tallies that `write_tallies` wrote."""
         by_path: dict[str, FileTally] = {}
-        for row in pq.read_table(pa.BufferReader(blob)).to_pylist():
+        for row in read_parquet(blob, TALLIES_FILE).to_pylist():
             tally = by_path.setdefault(row["path"], FileTally(row["path"], {}, {}, {}))
             if row["name"].startswith(_MISSING_PREFIX):
                 tally.missing[row["name"].removeprefix(_MISSING_PREFIX)] = row["unknown"]

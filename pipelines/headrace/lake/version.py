@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
@@ -23,7 +22,7 @@ from headrace.lake.build import (
     read_sidecar_bytes,
     read_sidecar_text,
 )
-from headrace.lake.damage import explain_damage
+from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.profile import TALLIES_FILE, FileTally, Profile
 from headrace.lake.storage import (
@@ -154,11 +153,7 @@ class DatasetVersion:
         blob = self.read_examples_file()
         if not blob:
             return None
-        with explain_damage(f"dataset {self.root}: {EXAMPLES_FILE}"):
-            try:
-                return pq.read_table(pa.BufferReader(blob))
-            except OSError as error:  # pyarrow's own, of a file in memory
-                raise ValueError(str(error)) from None
+        return read_parquet(blob, f"dataset {self.root}: {EXAMPLES_FILE}")
 
     def read_examples_file(self) -> bytes | None:
         """Read the file of raw rows as bytes; None where the build kept none.
@@ -181,14 +176,11 @@ class DatasetVersion:
         filesystem, path = open_filesystem(self.root)
         tables = []
         for file in self.list_files(split):
-            try:
-                with (
-                    explain_storage_errors(self.root),
-                    filesystem.open(f"{path}/{file.path}", "rb") as stream,
-                ):
-                    tables.append(pq.read_table(stream, columns=list(columns)))
-            except pa.ArrowInvalid as error:
-                raise DatasetError(f"{self.root}/{file.path} cannot be read: {error}") from None
+            with (
+                explain_storage_errors(self.root),
+                filesystem.open(f"{path}/{file.path}", "rb") as stream,
+            ):
+                tables.append(read_parquet(stream, f"{self.root}/{file.path}", columns))
         return pa.concat_tables(tables)
 
     def read_text(self, name: str) -> str:

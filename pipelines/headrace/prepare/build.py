@@ -13,6 +13,7 @@ from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_from_json
 from headrace.columns.values import RawKind
 from headrace.errors import InvalidTextError
 from headrace.lake.build import read_sidecar_text
+from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
@@ -214,7 +215,9 @@ def _choose_axes_and_weights(
     if reused_version:
         fitted_by = reused_version.build.transform_of or reused_version.build.build_id
         text = read_sidecar_text(reused_version.root, fitted_by, AXES_FILE)
-        return axes_from_json(text), reused_version.build.class_weights
+        with explain_damage(f"dataset {reused_version.root}: {AXES_FILE} of build {fitted_by}"):
+            axes = axes_from_json(text)
+        return axes, reused_version.build.class_weights
     axes = list_axes(fitted.spec, fit_inputs, fitted.statistics)
     if recipe.label.class_weight is None:
         return axes, {}

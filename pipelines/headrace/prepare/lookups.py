@@ -5,16 +5,15 @@ partition have (`shuffle/join_keys.py`). Where the table changed, the keys whose
 looked for in the partitions' keys; no row of the main table is read for that.
 """
 
-import io
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.errors import RemovedError
 from headrace.lake.build import Build, FollowedJoin, read_sidecar_bytes, read_sidecar_text
+from headrace.lake.damage import explain_damage, read_parquet
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.plan import Plan
 from headrace.prepare.shuffle.join_keys import (
@@ -176,14 +175,16 @@ def _read_digests(root: str, join: FollowedJoin, position: int) -> pa.Table | No
         content = read_sidecar_bytes(root, join.build_id, _name_file(f"{position}:"))
     except RemovedError:
         return None
-    return pq.read_table(io.BytesIO(content))
+    return read_parquet(content, f"dataset {root}: {_name_file(f'{position}:')}")
 
 
 def _read_key_types(root: str, build_id: str) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Read what a build hashed of each join's keys, and the files that have them; nothing where it
     recorded none."""
     try:
-        kept = json.loads(read_sidecar_text(root, build_id, _KEY_TYPES_FILE))
+        text = read_sidecar_text(root, build_id, _KEY_TYPES_FILE)
     except RemovedError:
         return {}, []
-    return {name: tuple(words) for name, words in kept["types"].items()}, kept["files"]
+    with explain_damage(f"dataset {root}: {_KEY_TYPES_FILE} of build {build_id}"):
+        kept = json.loads(text)
+        return {name: tuple(words) for name, words in kept["types"].items()}, kept["files"]

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.columns.histogram import AXES_FILE
-from headrace.errors import RemovedError, UnreachableError
+from headrace.errors import DamagedError, RemovedError, UnreachableError
 from headrace.lake.build import read_sidecar_text
+from headrace.lake.damage import explain_damage
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
@@ -113,7 +114,7 @@ def _read_raw_examples(dataset: DatasetVersion, report: Report) -> pa.Table | No
     """Read the dataset's raw rows; None where there are none, or another user's alone."""
     try:
         return dataset.read_raw_examples()
-    except UnreachableError as error:
+    except (DamagedError, UnreachableError) as error:
         text = f"the model is checked against made-up rows, not those of the dataset: {error}"
         report(Progress(text))
         return None
@@ -148,11 +149,13 @@ def _describe_columns(dataset: DatasetVersion, report: Report) -> dict[str, Any]
     try:
         axes = read_sidecar_text(dataset.root, build.transform_of or build.build_id, AXES_FILE)
         distributions = dataset.fitted_profile.distributions
-    except RemovedError as error:
+        with explain_damage(f"dataset {dataset.root}: {AXES_FILE}"):
+            plain_axes = json.loads(axes)
+    except (RemovedError, DamagedError) as error:
         report(Progress(f"scoring with this model will not measure drift of its inputs: {error}"))
         return {"axes": [], "counts": {}, "unknown": {}}
     return {
-        "axes": json.loads(axes),
+        "axes": plain_axes,
         "counts": {d.name: list(d.counts["train"]) for d in distributions},
         "unknown": {d.name: d.unknown["train"] for d in distributions if d.unknown},
     }

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.lake.build import locate_sidecar
+from headrace.lake.damage import read_parquet
 from headrace.lake.storage import make_private_folder, open_filesystem, open_private
 from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
 from headrace.prepare.shuffle.partitioner import Partitioner
@@ -161,7 +162,7 @@ def write_cross_duplicates(cross_duplicates: pa.Table, folder: str, target: int)
     files, path = open_filesystem(folder)
     make_private_folder(files, path)
     with open_private(files, f"{path}/{target:08d}.parquet") as stream:
-        pq.write_table(cross_duplicates, stream)
+        pq.write_table(cross_duplicates, stream, write_page_checksum=True)
 
 
 def locate_duplicates(root: str, build_id: str) -> str:
@@ -245,7 +246,7 @@ def _read_keys(work: dict[str, str], retained: frozenset[str]) -> pa.Table:
     columns = ["row_id"] if work["kind"] == PUBLISHED_KEYS else None
     files, path = open_filesystem(work["path"])
     with files.open(path, "rb") as stream:
-        table = pq.read_table(stream, columns=columns)
+        table = read_parquet(stream, work["path"], columns)
     if work["kind"] == PUBLISHED_KEYS:
         code = np.zeros(table.num_rows, np.int32)
         name = pa.DictionaryArray.from_arrays(code, [work["name"]])

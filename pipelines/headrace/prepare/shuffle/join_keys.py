@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.build import locate_sidecar
+from headrace.lake.damage import read_parquet
 from headrace.lake.storage import explain_storage_errors, open_filesystem, write_object
 from headrace.lake.walk import list_folder
 from headrace.source.lookups import shorten_keys
@@ -89,6 +90,7 @@ class JoinKeys:
             use_dictionary=["join", "partition"],
             column_encoding={"key": "DELTA_BINARY_PACKED"},
             compression="zstd",
+            write_page_checksum=True,
         )
         write_object(folder, f"{uuid.uuid4().hex}.parquet", sink.getvalue())
 
@@ -122,7 +124,7 @@ def find_partitions_with_keys(
                 content = filesystem.cat_file(f"{path}/{file}")
             except FileNotFoundError:
                 return frozenset(names)
-            table = pq.read_table(pa.BufferReader(content), schema=_KEYS)
+            table = read_parquet(bytes(content), f"{folder}/{file}").cast(_KEYS)
             joins, values = table["join"].to_numpy(), table["key"].to_numpy()
             has_key = np.zeros(table.num_rows, bool)
             for position, wanted in keys.items():
