@@ -29,7 +29,7 @@ PASSWORD = "pa55word-of-the-tracking-server"
 TASK = RankTask(
     "headrace.train.rank_training:run", {}, environment={"MLFLOW_TRACKING_URI": PASSWORD}
 )
-FIRST = {"name": "agent", "host": "h1", "order": 0, "first": True}
+FIRST = {"name": "agent", "host": "host-of-this-run", "order": 0, "first": True}
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def test_nothing_of_a_run_is_on_the_wire_in_clear() -> None:
         sealed = channel.seal_request(json.dumps({**FIRST, "bye": True}).encode())
         answer = json.loads(channel.open_answer(post(port, joined["path"], sealed)))
         assert RankTask.from_json(answer["task"]) == TASK
-        for word in (SECRET, PASSWORD, TASK.target, "h1"):
+        for word in (SECRET, PASSWORD, TASK.target, "host-of-this-run"):
             assert not any(word.encode() in request for request in seen)
         # Repeating what was seen does nothing.
         again = json.loads(post(port, joined["path"], sealed))

@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -147,7 +148,9 @@ def test_an_agent_joins_with_its_first_message_and_gets_the_task(server: Control
 def test_messages_of_one_agent_are_of_one_worker(server: ControlServer) -> None:
     server.handle_message(dict(FIRST))
     (worker,) = server.list_workers()
-    server.handle_message({"name": "agent", "host": "h1", "order": 0, "position": [5, 2, True, 0]})
+    server.handle_message(
+        {"name": "agent", "host": "h1", "order": 0, "position": [5, 2, True, False]}
+    )
     assert server.list_workers() == [worker]
     assert worker.read_position().step == 2
     worker.terminate()
@@ -248,3 +251,30 @@ def test_bad_requests_are_answered(
     assert code == status
     assert json.loads(content)["error"]
     assert len(server.list_workers()) == 0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [1], "x", 3, None, {}, {"name": 3}, {**FIRST, "order": "0"}, {**FIRST, "host": None},
+        {**FIRST, "position": "abcd"}, {**FIRST, "position": [1]}, {**FIRST, "position": 4 * [0]},
+        {**FIRST, "tail": "x"}, {**FIRST, "tail": [1]}, {**FIRST, "progress": {}},
+        {**FIRST, "progress": [1]}, {**FIRST, "progress": [{"txt": 1}]}, {**FIRST, "code": "0"},
+        {**FIRST, "facts": []}, {**FIRST, "error": "x"}, {**FIRST, "result": [1]},
+        {**FIRST, "more": 1}, {"name": "agent", "first": True}, {**FIRST, "waiting": 1.5},
+        {**FIRST, "stopped": "no"}, {**FIRST, "first": "yes"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_wrong_types_reach_no_supervisor(server: ControlServer, message: object) -> None:
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        server.handle_message(message)  # type: ignore[arg-type]
+    for worker in server.list_workers():  # one that progressed wrongly has joined; it can be read
+        worker.read_position()
+
+
+def test_what_is_no_channel_is_not_read(server: ControlServer) -> None:
+    """A stranger who announces 60 MiB is answered before it sends any of it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nContent-Length: 62914560\r\n\r\n")
+        assert b"404" in connection.recv(1000)

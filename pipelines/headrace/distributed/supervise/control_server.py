@@ -34,6 +34,7 @@ from headrace.progress import Progress, Report
 _SILENCE_SECONDS = 20.0
 _MAX_MESSAGE_BYTES = 64 * 2**20
 _MAX_JOIN_BYTES = 1000
+_MAX_FIRST_BYTES = 2**20
 # Channels of agents that have not posted yet; strangers who only join push out one another.
 _MAX_UNPROVEN_CHANNELS = 1000
 # An agent whose supervisor died may reach that of the next run at the same address and port.
@@ -168,7 +169,7 @@ class ControlServer:
         self._workers: dict[str, RemoteWorker] = {}
         self._lock = threading.Lock()
         self._outcome: dict[str, Any] | None = None
-        self._server = ThreadingHTTPServer((self.address, port), _build_handler_class(self))
+        self._server = _QuietServer((self.address, port), _build_handler_class(self))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(
@@ -221,6 +222,17 @@ class ControlServer:
             "proof": base64.b64encode(channel.proof).decode(),
         }
 
+    def has_channel(self, path: str, length: int) -> bool:
+        """Return whether a channel may send a message of that length, before it is read.
+
+        Args:
+            path: of the request.
+            length: in bytes; of an agent that has not proven yet who it is, a small one.
+        """
+        with self._lock:
+            is_small = length <= _MAX_FIRST_BYTES
+            return path in self._channels or (path in self._unproven and is_small)
+
     def answer_request(self, path: str, sealed: bytes) -> bytes | None:
         """Answer a sealed request; None where there is no such channel.
 
@@ -245,6 +257,7 @@ class ControlServer:
             message: `name`, `host` and `order` of the agent, `first` in its first message, and the
                 changes of its rank's status.
         """
+        _check_message(message)
         name = message["name"]
         with self._lock:
             worker = self._workers.get(name)
@@ -264,6 +277,46 @@ class ControlServer:
         return {**answer, "over": self._outcome}
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print no stack where a client is gone or sends what is no request."""
+
+
+def _check_message(message: Any) -> None:
+    """Check the types of an agent's message, which the supervisor relies on in its own thread.
+
+    Raises:
+        TypeError, ValueError: with what is wrong.
+    """
+    if not isinstance(message, dict):
+        raise TypeError(f"a message is an object, not {type(message).__name__}")
+    for key, value in message.items():
+        if key not in _MESSAGE:
+            raise ValueError(f"{key[:80]!r} is no part of a message")
+        if type(value) not in _MESSAGE[key]:
+            raise TypeError(f"{key} is {type(value).__name__}")
+    position = message.get("position", [0, -1, False, False])
+    if [type(item) for item in position] != [int, int, bool, bool]:
+        raise TypeError("position is no position")
+    for key in ("tail", "progress"):
+        kind = str if key == "tail" else dict
+        if not all(isinstance(item, kind) for item in message.get(key, [])):
+            raise TypeError(f"{key} has something else")
+    for key in ("name", "host", "order"):
+        if (message.get("first") or key == "name") and key not in message:
+            raise KeyError(key)
+
+
+# Part of a message -> its types.
+_NOTHING = type(None)
+_MESSAGE: dict[str, tuple[type, ...]] = {
+    "name": (str,), "host": (str,), "order": (int,), "first": (bool,), "bye": (bool,),
+    "progress": (list,), "code": (int, _NOTHING), "position": (list,), "stopped": (bool,),
+    "waiting": (int, _NOTHING), "error": (dict, _NOTHING), "result": (dict, _NOTHING),
+    "facts": (dict, _NOTHING), "tail": (list,),
+}  # fmt: skip
+
+
 def _build_handler_class(server: ControlServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 30
@@ -274,6 +327,9 @@ def _build_handler_class(server: ControlServer) -> type[BaseHTTPRequestHandler]:
             length = _parse_length(self.headers.get("Content-Length"))
             if length is None or length > limit:
                 self._send(413, {"error": f"no length, or more than {limit} bytes"})
+                return
+            if path != "join" and not server.has_channel(path, length):
+                self._send(404, {"error": "there is no such channel"})
                 return
             body = self.rfile.read(length)
             try:
