@@ -73,8 +73,8 @@ has_java || missing+=(java)
 have "${CXX:-g++}" || missing+=(compiler)
 have make || missing+=(make)
 have git || missing+=(git)
-# uv is installed below, with pip or curl, whichever is available.
-if [ -z "$(find_uv)" ] && ! python3 -m pip --version >/dev/null 2>&1 && ! have curl; then
+# uv is installed below, with pip, which compares its checksum.
+if [ -z "$(find_uv)" ] && ! python3 -m pip --version >/dev/null 2>&1; then
     missing+=(python3-pip)
 fi
 
@@ -116,12 +116,9 @@ if [ -z "$uv" ]; then
     echo "set-up: installing uv into .tools/uv"
     if python3 -m pip --version >/dev/null 2>&1; then
         PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-            --target .tools/uv uv
-    elif command -v curl >/dev/null 2>&1; then
-        curl -LsSf https://astral.sh/uv/install.sh |
-            env UV_INSTALL_DIR="$PWD/.tools/uv/bin" UV_NO_MODIFY_PATH=1 sh >/dev/null
+            --target .tools/uv --only-binary :all: --require-hashes -r scripts/uv.txt
     else
-        echo "set-up: uv is missing, and neither pip nor curl is available to install it; see" >&2
+        echo "set-up: uv is missing, and so is pip to install it with; see" >&2
         echo "    https://docs.astral.sh/uv/getting-started/installation/" >&2
         exit 1
     fi
