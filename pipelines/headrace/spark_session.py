@@ -45,6 +45,12 @@ _SPEED_DEPENDS_ON = {"spark.sql.codegen.hugeMethodLimit": "8000"}
 
 _STOP_SECONDS = 30.0
 
+# A worker that crashes says where it was, and a page that differs from its checksum is an error
+# (by default parquet-mr reads it).
+_SEEN_DAMAGE = {
+    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
+    "parquet.page.verify-checksum.enabled": "true",
+}
 # Between key and value of a line of spark-defaults.conf, which is one of Java's properties.
 _SEPARATOR = re.compile(r"\s*[=:\s]\s*")
 # Folders of shuffle files of sessions that `spark_session` started in this process: one or none.
@@ -209,6 +215,8 @@ def _complete_session(session: "SparkSession", settings: Spark) -> "SparkSession
         MachineError: Spark was started with a setting that cannot be undone.
     """
     session.sparkContext.environment["PYTHONSAFEPATH"] = "1"
+    for key, value in _SEEN_DAMAGE.items():
+        session.conf.set(key, value)
     started_with = dict(session.sparkContext.getConf().getAll())
     for key in [*REFUSED, *(key for key in PINNED if not key.startswith("spark.sql."))]:
         if key in find_unpinned(started_with):

@@ -71,6 +71,7 @@ def write_files(
         recorded = {CHECKSUMS: compute_checksums(table, row_groups)} if checksums else None
         schema = table.schema.with_metadata(recorded)
         options = {"compression": "NONE", "use_dictionary": False} if plain else {}
+        options["write_page_checksum"] = checksums and not plain  # plain: damage to single values
         with pq.ParquetWriter(path, schema, **options) as writer:
             start = 0
             for size in row_groups:

@@ -77,12 +77,14 @@ def _name_temporary_folder(name: str) -> str | None:
 
 def _start_guard(name: str) -> "subprocess.Popen[bytes]":
     """Start the guard: out of reach of the terminal's signals, and without what it looks for."""
-    source = pkgutil.get_data(__name__, "main.py")
-    assert source is not None
-    code = source.decode()
-    arguments = [f"{MARKER}={name}", str(os.getpid())]
+    file = Path(__file__).with_name("main.py")
+    program = [str(file)]
+    if not file.is_file():  # the package is a zip, from --py-files
+        source = pkgutil.get_data(__name__, "main.py")
+        assert source is not None
+        program = ["-c", source.decode()]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", code, *arguments],
+        [sys.executable, "-I", "-S", *program, f"{MARKER}={name}", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -102,7 +102,7 @@ def _rewrite_file(
     folder = file.path.rpartition("/")[0]
     path = f"{folder}/{name}" if folder else name
     sink = pa.BufferOutputStream()
-    pq.write_table(rest, sink, row_group_size=size)
+    pq.write_table(rest, sink, row_group_size=size, write_page_checksum=True)
     content = sink.getvalue()
     write_object(root, path, content)
     return file.model_copy(update={"path": path, "rows": rest.num_rows, "bytes": content.size})

@@ -145,7 +145,7 @@ def _read_rows(
     """Read `row_count` rows of a file; columns that it does not have are null."""
     with explain_table_errors(file.path), table.open(file) as stream:
         try:
-            parquet_file = pq.ParquetFile(stream)
+            parquet_file = pq.ParquetFile(stream, page_checksum_verification=True)
             found = {*parquet_file.schema_arrow.names}
             stored = {
                 name: spelling

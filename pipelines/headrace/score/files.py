@@ -108,7 +108,7 @@ class _OpenFile:
         self.path, self.rows = path, 0
         self._root = layout.root
         self._sink = pa.BufferOutputStream()
-        self._writer = pq.ParquetWriter(self._sink, layout.schema)
+        self._writer = pq.ParquetWriter(self._sink, layout.schema, write_page_checksum=True)
 
     def write_rows(self, table: pa.Table) -> None:
         """Add rows to the file in memory."""

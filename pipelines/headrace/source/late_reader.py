@@ -17,6 +17,7 @@ from headrace.lake.file_columns import describe_type
 from headrace.source.dictionaries import concat_tables, estimate_decoded_bytes
 from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.late_materialization import LATE_TYPES, LateColumns
+from headrace.work_note import note_work
 
 _UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 # A read takes this many rows, or fewer where they are large (images).
@@ -88,12 +89,17 @@ class LateReader:
         source = self._late.files[file]
         path = source.path
         try:
+            note_work(path)
             source.refuse_change(self._late.table)
             plain = pq.ParquetFile(path, pre_buffer=False)
             schema = plain.schema_arrow
             dictionaries = self._choose_dictionary_columns(plain.metadata, schema)
             self._open = pq.ParquetFile(
-                path, pre_buffer=False, metadata=plain.metadata, read_dictionary=dictionaries
+                path,
+                pre_buffer=False,
+                metadata=plain.metadata,
+                read_dictionary=dictionaries,
+                page_checksum_verification=True,
             )
             plain.close()
         except _UNREADABLE as error:

@@ -91,7 +91,7 @@ def _pack_digests(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 def pack_digests(digests: pa.Table) -> bytes:
     """Return digests as the bytes of a Parquet file."""
     sink = io.BytesIO()
-    pq.write_table(digests, sink, use_dictionary=False)
+    pq.write_table(digests, sink, use_dictionary=False, write_page_checksum=True)
     return sink.getvalue()
 
 

@@ -25,6 +25,7 @@ from headrace.stream.footers import Footer, FooterCache, build_read_error, retry
 from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
 from headrace.stream.plan import Block
 from headrace.stream.row_ranges import RowRange
+from headrace.work_note import note_work
 
 # What pyarrow raises where a file is damaged.
 _DAMAGE_ERRORS = (pa.ArrowException, RuntimeError, KeyError, IndexError)
@@ -161,12 +162,19 @@ class BlockWorker(WorkerBase):
         """
         path = task.paths[item.file]
         names = task.columns.list_names()
+        note_work(path)
         local = isinstance(self._filesystem, LocalFileSystem)
         # pyarrow's own file: a Python file would take the interpreter's lock.
         with pa.OSFile(path) if local else self._filesystem.open(path, "rb") as source:
             footer = task.footers.get_footer(path, source, task.files[item.file])
-            file = pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not local)
+            file = pq.ParquetFile(
+                source,
+                metadata=footer.metadata,
+                pre_buffer=not local,
+                page_checksum_verification=True,
+            )
             table = file.read_row_group(item.row_group, columns=names, use_threads=False)
+        note_work("")
         if table.num_columns != len(names):
             present = set(table.column_names)  # pyarrow builds a new list at every access
             missing = next(name for name in names if name not in present)

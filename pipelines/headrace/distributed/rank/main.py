@@ -6,6 +6,7 @@ descriptor EVENTS. When process PARENT dies, this one is killed.
 """
 
 import ctypes
+import faulthandler
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     events, parent = (int(word) for word in arguments[1:])
     _die_with_parent(parent)
     avoid_scheduling_delays()
+    faulthandler.enable(2)
     # Ctrl-C reaches all processes of the terminal; the supervisor terminates the ranks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -19,6 +19,7 @@ from headrace.distributed.task import RankTask
 from headrace.output import escape_controls
 from headrace.processes import build_python_command
 from headrace.progress import Progress, Report
+from headrace.work_note import VARIABLE, read_work
 
 # Lines of a rank's output that are remembered for error messages.
 _TAIL_LINES = 40
@@ -115,6 +116,7 @@ class LocalWorker:
             "HOROVOD_GLOO_TIMEOUT_SECONDS": str(task.collective_timeout),
             "OMP_NUM_THREADS": str(task.threads_per_rank),
             "PYTHONUNBUFFERED": "1",
+            VARIABLE: str(path / "work"),
         }
         events, child_events = os.pipe()
         module = "headrace.distributed.rank.main"
@@ -188,6 +190,10 @@ class LocalWorker:
             self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
             sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}"))
             sys.stderr.flush()
+        if self._process.wait() < 0 and (files := read_work(self._folder.path / "work")):
+            line = f"it was at work on {', '.join(files)}"
+            self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line]
+            sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}\n"))
 
     def _read_events(self, descriptor: int, report: Report) -> None:
         with os.fdopen(descriptor, "r", encoding="utf-8") as stream:

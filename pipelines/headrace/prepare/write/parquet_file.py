@@ -59,7 +59,8 @@ def write_data_file(
     row_groups = [part.num_rows for part in parts]
     metadata = {CHECKSUMS: compute_checksums(table.select(list(trained_on)), row_groups)}
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, schema.with_metadata(metadata), use_dictionary=ids) as writer:
+    stored = schema.with_metadata(metadata)
+    with pq.ParquetWriter(sink, stored, use_dictionary=ids, write_page_checksum=True) as writer:
         for part in parts:
             writer.write_table(part, row_group_size=part.num_rows)
     buffer = sink.getvalue()

@@ -95,7 +95,7 @@ class QuarantineFile:
                 files, path = open_filesystem(self._folder)
                 make_private_folder(files, path)
                 self._stream = self._exit.enter_context(open_private(files, f"{path}/{self.name}"))
-                self._writer = pq.ParquetWriter(self._stream, rows.schema)
+                self._writer = pq.ParquetWriter(self._stream, rows.schema, write_page_checksum=True)
             self._writer.write_table(rows)
         self.rows += rows.num_rows
 
