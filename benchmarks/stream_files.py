@@ -100,7 +100,7 @@ def _write_parquet(path: Path, kind: Kind, arrays: dict[str, np.ndarray], group:
     sizes = [part.num_rows for part in parts]
     schema = table.schema.with_metadata({CHECKSUMS: compute_checksums(table, sizes)})
     ids = [name for name in columns if name.startswith("categorical")]
-    with pq.ParquetWriter(path, schema, use_dictionary=ids) as writer:
+    with pq.ParquetWriter(path, schema, use_dictionary=ids, write_page_checksum=True) as writer:
         for part in parts:
             writer.write_table(part.replace_schema_metadata(None), row_group_size=part.num_rows)
     with path.open("rb") as source:

@@ -3,15 +3,18 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import pytest
 import yaml
 
-from headrace.errors import ModelError
+from headrace.errors import DamagedError, ModelError
 from headrace.formats import MODEL
+from headrace.lake.transform_file import compute_transform_digest
 from headrace.recipe import Recipe
+from headrace.score.job import _read_transform
 from headrace.score.network import pack_folder
 from headrace.tracking import model_check
 from headrace.tracking.golden import check_golden
@@ -231,3 +234,14 @@ def test_a_damaged_graph_is_refused(tmp_path: Path, content: bytes | None) -> No
     else:
         with pytest.raises(ModelError, match="cannot be read"):
             check_saved_graph(str(tmp_path), "m")
+
+
+def test_a_model_whose_transform_was_changed_scores_nothing() -> None:
+    """One digit, and every row is scaled otherwise."""
+    text = '{"format_version": 3, "raw": [], "mean": 1.5}'
+    metadata = {"transform_digest": compute_transform_digest(text)}
+    attempt: Any = SimpleNamespace(model=SimpleNamespace(uri="models:/m/1", metadata=metadata))
+    with pytest.raises(DamagedError, match=r"models:/m/1: its transform\.json was changed"):
+        _read_transform(attempt, text.replace("1.5", "2.5"))
+    with pytest.raises(DamagedError, match=r"models:/m/1: its transform\.json is damaged"):
+        _read_transform(attempt, text)  # as it was written, which was no transform

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.errors import InvalidTextError, LakeError, LedgerError
+from headrace.lake.damage import explain_damage
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.predictions import publish_predictions
 from headrace.lake.score_record import ScoreRecord
+from headrace.lake.transform_file import check_transform_digest
 from headrace.progress import Progress
 from headrace.score.attempt import ScoreAttempt
 from headrace.score.files import PredictionLayout
@@ -75,8 +77,10 @@ def score_rows(
         as `run.score`.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-score-") as folder:
-        spec = TransformSpec.from_json(_read_text(files("transform", folder)))
-        reference = Reference.from_json(json.loads(_read_text(files("reference", folder))))
+        spec = _read_transform(attempt, _read_text(files("transform", folder)))
+        text = _read_text(files("reference", folder))
+        with explain_damage(f"model {attempt.model.uri}: reference.json"):
+            reference = Reference.from_json(json.loads(text))
         packed_file = f"{folder}/headrace-model-{attempt.build_id}.zip"
         # Models of an older Headrace have the network in the SavedModel that takes raw rows.
         pack_folder(
@@ -271,6 +275,18 @@ def _keep_rejected(attempt: ScoreAttempt, predicted: _Predicted) -> str | None:
             expected=rejected,
         )
     return folder
+
+
+def _read_transform(attempt: ScoreAttempt, text: str) -> TransformSpec:
+    """Read the model's transform, which has to be the one that it was trained on.
+
+    Raises:
+        DamagedError: a number in it is another one: rows would be scaled otherwise.
+    """
+    where = f"model {attempt.model.uri}: its transform.json"
+    with explain_damage(where):
+        check_transform_digest(text, attempt.model.metadata["transform_digest"], where)
+        return TransformSpec.from_json(text, where)
 
 
 def _read_text(file: str) -> str:

@@ -168,7 +168,11 @@ def find_model(store: Store, uri: str | None = None) -> ModelVersion:
         raise ModelError(
             f"model {uri} was not registered by Headrace; train one with `headrace train`"
         )
-    values = MODEL.migrate_tree(json.loads(metadata[_FACTS]), f"model {uri}", ModelError)
+    try:
+        facts = json.loads(metadata[_FACTS])
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"model {uri}: what Headrace recorded in it is damaged: {error}") from None
+    values = MODEL.migrate_tree(facts, f"model {uri}", ModelError)
     del values[MODEL.key]
     return ModelVersion(name, int(model_version.version), str(model_version.run_id), values)
 

@@ -78,10 +78,15 @@ def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:
         )
     with tempfile.TemporaryDirectory(prefix="headrace-verdict-") as folder:
         file = client.download_artifacts(model.run_id, path, folder)
-        text = Path(file).read_text(encoding="utf-8")
-    verdict = VERDICT.migrate_tree(
-        json.loads(text), f"the verdict at {path} of run {model.run_id}", ModelError
-    )
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+    where = f"the verdict at {path} of run {model.run_id}"
+    try:
+        tree = json.loads(text)
+    except ValueError as error:
+        raise ModelError(
+            f"{where} is damaged ({error}); run `headrace evaluate` with --model {model.uri} again"
+        ) from None
+    verdict = VERDICT.migrate_tree(tree, where, ModelError)
     if verdict.get("model") != model.uri:
         raise ModelError(
             f"the verdict at {path} of run {model.run_id} is about {verdict.get('model')}, not "
