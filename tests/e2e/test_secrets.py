@@ -44,7 +44,7 @@ def watched_processes() -> Iterator[list[str]]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(0.05):
+        while not ended.wait(0.1):
             for entry in Path("/proc").iterdir():
                 try:
                     line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
@@ -149,13 +149,14 @@ def test_commands_that_work_show_no_secret(
     assert code in (0, 1 if command == "doctor" else 0), printed
 
 
+QUICK = [(0, "everywhere"), (5, "everywhere"), (5, "tracking")]
 COMMANDS = ("prepare", "train", "evaluate", "tune", "doctor", "score")
 
 
 @pytest.mark.parametrize(
     ("number", "where"),
     [
-        pytest.param(n, where, marks=[] if n in (0, 5) else [pytest.mark.long])
+        pytest.param(n, where, marks=[] if (n, where) in QUICK else [pytest.mark.long])
         for n in range(len(TEXTS))
         for where in (("source", "dataset", "tracking")[n % 3], "everywhere")
     ],

@@ -156,7 +156,7 @@ def test_a_file_that_is_gone_or_damaged_is_named(tmp_path: Path) -> None:
     version = publish_first_version(tmp_path)
     file = tmp_path / version.build.files[0].path
     file.write_bytes(b"no parquet")
-    with pytest.raises(DatasetError, match=r"part-first-00000-0\.parquet cannot be read"):
+    with pytest.raises(DatasetError, match=r"part-first-00000-0\.parquet is damaged"):
         version.read_columns("train", ["row_id"])
     file.unlink()
     with pytest.raises(UnreachableError, match=r"part-first-00000-0\.parquet"):

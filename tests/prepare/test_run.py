@@ -287,6 +287,7 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
     dataset = prepare(recipe, workdir=str(tmp_path), report=ignore_progress).dataset
     sidecar = Path(dataset.root) / "_headrace" / dataset.build.build_id
     assert sorted(p.name for p in sidecar.iterdir()) == [
+        "SHA256SUMS",
         "axes.json",
         "build.json",
         "join_keys",

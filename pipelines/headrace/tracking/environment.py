@@ -39,6 +39,11 @@ def silence_mlflow() -> None:
     _set_defaults(_QUIET)
 
 
+def refuse_pickles() -> None:
+    """Have MLflow un-pickle no model in this process, whatever the caller's environment says."""
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+
+
 def limit_requests(retries: int = 2, timeout_seconds: int = 20) -> list[str]:
     """Limit how long MLflow waits for its server: by itself it would try for minutes.
 

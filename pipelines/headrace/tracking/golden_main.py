@@ -5,7 +5,6 @@ line of standard output.
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import ModelError
+from headrace.tracking.environment import refuse_pickles
 from headrace.tracking.golden import (
     ABSOLUTE_TOLERANCE,
     RECORDED_PREFIX,
@@ -38,7 +38,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     mlflow.set_tracking_uri(request["tracking_uri"])
     mlflow.set_registry_uri(request["tracking_uri"])
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    refuse_pickles()
     with tempfile.TemporaryDirectory(prefix="headrace-golden-") as folder:
         began = time.monotonic()
         model = _load_model(request["model_uri"], folder)
