@@ -95,8 +95,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         if locale.getencoding().upper() != "UTF-8":  # Java could not open é.parquet
             os.environ["LC_ALL"] = "C.UTF-8"
         builder = builder.master(settings.master)
-        shuffle_folder = tempfile.mkdtemp(prefix="spark-local-", dir=folder)
-        remove_at_end(shuffle_folder)
+        shuffle_folder = _make_shuffle_folder(settings.master, folder)
         conf |= _LOCAL | {
             "spark.local.dir": shuffle_folder,
             "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
@@ -110,7 +109,8 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         return _complete_session(builder.getOrCreate(), settings)
     log = folder / "spark.log"
     try:
-        with redirect_stderr(str(log)), start_gateway(conf):
+        names = {"spark.master": settings.master, "spark.app.name": app_name}
+        with redirect_stderr(str(log)), start_gateway({**names, **conf}):
             session = builder.getOrCreate()
             session = _complete_session(session, settings)
         _started_here.append(shuffle_folder)
@@ -122,6 +122,18 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
+
+
+def _make_shuffle_folder(master: str, scratch: Path) -> str:
+    """Make the folder of shuffle files, which nothing else uses and which is removed at the end.
+
+    Executors elsewhere make a folder of the same name, so those of a cluster have one for all runs.
+    """
+    if not master.startswith("local"):
+        return str(scratch / "spark-local")
+    folder = tempfile.mkdtemp(prefix="spark-local-", dir=scratch)
+    remove_at_end(folder)
+    return folder
 
 
 def stop_own_session() -> None:
@@ -143,7 +155,8 @@ def stop_own_session() -> None:
         stopping.join(_STOP_SECONDS)
     stop_gateway()
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        if Path(folder).name != "spark-local":
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stop_session(session: "SparkSession") -> None:

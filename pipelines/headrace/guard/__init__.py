@@ -68,6 +68,12 @@ def remove_at_end(folder: str) -> None:
             guard.stdin.flush()
 
 
+def find_usual_temporary_folder() -> str:
+    """Return the machine's folder of temporary files, and not the command's own in it."""
+    folder = Path(tempfile.gettempdir())
+    return str(folder.parent if folder.name == f"headrace-{os.environ.get(MARKER)}" else folder)
+
+
 def _name_temporary_folder(name: str) -> str | None:
     try:
         return str(Path(tempfile.gettempdir()).absolute() / f"headrace-{name}")

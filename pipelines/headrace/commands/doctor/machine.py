@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
+from headrace.guard import find_usual_temporary_folder
 
 _GIB = 2**30
 # Spark's driver takes 3 GiB by default, a rank about 1.
@@ -66,7 +67,10 @@ def check_memory() -> list[Finding]:
 def check_disk(workdir: str) -> list[Finding]:
     """Check free space and permission to write, of the workdir and of temporary files."""
     findings = []
-    for name, folder in (("workdir", Path(workdir)), ("temporary", Path(tempfile.gettempdir()))):
+    for name, folder in (
+        ("workdir", Path(workdir)),
+        ("temporary", Path(find_usual_temporary_folder())),
+    ):
         existing_folder = _find_existing_folder(folder.absolute())
         free = shutil.disk_usage(existing_folder).free
         text = f"{free / _GIB:.1f} GiB free in {folder}"
