@@ -61,6 +61,16 @@ def test_a_model_of_ours_is_loaded(model: Path) -> None:
     check_model_folder(str(model), "m")
 
 
+def test_a_model_that_was_registered_from_a_zip_is_loaded(model: Path) -> None:
+    """On a cluster the package is one of --py-files, and its code a temporary file."""
+    (model / CODE_FILE).rename(model / f"tmpx{CODE_FILE}")
+    change_flavor(model, model_code_path=f"/tmp/tmpx{CODE_FILE}")
+    check_model_folder(str(model), "m")
+    (model / CODE_FILE).write_text("import os")
+    with pytest.raises(ModelError, match="no file of such a model"):
+        check_model_folder(str(model), "m")
+
+
 def test_the_code_of_this_release_is_on_the_list(model: Path) -> None:
     """Whoever changes `raw_model.py` adds its digest, and leaves those of before."""
     check_model_folder(str(model), "m")

@@ -57,7 +57,9 @@ def check_model_folder(folder: str, name: str) -> None:
     if flavor.get("loader_module") != _LOADER or flavor.get("code"):
         loader = flavor.get("loader_module"), flavor.get("code")
         raise ModelError(f"{_refuse(name)}: it is loaded by {loader[0]!r} with code {loader[1]!r}")
-    if Path(str(flavor.get("model_code_path"))).name != CODE_FILE:
+    # Where the package was a zip, the code came from a temporary file, `tmp…raw_model.py`.
+    code_file = Path(str(flavor.get("model_code_path"))).name
+    if not code_file.endswith(CODE_FILE) or not (Path(folder) / code_file).is_file():
         raise ModelError(f"{_refuse(name)}: its code is {flavor.get('model_code_path')!r}")
     artifacts = flavor.get("artifacts")
     for key, entry in (artifacts if isinstance(artifacts, dict) else {}).items():
@@ -68,11 +70,11 @@ def check_model_folder(folder: str, name: str) -> None:
         relative = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise ModelError(f"{_refuse(name)}: {relative!r} is no file")
-        if relative == CODE_FILE:
+        if relative == code_file:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             if digest not in RELEASED_CODE:
                 raise ModelError(
-                    f"{_refuse(name)}: {CODE_FILE} (SHA-256 {digest}) is of no release that this "
+                    f"{_refuse(name)}: {code_file} (SHA-256 {digest}) is of no release that this "
                     "one knows; a model of a newer Headrace is promoted by that one"
                 )
         elif path.is_file() and not (path.suffix in _DATA or path.name.startswith("variables.")):
