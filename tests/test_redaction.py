@@ -198,3 +198,18 @@ def test_secrets_of_a_recipe_are_masked_where_nothing_tells_what_they_are(
 def test_pieces_of_secrets_of_the_environment_are_masked() -> None:
     environment = {"OPENLINEAGE_URL": f"http://me:{SECRET}@host"}
     assert "hunter2" not in redact_text("Failed to parse: 'me:hunter2-Xy'", environment)
+
+
+def test_what_expressions_compare_with_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column may be called `token`: its values were masked in every line of output."""
+    monkeypatch.setattr(redaction, "_remembered", set())
+    table = {"where": "token = 'approved'", "path": "https://me:pa55word@h/t?sig=s1gnature"}
+    tree = {
+        "source": {"tables": {"t": {**table, "options": {"password": "gigolo99"}}}},
+        "clean": {"rules": [{"expr": "api_key='customer' or pass = 'returned'"}]},
+        "label": {"expression": "secret = 'whatever'"},
+    }
+    redaction.remember_secrets(tree)
+    text = "approved customer returned whatever"
+    assert redact_text(text, {}) == text
+    assert redact_text("pa55word s1gnature gigolo99", {}) == "*** *** ***"

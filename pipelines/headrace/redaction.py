@@ -82,17 +82,27 @@ def remember_secrets(resolved: dict[str, Any]) -> None:
     _remembered.update(_list_secrets_of_recipe(resolved))
 
 
-def _list_secrets_of_recipe(value: Any, key: str = "", is_free: bool = False) -> Iterator[str]:
-    """List secrets; by the names of keys only among settings of others, whose keys are not ours."""
+def _list_secrets_of_recipe(
+    value: Any, key: str = "", section: str | None = None, is_free: bool = False
+) -> Iterator[str]:
+    """List secrets: by names of keys only among settings of others, whose keys are not ours.
+
+    In an expression `token = 'approved'` compares a column: in sections of columns only URLs count.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
             free = is_free or name in _FREE_SECTIONS
-            yield from _list_secrets_of_recipe(inner, str(name), free)
+            yield from _list_secrets_of_recipe(inner, str(name), section or str(name), free)
     elif isinstance(value, list):
         for item in value:
-            yield from _list_secrets_of_recipe(item, key, is_free)
+            yield from _list_secrets_of_recipe(item, key, section, is_free)
     elif isinstance(value, str):
-        yield from _split_secret(value) if is_free and is_secret_key(key) else _find_secrets(value)
+        if is_free and is_secret_key(key):
+            yield from _split_secret(value)
+        elif section in _COLUMN_SECTIONS and not is_free:
+            yield from _find_secrets_of_urls(value)
+        else:
+            yield from _find_secrets(value)
 
 
 def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -188,14 +198,23 @@ def _list_secret_values(environment: tuple[tuple[str, str], ...]) -> list[str]:
 
 def _find_secrets(text: str) -> list[str]:
     """Find the values in a text that `redact_text` masks by their place."""
-    found: list[str] = []
-    for url in _URL.findall(text):
-        user = url.partition("?")[0].rpartition("@")[0]
-        found += _split_secret(user.partition(":")[2])
+    found = _find_secrets_of_urls(text)
     for pattern in (_PAIR, _JSON_PAIR):
         for match in pattern.finditer(text):
             if is_secret_key(match["key"].strip(" :'\"")):
                 found += _split_secret(match["value"].strip("'\""))
+    return found
+
+
+def _find_secrets_of_urls(text: str) -> list[str]:
+    """Find passwords and secret values of queries in the URLs of a text."""
+    found: list[str] = []
+    for url in _URL.findall(text):
+        address, _, query = url.partition("?")
+        found += _split_secret(address.rpartition("@")[0].partition(":")[2])
+        for match in _PAIR.finditer(query):
+            if is_secret_key(match["key"]):
+                found += _split_secret(match["value"])
     return found
 
 

@@ -56,7 +56,7 @@ def _run_rank(folder: RankFolder, events: int) -> int:
 
         import_from_working_directory()
         task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
-        remember_secrets(task.payload)
+        remember_secrets(task.payload.get("recipe") or {})
         function = task.import_function()
         heartbeat = Heartbeat(folder.heartbeat_path)
         membership = Membership(folder, task.is_elastic)
