@@ -17,7 +17,7 @@ from headrace.redaction import redact_text
 # What parsers and readers were seen to raise over damaged bytes.
 _OF_PARSERS = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError,
-    MemoryError, AssertionError, UnicodeError, pa.ArrowException,
+    AssertionError, UnicodeError, pa.ArrowException,
 )  # fmt: skip
 
 
@@ -37,6 +37,11 @@ def explain_damage(what: str) -> Iterator[None]:
         yield
     except HeadraceError:
         raise
+    except MemoryError as error:  # a damaged size, or an honest one
+        raise DamagedError(
+            f"{what} cannot be read, because it is damaged or larger than the memory: "
+            f"{_describe(error)}"
+        ) from None
     except _OF_PARSERS as error:
         raise DamagedError(f"{what} is damaged: {_describe(error)}; restore it") from None
     except BaseException as error:

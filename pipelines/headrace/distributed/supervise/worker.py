@@ -1,6 +1,6 @@
 """Define a rank's process as its supervisor sees it, and start one on this machine.
 
-A remote one is `control_server.RemoteWorker`. What the process does is in `rank/main.py`.
+A remote one is `remote_worker.RemoteWorker`. What the process does is in `rank/main.py`.
 """
 
 import os
