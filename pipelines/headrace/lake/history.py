@@ -61,7 +61,7 @@ def list_versions(root: str) -> list[VersionEntry]:
     table = open_newest_table(root)
     if table is None:
         raise make_missing_error(root)
-    commits = sorted(list_commits(root, table), key=lambda c: int(c["version"]))
+    commits = sorted(list_commits(root, table), key=lambda c: c["version"])
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         return list(pool.map(lambda commit: _read_entry(root, commit), commits))
 
@@ -93,7 +93,7 @@ def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
         except DatasetError as error:
             problem = str(error)
     return VersionEntry(
-        version=int(commit["version"]),
+        version=commit["version"],
         committed=_parse_time(commit["timestamp"]),
         build_id=str(build_id) if build_id else None,
         summary=summary,
