@@ -63,7 +63,9 @@ def build_pair(value: float = 0.0) -> tuple[keras.Model, keras.optimizers.Optimi
 def make_policy(writer: RecordingWriter, **settings: Any) -> ScheduledCheckpoints:
     facts = {"run_id": "r", "dataset": "abc"}
     recorder: Any = writer
-    return ScheduledCheckpoints(s.Checkpoint(**settings), recorder, *build_pair(2.0), lambda: facts)
+    return ScheduledCheckpoints(
+        s.Train(checkpoint=s.Checkpoint(**settings)), recorder, *build_pair(2.0), lambda: facts
+    )
 
 
 def state_after(epoch: int, step: int, **fields: Any) -> TrainState:
@@ -226,9 +228,9 @@ def test_all_that_a_checkpoint_has_is_restored_on_every_rank(tmp_path: Path) -> 
     )
     writer = RecordingWriter()
     recorder: Any = writer
-    ScheduledCheckpoints(
-        s.Checkpoint(), recorder, *build_pair(2.0), lambda: {"run_id": "r"}
-    ).write_last(state, STEPS_PER_EPOCH)
+    ScheduledCheckpoints(s.Train(), recorder, *build_pair(2.0), lambda: {"run_id": "r"}).write_last(
+        state, STEPS_PER_EPOCH
+    )
     ((step, facts, arrays, _),) = writer.submitted
     checkpoints = Checkpoints(str(tmp_path))
     checkpoints.write_checkpoint("a", step, facts, arrays)

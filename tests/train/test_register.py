@@ -18,6 +18,7 @@ from headrace.errors import RemovedError, TrainError
 from headrace.models.build import build_model
 from headrace.models.predict import Predictor
 from headrace.progress import ignore_progress
+from headrace.recipe import sections as s
 from headrace.recipe.evaluate_sections import MaxF1, TargetPrecision
 from headrace.recipe.sections import Mlp
 from headrace.tracking.golden import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
@@ -156,7 +157,7 @@ def test_golden_rows_have_the_networks_answers(
     model = build_model(Mlp(kind="mlp", hidden=[4]), spec)
     raw = pa.table({"x": [10.0, 12.0, None], "w": ["a", "zebra", None]})
     path = str(tmp_path / "golden.parquet")
-    _write_golden(path, raw, pd.DataFrame(), model, spec, 0.001)
+    _write_golden(path, raw, pd.DataFrame(), model, spec, 0.001, s.Train())
     table = pq.read_table(path)
     assert table.column_names == ["x", "w", f"__headrace_{column}"]
     assert table.schema.metadata == {
@@ -174,5 +175,5 @@ def test_without_raw_rows_the_example_is_golden(tmp_path: Path) -> None:
     path = str(tmp_path / "golden.parquet")
     example = make_example_rows(spec)
     for raw in (None, pa.table({"x": pa.array([], pa.float64()), "w": pa.array([], pa.string())})):
-        _write_golden(path, raw, example, model, spec, 0.001)
+        _write_golden(path, raw, example, model, spec, 0.001, s.Train())
         assert pq.read_table(path)["x"].to_pylist() == [10.0, 12.0, None]

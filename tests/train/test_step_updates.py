@@ -14,7 +14,7 @@ from headrace.features.scaled import ScaledFeature
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.optimizer import build_optimizer
-from headrace.train.step import StepOptions, TrainStep, make_step_options
+from headrace.train.step import StepOptions, TrainStep, _choose_scales, make_step_options
 from tests.tiny import tiny_recipe
 from tests.train.one_neuron import (
     BINARY,
@@ -202,7 +202,7 @@ def build_step_of_two(compression: str = "none") -> tuple[keras.Model, TrainStep
     ("compression", "sums", "tolerance"),
     [
         ("none", [["float32"] * 7], 1e-7),
-        ("fp16", [["float16"] * 4, ["float32"] * 3], 1e-3),
+        ("fp16", [["float32"] * 4, ["float16"] * 4], 1e-3),
         ("bf16", [["bfloat16 of float32"] * 4, ["float32"] * 3], 1e-2),
     ],
 )
@@ -267,3 +267,39 @@ def test_options_of_steps_are_those_of_the_recipe(tmp_path: Path) -> None:
     assert augmentation is not None
     assert augmentation._images == ("photo",)
     assert (augmentation._seed, augmentation._rank, augmentation._size) == (9, 1, 2)
+
+
+class ManyUnlikeRanks(SoloCollectives):
+    """Several ranks of which this one has the largest gradients: a sum is up to `size` times it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [tf.add_n([tensor] * self.size) for tensor in tensors]
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 64])
+@pytest.mark.parametrize("weight", [1e-12, 1e-4, 1.0, 500.0, 65_504.0, 1e9, 1e30])
+def test_sixteen_bits_hold_the_gradients_of_any_weights(size: int, weight: float) -> None:
+    """The update depends on weights relative to each other, and so it does with compression."""
+    exact, compressed = one_neuron(), one_neuron()
+    sgd_step(exact, batch([2.0], [1.0], [1.0]))
+    optimizer = build_optimizer(Optimizer(kind="sgd", learning_rate=0.1))
+    optimizer.build(compressed.trainable_variables)
+    step = TrainStep(
+        compressed, optimizer, ManyUnlikeRanks(size), "binary", StepOptions(compression="fp16")
+    )
+    step({**batch([2.0], [1.0], [1.0]), "sample_weight": tf.constant([weight])}, rate=0.1)
+    for x, y in zip(exact.get_weights(), compressed.get_weights(), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-3)
+
+
+@pytest.mark.parametrize("bound", [1e-38, 1e-6, 0.7, 1.0, 2.0**15, 65_504.0, 1e30, 3e38])
+def test_a_scale_is_a_power_of_two_that_fills_sixteen_bits(bound: float) -> None:
+    (scale,) = _choose_scales(tf.constant([bound])).numpy()
+    assert np.log2(scale) == round(np.log2(scale))
+    assert bound * scale <= 2.0**15 * (1 + 1e-6)
+    assert bound * scale > 2.0**14 * (1 - 1e-6) or bound < 1e-20
+    assert _choose_scales(tf.constant([0.0])).numpy() == [1.0]

@@ -23,7 +23,7 @@ import re
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -130,8 +130,14 @@ class Checkpoints:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
         return f"{stamp}-{int(now % 1 * 1000):03d}-{os.getpid()}"
 
-    def read_newest(self, attempt: str) -> tuple[SavedCheckpoint | None, list[str]]:
-        """Return the newest whole checkpoint of an attempt, and why newer ones were skipped.
+    def read_newest(
+        self, attempt: str, find_problem: Callable[[SavedCheckpoint], str] = lambda _: ""
+    ) -> tuple[SavedCheckpoint | None, list[str]]:
+        """Return the newest usable checkpoint of an attempt, and why newer ones were skipped.
+
+        Args:
+            attempt: see `name_attempt`.
+            find_problem: returns why a whole checkpoint is of no use; "" where it is.
 
         Raises:
             FormatError: the newest whole one is of a format that this program cannot read.
@@ -139,7 +145,11 @@ class Checkpoints:
         skipped: list[str] = []
         for name in sorted(filter(_NAME.match, self._list_names(attempt)), reverse=True):
             try:
-                return self.read(attempt, name), skipped
+                saved = self.read(attempt, name)
+                if problem := find_problem(saved):
+                    skipped.append(problem)
+                    continue
+                return saved, skipped
             except FormatError:
                 raise  # else a training that a newer Headrace began would start over
             except TrainError as error:

@@ -16,6 +16,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
 from headrace.train.checkpoint import Checkpoints, SavedCheckpoint, read_checkpoint
 from headrace.train.checkpoint_writer import CheckpointWriter
+from headrace.train.finite import check_model, find_bad_arrays
 from headrace.train.state import TrainState, assign_arrays, collect_arrays
 
 
@@ -37,7 +38,7 @@ class ScheduledCheckpoints:
 
     def __init__(
         self,
-        settings: s.Checkpoint,
+        settings: s.Train,
         writer: CheckpointWriter,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
@@ -45,12 +46,12 @@ class ScheduledCheckpoints:
     ) -> None:
         """
         Args:
-            settings: how often to write.
+            settings: how often to write, and what to name where weights are not finite.
             writer: where to.
             model, optimizer: whose variables are saved.
             collect_extras: returns what the state does not have, such as the id of the tracked run.
         """
-        self._settings, self._writer = settings, writer
+        self._train, self._settings, self._writer = settings, settings.checkpoint, writer
         self._model, self._optimizer, self._collect_extras = model, optimizer, collect_extras
         self._written_at = time.monotonic()
         self._updates_since = 0
@@ -79,6 +80,8 @@ class ScheduledCheckpoints:
         if state.epoch > state.epochs_run:  # it stopped early
             number = state.epochs_run * steps_per_epoch
         values = {**self._collect_extras(), "steps": steps_per_epoch, "state": state.to_json()}
+        # Never a state from which no training can go on: the checkpoint before it stays.
+        check_model(self._model, self._optimizer, f"after step {number}", self._train)
         arrays = collect_arrays(self._model, self._optimizer, state.best_weights)
         best_step = (state.best.epoch + 1) * steps_per_epoch if state.best.epoch >= 0 else None
         self._writer.submit_checkpoint(number, values, arrays, best_step)
@@ -110,6 +113,8 @@ def find_resume_point(checkpoints: Checkpoints, resume: str, report: Report) -> 
     """
     if resume not in ("auto", "never"):
         saved = read_checkpoint(resume)  # tracked in a run of its own: the other one has ended
+        if problem := find_number_problem(saved):
+            raise TrainError(problem)
         return ResumePoint(
             checkpoints.name_attempt(), replace(saved, state={**saved.state, "run_id": None})
         )
@@ -117,12 +122,26 @@ def find_resume_point(checkpoints: Checkpoints, resume: str, report: Report) -> 
         if not checkpoints.lock_attempt(attempt):
             report(Progress(f"skipped: {attempt} is running in another process"))
             continue
-        newest, problems = checkpoints.read_newest(attempt)
+        newest, problems = checkpoints.read_newest(attempt, find_number_problem)
         for problem in problems:
             report(Progress(f"skipped: {problem}"))
         if newest is not None:
             return ResumePoint(attempt, newest)
     return ResumePoint(checkpoints.name_attempt(), None)
+
+
+def find_number_problem(saved: SavedCheckpoint) -> str:
+    """Return why no training can go on from a checkpoint; "" where its numbers are finite.
+
+    Older Headraces wrote such ones.
+    """
+    bad = find_bad_arrays({n: array for n, array in saved.arrays.items() if n[0] in "wo"})
+    if not bad:
+        return ""
+    return (
+        f"checkpoint {saved.location} has {len(bad)} variables with numbers that are not finite, "
+        "from which no training can go on"
+    )
 
 
 def check_checkpoint_fits(checkpoint_extras: dict[str, Any], dataset: str, steps: int) -> None:

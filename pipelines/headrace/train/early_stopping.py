@@ -1,5 +1,6 @@
 """Find the best epoch and decide when to stop: a pure state machine over validation values."""
 
+import math
 from dataclasses import dataclass
 
 from headrace.labels.kinds import is_lower_better
@@ -26,9 +27,16 @@ class BestEpoch:
         return self.settings.metric if self.settings else "loss"
 
     def record_value(self, value: float, epoch: int) -> bool:
-        """Record the value of `epoch`; return whether it is the best so far, as the first is."""
+        """Record the value of `epoch`; return whether it is the best so far.
+
+        The first finite one is. One that is not finite is none, and every finite one is better
+        than what an older Headrace may have kept of such an epoch.
+        """
+        if not math.isfinite(value):
+            return False
         sign = -1 if is_lower_better(self.metric) else 1
-        if self.epoch < 0 or sign * value > sign * self.best:
+        is_first = self.epoch < 0 or not math.isfinite(self.best)
+        if is_first or sign * value > sign * self.best:
             self.best, self.epoch = value, epoch
             return True
         return False

@@ -102,9 +102,14 @@ class Plateau:
     reductions: int = 0
 
     def record_value(self, value: float, settings: s.ReduceOnPlateau) -> bool:
-        """Record an epoch's value; return whether the rate is lowered from here on."""
+        """Record an epoch's value; return whether the rate is lowered from here on.
+
+        A value that is not finite is no improvement.
+        """
         sign = -1 if is_lower_better(settings.metric) else 1
-        if self.best is None or sign * (value - self.best) > settings.min_delta:
+        is_first = self.best is None or not math.isfinite(self.best)
+        improvement = math.inf if is_first else sign * (value - (self.best or 0.0))
+        if math.isfinite(value) and improvement > settings.min_delta:
             self.best, self.waited = value, 0
             return False
         self.waited += 1

@@ -21,6 +21,7 @@ from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
 from headrace.stream.split_stream import SplitStream
+from headrace.train.finite import check_model, suggest_fixes
 from headrace.train.learning_rate import LearningRate
 from headrace.train.state import TrainState
 from headrace.train.step import StepResult
@@ -57,6 +58,7 @@ class LoopContext:
 
     Attributes:
         model: trained in place.
+        optimizer: of its trainable variables.
         step: one training step (`step.TrainStep`).
         train: this rank's stream of the train split.
         batches: its batches, from the state's epoch and step to the last epoch.
@@ -75,6 +77,7 @@ class LoopContext:
     """
 
     model: keras.Model
+    optimizer: keras.optimizers.Optimizer
     step: Callable[..., StepResult]
     train: SplitStream
     batches: Iterator[dict[str, tf.Tensor]]
@@ -100,8 +103,8 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
         state: where to start; updated after every step.
 
     Raises:
-        TrainError: the loss is not finite, the ranks' weights differ, or all rows of an epoch have
-            weight 0.
+        TrainError: the loss or a weight is not finite, no epoch's validation predictions are, the
+            ranks' weights differ, or all rows of an epoch have weight 0.
         StreamError: rows delivered differ from the plan.
         PreemptedError: a rank was asked to stop; a checkpoint was written.
         RanksChangeError: the ranks are to change; the next generation continues from the state.
@@ -110,6 +113,7 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
     while state.epoch < context.settings.epochs:
         epoch = state.epoch
         metrics = _train_epoch(context, state)
+        check_model(context.model, context.optimizer, f"after epoch {epoch + 1}", context.settings)
         if context.validation is not None:
             validation_metrics = validate_split(
                 predictor, context.validation, context.collectives, context.label
@@ -119,6 +123,11 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
         if context.log:
             context.log(metrics, epoch)
         context.report(_describe_epoch(metrics, epoch, context.settings.epochs))
+        if any(
+            name.startswith("val_") and not np.isfinite(value) for name, value in metrics.items()
+        ):
+            text = "predictions of the validation split are not finite; it cannot be the best"
+            context.report(Progress(f"epoch {epoch + 1}: {text}"))
         state.history = [*state.history[:epoch], metrics]
         should_continue = _record_epoch(context, state, metrics)
         state.epoch, state.step, state.losses, state.weights = epoch + 1, 0, [], []
@@ -127,6 +136,11 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
             state.epoch = context.settings.epochs
         last = state.epoch == context.settings.epochs
         context.checkpoint_policy.on_epoch_end(state, context.train.steps, last=last)
+    if state.best.epoch < 0:
+        raise TrainError(
+            f"in none of {state.epochs_run} epochs were all predictions of the validation split "
+            f"finite, so no model was kept; {suggest_fixes(context.settings)}"
+        )
     if state.best.epoch != state.epochs_run - 1:
         if state.best_weights is not None:
             for variable, value in zip(context.model.weights, state.best_weights, strict=True):
@@ -225,10 +239,10 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         now = time.monotonic()
         if now - reported_at >= _REPORT_EVERY or is_epoch_end:
             reported_at = now
-            _check_loss(float(result.loss), epoch, state.step)
+            _check_loss(float(result.loss), epoch, state.step, settings)
             context.report(Progress(f"epoch {epoch + 1} of {settings.epochs}", state.step, steps))
     state.fetch_losses()
-    _check_loss(float(np.sum(state.losses)), epoch, steps)
+    _check_loss(float(np.sum(state.losses)), epoch, steps, settings)
     seconds = time.monotonic() - started_at
     last_rate = context.rate.compute_rate((epoch + 1) * steps - 1, state.plateau.reductions)
     allreduce_seconds = context.measure_allreduce_seconds() * (steps - first_step)
@@ -274,11 +288,9 @@ def compute_epoch_loss(losses: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average(losses, weights=weights))
 
 
-def _check_loss(loss: float, epoch: int, step: int) -> None:
+def _check_loss(loss: float, epoch: int, step: int, settings: s.Train) -> None:
     """Raise `TrainError` where the loss is not finite."""
     if not np.isfinite(loss):
         raise TrainError(
-            f"the loss is {loss} in epoch {epoch + 1}, by step {step}; lower "
-            "train.optimizer.learning_rate, set train.optimizer.clip_norm, and look for extreme "
-            "values in the features"
+            f"the loss is {loss} in epoch {epoch + 1}, by step {step}; {suggest_fixes(settings)}"
         )

@@ -32,6 +32,7 @@ from headrace.train.checkpoint_policy import (
     ResumePoint,
     ScheduledCheckpoints,
     check_checkpoint_fits,
+    find_number_problem,
     find_resume_point,
     restore_checkpoint,
 )
@@ -139,6 +140,7 @@ class RankTraining:
             )
             context = LoopContext(
                 model=self._model,
+                optimizer=self._optimizer,
                 step=self._first_step.wrap_step(self._step),
                 train=train,
                 batches=batches,
@@ -259,7 +261,9 @@ class RankTraining:
         if attempt:
             if not self._attempt:
                 self._checkpoints.lock_attempt(attempt)
-            return ResumePoint(attempt, self._checkpoints.read_newest(attempt)[0])
+            return ResumePoint(
+                attempt, self._checkpoints.read_newest(attempt, find_number_problem)[0]
+            )
         resume_point = find_resume_point(self._checkpoints, self._payload["resume"], self._report)
         self._checkpoints.lock_attempt(resume_point.attempt)
         return resume_point
@@ -315,7 +319,7 @@ class RankTraining:
                 )
             )
         checkpoint_policy = ScheduledCheckpoints(
-            self._recipe.train.checkpoint,
+            self._recipe.train,
             self._writer,
             self._model,
             self._optimizer,

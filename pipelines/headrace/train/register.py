@@ -29,6 +29,7 @@ from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
 from headrace.tracking.model import ModelVersion, RawInput, register_version
 from headrace.tracking.run import TrackedRun, make_artifact_folder
+from headrace.train.finite import check_predictions
 from headrace.train.input_example import make_example_rows
 from headrace.transform.arrow import ArrowTransform, stack_inputs
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -66,8 +67,10 @@ def register_model(
         report: called with what the model will lack.
 
     Raises:
-        TrainError: no threshold meets the recipe's condition.
+        TrainError: no threshold meets the recipe's condition, or a prediction is not finite.
     """
+    if validation_predictions:
+        check_predictions(validation_predictions[1], "validation rows", recipe.train)
     threshold, chosen = _resolve_threshold(recipe.evaluate.threshold, validation_predictions)
     with make_artifact_folder() as folder:
         files = {
@@ -88,7 +91,7 @@ def register_model(
         example = make_example_rows(spec)
         tolerance = _TOLERANCE[recipe.train.precision]
         raw = _read_raw_examples(dataset, report)
-        _write_golden(files["golden"], raw, example, model, spec, tolerance)
+        _write_golden(files["golden"], raw, example, model, spec, tolerance, recipe.train)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         export_network(model, spec, files["network"])  # the same weights again: not in the size
         return register_version(
@@ -184,6 +187,7 @@ def _write_golden(
     model: keras.Model,
     spec: TransformSpec,
     tolerance: float,
+    settings: s.Train,
 ) -> None:
     """Write raw rows and the network's answers, by way of the transform's Arrow kernels.
 
@@ -195,6 +199,7 @@ def _write_golden(
     inputs = stack_inputs(ArrowTransform(spec)(raw), spec)
     with place_on_cpu():  # a GPU may round far more (TF32), and the machine that compares has none
         output = Predictor(model).predict_inputs(inputs)
+    check_predictions(output, "raw rows that are recorded with it", settings)
     kind = spec.label.definition
     answers = kind.convert_output(output, spec.label)
     recorded = kind.record_golden(answers, spec.label, tolerance)

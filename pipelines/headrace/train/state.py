@@ -1,5 +1,6 @@
 """Hold the progress of a training, and convert it and all variables to and from checkpoints."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -90,6 +91,8 @@ class TrainState:
         """Return the state that `to_json` converted, following the recipe's metric."""
         values = dict(tree)
         best = BestEpoch(early_stopping, **values.pop("best"))
+        if not all(map(math.isfinite, values["metrics"].values())):
+            best.epoch = -1  # an older Headrace kept an epoch whose predictions are not finite
         plateau = Plateau(**values.pop("plateau"))
         return TrainState(best=best, plateau=plateau, **values)
 

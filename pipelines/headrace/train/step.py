@@ -26,6 +26,8 @@ from headrace.transform.spec import TransformSpec
 
 # Most random numbers that a dropout layer draws in one step.
 _DRAWS = 1024
+# Gradients of 16 bits are scaled to numbers up to two to this.
+_HALF_EXPONENT = 15.0
 
 
 @dataclass(frozen=True)
@@ -234,16 +236,41 @@ class TrainStep:
         if compression == "none" or self._collectives.size == 1:
             return self._collectives.allreduce([*local_sums, request])
         *gradients, loss, weight = local_sums
+        addends = [tf.cast(gradient, tf.float32) for gradient in gradients]
         if compression == "bf16":
-            addends = [tf.cast(gradient, tf.float32) for gradient in gradients]
             sums = self._collectives.allreduce_bfloat16(addends)
+            scalars = self._collectives.allreduce([loss, weight, request])
         else:
-            addends = [tf.cast(gradient, tf.float16) for gradient in gradients]
-            sums = self._collectives.allreduce(addends)
+            # No sum is larger than that of the ranks' largest numbers: by it each gradient is
+            # brought into the range of 16 bits, by a power of two, which rounds nothing.
+            largest = tf.stack([tf.reduce_max(tf.abs(addend)) for addend in addends])
+            *scalars, bounds = self._collectives.allreduce([loss, weight, request, largest])
+            scales = tf.unstack(_choose_scales(bounds))
+            with tf.control_dependencies([bounds]):  # the same order on every rank
+                halves = [
+                    tf.cast(addend * scale, tf.float16)
+                    for addend, scale in zip(addends, scales, strict=True)
+                ]
+                halves = self._collectives.allreduce(halves)
+            sums = [
+                tf.cast(half, tf.float32) / scale
+                for half, scale in zip(halves, scales, strict=True)
+            ]
         return [
             *(tf.cast(total, v.dtype) for total, v in zip(sums, self._variables, strict=True)),
-            *self._collectives.allreduce([loss, weight, request]),
+            *scalars,
         ]
+
+
+def _choose_scales(bounds: tf.Tensor) -> tf.Tensor:
+    """Return powers of two that bring numbers up to these bounds, float32, below 2**15.
+
+    The largest of 16 bits is 65,504: sums of rounded numbers are below it, too. What is not finite
+    stays so.
+    """
+    exponents = _HALF_EXPONENT - tf.math.ceil(tf.math.log(bounds) / tf.math.log(2.0))
+    exponents = tf.clip_by_value(exponents, -115.0, 115.0)
+    return tf.where(bounds > 0, tf.pow(2.0, exponents), tf.ones_like(bounds))
 
 
 def _list_seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:

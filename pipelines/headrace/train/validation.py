@@ -9,6 +9,7 @@ from headrace.labels.spec import LabelSpec
 from headrace.models.predict import Predictor
 from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
+from headrace.train.finite import count_bad_rows
 
 
 def validate_split(
@@ -51,7 +52,15 @@ def compute_validation_metrics(
         truth: labels as in the dataset.
         predicted: the model's output for these rows.
         label: kind and unit; see `LabelKind.validate_predictions`.
+
+    Returns:
+        a metric that is not defined on these rows (roc_auc of one class) is absent; where a
+        prediction is not finite, all of them are NaN.
     """
     kind = label.definition
+    if count_bad_rows(predicted):
+        # Names of what is defined on this split: what is not must not look as if it were NaN.
+        defined = kind.validate_predictions(truth, np.zeros_like(predicted), label)
+        return dict.fromkeys(("loss", *defined), float("nan"))
     loss = kind.compute_mean_loss(predicted, truth)
     return {"loss": loss, **kind.validate_predictions(truth, predicted, label)}

@@ -9,6 +9,7 @@ from headrace.errors import TrainError, get_first_line
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
+from headrace.train.finite import check_model
 
 
 def load_initial_weights(model: keras.Model, source: str, store: Store) -> None:
@@ -20,7 +21,8 @@ def load_initial_weights(model: keras.Model, source: str, store: Store) -> None:
         store: where registered models are.
 
     Raises:
-        TrainError: there is no such file, it is no model, or its weights have other shapes.
+        TrainError: there is no such file, it is no model, its weights have other shapes, or they
+            are not finite.
         ModelError: the registry has no such model.
     """
     is_registered = source.startswith("models:/")
@@ -35,6 +37,7 @@ def load_initial_weights(model: keras.Model, source: str, store: Store) -> None:
         except (ValueError, OSError) as error:
             reason = get_first_line(error) or type(error).__name__
             raise TrainError(f"train.initial_model {source} cannot be read: {reason}") from None
+    check_model(source_model, None, f"in train.initial_model {source}")
     shapes = [tuple(weight.shape) for weight in model.weights]
     source_shapes = [tuple(weight.shape) for weight in source_model.weights]
     if shapes != source_shapes:
