@@ -15,13 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from headrace.prepare.recipe_changes import ROWS_DEPEND_ON
 from tests.mlflow_store import copy_empty_store
 from tests.tiny import write_tiny_lake
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -155,6 +158,17 @@ def asked(address: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         f"{address}/invocations",
         json.dumps({"dataframe_records": records}).encode(),
         {"Content-Type": "application/json"},
+    )
+    answer = json.loads(urllib.request.urlopen(request, timeout=60).read())
+    return list(answer["predictions"])
+
+
+def asked_by_csv(address: str, frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """What a served model predicts for raw rows that are sent as CSV."""
+    request = urllib.request.Request(
+        f"{address}/invocations",
+        frame.to_csv(index=False).encode(),
+        {"Content-Type": "text/csv"},
     )
     answer = json.loads(urllib.request.urlopen(request, timeout=60).read())
     return list(answer["predictions"])

@@ -12,7 +12,7 @@ import yaml
 from deltalake import DeltaTable
 
 from headrace.recipe.overrides import apply_overrides
-from tests.e2e.running import BIN, ROOT, asked, headrace, run, served_model
+from tests.e2e.running import BIN, ROOT, asked, asked_by_csv, headrace, run, served_model
 from tests.prepare.daily import TREE, day_of
 from tests.score.scored import SETTINGS, lake_with_model
 
@@ -64,3 +64,5 @@ def test_the_server_answers_as_the_batch_does(folder: Path, server: str) -> None
     assert np.abs(both["probability"] - both["probability_served"]).max() < 1e-5
     assert (both["prediction"] == both["prediction_served"]).all()
     assert done.result["model_uri"] == "models:/daily/1"
+    by_csv = pd.DataFrame(asked_by_csv(server, raw[["x", "height", "place"]]), index=raw["event"])
+    assert np.abs(both["probability_served"] - by_csv["probability"]).max() < 1e-6

@@ -123,11 +123,9 @@ def test_a_model_uri_is_a_name_and_a_version_or_alias(uri: str, expected: Any) -
     assert _parse_model_uri(uri) == expected
 
 
-def test_strings_alone_have_a_type_in_the_signature() -> None:
-    """MLflow refuses whole numbers with nulls, dates as texts, and nulls of binary columns."""
+def test_all_columns_but_reals_are_strings_which_mlflow_hands_on_as_they_come() -> None:
     from mlflow.types import DataType
-    from mlflow.types.schema import AnyType
 
-    assert _choose_column_type(RawInput("a", "string")) == DataType.string
-    for kind in ("integer", "real", "timestamp", "bytes", "integers", "strings"):
-        assert isinstance(_choose_column_type(RawInput("a", kind)), AnyType)
+    assert _choose_column_type(RawInput("a", "real")) == DataType.double
+    for kind in ("string", "integer", "timestamp", "bytes", "integers", "reals", "strings"):
+        assert _choose_column_type(RawInput("a", kind)) == DataType.string

@@ -198,13 +198,12 @@ def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> Non
 
 def _choose_column_type(item: RawInput) -> Any:
     from mlflow.types import DataType
-    from mlflow.types.schema import AnyType
 
-    # MLflow accepts one pandas dtype for a typed column. But integers become floats where one of
-    # them is null, 39 degrees is sent as an integer, times as texts, with zones, or out of the
-    # range of nanoseconds, lists as arrays, and its server accepts no null for binary: the model
-    # checks the values itself.
-    return DataType.string if item.kind == "string" else AnyType()  # type: ignore[no-untyped-call]
+    # A concrete type, as Unity Catalog wants it. MLflow has one pandas dtype for each, and `string`
+    # is the only one by which it hands a value on as it came: by `long` its server would make 1 of
+    # 1.5, by `double` another number of 2**53 + 1, and by `datetime` guess at formats. The model
+    # reads the values, and checks them, itself.
+    return DataType.double if item.kind == "real" else DataType.string
 
 
 def _choose_output_type(kind: pa.DataType) -> Any:

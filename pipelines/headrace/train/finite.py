@@ -76,7 +76,11 @@ def find_bad_arrays(arrays: Mapping[str, np.ndarray]) -> list[str]:
 
 def count_bad_rows(output: np.ndarray) -> int:
     """Count the rows of an output, (rows,) or (rows, columns), with a number that is not finite."""
-    return int((~np.isfinite(output.reshape(len(output), -1)).all(axis=1)).sum())
+    return len(_list_bad_rows(output))
+
+
+def _list_bad_rows(output: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(~np.isfinite(output).all(axis=tuple(range(1, output.ndim))))
 
 
 def check_predictions(output: np.ndarray, rows: str, settings: s.Train) -> None:
@@ -90,13 +94,12 @@ def check_predictions(output: np.ndarray, rows: str, settings: s.Train) -> None:
     Raises:
         TrainError: one is not.
     """
-    bad = count_bad_rows(output)
-    if bad:
-        where = int(np.flatnonzero(~np.isfinite(output.reshape(len(output), -1)).all(axis=1))[0])
+    bad = _list_bad_rows(output)
+    if len(bad):
         raise TrainError(
-            f"the model's predictions for {bad:,} of {len(output):,} {rows} are not finite (first "
-            f"row {where:,}); it is not registered. A feature holds extreme values there: add a "
-            "rule or a transform (log, clip) for it and prepare the dataset again, or "
+            f"the model's predictions for {len(bad):,} of {len(output):,} {rows} are not finite "
+            f"(first row {bad[0]:,}); it is not registered. A feature holds extreme values there: "
+            "add a rule or a transform (log, clip) for it and prepare the dataset again, or "
             f"{suggest_fixes(settings)}"
         )
 

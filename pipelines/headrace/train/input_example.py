@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TIMES = ("2013-01-01T12:00:00Z", "2013-07-01T18:30:00Z")
-_LARGEST = 2**53  # integers up to here are exact in a float64 column
+_LARGEST = 2**63 - 1  # of int64
 
 
 def make_example_rows(spec: TransformSpec) -> "pd.DataFrame":
     """Make three raw rows: typical values, then other values, then nulls where they are allowed.
 
-    Integers that may be null are float64, as in pandas; timestamps are ISO 8601 strings, which
-    survive JSON; lists are Python lists; images are PNG files.
+    Integers are Python's, beside None; timestamps are ISO 8601 strings, which survive JSON; lists
+    are Python lists; images are PNG files.
     """
     import pandas as pd
 
@@ -36,8 +36,7 @@ def make_example_rows(spec: TransformSpec) -> "pd.DataFrame":
 
 
 def _choose_dtype(raw: RawColumn) -> str:
-    if raw.kind == "integer":
-        return "float64" if raw.nullable else "int64"
+    # Not float64 for integers beside a null: the signature takes them as they come.
     return "float64" if raw.kind == "real" else "object"
 
 

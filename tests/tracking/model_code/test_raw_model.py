@@ -213,17 +213,30 @@ def test_the_example_is_valid_and_survives_the_servers_json(
 def test_a_value_of_another_type_is_named(served: dict[str, Any]) -> None:
     model = served["regression"]
     for column, value, message in (
-        ("x", "much", "'x' holds a value that is no number"),
-        ("n", 1.5, "'n' has type .*expected whole numbers"),
+        ("x", "much", "'x' holds 'much' of type str, expected a number"),
+        ("x", "1_0", "'x' holds '1_0' of type str, expected a number"),
+        ("x", 1j, "'x' holds 1j of type complex, expected a number"),
+        ("x", dt.datetime(2013, 1, 1), "'x' holds .* of type datetime, expected a number"),
+        ("n", 1.5, "'n' holds 1.5 of type float, expected a whole number"),
+        ("n", float("inf"), "'n' holds inf of type float, expected a whole number"),
+        ("n", 2.0**53, r"'n' holds 9007199254740992.0 of type float, expected .* below 2\*\*53"),
+        ("n", 2**63, "'n' holds 9223372036854775808 of type int, expected a whole number of 64"),
+        ("n", "1e3", "'n' holds '1e3' of type str, expected a whole number"),
+        ("n", "", "'n' holds '' of type str, expected a whole number"),
+        ("n", dt.datetime(2013, 1, 1), "'n' holds .* of type datetime, expected a whole number"),
         ("t", "yesterday", "'t' holds 'yesterday' of type str, expected a datetime"),
         ("t", 7, "'t' holds 7 of type int, expected a datetime"),
         ("tags", "a b", "'tags' holds 'a b' of type str, expected a list"),
-        ("tags", [5], "'tags' holds 5 of type int, expected text"),
-        ("tide", ["low"], "'tide' holds a value that is no number"),
-        ("steps", [0.5], "'steps' has type .*expected whole numbers"),
+        ("tags", [True], "'tags' holds True of type bool, expected text"),
+        ("tags", "['a']", r"'tags' holds \"\['a'\]\" of type str, expected a list, its JSON"),
+        ("tide", ["low"], "'tide' holds 'low' of type str, expected a number"),
+        ("steps", [0.5], "'steps' holds 0.5 of type float, expected a whole number"),
         ("photo", "photo.png", "'photo' holds 'photo.png' of type str, expected the bytes"),
         ("photo", 7, "'photo' holds 7 of type int, expected the bytes"),
-        ("w", 7, "'w' holds 7 of type int, expected text"),
+        ("photo", "é", "'photo' holds 'é' of type str, expected the bytes"),
+        ("w", 7.5, "'w' holds 7.5 of type float, expected text"),
+        ("w", b"yes", "'w' holds b'yes' of type bytes, expected text"),
+        ("w", "\ud800", "'w' holds .* of type str, expected text of UTF-8"),
     ):
         broken = rows()
         broken[column] = pd.Series([value, *rows()[column].tolist()[1:]], dtype=object)

@@ -5,12 +5,16 @@ purpose: loading a model needs mlflow, TensorFlow, NumPy and pandas, and neither
 """
 
 import base64
-import binascii
+import contextlib
 import datetime
+import decimal
+import functools
 import itertools
 import json
 import os
+import pathlib
 import re
+import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 # One encoding of "missing" per dtype, as the graph expects it (transform/graph.py).
 MISSING_INTEGER = -(2**63)
@@ -26,7 +31,21 @@ MISSING_STRING = b"\xff"
 # memory of a prediction over many rows.
 ROWS_PER_CALL = 65_536
 ELEMENTS_PER_CALL = 262_144
+# From here on not every whole number is a float64.
+EXACT_FLOAT = 2**53
+WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+NUMBER = re.compile(
+    r"[+-]?([0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?|inf(inity)?|nan)", re.IGNORECASE
+)
+REQUESTS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 ELEMENT = {"integers": "integer", "reals": "real", "strings": "string"}
+
+
+class InvalidRowsError(mlflow.exceptions.MlflowException, ValueError):
+    """Rows that cannot be predicted; MLflow's server answers it with status 400 and the reason."""
+
+    def __init__(self, message):
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class RawModel(mlflow.pyfunc.PythonModel):
@@ -50,6 +69,11 @@ class RawModel(mlflow.pyfunc.PythonModel):
         self._label = transform["label"]
         elements = sum(map(_count_elements, transform["features"]))
         self._rows_per_call = max(1, min(ROWS_PER_CALL, ELEMENTS_PER_CALL // max(1, elements)))
+        description = pathlib.Path(context.artifacts["saved_model"]).parent.parent / "MLmodel"
+        if description.is_file():
+            schema = mlflow.models.Model.load(str(description)).get_input_schema()
+            if schema is not None:
+                _take_rows_as_they_come(schema)
 
     def predict(self, context, model_input: pd.DataFrame, params=None):
         """Predict raw rows.
@@ -57,22 +81,25 @@ class RawModel(mlflow.pyfunc.PythonModel):
         Args:
             model_input: pandas frame with the raw columns; nulls may be None, NaN, NaT or pandas
                 NA. Timestamps are datetimes or ISO 8601 texts, in UTC where they name no zone;
-                lists are lists or NumPy arrays, images the bytes of a PNG or JPEG file, or these
-                as Base64 text. Further columns are ignored.
+                lists are lists, NumPy arrays or JSON texts, images the bytes of a PNG or JPEG
+                file, or these as Base64 text; numbers may be texts. Further columns are ignored.
             params: of a binary label `threshold`, the probability from which `prediction` is 1; of
                 several labels, from which it names a label.
 
         Raises:
-            ValueError: a column is missing, a value does not fit its column's type, or a file is
-                no image of the right size.
+            InvalidRowsError: a column is missing, a value does not fit its column's type, a file
+                is no image of the right size, or a prediction is not finite.
         """
         frame = model_input if isinstance(model_input, pd.DataFrame) else pd.DataFrame(model_input)
         absent = [name for name in self._kinds if name not in frame.columns]
         if absent:
-            raise ValueError(
+            raise InvalidRowsError(
                 f"raw columns are missing: {', '.join(absent)}; "
                 f"got {', '.join(map(str, frame.columns))}"
             )
+        if not frame.columns.is_unique:
+            twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+            raise InvalidRowsError(f"columns are there twice: {', '.join(twice)}")
         outputs = np.concatenate(
             [np.zeros((0, len(self._label["classes"])) if self._label["classes"] else 0)]
             + [
@@ -80,6 +107,7 @@ class RawModel(mlflow.pyfunc.PythonModel):
                 for start in range(0, len(frame), self._rows_per_call)
             ]
         )
+        _refuse_what_is_no_number(outputs, frame)
         threshold = (params or {}).get("threshold", 0.5)
         if self._output == "value":
             columns = {"prediction": outputs}
@@ -117,8 +145,20 @@ class RawModel(mlflow.pyfunc.PythonModel):
             # The reason is the line before the list of nodes; names of tensors are of no use here.
             reason = str(error.message).split("\n\t")[0].splitlines()[-1]
             reason = re.sub(r"(?<=tensor) \S*/\S*", "", reason)
-            raise ValueError(f"the model cannot read the rows: {reason}") from None
+            raise InvalidRowsError(f"the model cannot read the rows: {reason}") from None
         return output.numpy().astype(np.float64)
+
+
+def _refuse_what_is_no_number(outputs, frame):
+    """Raise `InvalidRowsError` where a prediction is not finite: no class and no number is one."""
+    bad = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
+    if len(bad):
+        shown = ", ".join(str(frame.index[position]) for position in bad[:10])
+        raise InvalidRowsError(
+            f"the model's prediction is no finite number for {len(bad)} of {len(outputs)} rows "
+            f"(index {shown}{', …' if len(bad) > 10 else ''}); a feature holds an extreme value "
+            "there, or the model is damaged"
+        )
 
 
 def _count_elements(feature):
@@ -161,33 +201,60 @@ def _read_cell(column, value):
         return value
     if _is_null(value):
         return []
-    raise _make_value_error(column, value, "a list or null")
+    if isinstance(value, str):  # as in CSV
+        with contextlib.suppress(ValueError):
+            elements = json.loads(value)
+            if isinstance(elements, list):
+                return elements
+    raise _make_value_error(column, value, "a list, its JSON or null")
 
 
 def _read_integers(column):
+    """Read int64, exactly: a float is a whole number only up to where floats are exact."""
+    expected = "a whole number of 64 bits or null (as a float below 2**53, else as text)"
     missing = column.isna().to_numpy(dtype=bool)
     numbers = np.full(len(column), MISSING_INTEGER, dtype=np.int64)
     values = column[~missing]
-    try:
-        integers = values.to_numpy(dtype=np.int64)
-        if not np.array_equal(integers, pd.to_numeric(values).to_numpy()):
-            raise ValueError("a value is no whole number")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(
-            f"raw column {column.name!r} has type {column.dtype}, "
-            f"expected whole numbers or nulls: {error}"
-        ) from None
-    numbers[~missing] = integers
+    if column.dtype.kind in "bi":
+        numbers[~missing] = values.to_numpy(dtype=np.int64)
+        return numbers
+    whole = [_parse_integer(value) for value in values.tolist()]
+    for value, number in zip(values.tolist(), whole, strict=True):
+        if number is None or not MISSING_INTEGER <= number < -MISSING_INTEGER:
+            raise _make_value_error(column, value, expected)
+    numbers[~missing] = whole
     return numbers
 
 
+def _parse_integer(value):
+    """Return a value as a Python int, None where it is no whole number or is not exact."""
+    if isinstance(value, int | np.integer | np.bool_):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return int(value) if abs(value) < EXACT_FLOAT and value == int(value) else None
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value.is_finite() and value == int(value) else None
+    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    return None
+
+
 def _read_reals(column):
-    try:
-        return pd.to_numeric(column, errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"raw column {column.name!r} holds a value that is no number: {error}"
-        ) from None
+    """Read float64; a number that no double has becomes the nearest one."""
+    if column.dtype.kind in "biuf":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.array([_parse_real(column, value) for value in column.tolist()], dtype=np.float64)
+
+
+def _parse_real(column, value):
+    if isinstance(value, int | float | np.number | np.bool_ | decimal.Decimal):
+        with contextlib.suppress(OverflowError, TypeError):  # beyond a double, or complex
+            return float(value)
+    elif isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        return float(value)
+    elif _is_null(value):
+        return np.nan
+    raise _make_value_error(column, value, "a number or null")
 
 
 def _read_timestamps(column):
@@ -195,8 +262,14 @@ def _read_timestamps(column):
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        times = column.to_numpy()
         # NaT is -2**63, which is what the graph calls missing.
-        return column.to_numpy().astype("datetime64[us]").astype(np.int64)
+        numbers = times.astype("datetime64[us]").astype(np.int64)
+        if np.datetime_data(times.dtype)[0] != "ns":
+            changed = (numbers.astype("datetime64[us]") != times) & ~np.isnat(times)
+            if changed.any():  # seconds that 64 bits of microseconds do not reach
+                raise _make_value_error(column, times[changed][0], "a time within 292,000 years")
+        return numbers
     numbers = [
         MISSING_INTEGER if null else _count_microseconds(column, value)
         for value, null in zip(column.tolist(), column.isna(), strict=True)
@@ -226,13 +299,29 @@ def _count_microseconds(column, value):
 
 
 def _read_strings(column):
+    """Read UTF-8; digits that came as numbers are their text."""
     values = np.full(len(column), MISSING_STRING, dtype=object)
+    missing = column.isna().to_numpy(dtype=bool)
+    has_nulls = bool(missing.any())
     for position, value in enumerate(column.tolist()):
-        if isinstance(value, str):
-            values[position] = value.encode()
-        elif not _is_null(value):
-            raise _make_value_error(column, value, "text or null")
+        if missing[position]:
+            continue
+        text = _write_text(value, has_nulls)
+        try:
+            values[position] = text.encode()
+        except (AttributeError, UnicodeEncodeError):  # None, or half of a pair of surrogates
+            raise _make_value_error(column, value, "text of UTF-8 or null") from None
     return values
+
+
+def _write_text(value, has_nulls):
+    """Return a text, or the digits of a whole number; None for other values."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float | np.floating):  # of an integer, where pandas has a null beside it
+        value = _parse_integer(value) if has_nulls else None
+    is_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return str(int(value)) if is_number else None
 
 
 def _read_bytes(column):
@@ -244,7 +333,7 @@ def _read_bytes(column):
         elif isinstance(value, str):  # as in JSON
             try:
                 values[position] = base64.b64decode("".join(value.split()), validate=True)
-            except binascii.Error:
+            except ValueError:  # no Base64, or no ASCII
                 raise _make_value_error(column, value, expected) from None
         elif not _is_null(value):
             raise _make_value_error(column, value, expected)
@@ -267,16 +356,93 @@ def _is_null(value):
 def _make_value_error(column, value, expected):
     shown = repr(value)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    return ValueError(
+    return InvalidRowsError(
         f"raw column {column.name!r} holds {shown} of type {type(value).__name__}, "
         f"expected {expected}"
     )
 
 
+def _take_rows_as_they_come(schema):
+    """Have MLflow hand rows on to models of this signature without changing any value.
+
+    Its server makes one type of a column: integers beside a null become floats, a null among texts
+    the text "None", the texts NA and null of a CSV file nothing, and 1.5 the integer 1. Its check
+    refuses categories, and integers where others were null. The readers above check each value
+    instead. Other models in the process, and an MLflow that calls these functions otherwise, go on
+    as before: what was changed by then is refused wherever it can be told.
+    """
+    import mlflow.pyfunc
+
+    server = sys.modules.get("mlflow.pyfunc.scoring_server")
+    for module, name, take in (
+        (mlflow.pyfunc, "_enforce_schema", _make_frame),
+        (server, "infer_and_parse_data", _parse_request),
+        (server, "parse_csv_input", _parse_csv),
+    ):
+        function = getattr(module, name, None)
+        if function is None:
+            continue
+        if not hasattr(function, "raw_schemas"):
+            function = _wrap_for_schemas(function, take)
+            setattr(module, name, function)
+        function.raw_schemas.append(schema)
+
+
+def _wrap_for_schemas(function, take):
+    """Return a function that calls `take` for the schemas in its `raw_schemas`."""
+
+    @functools.wraps(function)
+    def call_either(*values, **named):
+        data, schema, *_ = [*values, *named.values(), None]
+        frame = take(data) if schema in call_either.raw_schemas else None
+        return function(*values, **named) if frame is None else frame
+
+    call_either.raw_schemas = []
+    return call_either
+
+
+def _make_frame(data):
+    """Return the rows of a call as a frame; None where MLflow has to make one."""
+    if isinstance(data, dict):
+        columns = {name: np.asarray(values) for name, values in data.items()}
+        for name, values in columns.items():
+            if values.dtype.kind == "U" and (values == "None").any():  # a null, as MLflow casts it
+                raise InvalidRowsError(
+                    f"raw column {name!r} holds 'None', which may have been a null; send the rows "
+                    "as dataframe_split or dataframe_records"
+                )
+        if any(values.ndim != 1 for values in columns.values()):
+            return None
+        return pd.DataFrame(columns)
+    return data if isinstance(data, pd.DataFrame) else None
+
+
+def _parse_request(data):
+    """Return the rows of a JSON request, each value as it stands there; None for other formats."""
+    (key,) = [name for name in data if name in REQUESTS] or [None]
+    if key is None:
+        return None
+    rows = data[key]
+    try:
+        if key == "dataframe_split":
+            return pd.DataFrame(
+                rows["data"], index=rows.get("index"), columns=rows.get("columns"), dtype=object
+            )
+        return pd.DataFrame(rows, dtype=object)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # MLflow says what is wrong with it
+
+
+def _parse_csv(file):
+    """Return the rows of a CSV file as texts; nothing but an empty cell is null."""
+    try:
+        return pd.read_csv(file, dtype=str, keep_default_na=False, na_values=[""])
+    except Exception as error:
+        raise InvalidRowsError(f"the CSV file cannot be read: {error}") from None
+
+
 def _import_tensorflow():
     """Import TensorFlow without the lines that its C++ core writes to standard error."""
-    import sys
-
     if "tensorflow" not in sys.modules:
         saved = os.dup(2)
         with tempfile.TemporaryFile() as caught:
