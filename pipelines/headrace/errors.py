@@ -126,6 +126,11 @@ class TrainError(HeadraceError):
     """A training run that cannot go on: a loss that is not finite, ranks that disagree."""
 
 
+class StoreError(TrainError):
+    """A tracking store, or a store of checkpoints, that cannot be written: no fault of the
+    training."""
+
+
 class FormatError(TrainError):
     """A checkpoint of a format that this program cannot read."""
 

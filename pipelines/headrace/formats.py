@@ -136,13 +136,26 @@ were read, joins that are followed, and persons that were erased. 8: its files h
 PREDICTIONS = Format("version of predictions", 4)
 """`score.json`. 2: it has the columns of the source's files. 3: and the snapshots that were
 scored. 4: it has a checksum."""
-CHECKPOINT = Format("checkpoint", 2, key="format")
-"""The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them."""
+
+
+def _mark_ended(tree: Tree) -> Tree:
+    """Mark a training that stopped early, which had the number of all epochs as its position."""
+    state = tree.get("state")
+    if not isinstance(state, Mapping) or "epochs_run" not in state:
+        return tree
+    is_ended = state.get("epoch", 0) > state["epochs_run"]
+    position = {"epoch": state["epochs_run"], "step": 0} if is_ended else {}
+    return {**tree, "state": {**state, **position, "is_ended": is_ended}}
+
+
+CHECKPOINT = Format("checkpoint", 3, key="format", steps={2: _mark_ended})
+"""The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them.
+3: it has the settings that its state depends on, and says whether it stopped early."""
 MODEL = Format("registered model", 1)
 """Headrace's entry in a model's metadata, and the files beside its network."""
 VERDICT = Format("verdict", 1)
 """`verdict.json`."""
-STUDY = Format("tuning study", 1)
-"""User attributes of Optuna's study and trials."""
+STUDY = Format("tuning study", 2)
+"""User attributes of Optuna's study and trials. 2: it has what its trials depend on."""
 
 FORMATS = (TRANSFORM, BUILD, PREDICTIONS, CHECKPOINT, MODEL, VERDICT, STUDY)

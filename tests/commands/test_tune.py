@@ -81,6 +81,7 @@ def test_a_search(parent: ParentRun, calls: list[dict[str, Any]], tmp_path: Path
         "ok": True,
         "best": BEST,
         "value": 0.125,
+        "dataset_version": 0,
         "trials": {"COMPLETE": 3, "PRUNED": 1},
         "recipe": best_file,
         "run_id": "run-0",

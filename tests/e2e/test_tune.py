@@ -1,6 +1,7 @@
 """A search for better values: trials that are runs, one after the other and over two commands."""
 
 import fcntl
+import json
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,37 @@ def test_without_validation_rows_there_is_nothing_to_compare(folder: Path) -> No
     done = headrace("tune", *command)
     assert done.code == 1
     assert "has none; give split.fractions.validation more room" in done.err
+
+
+FUNCTION = """
+import os
+import keras
+
+
+def build(inputs, spec, rate):
+    if rate > 0.4:  # as the kernel does where memory is short
+        os.kill(os.getpid(), 9)
+    return keras.layers.Dropout(rate)(inputs["numeric"])
+"""
+
+
+@pytest.mark.long
+def test_trials_in_parallel_and_one_that_runs_out_of_memory(folder: Path) -> None:
+    """Real processes: the search goes on past ranks that are killed, and the next one, too."""
+    (folder / "lethal.py").write_text(FUNCTION)
+    parameters = {"model.options.rate": {"choices": [0.5, 0.1, 0.2, 0.3]}}
+    settings = {
+        "model": {"kind": "python", "function": "lethal:build", "options": {"rate": 0.1}},
+        "tune.parameters": parameters,
+        "tune.metric": "loss",
+        "tune.parallel": 2,
+        "tune.pruning": False,
+    }
+    options = [w for k, v in settings.items() for w in ("--set", f"{k}={json.dumps(v)}")]
+    command = ["tune", str(folder / "tiny.yaml"), "--workdir", str(folder / "lethal"), *options]
+    for _ in range(2):
+        done = headrace(*command, "--json", "--trials", "4", PYTHONPATH=str(folder))
+        assert done.code == 0, done.err
+        assert done.result["trials"] == {"COMPLETE": 3, "FAIL": 2}
+        assert done.result["best"]["model.options.rate"] in (0.1, 0.2, 0.3)
+    assert "trial 1 of 4" not in done.err

@@ -14,7 +14,8 @@ def test_values_are_others_and_variables_stay(tmp_path: Path) -> None:
     tree["dataset"]["path"] = "${workdir}/elsewhere"
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(tree))
     words = format_overrides({"model.hidden": [4, 2], "train.optimizer.learning_rate": 1e-05})
-    written = write_recipe(str(tmp_path / "a.yaml"), words, str(tmp_path / "new" / "b.yaml"))
+    text = (tmp_path / "a.yaml").read_text()
+    written = write_recipe(text, words, str(tmp_path / "new" / "b.yaml"))
     assert written["dataset"]["path"] == "${workdir}/elsewhere"
     assert (tmp_path / "new" / "b.yaml").stat().st_mode & 0o077 == 0
     found = load_recipe(str(tmp_path / "new" / "b.yaml"), workdir="/w", environment={})

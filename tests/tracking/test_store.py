@@ -1,5 +1,6 @@
 """The store of a recipe: the recipe's own, the environment's, or SQLite below the workdir."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -54,3 +55,25 @@ def test_an_experiment_is_created_once(store: Store) -> None:
     experiment = find_or_create_experiment(client, store)
     assert find_or_create_experiment(client, store) == experiment
     assert client.get_experiment(experiment).artifact_location == store.artifacts
+
+
+def test_a_store_is_not_taken_for_the_next_recipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow writes the addresses that it is told into the environment."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    first = Store.from_recipe(tiny_recipe(tmp_path), str(tmp_path / "a"), os.environ)
+    open_client(first)
+    second = Store.from_recipe(tiny_recipe(tmp_path), str(tmp_path / "b"), os.environ)
+    assert second.uri == f"sqlite:///{tmp_path}/b/mlflow/mlflow.db"
+    assert second.registry_uri is None
+
+
+def test_the_registry_is_the_recipes_then_the_environments_then_the_store(tmp_path: Path) -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://t", "MLFLOW_REGISTRY_URI": "http://r"}
+    recipe = tiny_recipe(tmp_path)
+    assert Store.from_recipe(recipe, str(tmp_path), environment).registry_uri == "http://r"
+    uc = tiny_recipe(tmp_path, "tracking.registry_uri=databricks-uc")
+    assert Store.from_recipe(uc, str(tmp_path), environment).registry_uri == "databricks-uc"
+    assert Store.from_recipe(recipe, str(tmp_path), {}).registry_uri is None

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from headrace.errors import FormatError, TrainError
+from headrace.file_lock import LockState
 from headrace.train.checkpoint import (
     Checkpoints,
     compute_training_id,
     locate_checkpoints,
+    name_attempt,
     read_checkpoint,
 )
 from tests.tiny import tiny_recipe
@@ -31,7 +33,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert location.endswith("/t/a/step-000000007.ckpt")
     saved = read_checkpoint(location)
     assert saved.location == location
-    assert saved.state == {"format": 2, "epoch": 1, "text": "é"}
+    assert saved.state == {"format": 3, "epoch": 1, "text": "é"}
     assert saved.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(saved.arrays[name], array)
@@ -56,8 +58,8 @@ def test_one_of_a_newer_headrace_is_not_skipped(tmp_path: Path) -> None:
     """The training would continue from before it, or start over."""
     checkpoints = Checkpoints(str(tmp_path))
     checkpoints.write_checkpoint("a", 1, {}, ARRAYS)
-    checkpoints.write_checkpoint("a", 2, {"format": 3}, ARRAYS)
-    with pytest.raises(FormatError, match="is of format 3, this Headrace knows format 1 to 2 of a"):
+    checkpoints.write_checkpoint("a", 2, {"format": 4}, ARRAYS)
+    with pytest.raises(FormatError, match="is of format 4, this Headrace knows format 1 to 3 of a"):
         checkpoints.read_newest("a")
 
 
@@ -97,7 +99,7 @@ def test_an_attempt_that_finished_is_not_continued(tmp_path: Path) -> None:
     assert checkpoints.list_unfinished() == ["20260102T000000-000-1", "20260101T000000-000-1"]
     checkpoints.mark_finished("20260102T000000-000-1", {})
     assert checkpoints.list_unfinished() == ["20260101T000000-000-1"]
-    assert checkpoints.name_attempt() > "20260102T000000-000-1"
+    assert name_attempt() > "20260102T000000-000-1"
 
 
 def test_the_newest_and_the_best_are_not_removed(tmp_path: Path) -> None:
@@ -123,17 +125,19 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_loses_nothing(tmp_path
 
 def test_an_attempt_is_locked_as_long_as_its_process_lives(tmp_path: Path) -> None:
     first, second = Checkpoints(str(tmp_path)), Checkpoints(str(tmp_path))
-    assert first.lock_attempt("a")
-    assert not second.lock_attempt("a")
-    assert second.lock_attempt("b")
+    assert first.lock_attempt("a") is LockState.TAKEN
+    assert first.lock_attempt("a") is LockState.TAKEN
+    assert second.lock_attempt("a") is LockState.HELD
+    assert second.lock_attempt("b") is LockState.TAKEN
     # the lock goes with the process, however it ends
     code = (
         "import os; from headrace.train.checkpoint import Checkpoints; "
-        f"assert Checkpoints({str(tmp_path)!r}).lock_attempt('c'); os.kill(os.getpid(), 9)"
+        f"assert Checkpoints({str(tmp_path)!r}).lock_attempt('c').value == 'taken'; "
+        "os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert second.lock_attempt("c")
+    assert second.lock_attempt("c") is LockState.TAKEN
 
 
 def test_a_training_is_told_by_what_it_learns_from(tmp_path: Path) -> None:

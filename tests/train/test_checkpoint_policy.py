@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from headrace.errors import FormatError, TrainError
+from headrace.file_lock import LockState
 from headrace.progress import ignore_progress
 from headrace.recipe import sections as s
-from headrace.train.checkpoint import Checkpoints, SavedCheckpoint
+from headrace.train.checkpoint import Checkpoints, SavedCheckpoint, read_checkpoint
 from headrace.train.checkpoint_policy import (
     ResumePoint,
     ScheduledCheckpoints,
@@ -22,7 +23,7 @@ from headrace.train.checkpoint_policy import (
 )
 from headrace.train.early_stopping import BestEpoch
 from headrace.train.learning_rate import Plateau
-from headrace.train.state import TrainState
+from headrace.train.state import TrainState, describe_progress
 from tests.train.ranks_on_threads import ThreadCollectives, run_on_threads
 
 ARRAYS = {"w0000": np.arange(3, dtype=np.float32)}
@@ -135,7 +136,7 @@ def test_the_best_epochs_checkpoint_is_named_by_its_last_step() -> None:
 
 def test_a_training_that_stopped_early_is_numbered_by_what_it_ran() -> None:
     writer = RecordingWriter()
-    state = TrainState(BestEpoch(None), epoch=10, epochs_run=4)
+    state = TrainState(BestEpoch(None), epoch=4, epochs_run=4, is_ended=True)
     make_policy(writer).on_epoch_end(state, STEPS_PER_EPOCH, last=True)
     assert writer.steps == [28]
 
@@ -196,7 +197,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
 
 def test_one_of_a_newer_headrace_is_an_error_unless_none_is_asked_for(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path))
-    checkpoints.write_checkpoint("a", 1, {"format": 3}, ARRAYS)
+    checkpoints.write_checkpoint("a", 1, {"format": 4}, ARRAYS)
     with pytest.raises(FormatError):
         find_resume_point(checkpoints, "auto", ignore_progress)
     assert find_resume_point(checkpoints, "never", ignore_progress).saved is None
@@ -274,3 +275,35 @@ def test_a_checkpoint_of_another_model_is_refused() -> None:
 
     with pytest.raises(TrainError, match=r"a\.ckpt does not fit .* model: .*--resume never"):
         run_on_threads(1, restore_on_rank)
+
+
+def test_ranks_that_start_again_continue_their_own_attempt(tmp_path: Path) -> None:
+    """Whatever `--resume` says; with `never`, an older training's would be there otherwise."""
+    checkpoints = write_attempts(tmp_path, "20260101-old", "20260102-own")
+    for resume in ("auto", "never", f"{tmp_path}/20260101-old/step-000000001.ckpt"):
+        point = find_resume_point(checkpoints, resume, ignore_progress, "20260102-own")
+        assert (point.attempt, point.saved is not None) == ("20260102-own", True)
+    fresh = find_resume_point(checkpoints, "never", ignore_progress, "20260103-own")
+    assert (fresh.attempt, fresh.saved) == ("20260103-own", None)
+
+
+def test_without_locks_a_training_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for one of another process, and began anew for ever."""
+    checkpoints = write_attempts(tmp_path, "a")
+    monkeypatch.setattr(checkpoints, "lock_attempt", lambda _: LockState.UNKNOWN)
+    told: list[str] = []
+    point = find_resume_point(checkpoints, "auto", lambda p: told.append(p.text))
+    assert point.saved is not None
+    assert told == [f"{tmp_path} has no locks: run this training in one process at a time"]
+
+
+def test_an_older_training_that_stopped_early_goes_on_from_where_it_was(tmp_path: Path) -> None:
+    state = {**state_after(4, 0).to_json(), "epoch": 10}
+    del state["is_ended"]
+    checkpoints = Checkpoints(str(tmp_path))
+    location = checkpoints.write_checkpoint("a", 28, {"format": 2, "state": state}, ARRAYS)
+    found = TrainState.from_json(read_checkpoint(location).state["state"], None)
+    assert (found.epoch, found.step, found.epochs_run, found.is_ended) == (4, 0, 4, True)
+    assert describe_progress(found, 7) == "after epoch 4, where it stopped early,"

@@ -189,7 +189,8 @@ def test_early_stopping_ends_the_training(validate_as: Callable) -> None:
     rehearsal = Rehearsal(epochs=9, early_stopping=s.EarlyStopping(metric="roc_auc", patience=2))
     values = validate_as(loss=[0.1] * 4, roc_auc=[0.6, 0.7, 0.7, 0.6])
     state = rehearsal.run(**values)
-    assert (state.epochs_run, state.epoch, state.best.epoch) == (4, 9, 1)
+    assert (state.epochs_run, state.epoch, state.step, state.best.epoch) == (4, 4, 0, 1)
+    assert state.is_ended
     assert rehearsal.policy.calls[-1] == ("epoch", 4, True)
     assert rehearsal.weight == 2 * STEPS
 

@@ -1,5 +1,6 @@
 """What the train stage hands to the ranks and makes of their answer, with the ranks replaced."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,8 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
     assert (ranks, report, stop) == (2, ignore_progress, should_stop)
     assert task.import_function().__name__ == "train_rank"
     assert Recipe.model_validate(task.payload.pop("recipe")) == recipe
+    attempt = task.payload.pop("attempt")
+    assert attempt[:2] == "20"
     assert task.payload == {
         "workdir": str(tmp_path),
         "dataset": {"root": "/data", "version": 3},
@@ -79,8 +82,9 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
     }
     limits = (task.threads_per_rank, task.collective_timeout, task.step_timeout, task.max_restarts)
     assert limits == (3, 11, 22, 4)
-    # what died is continued, even where the training was to start from scratch
-    assert task.build_restart().payload["resume"] == "auto"
+    # what died is continued by its name, even where the training was to start from scratch
+    restarted = replace(task, payload={**task.payload, "attempt": attempt}).build_restart()
+    assert restarted.payload["attempt"] == attempt
     assert not task.is_elastic
 
 

@@ -56,7 +56,7 @@ def described_dataset() -> Any:
 def test_a_dead_server_holds_up_nothing_until_all_is_done(
     dead_server: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracked_run, "_PATIENCE", 0.5)
+    monkeypatch.setattr(tracked_run, "PATIENCE", 0.5)
     monkeypatch.setattr(tracked_run, "_FIRST_WAIT", 0.1)
     messages: list[str] = []
     recipe = tiny_recipe(tmp_path)

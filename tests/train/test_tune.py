@@ -80,7 +80,7 @@ def test_the_trial_with_the_smallest_loss_is_best(search: Search) -> None:
     assert len(set(search.rates)) == 4
     assert all(0.1 <= rate <= 0.5 for rate in search.rates)
     best = min(search.rates)
-    assert result == TuneResult({RATE: best}, best, {"COMPLETE": 4})
+    assert result == TuneResult({RATE: best}, best, {"COMPLETE": 4}, dataset_version=3)
     assert search.messages[0] == f"trial 1 of 4: {RATE} {search.rates[0]}"
     assert search.messages[-1] == f"trial 4: loss {search.rates[-1]:.5g}"
 
@@ -105,7 +105,7 @@ def test_trials_are_trainings_of_their_own_that_register_nothing(search: Search)
     assert not options.pop("should_stop")()
     assert options == {
         "workdir": str(search.folder),
-        "dataset_version": None,
+        "dataset_version": 3,
         "resume": "never",
         "parent_run_id": None,
         "register": False,
@@ -188,7 +188,7 @@ def test_a_trial_that_is_worse_than_half_of_the_others_is_pruned(search: Search)
     search.epochs = [0.9, 0.9]
     result = search.run(trials=4)
     assert result.trials == {"COMPLETE": 3, "PRUNED": 1}
-    assert "trial 4 is worse than half of the others; pruned" in search.messages
+    assert "trial 4 is worse than others were by then; pruned" in search.messages
     without = search.run("tune.pruning=false", trials=1)
     assert without.trials == {"COMPLETE": 1}
 

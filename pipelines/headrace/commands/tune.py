@@ -21,11 +21,15 @@ from headrace.commands.options import (
 )
 from headrace.errors import Problem, RecipeError
 from headrace.recipe import Recipe
+from headrace.recipe.load import load_recipe_text, read_recipe
 from headrace.redaction import redact_recipe
 from headrace.tracking.store import Store
 
 Trials = Annotated[
     int | None, typer.Option(min=1, help="Number of trainings; overrides tune.trials.")
+]
+Parallel = Annotated[
+    int | None, typer.Option(min=1, help="Trials at a time; overrides tune.parallel.")
 ]
 Output = Annotated[
     str | None,
@@ -41,6 +45,7 @@ def tune(
     set_: Set = None,
     ranks: Ranks = None,
     trials: Trials = None,
+    parallel: Parallel = None,
     output: Output = None,
     dataset_version: DatasetVersionNumber = None,
     log_format: Log = LogFormat.TEXT,
@@ -50,12 +55,17 @@ def tune(
 
     Each trial is a child run of the search's MLflow run. Trials that do worse than half of the
     others are stopped early. The best recipe is written to a file. The same command resumes a
-    search that was interrupted.
+    search that was interrupted, on the dataset version on which it began.
 
     Example: headrace tune conf/flights.yaml --trials 20
     """
     with open_command("tune", json_, log_format) as command:
-        overrides = [*(set_ or []), *([f"tune.trials={trials}"] if trials else [])]
+        overrides = [
+            *(set_ or []),
+            *([f"tune.trials={trials}"] if trials else []),
+            *([f"tune.parallel={parallel}"] if parallel else []),
+        ]
+        text = read_recipe(recipe)
         loaded = load_with_overrides(recipe, workdir, overrides, ranks)
         if not loaded.tune.parameters:
             problem = Problem(
@@ -65,7 +75,13 @@ def tune(
         refuse_launched_ranks(loaded, "searches only once: run it alone, with --ranks")
         command.observe_stages(loaded)
         result = _run_search(
-            command.console, loaded, workdir, overrides, recipe, dataset_version, output
+            command.console,
+            loaded,
+            workdir,
+            overrides,
+            (recipe, text),
+            dataset_version,
+            output,
         )
         command.report_result(result)
 
@@ -75,7 +91,7 @@ def _run_search(
     recipe: Recipe,
     workdir: str,
     overrides: list[str],
-    path: str,
+    file: tuple[str, str],
     dataset_version: int | None,
     output: str | None,
 ) -> dict[str, Any]:
@@ -83,6 +99,20 @@ def _run_search(
     from headrace.recipe.rewrite import format_overrides, write_recipe
     from headrace.tracking.run import report_outage, start_parent_run
     from headrace.train.tune import tune_recipe as tune_stage
+
+    path, text = file
+    # What the search began with: whoever edits the file meanwhile changes none of its trials.
+    environment = dict(os.environ)
+    ranks = f"train.ranks={recipe.train.ranks}"
+
+    def build_trial_recipe(values: dict[str, Any]) -> Recipe:
+        return load_recipe_text(
+            text,
+            path,
+            overrides=[*overrides, *format_overrides(values), ranks],
+            workdir=workdir,
+            environment=environment,
+        )
 
     store = Store.from_recipe(recipe, workdir, os.environ)
     best_file = output or str(Path(workdir) / "tune" / f"{recipe.name}.best.yaml")
@@ -93,15 +123,13 @@ def _run_search(
     ):
         tuned = tune_stage(
             recipe,
-            lambda values: load_with_overrides(
-                path, workdir, [*overrides, *format_overrides(values)], recipe.train.ranks
-            ),
+            build_trial_recipe,
             workdir=workdir,
             report=report,
             dataset_version=dataset_version,
             parent_run_id=parent.run_id if parent else None,
         )
-        tree = write_recipe(path, [*overrides, *format_overrides(tuned.overrides)], best_file)
+        tree = write_recipe(text, [*overrides, *format_overrides(tuned.overrides)], best_file)
         if parent:
             with report_outage(report):
                 parent.log_params({"best": tuned.overrides})
@@ -118,6 +146,7 @@ def _run_search(
         "best": tuned.overrides,
         "value": tuned.value,
         "trials": tuned.trials,
+        "dataset_version": tuned.dataset_version,
         "recipe": best_file,
         "run_id": parent.run_id if parent else None,
     }

@@ -38,14 +38,37 @@ def load_recipe(
     Raises:
         RecipeError: with every problem found.
     """
+    text = read_recipe(path)
+    return load_recipe_text(
+        text, path, overrides=overrides, workdir=workdir, environment=environment
+    )
+
+
+def read_recipe(path: str) -> str:
+    """Read the text of the recipe at `path`.
+
+    Raises:
+        RecipeError: there is no such file, or it cannot be read.
+    """
     try:
-        text = read_recipe_text(path)
+        return read_recipe_text(path)
     except FileNotFoundError:
         near = sorted(str(p) for p in Path(path).parent.glob("*.y*ml"))
         fix = f"recipes here: {', '.join(near)}" if near else "check the path"
         raise RecipeError(path, [Problem("recipe", "no such file", fix)]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(path, [Problem("recipe", f"cannot be read: {error}")]) from None
+
+
+def load_recipe_text(
+    text: str,
+    path: str,
+    *,
+    overrides: Sequence[str] = (),
+    workdir: str = "var",
+    environment: Mapping[str, str],
+) -> Recipe:
+    """Complete and check a recipe's text; `path` names it in errors. See `load_recipe`."""
     try:
         tree = parse_yaml(text)
     except yaml.YAMLError as error:

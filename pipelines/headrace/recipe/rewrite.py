@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.recipe.load import read_recipe_text
 from headrace.recipe.overrides import apply_overrides
 from headrace.recipe.parse import dump_yaml, parse_yaml
 
@@ -18,20 +17,20 @@ def format_overrides(values: Mapping[str, Any]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 
-def write_recipe(path: str, overrides: list[str], target: str) -> dict[str, Any]:
-    """Write the recipe at `path` with other values; variables stay as they are, comments do not.
+def write_recipe(recipe: str, overrides: list[str], target: str) -> dict[str, Any]:
+    """Write a recipe with other values; variables stay as they are, comments do not.
 
     The file is for this user alone: the values may have passwords, and it has to work with them.
 
     Args:
-        path: of a recipe that is right with these overrides.
+        recipe: the text of one that is right with these overrides.
         overrides: `key.path=value`.
         target: the new file, which is written whole or not at all.
 
     Returns:
         the recipe as it was written, variables unresolved.
     """
-    tree = parse_yaml(read_recipe_text(path))
+    tree = parse_yaml(recipe)
     apply_overrides(tree, overrides)
     text = dump_yaml(tree)
     file = Path(target)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr
 
 from headrace.labels.kinds import ValidationMetric
+from headrace.recipe.base import declare_later_key
 from headrace.recipe.evaluate_sections import *
 from headrace.recipe.evaluate_sections import Evaluate
 from headrace.recipe.feature_sections import *
@@ -98,6 +99,8 @@ class Tracking(Section):
 
     uri: str | None = None
     """MLflow tracking URI; by default MLFLOW_TRACKING_URI, else SQLite under the workdir."""
+    registry_uri: str | None = None
+    """MLflow registry URI, such as databricks-uc; by default MLFLOW_REGISTRY_URI, else `uri`."""
     experiment: Annotated[str, Field(min_length=1)] | None = None
     """MLflow experiment; the recipe's name where it is left out."""
     registered_model: Annotated[str, Field(min_length=1)] | None = None
@@ -133,7 +136,14 @@ class Tune(Section):
     parameters: dict[str, SearchRange | Choices] = {}
     """Dotted key of the recipe -> what is tried for it."""
     pruning: bool = True
-    """End trials that are worse than half of the others were by the same epoch."""
+    """End trials that are worse than others were by the same epoch."""
+    pruner: Literal["auto", "median", "asha"] = declare_later_key("auto")
+    """`median`: a trial ends that is worse than half of the others. `asha`: after 1, 3, 9 … epochs
+    the best third goes on, which needs no trial to wait for another one (Li et al. 2020,
+    arXiv:1810.05934). `auto`: asha where trials run in parallel."""
+    parallel: Annotated[int, Field(ge=1)] = declare_later_key(1)
+    """Trials at a time, each in processes of its own; no more than cores and GPUs allow. What is
+    drawn then depends on which trial ends first."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

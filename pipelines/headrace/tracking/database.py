@@ -7,7 +7,6 @@ left to those who run them: `mlflow db upgrade`.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -20,9 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from headrace.errors import ModelError
+from headrace.file_lock import hold_lock
 from headrace.processes import build_python_command
 
 _ATTEMPTS = 3
+_DATABASES = ("mssql", "mysql", "postgresql", "sqlite")
 
 
 def open_database(uri: str) -> None:
@@ -54,6 +55,32 @@ def open_database(uri: str) -> None:
             _migrate_database(file, revision)
         else:
             _write_stamp(file, revision)
+
+
+def probe_database(uri: str) -> None:
+    """Connect once to a database that MLflow would retry for minutes, whatever the reason.
+
+    Args:
+        uri: of any store; what is no database is left alone.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, ImportError: there is no connection, or no driver.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme not in _DATABASES:
+        return
+    import sqlalchemy
+
+    file = uri.partition("///")[2]
+    if scheme == "sqlite" and file and not Path(file).exists():
+        # MLflow makes the file, and its folder.
+        Path(file).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.pool.NullPool)
+    try:
+        with engine.connect():
+            pass
+    finally:
+        engine.dispose()
 
 
 def _create_database(file: Path) -> None:
@@ -173,8 +200,5 @@ def _list_revisions() -> tuple[frozenset[str], str]:
 @contextlib.contextmanager
 def _hold_migration_lock(file: Path) -> Iterator[None]:
     """Keep other processes from migrating at the same time, where the file system has locks."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            lock = stack.enter_context(file.with_name(f".{file.name}.lock").open("w"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_lock(file.with_name(f".{file.name}.lock")):
         yield

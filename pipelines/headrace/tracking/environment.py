@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-_TRACKING_URI = "MLFLOW_TRACKING_URI"
+_TRACKING_URI, _REGISTRY_URI = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -27,10 +28,37 @@ def find_tracking_uri(configured: str | None, environment: Mapping[str, str]) ->
     return configured or environment.get(_TRACKING_URI)
 
 
+def find_registry_uri(configured: str | None, environment: Mapping[str, str]) -> str | None:
+    """Find the URI of the model registry; None where it is where runs are tracked.
+
+    Args:
+        configured: the recipe's `tracking.registry_uri`, which wins.
+        environment: normally `os.environ`.
+    """
+    return configured or environment.get(_REGISTRY_URI) or None
+
+
 def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Select the variables that ranks on other hosts need, except credentials."""
-    uri = environment.get(_TRACKING_URI)
-    return {_TRACKING_URI: uri} if uri else {}
+    names = (_TRACKING_URI, _REGISTRY_URI)
+    return {name: environment[name] for name in names if environment.get(name)}
+
+
+@contextmanager
+def keep_addresses() -> Iterator[None]:
+    """Restore the addresses of the caller's environment after the block.
+
+    MLflow writes those that it is told there, where the next recipe would take them for its own.
+    """
+    before = {name: os.environ.get(name) for name in (_TRACKING_URI, _REGISTRY_URI)}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def silence_mlflow() -> None:
@@ -56,7 +84,7 @@ def limit_requests(retries: int = 2, timeout_seconds: int = 20) -> list[str]:
     """
     return _set_defaults(
         {
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+            _RETRIES: str(retries),
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout_seconds),
         }
     )
@@ -71,6 +99,23 @@ def limit_requests_within() -> Iterator[None]:
     finally:
         for name in names:
             del os.environ[name]
+
+
+@contextmanager
+def never_repeat_requests() -> Iterator[None]:
+    """Keep MLflow from repeating a request within the block, whatever the environment says.
+
+    By itself it repeats requests that make something, too, whose answer may be all that was lost.
+    """
+    before = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_RETRIES]
+        else:
+            os.environ[_RETRIES] = before
 
 
 def _set_defaults(variables: Mapping[str, str]) -> list[str]:

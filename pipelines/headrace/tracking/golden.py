@@ -119,6 +119,7 @@ def check_golden(
         )
     request: dict[str, Any] = {
         "tracking_uri": store.uri,
+        "registry_uri": store.registry_uri or store.uri,
         "model_uri": model.uri,
         "latency_rows": list(latency_rows),
     }

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +20,9 @@ import pyarrow as pa
 from headrace.errors import ModelError
 from headrace.formats import MODEL
 from headrace.labels.kind import LabelKind
+from headrace.progress import Report, ignore_progress
+from headrace.tracking.environment import never_repeat_requests
+from headrace.tracking.faults import wait_out
 from headrace.tracking.run import TrackedRun
 from headrace.tracking.store import Store, open_client
 
@@ -71,6 +75,7 @@ class ModelVersion:
 
 def register_version(
     run: TrackedRun,
+    report: Report = ignore_progress,
     *,
     files: Mapping[str, str],
     kind: LabelKind,
@@ -83,6 +88,7 @@ def register_version(
 
     Args:
         run: the run that trained it.
+        report: told where the server is waited for.
         files: local paths of `saved_model` and `network` (folders), `keras_model`, `transform`,
             `golden`, `reference`.
         kind: kind of the label; decides what `predict` returns.
@@ -110,24 +116,42 @@ def register_version(
         ),
     )
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
-    with _activate_run(run.run_id), resources.as_file(_CODE) as code, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(code),
-            artifacts={name: str(path) for name, path in files.items()},
-            signature=signature,
-            input_example=example,
-            pip_requirements=[f"{name}=={version(name)}" for name in packages],
-            metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **metadata})},
-        )
+
+    def log_model(code: Path) -> Any:
+        with _activate_run(run.run_id):
+            return mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(code),
+                artifacts={name: str(path) for name, path in files.items()},
+                signature=signature,
+                input_example=example,
+                pip_requirements=[f"{name}=={version(name)}" for name in packages],
+                metadata={_FACTS: json.dumps({MODEL.key: MODEL.current, **metadata})},
+            )
+
     client = open_client(run.store)
     name = run.store.registered_model
-    with contextlib.suppress(MlflowException):  # it exists already
-        client.create_registered_model(name)
-    model_version = client.create_model_version(
-        name, info.model_uri, run_id=run.run_id, model_id=info.model_id
-    )
+
+    def create_version() -> Any:
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # Of an attempt whose answer was lost, or of a process that ended before it said so.
+        registered = client.search_model_versions(f"name = '{name}'")
+        for model_version in registered:
+            if model_version.run_id == run.run_id and model_version.source == info.model_uri:
+                return model_version
+        with never_repeat_requests():  # a request whose answer is lost has made a version
+            return client.create_model_version(
+                name, info.model_uri, run_id=run.run_id, model_id=info.model_id
+            )
+
+    with resources.as_file(_CODE) as code, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
+        info = wait_out(lambda: log_model(code), report)
+    model_version = wait_out(create_version, report)
     return ModelVersion(name, int(model_version.version), run.run_id, metadata)
 
 

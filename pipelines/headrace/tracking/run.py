@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import PreemptedError, get_first_line
-from headrace.progress import Progress, Report
+from headrace.progress import Progress, Report, ignore_progress
 from headrace.provenance import find_git_commit
 from headrace.redaction import redact_text, redact_value
 from headrace.tracking.environment import limit_requests_within
+from headrace.tracking.faults import wait_out
 from headrace.tracking.lineage import STAGE_TAG
+from headrace.tracking.preflight import check_store
 from headrace.tracking.store import Store, find_or_create_experiment, open_client
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
@@ -146,12 +148,20 @@ def start_parent_run(
         run_name: name of the run.
         stage: value of its tag `headrace.stage`.
         report: gets a message where the server does not answer.
+
+    Raises:
+        ModelError: something about the store will not pass by itself; see `check_store`.
     """
     stack = ExitStack()
     run = None
-    with report_outage(report), limit_requests_within():
-        run = stack.enter_context(start_run(store, run_name))
-        run.set_tags({STAGE_TAG: stage})
+    with limit_requests_within():
+        obstacle = check_store(store, registers=stage != "tune")  # which registers nothing
+        if obstacle:
+            report(Progress(f"MLflow does not answer, the parent run is not recorded: {obstacle}"))
+        else:
+            with report_outage(report):
+                run = stack.enter_context(start_run(store, run_name))
+                run.set_tags({STAGE_TAG: stage})
     try:
         yield run
     except BaseException as error:
@@ -198,7 +208,7 @@ def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
         status = "KILLED" if isinstance(error, PreemptedError | KeyboardInterrupt) else "FAILED"
         run._client.set_terminated(run.run_id, status=status)
         raise
-    run._client.set_terminated(run.run_id, status="FINISHED")
+    wait_out(lambda: run._client.set_terminated(run.run_id, status="FINISHED"), ignore_progress)
 
 
 def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,8 @@
 """Choose the MLflow store that runs are recorded in, and open a client for it.
 
 The recipe's `tracking.uri` wins, then MLFLOW_TRACKING_URI, then SQLite and a folder below the
-workdir, which needs no server.
+workdir, which needs no server. The model registry is the same store, unless `tracking.registry_uri`
+or MLFLOW_REGISTRY_URI names another one.
 """
 
 import logging
@@ -16,8 +17,14 @@ from headrace.errors import ModelError, get_first_line
 from headrace.quiet import silence_imports
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
-from headrace.tracking.database import open_database
-from headrace.tracking.environment import find_tracking_uri, silence_mlflow
+from headrace.tracking.database import open_database, probe_database
+from headrace.tracking.environment import (
+    find_registry_uri,
+    find_tracking_uri,
+    keep_addresses,
+    silence_mlflow,
+)
+from headrace.tracking.faults import find_fix
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,11 +35,12 @@ class Store:
     """An MLflow store, and the names under which a recipe's runs and models are in it.
 
     Attributes:
-        uri: MLflow tracking and registry URI.
+        uri: MLflow tracking URI.
         experiment: name of the experiment.
         registered_model: name in the model registry.
         artifacts: folder of the artifacts where no server decides it, else None.
         parent: id of the run that new runs are shown below.
+        registry_uri: MLflow registry URI; None where it is the tracking URI.
     """
 
     uri: str
@@ -40,6 +48,7 @@ class Store:
     registered_model: str
     artifacts: str | None
     parent: str | None = None
+    registry_uri: str | None = None
 
     @staticmethod
     def from_recipe(recipe: Recipe, workdir: str, environment: Mapping[str, str]) -> "Store":
@@ -56,7 +65,16 @@ class Store:
             experiment=settings.experiment or recipe.name,
             registered_model=settings.registered_model or recipe.name,
             artifacts=artifacts,
+            registry_uri=find_registry_uri(settings.registry_uri, environment),
         )
+
+    def describe_addresses(self) -> str:
+        """Return the URIs without credentials, and where they come from."""
+        text = f"{self.redacted_uri} (tracking.uri, or MLFLOW_TRACKING_URI)"
+        if self.registry_uri:
+            registry = redact_text(self.registry_uri)
+            text += f" with registry {registry} (tracking.registry_uri, or MLFLOW_REGISTRY_URI)"
+        return text
 
     @property
     def redacted_uri(self) -> str:
@@ -87,21 +105,43 @@ def open_client(store: Store) -> "MlflowClient":
         logging.getLogger(name).setLevel(logging.ERROR)
     if store.artifacts is not None:
         open_database(store.uri)
-    mlflow.set_tracking_uri(store.uri)
-    mlflow.set_registry_uri(store.uri)
+    with keep_addresses():
+        mlflow.set_tracking_uri(store.uri)
+        mlflow.set_registry_uri(store.registry_uri or store.uri)
     try:
+        probe_database(store.uri)
         return mlflow.MlflowClient()
     except Exception as error:  # of MLflow, SQLAlchemy, a driver, an import
-        reason = redact_text(get_first_line(error) or type(error).__name__)
+        reason = redact_text(get_first_line(error) or type(error).__name__)[:300]
         raise ModelError(
-            f"MLflow cannot use {store.redacted_uri} (tracking.uri, or MLFLOW_TRACKING_URI): "
-            f"{type(error).__name__}: {reason}"
+            f"MLflow cannot use {store.describe_addresses()}: {type(error).__name__}: {reason}; "
+            f"{find_fix(f'{type(error).__name__} {error}')}"
         ) from error
 
 
 def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:
-    """Return the experiment's id; create the experiment where it does not exist."""
+    """Return the experiment's id; create the experiment where it does not exist.
+
+    Raises:
+        ModelError: it was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
     experiment = client.get_experiment_by_name(store.experiment)
-    if experiment:
-        return str(experiment.experiment_id)
-    return str(client.create_experiment(store.experiment, artifact_location=store.artifacts))
+    if experiment is None:
+        try:
+            return str(client.create_experiment(store.experiment, store.artifacts))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(store.experiment)  # of another process
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        number = experiment.experiment_id
+        raise ModelError(
+            f"experiment {store.experiment} in {store.redacted_uri} was deleted; restore it "
+            f"(MLFLOW_TRACKING_URI={store.redacted_uri} mlflow experiments restore "
+            f"--experiment-id {number}), or set tracking.experiment to another name"
+        )
+    return str(experiment.experiment_id)

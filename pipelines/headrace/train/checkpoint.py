@@ -13,7 +13,6 @@ When checkpoints are written, and what is in them, is decided elsewhere (`checkp
 `state.py`).
 """
 
-import fcntl
 import hashlib
 import io
 import json
@@ -26,26 +25,22 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from headrace.errors import FormatError, TrainError
+from headrace.errors import FormatError, StoreError, TrainError
+from headrace.file_lock import FileLock, LockState
 from headrace.formats import CHECKPOINT
 from headrace.lake.storage import describe_error, is_storage_error, open_filesystem
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
-from headrace.recipe.base import collect_identifying_values
+from headrace.train.settings_check import collect_settings
 
 _STATE, _MANIFEST = "state", "manifest"
 _WITHOUT_MANIFEST = 1  # format
 _NAME = re.compile(r"^step-(\d{9})\.ckpt$")
 _FINISHED = "finished.json"
-# Keys of `train` that do not change the trained model.
-_NOT_IDENTIFYING = (
-    "ranks", "threads_per_rank", "collective_timeout", "step_timeout", "compare_every",
-    "max_restarts", "checkpoint", "min_ranks", "max_ranks", "launcher",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,18 +63,16 @@ def compute_training_id(recipe: Recipe, dataset: DatasetVersion) -> str:
 
     The number of ranks is not part of it: a training may be resumed on more or fewer.
     """
-    tree = collect_identifying_values(recipe)
-    train = {key: value for key, value in tree["train"].items() if key not in _NOT_IDENTIFYING}
-    stream = {k: tree["stream"][k] for k in ("canonical_shards", "shuffle", "block_rows")}
-    stream["last_batch"] = tree["stream"]["last_batch"]
-    identity = {
-        "model": tree["model"],
-        "train": train,
-        "stream": stream,
-        "dataset": dataset.digest,
-    }
+    identity = {**collect_settings(recipe), "dataset": dataset.digest}
     text = json.dumps(identity, sort_keys=True)
     return f"{recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def name_attempt() -> str:
+    """Return a name for a new attempt that sorts after those of earlier ones."""
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    return f"{stamp}-{int(now % 1 * 1000):03d}-{os.getpid()}"
 
 
 class Checkpoints:
@@ -93,7 +86,7 @@ class Checkpoints:
         self.root = root.rstrip("/")
         self._files, self._path = open_filesystem(self.root)
         self._is_local = "file" in _list_protocols(self._files)
-        self._locks: list[IO[str]] = []
+        self._locks: dict[str, FileLock] = {}
 
     def list_unfinished(self) -> list[str]:
         """List the attempts that have a checkpoint and did not finish, the newest first."""
@@ -104,31 +97,18 @@ class Checkpoints:
                 attempts.append(attempt)
         return attempts
 
-    def lock_attempt(self, attempt: str) -> bool:
+    def lock_attempt(self, attempt: str) -> LockState:
         """Lock the attempt against other processes until this one ends, however it ends.
 
-        This works in folders only: an object store has no such lock.
-
         Returns:
-            False where another process has locked it.
+            `UNKNOWN` in an object store, and on a file system without locks.
         """
         if not self._is_local:
-            return True
-        Path(f"{self._path}/{attempt}").mkdir(parents=True, exist_ok=True)
-        lock = Path(f"{self._path}/{attempt}/.lock").open("w")  # noqa: SIM115
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            return False
-        self._locks.append(lock)
-        return True
-
-    def name_attempt(self) -> str:
-        """Return a name for a new attempt that sorts after those of earlier ones."""
-        now = time.time()
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
-        return f"{stamp}-{int(now % 1 * 1000):03d}-{os.getpid()}"
+            return LockState.UNKNOWN
+        if attempt not in self._locks:
+            Path(f"{self._path}/{attempt}").mkdir(parents=True, exist_ok=True)
+            self._locks[attempt] = FileLock(Path(f"{self._path}/{attempt}/.lock"))
+        return self._locks[attempt].take()
 
     def read_newest(
         self, attempt: str, find_problem: Callable[[SavedCheckpoint], str] = lambda _: ""
@@ -233,7 +213,7 @@ class Checkpoints:
         except Exception as error:
             if not is_storage_error(error):
                 raise
-            raise TrainError(
+            raise StoreError(
                 f"checkpoint {self.root}/{attempt}/{name} of {len(content):,} bytes cannot be "
                 f"written: {describe_error(error)}; free some space or set train.checkpoint.path, "
                 "and run the same command again: it continues the newest whole checkpoint"

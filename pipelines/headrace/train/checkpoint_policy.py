@@ -12,9 +12,15 @@ import keras
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import TrainError
+from headrace.file_lock import LockState
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
-from headrace.train.checkpoint import Checkpoints, SavedCheckpoint, read_checkpoint
+from headrace.train.checkpoint import (
+    Checkpoints,
+    SavedCheckpoint,
+    name_attempt,
+    read_checkpoint,
+)
 from headrace.train.checkpoint_writer import CheckpointWriter
 from headrace.train.finite import check_model, find_bad_arrays
 from headrace.train.state import TrainState, assign_arrays, collect_arrays
@@ -77,8 +83,6 @@ class ScheduledCheckpoints:
     def _write_checkpoint(self, state: TrainState, steps_per_epoch: int) -> None:
         self._written_at, self._updates_since = time.monotonic(), 0
         number = state.epoch * steps_per_epoch + state.step
-        if state.epoch > state.epochs_run:  # it stopped early
-            number = state.epochs_run * steps_per_epoch
         values = {**self._collect_extras(), "steps": steps_per_epoch, "state": state.to_json()}
         # Never a state from which no training can go on: the checkpoint before it stays.
         check_model(self._model, self._optimizer, f"after step {number}", self._train)
@@ -100,34 +104,51 @@ class ResumePoint:
     saved: SavedCheckpoint | None
 
 
-def find_resume_point(checkpoints: Checkpoints, resume: str, report: Report) -> ResumePoint:
+def find_resume_point(
+    checkpoints: Checkpoints, resume: str, report: Report, own_attempt: str = ""
+) -> ResumePoint:
     """Find the checkpoint that `--resume` selects.
 
     Args:
         checkpoints: of this training.
         resume: `auto`, `never`, or a checkpoint's path or URL.
         report: called with what was skipped, and why.
+        own_attempt: name of this training's attempt. Where its ranks are started again, it has
+            checkpoints of its own, and they are resumed whatever `resume` says.
 
     Raises:
         TrainError: the checkpoint at `resume` is not whole.
     """
+    if own_attempt and (newest := _read_newest(checkpoints, own_attempt, report)):
+        return ResumePoint(own_attempt, newest)
     if resume not in ("auto", "never"):
         saved = read_checkpoint(resume)  # tracked in a run of its own: the other one has ended
         if problem := find_number_problem(saved):
             raise TrainError(problem)
         return ResumePoint(
-            checkpoints.name_attempt(), replace(saved, state={**saved.state, "run_id": None})
+            own_attempt or name_attempt(), replace(saved, state={**saved.state, "run_id": None})
         )
     for attempt in checkpoints.list_unfinished() if resume == "auto" else []:
-        if not checkpoints.lock_attempt(attempt):
+        state = checkpoints.lock_attempt(attempt)
+        if state is LockState.HELD:
             report(Progress(f"skipped: {attempt} is running in another process"))
             continue
-        newest, problems = checkpoints.read_newest(attempt, find_number_problem)
-        for problem in problems:
-            report(Progress(f"skipped: {problem}"))
-        if newest is not None:
-            return ResumePoint(attempt, newest)
-    return ResumePoint(checkpoints.name_attempt(), None)
+        newest = _read_newest(checkpoints, attempt, report)
+        if newest is None:
+            continue
+        if state is LockState.UNKNOWN:
+            text = "has no locks: run this training in one process at a time"
+            report(Progress(f"{checkpoints.root} {text}"))
+        return ResumePoint(attempt, newest)
+    return ResumePoint(own_attempt or name_attempt(), None)
+
+
+def _read_newest(checkpoints: Checkpoints, attempt: str, report: Report) -> SavedCheckpoint | None:
+    """Read the newest checkpoint of an attempt that is of use, and report those that are not."""
+    newest, problems = checkpoints.read_newest(attempt, find_number_problem)
+    for problem in problems:
+        report(Progress(f"skipped: {problem}"))
+    return newest
 
 
 def find_number_problem(saved: SavedCheckpoint) -> str:

@@ -110,7 +110,7 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
         RanksChangeError: the ranks are to change; the next generation continues from the state.
     """
     predictor = Predictor(context.model)
-    while state.epoch < context.settings.epochs:
+    while state.epoch < context.settings.epochs and not state.is_ended:
         epoch = state.epoch
         metrics = _train_epoch(context, state)
         check_model(context.model, context.optimizer, f"after epoch {epoch + 1}", context.settings)
@@ -132,9 +132,8 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
         should_continue = _record_epoch(context, state, metrics)
         state.epoch, state.step, state.losses, state.weights = epoch + 1, 0, [], []
         state.epochs_run = epoch + 1
-        if not should_continue:
-            state.epoch = context.settings.epochs
-        last = state.epoch == context.settings.epochs
+        state.is_ended = not should_continue
+        last = state.is_ended or state.epoch == context.settings.epochs
         context.checkpoint_policy.on_epoch_end(state, context.train.steps, last=last)
     if state.best.epoch < 0:
         raise TrainError(

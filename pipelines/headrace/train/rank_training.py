@@ -25,8 +25,9 @@ from headrace.signals import record_termination
 from headrace.stream.columns import build_feature_columns, list_weight_columns
 from headrace.stream.dataset import read_tf_batches
 from headrace.stream.split_stream import SplitStream
+from headrace.tracking.faults import wait_out
 from headrace.tracking.store import Store
-from headrace.train.checkpoint import Checkpoints, locate_checkpoints
+from headrace.train.checkpoint import Checkpoints, locate_checkpoints, name_attempt
 from headrace.train.checkpoint_policy import (
     NoCheckpoints,
     ResumePoint,
@@ -46,6 +47,7 @@ from headrace.train.model import build_initial_model
 from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.train.register import register_model
+from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep, make_step_options
 from headrace.train.streams import SplitStreams
@@ -129,11 +131,13 @@ class RankTraining:
         self._state = state
         with ExitStack() as stack:
             # Reading starts now, while the step is compiled.
-            epochs = range(state.epoch, settings.epochs)
+            epochs = range(state.epoch, state.epoch if state.is_ended else settings.epochs)
             batches = stack.enter_context(
                 prefetch_items(read_tf_batches(train, epochs, state.step))
             )
             tracked_training, checkpoint_policy = self._open_tracking(checkpoint_extras)
+            if tracked_training:
+                tracked_training.begin_writing()  # beside what is compiled here
             options = make_step_options(self._recipe, self._spec, collectives)
             self._step = TrainStep(
                 self._model, self._optimizer, collectives, self._spec.label.kind, options
@@ -162,6 +166,7 @@ class RankTraining:
             if tracked_training:
                 attempt = f"{self._checkpoints.root}/{self._attempt}"
                 tracked_training.set_tags(build_machine_tags(devices, attempt))
+                tracked_training.wait_for_start()
             run_epochs(context, state)
             if self._writer:
                 self._writer.wait_until_written()
@@ -192,7 +197,7 @@ class RankTraining:
             self._report(Progress("registering the model"))
         run = tracked_training.finish_writing()
         best_metrics = {f"best_{name}": value for name, value in state.metrics.items()}
-        run.log_metrics(best_metrics, max(0, state.best.epoch))
+        wait_out(lambda: run.log_metrics(best_metrics, max(0, state.best.epoch)), self._report)
         model_uri = ""
         if is_registered:
             model_uri = register_model(
@@ -244,6 +249,11 @@ class RankTraining:
         if saved_progress:
             state, checkpoint_extras = saved_progress
             check_checkpoint_fits(checkpoint_extras, self._dataset.digest, train.steps)
+            settings_then = checkpoint_extras.get("settings")
+            check_settings(settings_then, collect_settings(self._recipe), state.epochs_run)
+            if settings_then is None:
+                text = "an older Headrace wrote it, without the settings: they are not compared"
+                self._report(Progress(f"{resume_point.attempt}: {text}"))
             progress = describe_progress(state, train.steps)
             self._report(Progress(f"continuing {progress} of {resume_point.attempt}"))
             return state, checkpoint_extras
@@ -264,7 +274,12 @@ class RankTraining:
             return ResumePoint(
                 attempt, self._checkpoints.read_newest(attempt, find_number_problem)[0]
             )
-        resume_point = find_resume_point(self._checkpoints, self._payload["resume"], self._report)
+        resume_point = find_resume_point(
+            self._checkpoints,
+            self._payload["resume"],
+            self._report,
+            self._payload.get("attempt", ""),
+        )
         self._checkpoints.lock_attempt(resume_point.attempt)
         return resume_point
 
@@ -285,7 +300,7 @@ class RankTraining:
         )
         if collectives.rank == 0 and not self._attempt:
             attempt = collectives.carried_values.get("attempt")
-            self._attempt = attempt or self._checkpoints.name_attempt()
+            self._attempt = attempt or self._payload.get("attempt") or name_attempt()
             self._checkpoints.lock_attempt(self._attempt)
         self._report(Progress(f"continuing {describe_progress(state, self._steps_per_epoch)}"))
         return state
@@ -296,6 +311,12 @@ class RankTraining:
             return None
         columns = build_feature_columns(self._spec)
         return self._streams.open_split("validation", columns, self._collectives)
+
+    def _describe_for_checkpoint(self) -> dict[str, Any]:
+        """Return the values of a checkpoint beside its state."""
+        assert self._tracked_training is not None
+        described = self._tracked_training.describe_for_checkpoint()
+        return {**described, "settings": collect_settings(self._recipe)}
 
     def _open_tracking(
         self, checkpoint_extras: dict[str, Any]
@@ -316,6 +337,7 @@ class RankTraining:
                     {**checkpoint_extras, "attempt": self._attempt},
                     self._report,
                     self._state.history if self._state else (),
+                    registers=self._payload.get("register", True),
                 )
             )
         checkpoint_policy = ScheduledCheckpoints(
@@ -323,6 +345,6 @@ class RankTraining:
             self._writer,
             self._model,
             self._optimizer,
-            self._tracked_training.describe_for_checkpoint,
+            self._describe_for_checkpoint,
         )
         return self._tracked_training, checkpoint_policy

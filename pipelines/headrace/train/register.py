@@ -96,6 +96,7 @@ def register_model(
         export_network(model, spec, files["network"])  # the same weights again: not in the size
         return register_version(
             run,
+            report,
             files=files,
             kind=spec.label.definition,
             inputs=[RawInput(c.name, c.kind) for c in spec.raw],

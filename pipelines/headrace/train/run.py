@@ -5,7 +5,7 @@ What a rank does is in `rank.py`; how ranks are started and supervised is in `di
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import list_elastic_sizes
 from headrace.tracking.environment import select_tracking_variables
+from headrace.train.checkpoint import name_attempt
 from headrace.train.preflight import load_trainable_spec
 
 # Seconds from SIGTERM to the end, for a step and a checkpoint. Kubernetes gives 30 by default.
@@ -55,6 +56,7 @@ def train(
     parent_run_id: str | None = None,
     register: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
+    environment: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train on a dataset version and register the model.
 
@@ -69,6 +71,7 @@ def train(
         parent_run_id: MLflow run below which this one is shown.
         register: whether to register the model.
         should_stop: returns whether to cancel the training; called again and again.
+        environment: further variables of the ranks on this machine.
 
     Raises:
         DatasetError: there is no such dataset version, or it was changed.
@@ -87,6 +90,8 @@ def train(
         "workdir": workdir,
         "dataset": {"root": dataset.root, "version": dataset.version},
         "resume": resume,
+        # Ranks that are started again continue this attempt, whatever `resume` says.
+        "attempt": name_attempt(),
         "parent_run_id": parent_run_id,
         "register": register,
     }
@@ -95,11 +100,10 @@ def train(
         payload=payload,
         threads_per_rank=recipe.train.threads_per_rank,
         collective_timeout=recipe.train.collective_timeout,
-        environment=select_tracking_variables(os.environ),
+        environment={**select_tracking_variables(os.environ), **(environment or {})},
         step_timeout=recipe.train.step_timeout,
         ending_grace=_ENDING_GRACE,
         max_restarts=recipe.train.max_restarts,
-        restart_payload={"resume": "auto"},
         sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
     result = run_ranks(

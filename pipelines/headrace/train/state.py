@@ -26,6 +26,7 @@ class TrainState:
         best_weights: the model's weights after the best epoch; on rank 0, elastic runs on all.
         plateau: the learning rate's.
         epochs_run: number of finished epochs.
+        is_ended: whether it stopped early, so that no epoch follows.
         history: metrics of each finished epoch, for a tracked run that lacks them.
         rates: rows per second of each epoch.
         waited, worked: seconds spent waiting for input, and in all.
@@ -40,6 +41,7 @@ class TrainState:
     best_weights: list[np.ndarray] | None = None
     plateau: Plateau = field(default_factory=Plateau)
     epochs_run: int = 0
+    is_ended: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     waited: float = 0.0
@@ -59,9 +61,7 @@ class TrainState:
             accumulate: steps of an update; the last step of an epoch always makes one.
         """
         in_epoch = updates - self.epoch * -(-steps_per_epoch // accumulate)
-        self.step = max(
-            0, min(in_epoch * accumulate, steps_per_epoch)
-        )  # 0 also where it stopped early
+        self.step = max(0, min(in_epoch * accumulate, steps_per_epoch))
         self.losses, self.weights = self.losses[: self.step], self.weights[: self.step]
 
     def count_updates(self, steps_per_epoch: int, accumulate: int) -> int:
@@ -80,6 +80,7 @@ class TrainState:
             "metrics": dict(self.metrics),
             "plateau": asdict(self.plateau),
             "epochs_run": self.epochs_run,
+            "is_ended": self.is_ended,
             "history": [dict(metrics) for metrics in self.history],
             "rates": list(self.rates),
             "waited": self.waited,
@@ -155,6 +156,8 @@ def _describe_first_difference(
 
 def describe_progress(state: TrainState, steps_per_epoch: int) -> str:
     """Describe the progress of a training in words."""
+    if state.is_ended:
+        return f"after epoch {state.epochs_run}, where it stopped early,"
     if state.epoch == state.epochs_run and not state.step:
         return f"after epoch {state.epochs_run}"
     return f"in epoch {state.epoch + 1} after step {state.step} of {steps_per_epoch}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.errors import PreemptedError, TrainError
+from headrace.errors import PreemptedError, StoreError
 from headrace.lake.data_file import SPLITS
 from headrace.lake.storage import describe_error
 from headrace.lake.version import DatasetVersion
@@ -22,14 +22,14 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import limit_requests
+from headrace.tracking.faults import PATIENCE, explain_fault, is_passing
 from headrace.tracking.lineage import BUILD_TAG, DATASET_TAG, STAGE_TAG
+from headrace.tracking.preflight import check_store
 from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
 from headrace.train.state import TrainState
 
-# Seconds that a server has to come back when the training is done.
-_PATIENCE = 60.0
-# Seconds that the first checkpoint waits for the run.
+# Seconds that the first epoch waits for the store's answer.
 _FIRST_WAIT = 15.0
 # Seconds to write pending records where the training was asked to stop, or failed.
 _ENDING_WAIT, _FAILING_WAIT = 10.0, 2.0
@@ -51,6 +51,8 @@ class TrackedTraining:
         carried_values: dict[str, Any],
         report: Report,
         history: Sequence[Mapping[str, float]] = (),
+        *,
+        registers: bool = True,
     ) -> None:
         """
         Args:
@@ -61,7 +63,9 @@ class TrackedTraining:
                 ranks; `attempt` and, where there is one, `run_id`.
             report: called where the server does not answer.
             history: metrics of earlier epochs, some of which the run may lack.
+            registers: whether a model will be registered at the end.
         """
+        self._registers, self._is_checked = registers, False
         self._history = list(history)
         self._recipe, self._dataset, self._collectives = recipe, dataset, collectives
         self._store, self._run_id, self._report = store, carried_values.get("run_id"), report
@@ -72,8 +76,8 @@ class TrackedTraining:
         self._run: TrackedRun | None = None
         self._stop_watching: Callable[[], None] = lambda: None
         self._last_write: Future[None] | None = None
-        self._failure = ""
-        self._has_waited = False
+        # Why nothing could be written the last time, and whether that lasts.
+        self._failure, self._is_lasting = "", False
 
     def __enter__(self) -> "TrackedTraining":
         limit_requests()
@@ -102,6 +106,21 @@ class TrackedTraining:
             if failure is not error:
                 self._report(Progress(f"the run could not be ended: {describe_error(failure)}"))
 
+    def wait_for_start(self) -> None:
+        """Wait until the run is open and has its first records, or the store does not answer.
+
+        What will not pass by itself is told here, before the first epoch: experiment, run, schema,
+        the right to write artifacts, the registry.
+
+        Raises:
+            StoreError: something will not pass by itself; nothing was trained.
+        """
+        self.begin_writing()
+        assert self._last_write is not None
+        wait([self._last_write], timeout=_FIRST_WAIT)
+        if self._is_lasting:
+            raise StoreError(f"{self._failure} (found before the first epoch; nothing was trained)")
+
     def begin_writing(self) -> None:
         """Open the run or write pending records, in the thread and without waiting for it."""
         # A write that is queued, or waits for the server, takes the latest records along.
@@ -125,12 +144,8 @@ class TrackedTraining:
     def describe_for_checkpoint(self) -> dict[str, Any]:
         """Return the values of a checkpoint that the training's state lacks.
 
-        `run_id` is None where the server is dead or slow. The first call waits for the run, so
-        that a resumed training continues it.
+        `run_id` is None where the server is dead or slow.
         """
-        if self._run_id is None and not self._has_waited:
-            self._has_waited = True
-            wait([self._thread.submit(self._write_pending)], timeout=_FIRST_WAIT)
         size = self._collectives.size
         return {"run_id": self._run_id, "dataset": self._dataset.digest, "ranks": size}
 
@@ -138,15 +153,21 @@ class TrackedTraining:
         """Wait until all records are written, and return the run.
 
         Raises:
-            TrainError: the server has not answered for a minute.
+            StoreError: the server has not answered for a minute, or a fault lasts.
         """
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
             self._thread.submit(self._write_pending).result()
             if self._run is not None and not self._pending:
                 return self._run
+            if self._is_lasting:
+                raise StoreError(
+                    f"{self._failure}. The training is done, its model is not registered, and "
+                    f"{len(self._pending)} records (mostly metrics) are not written; then run the "
+                    "same command again: it continues from the last checkpoint and registers it"
+                )
             if time.monotonic() > deadline:
-                raise TrainError(
+                raise StoreError(
                     f"{self._store.redacted_uri} does not answer ({self._failure}): the training "
                     f"is done, its model is not registered, and {len(self._pending)} records "
                     "(mostly metrics) are not written. When the server is back, run the same "
@@ -164,17 +185,24 @@ class TrackedTraining:
             while self._pending:
                 self._pending[0](self._run)
                 self._pending.popleft()
-            self._failure = ""
+            self._failure, self._is_lasting = "", False
         except Exception as error:
-            if not self._failure:
-                self._report(
-                    Progress(
-                        f"MLflow does not answer, metrics are kept: {describe_error(error)[:200]}"
-                    )
-                )
-            self._failure = describe_error(error)[:300]
+            was_told = self._failure
+            self._is_lasting = not is_passing(error)
+            if self._is_lasting:
+                address = self._store.describe_addresses()
+                self._failure = explain_fault(error, "MLflow cannot record the training", address)
+            else:
+                self._failure = describe_error(error)[:300]
+            if not was_told:
+                what = "refuses records" if self._is_lasting else "does not answer"
+                text = f"MLflow {what}, metrics are kept: {self._failure[:300]}"
+                self._report(Progress(text))
 
     def _open_run(self) -> TrackedRun:
+        if not self._is_checked:
+            obstacle = check_store(self._store, run_id=self._run_id, registers=self._registers)
+            self._is_checked = not obstacle
         if self._run_id:
             opened = continue_run(self._store, self._run_id)
         else:

@@ -1,30 +1,33 @@
 """Search for better values of a recipe's keys: trials with Optuna, each a training of its own.
 
-The study is saved in a SQLite file: the same command resumes a search that was interrupted, and
-retries the trial that was running.
+The study is saved in a SQLite file: the same command resumes a search that was interrupted. Several
+trials run at once where the machine has room for them, each in processes of its own.
 """
 
-import fcntl
-import hashlib
-import json
+import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import RecipeError, StoppedError, TrainError
-from headrace.formats import STUDY
-from headrace.labels.kinds import is_lower_better
-from headrace.lake.version import DatasetVersion
+from headrace.errors import (
+    HeadraceError,
+    RankError,
+    RecipeError,
+    StoppedError,
+    StoreError,
+    TrainError,
+)
+from headrace.file_lock import FileLock, LockState
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.recipe.base import collect_identifying_values
-from headrace.train.checkpoint import compute_training_id
 from headrace.train.run import train
+from headrace.train.study import Study
+from headrace.train.trial_slots import plan_slots
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,13 @@ class TuneResult:
         overrides: values of the best trial by dotted key.
         value: its metric.
         trials: number of trials by state (COMPLETE, PRUNED, FAIL).
+        dataset_version: the version that all trials were trained on.
     """
 
     overrides: dict[str, Any]
     value: float
     trials: dict[str, int]
+    dataset_version: int = 0
 
 
 def tune_recipe(
@@ -55,41 +60,42 @@ def tune_recipe(
 
     Args:
         recipe: without a trial's values.
-        build_trial_recipe: returns the recipe with values for dotted keys; raises RecipeError where
-            they are impossible together.
+        build_trial_recipe: returns the recipe with values for dotted keys, always of the same
+            recipe; raises RecipeError where they are impossible together.
         workdir: local folder; the study is in `tune/NAME.db` below it.
         report: called with progress.
-        dataset_version: the newest one if left out.
+        dataset_version: None for that on which an unfinished search began, else the newest one.
         parent_run_id: MLflow run below which trials are shown.
 
     Raises:
-        TrainError: there are no validation rows, no trial was completed, or another search for the
-            recipe is running in this workdir.
+        TrainError: there are no validation rows, no trial was completed, the metric is not defined,
+            or another search for the recipe is running in this workdir.
+        StoreError: the tracking store or the checkpoints cannot be written.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    settings = recipe.tune
-    _check_keys(settings, build_trial_recipe)
-    dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
-    if not dataset.count_rows("validation"):
-        raise TrainError(
-            f"trials are compared on validation rows, and dataset {dataset.root} version "
-            f"{dataset.version} has none; give split.fractions.validation more room"
-        )
+    _check_keys(recipe.tune, build_trial_recipe)
     folder = Path(workdir).absolute() / "tune"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock_search(folder, recipe.name, report):
-        return _run_search(
-            recipe,
-            build_trial_recipe,
-            folder,
-            dataset,
-            workdir=workdir,
-            report=report,
-            dataset_version=dataset_version,
-            parent_run_id=parent_run_id,
-        )
+        study = Study(recipe, folder, dataset_version, report)
+
+        def run_trial(trial_recipe: Recipe, **options: Any) -> Any:
+            return train(
+                trial_recipe,
+                workdir=workdir,
+                dataset_version=study.dataset.version,
+                resume="never",
+                parent_run_id=parent_run_id,
+                register=False,
+                **options,
+            )
+
+        slots = plan_slots(recipe, os.environ, report)
+        _Trials(study, recipe.tune, build_trial_recipe, run_trial, report).run(slots)
+        overrides, value = study.find_best()
+        return TuneResult(overrides, value, study.count_by_state(), study.dataset.version)
 
 
 @contextmanager
@@ -99,116 +105,131 @@ def _lock_search(folder: Path, name: str, report: Report) -> Iterator[None]:
     Raises:
         TrainError: another search has the lock.
     """
-    with (folder / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainError(
-                f"another search for recipe {name} is under way in {folder}; wait until it ends, "
-                "or give this one another --workdir"
-            ) from None
-        except OSError:  # a file system without locks
-            report(Progress(f"{folder} has no locks: run one search for {name} at a time"))
+    lock = FileLock(folder / f"{name}.lock")
+    state = lock.take()
+    if state is LockState.HELD:
+        raise TrainError(
+            f"another search for recipe {name} is under way in {folder}; wait until it ends, "
+            "or give this one another --workdir"
+        )
+    if state is LockState.UNKNOWN:
+        report(Progress(f"{folder} has no locks: run one search for {name} at a time"))
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def _run_search(
-    recipe: Recipe,
-    build_trial_recipe: Callable[[dict[str, Any]], Recipe],
-    folder: Path,
-    dataset: DatasetVersion,
-    *,
-    workdir: str,
-    report: Report,
-    dataset_version: int | None,
-    parent_run_id: str | None,
-) -> TuneResult:
-    """Run the trials that are left to do; see `tune_recipe`.
+class _Trials:
+    """The trials of a search, as many at a time as there are slots."""
 
-    Args:
-        folder: of the study, which is locked.
-        dataset: the version that trials train on.
-    """
-    import optuna
+    def __init__(
+        self,
+        study: Study,
+        settings: s.Tune,
+        build_trial_recipe: Callable[[dict[str, Any]], Recipe],
+        run_trial: Callable[..., Any],
+        report: Report,
+    ) -> None:
+        self._study, self._settings, self._build = study, settings, build_trial_recipe
+        self._run_trial, self._report = run_trial, report
+        self._number = study.count_finished()
+        self._is_cancelled = threading.Event()
 
-    settings = recipe.tune
-    study = optuna.create_study(
-        storage=f"sqlite:///{folder}/{recipe.name}.db",
-        study_name=_name_study(recipe, dataset),
-        direction="minimize" if is_lower_better(settings.metric) else "maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3)
-        if settings.pruning
-        else optuna.pruners.NopPruner(),
-        load_if_exists=True,
-    )
-    location = f"study {study.study_name} in {folder}/{recipe.name}.db"
-    STUDY.migrate_tree(study.user_attrs, location, TrainError)
-    study.set_user_attr(STUDY.key, STUDY.current)
-    for interrupted in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(interrupted.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(interrupted.params)
-        report(Progress(f"trial {interrupted.number + 1} was interrupted; it is run again"))
+    def run(self, slots: list[dict[str, str]]) -> None:
+        """Run trials until there are as many as the recipe says, or nothing is left to try.
 
-    # Another seed for each number of trials: else a resumed search would draw the same ones again.
-    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.get_trials()))
+        Args:
+            slots: variables of the trials that run at the same time.
+        """
+        if len(slots) == 1:  # in this thread, which signals reach
+            while self._is_more(0) and (drawn := self._draw()):
+                self._run_one(*drawn, slots[0])
+            return
+        with ThreadPoolExecutor(len(slots), thread_name_prefix="headrace-trial") as pool:
+            running: dict[Future[None], dict[str, str]] = {}
+            free = list(slots)
+            try:
+                while True:
+                    while free and self._is_more(len(running)) and (drawn := self._draw()):
+                        slot = free.pop(0)
+                        running[pool.submit(self._run_one, *drawn, slot)] = slot
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        free.append(running.pop(future))
+                        future.result()
+            except BaseException:
+                self._is_cancelled.set()  # the others end, and are run again by the next command
+                raise
 
-    def count_finished() -> int:
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        return sum(state.is_finished() and state.name != "FAIL" for state in states)
+    def _is_more(self, running: int) -> bool:
+        return self._study.count_finished() + running < self._settings.trials
 
-    while (finished_count := count_finished()) < settings.trials:
-        trial = study.ask()
-        overrides = {k: _suggest_value(trial, k, v) for k, v in settings.parameters.items()}
+    def _draw(self) -> tuple[str, Any, dict[str, Any]] | None:
+        drawn = self._study.draw_trial()
+        if drawn is None:
+            self._report(Progress("all combinations of values were tried"))
+            return None
+        trial, overrides = drawn
+        self._number += 1
+        name = f"trial {min(self._number, self._settings.trials)}"
         values = ", ".join(f"{key} {value}" for key, value in overrides.items())
-        trial_name = f"trial {finished_count + 1}"
-        report(Progress(f"{trial_name} of {settings.trials}: {values}"))
-        pruning_report = _PruningReport(trial, f"val_{settings.metric}", report)
+        self._report(Progress(f"{name} of {self._settings.trials}: {values}"))
+        return name, trial, overrides
+
+    def _run_one(
+        self, name: str, trial: Any, overrides: dict[str, Any], variables: dict[str, str]
+    ) -> None:
+        """Run a trial and record what became of it."""
+        pruning_report = _PruningReport(
+            self._study, trial, f"val_{self._settings.metric}", self._report
+        )
+
+        def should_stop() -> bool:
+            return pruning_report.prune_requested.is_set() or self._is_cancelled.is_set()
+
+        options = {"environment": variables} if variables else {}
         try:
-            trained = train(
-                build_trial_recipe(overrides),
-                workdir=workdir,
-                report=pruning_report,
-                dataset_version=dataset_version,
-                resume="never",
-                parent_run_id=parent_run_id,
-                register=False,
-                should_stop=pruning_report.prune_requested.is_set,
+            trained = self._run_trial(
+                self._build(overrides), report=pruning_report, should_stop=should_stop, **options
             )
         except StoppedError:
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            report(Progress(f"{trial_name} is worse than half of the others; pruned"))
-            continue
+            if self._is_cancelled.is_set():
+                self._study.tell_interrupted(trial)
+                return
+            self._study.tell_pruned(trial)
+            self._report(Progress(f"{name} is worse than others were by then; pruned"))
+        except StoreError:  # no fault of the trial, and every other one would have it
+            self._study.tell_interrupted(trial)
+            raise
         except (TrainError, RecipeError) as error:
             # That the loss is not finite at some rate is a result, too, and so is that values are
             # impossible together.
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            report(Progress(f"{trial_name} failed: {' '.join(str(error).split())}"))
-            continue
+            self._study.tell_pruned(trial)
+            self._report(Progress(f"{name} failed: {_write_line(error)}"))
+        except RankError as error:  # out of memory, for example
+            is_again = self._study.tell_failed(trial)
+            self._number -= is_again
+            outcome = "it is tried once more" if is_again else "it counts as failed"
+            self._report(Progress(f"{name}: {_write_line(error)}; {outcome}"))
         except BaseException:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params)
+            self._study.tell_interrupted(trial)
             raise
-        value = trained.metrics.get(f"val_{settings.metric}")
-        if value is None:
-            raise TrainError(
-                f"tune.metric is {settings.metric}, which is not defined on a validation split "
-                "with labels of one class only; use loss"
-            )
-        study.tell(trial, value)
-        report(Progress(f"{trial_name}: {settings.metric} {value:.5g}"))
-    counts = Counter(trial.state.name for trial in study.get_trials(deepcopy=False))
-    if not counts.get("COMPLETE"):
-        raise TrainError(f"none of {settings.trials} trials was completed; see their messages")
-    best = study.best_trial
-    overrides = {key: best.user_attrs.get(key, best.params.get(key)) for key in settings.parameters}
-    return TuneResult(overrides, float(best.value or 0.0), dict(counts))
+        else:
+            value = trained.metrics.get(f"val_{self._settings.metric}")
+            if value is None:
+                self._study.tell_undefined(trial)
+                raise TrainError(
+                    f"tune.metric is {self._settings.metric}, which is not defined on a validation "
+                    "split with labels of one class only; use loss"
+                )
+            self._study.tell_value(trial, value)
+            self._report(Progress(f"{name}: {self._settings.metric} {value:.5g}"))
 
 
-def _name_study(recipe: Recipe, dataset: DatasetVersion) -> str:
-    """Return the study's name: all its trials are of one recipe, one dataset and one search."""
-    identity = {k: v for k, v in collect_identifying_values(recipe.tune).items() if k != "trials"}
-    text = json.dumps(identity, sort_keys=True).encode()
-    return f"{compute_training_id(recipe, dataset)}-{hashlib.sha256(text).hexdigest()[:12]}"
+def _write_line(error: HeadraceError) -> str:
+    return " ".join(str(error).split())[:500]
 
 
 def _check_keys(settings: s.Tune, build_trial_recipe: Callable[[dict[str, Any]], Recipe]) -> None:
@@ -233,32 +254,13 @@ class _PruningReport:
         prune_requested: set once the pruner gives the trial up.
     """
 
-    def __init__(self, trial: Any, metric: str, report: Report) -> None:
-        self._trial, self._metric, self._report = trial, metric, report
+    def __init__(self, study: Study, trial: Any, metric: str, report: Report) -> None:
+        self._study, self._trial, self._metric, self._report = study, trial, metric, report
         self.prune_requested = threading.Event()
 
     def __call__(self, progress: Progress) -> None:
         self._report(progress)
         if progress.metrics and self._metric in progress.metrics:
             epoch = int(progress.metrics["epoch"])
-            self._trial.report(progress.metrics[self._metric], epoch)
-            if self._trial.should_prune():
+            if self._study.report_epoch(self._trial, progress.metrics[self._metric], epoch):
                 self.prune_requested.set()
-
-
-def _suggest_value(trial: Any, key: str, candidates: s.SearchRange | s.Choices) -> Any:
-    """Let the trial draw a value for a key, and record the value with the trial."""
-    if isinstance(candidates, s.Choices):
-        # By number: Optuna takes plain values only, and a choice may be a list.
-        number = trial.suggest_categorical(key, list(range(len(candidates.choices))))
-        value = candidates.choices[number]
-    elif all(isinstance(n, int) for n in (candidates.low, candidates.high, candidates.step or 1)):
-        value = trial.suggest_int(
-            key, candidates.low, candidates.high, step=candidates.step or 1, log=candidates.log
-        )
-    else:
-        value = trial.suggest_float(
-            key, candidates.low, candidates.high, step=candidates.step, log=candidates.log
-        )
-    trial.set_user_attr(key, value)
-    return value

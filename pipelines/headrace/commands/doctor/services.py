@@ -17,6 +17,7 @@ from headrace.lake.storage import build_delta_options, describe_error, open_file
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import find_tracking_uri, limit_requests
+from headrace.tracking.preflight import check_store
 from headrace.tracking.store import Store, open_client
 
 _TIMEOUT = 10  # seconds
@@ -25,25 +26,36 @@ _SKEW_FAIL, _SKEW_WARN = 900.0, 30.0
 
 
 def check_mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
-    """Check that MLflow answers a search for an experiment, as every run makes."""
+    """Check that MLflow answers, and with a recipe all that a training checks of it."""
     uri = find_tracking_uri(recipe.tracking.uri if recipe else None, os.environ)
-    if not uri:
+    if not uri and (recipe is None or not (Path(workdir) / "mlflow" / "mlflow.db").exists()):
         return [
             report_ok("mlflow", f"SQLite and a folder below {workdir}; no server is configured")
         ]
     limit_requests(retries=1, timeout_seconds=_TIMEOUT)
-    store = Store(uri=uri, experiment="", registered_model="", artifacts=None)
     start = time.monotonic()
+    fix = "is it running, and may this host reach it? (tracking.uri, MLFLOW_TRACKING_URI)"
     try:
-        open_client(store).search_experiments(max_results=1)
+        if recipe is not None:
+            store = Store.from_recipe(recipe, workdir, os.environ)
+            obstacle = check_store(store)
+        else:
+            store = Store(uri=str(uri), experiment="", registered_model="", artifacts=None)
+            obstacle = ""
+            open_client(store).search_experiments(max_results=1)
+    except HeadraceError as error:
+        text, _, last = str(error).rpartition("; ")
+        return [report_failure("mlflow", text or last, last if text else fix)]
+    except OSError as error:  # the folder of its own database cannot be made
+        return [report_failure("mlflow", f"{workdir}: {describe_error(error)[:300]}", "--workdir")]
     except Exception as error:
-        fix = "is it running, and may this host reach it? (tracking.uri, MLFLOW_TRACKING_URI)"
-        return [
-            report_failure("mlflow", f"{store.redacted_uri}: {describe_error(error)[:300]}", fix)
-        ]
-    return [
-        report_ok("mlflow", f"{store.redacted_uri} answered in {time.monotonic() - start:.1f} s")
-    ]
+        address = redact_text(str(uri))
+        return [report_failure("mlflow", f"{address}: {describe_error(error)[:300]}", fix)]
+    if obstacle:
+        return [report_failure("mlflow", f"{store.redacted_uri}: {obstacle}", fix)]
+    what = "took an artifact and knows the model" if recipe else "answered"
+    seconds = time.monotonic() - start
+    return [report_ok("mlflow", f"{store.redacted_uri} {what} in {seconds:.1f} s")]
 
 
 def check_tables(recipe: Recipe) -> list[Finding]:
