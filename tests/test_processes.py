@@ -56,7 +56,7 @@ def test_modules_of_the_working_directory_are_not_found(folder: Path) -> None:
 
 def test_they_are_found_where_asked_for_and_still_shadow_nothing(folder: Path) -> None:
     code = (
-        "import sys; from headrace.processes import import_from_working_directory as ask; "
+        "import sys; from headrace.processes import import_from_folders as ask; "
         "ask(); ask(); import json, my_functions; "
         "print(my_functions.VALUE, sys.path.count(sys.path[-1]), json.loads('[3]'))"
     )

@@ -32,6 +32,7 @@ app.command()(commands.diff)
 app.command()(commands.restore)
 app.command()(commands.erase)
 app.command()(commands.vacuum)
+app.command()(commands.vacuum_checkpoints)
 app.add_typer(commands.lake_app, name="lake")
 
 

@@ -72,6 +72,13 @@ class RecipeError(HeadraceError):
         lines = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"{count} in recipe {source}; {outcome}:\n{lines}")
 
+    @classmethod
+    def restore(cls, text: str) -> "RecipeError":
+        """Return an error of another process, of which nothing is left but its text."""
+        error = cls("", [])
+        error.args = (text,)
+        return error
+
 
 class LakeError(HeadraceError):
     """Raw rows that a stage cannot work on, or a folder for raw rows that is in use.

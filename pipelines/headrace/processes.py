@@ -17,11 +17,14 @@ def build_python_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", *arguments]
 
 
-def import_from_working_directory() -> None:
-    """Add the working directory to the module path, after all others.
+def import_from_folders(*folders: str) -> None:
+    """Add the working directory and other folders to the module path, after all others.
 
     A recipe's `python:` function may be there.
+
+    Args:
+        folders: absolute paths; "" for none.
     """
-    folder = os.getcwd()  # noqa: PTH109
-    if folder not in sys.path:
-        sys.path.append(folder)
+    for folder in (os.getcwd(), *folders):  # noqa: PTH109
+        if folder and folder not in sys.path:
+            sys.path.append(folder)

@@ -63,7 +63,9 @@ def start_gateway(conf: Mapping[str, str]) -> Iterator[None]:
 
     java_gateway.Popen = start_process
     try:
-        with _pass_java_options(options):
+        local = conf.get("spark.local.dir", "")
+        folder = choose_java_folder(local if Path(local).is_dir() else None)
+        with _pass_java_options(options, folder):
             settings = SparkConf(loadDefaults=False).setAll(list(shown.items()))
             SparkContext._ensure_initialized(gateway=java_gateway.launch_gateway(settings))
         yield
@@ -107,10 +109,14 @@ def holds_secret(key: str, value: str) -> bool:
 
 
 @contextlib.contextmanager
-def _pass_java_options(options: list[str]) -> Iterator[None]:
-    """Give options to the JVMs that are started in the block, by a file where there are any."""
+def _pass_java_options(options: list[str], folder: str) -> Iterator[None]:
+    """Give options to the JVMs that are started in the block, by a file where there are any.
+
+    Args:
+        options: of Java, quoted as for a shell.
+        folder: of their temporary files.
+    """
     before = os.environ.get(_JAVA_VARIABLE)
-    folder = tempfile.gettempdir()
     words = [before or "", f"-Djava.io.tmpdir={_quote_word(folder)}"]
     with tempfile.TemporaryDirectory(prefix="headrace-java-") as private:
         if options:
@@ -126,6 +132,32 @@ def _pass_java_options(options: list[str]) -> Iterator[None]:
                 del os.environ[_JAVA_VARIABLE]
             else:
                 os.environ[_JAVA_VARIABLE] = before
+
+
+def choose_java_folder(scratch: str | None) -> str:
+    """Choose the folder of Java's temporary files, from which it loads libraries of its own.
+
+    Args:
+        scratch: folder that is used where the usual one forbids it; None where there is none.
+
+    Raises:
+        MachineError: both forbid it. Compression would fail in the first shuffle.
+    """
+    usual = tempfile.gettempdir()
+    if not forbids_execution(usual):
+        return usual
+    if scratch is None or forbids_execution(scratch):
+        also = f", and so is {scratch}" if scratch else ""
+        raise MachineError(
+            f"{usual} is mounted with noexec{also}, and Java loads libraries from its temporary "
+            "files; set TMPDIR to a folder without noexec, or name a --workdir on such a one"
+        )
+    return scratch
+
+
+def forbids_execution(folder: str) -> bool:
+    """Return whether the file system of a folder is mounted with `noexec`."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
 def _quote_word(word: str) -> str:

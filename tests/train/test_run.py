@@ -75,6 +75,7 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
     assert attempt[:2] == "20"
     assert task.payload == {
         "workdir": str(tmp_path),
+        "recipe_folder": "",
         "dataset": {"root": "/data", "version": 3},
         "resume": "never",
         "parent_run_id": "p",

@@ -53,5 +53,5 @@ def test_a_file_that_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"none\.keras does not exist"):
         load_initial_weights(model(4), str(tmp_path / "none.keras"), STORE)
     (tmp_path / "no.keras").write_text("no model")
-    with pytest.raises(TrainError, match=r"no\.keras cannot be read"):
+    with pytest.raises(TrainError, match=r"no\.keras cannot be loaded"):
         load_initial_weights(model(4), str(tmp_path / "no.keras"), STORE)

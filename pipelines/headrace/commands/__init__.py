@@ -3,6 +3,7 @@
 Both front ends take the same functions from here, so that an option is defined once.
 """
 
+from headrace.commands.checkpoints import vacuum_checkpoints
 from headrace.commands.datasets import diff, inspect, restore, vacuum
 from headrace.commands.doctor import doctor
 from headrace.commands.erase import erase
@@ -33,4 +34,5 @@ __all__ = [
     "train",
     "tune",
     "vacuum",
+    "vacuum_checkpoints",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from headrace.commands.console import Console
+from headrace.commands.first_checks import describe_os_error, is_of_environment
 from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError, get_first_line
 from headrace.output import escape_controls
 from headrace.redaction import redact_text
@@ -42,11 +43,21 @@ def report_failures(console: Console, command: str) -> Iterator[None]:
     except Terminated as error:
         message = f"terminated by {error.signal_name}"
         _end_with_failure(console, command, error, message, EXIT_TERMINATED)
-    except Exception as error:
-        sys.stderr.write(escape_controls(redact_text(traceback.format_exc())))
-        request = "this is a defect of Headrace; please report it with the traceback above"
-        message = f"{type(error).__name__}: {get_first_line(error)} ({request})"
+    except OSError as error:
+        if not is_of_environment(error):
+            _end_with_defect(console, command, error)
+        message = f"{describe_os_error(error)} (a folder that is named by an option, by the recipe "
+        message += "or by TMPDIR: check its rights and its space)"
         _end_with_failure(console, command, error, message, EXIT_FAILED_RUN)
+    except Exception as error:
+        _end_with_defect(console, command, error)
+
+
+def _end_with_defect(console: Console, command: str, error: Exception) -> None:
+    sys.stderr.write(escape_controls(redact_text(traceback.format_exc())))
+    request = "this is a defect of Headrace; please report it with the traceback above"
+    message = f"{type(error).__name__}: {get_first_line(error)} ({request})"
+    _end_with_failure(console, command, error, message, EXIT_FAILED_RUN)
 
 
 def choose_exit_code(verdict: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.commands.console import LogFormat
+from headrace.commands.first_checks import check_first, check_writable
 from headrace.commands.frame import open_command
 from headrace.commands.options import (
     BuildId,
@@ -66,6 +67,8 @@ def score(
         from headrace.spark_session import stop_own_session_afterwards
 
         loaded = command.open_recipe(recipe, workdir, set_)
+        check_first(workdir, spark=True)
+        check_writable(output, "predictions (--output)")
         with command.console.track_stage("score") as report:
             with stop_own_session_afterwards():
                 scored = score_stage(

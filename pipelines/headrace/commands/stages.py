@@ -12,6 +12,7 @@ import typer
 from headrace.commands import results
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
+from headrace.commands.first_checks import check_first, check_recipe_folders
 from headrace.commands.frame import Command, open_command
 from headrace.commands.launch_options import (
     Hosts,
@@ -87,6 +88,7 @@ def prepare(
     """
     with open_command("prepare", json_, log_format) as command:
         loaded = command.open_recipe(recipe, workdir, set_)
+        check_recipe_folders(loaded, workdir, trains=False, prepares=True)
         result = _run_prepare(
             command.console,
             loaded,
@@ -133,6 +135,7 @@ def train(
         if run_as_follower(loaded):
             return
         command.observe_stages(loaded)
+        check_recipe_folders(loaded, workdir, trains=True, prepares=False)
         result = _run_train(command.console, loaded, workdir, dataset_version, resume)
         _report_result(command, loaded, workdir, result)
 
@@ -162,6 +165,7 @@ def evaluate(
         if run_as_follower(loaded):
             return
         command.observe_stages(loaded)
+        check_first(workdir)
         result = _run_evaluate(command.console, loaded, workdir, model, dataset_version)
         _report_result(command, loaded, workdir, result)
 
@@ -185,6 +189,7 @@ def run(
             "prepares only once: run `headrace prepare` alone, then `headrace train` once per rank",
         )
         command.observe_stages(loaded)
+        check_recipe_folders(loaded, workdir, trains=True, prepares=True)
         result = _run_stages(command.console, loaded, workdir)
         _report_result(command, loaded, workdir, result)
 

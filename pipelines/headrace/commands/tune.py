@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.commands.console import Console, LogFormat
+from headrace.commands.first_checks import check_recipe_folders
 from headrace.commands.frame import open_command
 from headrace.commands.launch_options import refuse_launched_ranks
 from headrace.commands.options import (
@@ -74,6 +75,7 @@ def tune(
             raise RecipeError(recipe, [problem])
         refuse_launched_ranks(loaded, "searches only once: run it alone, with --ranks")
         command.observe_stages(loaded)
+        check_recipe_folders(loaded, workdir, trains=True, prepares=False)
         result = _run_search(
             command.console,
             loaded,

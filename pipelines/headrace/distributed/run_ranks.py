@@ -19,6 +19,7 @@ from headrace.distributed.launchers.hosts import HostsLauncher, find_launcher_ad
 from headrace.distributed.launchers.local import LocalLauncher
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.supervise.supervisor import Launcher, Supervisor
+from headrace.distributed.supervise.worker import list_unused_variables
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError, get_first_line
 from headrace.progress import Progress, Report
@@ -98,6 +99,8 @@ def run_ranks(
         StoppedError: `should_stop` returned true.
         HeadraceError: a rank raised one; its class and text are kept.
     """
+    if unused := list_unused_variables(os.environ):
+        report(Progress(f"ranks do not use {', '.join(unused)} of this environment"))
     for restart in range(task.max_restarts + 1):
         try:
             return _run_once(task, ranks, report, launcher, should_stop)

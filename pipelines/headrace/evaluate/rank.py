@@ -33,6 +33,8 @@ from headrace.evaluate.slices import list_slice_columns, slices_to_list
 from headrace.labels.label_texts import make_sort_keys
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
+from headrace.models.custom import find_function
+from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
@@ -76,6 +78,8 @@ class _RankEvaluation:
 
     def evaluate(self) -> dict[str, Any]:
         """Predict, measure and compare on all ranks; analyze and log on rank 0."""
+        if self._recipe.model.kind == "python":  # registers layers of the user's own with Keras
+            find_function(self._recipe.model.function)
         predictor = Predictor(self._load_model(self._payload["model_uri"]))
         self._report(Progress(f"predicting {self._dataset.count_rows('test'):,} test rows"))
         test = self._predict_split(predictor, "test")
@@ -111,7 +115,7 @@ class _RankEvaluation:
                 ).read_bytes()
             file = Path(folder) / "received.keras"
             file.write_bytes(self._collectives.broadcast_object(content))
-            return keras.saving.load_model(file, compile=False, safe_mode=True)
+            return load_keras_model(file, f"model {uri}")
 
     def _predict_split(
         self, predictor: Predictor, split: SplitName, max_rows: int | None = None

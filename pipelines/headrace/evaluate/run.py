@@ -100,6 +100,7 @@ def evaluate(
         target="headrace.evaluate.rank:evaluate_rank",
         payload={
             "recipe": recipe.dump_resolved(),
+            "recipe_folder": recipe.folder,
             "workdir": workdir,
             "dataset": {"root": root, "version": version},
             "model_uri": model.uri,

@@ -1,6 +1,8 @@
 """Build the user's own network, by a function that the recipe names."""
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -15,8 +17,9 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
     """Return the output of `function(inputs, spec, **options)` after the dense layers `hidden`.
 
     The function gets a dict of Keras tensors, one for every one of `spec.inputs`, and returns
-    float32 (batch, columns). It has to use Keras's own layers: the registered model is loaded in
-    safe mode, which knows no others.
+    float32 (batch, columns). It uses Keras's own layers, or layers that its module registers with
+    Keras (`keras.saving.register_keras_serializable`): the registered model is loaded in safe mode,
+    which knows no others.
 
     Args:
         model: the recipe's section.
@@ -26,14 +29,7 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
     Raises:
         RecipeError: there is no such function, or it returns something else.
     """
-    module, _, name = model.function.partition(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise _make_function_error(
-            f"{model.function} cannot be imported: {error}",
-            "put the module into the working directory or on PYTHONPATH",
-        ) from None
+    function = find_function(model.function)
     output = function(dict(inputs), spec, **model.options)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
         shown = getattr(output, "shape", type(output).__name__)
@@ -41,6 +37,23 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
             f"{model.function} returned {shown}, expected a Keras tensor (batch, columns)"
         )
     return add_hidden_layers(model, output)
+
+
+def find_function(path: str) -> Callable[..., Any]:
+    """Import the user's function `module:name`.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise _make_function_error(
+            f"{path} cannot be imported: {error}",
+            "put the module beside the recipe, into the working directory or on PYTHONPATH",
+        ) from None
+    return function
 
 
 def _make_function_error(message: str, fix: str = "") -> RecipeError:

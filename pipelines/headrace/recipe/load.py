@@ -84,7 +84,7 @@ def load_recipe_text(
     recipe = build_recipe(
         tree, source=path, overrides=overrides, workdir=workdir, environment=environment
     )
-    return recipe.with_lines(lines)
+    return recipe.with_lines(lines, str(Path(path).absolute().parent))
 
 
 def read_recipe_text(path: str) -> str:

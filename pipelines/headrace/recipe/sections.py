@@ -157,9 +157,15 @@ class Spark(Section):
 
 @dataclass(frozen=True)
 class SourceLines:
-    """Lines of keys in the recipe's file; all are equal, because they are no part of a recipe."""
+    """Where a recipe was read; all are equal, because it is no part of a recipe.
+
+    Attributes:
+        by_key: line of a key in the recipe's file.
+        folder: of the file; "" where there is none.
+    """
 
     by_key: Mapping[str, int] = field(default_factory=dict, compare=False)
+    folder: str = field(default="", compare=False)
 
 
 class Recipe(Section):
@@ -201,10 +207,20 @@ class Recipe(Section):
         """
         return self._lines.by_key.get(key)
 
-    def with_lines(self, by_key: Mapping[str, int]) -> "Recipe":
-        """Return the recipe with the lines of keys in its file; it equals the one without."""
+    @property
+    def folder(self) -> str:
+        """Return the folder of the recipe's file; "" where it was not read from a file."""
+        return self._lines.folder
+
+    def with_lines(self, by_key: Mapping[str, int], folder: str = "") -> "Recipe":
+        """Return the recipe with what its file says about it; it equals the one without.
+
+        Args:
+            by_key: the lines of keys.
+            folder: of the file.
+        """
         copy = self.model_copy()
-        copy._lines = SourceLines(by_key)
+        copy._lines = SourceLines(by_key, folder)
         return copy
 
     def dump_resolved(self) -> dict[str, Any]:

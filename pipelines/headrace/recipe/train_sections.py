@@ -125,6 +125,9 @@ class Checkpoint(Section):
     every_minutes: Positive | None = None
     keep: Count = 2
     """The newest; the best epoch's is kept beside them."""
+    keep_finished: Annotated[int, Field(ge=0)] = 1
+    """How many of the newest stay when the model is registered; `headrace vacuum-checkpoints`
+    removes them."""
 
 
 class LaunchSettings(Section):

@@ -40,7 +40,7 @@ from headrace.train.settings_check import collect_settings
 _STATE, _MANIFEST = "state", "manifest"
 _WITHOUT_MANIFEST = 1  # format
 _NAME = re.compile(r"^step-(\d{9})\.ckpt$")
-_FINISHED = "finished.json"
+FINISHED = "finished.json"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Checkpoints:
         attempts = []
         for attempt in sorted(self._list_names(""), reverse=True):
             names = self._list_names(attempt)
-            if _FINISHED not in names and any(map(_NAME.match, names)):
+            if FINISHED not in names and any(map(_NAME.match, names)):
                 attempts.append(attempt)
         return attempts
 
@@ -170,12 +170,17 @@ class Checkpoints:
 
     def mark_finished(self, attempt: str, values: Mapping[str, Any]) -> None:
         """Record that the attempt is finished, so that nobody continues it."""
-        self._put_file(attempt, _FINISHED, json.dumps(dict(values)).encode())
+        self._put_file(attempt, FINISHED, json.dumps(dict(values)).encode())
+
+    def release_locks(self) -> None:
+        """Release the locks that this process has on attempts."""
+        for lock in self._locks.values():
+            lock.release()
 
     def remove_older(self, attempt: str, keep: int, best_step: int | None) -> None:
         """Remove all checkpoints but the newest `keep` and the one written at `best_step`."""
         names = sorted(filter(_NAME.match, self._list_names(attempt)))
-        for name in names[:-keep]:
+        for name in names[: len(names) - keep]:
             if int(_NAME.match(name)[1]) != best_step:  # type: ignore[index]
                 self._files.rm_file(f"{self._path}/{attempt}/{name}")
 

@@ -4,7 +4,9 @@ import keras
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.models.build import build_model
+from headrace.models.load import check_loadable
 from headrace.recipe import Recipe
+from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
 from headrace.train.optimizer import build_optimizer
 from headrace.train.warm_start import load_initial_weights
@@ -23,12 +25,19 @@ def build_initial_model(
         store: where a registered initial model is.
 
     Raises:
-        TrainError, ModelError: see `load_initial_weights`.
+        TrainError, ModelError: see `load_initial_weights`; or the user's own model cannot be loaded
+            again.
     """
     settings = recipe.train
     keras.utils.set_random_seed(settings.seed + collectives.rank)
     keras.config.set_dtype_policy(settings.precision)
     model = build_model(recipe.model, spec)
+    if collectives.rank == 0 and recipe.model.kind == "python":
+        # Hours before it is registered: layers of the user's own may not be found again.
+        with make_artifact_folder() as folder:
+            check_loadable(
+                model, str(folder / "model.keras"), f"the model of {recipe.model.function}"
+            )
     if settings.initial_model and collectives.rank == 0:
         load_initial_weights(model, settings.initial_model, store)
     optimizer = build_optimizer(settings.optimizer, settings.precision)

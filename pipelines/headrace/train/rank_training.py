@@ -210,6 +210,12 @@ class RankTraining:
                 self._report,
             ).uri
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
+        # Nobody continues a trial of a search.
+        keep = self._recipe.train.checkpoint.keep_finished if is_registered else 0
+        try:
+            self._checkpoints.remove_older(self._attempt, keep, None)
+        except OSError as error:  # the model is registered all the same
+            self._report(Progress(f"checkpoints of {self._attempt} stay: {error}"))
         first_step = self._first_step
         seconds = {
             "first_step": round(first_step.seconds, 2),

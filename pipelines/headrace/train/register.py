@@ -18,6 +18,7 @@ from headrace.errors import DamagedError, RemovedError, UnreachableError
 from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.version import DatasetVersion
+from headrace.models.load import check_loadable
 from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
 from headrace.models.reference import count_predictions, make_prediction_axis
@@ -82,7 +83,7 @@ def register_model(
             "reference": str(folder / "reference.json"),
         }
         export_raw_model(model, spec, files["saved_model"])
-        model.save(files["keras_model"])
+        check_loadable(model, files["keras_model"], "the trained model")
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
         reference = _describe_columns(dataset, report)
         if validation_predictions:

@@ -87,6 +87,7 @@ def train(
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     payload: dict[str, Any] = {
         "recipe": recipe.dump_resolved(),
+        "recipe_folder": recipe.folder,
         "workdir": workdir,
         "dataset": {"root": dataset.root, "version": dataset.version},
         "resume": resume,

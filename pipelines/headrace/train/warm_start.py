@@ -5,7 +5,8 @@ from pathlib import Path
 
 import keras
 
-from headrace.errors import TrainError, get_first_line
+from headrace.errors import ModelError, TrainError
+from headrace.models.load import load_keras_model
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
@@ -33,10 +34,9 @@ def load_initial_weights(model: keras.Model, source: str, store: Store) -> None:
         elif not Path(file).is_file():
             raise TrainError(f"train.initial_model {source} does not exist")
         try:
-            source_model = keras.saving.load_model(file, compile=False, safe_mode=True)
-        except (ValueError, OSError) as error:
-            reason = get_first_line(error) or type(error).__name__
-            raise TrainError(f"train.initial_model {source} cannot be read: {reason}") from None
+            source_model = load_keras_model(file, f"train.initial_model {source}")
+        except ModelError as error:
+            raise TrainError(str(error)) from None
     check_model(source_model, None, f"in train.initial_model {source}")
     shapes = [tuple(weight.shape) for weight in model.weights]
     source_shapes = [tuple(weight.shape) for weight in source_model.weights]

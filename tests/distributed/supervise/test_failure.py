@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.distributed.supervise.failure import Failure, find_first_failure, has_own_error
-from headrace.errors import Problem, RankError, RecipeError, StreamError
+from headrace.errors import Problem, RecipeError, StreamError
 from tests.distributed.fakes import FakeWorker
 
 
@@ -85,10 +85,11 @@ def test_names_in_the_module_of_errors_that_are_none_do_not_count(
     assert failure.summary == "rank 1 of 2 failed with Problem: bad"
 
 
-def test_an_error_whose_class_takes_no_text_becomes_a_rank_error() -> None:
+def test_a_recipe_that_a_rank_refuses_is_an_error_of_the_recipe() -> None:
+    """Of which a scheduler does not try again: exit code 2."""
     error = Failure("rank 0 of 1: 1 problem in recipe x", error_class=RecipeError).build_error()
-    assert type(error) is RankError
-    assert str(error) == "rank 0 of 1: 1 problem in recipe x; all ranks were terminated."
+    assert type(error) is RecipeError
+    assert (str(error), error.exit_code) == ("rank 0 of 1: 1 problem in recipe x", 2)
 
 
 def test_an_own_error_would_come_again(members: list[FakeWorker]) -> None:

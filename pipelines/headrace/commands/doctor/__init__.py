@@ -59,6 +59,8 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         machine.check_memory,
         lambda: machine.check_disk(workdir),
         machine.check_host_name,
+        machine.check_user_name,
+        lambda: machine.check_executable_folder(workdir),
         engines.check_java,
         lambda: engines.check_spark(recipe, workdir),
         engines.check_tensorflow,

@@ -1,7 +1,9 @@
 """Check the machine: Python, limits, memory, disk, and the name that other hosts know it by."""
 
 import ipaddress
+import os
 import platform
+import pwd
 import resource
 import shutil
 import socket
@@ -12,7 +14,10 @@ from pathlib import Path
 import psutil
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
+from headrace.commands.first_checks import check_user
+from headrace.errors import MachineError
 from headrace.guard import find_usual_temporary_folder
+from headrace.spark_gateway import forbids_execution
 
 _GIB = 2**30
 # Spark's driver takes 3 GiB by default, a rank about 1.
@@ -93,6 +98,30 @@ def check_disk(workdir: str) -> list[Finding]:
                 )
             )
     return findings
+
+
+def check_user_name() -> list[Finding]:
+    """Check that this process's user has a name: Java knows no other."""
+    try:
+        check_user()
+    except MachineError as error:
+        text, _, fix = str(error).partition("; ")
+        return [report_failure("user", text, fix)]
+    return [report_ok("user", pwd.getpwuid(os.getuid()).pw_name)]
+
+
+def check_executable_folder(workdir: str) -> list[Finding]:
+    """Check that Java can load libraries from the folder of temporary files."""
+    folder = find_usual_temporary_folder()
+    if not forbids_execution(folder):
+        return [report_ok("libraries", f"{folder} may hold what Java executes")]
+    existing_folder = str(_find_existing_folder(Path(workdir).absolute()))
+    if forbids_execution(existing_folder):
+        text = f"neither {folder} nor {workdir} may hold what Java executes (noexec)"
+        fix = "name a --workdir on a file system without noexec, or set TMPDIR to one"
+        return [report_failure("libraries", text, fix)]
+    text = f"{folder} may not hold what Java executes (noexec); {workdir} is used in its place"
+    return [report_ok("libraries", text)]
 
 
 def check_host_name() -> list[Finding]:

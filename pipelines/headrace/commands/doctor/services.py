@@ -4,16 +4,15 @@ import os
 import time
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
+from headrace.commands.first_checks import check_writable
 from headrace.errors import HeadraceError
-from headrace.lake.build import locate_sidecar
-from headrace.lake.storage import build_delta_options, describe_error, open_filesystem, resolve_root
+from headrace.lake.storage import describe_error, open_filesystem, resolve_root
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import find_tracking_uri, limit_requests
@@ -91,39 +90,15 @@ def check_tables(recipe: Recipe) -> list[Finding]:
 def check_dataset(recipe: Recipe) -> list[Finding]:
     """Check that a file can be written, read and removed where versions are published."""
     root = resolve_root(recipe.dataset.path)
-    redacted_root = redact_text(root)
-    probe = locate_sidecar(root, f"doctor-{uuid.uuid4().hex}")
-    step = "be reached"
     try:
-        build_delta_options(root)
-        files, path = open_filesystem(probe)
-        step = "be written to"
-        created_folders = _create_folders(path.rpartition("/")[0]) if "://" not in root else []
-        files.pipe_file(path, b"headrace")
-        step = "be read"
-        assert files.cat_file(path) == b"headrace"
-        step = "be removed from"
-        files.rm_file(path)
-        for folder in created_folders:
-            folder.rmdir()
+        check_writable(root, "dataset")
     except HeadraceError as error:
-        return [report_failure("dataset", str(error), "")]
-    except Exception as error:
-        fix = "Headrace needs permission to list, read, write and delete below it"
+        text, _, fix = str(error).rpartition("; ")
         return [
-            report_failure(
-                "dataset", f"{redacted_root} cannot {step}: {describe_error(error)[:300]}", fix
-            )
+            report_failure("dataset", (text or fix).removeprefix("dataset: "), fix if text else "")
         ]
+    redacted_root = redact_text(root)
     return [report_ok("dataset", f"{redacted_root} can be written to, read and removed from")]
-
-
-def _create_folders(path: str) -> list[Path]:
-    """Create a folder and those above it; return those that were missing, deepest first."""
-    folder = Path(path)
-    missing = [ancestor for ancestor in (folder, *folder.parents) if not ancestor.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
 
 
 def check_clock(recipe: Recipe | None, environment: Mapping[str, str]) -> list[Finding]:

@@ -5,6 +5,7 @@
 
 import socket
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,6 +36,32 @@ def configure_devices(local_rank: int, threads: int) -> str:
         return f"{host} CPU, {threads} {'thread' if threads == 1 else 'threads'}"
     details = tf.config.experimental.get_device_details(gpu)
     return f"{host} {gpu.name.removeprefix('/physical_device:')} {details.get('device_name', '')}"
+
+
+def configure_keras() -> list[str]:
+    """Set what another project's `keras.json` may have changed for all of this user's processes.
+
+    Weights would be of another type, images read in another order, without an error.
+
+    Returns:
+        what was set otherwise, in words.
+    """
+    config = keras.config
+    told = []
+    for name, read, write, value in (
+        ("floatx", config.floatx, config.set_floatx, "float32"),
+        ("epsilon", config.epsilon, config.set_epsilon, 1e-7),
+        (
+            "image_data_format",
+            config.image_data_format,
+            config.set_image_data_format,
+            "channels_last",
+        ),
+    ):
+        if read() != value:
+            told.append(f"keras.json has {name} {read()}, which is not used: it is {value} here")
+            write(value)
+    return told
 
 
 def gather_devices(collectives: Collectives) -> list[str]:

@@ -20,7 +20,7 @@ from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError
 from headrace.output import guard_output
-from headrace.processes import import_from_working_directory
+from headrace.processes import import_from_folders
 from headrace.progress import Progress
 from headrace.quiet import silence_imports
 from headrace.redaction import remember_secrets
@@ -51,11 +51,11 @@ def _run_rank(folder: RankFolder, events: int) -> int:
         with silence_imports():
             import tensorflow  # noqa: F401  (here first: the modules below import it too)
         from headrace.distributed.rank.collectives import HorovodCollectives
-        from headrace.distributed.rank.devices import configure_devices
+        from headrace.distributed.rank.devices import configure_devices, configure_keras
         from headrace.distributed.rank.membership import Membership
 
-        import_from_working_directory()
         task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
+        import_from_folders(task.payload.get("recipe_folder", ""))
         remember_secrets(task.payload.get("recipe") or {})
         function = task.import_function()
         heartbeat = Heartbeat(folder.heartbeat_path)
@@ -69,6 +69,8 @@ def _run_rank(folder: RankFolder, events: int) -> int:
                 if ranks.rank == 0:
                     stream.write(progress.to_json() + "\n")
 
+            for text in configure_keras():
+                send_progress(Progress(text))
             result = function(task.payload, ranks, send_progress)
             if ranks.rank == 0:
                 folder.write_result(result)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from headrace import errors
 from headrace.distributed.supervise.worker import Worker, describe_worker
-from headrace.errors import HeadraceError, RankError
+from headrace.errors import HeadraceError, RankError, RecipeError
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Failure:
 
     def build_error(self) -> HeadraceError:
         """Return the exception to raise once all ranks are terminated."""
+        if self.error_class is RecipeError:
+            return RecipeError.restore(self.summary)
         if self.error_class is not None:
             try:
                 return self.error_class(self.summary)

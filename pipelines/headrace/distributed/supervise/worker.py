@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -23,6 +24,22 @@ from headrace.work_note import VARIABLE, read_work
 
 # Lines of a rank's output that are remembered for error messages.
 _TAIL_LINES = 40
+
+
+# What a rank works with, whatever another project has set for itself. Python imports nothing from
+# the working directory, in processes that a rank starts, too.
+OWN_VARIABLES = {"KERAS_BACKEND": "tensorflow", "PYTHONSAFEPATH": "1"}
+REMOVED_VARIABLES = ("TF_USE_LEGACY_KERAS",)
+
+
+def list_unused_variables(environment: Mapping[str, str]) -> list[str]:
+    """List the variables of an environment that ranks do not work with, as `NAME=value`."""
+    unused = [
+        f"{name}={environment[name]}"
+        for name, value in OWN_VARIABLES.items()
+        if environment.get(name, value) != value
+    ]
+    return unused + [f"{n}={environment[n]}" for n in REMOVED_VARIABLES if environment.get(n)]
 
 
 class Worker(Protocol):
@@ -117,7 +134,10 @@ class LocalWorker:
             "OMP_NUM_THREADS": str(task.threads_per_rank),
             "PYTHONUNBUFFERED": "1",
             VARIABLE: str(path / "work"),
+            **OWN_VARIABLES,
         }
+        for name in REMOVED_VARIABLES:
+            environment.pop(name, None)
         events, child_events = os.pipe()
         module = "headrace.distributed.rank.main"
         numbers = [str(child_events), str(os.getpid())]

@@ -1,0 +1,159 @@
+"""Check in the first second of a command what would end it after hours: user, folders, rights."""
+
+import errno
+import os
+import pwd
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError, MachineError
+from headrace.redaction import redact_text
+
+if TYPE_CHECKING:
+    from headrace.recipe import Recipe
+
+# Errors of the system that whoever runs a command can mend, and a developer cannot.
+_ENVIRONMENT = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG,
+     errno.ENOTDIR, errno.EMFILE, errno.ENFILE, errno.ELOOP}
+)  # fmt: skip
+
+
+def check_first(
+    workdir: str, *, spark: bool = False, dataset: str = "", checkpoints: str | None = None
+) -> None:
+    """Check what a command needs of this machine and its stores before anything is started.
+
+    Args:
+        workdir: local folder of the command.
+        spark: whether it starts Spark here.
+        dataset: root of what it publishes; "" where it publishes nothing.
+        checkpoints: folder or URL, where one is configured.
+
+    Raises:
+        MachineError: something is missing; it says what to do.
+    """
+    check_workdir(workdir)
+    if spark and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        check_user()
+    for what, root in (("the dataset", dataset), ("checkpoints", checkpoints)):
+        if root:
+            check_writable(root, what)
+
+
+def check_recipe_folders(recipe: "Recipe", workdir: str, *, trains: bool, prepares: bool) -> None:
+    """Check what the stages of a recipe write; see `check_first`."""
+    check_first(
+        workdir,
+        spark=prepares,
+        dataset=recipe.dataset.path if prepares else "",
+        checkpoints=recipe.train.checkpoint.path if trains else None,
+    )
+
+
+def check_workdir(workdir: str) -> None:
+    """Check that the workdir can be made and written to.
+
+    Raises:
+        MachineError: it cannot.
+    """
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            pass
+    except OSError as error:
+        raise MachineError(
+            f"--workdir {workdir} cannot be written to: {describe_os_error(error)}; name a folder "
+            "of yours with --workdir"
+        ) from None
+
+
+def check_user() -> None:
+    """Check that this process's user has a name, without which Java has no user at all.
+
+    Raises:
+        MachineError: it has none.
+    """
+    number = os.getuid()
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        raise MachineError(
+            f"user id {number} has no entry in the user database, so Java knows no user and Spark "
+            f"does not start; add one (as root: echo 'headrace:x:{number}:{os.getgid()}::/tmp:"
+            "/bin/sh' >> /etc/passwd), or run as a user of the image (Kubernetes: runAsUser)"
+        ) from None
+
+
+def check_writable(root: str, what: str) -> None:
+    """Check that files can be written to, read and removed from a root; nothing of it stays.
+
+    Args:
+        root: folder or URL.
+        what: what is written there, for the error.
+
+    Raises:
+        MachineError: they cannot.
+        HeadraceError: there is no such store.
+    """
+    from headrace.lake.build import locate_sidecar
+    from headrace.lake.storage import (
+        build_delta_options,
+        describe_error,
+        open_filesystem,
+        resolve_root,
+    )
+
+    root = resolve_root(root)
+    probe = locate_sidecar(root, f"check-{uuid.uuid4().hex}")
+    step, made = "reached", []
+    try:
+        build_delta_options(root)
+        files, path = open_filesystem(probe)
+        step = "written to"
+        made = _create_folders(path.rpartition("/")[0]) if "://" not in root else []
+        files.pipe_file(path, b"headrace")
+        step = "read from"
+        if files.cat_file(path) != b"headrace":
+            raise OSError(errno.EIO, "it gives back other bytes")
+        step = "removed from"
+        files.rm_file(path)
+    except HeadraceError:
+        raise
+    except Exception as error:  # of any store's client
+        raise MachineError(
+            f"{what}: {redact_text(root)} cannot be {step}: {describe_error(error)[:300]}; "
+            "Headrace needs permission to list, read, write and delete below it"
+        ) from error
+    finally:
+        for folder in made:
+            folder.rmdir()
+
+
+def describe_os_error(error: OSError) -> str:
+    """Describe an error of the system: `Read-only file system: '/data'`."""
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return f"{text}: {error.filename!r}" if error.filename else text
+
+
+def is_of_environment(error: OSError) -> bool:
+    """Return whether an error of the system is one that whoever runs a command can mend."""
+    return error.errno in _ENVIRONMENT
+
+
+def _create_folders(path: str) -> list[Path]:
+    """Create a folder and those above it; return those that were missing, deepest first."""
+    folder = Path(path)
+    missing = [ancestor for ancestor in (folder, *folder.parents) if not ancestor.exists()]
+    made: list[Path] = []
+    try:
+        for missing_folder in reversed(missing):
+            missing_folder.mkdir(exist_ok=True)
+            made.insert(0, missing_folder)
+    except OSError:
+        for missing_folder in made:
+            missing_folder.rmdir()
+        raise
+    return made
