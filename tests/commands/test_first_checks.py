@@ -58,7 +58,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match=f"the dataset: {tmp_path}/file cannot be written to"):
         check_writable(f"{tmp_path}/file", "the dataset")
-    with pytest.raises(MachineError, match="checkpoints: .* cannot be"):
+    with pytest.raises(MachineError, match=r"checkpoints: .* cannot be"):
         check_first(str(tmp_path), checkpoints="/proc/checkpoints")
 
 
@@ -146,7 +146,8 @@ def test_a_tmp_without_exec_is_no_error_of_snappys(recipe: str, tmp_path: Path) 
     # The lake and the workdir lie below /tmp, too, and stay visible.
     script = (
         f"mkdir /mnt/kept && mount --bind {tmp_path} /mnt/kept && "
-        f"mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp && mkdir -p {tmp_path} && mount --bind /mnt/kept {tmp_path} && "
+        f"mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp && mkdir -p {tmp_path} && "
+        f"mount --bind /mnt/kept {tmp_path} && "
         f"exec {BIN}/headrace prepare {recipe} --workdir {tmp_path}/w"
     )
     done = in_namespace("-m", "sh", "-c", f"mount -t tmpfs tmpfs /mnt && {script}")
@@ -174,7 +175,7 @@ def test_the_doctor_knows_all_of_these(recipe: str) -> None:
     words = ["doctor", recipe, "--workdir", "/proc/w", "--set", "dataset.path=/proc/d"]
     done = run(str(BIN / "headrace"), *words)
     assert done.code == 1
-    assert "FAIL  dataset: /proc/d cannot be written to" in done.out
+    assert "fail  dataset: /proc/d cannot be written to" in done.out
     assert "disk, workdir: /proc cannot be written to" in done.out
     for name in ("user", "libraries"):
         assert f"ok    {name}: " in done.out

@@ -24,7 +24,7 @@ from headrace.tracking.golden import (
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.registry import find_champion, read_verdict
 from headrace.tracking.store import Store, open_client
-from headrace.train.tune import _name_study
+from headrace.train.study import _name_study
 from tests.compat.kept import DATASETS, kept_recipe, succeeded
 from tests.e2e.running import asked, served_model
 from tests.fixtures.v1.unpack import expected
