@@ -240,7 +240,7 @@ def test_an_artifact_that_cannot_be_removed_stays(
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     def refuse(*_: object) -> None:
-        raise NotImplementedError
+        raise ConnectionResetError(104, "of the store's own")
 
     monkeypatch.setattr(LocalArtifactRepository, "delete_artifacts", refuse)
     assert preflight.check_store(database) == ""
