@@ -189,6 +189,7 @@ class _Tracking:
 
     def __init__(self, uri: str) -> None:
         self.uri, self.experiment, self.registered_model = uri, "m", "m"
+        self.registry_uri = None
 
 
 @pytest.mark.parametrize("operation", ["WriteFile", "ReadFile", "PyFunc", "PrintV2"])

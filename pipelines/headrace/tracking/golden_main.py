@@ -37,7 +37,7 @@ def main() -> None:
     """Answer the request on standard input."""
     request = json.load(sys.stdin)
     mlflow.set_tracking_uri(request["tracking_uri"])
-    mlflow.set_registry_uri(request["registry_uri"])
+    mlflow.set_registry_uri(request.get("registry_uri", request["tracking_uri"]))
     refuse_pickles()
     with tempfile.TemporaryDirectory(prefix="headrace-golden-") as folder:
         began = time.monotonic()
