@@ -307,3 +307,18 @@ def test_an_older_training_that_stopped_early_goes_on_from_where_it_was(tmp_path
     found = TrainState.from_json(read_checkpoint(location).state["state"], None)
     assert (found.epoch, found.step, found.epochs_run, found.is_ended) == (4, 0, 4, True)
     assert describe_progress(found, 7) == "after epoch 4, where it stopped early,"
+
+
+def test_no_checkpoint_is_written_of_weights_that_are_not_finite() -> None:
+    writer = RecordingWriter()
+    recorder: Any = writer
+    model, optimizer = build_pair(2.0)
+    policy = ScheduledCheckpoints(s.Train(), recorder, model, optimizer, dict)
+    policy.write_last(state_after(0, 3), STEPS_PER_EPOCH)
+    for variable in (model.weights[0], optimizer.variables[-1]):
+        before = np.array(variable)
+        variable.assign(np.full_like(before, np.nan))
+        with pytest.raises(TrainError, match="after step 4 1 of the 1 numbers of"):
+            policy.write_last(state_after(0, 4), STEPS_PER_EPOCH)
+        variable.assign(before)
+    assert writer.steps == [3]

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
-from headrace.errors import TrainError
-from headrace.progress import ignore_progress
+from headrace.errors import StoreError, TrainError
+from headrace.progress import Progress, ignore_progress
 from headrace.tracking.run import start_run
 from headrace.tracking.store import Store
 from headrace.train import tracked_run
@@ -206,3 +207,59 @@ def test_machines_are_described_in_words_and_tags() -> None:
         "headrace.checkpoints": "s3://***@lake/checkpoints",
     }
     assert len(build_machine_tags(["x" * 100] * 100, "c")["headrace.devices"]) == 5000
+
+
+def track(store: Store, folder: Path, messages: list[str]) -> TrackedTraining:
+    def keep(progress: Progress) -> None:
+        messages.append(progress.text)
+
+    return TrackedTraining(
+        tiny_recipe(folder), described_dataset(), SoloCollectives(), store, {}, keep
+    )
+
+
+def test_what_lasts_is_told_before_the_first_epoch(file_store: Store, tmp_path: Path) -> None:
+    from headrace.tracking.store import open_client
+
+    gone = replace(file_store, experiment="gone")
+    client = open_client(gone)
+    client.delete_experiment(client.create_experiment("gone"))
+    messages: list[str] = []
+    with (
+        pytest.raises(StoreError, match=r"was deleted; restore it .*before the first epoch"),
+        track(gone, tmp_path, messages) as tracked_training,
+    ):
+        tracked_training.wait_for_start()
+    assert len(messages) == 1
+    assert messages[0].startswith("MLflow refuses records")
+
+
+def test_what_lasts_at_the_end_is_not_waited_for(file_store: Store, tmp_path: Path) -> None:
+    from headrace.tracking.store import open_client
+
+    client = open_client(file_store)
+    began = time.monotonic()
+    with (
+        pytest.raises(StoreError, match=r"training is done, .*Mend that, and run the same command"),
+        track(file_store, tmp_path, []) as tracked_training,
+    ):
+        tracked_training.wait_for_start()
+        client.delete_run(tracked_training.describe_for_checkpoint()["run_id"])
+        tracked_training.log_epoch({"val_loss": 0.5}, 0)
+        tracked_training.finish_writing()
+    assert time.monotonic() - began < 40
+
+
+def test_a_server_that_does_not_answer_holds_no_rank_up_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait in their first sum, which has a time limit."""
+    monkeypatch.setattr(tracked_run, "check_store", lambda *_, **__: time.sleep(3))
+    store = Store("http://127.0.0.1:9", "e", "m", None)
+    recipe = tiny_recipe(tmp_path, "train.collective_timeout=1")
+    began = time.monotonic()
+    tracked_training = TrackedTraining(
+        recipe, described_dataset(), SoloCollectives(), store, {}, ignore_progress
+    )
+    tracked_training.wait_for_start()
+    assert time.monotonic() - began < 2

@@ -84,9 +84,10 @@ class ScheduledCheckpoints:
         self._written_at, self._updates_since = time.monotonic(), 0
         number = state.epoch * steps_per_epoch + state.step
         values = {**self._collect_extras(), "steps": steps_per_epoch, "state": state.to_json()}
-        # Never a state from which no training can go on: the checkpoint before it stays.
-        check_model(self._model, self._optimizer, f"after step {number}", self._train)
         arrays = collect_arrays(self._model, self._optimizer, state.best_weights)
+        if find_bad_arrays(arrays):
+            # Never a state from which no training can go on: the checkpoint before it stays.
+            check_model(self._model, self._optimizer, f"after step {number}", self._train)
         best_step = (state.best.epoch + 1) * steps_per_epoch if state.best.epoch >= 0 else None
         self._writer.submit_checkpoint(number, values, arrays, best_step)
 

@@ -117,7 +117,9 @@ class TrackedTraining:
         """
         self.begin_writing()
         assert self._last_write is not None
-        wait([self._last_write], timeout=_FIRST_WAIT)
+        # The other ranks wait in their first sum for this one, and not for longer than that.
+        patience = min(_FIRST_WAIT, self._recipe.train.collective_timeout / 2)
+        wait([self._last_write], timeout=patience)
         if self._is_lasting:
             raise StoreError(f"{self._failure} (found before the first epoch; nothing was trained)")
 
@@ -163,8 +165,9 @@ class TrackedTraining:
             if self._is_lasting:
                 raise StoreError(
                     f"{self._failure}. The training is done, its model is not registered, and "
-                    f"{len(self._pending)} records (mostly metrics) are not written; then run the "
-                    "same command again: it continues from the last checkpoint and registers it"
+                    f"{len(self._pending)} records (mostly metrics) are not written. Mend that, "
+                    "and run the same command again: it continues from the last checkpoint and "
+                    "registers the model"
                 )
             if time.monotonic() > deadline:
                 raise StoreError(

@@ -13,6 +13,7 @@ from headrace.distributed.supervise.worker import (
     LocalWorker,
     describe_exit_code,
     describe_worker,
+    list_unused_variables,
 )
 from headrace.distributed.task import RankTask
 from headrace.progress import Progress
@@ -143,3 +144,9 @@ def test_a_process_can_be_terminated_and_killed(
     assert worker.poll_exit_code() == -signal.SIGKILL
     worker.terminate()
     worker.kill()
+
+
+def test_variables_that_ranks_do_not_work_with_are_named() -> None:
+    environment = {"KERAS_BACKEND": "torch", "TF_USE_LEGACY_KERAS": "1", "PATH": "/bin"}
+    assert list_unused_variables(environment) == ["KERAS_BACKEND=torch", "TF_USE_LEGACY_KERAS=1"]
+    assert list_unused_variables({"KERAS_BACKEND": "tensorflow"}) == []
