@@ -87,9 +87,13 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
     assert whole["probability"].iloc[0] == pytest.approx(found["probability"].iloc[0], abs=1e-6)
     with pytest.raises(MlflowException, match="clock"):
         model.predict(rows.drop(columns="clock"))
-    with pytest.raises(ValueError, match="raw column 'amount' holds 'much' of type str, expected a"):
+    with pytest.raises(
+        ValueError, match="raw column 'amount' holds 'much' of type str, expected a"
+    ):
         model.predict(rows.assign(amount="much"))
-    with pytest.raises(ValueError, match=r"raw column .clock. holds 12.5 of type float, expected a whole"):
+    with pytest.raises(
+        ValueError, match=r"raw column .clock. holds 12.5 of type float, expected a whole"
+    ):
         model.predict(rows.assign(clock=12.5))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.tracking.store import (
+    PatientClient,
     Store,
     find_or_create_experiment,
     open_client,
@@ -77,3 +78,36 @@ def test_the_registry_is_the_recipes_then_the_environments_then_the_store(tmp_pa
     uc = tiny_recipe(tmp_path, "tracking.registry_uri=databricks-uc")
     assert Store.from_recipe(uc, str(tmp_path), environment).registry_uri == "databricks-uc"
     assert Store.from_recipe(recipe, str(tmp_path), {}).registry_uri is None
+
+
+def test_the_experiment_is_the_recipes_then_the_environments_then_its_name(tmp_path: Path) -> None:
+    environment = {"MLFLOW_EXPERIMENT_NAME": "team"}
+    recipe, own = tiny_recipe(tmp_path), tiny_recipe(tmp_path, "tracking.experiment=own")
+    assert Store.from_recipe(recipe, str(tmp_path), environment).experiment == "team"
+    assert Store.from_recipe(own, str(tmp_path), environment).experiment == "own"
+    assert Store.from_recipe(recipe, str(tmp_path), {}).experiment == "tiny"
+
+
+def test_a_patient_client_waits_at_every_call_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Evaluation and promotion have hours behind them, too."""
+    outcomes = iter([ConnectionResetError("gone"), TimeoutError("late"), "run"])
+
+    class Client:
+        def get_run(self, run_id: str) -> str:
+            outcome = next(outcomes)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return f"{outcome} {run_id}"
+
+        def delete_run(self, run_id: str) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    client = PatientClient(Client())  # type: ignore[arg-type]
+    assert client.get_run("7") == "run 7"
+    assert [r.getMessage() for r in caplog.records] == [
+        "MLflow does not answer, waiting for it: gone"
+    ]
+    with pytest.raises(PermissionError):
+        client.delete_run("7")

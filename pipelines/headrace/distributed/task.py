@@ -17,7 +17,7 @@ RankFunction = Callable[[dict[str, Any], Any, Report], dict[str, Any]]
 """Called with the payload, the rank's `rank.collectives.Collectives` and where to report."""
 
 
-SENT_VARIABLES = frozenset({"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"})
+SENT_VARIABLES = frozenset({"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME"})
 """Variables that a task may set on another host; none of them has anything run."""
 _OWN_PACKAGE = "headrace."
 

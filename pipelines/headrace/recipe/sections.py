@@ -102,7 +102,7 @@ class Tracking(Section):
     registry_uri: str | None = None
     """MLflow registry URI, such as databricks-uc; by default MLFLOW_REGISTRY_URI, else `uri`."""
     experiment: Annotated[str, Field(min_length=1)] | None = None
-    """MLflow experiment; the recipe's name where it is left out."""
+    """MLflow experiment; by default MLFLOW_EXPERIMENT_NAME, else the recipe's name."""
     registered_model: Annotated[str, Field(min_length=1)] | None = None
     """Name in the model registry; the recipe's name where it is left out."""
     every_steps: Annotated[int, Field(ge=1)] | None = 100

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _TRACKING_URI, _REGISTRY_URI = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
+_EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -38,9 +39,19 @@ def find_registry_uri(configured: str | None, environment: Mapping[str, str]) ->
     return configured or environment.get(_REGISTRY_URI) or None
 
 
+def find_experiment(configured: str | None, environment: Mapping[str, str]) -> str | None:
+    """Find the name of the experiment; None where neither names one.
+
+    Args:
+        configured: the recipe's `tracking.experiment`, which wins.
+        environment: normally `os.environ`.
+    """
+    return configured or environment.get(_EXPERIMENT) or None
+
+
 def select_tracking_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Select the variables that ranks on other hosts need, except credentials."""
-    names = (_TRACKING_URI, _REGISTRY_URI)
+    names = (_TRACKING_URI, _REGISTRY_URI, _EXPERIMENT)
     return {name: environment[name] for name in names if environment.get(name)}
 
 

@@ -24,7 +24,7 @@ from headrace.progress import Report, ignore_progress
 from headrace.tracking.environment import never_repeat_requests
 from headrace.tracking.faults import wait_out
 from headrace.tracking.run import TrackedRun
-from headrace.tracking.store import Store, open_client
+from headrace.tracking.store import Store, log_waiting, open_client, open_patient_client
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +169,7 @@ def find_model(store: Store, uri: str | None = None) -> ModelVersion:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    client = open_client(store)
+    client = open_patient_client(store)
     try:
         name, selector = _parse_model_uri(uri) if uri else (store.registered_model, "")
         if selector.startswith("@"):
@@ -185,7 +185,9 @@ def find_model(store: Store, uri: str | None = None) -> ModelVersion:
                 )
             model_version = max(versions, key=lambda v: int(v.version))
         uri = f"models:/{name}/{model_version.version}"
-        metadata = mlflow.models.get_model_info(uri).metadata or {}
+        found = uri
+        info = wait_out(lambda: mlflow.models.get_model_info(found), log_waiting)
+        metadata = info.metadata or {}
     except MlflowException as error:
         raise ModelError(f"model {uri or store.registered_model}: {error.message}") from None
     if _FACTS not in metadata:
@@ -206,16 +208,18 @@ def download_model_file(store: Store, model: ModelVersion, name: str, folder: st
     import mlflow
 
     open_client(store)
+    uri = f"{model.uri}/artifacts/{FILE_NAMES[name]}"
     return str(
-        mlflow.artifacts.download_artifacts(
-            artifact_uri=f"{model.uri}/artifacts/{FILE_NAMES[name]}", dst_path=folder
+        wait_out(
+            lambda: mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder),
+            log_waiting,
         )
     )
 
 
 def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> None:
     """Set tags of a model version."""
-    client = open_client(store)
+    client = open_patient_client(store)
     for key, value in tags.items():
         client.set_model_version_tag(model.name, str(model.version), key, value)
 

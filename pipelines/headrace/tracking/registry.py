@@ -16,7 +16,7 @@ from typing import Any
 from headrace.errors import ModelError
 from headrace.formats import VERDICT
 from headrace.tracking.model import ModelVersion, find_model, tag_model
-from headrace.tracking.store import Store, open_client
+from headrace.tracking.store import Store, open_patient_client
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _VERDICT, _VERDICT_PATH = "headrace.verdict", "headrace.verdict_path"
@@ -68,7 +68,7 @@ def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:
     Raises:
         ModelError: there is none, or it is about another version.
     """
-    client = open_client(store)
+    client = open_patient_client(store)
     tags = client.get_model_version(model.name, str(model.version)).tags
     path = tags.get(_VERDICT_PATH)
     if path is None:
@@ -97,7 +97,7 @@ def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:
 
 def promote_model(store: Store, model: ModelVersion) -> AliasMove:
     """Make a version the champion; the champion before it becomes `previous`."""
-    client = open_client(store)
+    client = open_patient_client(store)
     before = _find_alias(store, CHAMPION)
     if before == model.version:
         return AliasMove(model.version, before)
@@ -116,7 +116,7 @@ def roll_back_champion(store: Store) -> AliasMove:
     Raises:
         ModelError: there is no champion, or none before it.
     """
-    client = open_client(store)
+    client = open_patient_client(store)
     name = store.registered_model
     current, previous = _find_alias(store, CHAMPION), _find_alias(store, PREVIOUS)
     if current is None:
@@ -140,7 +140,7 @@ def _find_alias(store: Store, alias: str) -> int | None:
     """Find the version that an alias of the recipe's registered model names; None without one."""
     from mlflow.exceptions import MlflowException
 
-    client = open_client(store)
+    client = open_patient_client(store)
     try:
         registered_model = client.get_registered_model(store.registered_model)
     except MlflowException as error:

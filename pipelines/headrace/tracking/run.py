@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import PreemptedError, get_first_line
-from headrace.progress import Progress, Report, ignore_progress
+from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
 from headrace.redaction import redact_text, redact_value
 from headrace.tracking.environment import limit_requests_within
 from headrace.tracking.faults import wait_out
 from headrace.tracking.lineage import STAGE_TAG
 from headrace.tracking.preflight import check_store
-from headrace.tracking.store import Store, find_or_create_experiment, open_client
+from headrace.tracking.store import (
+    Store,
+    find_or_create_experiment,
+    log_waiting,
+    open_client,
+    open_patient_client,
+)
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
 
@@ -185,7 +191,7 @@ def report_outage(report: Report) -> Iterator[None]:
 @contextmanager
 def resume_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
     """Open an existing run to log to; its status stays as it is."""
-    client = open_client(store)
+    client = open_patient_client(store)
     client.get_run(run_id)
     yield TrackedRun(client, run_id, store)
 
@@ -208,7 +214,7 @@ def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
         status = "KILLED" if isinstance(error, PreemptedError | KeyboardInterrupt) else "FAILED"
         run._client.set_terminated(run.run_id, status=status)
         raise
-    wait_out(lambda: run._client.set_terminated(run.run_id, status="FINISHED"), ignore_progress)
+    wait_out(lambda: run._client.set_terminated(run.run_id, status="FINISHED"), log_waiting)
 
 
 def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,26 +5,29 @@ workdir, which needs no server. The model registry is the same store, unless `tr
 or MLFLOW_REGISTRY_URI names another one.
 """
 
+import functools
 import logging
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ModelError, get_first_line
+from headrace.progress import Progress
 from headrace.quiet import silence_imports
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.database import open_database, probe_database
 from headrace.tracking.environment import (
+    find_experiment,
     find_registry_uri,
     find_tracking_uri,
     keep_addresses,
     silence_mlflow,
 )
-from headrace.tracking.faults import find_fix
+from headrace.tracking.faults import find_fix, wait_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +65,7 @@ class Store:
             uri, artifacts = f"sqlite:///{folder}/mlflow.db", f"file://{folder}/artifacts"
         return Store(
             uri=uri,
-            experiment=settings.experiment or recipe.name,
+            experiment=find_experiment(settings.experiment, environment) or recipe.name,
             registered_model=settings.registered_model or recipe.name,
             artifacts=artifacts,
             registry_uri=find_registry_uri(settings.registry_uri, environment),
@@ -117,6 +120,39 @@ def open_client(store: Store) -> "MlflowClient":
             f"MLflow cannot use {store.describe_addresses()}: {type(error).__name__}: {reason}; "
             f"{find_fix(f'{type(error).__name__} {error}')}"
         ) from error
+
+
+class PatientClient:
+    """An MLflow client of which every call waits for faults that pass.
+
+    Not for calls that make something: one whose answer is lost would make it twice.
+    """
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        @functools.wraps(method)
+        def call_patiently(*values: Any, **options: Any) -> Any:
+            return wait_out(lambda: method(*values, **options), log_waiting)
+
+        return call_patiently
+
+
+def open_patient_client(store: Store) -> Any:
+    """Open a client whose calls wait for a server that does not answer; see `PatientClient`.
+
+    Raises:
+        ModelError: see `open_client`.
+    """
+    return PatientClient(wait_out(lambda: open_client(store), log_waiting))
+
+
+def log_waiting(progress: Progress) -> None:
+    """Log that a server is waited for: the `Report` of callers that have none."""
+    logging.getLogger("headrace").warning(progress.text)
 
 
 def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:
