@@ -14,6 +14,8 @@ from headrace.recipe.sections import Spark
 from tests.mlflow_store import remove_template
 from tests.tiny import write_tiny_lake
 
+_ADDRESSES = {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}
+_INHERITED = _ADDRESSES & os.environ.keys()
 # Of every JVM that tests start: they end before code that was optimised would pay.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
@@ -52,6 +54,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def own_mlflow() -> Iterator[None]:
     """What a test tells mlflow about its stores is forgotten afterwards."""
     yield
+    for name in _ADDRESSES - _INHERITED:  # MLflow writes there what it is told
+        os.environ.pop(name, None)
     if "mlflow" in sys.modules:
         import mlflow
 

@@ -119,6 +119,6 @@ def test_the_road_through_an_object_store(
 def test_a_store_that_is_gone_is_a_failed_run_that_says_so(lake: Path, s3: S3) -> None:
     away = S3("http://127.0.0.1:9")
     done = stage(lake, away, "prepare", "--set", f"dataset.path={ROOT}", code=1)
-    assert f"headrace prepare: {ROOT} cannot be reached:" in done.err
+    assert f"headrace prepare: the dataset: {ROOT} cannot be reached:" in done.err
     assert "Traceback" not in done.err
     assert "starting Spark" not in done.err

@@ -21,6 +21,9 @@ _ENVIRONMENT = frozenset(
 )  # fmt: skip
 
 
+_FIXES = {"reached": "is it running, and may this host reach it?"}
+
+
 def check_first(
     workdir: str, *, spark: bool = False, dataset: str = "", checkpoints: str | None = None
 ) -> None:
@@ -112,6 +115,8 @@ def check_writable(root: str, what: str) -> None:
     try:
         build_delta_options(root)
         files, path = open_filesystem(probe)
+        if "://" in root:
+            files.exists(path)
         step = "written to"
         made = _create_folders(path.rpartition("/")[0]) if "://" not in root else []
         files.pipe_file(path, b"headrace")
@@ -125,7 +130,7 @@ def check_writable(root: str, what: str) -> None:
     except Exception as error:  # of any store's client
         raise MachineError(
             f"{what}: {redact_text(root)} cannot be {step}: {describe_error(error)[:300]}; "
-            "Headrace needs permission to list, read, write and delete below it"
+            + _FIXES.get(step, "Headrace needs permission to list, read, write and delete below it")
         ) from error
     finally:
         for folder in made:
