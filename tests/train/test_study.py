@@ -17,7 +17,7 @@ from headrace.progress import Progress, ignore_progress
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.train import trial_slots, tune
-from headrace.train.study import list_combinations
+from headrace.train.search_space import list_combinations
 from headrace.train.trial_slots import plan_slots
 from headrace.train.tune import TuneResult, tune_recipe
 from tests.tiny import tiny_recipe

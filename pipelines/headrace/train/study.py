@@ -7,12 +7,10 @@ bounded number of times.
 """
 
 import hashlib
-import itertools
 import json
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,20 @@ from headrace.labels.kinds import is_lower_better
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.recipe import sections as s
 from headrace.recipe.base import collect_identifying_values
 from headrace.train.checkpoint import compute_training_id
+from headrace.train.search_space import (
+    MOST_LISTED,
+    list_combinations,
+    suggest_value,
+    write_key,
+    write_params,
+)
 from headrace.train.settings_check import collect_settings, list_differences
 
 # How often a trial is begun before it counts as failed: where its ranks fail, and where the whole
 # search ended with it and could not say why.
 _TRIES, _TRIES_OF_SEARCH = 2, 3
-# Combinations of values up to which all are listed.
-_MOST_LISTED = 10_000
 # Keys of attributes of a study, and of a trial.
 _SEARCH, _SETTINGS, _DATASET, _PRUNER = "search", "settings", "dataset_version", "pruner"
 _TRIED, _GIVEN_UP, _REPEATED = "tries", "given_up", "repeated"
@@ -199,24 +201,24 @@ class Study:
 
         parameters = self._settings.parameters
         combinations = list_combinations(parameters)
-        for _ in range(_MOST_LISTED):
+        for _ in range(MOST_LISTED):
             tried = self._list_tried()
-            if combinations is not None and all(_write_key(c) in tried for c in combinations):
+            if combinations is not None and all(write_key(c) in tried for c in combinations):
                 waiting = self._study.get_trials(
                     deepcopy=False, states=(optuna.trial.TrialState.WAITING,)
                 )
                 if not waiting:
                     return None
             trial = self._study.ask()
-            values = {key: _suggest_value(trial, key, tries) for key, tries in parameters.items()}
-            if trial.user_attrs.get(_TRIED) is not None or _write_key(values) not in tried:
+            values = {key: suggest_value(trial, key, tries) for key, tries in parameters.items()}
+            if trial.user_attrs.get(_TRIED) is not None or write_key(values) not in tried:
                 return trial, values
             trial.set_user_attr(_REPEATED, True)
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             if combinations is not None:
-                left = [c for c in combinations if _write_key(c) not in tried]
+                left = [c for c in combinations if write_key(c) not in tried]
                 chosen = left[hash((self._settings.seed, trial.number)) % len(left)]
-                self._study.enqueue_trial(_write_params(chosen, parameters))
+                self._study.enqueue_trial(write_params(chosen, parameters))
         return None
 
     def _list_tried(self) -> set[str]:
@@ -225,7 +227,7 @@ class Study:
         for trial in self._study.get_trials(deepcopy=False):
             is_over = trial.state.name in ("COMPLETE", "PRUNED") or _GIVEN_UP in trial.user_attrs
             if (is_over or trial.state.name == "RUNNING") and keys <= trial.user_attrs.keys():
-                tried.add(_write_key({key: trial.user_attrs[key] for key in keys}))
+                tried.add(write_key({key: trial.user_attrs[key] for key in keys}))
         return tried
 
     def report_epoch(self, trial: Any, value: float, epoch: int) -> bool:
@@ -291,63 +293,6 @@ class Study:
         trials = self._study.get_trials(deepcopy=False)
         states = (t.state.name for t in trials if _REPEATED not in t.user_attrs)
         return dict(Counter(state for state in states if state != "WAITING"))
-
-
-def list_combinations(
-    parameters: Mapping[str, s.SearchRange | s.Choices],
-) -> list[dict[str, Any]] | None:
-    """List all combinations of values; None where there are too many to list, or no end of them."""
-    values: dict[str, list[Any]] = {}
-    count = 1
-    for key, tries in parameters.items():
-        listed = _list_values(tries)
-        count *= len(listed) if listed is not None else _MOST_LISTED + 1
-        if listed is None or count > _MOST_LISTED:
-            return None
-        values[key] = listed
-    return [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
-
-
-def _list_values(tries: s.SearchRange | s.Choices) -> list[Any] | None:
-    if isinstance(tries, s.Choices):
-        return list({json.dumps(choice): choice for choice in tries.choices}.values())
-    if tries.log or not _is_integer(tries):
-        return None
-    numbers = range(int(tries.low), int(tries.high) + 1, int(tries.step or 1))
-    return list(numbers) if len(numbers) <= _MOST_LISTED else None
-
-
-def _is_integer(tries: s.SearchRange) -> bool:
-    return all(isinstance(n, int) for n in (tries.low, tries.high, tries.step or 1))
-
-
-def _write_key(values: Mapping[str, Any]) -> str:
-    """Return values as a text by which equal ones are found."""
-    return json.dumps(dict(sorted(values.items())))
-
-
-def _write_params(
-    values: Mapping[str, Any], parameters: Mapping[str, s.SearchRange | s.Choices]
-) -> dict[str, Any]:
-    """Return values as Optuna has them: choices by number."""
-    return {
-        key: tries.choices.index(values[key]) if isinstance(tries, s.Choices) else values[key]
-        for key, tries in parameters.items()
-    }
-
-
-def _suggest_value(trial: Any, key: str, tries: s.SearchRange | s.Choices) -> Any:
-    """Let the trial draw a value for a key, and record the value with the trial."""
-    if isinstance(tries, s.Choices):
-        # By number: Optuna takes plain values only, and a choice may be a list.
-        number = trial.suggest_categorical(key, list(range(len(tries.choices))))
-        value = tries.choices[number]
-    elif _is_integer(tries):
-        value = trial.suggest_int(key, tries.low, tries.high, step=tries.step or 1, log=tries.log)
-    else:
-        value = trial.suggest_float(key, tries.low, tries.high, step=tries.step, log=tries.log)
-    trial.set_user_attr(key, value)
-    return value
 
 
 def _count_finished(trials: list[Any]) -> int:
