@@ -106,8 +106,8 @@ def test_a_patient_client_waits_at_every_call_and_says_so(
 
     client = PatientClient(Client())  # type: ignore[arg-type]
     assert client.get_run("7") == "run 7"
-    assert [r.getMessage() for r in caplog.records] == [
-        "MLflow does not answer, waiting for it: gone"
-    ]
+    # A thread of another test may log, too.
+    said = [record.getMessage() for record in caplog.records if record.name == "headrace"]
+    assert said == ["MLflow does not answer, waiting for it: gone"]
     with pytest.raises(PermissionError):
         client.delete_run("7")
