@@ -8,6 +8,7 @@ writing belong to the stages.
 
 import locale
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -86,6 +87,7 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
     conf = {**_SPEED_DEPENDS_ON}
     if not submitted and running is None:
         check_java()
+        check_user()
         folder = Path(scratch).absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if settings.master.startswith("local"):  # executors elsewhere must reach the driver
@@ -216,6 +218,23 @@ def check_java() -> None:
     major = words[1].split(".")[0] if len(words) > 1 else "?"
     if not major.isdigit() or int(major) < 17:
         raise MachineError(f"Spark needs Java 17 or newer and {java} is version {major}; {fix}")
+
+
+def check_user() -> None:
+    """Check that this process's user has a name, without which Java has no user at all.
+
+    Raises:
+        MachineError: it has none.
+    """
+    number = os.getuid()
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        raise MachineError(
+            f"user id {number} has no entry in the user database, so Java knows no user and Spark "
+            f"does not start; add one (as root: echo 'headrace:x:{number}:{os.getgid()}::/tmp:"
+            "/bin/sh' >> /etc/passwd), or run as a user of the image (Kubernetes: runAsUser)"
+        ) from None
 
 
 def _complete_session(session: "SparkSession", settings: Spark) -> "SparkSession":

@@ -13,7 +13,6 @@ import yaml
 from headrace import spark_gateway
 from headrace.commands.first_checks import (
     check_first,
-    check_user,
     check_workdir,
     check_writable,
     describe_os_error,
@@ -21,6 +20,7 @@ from headrace.commands.first_checks import (
 )
 from headrace.errors import MachineError
 from headrace.spark_gateway import choose_java_folder
+from headrace.spark_session import check_user
 from tests.commands.stage_outcomes import run_command
 from tests.e2e.running import BIN, run
 from tests.tiny import tiny_tree, write_tiny_lake

@@ -4,6 +4,7 @@ import http.server
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,6 +164,13 @@ def test_a_registry_of_its_own_is_asked(database: Store) -> None:
     other = Store(database.uri, "e", "m", database.artifacts, registry_uri="localhost:5000")
     with pytest.raises(ModelError, match=r"with registry localhost:5000.*with its scheme"):
         check_store(other)
+    locked = Store(
+        database.uri, "e", "m", database.artifacts, registry_uri="sqlite:////proc/registry.db"
+    )
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="right to write"):  # MLflow would try for 100 seconds
+        check_store(locked)
+    assert time.monotonic() - began < 10
     dead = Store(database.uri, "e", "m", database.artifacts, registry_uri="http://127.0.0.1:9")
     assert "refused" in check_store(dead)
     assert check_store(dead, registers=False) == ""

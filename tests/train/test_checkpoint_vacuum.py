@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.errors import TrainError
+from headrace.errors import StoreError, TrainError
 from headrace.file_lock import LockState
 from headrace.train.checkpoint import Checkpoints
 from headrace.train.checkpoint_vacuum import CheckpointVacuum, vacuum_checkpoints
@@ -112,3 +112,11 @@ def test_only_the_newest_stay_of_one_that_finished(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["step-000000003.ckpt"]
     checkpoints.remove_older("a", 0, None)
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_one_that_cannot_be_removed_is_named(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path))
+    checkpoints.write_checkpoint("a", 1, {}, ARRAYS)
+    (tmp_path / "a" / "step-000000000.ckpt").mkdir()  # nothing that a file's removal removes
+    with pytest.raises(StoreError, match=r"step-000000000\.ckpt cannot be removed"):
+        checkpoints.remove_older("a", 1, None)

@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import DatasetError, RankError, StoppedError, StoreError, TrainError
+from headrace.errors import (
+    DatasetError,
+    RankError,
+    RecipeError,
+    StoppedError,
+    StoreError,
+    TrainError,
+)
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, ignore_progress
 from headrace.recipe import Recipe
-from headrace.recipe import sections as s
 from headrace.train import trial_slots, tune
-from headrace.train.search_space import list_combinations
 from headrace.train.trial_slots import plan_slots
 from headrace.train.tune import TuneResult, tune_recipe
 from tests.tiny import tiny_recipe
@@ -91,16 +96,6 @@ def test_all_combinations_are_tried_before_a_search_ends(search: Search) -> None
     }  # fmt: skip
     search.run(trials=50)
     assert sorted(search.seen) == [(r, e) for r in (0.1, 0.2) for e in (1, 4, 7)]
-
-
-def test_combinations_without_end_are_not_listed() -> None:
-    assert list_combinations({RATE: s.SearchRange(low=0.1, high=0.5)}) is None
-    assert list_combinations({RATE: s.SearchRange(low=1, high=9, log=True)}) is None
-    assert list_combinations({RATE: s.SearchRange(low=1, high=10**9)}) is None
-    listed = list_combinations(
-        {"a": s.Choices(choices=[[1], [2], [1]]), "b": s.SearchRange(low=1, high=2)}
-    )
-    assert listed == [{"a": a, "b": b} for a in ([1], [2]) for b in (1, 2)]
 
 
 def test_ranks_that_fail_are_tried_twice_and_the_search_goes_on(search: Search) -> None:
@@ -309,6 +304,30 @@ def slots_of(
     recipe = tiny_recipe(folder, *overrides)
     slots = plan_slots(recipe, {"CUDA_VISIBLE_DEVICES": gpus}, lambda p: told.append(p.text))
     return slots, told
+
+
+def test_a_range_with_steps_is_exhausted_at_once(search: Search) -> None:
+    """And does not draw what it had for a thousand times."""
+    search.parameters = {RATE: {"low": 0.1, "high": 0.3, "step": 0.1}}
+    result = search.run(trials=20)
+    assert result.trials == {"COMPLETE": 3}
+    assert len(set(search.seen)) == len(search.seen) == 3
+
+
+def test_an_elastic_training_has_room_to_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elastic = ("train.ranks=1", "train.max_ranks=4", "train.min_ranks=1", "tune.parallel=4")
+    slots, _ = slots_of(tmp_path, monkeypatch, 8, "", *elastic)
+    assert len(slots) == 2
+
+
+def test_trials_do_not_run_side_by_side_on_other_machines(tmp_path: Path) -> None:
+    for launcher in ("spark", "launched", "{kind: hosts, hosts: [a]}"):
+        kind = launcher if launcher.startswith("{") else f"{{kind: {launcher}}}"
+        with pytest.raises(RecipeError, match=r"tune\.parallel: trials share the cores"):
+            tiny_recipe(tmp_path, f"train.launcher={kind}", "tune.parallel=2")
+        tiny_recipe(tmp_path, f"train.launcher={kind}")
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

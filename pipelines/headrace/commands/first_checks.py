@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pwd
 import tempfile
 import uuid
 from pathlib import Path
@@ -40,6 +39,8 @@ def check_first(
     """
     check_workdir(workdir)
     if spark and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        from headrace.spark_session import check_user
+
         check_user()
     for what, root in (("the dataset", dataset), ("checkpoints", checkpoints)):
         if root:
@@ -70,23 +71,6 @@ def check_workdir(workdir: str) -> None:
         raise MachineError(
             f"--workdir {workdir} cannot be written to: {describe_os_error(error)}; name a folder "
             "of yours with --workdir"
-        ) from None
-
-
-def check_user() -> None:
-    """Check that this process's user has a name, without which Java has no user at all.
-
-    Raises:
-        MachineError: it has none.
-    """
-    number = os.getuid()
-    try:
-        pwd.getpwuid(number)
-    except KeyError:
-        raise MachineError(
-            f"user id {number} has no entry in the user database, so Java knows no user and Spark "
-            f"does not start; add one (as root: echo 'headrace:x:{number}:{os.getgid()}::/tmp:"
-            "/bin/sh' >> /etc/passwd), or run as a user of the image (Kubernetes: runAsUser)"
         ) from None
 
 

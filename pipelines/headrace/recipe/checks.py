@@ -35,6 +35,7 @@ from headrace.recipe.train_checks import (
     check_launcher,
     check_monitored_metrics,
     check_optimizer,
+    check_parallel_trials,
     check_schedule,
     check_tuning,
 )
@@ -251,6 +252,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_augmentation, ("train", "features", "label")),
     (check_schedule, ("train",)),
     (check_tuning, ("tune", "label")),
+    (check_parallel_trials, ("tune", "train")),
     (_check_model, ("model", "features")),
     (_check_file_sizes, ("dataset",)),
     (lambda dataset: _check_address("dataset.path", dataset.path), ("dataset",)),

@@ -96,6 +96,20 @@ def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
     return problems
 
 
+def check_parallel_trials(tune: s.Tune, train: s.Train) -> list[Problem]:
+    """Return problems of trials that would run side by side on machines that are shared."""
+    if tune.parallel == 1 or train.launcher.kind in ("auto", "local"):
+        return []
+    return [
+        Problem(
+            "tune.parallel",
+            f"trials share the cores and GPUs of this machine, and launcher {train.launcher.kind} "
+            "starts their ranks elsewhere",
+            "use 1, or train.launcher.kind: local",
+        )
+    ]
+
+
 def check_launcher(train: s.Train) -> list[Problem]:
     """Return problems of hosts without their launcher, or of that launcher without hosts."""
     launcher = train.launcher

@@ -61,15 +61,8 @@ def keep_addresses() -> Iterator[None]:
 
     MLflow writes those that it is told there, where the next recipe would take them for its own.
     """
-    before = {name: os.environ.get(name) for name in (_TRACKING_URI, _REGISTRY_URI)}
-    try:
+    with _restore_afterwards(_TRACKING_URI, _REGISTRY_URI):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def silence_mlflow() -> None:
@@ -118,15 +111,22 @@ def never_repeat_requests() -> Iterator[None]:
 
     By itself it repeats requests that make something, too, whose answer may be all that was lost.
     """
-    before = os.environ.get(_RETRIES)
-    os.environ[_RETRIES] = "0"
+    with _restore_afterwards(_RETRIES):
+        os.environ[_RETRIES] = "0"
+        yield
+
+
+@contextmanager
+def _restore_afterwards(*names: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_RETRIES]
-        else:
-            os.environ[_RETRIES] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _set_defaults(variables: Mapping[str, str]) -> list[str]:

@@ -27,7 +27,7 @@ _PASSING_CODES = frozenset(
     {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "RESOURCE_CONFLICT",
      "ABORTED", "DEADLINE_EXCEEDED"}
 )  # fmt: skip
-# Beginnings of names of exceptions of requests, urllib3 and botocore, by what they mean.
+# Names of exceptions of requests, urllib3, botocore and MLflow, by what they mean.
 _LASTING_NAMES = frozenset(
     {"SSLError", "InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError",
      "NoCredentialsError", "PartialCredentialsError", "ModuleNotFoundError", "ImportError",

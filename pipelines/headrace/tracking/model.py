@@ -98,7 +98,7 @@ def register_version(
         metadata: plain values that `ModelVersion.metadata` will have again.
 
     Returns:
-        The new version.
+        The new version; that of the run, where it has one.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -132,26 +132,30 @@ def register_version(
     client = open_client(run.store)
     name = run.store.registered_model
 
+    def find_version() -> Any | None:
+        found = client.search_model_versions(f"run_id = '{run.run_id}'")
+        return next((item for item in found if item.name == name), None)
+
     def create_version() -> Any:
         try:
             client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        # Of an attempt whose answer was lost, or of a process that ended before it said so.
-        registered = client.search_model_versions(f"name = '{name}'")
-        for model_version in registered:
-            if model_version.run_id == run.run_id and model_version.source == info.model_uri:
-                return model_version
+        if model_version := find_version():  # of a request whose answer was lost
+            return model_version
         with never_repeat_requests():  # a request whose answer is lost has made a version
             return client.create_model_version(
                 name, info.model_uri, run_id=run.run_id, model_id=info.model_id
             )
 
-    with resources.as_file(_CODE) as code, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
-        info = wait_out(lambda: log_model(code), report)
-    model_version = wait_out(create_version, report)
+    # A run has one model. It is there already where the process ended before it could say so.
+    model_version = wait_out(find_version, report)
+    if model_version is None:
+        with resources.as_file(_CODE) as code, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*[Aa]dd type hints")
+            info = wait_out(lambda: log_model(code), report)
+        model_version = wait_out(create_version, report)
     return ModelVersion(name, int(model_version.version), run.run_id, metadata)
 
 

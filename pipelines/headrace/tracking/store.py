@@ -112,7 +112,8 @@ def open_client(store: Store) -> "MlflowClient":
         mlflow.set_tracking_uri(store.uri)
         mlflow.set_registry_uri(store.registry_uri or store.uri)
     try:
-        probe_database(store.uri)
+        for uri in {store.uri, store.registry_uri or store.uri}:
+            probe_database(uri)
         return mlflow.MlflowClient()
     except Exception as error:  # of MLflow, SQLAlchemy, a driver, an import
         reason = redact_text(get_first_line(error) or type(error).__name__)[:300]

@@ -178,11 +178,24 @@ class Checkpoints:
             lock.release()
 
     def remove_older(self, attempt: str, keep: int, best_step: int | None) -> None:
-        """Remove all checkpoints but the newest `keep` and the one written at `best_step`."""
+        """Remove all checkpoints but the newest `keep` and the one written at `best_step`.
+
+        Raises:
+            StoreError: one cannot be removed.
+        """
         names = sorted(filter(_NAME.match, self._list_names(attempt)))
         for name in names[: len(names) - keep]:
-            if int(_NAME.match(name)[1]) != best_step:  # type: ignore[index]
+            if int(_NAME.match(name)[1]) == best_step:  # type: ignore[index]
+                continue
+            try:
                 self._files.rm_file(f"{self._path}/{attempt}/{name}")
+            except Exception as error:
+                if not is_storage_error(error):
+                    raise
+                raise StoreError(
+                    f"checkpoint {self.root}/{attempt}/{name} cannot be removed: "
+                    f"{describe_error(error)}"
+                ) from error
 
     def _list_names(self, attempt: str) -> list[str]:
         try:

@@ -75,20 +75,18 @@ def vacuum_checkpoints(
             for attempt in _list_folders(files, f"{path}/{training}"):
                 if not _ATTEMPT.match(attempt):
                     continue
-                entries = _list_files(files, f"{path}/{training}/{attempt}")
-                own = [e for e in entries if _OWN.match(_get_name(e["name"]))]
-                is_finished = any(_get_name(entry["name"]) == FINISHED for entry in entries)
-                age = now - max((_get_time(files, e) for e in own), default=now)
+                own, _ = _list_files(files, f"{path}/{training}/{attempt}")
+                is_finished = any(_get_name(entry["name"]) == FINISHED for entry in own)
+                age = now - max((_get_time(files, entry) for entry in own), default=now)
                 if age < (keep_finished if is_finished else keep_unfinished):
                     continue
                 name = f"{training}/{attempt}"
                 if not is_finished and checkpoints.lock_attempt(attempt) is LockState.HELD:
                     running.append(name)
                     continue
-                entries = _list_files(files, f"{path}/{training}/{attempt}")  # with the lock
-                own = [e for e in entries if _OWN.match(_get_name(e["name"]))]
+                own, others = _list_files(files, f"{path}/{training}/{attempt}")  # with the lock
                 (finished if is_finished else abandoned).append(name)
-                foreign += [e["name"] for e in entries if e not in own]
+                foreign += [entry["name"] for entry in others]
                 count, size = count + len(own), size + sum(e["size"] for e in own)
                 if not dry_run:
                     _remove_files(files, f"{path}/{training}/{attempt}", own)
@@ -118,8 +116,11 @@ def _list_folders(files: Any, path: str) -> list[str]:
     return sorted(_get_name(entry["name"]) for entry in entries if entry["type"] == "directory")
 
 
-def _list_files(files: Any, path: str) -> list[dict[str, Any]]:
-    return [entry for entry in files.ls(path, detail=True) if entry["type"] == "file"]
+def _list_files(files: Any, path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """List an attempt's files: those that Headrace wrote, and the others."""
+    entries = [entry for entry in files.ls(path, detail=True) if entry["type"] == "file"]
+    own = [entry for entry in entries if _OWN.match(_get_name(entry["name"]))]
+    return own, [entry for entry in entries if entry not in own]
 
 
 def _get_name(path: str) -> str:

@@ -26,14 +26,10 @@ def check_variables(
     Raises:
         TrainError: one is not; it names the first such variable and the settings to look at.
     """
-    bad = {
-        name: int(array.size - np.count_nonzero(np.isfinite(array)))
-        for name, array in variables.items()
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all()
-    }
+    bad = find_bad_arrays(variables)
     if not bad:
         return
-    name, count = next(iter(bad.items()))
+    name, count = bad[0], np.count_nonzero(~np.isfinite(variables[bad[0]]))
     others = f", and {len(bad) - 1} other variables" if len(bad) > 1 else ""
     fix = f"; {suggest_fixes(settings)}" if settings else ""
     raise TrainError(

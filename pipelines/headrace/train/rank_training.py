@@ -16,7 +16,7 @@ import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
-from headrace.errors import PreemptedError, RankError
+from headrace.errors import PreemptedError, RankError, StoreError
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
@@ -214,8 +214,8 @@ class RankTraining:
         keep = self._recipe.train.checkpoint.keep_finished if is_registered else 0
         try:
             self._checkpoints.remove_older(self._attempt, keep, None)
-        except OSError as error:  # the model is registered all the same
-            self._report(Progress(f"checkpoints of {self._attempt} stay: {error}"))
+        except StoreError as error:  # the model is registered all the same
+            self._report(Progress(str(error)))
         first_step = self._first_step
         seconds = {
             "first_step": round(first_step.seconds, 2),

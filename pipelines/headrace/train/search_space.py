@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from headrace.recipe import sections as s
@@ -29,10 +30,17 @@ def list_combinations(
 def _list_values(tries: s.SearchRange | s.Choices) -> list[Any] | None:
     if isinstance(tries, s.Choices):
         return list({json.dumps(choice): choice for choice in tries.choices}.values())
-    if tries.log or not _is_integer(tries):
+    if _is_integer(tries):
+        numbers = range(int(tries.low), int(tries.high) + 1, int(tries.step or 1))
+        return list(numbers) if len(numbers) <= MOST_LISTED else None
+    if tries.step is None or (tries.high - tries.low) / tries.step > MOST_LISTED:
         return None
-    numbers = range(int(tries.low), int(tries.high) + 1, int(tries.step or 1))
-    return list(numbers) if len(numbers) <= MOST_LISTED else None
+    # Counted in decimals, as Optuna does: in binary 0.1 + 2 * 0.1 is beyond 0.3.
+    low, high, step = (Decimal(str(n)) for n in (tries.low, tries.high, tries.step))
+    count = int((high - low) // step) + 1
+    return [
+        min(k * float(step) + float(low), float(low + (count - 1) * step)) for k in range(count)
+    ]
 
 
 def _is_integer(tries: s.SearchRange) -> bool:
@@ -49,7 +57,10 @@ def write_params(
 ) -> dict[str, Any]:
     """Return values as Optuna has them: choices by number."""
     return {
-        key: tries.choices.index(values[key]) if isinstance(tries, s.Choices) else values[key]
+        # By their texts: 1, 1.0 and True are equal in Python and three choices here.
+        key: [*map(json.dumps, tries.choices)].index(json.dumps(values[key]))
+        if isinstance(tries, s.Choices)
+        else values[key]
         for key, tries in parameters.items()
     }
 

@@ -23,7 +23,6 @@ from headrace.recipe import Recipe
 from headrace.recipe.base import collect_identifying_values
 from headrace.train.checkpoint import compute_training_id
 from headrace.train.search_space import (
-    MOST_LISTED,
     list_combinations,
     suggest_value,
     write_key,
@@ -34,6 +33,8 @@ from headrace.train.settings_check import collect_settings, list_differences
 # How often a trial is begun before it counts as failed: where its ranks fail, and where the whole
 # search ended with it and could not say why.
 _TRIES, _TRIES_OF_SEARCH = 2, 3
+# How often values are drawn that were tried, before the search ends for want of others.
+_DRAWS = 1000
 # Keys of attributes of a study, and of a trial.
 _SEARCH, _SETTINGS, _DATASET, _PRUNER = "search", "settings", "dataset_version", "pruner"
 _TRIED, _GIVEN_UP, _REPEATED = "tries", "given_up", "repeated"
@@ -201,7 +202,7 @@ class Study:
 
         parameters = self._settings.parameters
         combinations = list_combinations(parameters)
-        for _ in range(MOST_LISTED):
+        for _ in range(_DRAWS):
             tried = self._list_tried()
             if combinations is not None and all(write_key(c) in tried for c in combinations):
                 waiting = self._study.get_trials(
@@ -215,8 +216,8 @@ class Study:
                 return trial, values
             trial.set_user_attr(_REPEATED, True)
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if combinations is not None:
-                left = [c for c in combinations if write_key(c) not in tried]
+            left = [c for c in combinations or [] if write_key(c) not in tried]
+            if left:
                 chosen = left[hash((self._settings.seed, trial.number)) % len(left)]
                 self._study.enqueue_trial(write_params(chosen, parameters))
         return None

@@ -21,7 +21,7 @@ def plan_slots(
     slower, their speed would depend on each other.
 
     Args:
-        recipe: tune.parallel, train.ranks and train.threads_per_rank count.
+        recipe: tune.parallel, train.ranks, max_ranks and threads_per_rank count.
         environment: normally `os.environ`.
         report: told where there are fewer than asked for.
 
@@ -31,7 +31,8 @@ def plan_slots(
     wanted = recipe.tune.parallel
     if wanted == 1:
         return [{}]
-    ranks, threads = recipe.train.ranks, recipe.train.threads_per_rank
+    ranks = max(recipe.train.ranks, recipe.train.max_ranks or 0)  # an elastic training may grow
+    threads = recipe.train.threads_per_rank
     cores, gpus = count_cores(), list_gpus(environment)
     fitting = max(1, cores // (ranks * threads))
     have = f"{cores} cores, and a trial takes {ranks * threads}"

@@ -21,8 +21,8 @@ from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
 from headrace.models.raw import export_raw_model
 from headrace.recipe.sections import Mlp
-from headrace.tracking.model import RawInput, register_version
-from headrace.tracking.run import start_run
+from headrace.tracking.model import ModelVersion, RawInput, register_version
+from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
 from headrace.train.input_example import make_example_rows
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -69,8 +69,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     export_raw_model(network, spec, files["saved_model"])
     Path(files["transform"]).write_text(spec.to_json())
     store = Store(f"sqlite:///{folder}/m.db", "raw", "exact", f"file://{folder}/artifacts")
-    with start_run(store, "exact") as run:
-        version = register_version(
+
+    def register(run: TrackedRun) -> ModelVersion:
+        return register_version(
             run,
             files=files,
             kind=find_label_kind("regression"),
@@ -79,6 +80,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
             threshold=None,
             metadata={},
         )
+
+    with start_run(store, "exact") as run:
+        version = register(run)
+    # Where the process ended before it could say so, the next one registers no second version.
+    with continue_run(store, version.run_id) as run:
+        assert register(run) == version
+    with start_run(store, "another") as run:
+        assert register(run).version == version.version + 1
     return mlflow.pyfunc.load_model(version.uri)
 
 
@@ -225,3 +234,21 @@ def test_another_model_in_the_process_is_checked_as_before(model: Any, tmp_path:
     other = mlflow.pyfunc.load_model(str(tmp_path / "m"))
     with pytest.raises(mlflow.exceptions.MlflowException, match="Can not safely convert"):
         other.predict(pd.DataFrame({"id": [1.5]}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"dataframe_records": ROWS[:1], "inputs": ROWS[:1]}, {"dataframe_split": {"columns": []}},
+     {"dataframe_records": 5}, {"inputs": {"id": [1, 2], "word": ["a"]}}],
+)  # fmt: skip
+def test_a_request_that_is_none_is_status_400(body: dict[str, Any], model: Any) -> None:
+    schema = model.metadata.get_input_schema()
+    with pytest.raises(MlflowException) as caught:
+        scoring_server.invocations(json.dumps(body), "application/json", model, schema)
+    assert caught.value.get_http_status_code() == 400
+
+
+def test_a_complex_number_is_no_number(model: Any) -> None:
+    for value in (1 + 2j, np.complex128(1 + 2j)):
+        with pytest.raises(ValueError, match="raw column 'x' holds"):
+            FORMS["objects"](model, [{"id": 7, "word": "7", "x": value}])

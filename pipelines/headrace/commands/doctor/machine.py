@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
-from headrace.commands.first_checks import check_user
 from headrace.errors import MachineError
 from headrace.guard import find_usual_temporary_folder
 from headrace.spark_gateway import forbids_execution
+from headrace.spark_session import check_user
 
 _GIB = 2**30
 # Spark's driver takes 3 GiB by default, a rank about 1.

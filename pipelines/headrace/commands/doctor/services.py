@@ -45,8 +45,6 @@ def check_mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
     except HeadraceError as error:
         text, _, last = str(error).rpartition("; ")
         return [report_failure("mlflow", text or last, last if text else fix)]
-    except OSError as error:  # the folder of its own database cannot be made
-        return [report_failure("mlflow", f"{workdir}: {describe_error(error)[:300]}", "--workdir")]
     except Exception as error:
         address = redact_text(str(uri))
         return [report_failure("mlflow", f"{address}: {describe_error(error)[:300]}", fix)]

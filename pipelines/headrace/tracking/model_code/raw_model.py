@@ -247,8 +247,8 @@ def _read_reals(column):
 
 
 def _parse_real(column, value):
-    if isinstance(value, int | float | np.number | np.bool_ | decimal.Decimal):
-        with contextlib.suppress(OverflowError, TypeError):  # beyond a double, or complex
+    if isinstance(value, int | float | np.integer | np.floating | np.bool_ | decimal.Decimal):
+        with contextlib.suppress(OverflowError):  # beyond a double
             return float(value)
     elif isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         return float(value)
@@ -385,7 +385,8 @@ def _take_rows_as_they_come(schema):
         if not hasattr(function, "raw_schemas"):
             function = _wrap_for_schemas(function, take)
             setattr(module, name, function)
-        function.raw_schemas.append(schema)
+        if schema not in function.raw_schemas:
+            function.raw_schemas.append(schema)
 
 
 def _wrap_for_schemas(function, take):
@@ -419,9 +420,10 @@ def _make_frame(data):
 
 def _parse_request(data):
     """Return the rows of a JSON request, each value as it stands there; None for other formats."""
-    (key,) = [name for name in data if name in REQUESTS] or [None]
-    if key is None:
+    keys = [name for name in data if name in REQUESTS]
+    if len(keys) != 1:
         return None
+    (key,) = keys
     rows = data[key]
     try:
         if key == "dataframe_split":
