@@ -15,58 +15,40 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.running import BIN, ROOT, Done, headrace, prepared_tiny
-from tests.tiny import tiny_tree
+from tests.e2e.resuming import (
+    EPOCHS,
+    assert_same,
+    build_command,
+    prepare_long_training,
+    train_undisturbed,
+)
+from tests.e2e.running import BIN, ROOT, Done, headrace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-EPOCHS = 40
 STOPPING = ("--set", "train.early_stopping={metric: loss, patience: 4}")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared dataset and a recipe: dropout, momentum, a plateau, gradients gathered by two."""
-    folder = tmp_path_factory.mktemp("interruptions")
-    tree = tiny_tree()
-    tree["model"] = {"kind": "mlp", "hidden": [16, 8], "dropout": 0.2}
-    tree["train"] |= {
-        "epochs": EPOCHS,
-        "ranks": 2,
-        "accumulate": 2,
-        "optimizer": {"kind": "sgd", "learning_rate": 0.3, "momentum": 0.9},
-        "schedule": {"kind": "plateau", "factor": 0.7, "patience": 1},
-        "checkpoint": {"every_steps": 2, "every_epochs": 3},
-        "step_timeout": 60,
-    }
-    return prepared_tiny(folder, tree)
-
-
-def command(folder: Path, workdir: Path, *options: str) -> list[str]:
-    recipe = str(folder / "tiny.yaml")
-    return ["train", recipe, "--workdir", str(workdir), "--json", *options]
+    return prepare_long_training(tmp_path_factory.mktemp("interruptions"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> dict:
-    done = headrace(*command(folder, folder / "undisturbed"))
-    assert done.code == 0, done.err
-    return done.result
+    return train_undisturbed(folder, folder / "undisturbed")
 
 
 @pytest.fixture(scope="module")
 def undisturbed_stop(folder: Path) -> dict:
     """The same with early stopping, which stops it."""
-    done = headrace(*command(folder, folder / "stopped", *STOPPING))
-    assert done.code == 0, done.err
-    assert done.result["metrics"]["epochs"] < EPOCHS
-    return done.result
+    result = train_undisturbed(folder, folder / "stopped", *STOPPING)
+    assert result["metrics"]["epochs"] < EPOCHS
+    return result
 
 
 def same(done: Done, expected: dict) -> None:
     assert done.code == 0, done.err
-    assert done.result["weights_checksum"] == expected["weights_checksum"]
-    for name in ("val_loss", "train_loss", "best_epoch", "epochs"):
-        assert done.result["metrics"][name] == expected["metrics"][name], name
+    assert_same(done.result, expected)
 
 
 Act = Callable[[psutil.Process], None]
@@ -77,7 +59,7 @@ def disturb(
 ) -> int:
     """Train, and act once a line of the output matches; returns the exit code."""
     process = subprocess.Popen(
-        [str(BIN / "headrace"), *command(folder, workdir, *options)],
+        [str(BIN / "headrace"), *build_command(folder, workdir, *options)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         start_new_session=True, env={**os.environ, **environment},
     )  # fmt: skip
@@ -176,14 +158,14 @@ def test_ended(way: str, folder: Path, undisturbed: dict, tmp_path: Path) -> Non
     when, act, code = ENDED[way]
     found = disturb(folder, tmp_path, when, act)
     assert found == code if code is not None else found != 0
-    same(headrace(*command(folder, tmp_path)), undisturbed)
+    same(headrace(*build_command(folder, tmp_path)), undisturbed)
 
 
 @pytest.mark.parametrize("act", [freeze_and_thaw, freeze_rank_and_thaw])
 def test_frozen_for_a_while(act: Act, folder: Path, undisturbed: dict, tmp_path: Path) -> None:
     """It goes on; what a second command would do is to begin anew."""
     assert disturb(folder, tmp_path, MIDDLE, act) == 0
-    again = headrace(*command(folder, tmp_path))
+    again = headrace(*build_command(folder, tmp_path))
     assert "continuing" not in again.err
     same(again, undisturbed)
 
@@ -194,7 +176,7 @@ def test_one_that_stops_early(
 ) -> None:
     """At registering, it has stopped: no epoch runs that never ran, and none is reported."""
     assert disturb(folder, tmp_path, when, send_group(signal.SIGKILL), *STOPPING) == -9
-    done = headrace(*command(folder, tmp_path, *STOPPING))
+    done = headrace(*build_command(folder, tmp_path, *STOPPING))
     same(done, undisturbed_stop)
     if when == REGISTERING:
         epochs = undisturbed_stop["metrics"]["epochs"]
@@ -210,7 +192,7 @@ def test_ranks_that_start_again_by_themselves(
     options = ("--resume", "never", "--set", "train.max_restarts=1")
     workdir = tmp_path
     process = subprocess.Popen(
-        [str(BIN / "headrace"), *command(folder, workdir, *options)],
+        [str(BIN / "headrace"), *build_command(folder, workdir, *options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
     )  # fmt: skip
     assert process.stderr is not None
@@ -244,7 +226,7 @@ def test_a_file_system_without_locks(folder: Path, undisturbed: dict, tmp_path: 
     workdir = tmp_path / "w"
     code = disturb(folder, workdir, MIDDLE, send(signal.SIGTERM), **without)
     assert code == 143
-    done = headrace(*command(folder, workdir), **without)
+    done = headrace(*build_command(folder, workdir), **without)
     assert re.search(r"continuing (in|after) epoch 1\d", done.err)
     assert "has no locks: run this training in one process at a time" in done.err
     same(done, undisturbed)
@@ -255,7 +237,7 @@ def test_a_tracking_server_that_was_never_there(
 ) -> None:
     dead = ("--set", "tracking.uri=http://127.0.0.1:9")
     assert disturb(folder, tmp_path, MIDDLE, send(signal.SIGKILL), *dead) == -9
-    same(headrace(*command(folder, tmp_path)), undisturbed)
+    same(headrace(*build_command(folder, tmp_path)), undisturbed)
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +270,7 @@ CHANGED = {
 def test_a_setting_that_changed(
     setting: str, folder: Path, checkpoint: str, tmp_path: Path
 ) -> None:
-    done = headrace(*command(folder, tmp_path, "--resume", checkpoint, "--set", setting))
+    done = headrace(*build_command(folder, tmp_path, "--resume", checkpoint, "--set", setting))
     assert done.code == 1
     assert re.search(CHANGED[setting], done.err)
     assert "Traceback" not in done.err
@@ -297,8 +279,8 @@ def test_a_setting_that_changed(
 def test_the_same_settings_or_more_epochs(
     folder: Path, undisturbed: dict, checkpoint: str, tmp_path: Path
 ) -> None:
-    done = headrace(*command(folder, tmp_path, "--resume", checkpoint))
+    done = headrace(*build_command(folder, tmp_path, "--resume", checkpoint))
     same(done, undisturbed)
     longer = ("--set", "train.epochs=44")
-    more = headrace(*command(folder, tmp_path / "more", "--resume", checkpoint, *longer))
-    same(more, headrace(*command(folder, tmp_path / "anew", *longer)).result)
+    more = headrace(*build_command(folder, tmp_path / "more", "--resume", checkpoint, *longer))
+    same(more, headrace(*build_command(folder, tmp_path / "anew", *longer)).result)

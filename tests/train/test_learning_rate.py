@@ -90,3 +90,12 @@ def test_the_rate_of_a_recipe(tmp_path: Path) -> None:
 def test_warm_up_is_counted_in_whole_steps() -> None:
     assert rate(s.FixedRate(kind="fixed", warmup_epochs=0.25)).warmup_steps == 2
     assert rate(s.FixedRate(kind="fixed", warmup_epochs=1.5)).warmup_steps == 15
+
+
+def test_a_plateau_begins_with_the_first_finite_value() -> None:
+    nan = float("nan")
+    settings = s.ReduceOnPlateau(kind="plateau", patience=2)
+    plateau = Plateau()
+    lowered = [plateau.record_value(v, settings) for v in (nan, 0.5, 0.4, nan, 0.45, 0.3)]
+    assert lowered == [False, False, False, False, True, False]
+    assert plateau.best == 0.3

@@ -1,124 +1,22 @@
 """The loop over a step that is replaced: rates, best epoch, early stop, requests, and refusals."""
 
-from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.errors import PreemptedError, TrainError
-from headrace.labels.spec import LabelSpec
-from headrace.progress import Progress
 from headrace.recipe import sections as s
-from headrace.train import loop
 from headrace.train.early_stopping import BestEpoch
-from headrace.train.learning_rate import LearningRate, Plateau
 from headrace.train.loop import (
-    LoopContext,
     RanksChangeError,
     _get_followed_metric,
     compute_epoch_loss,
-    run_epochs,
 )
 from headrace.train.state import TrainState
-from headrace.train.step import StepResult
+from tests.train.rehearsal import STEPS, Rehearsal
 
-STEPS = 4
 FIXED = s.FixedRate(kind="fixed")
-
-
-class RecordingPolicy:
-    """A `CheckpointPolicy` that keeps what it is called with."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple] = []
-
-    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
-        self.calls.append(("update", state.epoch, state.step))
-
-    def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
-        self.calls.append(("epoch", state.epochs_run, last))
-
-    def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
-        self.calls.append(("last", state.epoch, state.step))
-
-
-class Rehearsal:
-    """A loop whose step adds 1 to the model's weight and records its arguments."""
-
-    def __init__(self, **settings: Any) -> None:
-        inputs = keras.Input((1,))
-        self.model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs))
-        self.model.set_weights([np.zeros((1, 1))])
-        self.optimizer = keras.optimizers.SGD(0.1)
-        self.settings = s.Train(**{"epochs": 2, **settings})
-        self.policy = RecordingPolicy()
-        self.steps: list[dict[str, Any]] = []
-        self.losses: Callable[[int], float] = lambda number: 0.5
-        self.requests: Callable[[int], float] = lambda number: 0.0
-        self.should_stop = False
-        self.collectives = SoloCollectives()
-        self.messages: list[str] = []
-        self.epochs: list[tuple[int, Mapping[str, float]]] = []
-        self.logged_steps: list[int] = []
-
-    def run_step(self, batch: Any, number: int, **options: Any) -> StepResult:
-        self.steps.append({"number": number, **options})
-        self.model.weights[0].assign_add(np.ones((1, 1)))
-        scalars = (self.losses(number), 8.0, self.requests(number))
-        return StepResult(*(tf.constant(value if options["update"] else 0.0) for value in scalars))
-
-    def run(self, state: TrainState | None = None, **changes: Any) -> TrainState:
-        state = state or TrainState(BestEpoch(self.settings.early_stopping))
-        train: Any = SimpleNamespace(steps=STEPS, rows=STEPS * 8)
-        schedule = self.settings.schedule
-        context = {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "step": self.run_step,
-            "train": train,
-            "batches": iter(self.yield_batches()),
-            "validation": None,
-            "rate": LearningRate(schedule, 0.1, 1, STEPS, self.settings.epochs),
-            "settings": self.settings,
-            "label": LabelSpec(),
-            "collectives": self.collectives,
-            "checkpoint_policy": self.policy,
-            "should_stop": lambda: self.should_stop,
-            "report": self.report,
-            "log": lambda metrics, epoch: self.epochs.append((epoch, metrics)),
-            "log_steps": lambda metrics, step: self.logged_steps.append(step),
-        }
-        run_epochs(LoopContext(**{**context, **changes}), state)
-        return state
-
-    def yield_batches(self) -> Iterator[dict[str, Any]]:
-        while True:
-            yield {}
-
-    def report(self, progress: Progress) -> None:
-        self.messages.append(progress.text)
-
-    @property
-    def weight(self) -> float:
-        return float(self.model.get_weights()[0][0][0])
-
-
-@pytest.fixture
-def validate_as(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Replace the validation by values, one per epoch; returns what switches it on."""
-
-    def prepare(**values: list[float]) -> dict[str, Any]:
-        rows = zip(*values.values(), strict=True)
-        epochs = iter([dict(zip(values, row, strict=True)) for row in rows])
-        monkeypatch.setattr(loop, "validate_split", lambda *_: next(epochs))
-        return {"validation": object()}
-
-    return prepare
 
 
 def test_every_step_gets_its_number_its_rate_and_every_second_one_an_update() -> None:
@@ -288,70 +186,3 @@ def test_the_epochs_loss_is_the_mean_over_rows(
 def test_an_epoch_in_which_no_row_weighs_anything_is_refused() -> None:
     with pytest.raises(TrainError, match=r"sample weight 0.*label\.sample_weight"):
         compute_epoch_loss(np.zeros(3), np.zeros(3))
-
-
-NAN = float("nan")
-
-
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ([NAN, 0.74, 0.61], 2),
-        ([0.74, NAN, 0.61], 2),
-        ([0.61, 0.74, NAN], 0),
-        ([NAN, float("inf"), 0.9], 2),
-        ([NAN, NAN, 0.9], 2),
-    ],
-)
-def test_an_epoch_whose_metric_is_not_finite_is_never_the_best(
-    validate_as: Callable[..., dict[str, Any]], losses: list[float], best: int
-) -> None:
-    rehearsal = Rehearsal(epochs=3)
-    state = rehearsal.run(**validate_as(loss=losses))
-    assert state.best.epoch == best
-    assert state.metrics["val_loss"] == losses[best]
-    # the weights are those of the best epoch: each step adds one
-    assert rehearsal.model.get_weights()[0][0, 0] == STEPS * (best + 1)
-    told = [m for m in rehearsal.messages if "not finite" in m]
-    assert len(told) == sum(not np.isfinite(value) for value in losses)
-
-
-def test_early_stopping_counts_epochs_that_are_not_finite_as_no_improvement(
-    validate_as: Callable[..., dict[str, Any]],
-) -> None:
-    rehearsal = Rehearsal(epochs=9, early_stopping={"metric": "loss", "patience": 2})
-    state = rehearsal.run(**validate_as(loss=[0.5, NAN, NAN, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]))
-    assert (state.epochs_run, state.best.epoch) == (3, 0)
-
-
-def test_no_finite_epoch_is_an_error_and_not_a_model(
-    validate_as: Callable[..., dict[str, Any]],
-) -> None:
-    rehearsal = Rehearsal(epochs=2)
-    with pytest.raises(TrainError, match=r"in none of 2 epochs.*learning_rate"):
-        rehearsal.run(**validate_as(loss=[NAN, NAN]))
-
-
-def test_weights_that_the_last_update_made_nan_are_an_error_without_validation() -> None:
-    rehearsal = Rehearsal(epochs=1, compression="fp16", precision="mixed_float16")
-    original = rehearsal.run_step
-
-    def break_last(batch: Any, number: int, **options: Any) -> StepResult:
-        result = original(batch, number, **options)
-        if number == STEPS - 1:  # its loss came before its update
-            rehearsal.model.weights[0].assign(np.full((1, 1), NAN))
-        return result
-
-    with pytest.raises(TrainError, match=r"after epoch 1 1 of the 1 numbers of dense.*") as caught:
-        rehearsal.run(step=break_last)
-    assert "train.precision" in str(caught.value)
-    assert "train.compression" in str(caught.value)
-    assert rehearsal.policy.calls[-1][0] != "epoch"  # no checkpoint was written of it
-
-
-def test_a_plateau_begins_with_the_first_finite_value() -> None:
-    settings = s.ReduceOnPlateau(kind="plateau", patience=2)
-    plateau = Plateau()
-    lowered = [plateau.record_value(v, settings) for v in (NAN, 0.5, 0.4, NAN, 0.45, 0.3)]
-    assert lowered == [False, False, False, False, True, False]
-    assert plateau.best == 0.3

@@ -235,6 +235,7 @@ def test_trials_run_at_once_in_slots_of_their_own(
             together[0] += 1
             most[0] = max(most[0], together[0])
             slots.append(options["environment"]["CUDA_VISIBLE_DEVICES"])
+            options["report"](Progress("epoch 1"))
         if len(search.seen) <= 3:
             barrier.wait()  # three are under way
         time.sleep(0.05)
@@ -247,6 +248,7 @@ def test_trials_run_at_once_in_slots_of_their_own(
     assert result.trials == {"COMPLETE": 7}
     assert most == [3]
     assert set(slots[:3]) == {"0", "1", "2"}
+    assert {f"trial {n}: epoch 1" for n in range(1, 8)} <= set(search.messages)
     assert len(set(search.seen)) == 7
     assert result.value == min(rate for rate, _ in search.seen)
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ class _Trials:
         """
         if len(slots) == 1:  # in this thread, which signals reach
             while self._is_more(0) and (drawn := self._draw()):
-                self._run_one(*drawn, slots[0])
+                self._run_one(*drawn)
             return
         with ThreadPoolExecutor(len(slots), thread_name_prefix="headrace-trial") as pool:
             running: dict[Future[None], dict[str, str]] = {}
@@ -179,12 +179,28 @@ class _Trials:
         return name, trial, overrides
 
     def _run_one(
-        self, name: str, trial: Any, overrides: dict[str, Any], variables: dict[str, str]
+        self,
+        name: str,
+        trial: Any,
+        overrides: dict[str, Any],
+        variables: dict[str, str] | None = None,
     ) -> None:
-        """Run a trial and record what became of it."""
-        pruning_report = _PruningReport(
-            self._study, trial, f"val_{self._settings.metric}", self._report
-        )
+        """Run a trial and record what became of it.
+
+        Args:
+            name: in messages.
+            trial: Optuna's.
+            overrides: its values.
+            variables: of its slot; None where it runs alone.
+        """
+
+        def report_trial(progress: Progress) -> None:
+            # Lines of trials that run side by side would be mixed up.
+            text = f"{name}: {progress.text}" if variables is not None else progress.text
+            self._report(replace(progress, text=text))
+
+        metric = f"val_{self._settings.metric}"
+        pruning_report = _PruningReport(self._study, trial, metric, report_trial)
 
         def should_stop() -> bool:
             return pruning_report.prune_requested.is_set() or self._is_cancelled.is_set()
