@@ -127,8 +127,9 @@ def describe_invalid(error: "ValidationError") -> str:
     return f"{location}: {problem['msg']}" if location else problem["msg"]
 
 
-TRANSFORM = Format("fitted transform", 3, oldest=2)
-"""`transform.json`, also within a model. 3: its digest is that of its bytes."""
+TRANSFORM = Format("fitted transform", 4, oldest=2, steps={3: lambda tree: {**tree, "rules": None}})
+"""`transform.json`, also within a model. 3: its digest is that of its bytes. 4: it has the rules
+that act on raw rows."""
 BUILD = Format("dataset version", 8, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that

@@ -55,11 +55,17 @@ def test_the_server_answers_as_the_batch_does(folder: Path, server: str) -> None
 
     raw = pd.concat([day_of(day).to_pandas() for day in (1, 2, 3)])
     places = pq.read_table(folder / "lake" / "places").to_pandas()
-    raw = raw[raw["x"] >= 0].merge(places, on="place", how="left")
+    raw = raw.merge(places, on="place", how="left")
     records = json.loads(raw[["x", "height", "place"]].to_json(orient="records"))
-    answer = asked(server, records)
+    answer = pd.DataFrame(asked(server, records), index=raw["event"])
+    # What the batch put into quarantine has a reason in place of a prediction.
+    broken = answer[(raw["x"] < 0).to_numpy()]
+    assert broken["reason"].str.startswith("range(x): x is -").all()
+    assert broken[["probability", "prediction"]].isna().all(axis=None)
+    raw, answer = raw[raw["x"] >= 0], answer[(raw["x"] >= 0).to_numpy()]
     assert len(answer) == 441
-    served = pd.DataFrame(answer, index=raw["event"])
+    assert answer.pop("reason").isna().all()
+    served = answer
     both = frame.join(served, rsuffix="_served")
     assert np.abs(both["probability"] - both["probability_served"]).max() < 1e-5
     assert (both["prediction"] == both["prediction_served"]).all()

@@ -44,7 +44,7 @@ def check(
     except LakeError as error:
         head, *lines = str(error).splitlines()
         assert head == "the lake does not fit the recipe; nothing was published:"
-        return [line.removeprefix("  - ") for line in lines]
+        return [line.removeprefix("  - ") for line in lines if line.startswith("  - ")]
     return []
 
 

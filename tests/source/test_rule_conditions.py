@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
+from headrace.source.condition_columns import has_value
 from headrace.source.internal_columns import name_count
 from headrace.source.raw_schema import RawSchema
-from headrace.source.rule_conditions import build_condition, has_value, name_rule
+from headrace.source.rule_conditions import build_condition
+from headrace.transform.rule_names import name_rule
 
 NAN, INFINITE = float("nan"), float("inf")
 

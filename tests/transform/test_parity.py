@@ -22,9 +22,18 @@ from headrace.features.series import SeriesFeature
 from headrace.features.tensors import MISSING_STRING, TENSOR_DTYPES
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.recipe import sections as s
 from headrace.transform.arrow import ArrowTransform
-from headrace.transform.graph import TransformLayer, make_raw_inputs, make_raw_signature
+from headrace.transform.fit_rules import compile_rule
+from headrace.transform.graph import (
+    TransformLayer,
+    find_violations,
+    make_raw_inputs,
+    make_raw_signature,
+)
+from headrace.transform.rules import FittedRule, find_rejected
 from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
+from headrace.transform.sql_condition import ConditionColumn
 
 PARTS = ("year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second")
 # names that TensorFlow would not take for a tensor
@@ -82,10 +91,45 @@ SPEC = TransformSpec(
         ImageFeature(name="pixels", column="is", height=1, width=2, channels=1),
     ),
 )  # fmt: skip
-inputs = make_raw_inputs(SPEC)
-MODEL = tf.function(
-    keras.Model(inputs, TransformLayer(SPEC)(inputs)), input_signature=[make_raw_signature(SPEC)]
+COLUMNS = {
+    **{name: ConditionColumn(kind, kind) for name, kind in RAW.items()},
+    "v": ConditionColumn("real", "double"),
+}
+NULL_RULES: dict[str, s.Rule] = {
+    R: s.Range(kind="range", column=R, min=-2.5, max=1e6),
+    "i": s.In(kind="in", column="i", values=[0, -1, 7, 2**53 + 1]),
+    S: s.Regex(kind="regex", column=S, pattern="^[^\x00]{0,3}$"),
+    "t": s.Range(kind="range", column="t", min="1970-01-01", max="2013-01-01"),
+    "rs": s.Range(kind="range", column="v", min=0),  # of each element
+}
+REJECTING = (
+    s.NotNull(kind="not_null", columns=["year", S]),
+    s.Expr(kind="expr", expression=f"i < 5 or `{R}` > 0.5 or t is null"),
+    s.Range(kind="range", column=S, max="é"),
 )
+RULED = SPEC.model_copy(
+    update={
+        "rules": (
+            *(
+                FittedRule(name=n, action="null", column=n, violated=compile_rule(rule, COLUMNS))
+                for n, rule in NULL_RULES.items()
+            ),
+            *(
+                FittedRule(name=rule.kind, action="reject", violated=compile_rule(rule, COLUMNS))
+                for rule in REJECTING
+            ),
+        )
+    }
+)
+
+
+def build_model(spec: TransformSpec) -> tf.types.experimental.GenericFunction:
+    inputs = make_raw_inputs(spec)
+    model = keras.Model(inputs, TransformLayer(spec)(inputs))
+    return tf.function(model, input_signature=[make_raw_signature(spec)])
+
+
+MODELS = {"plain": (SPEC, build_model(SPEC)), "ruled": (RULED, build_model(RULED))}
 
 
 def file_of(pixels: list[int], kind: str = "PNG") -> bytes:
@@ -167,12 +211,16 @@ def tensor_of(values: list, kind: str) -> tf.Tensor:
     return tf.constant(values, TENSOR_DTYPES[kind])
 
 
-def compare(rows: list[dict]) -> None:
+def compare(rows: list[dict], name: str = "plain") -> None:
+    spec, model = MODELS[name]
     rows = [{**r, "png": file_of(r["png"]) if r["png"] else None} for r in rows]
     table = pa.table({n: pa.array([r[n] for r in rows], TYPES[k]) for n, k in RAW.items()})
-    arrow = ArrowTransform(SPEC)(table)
-    tensors = {n: tensor_of([r[c.name] for r in rows], c.kind) for n, c in SPEC.tensors.items()}
-    graph = MODEL(tensors)
+    arrow = ArrowTransform(spec)(table)
+    tensors = {n: tensor_of([r[c.name] for r in rows], c.kind) for n, c in spec.tensors.items()}
+    graph = model(tensors)
+    if spec.rules:
+        rejected = find_rejected(table, RAW, spec.rules)
+        np.testing.assert_array_equal(rejected, find_violations(spec, tensors).numpy())
     assert set(graph) == set(SPEC.inputs)
     for name, item in SPEC.inputs.items():
         found = graph[name].numpy()
@@ -193,6 +241,25 @@ def compare(rows: list[dict]) -> None:
 @given(st.lists(ROW, min_size=1, max_size=8))
 def test_both_executions_agree(rows: list[dict]) -> None:
     compare(rows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=8))
+def test_both_executions_apply_rules_alike(rows: list[dict]) -> None:
+    compare(rows, "ruled")
+
+
+def test_what_breaks_a_rule_is_as_if_it_were_missing() -> None:
+    rows = pa.table({n: pa.array([None, None], TYPES[k]) for n, k in RAW.items()})
+    changed = {R: [2e6, None], "i": [3, None], S: ["aaaa", None], "t": [-1, None]}
+    changed |= {"rs": [[1.0, -1.0, 2.0], [1.0, None, 2.0]]}
+    for name, values in changed.items():
+        position = rows.schema.get_field_index(name)
+        rows = rows.set_column(position, name, pa.array(values, TYPES[RAW[name]]))
+    arrays = ArrowTransform(RULED)(rows)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array[0], array[1], err_msg=name)
+    assert (arrays["steps"][0] != ArrowTransform(SPEC)(rows)["steps"][0]).any()
 
 
 @pytest.mark.parametrize("turns", [0, -1, 3])

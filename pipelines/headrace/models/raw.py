@@ -10,10 +10,17 @@ import tensorflow as tf
 
 from headrace.labels.kind import Form
 from headrace.labels.spec import LabelSpec
-from headrace.transform.graph import TransformLayer, make_raw_inputs, make_raw_signature
+from headrace.transform.graph import (
+    TransformLayer,
+    find_violations,
+    make_raw_inputs,
+    make_raw_signature,
+)
 from headrace.transform.spec import TransformSpec
 
 ENDPOINT = "serve"
+VIOLATIONS = "violations"
+"""Output of `serve` that says which rules a row breaks."""
 NETWORK = "network"
 """Signature without the transform: takes rows as a dataset has them, returns what `serve` does."""
 
@@ -49,7 +56,8 @@ def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> No
 
     Tensors are named by position; `TransformSpec.tensors` says which column each one is. The
     endpoint returns a dict of one tensor by the label's kind: `probability` float32 (batch,),
-    `probabilities` float32 (batch, classes), or `value` float64 (batch,) in the label's own unit.
+    `probabilities` float32 (batch, classes), or `value` float64 (batch,) in the label's own unit;
+    and where rules may leave a row without a prediction `violations`, bool (batch, rules).
 
     Args:
         model: of `build.build_model`.
@@ -60,7 +68,11 @@ def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> No
     output = spec.label.definition.output
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {output: convert_output(raw_model(inputs, training=False), spec.label)}
+        raw = {name: inputs[name] for name in spec.tensors}
+        outputs = {output: convert_output(raw_model(raw, training=False), spec.label)}
+        if spec.rejecting_rules:
+            outputs[VIOLATIONS] = find_violations(spec, inputs)
+        return outputs
 
     archive = keras.export.ExportArchive()
     archive.track(raw_model)

@@ -111,7 +111,9 @@ def assign_rows(
     has_key = F.lit(bool(key)) & has_whole_key(key)
     row_id = F.when(has_key, propose_key(key, schema)) if key else F.lit(None).cast("long")
     carried = [
-        convert_to_kind(name, kind).alias(name) for name, kind in raw.items() if name not in late
+        convert_to_kind(checked.name_as_read(name), kind).alias(name)
+        for name, kind in raw.items()
+        if name not in late
     ]
     if late or with_file:
         carried.append(F.col(FILE))

@@ -66,18 +66,24 @@ def clean_rows(
             than the transform was fitted on.
     """
     windows = recipe.source.windows
+    # A transform of today applies the rules itself, which an older one left to Spark.
+    applies_rules = spec is None or spec.rules is not None
     definition = reused_version.build.key_definition if reused_version else KEY_DEFINITION
     rows, schema = raw.rows, raw.schema
     if windows:  # rules look at single rows; what they reject is in no window
         rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
-        checked = check_rows(rows, schema, recipe, raw.main, texts=invalid_texts)
+        checked = check_rows(
+            rows, schema, recipe, raw.main, texts=invalid_texts, keep_as_read=applies_rules
+        )
         excluded = checked.violates_any("quarantine", "drop")
         rows, schema = add_windows(checked.rows, checked.schema, windows, excluded)
         rows, schema = add_labels(rows, schema, recipe)
         labelled = replace(checked, rows=rows, schema=schema)
     else:
         rows, schema = add_labels(rows, schema, recipe)
-        labelled = checked = check_rows(rows, schema, recipe, raw.main, texts=invalid_texts)
+        labelled = checked = check_rows(
+            rows, schema, recipe, raw.main, texts=invalid_texts, keep_as_read=applies_rules
+        )
     fit_inputs = resolve_fit_inputs(recipe, schema, spec)
     passthrough = resolve_passthrough(recipe, schema, reused_version)
     carried = {**passthrough, **fit_inputs.raw}

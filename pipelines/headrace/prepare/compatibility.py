@@ -2,6 +2,7 @@
 transform was fitted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from headrace.columns.values import RawKind
 from headrace.errors import LakeError
@@ -41,7 +42,13 @@ def resolve_fit_inputs(recipe: Recipe, schema: RawSchema, spec: TransformSpec | 
             f"columns have other types than the transform was fitted on: {'; '.join(changed)}. "
             "Repair the source, or fit again with --refit"
         )
-    return FitInputs(raw, fit_inputs.derive, fit_inputs.features, fit_inputs.label)
+    return replace(
+        fit_inputs,
+        raw=raw,
+        rules=spec.rules,
+        rule_columns={column.name: column.kind for column in spec.rule_columns},
+        left_out=spec.left_out,
+    )
 
 
 def resolve_passthrough(

@@ -77,6 +77,9 @@ class Score(Section):
     """Raw columns that say which row a prediction is of; `clean.dedup.key` by default."""
     columns: list[str] = []
     """Further raw columns that are written beside the predictions."""
+    moved_tables: list[Name] = []
+    """Joined tables that lie elsewhere than those that the model was trained with. Every other
+    difference of joins, column types, windows and rules from the model's own is refused."""
     batch_rows: Annotated[int, Field(ge=1)] = 65_536
     """Rows of one prediction at most; fewer where lists and images make them wide."""
     rows_per_file: Annotated[int, Field(ge=1)] = 1_000_000

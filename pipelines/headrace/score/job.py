@@ -23,6 +23,7 @@ from headrace.score.network import pack_folder
 from headrace.score.predicting import RESULTS_DDL, ScoreOptions, build_scorer
 from headrace.score.reading import RowsToScore, read_rows_to_score
 from headrace.score.record import build_record, build_removal_record
+from headrace.score.road import refuse_other_road
 from headrace.score.session import configure_session
 from headrace.score.table import (
     build_table_schema,
@@ -78,6 +79,7 @@ def score_rows(
     """
     with tempfile.TemporaryDirectory(prefix="headrace-score-") as folder:
         spec = _read_transform(attempt, _read_text(files("transform", folder)))
+        refuse_other_road(attempt, spec)
         text = _read_text(files("reference", folder))
         with explain_damage(f"model {attempt.model.uri}: reference.json"):
             reference = Reference.from_json(json.loads(text))

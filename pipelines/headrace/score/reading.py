@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pydantic import TypeAdapter
 
 from headrace.columns.values import RawKind
 from headrace.errors import LakeError, Problem, RecipeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.recipe.column_checks import find_column_names
+from headrace.recipe.input_road import list_later_columns
 from headrace.schema import Column, ColumnType
 from headrace.score.plan import ScorePlan
 from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_output_copy
@@ -23,6 +24,7 @@ from headrace.source.rules import CheckedRows, ImageColumn, check_rows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import convert_to_kind
 from headrace.source.windows import add_windows
+from headrace.transform.rule_names import list_rule_names
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType
 
 _T = ColumnType
+_RULE: "TypeAdapter[s.Rule]" = TypeAdapter(s.Rule)
 # Types of raw columns that can be taken for a kind of the model, as in `prepare`.
 _ACCEPTED_TYPES: dict[RawKind, frozenset[ColumnType]] = {
     "integer": frozenset({_T.INTEGER, _T.BOOLEAN}),
@@ -138,6 +141,8 @@ def read_rows_to_score(
     Raises:
         LakeError: the table does not fit the model, or cannot be read.
     """
+    rules = [rule for _, rule in _list_rules(recipe, spec)]
+    recipe = recipe.model_copy(update={"clean": recipe.clean.model_copy(update={"rules": rules})})
     contract = [Column(c.name, _ACCEPTED_TYPES[c.kind], "the model") for c in spec.raw]
     contract += [Column(name, _ONE_VALUE, "score.key, score.columns") for name in written]
     raw = read_raw(spark, recipe, plan, contract)
@@ -145,7 +150,8 @@ def read_rows_to_score(
         images = [
             ImageColumn(f.name, f.source_columns[0], f.shape) for f in spec.select_features("image")
         ]
-        rules, left_out = _select_rules(recipe, raw)
+        rules, left_out = _select_rules(recipe, raw, spec)
+        _refuse_other_types(raw.schema, spec, recipe.source.main)
         checking = recipe.model_copy(
             update={"clean": recipe.clean.model_copy(update={"rules": rules})}
         )
@@ -153,7 +159,15 @@ def read_rows_to_score(
         rows, schema = raw.rows, raw.schema
         if windows:
             rows, schema = rows.drop(FILE, POSITION), schema.without_columns(FILE, POSITION)
-        checked = check_rows(rows, schema, checking, raw.main, images, invalid_texts)
+        checked = check_rows(
+            rows,
+            schema,
+            checking,
+            raw.main,
+            images,
+            invalid_texts,
+            keep_as_read=spec.rules is not None,  # the transform makes the nulls
+        )
         rows, schema = checked.rows, checked.schema
         if windows:
             rows, schema = add_windows(rows, schema, windows, checked.violates_any("quarantine"))
@@ -165,11 +179,29 @@ def read_rows_to_score(
         )
         if late:
             not_late = [n for n in written if n not in late.columns or n not in as_read]
-            frame = _select_columns(rows, schema, kinds, not_late, bucket, raw, late.columns)
+            frame = _select_columns(
+                rows, checked, schema, kinds, not_late, bucket, raw, late.columns
+            )
             if has_file_order(frame):
                 return RowsToScore(frame, checked, raw, late, left_out)
-        frame = _select_columns(rows, schema, kinds, written, bucket, raw, {})
+        frame = _select_columns(rows, checked, schema, kinds, written, bucket, raw, {})
     return RowsToScore(frame, checked, raw, None, left_out)
+
+
+def _refuse_other_types(schema: RawSchema, spec: TransformSpec, table: str) -> None:
+    """Refuse columns of another type than the model's rules were made for.
+
+    Raises:
+        LakeError: there is one.
+    """
+    for column in spec.rule_columns:
+        found = schema.types.get(column.name)
+        if found is not None and found not in _ACCEPTED_TYPES[column.kind]:
+            raise LakeError(
+                f"column {column.name!r} of table {table!r} has type {found.value}, and a rule of "
+                f"the model was made for {column.kind}; declare it in source.tables.{table}"
+                ".columns, or leave the column out"
+            )
 
 
 def _check_kinds(schema: RawSchema, spec: TransformSpec, table: str) -> dict[str, RawKind]:
@@ -188,8 +220,11 @@ def _check_kinds(schema: RawSchema, spec: TransformSpec, table: str) -> dict[str
     return {column.name: column.kind for column in spec.raw}
 
 
-def _select_rules(recipe: Recipe, raw: RawRows) -> "tuple[list[s.Rule], tuple[str, ...]]":
-    """Select the rules about columns that are known when rows are scored.
+def _select_rules(
+    recipe: Recipe, raw: RawRows, spec: TransformSpec
+) -> "tuple[list[s.Rule], tuple[str, ...]]":
+    """Select the rules that act on rows without a label: those of the model, which come with its
+    transform; of an older model, those of the recipe.
 
     Rows that break one are quarantined, whatever the rule does in training but making null: the
     model was not trained on such rows.
@@ -197,22 +232,26 @@ def _select_rules(recipe: Recipe, raw: RawRows) -> "tuple[list[s.Rule], tuple[st
     Returns:
         the rules, and the names of those that are left out.
     """
-    label = (recipe.label.expression, recipe.label.sample_weight, recipe.label.baseline)
-    later = {
-        *recipe.unavailable,
-        *(name for text in label if text for name in find_column_names(text)),
-    }
-    later &= {*raw.schema.names}
+    later = list_later_columns(recipe) & {*raw.schema.names}
     rows, schema = raw.rows.drop(*later), raw.schema.without_columns(*later)
     rules: list[s.Rule] = []
-    left_out = []
-    for index, rule in enumerate(recipe.clean.rules):
+    left_out = [rule.name for rule in spec.left_out]
+    for name, rule in _list_rules(recipe, spec):
         if not _can_compile(rule, rows, schema):
-            left_out.append(rule.name or f"clean.rules.{index} ({rule.kind})")
+            left_out.append(name)
             continue
         action = rule.on_violation if rule.on_violation == "null" else "quarantine"
-        rules.append(rule.model_copy(update={"on_violation": action, "max_fraction": None}))
-    return rules, tuple(left_out)
+        update = {"on_violation": action, "max_fraction": None, "name": name}
+        rules.append(rule.model_copy(update=update))
+    return rules, tuple(dict.fromkeys(left_out))
+
+
+def _list_rules(recipe: Recipe, spec: TransformSpec) -> "list[tuple[str, s.Rule]]":
+    """List the rules that may act, with their names."""
+    if spec.rules is None:
+        return list(zip(list_rule_names(recipe.clean.rules), recipe.clean.rules, strict=True))
+    sections = {rule.name: rule.section for rule in spec.rules if rule.section}
+    return [(name, _RULE.validate_python(section)) for name, section in sections.items()]
 
 
 def _can_compile(rule: "s.Rule", rows: "DataFrame", schema: RawSchema) -> bool:
@@ -253,6 +292,7 @@ def _find_as_read(raw: RawRows, written: list[str]) -> dict[str, RawKind]:
 
 def _select_columns(
     rows: "DataFrame",
+    checked: CheckedRows,
     schema: RawSchema,
     kinds: dict[str, RawKind],
     not_late: list[str],
@@ -262,9 +302,14 @@ def _select_columns(
 ) -> "DataFrame":
     """Select what the tasks need: the model's columns by kind, and those written by themselves."""
     columns = [
-        convert_to_kind(name, kind).alias(name) for name, kind in kinds.items() if name not in late
+        convert_to_kind(checked.name_as_read(name), kind).alias(name)
+        for name, kind in kinds.items()
+        if name not in late
     ]
-    columns += [_select_written(name, schema).alias(name_output_copy(name)) for name in not_late]
+    columns += [
+        _select_written(checked.name_as_read(name), schema).alias(name_output_copy(name))
+        for name in not_late
+    ]
     if late or raw.partition_index.needs_file:
         columns.append(col(FILE))
     if late:

@@ -9,10 +9,10 @@ from headrace.recipe import sections as s
 from headrace.recipe.column_checks import find_column_names
 from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
 from headrace.source.keys import find_key_problems
-from headrace.source.literals import find_literal_problems
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.raw_schema import RawSchema
 from headrace.source.tables import RawTable
+from headrace.transform.literals import find_literal_problems
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType
@@ -112,11 +112,19 @@ def check_contracts(
         if column.name in rows or column.name not in added
     ]
     problems += [f"table {source.main!r}: {v}" for v in find_violations(required, rows)]
+    has_other_types = any(c.name in rows and rows[c.name] not in c.types for c in required)
     problems += find_literal_problems(recipe, rows)
     problems += find_key_problems(recipe, _join_schemas(recipe, tables))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
-        raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+        fix = (
+            f"\nDeclare a column's type in source.tables.{source.main}.columns to have it cast; "
+            "values that are none of it go to quarantine"
+        )
+        raise LakeError(
+            f"the lake does not fit the recipe; nothing was published:\n{lines}"
+            f"{fix if has_other_types else ''}"
+        )
 
 
 def _join_schemas(recipe: Recipe, tables: dict[str, RawTable]) -> RawSchema:

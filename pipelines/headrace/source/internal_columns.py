@@ -37,6 +37,11 @@ def name_before_cast(column: str) -> str:
     return f"{_PREFIX}before_cast_{column}"
 
 
+def name_as_read(column: str) -> str:
+    """Return the name of the copy of a column without the nulls that rules make."""
+    return f"{_PREFIX}as_read_{column}"
+
+
 def name_output_copy(column: str) -> str:
     """Return the name of the copy of a column that is written beside predictions."""
     return f"{_PREFIX}output_copy_{column}"

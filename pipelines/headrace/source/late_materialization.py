@@ -101,7 +101,8 @@ def select_late_columns(
     """
     if POSITION not in main.schema.names or not _has_exact_names(main):
         return {}
-    nulled = {name for check in checks for name in (check.nulls, check.texts)}
+    nulled = {check.texts for check in checks}
+    nulled |= {check.nulls for check in checks if not check.keeps_as_read}
     selected = {}
     for name, kind in raw.items():
         sql = main.stored.sql_types.get(name, "")

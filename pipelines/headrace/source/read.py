@@ -16,7 +16,9 @@ from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.recipe.input_road import list_later_columns
 from headrace.schema import Column
+from headrace.source.condition_columns import list_condition_columns
 from headrace.source.contract import (
     check_contracts,
     list_needed_columns,
@@ -41,6 +43,8 @@ from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable, open_table
 from headrace.transform.fit import FitInputs
+from headrace.transform.fit_rules import RuleSource, fit_rules
+from headrace.transform.rules import select_rejecting_rules
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -204,7 +208,30 @@ def _choose_list_reader(spark: "SparkSession", recipe: Recipe) -> None:
 def find_fit_inputs(recipe: Recipe, schema: RawSchema) -> FitInputs:
     """Return what is to be fitted on rows of this schema (windows included)."""
     raw: dict[str, RawKind] = {name: schema.get_raw_kind(name) for name in list_raw_columns(recipe)}
-    return FitInputs(raw, recipe.derive, recipe.features, recipe.label)
+    columns = list_condition_columns(schema)
+    windows = recipe.source.windows
+    later = list_later_columns(recipe)
+    source = RuleSource(columns, raw, later, windows.columns if windows else None)
+    rules, left_out = fit_rules(recipe.clean.rules, source)
+    read_by_rules = dict.fromkeys(
+        name for rule in select_rejecting_rules(rules) for name in rule.violated.list_columns()
+    )
+    rule_columns = {name: columns[name].kind for name in read_by_rules if name not in raw}
+    stored_as = {
+        name: schema.sql_types[name]
+        for name in (*raw, *rule_columns)
+        if schema.sql_types[name] in ("boolean", "date")
+    }
+    return FitInputs(
+        raw,
+        recipe.derive,
+        recipe.features,
+        recipe.label,
+        rules,
+        rule_columns,
+        left_out,
+        stored_as,  # type: ignore[arg-type]
+    )
 
 
 def find_passthrough_kinds(recipe: Recipe, schema: RawSchema) -> dict[str, RawKind]:
@@ -255,8 +282,12 @@ def _describe_source(table: RawTable, rows: int, listing: Listing | None) -> dic
         source["extra_columns"] = table.extra
     if table.common.unread:
         source["unread_columns"] = dict(table.common.unread)
-    if table.common.notes:
-        source["differences"] = list(table.common.notes)
+    notes = [
+        *table.common.notes,
+        *(f"column {name!r} holds no value, and is taken as missing" for name in table.empty),
+    ]
+    if notes:
+        source["differences"] = notes
     skipped = sorted(
         path
         for path in (listing.skipped if listing else ())

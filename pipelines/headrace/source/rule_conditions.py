@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
+from headrace.source.condition_columns import (
+    build_condition_column,
+    has_value,
+    list_condition_columns,
+)
 from headrace.source.internal_columns import col, name_count
 from headrace.source.keys import has_whole_key
-from headrace.source.literals import Literal, read_limit, read_literal
 from headrace.source.raw_schema import RawSchema
-from headrace.source.types import is_finite
+from headrace.transform.java_pattern import NoTranslationError
+from headrace.transform.literals import Literal, read_limit, read_literal
+from headrace.transform.sql_condition import read_sql_condition
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
@@ -59,9 +65,11 @@ def build_condition(
     if isinstance(rule, s.Range):
         return _build_range(index, rule, schema)
     if isinstance(rule, s.In):
-        violated = has_value(rule.column, schema) & ~col(rule.column).isin(
-            *_build_values(index, rule, schema)
-        )
+        value = col(rule.column)
+        if schema.types[rule.column] is ColumnType.REAL:
+            value = value + F.lit(0.0)  # a list of many is looked up by bits: -0.0 becomes 0.0
+        values = _build_values(index, rule, schema)
+        violated = has_value(rule.column, schema) & ~value.isin(*values)
         listed = ", ".join(map(str, rule.values[:5])) + (", …" if len(rule.values) > 5 else "")
         reason = F.concat(
             F.lit(f"{rule.column}: "), quote_value(rule.column), F.lit(f" is none of {listed}")
@@ -79,28 +87,15 @@ def build_condition(
         )
         return RuleCondition(_null_as_false(violated), reason)
     if isinstance(rule, s.Expr):
-        violated = ~F.expr(f"({rule.expression})")
+        try:
+            parsed = read_sql_condition(rule.expression, list_condition_columns(schema))
+        except NoTranslationError:
+            violated = ~F.expr(f"({rule.expression})")
+        else:
+            F.expr(f"({rule.expression})")  # Spark's parser has the last word on what is SQL
+            violated = ~build_condition_column(parsed, schema)
         return RuleCondition(_null_as_false(violated), F.lit(f"not {rule.expression}"))
     return _build_unique(index, rule)
-
-
-def name_rule(rule: "s.Rule") -> str:
-    """Return the name of a rule that the recipe gives none."""
-    if isinstance(rule, s.NotNull | s.Unique):
-        return f"{rule.kind}({', '.join(rule.columns)})"
-    if isinstance(rule, s.Expr):
-        return rule.expression[:60]
-    return f"{rule.kind}({rule.column})"
-
-
-def has_value(column: str, schema: RawSchema) -> "Column":
-    """Return whether a value is not missing: not null, and a finite number where it is a real."""
-
-    present = col(column).isNotNull()
-    if schema.types.get(column) is ColumnType.REAL:
-        number = col(column).cast("double")
-        present = present & is_finite(number)
-    return present
 
 
 def quote_value(column: str) -> "Column":
@@ -154,7 +149,9 @@ def _build_limit(index: int, rule: s.Range, limit: Literal, schema: RawSchema) -
 
     column_type = schema.types[rule.column]
     with _explain_literal(index, rule):
-        value = F.lit(read_limit(limit, column_type))
+        number = read_limit(limit, column_type)
+    is_huge = isinstance(number, int) and not -(2**63) <= number < 2**63
+    value = F.lit(float(number) if is_huge else number)
     is_time = column_type is ColumnType.TIMESTAMP
     return value.cast(schema.spark_types[rule.column]) if is_time else value
 

@@ -18,6 +18,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     WEIGHT,
     col,
+    name_as_read,
     name_before_cast,
     name_count,
     name_mask,
@@ -25,10 +26,11 @@ from headrace.source.internal_columns import (
 from headrace.source.invalid_texts import describe_invalid_text, is_invalid
 from headrace.source.problems import join_problems
 from headrace.source.raw_schema import RawSchema
-from headrace.source.rule_conditions import build_condition, name_rule, quote_value
+from headrace.source.rule_conditions import build_condition, quote_value
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable
 from headrace.source.types import has_lost_elements, is_lost
+from headrace.transform.rule_names import choose_unused_name, name_rule
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -47,6 +49,7 @@ class Check:
         max_fraction: share of all rows that may violate it.
         nulls: the column that becomes null.
         texts: the column whose texts it looks at.
+        keeps_as_read: whether that column has a copy without its nulls.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Check:
     max_fraction: float | None = None
     nulls: str | None = None
     texts: str | None = None
+    keeps_as_read: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class CheckedRows:
                 violated = has_bits if violated is None else violated | has_bits
         return violated
 
+    def name_as_read(self, column: str) -> str:
+        """Return the column that has a raw column's values without the nulls that rules make."""
+        copy = name_as_read(column)
+        return copy if copy in self.schema.spark_types else column
+
     def violates_check(self, index: int) -> "Column":
         """Return whether a row violates the check at this position."""
         import pyspark.sql.functions as F
@@ -114,8 +123,12 @@ def check_rows(
     main: RawTable,
     images: "Sequence[ImageColumn] | None" = None,
     texts: Collection[str] = (),
+    *,
+    keep_as_read: bool = False,
 ) -> CheckedRows:
     """Add the masks and PROBLEMS to rows, and make null what a rule wants to be null.
+
+    What is null so is null for keys, splits and windows.
 
     Args:
         rows: cast and joined; they keep all their columns.
@@ -124,6 +137,8 @@ def check_rows(
         main: its casts are checked too.
         images: columns of images; those of the recipe's features by default.
         texts: columns that were found to hold texts that are no UTF-8.
+        keep_as_read: whether a column that a rule may make null has a copy without those nulls,
+            for a transform that applies the rule itself.
 
     Raises:
         LakeError: a rule does not fit the columns.
@@ -149,9 +164,9 @@ def check_rows(
                 rows = rows.withColumn(name_count(index), condition.count)
                 counts[name_count(index)] = T.LongType()
             rows.select(condition.violated)  # Spark resolves it, or says why not
-        name = _choose_unused_name(rule.name or name_rule(rule), names)
+        name = choose_unused_name(rule.name or name_rule(rule), names)
         nulls = getattr(rule, "column", None) if rule.on_violation == "null" else None
-        check = Check(name, rule.on_violation, rule.max_fraction, nulls)
+        check = Check(name, rule.on_violation, rule.max_fraction, nulls, keeps_as_read=keep_as_read)
         conditions.append((check, condition.violated, condition.reason))
     schema = schema.with_columns(counts)
     if not conditions:
@@ -174,7 +189,12 @@ def check_rows(
     broken = checked.violates_any("quarantine", "drop", "null", "fail")
     assert broken is not None
     rows = rows.withColumn(PROBLEMS, F.when(broken, join_problems(reasons)))
-    for column in dict.fromkeys(c.nulls for c in checked.checks if c.nulls):
+    nulled_columns = list(dict.fromkeys(c.nulls for c in checked.checks if c.nulls))
+    if keep_as_read and nulled_columns:
+        copies = {name_as_read(c): schema.spark_types[c] for c in nulled_columns}
+        rows = rows.select("*", *(col(c).alias(name_as_read(c)) for c in nulled_columns))
+        checked = replace(checked, schema=checked.schema.with_columns(copies))
+    for column in nulled_columns:
         is_nulled = F.lit(False)
         for i, check in enumerate(checked.checks):
             if check.nulls == column:
@@ -260,12 +280,3 @@ def _build_image_check(shape: tuple[int, ...]) -> "Callable[[Column], Column]":
 
     find_problems.__annotations__ = {"files": pd.Series, "return": pd.Series}
     return pandas_udf("string")(find_problems)  # type: ignore[call-overload]
-
-
-def _choose_unused_name(name: str, names: set[str]) -> str:
-    """Return the name, numbered where another check has it, and add it to the names."""
-    chosen, number = name, 2
-    while chosen in names:
-        chosen, number = f"{name} #{number}", number + 1
-    names.add(chosen)
-    return chosen

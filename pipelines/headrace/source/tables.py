@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.recipe import sections as s
-from headrace.schema import Column, find_violations
+from headrace.schema import Column, ColumnType, find_violations
 from headrace.source.common_columns import CommonColumns
 from headrace.source.internal_columns import FILE, POSITION, col, name_before_cast
 from headrace.source.listing import Listing
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType
+
+
+# Types that a column without any value may be taken for, the likeliest first.
+_EMPTY_TYPES = {
+    ColumnType.STRING: "string", ColumnType.REAL: "double", ColumnType.INTEGER: "bigint",
+    ColumnType.TIMESTAMP: "timestamp", ColumnType.BOOLEAN: "boolean", ColumnType.BINARY: "binary",
+    ColumnType.STRINGS: "array<string>", ColumnType.REALS: "array<double>",
+    ColumnType.INTEGERS: "array<bigint>",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class RawTable:
         problems: what is wrong with the declared columns.
         common: the columns of all files, where their footers are opened.
         spark_only: columns that only Spark reads right.
+        empty: columns of another type than is needed, which hold no value and are taken as missing.
     """
 
     name: str
@@ -59,6 +69,7 @@ class RawTable:
     problems: list[str]
     common: CommonColumns = field(default_factory=lambda: CommonColumns(()))
     spark_only: frozenset[str] = frozenset()
+    empty: tuple[str, ...] = ()
 
 
 def open_table(
@@ -104,8 +115,13 @@ def open_table(
     castable = {c: t for c, t in table.columns.items() if c in types and can_become(types[c], t)}
     checked = {c: t for c, t in castable.items() if needs_check(types[c], t)}
     nested = {c for c in needed.types if c in types and _is_nested(stored.spark_types[c])}
+    with explain_spark_errors(f"table {name!r} ({where})"):
+        empty = _find_empty_columns(frame, stored, needed, table)
     columns = []
     for column in stored.names:
+        if column in empty:
+            columns.append(F.lit(None).cast(empty[column]).alias(column))
+            continue
         if column in nested:  # an image as rows of pixels
             flat = _flatten_lists(column, stored.spark_types[column])
             columns += [flat.alias(column), col(column).alias(name_before_cast(column))]
@@ -135,7 +151,43 @@ def open_table(
         problems=problems,
         common=loaded.common or CommonColumns(()),
         spark_only=loaded.spark_only,
+        empty=tuple(empty),
     )
+
+
+def _find_empty_columns(
+    frame: "DataFrame", stored: RawSchema, needed: NeededColumns, table: s.Table
+) -> dict[str, str]:
+    """Find columns whose type nobody accepts, and which hold nothing but null or NaN.
+
+    A writer that sees no text of a day gives the column another type, such as double.
+
+    Returns:
+        column -> type of Spark that is accepted.
+    """
+    import pyspark.sql.functions as F
+
+    types = stored.raw_types
+    suspected = {
+        column: accepted
+        for column, accepted in needed.types.items()
+        if column in types and types[column] not in accepted and column not in table.columns
+        if any(kind in accepted for kind in _EMPTY_TYPES)
+    }
+    if not suspected:
+        return {}
+    marks = []
+    for column in suspected:
+        has_value = col(column).isNotNull()
+        if types[column] is ColumnType.REAL:
+            has_value = has_value & ~F.isnan(col(column).cast("double"))
+        marks.append(F.max(has_value.cast("int")))
+    (found,) = frame.select(*marks).collect()
+    return {
+        column: next(sql for kind, sql in _EMPTY_TYPES.items() if kind in accepted)
+        for (column, accepted), value in zip(suspected.items(), found, strict=True)
+        if not value
+    }
 
 
 def _is_nested(kind: "DataType") -> bool:

@@ -114,15 +114,28 @@ def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
     if declared == "integer" and stored is ColumnType.REAL:
         # Since Spark 4.1 `floor` fails on numbers beyond its type, where the cast is null.
         return F.when(column % 1 == 0, result)
+    if declared == "integer" and stored is ColumnType.STRING:
+        # 12.0 is a whole number, as it comes from where a null made floats of integers.
+        whole = F.regexp_extract(column, r"^([\x00-\x20\x7f]*[-+]?[0-9]+)\.0*[\x00-\x20\x7f]*$", 1)
+        return F.when(~F.contains(column, F.lit(".")), result).otherwise(
+            F.nullif(whole, F.lit("")).try_cast("bigint")
+        )
+    if declared in ("timestamp", "date") and stored is ColumnType.STRING:
+        if declared == "timestamp":  # Spark wants seconds where there is a zone
+            zoned = r"^([^:]*[ T][0-9]{1,2}:[0-9]{1,2})( ?[^ :0-9].*)$"
+            with_seconds = F.regexp_replace(column, zoned, "$1:00$2")
+            result = F.coalesce(result, with_seconds.try_cast("timestamp"))
+        return _refuse_odd_times(column, result, has_clock=declared == "timestamp")
     if declared == "real" and stored is ColumnType.STRING:
         # Java reads 1d and 2f as numbers; people do not. Hardly any text has such a letter, so what
         # is slow (counting characters, ICU) is behind CASE: AND would have it done for all rows.
         has_letter = F.lit(False)
-        for letter in "dDfF":
+        for letter in "dDfFxX":
             has_letter = has_letter | F.contains(column, F.lit(letter))
         last = F.substring(F.rtrim(column), -1, 1)
         infinity = F.lower(F.rtrim(column)).endswith("inf")
         suffix = last.isin("d", "D") | (last.isin("f", "F") & ~infinity)
+        suffix = suffix | F.contains(F.lower(column), F.lit("x"))  # 0x1p3
         return F.when(~has_letter, result).when(~suffix, result)
     if declared == "boolean" and stored is ColumnType.INTEGER:
         return F.when(column.isin(0, 1), result)
@@ -130,6 +143,21 @@ def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
         # No lambda: see `has_lost_elements`.
         return F.when(result.cast("array<double>").eqNullSafe(column.cast("array<double>")), result)
     return result
+
+
+def _refuse_odd_times(
+    text: "SparkColumn", time: "SparkColumn", *, has_clock: bool
+) -> "SparkColumn":
+    """Return times of texts; null where Spark takes today's date, guesses at a zone of three
+    letters, or gives a year that few others can hold."""
+    import pyspark.sql.functions as F
+
+    only_clock = text.rlike(r"^[\x00-\x20\x7f]*T?[0-9]{1,2}:")
+    other_zone = text.rlike(
+        r"[ 0-9](?!UTC|GMT|CET|EET|MET|WET|EST|MST|HST)[A-Z]{3}[\x00-\x20\x7f]*$"
+    )
+    known_year = (F.year(time) >= 1) & (F.year(time) <= 9999)
+    return F.when(known_year & ~(only_clock | other_zone if has_clock else only_clock), time)
 
 
 def is_lost(name: str, before: str) -> "SparkColumn":

@@ -23,6 +23,8 @@ from headrace.tracking.store import Store
 
 RECORDED_PREFIX = "__headrace_"
 """Prefix of the recorded columns, beside the raw ones: `probability`, `prediction`."""
+REJECTED = "rejected"
+"""Recorded column that says which rows get a reason in place of a prediction."""
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = "headrace.absolute", "headrace.relative"
 """Metadata keys: differences of numbers up to the sum of both are rounding."""
 _TIMEOUT_SECONDS = 300  # to download, load and predict
@@ -56,6 +58,7 @@ def write_golden(
     path: str,
     raw: pa.Table,
     recorded: Mapping[str, pa.Array],
+    rejected: np.ndarray | None = None,
     *,
     absolute: float,
     relative: float,
@@ -66,12 +69,15 @@ def write_golden(
         path: path of the file.
         raw: raw columns as `DatasetVersion.read_raw_examples` returns them.
         recorded: output column of the registered model -> its values for these rows.
+        rejected: which rows get a reason in place of a prediction, bool (rows,).
         absolute, relative: tolerance: numbers differ where their distance is larger than
             `absolute + relative * |recorded|`.
     """
     table = raw
     for name, values in recorded.items():
         table = table.append_column(f"{RECORDED_PREFIX}{name}", values)
+    if rejected is not None:
+        table = table.append_column(f"{RECORDED_PREFIX}{REJECTED}", pa.array(rejected))
     metadata = {ABSOLUTE_TOLERANCE: repr(absolute), RELATIVE_TOLERANCE: repr(relative)}
     pq.write_table(table.replace_schema_metadata(metadata), path)
 

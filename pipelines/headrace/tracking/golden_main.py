@@ -21,10 +21,11 @@ from headrace.tracking.environment import refuse_pickles
 from headrace.tracking.golden import (
     ABSOLUTE_TOLERANCE,
     RECORDED_PREFIX,
+    REJECTED,
     RELATIVE_TOLERANCE,
     find_differences,
 )
-from headrace.tracking.model import FILE_NAMES
+from headrace.tracking.model import FILE_NAMES, REASON
 from headrace.tracking.model_check import check_model_folder
 from headrace.tracking.saved_graph import check_saved_graph
 
@@ -69,7 +70,14 @@ def _compare_predictions(
         float(metadata[name.encode()]) for name in (ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE)
     )
     predictions = model.predict(raw)
-    different, largest = np.zeros(len(raw), bool), 0.0
+    rejected = np.zeros(len(raw), bool)
+    if (mark := f"{RECORDED_PREFIX}{REJECTED}") in recorded:
+        recorded.remove(mark)
+        rejected = table[mark].to_numpy()
+    reasons = predictions[REASON].notna() if REASON in predictions else rejected & False
+    different, largest = np.array(reasons != rejected), 0.0
+    # A row without a prediction has nothing more to compare.
+    table, predictions = table.filter(pa.array(~rejected)), predictions[~rejected]
     for name in recorded:
         expected = table[name].to_pandas().to_numpy()
         predicted = predictions[name.removeprefix(RECORDED_PREFIX)].to_numpy()
@@ -79,7 +87,7 @@ def _compare_predictions(
         differs, distance = find_differences(
             expected, predicted, absolute=absolute, relative=relative
         )
-        different |= np.asarray(differs.reshape(len(raw), -1).any(axis=1))
+        different[~rejected] |= np.asarray(differs.reshape(len(differs), -1).any(axis=1))
         largest = max(largest, distance)
     answer: dict[str, Any] = {
         "rows": len(raw),

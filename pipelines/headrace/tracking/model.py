@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 CODE_FILE = "raw_model.py"
 _CODE = resources.files("headrace.tracking") / "model_code" / CODE_FILE
 _FACTS = "headrace"
+REASON = "reason"
+"""Column of the served model that says why a row has no prediction."""
 FILE_NAMES = {
     "saved_model": "saved_model",
     "network": "network",
@@ -46,10 +48,17 @@ FILE_NAMES = {
 
 @dataclass(frozen=True)
 class RawInput:
-    """A raw column of the signature, with its kind (`transform.spec.RawKind`)."""
+    """A raw column of the signature.
+
+    Attributes:
+        name: of the column.
+        kind: as `columns.values` reads it.
+        is_required: whether a row without it is refused.
+    """
 
     name: str
     kind: str
+    is_required: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ def register_version(
     example: "pd.DataFrame",
     threshold: float | None,
     metadata: dict[str, Any],
+    has_reasons: bool = False,
 ) -> ModelVersion:
     """Log the model to the run and register it as a new version.
 
@@ -96,6 +106,7 @@ def register_version(
         example: a few raw rows, as an input example.
         threshold: default of the `threshold` parameter of `predict`; None where the label has none.
         metadata: plain values that `ModelVersion.metadata` will have again.
+        has_reasons: whether `predict` may give a reason in place of a prediction.
 
     Returns:
         The new version; that of the run, where it has one.
@@ -106,11 +117,17 @@ def register_version(
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     types = kind.prediction_types
+    outputs = [
+        ColSpec(_choose_output_type(types[name]), name, required=not has_reasons)
+        for name in kind.served_columns
+    ]
+    if has_reasons:
+        outputs.append(ColSpec(DataType.string, REASON, required=False))
     signature = ModelSignature(
-        inputs=Schema([ColSpec(_choose_column_type(item), item.name) for item in inputs]),
-        outputs=Schema(
-            [ColSpec(_choose_output_type(types[name]), name) for name in kind.served_columns]
+        inputs=Schema(
+            [ColSpec(_choose_column_type(i), i.name, required=i.is_required) for i in inputs]
         ),
+        outputs=Schema([*outputs]),
         params=ParamSchema(
             [] if threshold is None else [ParamSpec("threshold", DataType.double, threshold)]
         ),

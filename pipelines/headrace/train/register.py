@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from headrace.columns.histogram import AXES_FILE
 from headrace.errors import DamagedError, RemovedError, UnreachableError
@@ -26,13 +27,16 @@ from headrace.models.threshold import choose_threshold
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.recipe.input_road import describe_road
 from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
 from headrace.tracking.model import ModelVersion, RawInput, register_version
 from headrace.tracking.run import TrackedRun, make_artifact_folder
 from headrace.train.finite import check_predictions
+from headrace.train.golden_rows import add_rows_that_break_rules
 from headrace.train.input_example import make_example_rows
 from headrace.transform.arrow import ArrowTransform, stack_inputs
+from headrace.transform.rules import find_rejected
 from headrace.transform.spec import RawColumn, TransformSpec
 
 if TYPE_CHECKING:
@@ -100,19 +104,34 @@ def register_model(
             report,
             files=files,
             kind=spec.label.definition,
-            inputs=[RawInput(c.name, c.kind) for c in spec.raw],
+            inputs=[
+                *(RawInput(c.name, c.kind) for c in spec.raw),
+                *(RawInput(c.name, c.kind, is_required=False) for c in spec.rule_columns),
+            ],
+            has_reasons=bool(spec.rejecting_rules),
             example=example,
             threshold=threshold if spec.label.has_threshold else None,
             metadata={
                 "dataset_root": redact_text(dataset.root),
                 "dataset_version": dataset.version,
                 "dataset_digest": dataset.digest,
+                **_describe_input(dataset, spec),
                 "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
                 "network": "network",
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )
+
+
+def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:
+    """Describe how raw rows have to come to the model: as those of its dataset did."""
+    columns = [column.name for column in (*spec.raw, *spec.rule_columns)]
+    try:
+        recipe = Recipe.model_validate(dataset.build.recipe)
+    except ValidationError:  # of an older Headrace, with keys that are gone
+        return {}
+    return {"input": describe_road(recipe, columns)}
 
 
 def _read_raw_examples(dataset: DatasetVersion, report: Report) -> pa.Table | None:
@@ -194,14 +213,17 @@ def _write_golden(
     """Write raw rows and the network's answers, by way of the transform's Arrow kernels.
 
     The registered model has the transform in its graph: whoever compares, checks that both agree.
-    Where the dataset has no raw rows, those of the example are used.
+    Where the dataset has no raw rows, those of the example are used. Each rule is broken by a row.
     """
     if raw is None or not raw.num_rows:
         raw = _convert_frame(example, spec.raw)
+    raw = add_rows_that_break_rules(raw, spec)
+    kinds = {column.name: column.kind for column in (*spec.raw, *spec.rule_columns)}
+    rejected = np.asarray(find_rejected(raw, kinds, spec.rules or ()).any(axis=1))
     inputs = stack_inputs(ArrowTransform(spec)(raw), spec)
     with place_on_cpu():  # a GPU may round far more (TF32), and the machine that compares has none
         output = Predictor(model).predict_inputs(inputs)
-    check_predictions(output, "raw rows that are recorded with it", settings)
+    check_predictions(output[~rejected], "raw rows that are recorded with it", settings)
     kind = spec.label.definition
     answers = kind.convert_output(output, spec.label)
     recorded = kind.record_golden(answers, spec.label, tolerance)
@@ -209,6 +231,7 @@ def _write_golden(
         path,
         raw,
         recorded,
+        rejected if spec.rejecting_rules else None,
         absolute=tolerance * spec.label.scale,
         relative=_RELATIVE if kind.golden_is_scaled else 0.0,
     )

@@ -4,7 +4,7 @@ What a feature gives is said and computed by its kind in `features`; `graph.py` 
 execution.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 from headrace.columns.values import RawKind, Values, read_column
 from headrace.features.kinds import find_feature_kind
 from headrace.transform.derived import derive_values
+from headrace.transform.rules import FittedRule, apply_null_rules
 from headrace.transform.spec import DerivedColumn, TransformSpec
 
 
@@ -39,7 +40,7 @@ class ArrowTransform:
             ValueError: an image file cannot be decoded.
         """
         raw = {column.name: column.kind for column in self.spec.raw}
-        columns = read_columns(batch, raw, self.spec.derived)
+        columns = read_columns(batch, raw, self.spec.derived, self.spec.rules or ())
         arrays: dict[str, np.ndarray] = {}
         for kind, feature, vocabulary in zip(
             self._kinds, self.spec.features, self._vocabularies, strict=True
@@ -78,7 +79,16 @@ def read_columns(
     batch: "pa.RecordBatch | pa.Table",
     raw: Mapping[str, RawKind],
     derived: tuple[DerivedColumn, ...],
+    rules: Sequence[FittedRule] = (),
 ) -> dict[str, Values]:
-    """Return raw and derived columns of a batch by name; derived names hide raw ones."""
+    """Return raw and derived columns of a batch by name; derived names hide raw ones.
+
+    Args:
+        batch: rows with their raw columns.
+        raw: the kinds of these.
+        derived: what is computed of them.
+        rules: those that make values missing act before anything else.
+    """
     columns = {name: read_column(batch[name], kind) for name, kind in raw.items()}
+    columns = apply_null_rules(columns, rules)
     return columns | {d.name: derive_values(d, [columns[c] for c in d.columns]) for d in derived}

@@ -5,7 +5,9 @@ a feature is fitted is left to its kind in `features`.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyarrow as pa
 
@@ -24,6 +26,7 @@ from headrace.labels.label_texts import list_labels
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
 from headrace.recipe.times import parse_time_to_micros
+from headrace.transform.rules import FittedRule, LeftOutRule
 from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
 from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
 
@@ -35,12 +38,21 @@ class FitInputs:
     Attributes:
         raw: raw column -> its kind, as found in the lake.
         derive, features, label: the recipe's.
+        rules: those of the recipe that act wherever the transform does; None where Spark alone
+            applies them, as for transforms that an older Headrace fitted.
+        rule_columns: columns that only rules read -> kind.
+        left_out: rules that act on these rows alone.
+        stored_as: columns that are booleans or dates in the lake -> which of both.
     """
 
     raw: dict[str, RawKind]
     derive: dict[str, "s.Derivation"]
     features: dict[str, "s.Feature"]
     label: "s.Label" = field(default_factory=lambda: s.Label(expression="label"))
+    rules: tuple[FittedRule, ...] | None = ()
+    rule_columns: dict[str, RawKind] = field(default_factory=dict)
+    left_out: tuple[LeftOutRule, ...] = ()
+    stored_as: Mapping[str, Literal["boolean", "date"]] = field(default_factory=dict)
 
     def list_derived_columns(self) -> tuple[DerivedColumn, ...]:
         """Return the recipe's derived columns."""
@@ -84,7 +96,12 @@ class FitInputs:
             LakeError: a feature cannot be fitted on these values.
         """
         raw = tuple(
-            RawColumn(name=name, kind=kind, nullable=name in nullable)
+            RawColumn(
+                name=name,
+                kind=kind,
+                nullable=name in nullable,
+                stored_as=self.stored_as.get(name),
+            )
             for name, kind in self.raw.items()
         )
         features = tuple(
@@ -93,7 +110,16 @@ class FitInputs:
         )
         label = _fit_label(self.label, statistics)
         return TransformSpec(
-            raw=raw, derived=self.list_derived_columns(), features=features, label=label
+            raw=raw,
+            derived=self.list_derived_columns(),
+            features=features,
+            label=label,
+            rules=self.rules,
+            rule_columns=tuple(
+                RawColumn(name=name, kind=kind, nullable=True, stored_as=self.stored_as.get(name))
+                for name, kind in self.rule_columns.items()
+            ),
+            left_out=self.left_out,
         )
 
 

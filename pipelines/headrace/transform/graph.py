@@ -5,25 +5,28 @@ encode what is missing is in `features.tensors`. What a feature gives is said an
 kind in `features`; `arrow.py` is the other execution.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from headrace.columns.values import ELEMENT_KINDS
+from headrace.columns.values import ELEMENT_KINDS, RawKind
 from headrace.features.kinds import find_feature_kind
-from headrace.features.tensors import TENSOR_DTYPES, read_tensor
+from headrace.features.tensors import TENSOR_DTYPES, Column, read_tensor
+from headrace.transform.graph_conditions import find_rows
 from headrace.transform.graph_derived import derive_tensors
+from headrace.transform.rules import select_null_rules
 from headrace.transform.spec import TransformSpec
 
 
 def make_raw_signature(spec: TransformSpec) -> dict[str, tf.TensorSpec]:
-    """Return what each raw tensor is, by tensor name."""
+    """Return what each raw tensor is, by tensor name; those that only rules read are the last."""
     return {
         tensor: tf.TensorSpec(
             (None, None) if raw.kind in ELEMENT_KINDS else (None,), TENSOR_DTYPES[raw.kind], tensor
         )
-        for tensor, raw in spec.tensors.items()
+        for tensor, raw in {**spec.tensors, **spec.rule_tensors}.items()
     }
 
 
@@ -32,7 +35,58 @@ def make_raw_inputs(spec: TransformSpec) -> dict[str, keras.KerasTensor]:
     return {
         tensor: keras.Input(shape=item.shape[1:], dtype=item.dtype.name, name=tensor)
         for tensor, item in make_raw_signature(spec).items()
+        if tensor in spec.tensors
     }
+
+
+def find_violations(spec: TransformSpec, raw: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Find the rows that rules leave without a prediction.
+
+    Args:
+        spec: has one such rule at least.
+        raw: the tensors of `make_raw_signature`; of a column that a row does not have, what stands
+            for null, whose rules are for the caller to pass over.
+
+    Returns:
+        bool (batch, rules).
+    """
+    tensors = {**spec.tensors, **spec.rule_tensors}
+    columns = {c.name: _read_for_rules(raw[name], c.kind) for name, c in tensors.items()}
+    found = [find_rows(rule.violated, columns) for rule in spec.rejecting_rules]
+    return tf.stack(found, axis=1)
+
+
+def _read_for_rules(tensor: tf.Tensor, kind: RawKind) -> Column:
+    """Read a raw tensor with the infinities in place, which are numbers to rules."""
+    column = read_tensor(tensor, kind)
+    return replace(column, tensor=tensor) if kind in ("real", "reals") else column
+
+
+def _apply_null_rules(
+    spec: TransformSpec, raw: dict[str, tf.Tensor], columns: dict[str, Column]
+) -> dict[str, Column]:
+    """Return columns with what breaks a rule marked as missing; rules see them as they were."""
+    names = {column.name: tensor for tensor, column in spec.tensors.items()}
+    changed = dict(columns)
+    for rule in select_null_rules(spec.rules or ()):
+        name = str(rule.column)
+        before = _read_for_rules(raw[names[name]], columns[name].kind)
+        if before.kind in ELEMENT_KINDS:  # each element by itself
+            (source,) = rule.violated.list_columns()
+            shape = tf.shape(before.tensor)
+            flat = Column(
+                ELEMENT_KINDS[before.kind],
+                tf.reshape(before.tensor, [-1]),
+                tf.reshape(before.missing, [-1]),
+            )
+            violated = tf.reshape(find_rows(rule.violated, {source: flat}), shape)
+        else:
+            violated = find_rows(rule.violated, {name: before})
+        column = changed[name]
+        missing = tf.logical_or(column.missing, violated)
+        tensor = tf.where(missing, tf.zeros_like(column.tensor), column.tensor)
+        changed[name] = replace(column, tensor=tensor, missing=missing)
+    return changed
 
 
 class TransformLayer(keras.layers.Layer):
@@ -53,6 +107,7 @@ class TransformLayer(keras.layers.Layer):
     def call(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Return the model's inputs of raw tensors."""
         columns = {c.name: read_tensor(raw[name], c.kind) for name, c in self.spec.tensors.items()}
+        columns = _apply_null_rules(self.spec, raw, columns)
         columns |= {
             d.name: derive_tensors(d, [columns[c] for c in d.columns]) for d in self.spec.derived
         }

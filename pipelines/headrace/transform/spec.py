@@ -20,6 +20,7 @@ from headrace.features.kind import DTYPES, FittedFeature, Form
 from headrace.features.kinds import KINDS, get_form
 from headrace.formats import TRANSFORM
 from headrace.labels.spec import LabelSpec
+from headrace.transform.rules import FittedRule, LeftOutRule, select_rejecting_rules
 
 TimePart = Literal["year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
 
@@ -43,6 +44,9 @@ class RawColumn(_Frozen):
     kind: RawKind
     nullable: bool
     """Whether the training data had missing values here."""
+    stored_as: Literal["boolean", "date"] | None = None
+    """Of integers that are booleans in the lake, and times that are dates: what a text or a time of
+    day means depends on it."""
 
 
 class DerivedColumn(_Frozen):
@@ -82,11 +86,19 @@ class ModelInput:
 class TransformSpec(_Frozen):
     """Everything needed to turn a raw row into what the model reads, and its output into words."""
 
-    format_version: Literal[3] = 3
+    format_version: Literal[4] = 4
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
     features: tuple[AnyFittedFeature, ...]
     label: LabelSpec = LabelSpec()
+    rules: tuple[FittedRule, ...] | None = ()
+    """What acts on raw values before anything else. None: an older Headrace fitted the transform,
+    and Spark alone applied the recipe's rules."""
+    rule_columns: tuple[RawColumn, ...] = ()
+    """Columns that only rules read; a row need not have them, and then these rules are not
+    checked."""
+    left_out: tuple[LeftOutRule, ...] = ()
+    """Rules that acted on the rows of training alone."""
 
     def select_features(self, *forms: Form) -> tuple[FittedFeature, ...]:
         """Return the features of which a model reads one of these forms, in order."""
@@ -134,6 +146,16 @@ class TransformSpec(_Frozen):
         TensorFlow takes no spaces, dots or umlauts in a name.
         """
         return {f"raw_{position}": column for position, column in enumerate(self.raw)}
+
+    @property
+    def rule_tensors(self) -> dict[str, RawColumn]:
+        """Return the columns that only rules read by the name of their tensor."""
+        return {f"rule_{position}": column for position, column in enumerate(self.rule_columns)}
+
+    @property
+    def rejecting_rules(self) -> tuple[FittedRule, ...]:
+        """Return the rules that leave rows without a prediction."""
+        return select_rejecting_rules(self.rules or ())
 
     def to_json(self) -> str:
         """Return the text of `transform.json`."""

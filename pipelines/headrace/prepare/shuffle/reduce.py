@@ -51,6 +51,7 @@ from headrace.source.internal_columns import (
     with_safe_names,
 )
 from headrace.transform.arrow import read_columns
+from headrace.transform.rules import find_nulled
 from headrace.transform.summaries import LABEL_KEY
 
 if TYPE_CHECKING:
@@ -201,15 +202,18 @@ def _summarize_rows(
     names = [*options.raw_columns, BUCKET, LABEL, ROW_ID]
     names += [name for name in (WEIGHT, BASELINE) if name in table.column_names]
     table = table.select(names).take(pa.array(distinct))
+    rules = fit_inputs.rules or ()
+    nulled = find_nulled(table, fit_inputs.raw, rules)
     for name in fit_inputs.raw:
-        missing = np.bincount(bucket[find_missing(table[name])], minlength=len(SPLITS))
+        is_missing = find_missing(table[name]) | nulled.get(name, False)
+        missing = np.bincount(bucket[is_missing], minlength=len(SPLITS))
         for split, rows in enumerate(missing.tolist()):
             if rows:
                 counts.nulls[name, split] = rows
     summaries: list[Blob] = [(COUNTS, "", target, counts.to_bytes())]
     if options.collect_statistics:
         train = encode_texts(table.filter(pa.array(bucket == 0)))
-        columns = read_columns(train, fit_inputs.raw, fit_inputs.list_derived_columns())
+        columns = read_columns(train, fit_inputs.raw, fit_inputs.list_derived_columns(), rules)
         for key, request in fit_inputs.collect_summary_requests().items():
             summary = request.summarize(columns)
             summaries.append((_get_blob_kind(summary), key, target, summary.to_bytes()))

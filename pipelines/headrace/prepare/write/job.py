@@ -39,6 +39,7 @@ from headrace.prepare.write.tally import count_file
 from headrace.source.dictionaries import decode_column
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.transform.arrow import ArrowTransform, load_transform
+from headrace.transform.rules import find_nulled
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -182,7 +183,9 @@ def _write_target(
     blobs: list[Blob] = []
     partition = options.names[options.partitioner.get_partition(target)]
     rows, columns, bucket, unseen = _transform_rows(rows, transform, options)
-    is_missing = {name: find_missing(rows[name]) for name in options.raw}
+    kinds = {column.name: column.kind for column in transform.spec.raw}
+    nulled = find_nulled(rows, kinds, transform.spec.rules or ())
+    is_missing = {name: find_missing(rows[name]) | nulled.get(name, False) for name in options.raw}
     for number, split in enumerate(SPLITS):
         begin, end = (int(i) for i in np.searchsorted(bucket, [number, number + 1]))
         if end > begin:

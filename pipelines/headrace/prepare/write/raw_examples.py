@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 
 from headrace.columns.statistics import read_ipc, write_ipc
 from headrace.source.dictionaries import decode_column
+from headrace.transform.rules import find_nulled
 from headrace.transform.spec import TransformSpec
 
 TIME = pa.timestamp("us", "UTC")
+_BROKEN_ROWS = 2  # of each column that a rule makes null
 
 
 def pack_examples(rows: pa.Table, spec: TransformSpec, count: int) -> bytes:
@@ -22,7 +24,13 @@ def pack_examples(rows: pa.Table, spec: TransformSpec, count: int) -> bytes:
         spec: names the raw columns.
         count: how many; fewer where there are fewer.
     """
-    positions = np.unique(np.linspace(0, rows.num_rows - 1, count).astype(np.int64))
+    positions = np.linspace(0, rows.num_rows - 1, count).astype(np.int64)
+    kinds = {column.name: column.kind for column in spec.raw}
+    broken = find_nulled(rows, kinds, spec.rules or ()).values()
+    # Rows that break a rule come first: a model has to treat them as the data did.
+    first = [np.flatnonzero(violated)[:_BROKEN_ROWS] for violated in broken]
+    positions = np.concatenate([*first, positions])
+    positions = positions[np.sort(np.unique(positions, return_index=True)[1])]
     rows = rows.select([column.name for column in spec.raw]).take(pa.array(positions))
     for position, column in enumerate(spec.raw):  # dictionaries are decoded, times are timestamps
         values = decode_column(rows[column.name])

@@ -102,7 +102,9 @@ def _select_as_read(checked: CheckedRows, main: RawTable) -> "list[Column]":
         if is_internal(name):
             continue
         value = col(
-            name_before_cast(name) if name_before_cast(name) in checked.schema.names else name
+            name_before_cast(name)
+            if name_before_cast(name) in checked.schema.names
+            else checked.name_as_read(name)
         )
         if type(kind).__name__ in _AS_TEXT:
             value = value.cast("string")

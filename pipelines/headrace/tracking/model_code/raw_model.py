@@ -16,6 +16,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import zoneinfo
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -27,16 +28,34 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 # One encoding of "missing" per dtype, as the graph expects it (transform/graph.py).
 MISSING_INTEGER = -(2**63)
 MISSING_STRING = b"\xff"
+# Output of the graph that says which rules a row breaks.
+VIOLATIONS = "violations"
 # Most rows per call of the graph, and most elements of lists and images per call, which bound the
 # memory of a prediction over many rows.
 ROWS_PER_CALL = 65_536
 ELEMENTS_PER_CALL = 262_144
 # From here on not every whole number is a float64.
 EXACT_FLOAT = 2**53
+# Texts are read as Spark reads them where it casts a column of the lake.
+BLANKS = "".join(map(chr, range(33)))
 WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 NUMBER = re.compile(
-    r"[+-]?([0-9]+\.?[0-9]*(e[+-]?[0-9]+)?|\.[0-9]+(e[+-]?[0-9]+)?|inf(inity)?|nan)", re.IGNORECASE
+    r"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?)"
+    r"|[+-]?(?i:inf(inity)?)|(?i:nan)|[+-]NaN"
 )
+BOOLEANS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), 1),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), 0),
+}
+TIME = re.compile(
+    r"\+?([0-9]{4,6})(?:-([0-9]{1,2})(?:-([0-9]{1,2})"
+    r"(?:[ T]([0-9]{1,2})(?::([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?)?( ?[^\s:]\S*)?)?)?)?)?"
+)
+DATE = re.compile(r"(\+?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2})[ T].*", re.DOTALL)
+OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])([0-9]{1,2})(?::?([0-9]{1,2})(?::?([0-9]{2}))?)?")
+# Spark knows these, and they are of more than one zone.
+ZONES_OF_THREE = ("UTC", "GMT", "CET", "EET", "MET", "WET", "EST", "MST", "HST")
+MICROS_PER_DAY = 86_400_000_000
 REQUESTS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 ELEMENT = {"integers": "integer", "reals": "real", "strings": "string"}
 
@@ -55,6 +74,9 @@ class RawModel(mlflow.pyfunc.PythonModel):
     text) and `probability` (of that class). multi_label: `prediction` (a list of the labels from
     the threshold on) and `probability` (a dict of all labels and theirs). regression: `prediction`
     (float64, in the label's own unit).
+
+    Where rows of training had to keep rules, there is one more column, `reason`: the text of what a
+    row breaks, which has no prediction then; null for all others.
     """
 
     def load_context(self, context):
@@ -62,11 +84,17 @@ class RawModel(mlflow.pyfunc.PythonModel):
         self._model = tf.saved_model.load(context.artifacts["saved_model"])
         self._serve = self._model.signatures["serve"]
         # By the label's kind: `probability`, `probabilities` or `value`.
-        (self._output,) = self._serve.structured_outputs
+        (self._output,) = {*self._serve.structured_outputs} - {VIOLATIONS}
         with open(context.artifacts["transform"], encoding="utf-8") as file:  # noqa: PTH123
             transform = json.load(file)
-        self._kinds = {column["name"]: column["kind"] for column in transform["raw"]}
+        self._kinds = {column["name"]: _name_reader(column) for column in transform["raw"]}
         self._label = transform["label"]
+        rules = transform.get("rules") or []
+        self._rules = [rule for rule in rules if rule["action"] == "reject"]
+        self._rule_kinds = {
+            column["name"]: _name_reader(column) for column in transform.get("rule_columns", ())
+        }
+        self._rule_columns = [_list_columns(rule["violated"]) for rule in self._rules]
         elements = sum(map(_count_elements, transform["features"]))
         self._rows_per_call = max(1, min(ROWS_PER_CALL, ELEMENTS_PER_CALL // max(1, elements)))
         description = pathlib.Path(context.artifacts["saved_model"]).parent.parent / "MLmodel"
@@ -100,14 +128,15 @@ class RawModel(mlflow.pyfunc.PythonModel):
         if not frame.columns.is_unique:
             twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
             raise InvalidRowsError(f"columns are there twice: {', '.join(twice)}")
-        outputs = np.concatenate(
-            [np.zeros((0, len(self._label["classes"])) if self._label["classes"] else 0)]
-            + [
-                self._predict_chunk(frame.iloc[start : start + self._rows_per_call])
-                for start in range(0, len(frame), self._rows_per_call)
-            ]
-        )
-        _refuse_what_is_no_number(outputs, frame)
+        outputs = [np.zeros((0, len(self._label["classes"])) if self._label["classes"] else 0)]
+        violated = [np.zeros((0, len(self._rules)), dtype=bool)]
+        for start in range(0, len(frame), self._rows_per_call):
+            output, broken = self._predict_chunk(frame.iloc[start : start + self._rows_per_call])
+            outputs.append(output)
+            violated.append(broken)
+        outputs, violated = np.concatenate(outputs), np.concatenate(violated)
+        rejected = violated.any(axis=1)
+        _refuse_what_is_no_number(outputs, frame, ~rejected)
         threshold = (params or {}).get("threshold", 0.5)
         if self._output == "value":
             columns = {"prediction": outputs}
@@ -128,9 +157,25 @@ class RawModel(mlflow.pyfunc.PythonModel):
                 "probability": outputs,
                 "prediction": (outputs >= threshold).astype(np.int64),
             }
-        return pd.DataFrame(columns, index=frame.index)
+        predicted = pd.DataFrame(columns, index=frame.index)
+        if self._rules:
+            predicted = predicted.astype(object) if rejected.any() else predicted
+            predicted[rejected] = None
+            reasons = [self._explain_violations(frame, *at) for at in enumerate(violated)]
+            predicted["reason"] = pd.Series(reasons, index=frame.index, dtype=object)
+        return predicted
+
+    def _explain_violations(self, frame, position, violated):
+        """Return what a row breaks, rule by rule; None where it breaks none."""
+        texts = []
+        for rule, names, is_broken in zip(self._rules, self._rule_columns, violated, strict=True):
+            if is_broken:
+                cells = [f"{name} is {_shorten(frame[name].iloc[position])}" for name in names]
+                texts.append(f"{rule['name']}: {', '.join(cells)}")
+        return "; ".join(texts) if texts else None
 
     def _predict_chunk(self, frame):
+        """Return the outputs of rows, and which rules they break, bool (rows, rules)."""
         tf = _import_tensorflow()
         tensors = {}
         # Tensors are named by the position of their column: raw_0, raw_1, …
@@ -138,20 +183,51 @@ class RawModel(mlflow.pyfunc.PythonModel):
             values = _convert_column(frame[name], kind)
             dtype = tf.string if values.dtype == object else values.dtype
             tensors[f"raw_{position}"] = tf.constant(values, dtype)
+        for position, (name, kind) in enumerate(self._rule_kinds.items()):
+            # A column that only rules read may be left out; they are not checked then.
+            column = frame[name] if name in frame.columns else pd.Series([None] * len(frame))
+            values = _convert_column(column, kind)
+            dtype = tf.string if values.dtype == object else values.dtype
+            tensors[f"rule_{position}"] = tf.constant(values, dtype)
         try:
-            output = self._serve(**tensors)[self._output]
+            answer = self._serve(**tensors)
         except tf.errors.InvalidArgumentError as error:
             # Errors that only the graph detects: a file that is no image, or one of another size.
             # The reason is the line before the list of nodes; names of tensors are of no use here.
             reason = str(error.message).split("\n\t")[0].splitlines()[-1]
             reason = re.sub(r"(?<=tensor) \S*/\S*", "", reason)
             raise InvalidRowsError(f"the model cannot read the rows: {reason}") from None
-        return output.numpy().astype(np.float64)
+        violated = np.zeros((len(frame), len(self._rules)), dtype=bool)
+        if self._rules:
+            violated = answer[VIOLATIONS].numpy()
+            is_there = [{*names} <= {*frame.columns} for names in self._rule_columns]
+            violated = violated & np.array(is_there)
+        return answer[self._output].numpy().astype(np.float64), violated
 
 
-def _refuse_what_is_no_number(outputs, frame):
-    """Raise `InvalidRowsError` where a prediction is not finite: no class and no number is one."""
-    bad = np.flatnonzero(~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim))))
+def _name_reader(column):
+    """Return the name of the function in READERS for a raw column of `transform.json`."""
+    return column.get("stored_as") or column["kind"]
+
+
+def _list_columns(condition):
+    """List the columns that a condition of `transform.json` reads, each once."""
+    names = [condition["name"]] if condition.get("name") is not None else []
+    for part in condition.get("args", ()):
+        names += _list_columns(part)
+    return list(dict.fromkeys(names))
+
+
+def _refuse_what_is_no_number(outputs, frame, wanted):
+    """Raise `InvalidRowsError` where a prediction is not finite: no class and no number is one.
+
+    Args:
+        outputs: of all rows.
+        frame: the rows.
+        wanted: bool (rows,), false where a row gets no prediction anyway.
+    """
+    finite = np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
+    bad = np.flatnonzero(~finite & wanted)
     if len(bad):
         shown = ", ".join(str(frame.index[position]) for position in bad[:10])
         raise InvalidRowsError(
@@ -234,9 +310,25 @@ def _parse_integer(value):
         return int(value) if abs(value) < EXACT_FLOAT and value == int(value) else None
     if isinstance(value, decimal.Decimal):
         return int(value) if value.is_finite() and value == int(value) else None
-    if isinstance(value, str) and WHOLE.fullmatch(value.strip()):
-        return int(value.strip().partition(".")[0])
+    if isinstance(value, str) and WHOLE.fullmatch(text := value.strip(f"{BLANKS}\x7f")):
+        return int(text.partition(".")[0])
     return None
+
+
+def _read_word(value):
+    """Return 0 or 1 of a text that says one of them, and all else as it is."""
+    if not isinstance(value, str):
+        return value
+    return BOOLEANS.get(value.strip(f"{BLANKS}\x7f").lower(), value)
+
+
+def _read_booleans(column):
+    """Read 0 and 1 as int64, of booleans, their words or their numbers."""
+    column = column.map(_read_word)
+    numbers = _read_integers(column)
+    for position in np.flatnonzero((numbers != MISSING_INTEGER) & ((numbers < 0) | (numbers > 1))):
+        raise _make_value_error(column, column.iloc[position], "true, false or null")
+    return numbers
 
 
 def _read_reals(column):
@@ -250,8 +342,8 @@ def _parse_real(column, value):
     if isinstance(value, int | float | np.integer | np.floating | np.bool_ | decimal.Decimal):
         with contextlib.suppress(OverflowError):  # beyond a double
             return float(value)
-    elif isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        return float(value)
+    elif isinstance(value, str) and NUMBER.fullmatch(value.strip(BLANKS)):
+        return float(value.strip(BLANKS))
     elif _is_null(value):
         return np.nan
     raise _make_value_error(column, value, "a number or null")
@@ -277,11 +369,59 @@ def _read_timestamps(column):
     return np.array(numbers, dtype=np.int64)
 
 
+def _read_dates(column):
+    """Read the days of times as int64 microseconds; of a text what follows the day is left out."""
+    column = column.map(lambda value: _cut_date(value) if isinstance(value, str) else value)
+    numbers = _read_timestamps(column)
+    days = numbers // MICROS_PER_DAY * MICROS_PER_DAY
+    return np.where(numbers == MISSING_INTEGER, numbers, days)
+
+
+def _cut_date(text):
+    return DATE.sub(r"\1", text.strip(f"{BLANKS}\x7f"))
+
+
+def _parse_time(text):
+    """Return a time of a text as Spark casts it: ISO 8601, or a year or month, or fewer digits.
+
+    Raises:
+        ValueError: it is none, or not of the years 1 to 9999.
+    """
+    match = TIME.fullmatch(text.strip(f"{BLANKS}\x7f"))
+    if match is None:
+        raise ValueError(text)
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    time = datetime.datetime(
+        *(int(part) for part in (year, month or 1, day or 1, hour or 0, minute or 0, second or 0)),
+        int((fraction or "0")[:6].ljust(6, "0")),
+    )
+    return time if zone is None else time.replace(tzinfo=_find_zone(zone.strip()))
+
+
+def _find_zone(name):
+    """Return the zone of a name or of a distance from UTC."""
+    if name in ("Z", "UTC", "GMT", "UT"):
+        return datetime.UTC
+    if match := OFFSET.fullmatch(name):
+        sign, *parts = match.groups()
+        hours, minutes, seconds = (int(part or 0) for part in parts)
+        distance = datetime.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        if minutes > 59 or seconds > 59 or distance > datetime.timedelta(hours=18):
+            raise ValueError(name)
+        return datetime.timezone(-distance if sign == "-" else distance)
+    if len(name) == 3 and name not in ZONES_OF_THREE:
+        raise ValueError(name)
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):
+        raise ValueError(name) from None
+
+
 def _count_microseconds(column, value):
-    expected = "a datetime, an ISO 8601 text or null"
+    expected = "a datetime of the years 1 to 9999, an ISO 8601 text or null"
     if isinstance(value, str):
         try:
-            value = datetime.datetime.fromisoformat(value)
+            value = _parse_time(value)
         except ValueError:
             raise _make_value_error(column, value, expected) from None
     if isinstance(value, pd.Timestamp):
@@ -344,6 +484,8 @@ READERS = {
     "integer": _read_integers,
     "real": _read_reals,
     "timestamp": _read_timestamps,
+    "boolean": _read_booleans,
+    "date": _read_dates,
     "string": _read_strings,
     "bytes": _read_bytes,
 }
@@ -353,11 +495,14 @@ def _is_null(value):
     return pd.api.types.is_scalar(value) and pd.isna(value)
 
 
+def _shorten(value):
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
 def _make_value_error(column, value, expected):
-    shown = repr(value)
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return InvalidRowsError(
-        f"raw column {column.name!r} holds {shown} of type {type(value).__name__}, "
+        f"raw column {column.name!r} holds {_shorten(value)} of type {type(value).__name__}, "
         f"expected {expected}"
     )
 

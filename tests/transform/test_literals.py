@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headrace.recipe import build_recipe, load_recipe
 from headrace.recipe.parse import dump_yaml
 from headrace.schema import ColumnType
-from headrace.source.literals import find_literal_problems, read_limit, read_literal
+from headrace.transform.literals import find_literal_problems, read_limit, read_literal
 from tests.tiny import tiny_tree
 
 
