@@ -41,6 +41,7 @@ def test_metrics_that_are_scored_have_a_direction(kind: LabelKind) -> None:
     rows = {"label": truth.astype(kind.dtype), kind.output: output, "baseline": random.random(200)}
     scores = kind.make_scorer(rows, label, 0.5)(np.ones(200))
     assert set(kind.metrics) <= set(scores)
+    assert not set(kind.metrics) & set(kind.loss_metrics)
     assert set(scores) - set(kind.metrics) <= {"bias", "baseline_mae", "baseline_rmse"}
 
 

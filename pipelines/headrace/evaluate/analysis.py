@@ -25,6 +25,7 @@ from headrace.evaluate.slices import (
 )
 from headrace.labels.binary import BinaryScorer
 from headrace.labels.kind import Form, Scorer
+from headrace.labels.losses.quantile import Quantile
 from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
@@ -105,7 +106,7 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
         confidence=settings.confidence,
         seed=settings.seed,
     )
-    metric = settings.metric or kind.main_metric
+    metric = settings.metric or label.main_metric
     slices = sort_worst_first(
         _score_slices(inputs, settings, weight),
         metric,
@@ -233,10 +234,15 @@ def _plot_predictions(inputs: AnalysisInputs, weight: np.ndarray) -> dict[str, F
     if kind.form is Form.NUMBER:
         truth, predicted = (kind.convert_output(test[n], label) for n in ("label", kind.output))
         numbers = {n: kind.convert_output(rows[kind.output], label) for n, rows in splits.items()}
-        return {
+        figures = {
             "predictions_and_residuals.png": plots.plot_predictions_and_residuals(truth, predicted),
             "predictions_by_split.png": plots.plot_by_split(numbers, "prediction"),
         }
+        if isinstance(label.loss, Quantile):
+            figures["calibration.png"] = plots.plot_coverage(
+                truth, predicted, weight, label.loss.level
+            )
+        return figures
     return _plot_probabilities(inputs, splits, weight)
 
 

@@ -47,6 +47,11 @@ def compare_models(
         return ChampionComparison(
             uri, obstacle=f"{uri} predicts another kind of label or other classes"
         )
+    obstacle = _find_loss_obstacle(uri, candidate_label, champion_label)
+    if obstacle:
+        return ChampionComparison(uri, obstacle=obstacle)
+    # Both by the candidate's loss: the metrics are the candidate's.
+    champion_label = champion_label.with_loss(candidate_label.loss)
     in_candidate, in_champion = _match_rows(
         candidate_rows, candidate_label, champion_rows, champion_label
     )
@@ -85,6 +90,21 @@ def compare_models(
     return ChampionComparison(
         uri, shared_rows=shared, candidate_rows=count, differences=differences
     )
+
+
+def _find_loss_obstacle(uri: str, candidate: LabelSpec, champion: LabelSpec) -> str:
+    """Return why models with these losses are no two answers to one question; else an empty text.
+
+    Of one distribution the 90% quantile and the mean are both right, and no metric is fair to both.
+    """
+    levels = [label.loss.quantile_level if label.loss else None for label in (candidate, champion)]
+    if levels[0] == levels[1]:
+        return ""
+    ours, theirs = (
+        "the mean or the median" if level is None else f"the quantile of level {level:g}"
+        for level in levels
+    )
+    return f"{uri} predicts {theirs}, and the candidate {ours}"
 
 
 def _match_rows(

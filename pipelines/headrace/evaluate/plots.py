@@ -15,6 +15,7 @@ from headrace.labels.calibration import CALIBRATION_BINS
 COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
 # Classes up to which a confusion matrix shows counts and names; those of more classes overlap.
 _READABLE_CLASSES = 30
+_COVERAGE_GROUPS = 10
 _SHOWN_SLICES, _SHOWN_FEATURES, _SHOWN_CLASSES = 25, 30, 30
 
 
@@ -92,6 +93,42 @@ def plot_calibration(probability: np.ndarray, outcome: np.ndarray, event: str) -
     above.grid(alpha=0.3)
     below.bar(edges[:-1], rows, width=1 / CALIBRATION_BINS, align="edge", color=COLORS["test"])
     below.set(xlabel="predicted probability", ylabel="rows")
+    return figure
+
+
+def plot_coverage(
+    truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray, level: float
+) -> Figure:
+    """Plot the share of labels at or below a predicted quantile, by the size of the prediction.
+
+    Rows are in ten groups of about as many; a quantile is calibrated where each group is at the
+    level, not only all of them together.
+
+    Args:
+        truth, predicted: (rows,), in one unit.
+        weight: (rows,).
+        level: of the quantile.
+    """
+    figure = Figure(figsize=(5.5, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    limits = np.unique(np.quantile(predicted, np.linspace(0, 1, _COVERAGE_GROUPS + 1)))
+    groups = np.clip(
+        np.searchsorted(limits, predicted, side="right") - 1, 0, max(0, len(limits) - 2)
+    )
+    total = np.bincount(groups, weight)
+    filled = total > 0
+    means, shares = (
+        np.bincount(groups, weight * values)[filled] / total[filled]
+        for values in (predicted, truth <= predicted)
+    )
+    above.axhline(level, color="black", linewidth=1)
+    above.plot(means, shares, marker="o", color=COLORS["test"])
+    above.set(
+        ylabel="share of labels at or below it", title=f"Calibration of the quantile {level:g}"
+    )
+    above.grid(alpha=0.3)
+    below.hist(predicted, bins=60, color=COLORS["test"])
+    below.set(xlabel="predicted quantile", ylabel="rows")
     return figure
 
 

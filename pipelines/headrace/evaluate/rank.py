@@ -31,9 +31,9 @@ from headrace.evaluate.predictions import PredictedRows, predict_rows, sample_in
 from headrace.evaluate.report import render_report
 from headrace.evaluate.slices import list_slice_columns, slices_to_list
 from headrace.labels.label_texts import make_sort_keys
+from headrace.labels.losses.kinds import parse_loss
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
-from headrace.models.custom import find_function
 from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
@@ -44,6 +44,7 @@ from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
 from headrace.transform.spec import TransformSpec
+from headrace.user_function import import_function
 
 _TRAIN_ROWS = 50_000  # train rows whose predictions are plotted beside those of the other splits
 _LEAK_ROWS = 20_000  # rows on which features are measured where the recipe wants no importance
@@ -72,14 +73,15 @@ class _RankEvaluation:
     def __init__(self, payload: dict[str, Any], collectives: Collectives, report: Report) -> None:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._recipe = Recipe.model_validate(payload["recipe"])
-        self._dataset, self._spec = _open_dataset(payload["dataset"])
+        self._dataset, spec = _open_dataset(payload["dataset"])
+        self._spec = spec.with_loss(self._recipe.train.loss)  # it is the model's, see `run.py`
         self._store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._threshold: float = payload["threshold"]
 
     def evaluate(self) -> dict[str, Any]:
         """Predict, measure and compare on all ranks; analyze and log on rank 0."""
         if self._recipe.model.kind == "python":  # registers layers of the user's own with Keras
-            find_function(self._recipe.model.function)
+            import_function(self._recipe.model.function, "model.function")
         predictor = Predictor(self._load_model(self._payload["model_uri"]))
         self._report(Progress(f"predicting {self._dataset.count_rows('test'):,} test rows"))
         test = self._predict_split(predictor, "test")
@@ -148,7 +150,7 @@ class _RankEvaluation:
         strengths = measure_feature_strengths(inputs, truth, self._spec, settings.leakage)
         if not settings.importance_rows:
             return [], strengths
-        metric = settings.metric or label.definition.main_metric
+        metric = settings.metric or label.main_metric
 
         def score_inputs(permuted: Any) -> float:
             output = predictor.predict_inputs(permuted)
@@ -180,6 +182,7 @@ class _RankEvaluation:
             )
         self._report(Progress(f"comparing with the champion, {champion['uri']}"))
         dataset, spec = _open_dataset(champion["dataset"])
+        spec = spec.with_loss(parse_loss(champion["loss"]))
         predictor = Predictor(self._load_model(champion["uri"]))
         rows = predict_rows(dataset, spec, predictor, "test", self._recipe, self._collectives)
         if self._collectives.rank != 0:
@@ -209,7 +212,7 @@ class _RankEvaluation:
 
     def _read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Return the learning curves of the training: metric -> epochs and values."""
-        metrics = self._spec.label.definition.validation_metrics
+        metrics = self._spec.label.validation_metrics
         curves = ("train_loss", *(f"val_{name}" for name in metrics))
         with resume_run(self._store, self._payload["run_id"]) as run:
             history = {name: run.read_history(name) for name in curves}

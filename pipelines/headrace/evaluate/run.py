@@ -4,6 +4,7 @@ The ranks log the results to the model's run; this module finds the model, the d
 champion before, and records the verdict with the model version afterwards.
 """
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import DamagedError, DatasetError, ModelError, UnreachableError
-from headrace.labels.kinds import find_label_kind
+from headrace.labels.losses.kinds import OWN_LOSSES, describe_loss
+from headrace.labels.spec import LabelSpec
 from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
@@ -93,6 +95,7 @@ def evaluate(
             f"dataset {root} version {version} has no test rows; set split.fractions.test above 0"
         )
     _refuse_missing_columns(recipe, dataset)
+    label = _refuse_other_loss(recipe, model, dataset)
     champion = find_champion(store)
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     folder = f"evaluation/{prefix}"
@@ -119,10 +122,8 @@ def evaluate(
     launcher = resolve_launcher(recipe, workdir)
     result = run_ranks(task, recipe.train.ranks, report, launcher)
     metrics, verdict = result["metrics"], result["verdict"]
-    tagged_metrics = find_label_kind(dataset.build.label_kind).tagged_metrics
-    tags = {
-        f"{prefix}_{name}": f"{metrics[name]:.6f}" for name in tagged_metrics if name in metrics
-    }
+    tagged_metrics = [name for name in label.tagged_metrics if name in metrics]
+    tags = {f"{prefix}_{name}": f"{metrics[name]:.6f}" for name in tagged_metrics}
     tag_model(store, model, tags)
     if version == trained_on:  # metrics on another version are for information only
         record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
@@ -161,6 +162,7 @@ def _describe_champion(
         "uri": champion.uri,
         "same": champion.uri == model.uri,
         "threshold": float(metadata.get("threshold", 0.5)),
+        "loss": metadata.get("loss"),
         "dataset": {"root": dataset.root, "version": dataset.version},
         "why_not": "",
     }
@@ -178,6 +180,41 @@ def _describe_champion(
     if not champion_dataset.count_rows("test"):
         return {**description, "why_not": f"the dataset of {champion.uri} has no test rows"}
     return {**description, "dataset": {"root": root, "version": version}}
+
+
+def _refuse_other_loss(recipe: Recipe, model: ModelVersion, dataset: DatasetVersion) -> LabelSpec:
+    """Refuse a model that was trained with another loss than the recipe names.
+
+    The recipe's gates and metrics are about its own. What the model names is compared alone, and
+    never run.
+
+    Returns:
+        the dataset's label with the loss.
+
+    Raises:
+        ModelError: the losses differ, or the source of the user's own.
+    """
+    settings = recipe.train
+    label = TransformSpec.from_json(dataset.transform_json).label.with_loss(settings.loss)
+    here, there = (
+        describe_loss(label.loss, recipe.folder),
+        {key: model.metadata[key] for key in ("loss", "loss_source") if key in model.metadata},
+    )
+    if here == there:
+        return label
+    own = {"kind": OWN_LOSSES[label.kind]}
+    shown = [json.dumps(item.get("loss", own)) for item in (there, here)]
+    if shown[0] == shown[1]:
+        raise ModelError(
+            f"model {model.uri} was trained with the loss {label.loss.function} of another file "  # type: ignore[union-attr]
+            f"(SHA-256 {there.get('loss_source')}, here {here.get('loss_source')}); evaluate it "
+            "with the file of then, or train again"
+        )
+    raise ModelError(
+        f"model {model.uri} was trained with train.loss {shown[0]}, and the recipe has {shown[1]}: "
+        "its metrics and gates are about another loss; evaluate the model with its own, or train "
+        "again"
+    )
 
 
 def _refuse_missing_columns(recipe: Recipe, dataset: DatasetVersion) -> None:

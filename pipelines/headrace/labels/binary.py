@@ -116,6 +116,7 @@ class Binary(LabelKind):
         ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", *AVERAGES),
         PROBABILITY_LOSSES,
     )
+    loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
     main_metric = "roc_auc"
     validation_metrics = ("loss", "roc_auc", "accuracy")
     tagged_metrics = ("roc_auc", "pr_auc", "f1", "log_loss", "accuracy", "f1_macro", "f1_micro")
@@ -186,7 +187,7 @@ class Binary(LabelKind):
         """Return probabilities only: near the threshold, rounding decides the prediction."""
         return {"probability": pa.array(output.astype(np.float64))}
 
-    def make_scorer(
+    def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> BinaryScorer:
         """Return a `BinaryScorer`."""

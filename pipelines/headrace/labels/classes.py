@@ -130,6 +130,7 @@ class Classes(LabelKind):
     metrics = list_directions(
         ("accuracy", "roc_auc_ovr", "top_2", "top_3", "top_5", *AVERAGES), PROBABILITY_LOSSES
     )
+    loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
     main_metric = "accuracy"
     validation_metrics = ("loss", "accuracy")
     tagged_metrics = ("accuracy", "f1_macro", "f1_micro", "log_loss")
@@ -225,11 +226,18 @@ class Classes(LabelKind):
             "probability": pa.array(output.max(axis=1).astype(np.float64)),
         }
 
-    def make_scorer(
+    def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> ClassesScorer:
         """Return a `ClassesScorer`."""
         return ClassesScorer(rows["label"], rows["probabilities"])
+
+    def predict_own_constant(
+        self, truth: np.ndarray, weight: np.ndarray, label: FittedLabel
+    ) -> np.ndarray:
+        """Return the share of each class, (classes,)."""
+        counts = np.bincount(truth.astype(np.int64), weight, len(label.classes))
+        return np.asarray(counts / weight.sum())
 
     def measure_strength(
         self, truth: np.ndarray, guess: np.ndarray, fitted_truth: np.ndarray

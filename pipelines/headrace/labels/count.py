@@ -31,16 +31,37 @@ class CountScorer(NumberScorer):
             ModelError: a prediction is not finite, or there is no row.
         """
         super().__init__(truth, predicted, baseline)
-        counts = truth.astype(np.float64)
-        rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
-        # y log(y / rate), which is 0 for y = 0.
-        surprise = counts * np.log(np.where(counts > 0, counts, rates) / rates)
-        self._deviance = 2 * (surprise - counts + rates)
+        self._counts = truth.astype(np.float64)
+        self._deviance = compute_poisson_deviances(predicted, self._counts)
 
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
-        """Return the metrics of `NumberScorer`, and poisson_deviance (the mean over rows)."""
-        deviance = float(weight @ self._deviance / weight.sum())
-        return {**super().__call__(weight), "poisson_deviance": deviance}
+        """Return the metrics of `NumberScorer`, poisson_deviance and d2_poisson.
+
+        The former is the mean over rows, the latter the share of the deviance of the mean rate that
+        is saved, where that is not 0.
+        """
+        total = weight.sum()
+        deviance = float(weight @ self._deviance / total)
+        metrics = {**super().__call__(weight), "poisson_deviance": deviance}
+        mean_rate = np.asarray(weight @ self._counts / total)
+        of_mean = float(weight @ compute_poisson_deviances(mean_rate, self._counts) / total)
+        if np.ptp(self._counts[weight > 0]) > 0 and of_mean > 0:
+            metrics["d2_poisson"] = 1 - deviance / of_mean
+        return metrics
+
+
+def compute_poisson_deviances(predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return twice the loss of log-likelihood per row, float64 (rows,) (McCullagh and Nelder 1989).
+
+    Args:
+        predicted: rates, (rows,) or ().
+        counts: float64 (rows,).
+    """
+    rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
+    # y log(y / rate), which is 0 for y = 0.
+    surprise = counts * np.log(np.where(counts > 0, counts, rates) / rates)
+    deviances: np.ndarray = 2 * (surprise - counts + rates)
+    return deviances
 
 
 class Count(Regression):
@@ -50,7 +71,7 @@ class Count(Regression):
     summary = "a number of events, 0 or more"
     sql_types = frozenset({ColumnType.INTEGER, ColumnType.REAL})
     sql_hint = "a number of events, 0 or more"
-    metrics = list_directions(("r2",), (*NUMBER_ERRORS, "poisson_deviance"))
+    metrics = list_directions(("r2", "d2_poisson"), (*NUMBER_ERRORS, "poisson_deviance"))
     main_metric = "poisson_deviance"
     tagged_metrics = (*Regression.tagged_metrics, "poisson_deviance")
     activation = "exponential"
@@ -94,7 +115,7 @@ class Count(Regression):
         rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
         return float(np.mean(rates - truth * np.log(rates)))
 
-    def make_scorer(
+    def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> CountScorer:
         """Return a `CountScorer`."""

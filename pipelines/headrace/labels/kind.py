@@ -36,6 +36,21 @@ class Values(Enum):
     TEXTS = "several texts, joined to one by `label_texts.SEPARATOR`"
 
 
+class FittedLoss(Protocol):
+    """What a kind asks of the loss under `train.loss`; see `losses.loss.Loss`."""
+
+    def extend_scorer(
+        self,
+        scorer: "Scorer",
+        rows: Mapping[str, np.ndarray],
+        kind: "LabelKind",
+        label: "FittedLabel",
+    ) -> "Scorer": ...
+    def predict_constant(
+        self, truth: np.ndarray, weight: np.ndarray, kind: "LabelKind", label: "FittedLabel"
+    ) -> np.ndarray: ...
+
+
 class FittedLabel(Protocol):
     """The facts that a kind reads of a label once it is fitted; see `spec.LabelSpec`."""
 
@@ -47,6 +62,8 @@ class FittedLabel(Protocol):
     def center(self) -> float: ...
     @property
     def scale(self) -> float: ...
+    @property
+    def loss(self) -> FittedLoss | None: ...
 
 
 class Scorer(Protocol):
@@ -99,6 +116,7 @@ class LabelKind(ABC):
         sql_types, sql_hint: column types that `label.expression` may give, and words for them.
         dtype: of the label in a dataset and a batch.
         metrics: metric -> which way is better, of all metrics that models are compared by.
+        loss_metrics: the same of those that come with a loss under `train.loss`.
         main_metric: the one that orders slices and features where the recipe names none.
         validation_metrics: the metrics that are computed after every epoch and plotted.
         tagged_metrics: the metrics that become tags of an evaluated model version.
@@ -127,6 +145,7 @@ class LabelKind(ABC):
     sql_hint: str
     dtype = "float32"
     metrics: Mapping[str, Direction]
+    loss_metrics: Mapping[str, Direction]
     main_metric: str
     validation_metrics: tuple[str, ...]
     tagged_metrics: tuple[str, ...]
@@ -272,10 +291,9 @@ class LabelKind(ABC):
 
     # --- evaluation -------------------------------------------------------------------------------
     def is_higher_better(self, metric: str) -> bool:
-        """Return whether a higher value of one of `metrics` is better."""
-        return self.metrics[metric] == "higher"
+        """Return whether a higher value of one of `metrics`, or `loss_metrics`, is better."""
+        return {**self.loss_metrics, **self.metrics}[metric] == "higher"
 
-    @abstractmethod
     def make_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> Scorer:
@@ -283,12 +301,44 @@ class LabelKind(ABC):
 
         Args:
             rows: `label`, the model's output under its own name, and `baseline` where there is one.
-            label: the fitted label.
+            label: the fitted label, with the loss that the model was trained with.
             threshold: of kinds that have one.
 
         Raises:
             ModelError: a prediction is not finite, or there is no row.
         """
+        scorer = self.make_own_scorer(rows, label, threshold)
+        return label.loss.extend_scorer(scorer, rows, self, label) if label.loss else scorer
+
+    @abstractmethod
+    def make_own_scorer(
+        self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
+    ) -> Scorer:
+        """Return the scorer of the kind's own metrics, whatever the loss; see `make_scorer`."""
+
+    def predict_constant(
+        self, truth: np.ndarray, weight: np.ndarray, label: FittedLabel
+    ) -> np.ndarray:
+        """Return the constant output with the smallest mean loss: what is known without features.
+
+        Args:
+            truth: labels as the dataset has them, normally those of the train split.
+            weight: of the rows, float64 (rows,), not all 0; their sample weights where the training
+                is weighted.
+            label: the fitted label, with the loss that the model is trained with.
+
+        Returns:
+            an output as the model gives it, before `convert_output`: float64 (), or (classes,).
+        """
+        if label.loss is not None:
+            return label.loss.predict_constant(truth, weight, self, label)
+        return self.predict_own_constant(truth, weight, label)
+
+    def predict_own_constant(
+        self, truth: np.ndarray, weight: np.ndarray, label: FittedLabel
+    ) -> np.ndarray:
+        """Return the constant of the kind's own loss: the mean; see `predict_constant`."""
+        return np.asarray(weight @ truth.astype(np.float64) / weight.sum())
 
     def find_equal_labels(
         self,

@@ -46,6 +46,7 @@ class MultiLabel(LabelKind):
         ),
         ("hamming_loss", *PROBABILITY_LOSSES),
     )  # fmt: skip
+    loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
     main_metric = "f1_micro"
     validation_metrics = ("loss", "roc_auc_macro", "f1_micro", "exact_match")
     tagged_metrics = ("exact_match", "f1_micro", "f1_macro", "roc_auc_macro", "log_loss")
@@ -160,7 +161,7 @@ class MultiLabel(LabelKind):
         """Return the probabilities of all labels."""
         return {"probability": pa.array(list(output.astype(np.float64)))}
 
-    def make_scorer(
+    def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> MultiLabelScorer:
         """Return a `MultiLabelScorer`."""

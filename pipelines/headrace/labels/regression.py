@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from headrace.columns.histogram import widen_constant_range
 from headrace.labels.kind import FittedLabel, Form, LabelKind, LabelSummary, RowLosses
+from headrace.labels.quantiles import compute_weighted_quantiles
 from headrace.labels.scoring import EPSILON, check_predictions, list_directions
 from headrace.schema import NUMBERS
 
@@ -16,6 +17,12 @@ NUMBER_ERRORS = (
     "absolute_error_p95", "absolute_error_p99", "largest_error", "mae_over_baseline",
 )  # fmt: skip
 """Metrics of numbers of which lower values are better."""
+
+LOSS_METRICS = list_directions(
+    ("d2_pinball", "d2_absolute_error", "d2_huber"),
+    ("loss", "pinball_loss", "coverage_error", "huber_loss", "loss_over_baseline"),
+)
+"""Metrics of numbers that come with a loss under `train.loss`."""
 
 
 class NumberScorer:
@@ -87,25 +94,14 @@ class NumberScorer:
         return []
 
     def _measure_quantiles(self, weight: np.ndarray) -> dict[str, float]:
-        """Return weighted quantiles of the absolute error, and the largest one.
-
-        A quantile is the error that its share of the weight does not exceed. Where the share is
-        reached exactly, it is the mean of this error and the next one (averaged inverted
-        distribution function, as the median has it).
-        """
-        has_weight = weight[self._order] > 0
-        errors, weight = self._absolute[self._order][has_weight], weight[self._order][has_weight]
-        cumulative = np.cumsum(weight)
+        """Return quantiles of the absolute error under these weights, and the largest one."""
+        errors, weight = self._absolute[self._order], weight[self._order]
         shares = {"median_absolute_error": 0.5}
         shares |= {f"absolute_error_p{q}": q / 100 for q in (90, 95, 99)}
-        targets, rounding = np.array(list(shares.values())) * cumulative[-1], 1e-12 * cumulative[-1]
-        positions = np.minimum(np.searchsorted(cumulative, targets - rounding), len(errors) - 1)
-        exact = np.abs(cumulative[positions] - targets) <= rounding
-        after = np.minimum(positions + exact, len(errors) - 1)
-        quantiles = (errors[positions] + errors[after]) / 2
+        quantiles = compute_weighted_quantiles(errors, weight, list(shares.values()))
         return {
             **dict(zip(shares, quantiles.tolist(), strict=True)),
-            "largest_error": float(errors[-1]),
+            "largest_error": float(errors[weight > 0][-1]),
         }
 
 
@@ -118,6 +114,7 @@ class Regression(LabelKind):
     sql_types = NUMBERS
     sql_hint = "a number"
     metrics = list_directions(("r2",), NUMBER_ERRORS)
+    loss_metrics = LOSS_METRICS
     main_metric = "mae"
     validation_metrics = ("loss", "mae")
     tagged_metrics: tuple[str, ...] = ("mae", "rmse", "r2", "mae_over_baseline")
@@ -180,7 +177,7 @@ class Regression(LabelKind):
         """Return the numbers, as `predict_columns` does."""
         return {"prediction": pa.array(output)}
 
-    def make_scorer(
+    def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
     ) -> NumberScorer:
         """Return a `NumberScorer`."""

@@ -1,9 +1,12 @@
 """Say what a dataset's label column means once it is fitted; part of `transform.json`."""
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from headrace.labels.kind import LabelKind
+from headrace.labels.kind import LabelKind, RowLosses
 from headrace.labels.kinds import KindName, find_label_kind
+from headrace.labels.losses.kinds import resolve_loss
+from headrace.labels.losses.loss import Loss
 
 
 class LabelSpec(BaseModel):
@@ -22,6 +25,9 @@ class LabelSpec(BaseModel):
     """Whether rows carry `baseline` (float32, in the label's own unit, not standardized): what one
     would predict without a model."""
 
+    # Of the training and not of the dataset: no file may name a loss, which may run code.
+    _loss: Loss | None = PrivateAttr(None)
+
     @property
     def definition(self) -> LabelKind:
         """Return the definition of the kind, which knows all that depends on it."""
@@ -36,3 +42,47 @@ class LabelSpec(BaseModel):
     def has_threshold(self) -> bool:
         """Return whether a probability becomes a prediction by a threshold."""
         return self.definition.has_threshold
+
+    # --- the loss ---------------------------------------------------------------------------------
+    def with_loss(self, loss: Loss | None) -> "LabelSpec":
+        """Return the label of a model that is trained with this loss; None for its kind's own."""
+        label = self.model_copy()
+        label._loss = resolve_loss(loss, self.kind)
+        return label
+
+    @property
+    def loss(self) -> Loss | None:
+        """Return the loss that the model is trained with; None for what its kind has by itself."""
+        return self._loss
+
+    @property
+    def main_metric(self) -> str:
+        """Return the metric that orders slices and features where the recipe names none."""
+        kind = self.definition
+        return self.loss.choose_main_metric(kind) if self.loss else kind.main_metric
+
+    @property
+    def validation_metrics(self) -> tuple[str, ...]:
+        """Return the metrics that are computed after every epoch and plotted."""
+        kind = self.definition
+        return self.loss.list_validation_metrics(kind) if self.loss else kind.validation_metrics
+
+    @property
+    def tagged_metrics(self) -> tuple[str, ...]:
+        """Return the metrics that become tags of an evaluated model version."""
+        own = (self.loss.metric, self.loss.d2) if self.loss else ()
+        return (*self.definition.tagged_metrics, *(name for name in own if name))
+
+    def make_row_losses(self, label_smoothing: float = 0.0) -> RowLosses:
+        """Return the function from labels and logits to a loss per row, by loss or kind."""
+        kind = self.definition
+        if self.loss is None:
+            return kind.make_row_losses(label_smoothing)
+        return self.loss.make_row_losses(kind, self, label_smoothing)
+
+    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
+        """Return the loss from predictions, the mean over rows; see `LabelKind`."""
+        kind = self.definition
+        if self.loss is None:
+            return kind.compute_mean_loss(predicted, truth)
+        return float(np.mean(self.loss.compute_row_losses(predicted, truth, kind, self)))

@@ -1,9 +1,5 @@
 """Build the user's own network, by a function that the recipe names."""
 
-import importlib
-from collections.abc import Callable
-from typing import Any
-
 import keras
 
 from headrace.errors import Problem, RecipeError
@@ -11,6 +7,7 @@ from headrace.models.inputs import Tensors
 from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
+from headrace.user_function import import_function
 
 
 def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:
@@ -29,7 +26,7 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
     Raises:
         RecipeError: there is no such function, or it returns something else.
     """
-    function = find_function(model.function)
+    function = import_function(model.function, "model.function")
     output = function(dict(inputs), spec, **model.options)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2:
         shown = getattr(output, "shape", type(output).__name__)
@@ -39,23 +36,6 @@ def build_custom(model: s.Python, inputs: Tensors, spec: TransformSpec) -> keras
     return add_hidden_layers(model, output)
 
 
-def find_function(path: str) -> Callable[..., Any]:
-    """Import the user's function `module:name`.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    module, _, name = path.partition(":")
-    try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise _make_function_error(
-            f"{path} cannot be imported: {error}",
-            "put the module beside the recipe, into the working directory or on PYTHONPATH",
-        ) from None
-    return function
-
-
-def _make_function_error(message: str, fix: str = "") -> RecipeError:
-    problem = Problem("model.function", message, fix)
+def _make_function_error(message: str) -> RecipeError:
+    problem = Problem("model.function", message)
     return RecipeError("section model (kind python)", [problem], "no model was built")

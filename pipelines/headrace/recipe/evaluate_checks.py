@@ -6,18 +6,21 @@ from itertools import pairwise
 from headrace.errors import Problem
 from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
+from headrace.recipe.model_requirements import describe_label, get_fitting_loss
 from headrace.recipe.problems import suggest_nearest
 
 
-def check_evaluation(evaluate: s.Evaluate, label: s.Label) -> list[Problem]:
-    """Return problems of metrics that the label's kind does not have, and of gates that cannot be
+def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> list[Problem]:
+    """Return problems of metrics that label and loss do not have, and of gates that cannot be
     judged."""
     problems = []
     kind = find_label_kind(label.kind)
+    loss = get_fitting_loss(train, label.kind)
+    metrics = loss.list_metrics(kind) if loss else tuple(kind.metrics)
     for where, metric in _list_metrics(evaluate):
-        if metric not in kind.metrics:
-            fix = suggest_nearest(metric, list(kind.metrics))
-            text = f"there is no metric {metric!r} for a label of kind {label.kind}"
+        if metric not in metrics:
+            fix = suggest_nearest(metric, list(metrics))
+            text = f"there is no metric {metric!r} for {describe_label(train, label.kind)}"
             problems.append(Problem(where, text, fix))
     if not isinstance(evaluate.threshold, float) and not kind.has_threshold:
         text = f"a label of kind {label.kind} has no threshold to choose"

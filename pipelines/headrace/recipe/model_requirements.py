@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from headrace.columns.dataset_columns import RESERVED_NAMES
 from headrace.errors import Problem
 from headrace.labels.kinds import KINDS, find_label_kind
+from headrace.labels.losses.kinds import resolve_loss
+from headrace.labels.losses.loss import Loss
 from headrace.recipe import sections as s
 
 MOST_SHARDS = 64
@@ -110,18 +112,40 @@ def find_model_problems(
     return problems
 
 
+def get_fitting_loss(train: s.Train, label_kind: str) -> Loss | None:
+    """Return the loss that replaces the label kind's own; None where none does, or it is wrong."""
+    loss = resolve_loss(train.loss, label_kind)
+    return None if loss is None or label_kind not in loss.label_kinds else loss
+
+
+def list_validation_metrics(train: s.Train, label_kind: str) -> tuple[str, ...]:
+    """Return the metrics that are computed after every epoch of this training."""
+    kind, loss = find_label_kind(label_kind), get_fitting_loss(train, label_kind)
+    return loss.list_validation_metrics(kind) if loss else kind.validation_metrics
+
+
+def describe_label(train: s.Train, label_kind: str) -> str:
+    """Describe label and loss in the words of a problem."""
+    loss = get_fitting_loss(train, label_kind)
+    with_loss = f" with train.loss {loss.kind}" if loss else ""
+    return f"a label of kind {label_kind}{with_loss}"
+
+
 def find_metric_problems(train: s.Train, label_kind: str) -> list[Problem]:
-    """Return why early stopping or a plateau cannot follow its metric with such a label."""
+    """Return why early stopping or a plateau cannot follow its metric with such a label.
+
+    The loss that is trained counts as well: no metric of the mean is followed by a quantile.
+    """
     followed = []
     if train.early_stopping is not None:
         followed.append(("train.early_stopping.metric", train.early_stopping.metric))
     if isinstance(train.schedule, s.ReduceOnPlateau):
         followed.append(("train.schedule.metric", train.schedule.metric))
-    metrics = find_label_kind(label_kind).validation_metrics
+    metrics = list_validation_metrics(train, label_kind)
     return [
         Problem(
             where,
-            f"{metric} is not defined for a label of kind {label_kind}",
+            f"{metric} is not defined for {describe_label(train, label_kind)}",
             f"use {' or '.join(metrics)}",
         )
         for where, metric in followed

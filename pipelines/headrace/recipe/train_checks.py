@@ -5,8 +5,16 @@ import math
 from headrace.errors import Problem
 from headrace.features.kinds import get_form
 from headrace.labels.kinds import find_label_kind
+from headrace.labels.losses.kinds import find_loss_problems
+from headrace.labels.losses.loss import WHERE
 from headrace.recipe import sections as s
-from headrace.recipe.model_requirements import MOST_SHARDS, find_metric_problems, list_elastic_sizes
+from headrace.recipe.model_requirements import (
+    MOST_SHARDS,
+    describe_label,
+    find_metric_problems,
+    list_elastic_sizes,
+    list_validation_metrics,
+)
 
 # Key of the optimizer -> the only optimizers that have it.
 _OPTIMIZERS_BY_KEY = {
@@ -72,8 +80,13 @@ def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
     return []
 
 
-def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
-    """Return problems of empty ranges of tuned keys, and metrics that the label does not have."""
+def check_loss(train: s.Train, label: s.Label) -> list[Problem]:
+    """Return problems of a loss that does not fit the label."""
+    return find_loss_problems(train.loss, label.kind, train.label_smoothing)
+
+
+def check_tuning(tune: s.Tune, label: s.Label, train: s.Train) -> list[Problem]:
+    """Return problems of empty ranges of tuned keys, and metrics by which trials do not compare."""
     problems = []
     for key, tried in tune.parameters.items():
         if isinstance(tried, s.Choices):
@@ -85,14 +98,25 @@ def check_tuning(tune: s.Tune, label: s.Label) -> list[Problem]:
             problems.append(Problem(where, "log needs a low above 0"))
         if tried.log and tried.step is not None:
             problems.append(Problem(where, "takes either log or step"))
-    if tune.parameters and tune.metric not in find_label_kind(label.kind).validation_metrics:
+    metrics = list_validation_metrics(train, label.kind)
+    if tune.parameters and tune.metric not in metrics:
         problems.append(
             Problem(
                 "tune.metric",
-                f"{tune.metric} is not defined for a label of kind {label.kind}",
-                f"use one of {', '.join(find_label_kind(label.kind).validation_metrics)}",
+                f"{tune.metric} is not defined for {describe_label(train, label.kind)}",
+                f"use one of {', '.join(metrics)}",
             )
         )
+    for key in tune.parameters:
+        if f"{key}.".startswith(f"{WHERE}.") and tune.metric == "loss":
+            others = " or ".join(name for name in metrics if name != "loss")
+            problems.append(
+                Problem(
+                    f"tune.parameters.{key}",
+                    "trials with different losses are not compared by their loss",
+                    f"set tune.metric to {others}" if others else "remove it",
+                )
+            )
     return problems
 
 

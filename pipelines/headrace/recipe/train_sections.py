@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headrace.labels.kinds import ValidationMetric
+from headrace.labels.losses.kinds import AnyLoss
+from headrace.recipe.base import declare_later_key
 from headrace.recipe_section import Count, Fraction, NotNegative, Positive, Section
 
 
@@ -161,6 +163,10 @@ class Train(Section):
     """Ranks that come are taken in up to this number; `ranks` where it is left out."""
     launcher: LaunchSettings = LaunchSettings()
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    loss: AnyLoss | None = declare_later_key(None)
+    """What is minimized, the mean over rows by their weights; by default what the label's kind has:
+    cross_entropy of a condition, classes and multi_label, squared_error of a regression, poisson of
+    a count. See [losses](losses.md)."""
     optimizer: Optimizer = Optimizer()
     schedule: Annotated[Schedule, Field(discriminator="kind")] = FixedRate(kind="fixed")
     early_stopping: EarlyStopping | None = None

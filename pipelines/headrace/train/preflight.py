@@ -4,6 +4,8 @@ from pydantic import ValidationError
 
 from headrace.errors import DatasetError, RecipeError, TrainError
 from headrace.formats import describe_invalid
+from headrace.labels.losses.custom import OwnLoss
+from headrace.labels.losses.kinds import find_loss_problems
 from headrace.lake.version import DatasetVersion
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.recipe import Recipe
@@ -16,15 +18,20 @@ def load_trainable_spec(recipe: Recipe, dataset: DatasetVersion) -> TransformSpe
 
     Raises:
         DatasetError: transform.json is not the one that was published.
-        RecipeError: the model lacks inputs that it needs, or early stopping its metric.
+        RecipeError: the model lacks inputs that it needs, or early stopping its metric; the loss
+            does not fit the label, or its module is not found.
     """
     spec = load_published_spec(dataset)
     problems = find_compatibility_problems(recipe.model, spec)
-    problems += find_metric_problems(recipe.train, spec.label.kind)
+    settings = recipe.train
+    problems += find_loss_problems(settings.loss, spec.label.kind, settings.label_smoothing)
+    problems += find_metric_problems(settings, spec.label.kind)
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
         raise RecipeError(source, problems)
-    return spec
+    if isinstance(settings.loss, OwnLoss):
+        settings.loss.compute_digest(recipe.folder)
+    return spec.with_loss(settings.loss)
 
 
 def load_published_spec(dataset: DatasetVersion) -> TransformSpec:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from headrace.columns.histogram import AXES_FILE
 from headrace.errors import DamagedError, RemovedError, UnreachableError
+from headrace.labels.losses.kinds import describe_loss
 from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.version import DatasetVersion
@@ -119,6 +120,7 @@ def register_model(
                 "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
                 "network": "network",
+                **describe_loss(spec.label.loss),
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headrace.errors import TrainError
+from headrace.labels.losses.custom import OwnLoss
+from headrace.labels.losses.kinds import resolve_loss
 from headrace.recipe import Recipe
 from headrace.recipe.base import collect_identifying_values
 
@@ -26,10 +28,19 @@ _EPOCHS = "train.epochs"
 def collect_settings(recipe: Recipe) -> dict[str, Any]:
     """Collect the sections of a recipe that determine a trained model, as plain values.
 
-    The number of ranks is not among them: a training may be resumed on more or fewer.
+    The number of ranks is not among them: a training may be resumed on more or fewer. The source
+    of the user's own loss is.
+
+    Raises:
+        RecipeError: the module of the user's own loss is not found.
     """
     tree = collect_identifying_values(recipe)
     train = {key: value for key, value in tree["train"].items() if key not in _NOT_IDENTIFYING}
+    loss = resolve_loss(recipe.train.loss, recipe.label.kind)
+    if loss is None:
+        train.pop("loss", None)  # written out or not, it is what the label's kind has
+    elif isinstance(loss, OwnLoss):
+        train["loss"] = {**train["loss"], "source": loss.compute_digest(recipe.folder)}
     return {
         "model": tree["model"],
         "train": train,

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.labels.kind import RowLosses
 from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_logits_model
 from headrace.recipe import Recipe
@@ -36,6 +37,8 @@ class StepOptions:
 
     Attributes:
         label_smoothing: see `LabelKind.make_row_losses`.
+        compute_row_losses: loss under `train.loss`, smoothed; None for that of the label's kind.
+        hides_padding: whether the loss may be undefined for the zeros of padding rows.
         accumulate: number of batches of an update.
         compression: `none`, `fp16` or `bf16`, for gradients that travel between ranks.
         augmentation: applied to the rows; None for none.
@@ -43,6 +46,8 @@ class StepOptions:
     """
 
     label_smoothing: float = 0.0
+    compute_row_losses: RowLosses | None = None
+    hides_padding: bool = False
     accumulate: int = 1
     compression: str = "none"
     augmentation: Augmentation | None = None
@@ -85,15 +90,15 @@ class TrainStep:
             model: returned by `models.build.build_model`.
             optimizer: built for the model's trainable variables.
             collectives: sums over ranks.
-            label_kind: see `LabelSpec.kind`; it decides the loss.
+            label_kind: see `LabelSpec.kind`; it decides the loss where the options have none.
             options: the rest.
         """
         self._model, self._optimizer, self._collectives = model, optimizer, collectives
         self._options = options
         self._network = build_logits_model(model)
-        self._compute_row_losses = find_label_kind(label_kind).make_row_losses(
-            options.label_smoothing
-        )
+        self._compute_row_losses = options.compute_row_losses or find_label_kind(
+            label_kind
+        ).make_row_losses(options.label_smoothing)
         self._names = [tensor.name for tensor in model.inputs]
         self._variables = [v.value for v in model.trainable_variables]
         self._moments = GlobalMoments(self._network, collectives)
@@ -217,11 +222,15 @@ class TrainStep:
             with self._moments.count_rows(batch["weight"]):
                 logits = self._network({name: batch[name] for name in self._names}, training=True)
             logits = tf.cast(logits, tf.float32)
+            if self._options.hides_padding:
+                batch, logits = _hide_padding(batch, logits)
             losses = self._compute_row_losses(batch["label"], logits)
             if "mixup_weight" in batch:
                 mixup_weight = batch["mixup_weight"]
                 mixed = self._compute_row_losses(batch["mixup_label"], logits)
                 losses = mixup_weight * losses + (1 - mixup_weight) * mixed
+            if self._options.hides_padding:
+                losses = tf.where(batch["weight"] > 0, losses, tf.zeros_like(losses))
             weight = tf.reduce_sum(weights)
             loss = tf.reduce_sum(weights * losses)
             # Multiplied by the rank's weight: the division by the global weight leaves it once.
@@ -273,6 +282,23 @@ def _choose_scales(bounds: tf.Tensor) -> tf.Tensor:
     return tf.where(bounds > 0, tf.pow(2.0, exponents), tf.ones_like(bounds))
 
 
+def _hide_padding(
+    batch: Mapping[str, tf.Tensor], logits: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Replace labels and logits of padding rows by those of the first row that is none.
+
+    A weight of 0 does not help against a loss of infinity, nor against its gradient. Of a batch of
+    padding alone the logits get no gradient, which would be NaN.
+    """
+    is_row = batch["weight"] > 0
+    first = tf.argmax(tf.cast(is_row, tf.int32), output_type=tf.int32)
+    rows = tf.where(is_row, tf.range(tf.size(is_row)), first)
+    logits = tf.where(tf.reduce_any(is_row), logits, tf.stop_gradient(logits))
+    names = ("label", "mixup_label")
+    labels = {name: tf.gather(batch[name], rows) for name in names if name in batch}
+    return {**batch, **labels}, tf.gather(logits, rows)
+
+
 def _list_seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator]:
     """List the generators of dropout layers; every step sets their state, so none is saved."""
     return [
@@ -287,6 +313,8 @@ def make_step_options(recipe: Recipe, spec: TransformSpec, collectives: Collecti
     settings = recipe.train
     return StepOptions(
         label_smoothing=settings.label_smoothing,
+        compute_row_losses=spec.label.make_row_losses(settings.label_smoothing),
+        hides_padding=spec.label.loss is not None and spec.label.loss.may_be_undefined,
         accumulate=settings.accumulate,
         compression=settings.compression,
         augmentation=Augmentation(

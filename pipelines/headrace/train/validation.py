@@ -57,10 +57,11 @@ def compute_validation_metrics(
         a metric that is not defined on these rows (roc_auc of one class) is absent; where a
         prediction is not finite, all of them are NaN.
     """
-    kind = label.definition
-    if count_bad_rows(predicted):
-        # Names of what is defined on this split: what is not must not look as if it were NaN.
-        defined = kind.validate_predictions(truth, np.zeros_like(predicted), label)
-        return dict.fromkeys(("loss", *defined), float("nan"))
-    loss = kind.compute_mean_loss(predicted, truth)
-    return {"loss": loss, **kind.validate_predictions(truth, predicted, label)}
+    is_bad = count_bad_rows(predicted) > 0
+    # Names of what is defined on this split: what is not must not look as if it were NaN.
+    shown = np.zeros_like(predicted) if is_bad else predicted
+    metrics = label.definition.validate_predictions(truth, shown, label)
+    metrics = {name: value for name, value in metrics.items() if name in label.validation_metrics}
+    if is_bad:
+        return dict.fromkeys(("loss", *metrics), float("nan"))
+    return {"loss": label.compute_mean_loss(predicted, truth), **metrics}

@@ -19,6 +19,7 @@ from headrace.errors import DatasetError
 from headrace.features.kind import DTYPES, FittedFeature, Form
 from headrace.features.kinds import KINDS, get_form
 from headrace.formats import TRANSFORM
+from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
 from headrace.transform.rules import FittedRule, LeftOutRule, select_rejecting_rules
 
@@ -156,6 +157,10 @@ class TransformSpec(_Frozen):
     def rejecting_rules(self) -> tuple[FittedRule, ...]:
         """Return the rules that leave rows without a prediction."""
         return select_rejecting_rules(self.rules or ())
+
+    def with_loss(self, loss: Loss | None) -> "TransformSpec":
+        """Return the same transform, of whose label a model is trained with this loss."""
+        return self.model_copy(update={"label": self.label.with_loss(loss)})
 
     def to_json(self) -> str:
         """Return the text of `transform.json`."""
