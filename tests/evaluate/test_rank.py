@@ -203,7 +203,7 @@ def test_slices_are_of_the_rows_whose_predictions_they_score(world: World) -> No
 
 def test_the_champion_is_compared_on_the_same_rows(world: World) -> None:
     champion = {
-        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5,
+        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5, "loss": None,
         "dataset": {"root": "/data", "version": 3},
     }  # fmt: skip
     (gate,) = world.evaluate(CHAMPION_GATE, champion=champion)["verdict"]["gates"]
@@ -250,7 +250,7 @@ class LastRank(SoloCollectives):
 
 def test_other_ranks_join_in_and_log_nothing(world: World) -> None:
     champion = {
-        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5,
+        "uri": "models:/tiny/2", "same": False, "why_not": "", "threshold": 0.5, "loss": None,
         "dataset": {"root": "/data", "version": 3},
     }  # fmt: skip
     collectives = LastRank(world.model_file.read_bytes())
