@@ -59,6 +59,7 @@ def train_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     """
     from headrace.features.scaled import ScaledFeature
     from headrace.features.vocabulary import VocabularyFeature
+    from headrace.labels.losses.kinds import parse_loss
     from headrace.models.build import build_model
     from headrace.recipe.sections import Augment, Mlp, Optimizer
     from headrace.train.augment import Augmentation
@@ -88,7 +89,10 @@ def train_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
         rank=ranks.rank,
         size=ranks.size,
     )
+    label = spec.label.with_loss(parse_loss(payload.get("loss")))
     options = StepOptions(
+        compute_row_losses=label.make_row_losses(),
+        hides_padding=label.loss is not None and label.loss.may_be_undefined,
         accumulate=payload.get("accumulate", 1),
         compression=payload.get("compression", "none"),
         augmentation=augment,

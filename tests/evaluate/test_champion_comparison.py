@@ -5,6 +5,7 @@ import pytest
 
 from headrace.evaluate.champion_comparison import compare_models
 from headrace.evaluate.predictions import PredictedRows
+from headrace.labels.losses.quantile import Quantile
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
 
@@ -92,3 +93,29 @@ def test_numbers_are_compared_in_their_own_unit() -> None:
     (difference,) = comparison.differences.values()
     assert comparison.shared_rows == 40
     assert difference.better_by == pytest.approx(2, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "text"),
+    [
+        (0.9, None, "models:/m/1 predicts the mean or the median, and the candidate the quantile "
+         "of level 0.9"),
+        (0.9, 0.95, "predicts the quantile of level 0.95, and the candidate the quantile of level "
+         "0.9"),
+        (0.9, 0.9, ""), (0.5, None, ""), (None, None, ""),
+    ],
+)  # fmt: skip
+def test_quantiles_and_means_are_two_questions(
+    ours: float | None, theirs: float | None, text: str
+) -> None:
+    gates = [{"kind": "champion", "metric": "mae", "not_worse_by": 0.0}]
+    settings = s.Evaluate.model_validate({"gates": gates, "bootstrap": 20})
+    labels = [
+        LabelSpec(kind="regression").with_loss(level and Quantile(kind="quantile", level=level))
+        for level in (ours, theirs)
+    ]
+    rows = {"row_id": np.arange(9), "label": np.arange(9.0), "value": np.arange(9.0)[::-1]}
+    models = [(rows, label, 0.5) for label in labels]
+    comparison = compare_models("models:/m/1", *models, settings)
+    assert text in comparison.obstacle
+    assert bool(comparison.obstacle) == bool(text)

@@ -1,11 +1,12 @@
 """Settings that a checkpoint depends on: each one that differs is named, with both values."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace.errors import TrainError
+from headrace.errors import RecipeError, TrainError
 from headrace.train.settings_check import check_settings, collect_settings
 from tests.tiny import tiny_recipe
 
@@ -21,6 +22,7 @@ CHANGED = {
     "train.schedule.kind": "cosine",
     "train.early_stopping.patience": "4",
     "train.early_stopping.metric": "accuracy",
+    "train.loss.kind": "focal",
     "train.accumulate": "2",
     "train.label_smoothing": "0.1",
     "train.augment.noise": "0.5",
@@ -90,3 +92,24 @@ def test_values_are_compared_as_a_checkpoint_has_them(tmp_path: Path) -> None:
 
     settings: dict[str, Any] = collect_settings(tiny_recipe(tmp_path))
     check_settings(json.loads(json.dumps(settings)), settings, 0)
+
+
+def test_the_source_of_a_loss_of_the_users_own_is_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    module = tmp_path / "my_losses.py"
+    function = "train.loss={kind: python, function: 'my_losses:mine'}"
+
+    def collect(text: str) -> dict[str, Any]:
+        module.write_text(f"raise SystemError('it is not run')\n{text}")
+        return collect_settings(tiny_recipe(tmp_path, function))
+
+    before, same, after = collect("x = 1"), collect("x = 1"), collect("x = 2")
+    check_settings(before, same, 1)
+    with pytest.raises(TrainError, match=r"train\.loss\.source is .* there and .* here"):
+        check_settings(before, after, 1)
+    module.unlink()
+    with pytest.raises(RecipeError, match=r"train\.loss\.function: .* there is no module"):
+        collect_settings(tiny_recipe(tmp_path, function))

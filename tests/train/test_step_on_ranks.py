@@ -27,6 +27,8 @@ POLICIES: dict[str, dict[str, Any]] = {
     "four steps": {"steps": 4},
     "batch_norm": {"batch_norm": True},
     "noise and mixup": {"augment": {"noise": 0.5, "mixup": 0.4}},
+    "focal": {"loss": {"kind": "focal", "alpha": 0.25}},
+    "own loss": {"loss": {"kind": "python", "function": "tests.train.own_losses:squared_error"}},
     "fp16": {"compression": "fp16"},
     "bf16": {"compression": "bf16"},
 }

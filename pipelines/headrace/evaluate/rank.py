@@ -252,6 +252,7 @@ class _RankEvaluation:
                 "model": payload["model_uri"],
                 "run": payload["run_id"],
                 "dataset": f"{redact_text(self._dataset.root)}, version {self._dataset.version}",
+                "loss": self._spec.label.describe_loss(),
                 "evaluated": payload["now"],
                 "champion": verdict["champion"] or "none",
             },

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from headrace.labels.kind import LabelKind, RowLosses
 from headrace.labels.kinds import KindName, find_label_kind
-from headrace.labels.losses.kinds import resolve_loss
+from headrace.labels.losses.kinds import OWN_LOSSES, resolve_loss
 from headrace.labels.losses.loss import Loss
 
 
@@ -54,6 +54,13 @@ class LabelSpec(BaseModel):
     def loss(self) -> Loss | None:
         """Return the loss that the model is trained with; None for what its kind has by itself."""
         return self._loss
+
+    def describe_loss(self) -> str:
+        """Return the loss in words: its kind, and its keys."""
+        if self.loss is None:
+            return OWN_LOSSES[self.kind]
+        keys = self.loss.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+        return ", ".join([self.loss.kind, *(f"{key} {value}" for key, value in keys.items())])
 
     @property
     def main_metric(self) -> str:

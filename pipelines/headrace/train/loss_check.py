@@ -1,6 +1,7 @@
 """Check a loss of the user's own on a first batch, before the first epoch is trained with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 import keras
 import numpy as np
@@ -8,7 +9,36 @@ import tensorflow as tf
 
 from headrace.errors import HeadraceError, TrainError
 from headrace.labels.kind import RowLosses
+from headrace.labels.losses.custom import OwnLoss
+from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_logits_model
+from headrace.train.step import StepOptions
+
+
+def check_first_batch(
+    label: LabelSpec,
+    options: StepOptions,
+    model: keras.Model,
+    batches: Iterator[dict[str, tf.Tensor]],
+) -> Iterator[dict[str, tf.Tensor]]:
+    """Check a loss of the user's own on the first batch, and return all batches.
+
+    Args:
+        label: with the loss; any other than the user's own is known to be right.
+        options: of the step, with the function that computes the loss.
+        model: returned by `models.build.build_model`.
+        batches: of the train split.
+
+    Raises:
+        TrainError: see `check_loss`.
+    """
+    if not isinstance(label.loss, OwnLoss) or options.compute_row_losses is None:
+        return batches
+    first = next(batches, None)
+    if first is None:
+        return iter(())
+    check_loss(label.loss.function, options.compute_row_losses, model, first)
+    return chain([first], batches)
 
 
 def check_loss(

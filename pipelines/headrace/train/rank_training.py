@@ -8,19 +8,15 @@ which is empty on ranks other than 0. The epochs themselves are in `loop.py`.
 
 import os
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
 from headrace.errors import PreemptedError, RankError, StoreError
-from headrace.labels.losses.custom import OwnLoss
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
@@ -47,14 +43,14 @@ from headrace.train.elastic import broadcast_state, find_most_advanced_rank
 from headrace.train.first_step import FirstStepTimer
 from headrace.train.learning_rate import make_learning_rate
 from headrace.train.loop import CheckpointPolicy, LoopContext, run_epochs
-from headrace.train.loss_check import check_loss
+from headrace.train.loss_check import check_first_batch
 from headrace.train.model import build_initial_model
 from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.train.register import register_model
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
-from headrace.train.step import StepOptions, TrainStep, make_step_options
+from headrace.train.step import TrainStep, make_step_options
 from headrace.train.streams import SplitStreams
 from headrace.train.tracked_run import (
     TrackedTraining,
@@ -144,7 +140,7 @@ class RankTraining:
             if tracked_training:
                 tracked_training.begin_writing()  # beside what is compiled here
             options = make_step_options(self._recipe, self._spec, collectives)
-            batches = self._check_own_loss(batches, options)
+            batches = check_first_batch(self._spec.label, options, self._model, batches)
             self._step = TrainStep(
                 self._model, self._optimizer, collectives, self._spec.label.kind, options
             )
@@ -230,19 +226,6 @@ class RankTraining:
         }
         result = build_train_result(run, model_uri, state, self._checksums)
         return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
-
-    def _check_own_loss(
-        self, batches: Iterator[dict[str, tf.Tensor]], options: StepOptions
-    ) -> Iterator[dict[str, tf.Tensor]]:
-        """Check a loss of the user's own on the first batch, and return all batches."""
-        loss = self._spec.label.loss
-        if not isinstance(loss, OwnLoss) or options.compute_row_losses is None:
-            return batches
-        first = next(batches, None)
-        if first is None:
-            return iter(())
-        check_loss(loss.function, options.compute_row_losses, self._model, first)
-        return chain([first], batches)
 
     def rewind_to_last_update(self) -> None:
         """Take back what was done since the last update, before this rank joins others."""

@@ -1,4 +1,4 @@
-"""Metrics and constants of losses, beside scikit-learn, SciPy, and searches that know no formula."""
+"""Metrics and constants of losses, beside scikit-learn, SciPy, and blind searches."""
 
 import warnings
 from typing import Any
