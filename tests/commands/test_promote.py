@@ -58,14 +58,29 @@ def test_a_model_that_failed_its_gates_is_exit_code_3(
     assert done.err.endswith("headrace promote: models:/tiny/5 failed a gate\n")
 
 
-def test_rollback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("headrace.evaluate.roll_back", lambda recipe, workdir: AliasMove(4, 5))
+@pytest.mark.parametrize(
+    ("move", "lines"),
+    [
+        (AliasMove(4, 5), ["Champion version 4, rolled back from version 5"]),
+        (
+            AliasMove(1, None, (3, 2)),
+            [
+                "Champion version 1, rolled back from a deleted version",
+                "Passed over, because it was deleted in MLflow: version 3, 2",
+            ],
+        ),
+    ],
+)
+def test_rollback(
+    move: AliasMove, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("headrace.evaluate.roll_back", lambda recipe, workdir: move)
     path = write_recipe(tmp_path)
     assert run_command("rollback", path, "--json").result == {
         "command": "rollback",
         "ok": True,
-        "champion": 4,
-        "rolled_back": 5,
+        "champion": move.champion,
+        "rolled_back": move.before,
+        "skipped": list(move.skipped),
     }
-    text = "Champion version 4, rolled back from version 5\n"
-    assert run_command("rollback", path) == (0, text, "")
+    assert run_command("rollback", path) == (0, "".join(f"{line}\n" for line in lines), "")

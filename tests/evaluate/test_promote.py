@@ -39,7 +39,10 @@ class Registry:
             "metrics": {"threshold": 0.4},
         }
 
-    def move(self, store: object, model: ModelVersion) -> AliasMove:
+    def move(
+        self, store: object, model: ModelVersion, compared_with: ModelVersion | None
+    ) -> AliasMove:
+        assert compared_with is self.champion
         self.moved_to = model
         return AliasMove(model.version, CHAMPION.version)
 

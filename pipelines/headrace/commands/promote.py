@@ -58,7 +58,10 @@ def rollback(
     log_format: Log = LogFormat.TEXT,
     json_: Json = False,
 ) -> None:
-    """Make the previous champion the champion again.
+    """Make the champion before the champion the champion again.
+
+    Champions that were deleted in MLflow are passed over, and named. A rollback that was
+    interrupted is completed, and goes no further.
 
     Example: headrace rollback conf/flights.yaml
     """
@@ -67,7 +70,16 @@ def rollback(
 
         loaded = load_with_overrides(recipe, workdir, set_)
         moved = roll_back(loaded, workdir=workdir)
-        command.console.print_summary(
-            [f"Champion version {moved.champion}, rolled back from version {moved.before}"]
+        before = f"version {moved.before}" if moved.before else "a deleted version"
+        lines = [f"Champion version {moved.champion}, rolled back from {before}"]
+        if moved.skipped:
+            versions = ", ".join(str(version) for version in moved.skipped)
+            lines.append(f"Passed over, because it was deleted in MLflow: version {versions}")
+        command.console.print_summary(lines)
+        command.report_result(
+            {
+                "champion": moved.champion,
+                "rolled_back": moved.before,
+                "skipped": list(moved.skipped),
+            }
         )
-        command.report_result({"champion": moved.champion, "rolled_back": moved.before})

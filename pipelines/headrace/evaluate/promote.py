@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from headrace.errors import GateError, ModelError
 from headrace.evaluate.gates import has_same_criteria
+from headrace.number_text import format_exact, format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.tracking.golden import GoldenCheck, check_golden
@@ -77,20 +78,20 @@ def promote(
     threshold = verdict["metrics"].get("threshold")
     if threshold is not None and threshold != model.metadata.get("threshold", 0.5):
         raise ModelError(
-            f"model {model.uri} was judged with a threshold of {threshold:g} and has "
-            f"{model.metadata.get('threshold', 0.5):g}; run `headrace evaluate` without another "
-            "evaluate.threshold, or train again with it"
+            f"model {model.uri} was judged with a threshold of {format_exact(threshold)} and has "
+            f"{format_exact(model.metadata.get('threshold', 0.5))}; run `headrace evaluate` "
+            "without another evaluate.threshold, or train again with it"
         )
     report(Progress("loading the model again and comparing its predictions with the recorded ones"))
     golden = check_golden(store, model)
     if not golden.passed:
         raise GateError(
             f"model {model.uri}, loaded again, predicts {golden.different} of {golden.rows} rows "
-            f"differently than recorded in training (by up to {golden.largest_difference:.3g}); "
-            "the champion is not changed. Was the model's artifact changed, or is this another "
-            "version of TensorFlow?"
+            "differently than recorded in training (by up to "
+            f"{format_number(golden.largest_difference, 3)}); the champion is not changed. Was the "
+            "model's artifact changed, or is this another version of TensorFlow?"
         )
-    return Promoted(model.uri, move_champion(store, model), golden)
+    return Promoted(model.uri, move_champion(store, model, champion), golden)
 
 
 def roll_back(recipe: Recipe, *, workdir: str) -> AliasMove:
@@ -101,6 +102,6 @@ def roll_back(recipe: Recipe, *, workdir: str) -> AliasMove:
         workdir: local folder; holds the MLflow store where no other is configured.
 
     Raises:
-        ModelError: there is no champion, or no version before it.
+        ModelError: there is no champion, no version before it, or one that cannot be read.
     """
     return roll_back_champion(Store.from_recipe(recipe, workdir, os.environ))
