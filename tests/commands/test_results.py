@@ -117,8 +117,8 @@ def test_metrics_for_people() -> None:
     assert format_metrics("Test", metrics) == [
         "Test",
         "  rows                                29,496",
-        "  roc_auc                             0.7591",
-        "  f1                                  1.0000",
+        "  roc_auc                            0.75912",
+        "  f1                                       1",
         "  mse                                1,234.6",
         "  epochs                                   6",
     ]

@@ -153,6 +153,42 @@ def test_rows_that_all_weigh_nothing_are_refused() -> None:
 
 
 def test_one_metric_of_some_rows() -> None:
-    metric = compute_metric(PROBABILITY, LABEL, LabelSpec(), 0.5, "accuracy")
+    metric = compute_metric(PROBABILITY, LABEL, LabelSpec(), 0.5, "accuracy", np.ones(8))
     assert metric == 5 / 8
-    assert np.isnan(compute_metric(PROBABILITY[3:], LABEL[3:], LabelSpec(), 0.5, "roc_auc"))
+    undefined = PROBABILITY[3:], LABEL[3:]
+    assert np.isnan(compute_metric(*undefined, LabelSpec(), 0.5, "roc_auc", np.ones(5)))
+
+
+def test_one_weight_is_used_everywhere() -> None:
+    """Rows of weight 2 are as good as two rows, in every number, table and figure."""
+    weight = np.array([2, 1, 0, 3, 1, 1, 1, 1], np.float32)
+    repeated = np.repeat(np.arange(8), weight.astype(int))
+    settings = SETTINGS.model_copy(update={"weighted": True, "bootstrap": 0, "slices": []})
+    weighted = analyze_predictions(
+        make_inputs(
+            LabelSpec(weighted=True), {**BINARY_ROWS, "sample_weight": weight}, threshold=0.5
+        ),
+        settings,
+    )
+    rows = {name: array[repeated] for name, array in BINARY_ROWS.items()}
+    plain = analyze_predictions(make_inputs(LabelSpec(), rows, threshold=0.5), settings)
+    metrics = dict(weighted.metrics)
+    assert metrics.pop("rows") == 8
+    assert metrics.pop("weight") == plain.metrics["rows"] == 10
+    assert metrics == pytest.approx({n: v for n, v in plain.metrics.items() if n != "rows"})
+    for row, expected in zip(weighted.thresholds, plain.thresholds, strict=True):
+        assert row == pytest.approx(expected)
+    cells = [
+        [text.get_text() for text in analysis.figures["confusion_matrix.png"].axes[0].texts]
+        for analysis in (weighted, plain)
+    ]
+    assert cells[0] == cells[1]
+    for name in ("calibration.png", "thresholds.png", "predictions_by_split.png"):
+        lines, others = (
+            [line.get_xydata() for axes in a.figures[name].axes for line in axes.get_lines()]
+            for a in (weighted, plain)
+        )
+        for line, other in zip(lines, others, strict=True):
+            np.testing.assert_allclose(np.asarray(line, float), np.asarray(other, float))
+    title = weighted.figures["confusion_matrix.png"].axes[0].get_title()
+    assert title.endswith("weight of rows")

@@ -51,10 +51,10 @@ def check_gate(settings: dict, **changed: object) -> GateResult:
         ({**METRIC, "metric": "log_loss", "at_most": 0.5}, True, "log_loss: 0.5, at most 0.5"),
         ({**METRIC, "metric": "log_loss", "at_most": 0.4}, False, "log_loss: 0.5, at most 0.4"),
         ({**METRIC, "metric": "pr_auc", "at_least": 0.1}, False, "pr_auc is not defined"),
-        ({"kind": "size", "at_most_megabytes": 2.0}, True, "2.00 MB"),
-        ({"kind": "size", "at_most_megabytes": 1.9}, False, "2.00 MB, at most 1.9"),
-        ({"kind": "latency", "at_most_milliseconds": 1.5, "percentile": 90.0}, True, "1.00 ms"),
-        ({"kind": "latency", "at_most_milliseconds": 5.0, "percentile": 99.0}, False, "9.00 ms"),
+        ({"kind": "size", "at_most_megabytes": 2.0}, True, "2 MB"),
+        ({"kind": "size", "at_most_megabytes": 1.9}, False, "2 MB, at most 1.9"),
+        ({"kind": "latency", "at_most_milliseconds": 1.5, "percentile": 90.0}, True, "1 ms"),
+        ({"kind": "latency", "at_most_milliseconds": 5.0, "percentile": 99.0}, False, "9 ms"),
     ],
 )
 def test_limits(settings: dict, passed: bool, text: str) -> None:

@@ -98,12 +98,12 @@ def test_some_rows_are_those_of_the_first_batches(stream: Stream, tmp_path: Path
 
 
 def test_sampled_inputs_are_sorted_and_at_most_so_many(stream: Stream, tmp_path: Path) -> None:
-    inputs, label = predictions.sample_inputs(
+    inputs, facts = predictions.sample_inputs(
         None, SPEC, "test", tiny_recipe(tmp_path), SoloCollectives(), 3
     )
     assert stream.batches == 2
     assert inputs == {}  # the spec has no features
-    assert label.tolist() == [0, 0, 0]  # of rows 3, 7 and 7
+    assert facts["label"].tolist() == [0, 0, 0]  # of rows 3, 7 and 7
 
 
 def test_rows_of_several_labels_are_sorted_by_their_highest_probability() -> None:

@@ -137,6 +137,32 @@ def test_labels_of_two_datasets_are_equal_in_the_own_unit() -> None:
     assert equal.tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("size", [1e-12, 1e-6, 1.0, 1e12])
+@pytest.mark.parametrize("center", [0.0, 1.0, 1e6])
+def test_equal_labels_are_found_at_any_size(size: float, center: float) -> None:
+    """The same numbers with another center and scale, and others that are a thousandth apart."""
+    numbers = size * np.array([0.0, 0.25, -1.0, 3.0, 1e-3])
+    apart = numbers + 1e-3 * size * (1 if center <= 1 else 9)
+    specs = (
+        LabelSpec(kind="regression"),
+        LabelSpec(kind="regression", center=size * center, scale=size * 0.7),
+    )
+    for spec in specs:
+        for other in specs:
+            stored, others, changed = (
+                KIND.convert_labels(pa.chunked_array([values]), of)[0]
+                for values, of in (
+                    (numbers, spec), (numbers, other), (apart, other),
+                )
+            )  # fmt: skip
+            assert KIND.find_equal_labels(stored, spec, others, other).all()
+            if center < 1e6:  # there, float32 itself cannot tell them apart
+                assert not KIND.find_equal_labels(stored, spec, changed, other).any()
+    assert not KIND.find_equal_labels(
+        np.zeros(1, np.float32), specs[0], np.array([size], np.float32), specs[0]
+    ).any()
+
+
 def test_strength_by_hand() -> None:
     truth = np.array([1.0, 2.0, 3.0])
     assert KIND.measure_strength(truth, truth, truth) == 1

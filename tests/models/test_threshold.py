@@ -33,7 +33,7 @@ def test_choices_by_hand() -> None:
 
 
 def test_a_limit_that_no_threshold_reaches_is_refused_with_the_best() -> None:
-    with pytest.raises(TrainError, match=r"precision of 0.9.*the best is 0.5000"):
+    with pytest.raises(TrainError, match=r"precision of 0.9.*the best is 0\.5\."):
         choose_threshold(np.array([0, 1]), np.array([0.9, 0.1]), "precision", 0.9)
     with pytest.raises(TrainError, match="no positive row"):
         choose_threshold(np.zeros(3), np.array([0.1, 0.2, 0.3]), "max_f1")
@@ -55,3 +55,16 @@ def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[bool, float]]) -> N
     if 1e-6 < chosen.threshold < 1 - 1e-6:  # it does what it was chosen for
         again = sk.f1_score(truth, probability >= chosen.threshold, zero_division=0)
         assert again == pytest.approx(best)
+
+
+def test_a_weight_of_2_counts_as_two_rows() -> None:
+    weight = np.array([2.0, 1.0, 0.0, 3.0, 1.0])
+    truth, probability = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.8, 0.4, 0.2])
+    repeated = np.repeat(np.arange(5), weight.astype(int))
+    curves = compute_threshold_curves(truth, probability, weight)
+    expected = compute_threshold_curves(truth[repeated], probability[repeated])
+    assert {n: c.tolist() for n, c in curves.items()} == {
+        n: c.tolist() for n, c in expected.items()
+    }
+    best = choose_threshold(truth, probability, "max_f1", weight=weight)
+    assert best == choose_threshold(truth[repeated], probability[repeated], "max_f1")

@@ -74,7 +74,7 @@ def test_the_ledger_is_shown_and_adds_up() -> None:
     for line in (
         "read 2,000", "published, train 1,500", "quarantined, range(<x>) 40", "duplicates 50",
         "filtered, label is null 10", "accounted for 2,000", "s3://lake/<t> 2,000 a, b",
-        "15 (1.00%)", "r drop 7 x: '<1>'",
+        "15 (1%)", "r drop 7 x: '<1>'",
     ):  # fmt: skip
         assert line in text, line
 
@@ -88,12 +88,12 @@ def test_nothing_of_the_lake_is_markup_and_nothing_is_loaded() -> None:
 
 def test_bars_have_the_height_of_a_split_s_share() -> None:
     page = render_report("clicks", build_of(), PROFILE)
-    assert "<title>0 to 5, train: 75.00%</title>" in page
-    assert "<title>5 to 10, validation: 100.00%</title>" in page
-    assert "<title>5 to 10, test: 0.00%</title>" in page
+    assert "<title>0 to 5, train: 75%</title>" in page
+    assert "<title>5 to 10, validation: 100%</title>" in page
+    assert "<title>5 to 10, test: 0%</title>" in page
     heights = re.findall(r"height='([\d.]+)' fill='#3b6ea5'", page)
     assert heights[:2] == ["54.0", "18.0"]  # of 72: the highest bar is 100%
-    assert "out of vocabulary: train 25.00%, validation none, test none" in text_of(page)
+    assert "out of vocabulary: train 25%, validation none, test none" in text_of(page)
 
 
 @pytest.mark.parametrize(("measures", "more"), [(3, False), (20, True)])

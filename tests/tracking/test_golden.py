@@ -116,3 +116,23 @@ def test_a_process_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_without_recorded_predictions_is_named() -> None:
     with pytest.raises(ModelError, match="recorded no predictions to compare with; train again"):
         check_golden(STORE, ModelVersion("m", 3, "r", {}))
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-6, 1e-3])
+def test_a_model_that_answers_0_or_1_differs_from_small_and_large_probabilities(
+    size: float,
+) -> None:
+    for expected, answer in ((np.array([size]), 0.0), (np.array([1 - size]), 1.0)):
+        different, _ = find_differences(
+            expected, np.array([answer]), absolute=1e-5, relative=0.0, probabilities=True
+        )
+        assert different.tolist() == [size > 5.1e-7]
+
+
+def test_probabilities_of_a_half_may_differ_by_the_whole_tolerance() -> None:
+    expected, predicted = np.full(2, 0.5), np.array([0.5 + 0.9e-5, 0.5 + 1.1e-5])
+    different, largest = find_differences(
+        expected, predicted, absolute=1e-5, relative=0.0, probabilities=True
+    )
+    assert different.tolist() == [False, True]
+    assert largest == pytest.approx(1.1e-5)

@@ -15,13 +15,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import RemovedError, TrainError
+from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
 from headrace.models.predict import Predictor
 from headrace.progress import ignore_progress
 from headrace.recipe import sections as s
 from headrace.recipe.evaluate_sections import MaxF1, TargetPrecision
 from headrace.recipe.sections import Mlp
-from headrace.tracking.golden import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
+from headrace.tracking.golden import (
+    ABSOLUTE_TOLERANCE,
+    PROBABILITIES,
+    RELATIVE_TOLERANCE,
+    find_differences,
+)
 from headrace.train import register
 from headrace.train.input_example import make_example_rows
 from headrace.train.register import (
@@ -40,12 +46,19 @@ from tests.models.specs import BINARY, NUMBER, REGRESSION, WORD, make_spec
 TRUTH, PROBABILITY = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.7, 0.6, 0.1])
 
 
+HELD_OUT = (TRUTH, PROBABILITY, None)
+
+
+def choosing(setting: Any = None, weighted: bool = False) -> s.Evaluate:
+    return s.Evaluate(threshold=setting or MaxF1(choose="max_f1"), weighted=weighted)
+
+
 def test_a_fixed_threshold_needs_no_rows() -> None:
-    assert _resolve_threshold(0.25, None) == (0.25, {})
+    assert _resolve_threshold(s.Evaluate(threshold=0.25), None) == (0.25, {})
 
 
 def test_a_chosen_threshold_is_recorded_with_its_choice() -> None:
-    threshold, facts = _resolve_threshold(MaxF1(choose="max_f1"), (TRUTH, PROBABILITY))
+    threshold, facts = _resolve_threshold(choosing(), HELD_OUT)
     assert threshold == pytest.approx(0.35)
     assert facts == {
         "threshold_chosen": {
@@ -57,19 +70,33 @@ def test_a_chosen_threshold_is_recorded_with_its_choice() -> None:
         }
     }
     setting = TargetPrecision(choose="precision", at_least=0.9)
-    threshold, _ = _resolve_threshold(setting, (TRUTH, PROBABILITY))
+    threshold, _ = _resolve_threshold(choosing(setting), HELD_OUT)
     assert threshold == pytest.approx(0.8)
 
 
 def test_each_of_several_labels_counts_as_a_row() -> None:
     held_out = (TRUTH.reshape(2, 2), PROBABILITY.reshape(2, 2))
-    threshold, _ = _resolve_threshold(MaxF1(choose="max_f1"), held_out)
+    threshold, _ = _resolve_threshold(choosing(), (*held_out, None))
     assert threshold == pytest.approx(0.35)
+
+
+def test_rows_weigh_in_the_choice_as_they_do_in_the_evaluation() -> None:
+    """With the last positive row next to nothing, the first threshold has the highest F1."""
+    held_out = (TRUTH, PROBABILITY, np.array([1.0, 1.0, 1e-3, 1.0], np.float32))
+    threshold, facts = _resolve_threshold(choosing(weighted=True), held_out)
+    assert threshold == pytest.approx(0.8)
+    assert facts["threshold_chosen"]["recall"] == pytest.approx(1 / 1.001)
+    assert _resolve_threshold(choosing(), held_out)[0] == pytest.approx(0.35)
+    labels = tuple(array.reshape(2, 2) for array in (TRUTH, PROBABILITY))
+    by_row = (*labels, np.array([1.0, 0.0], np.float32))
+    assert _resolve_threshold(choosing(weighted=True), by_row)[0] == pytest.approx(0.8)
+    with pytest.raises(TrainError, match="no positive row with weight"):
+        _resolve_threshold(choosing(weighted=True), (TRUTH, PROBABILITY, np.zeros(4)))
 
 
 def test_without_validation_rows_there_is_nothing_to_choose_from() -> None:
     with pytest.raises(TrainError):
-        _resolve_threshold(MaxF1(choose="max_f1"), None)
+        _resolve_threshold(choosing(), None)
 
 
 def test_columns_are_described_as_the_build_that_fitted_them_counted(
@@ -163,10 +190,31 @@ def test_golden_rows_have_the_networks_answers(
     assert table.schema.metadata == {
         ABSOLUTE_TOLERANCE.encode(): absolute.encode(),
         RELATIVE_TOLERANCE.encode(): relative.encode(),
+        **({PROBABILITIES.encode(): b"true"} if label.kind == "binary" else {}),
     }
     output = Predictor(model).predict_inputs(stack_inputs(ArrowTransform(spec)(raw), spec))
     expected = output.astype(np.float64) * label.scale + label.center
     np.testing.assert_allclose(table[f"__headrace_{column}"].to_numpy(), expected, rtol=1e-6)
+
+
+def test_numbers_that_are_not_standardized_are_compared_by_their_size(tmp_path: Path) -> None:
+    spec = make_spec(NUMBER, label=LabelSpec(kind="regression"))
+    model = build_model(Mlp(kind="mlp", hidden=[4]), spec)
+    for variable in model.trainable_variables:
+        variable.assign(variable.value * 1e-3)
+    path = str(tmp_path / "golden.parquet")
+    raw = pa.table({"x": [10.0, 12.0, None]})
+    _write_golden(path, raw, pd.DataFrame(), model, spec, 1e-5, s.Train())
+    table = pq.read_table(path)
+    answers = table["__headrace_prediction"].to_numpy()
+    assert 0 < np.abs(answers).max() < 1e-4
+    different, _ = find_differences(
+        answers,
+        np.zeros(3),
+        absolute=float(table.schema.metadata[ABSOLUTE_TOLERANCE.encode()]),
+        relative=float(table.schema.metadata[RELATIVE_TOLERANCE.encode()]),
+    )
+    assert different[np.abs(answers) > 0].all()
 
 
 def test_without_raw_rows_the_example_is_golden(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_all_ranks_have_the_metrics_of_all_rows_and_show_that_they_live() -> Non
     def validate_on_rank(collectives: ThreadCollectives) -> tuple[dict[str, float], list, int]:
         stream: Any = rows[collectives.rank]
         predictor: Any = stream.predict
-        truth, predicted = gather_predictions(predictor, stream, collectives, LabelSpec())
+        truth, predicted, _ = gather_predictions(predictor, stream, collectives, LabelSpec())
         beats = collectives.heartbeat.read_position().beats
         metrics = validate_split(predictor, stream, collectives, LabelSpec())
         return metrics, [truth.tolist(), predicted.tolist()], beats

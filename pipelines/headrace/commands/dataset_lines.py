@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from headrace.commands.results import format_ledger
+from headrace.number_text import format_beside, format_number, format_share
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
@@ -45,15 +46,14 @@ def format_shuffle_quality(settings: dict[str, Any], quality: "ShuffleQuality") 
     """Return how well the train rows are shuffled, beside a full permutation of them."""
     order = "shuffled" if settings["shuffle"] else "in order"
     measures = [
-        ("median distance of neighbours", quality.distance, quality.distance_full, ".3f"),
-        ("neighbours of one row group", quality.same_row_group, quality.same_row_group_full, ".4f"),
+        ("median distance of neighbours", quality.distance, quality.distance_full),
+        ("neighbours of one row group", quality.same_row_group, quality.same_row_group_full),
         (
             "row groups per batch",
             quality.row_groups_a_batch,
             quality.row_groups_a_batch_full,
-            ".1f",
         ),
-        ("correlation with the dataset's order", quality.drift, 0.0, ".4f"),
+        ("correlation with the dataset's order", quality.drift, 0.0),
     ]
     return [
         f"Shuffle of the train rows, first epoch, {quality.rows:,} rows measured",
@@ -62,8 +62,8 @@ def format_shuffle_quality(settings: dict[str, Any], quality: "ShuffleQuality") 
         f"seed {settings['seed']}",
         f"  {'':<38}{'this':>10}{'full permutation':>20}",
         *(
-            f"  {name:<38}{measured:>10{form}}{full:>20{form}}"
-            for name, measured, full, form in measures
+            f"  {name:<38}{format_number(measured, 4):>10}{format_number(full, 4):>20}"
+            for name, measured, full in measures
         ),
     ]
 
@@ -116,13 +116,13 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
 def _format_statistics(statistics: "ColumnStatistics") -> str:
     facts = [f"{statistics.values:>12,} values"]
     if statistics.quantiles:
-        facts.append(", ".join(f"{q:.4g}" for q in statistics.quantiles))
+        facts.append(", ".join(f"{format_number(q, 4)}" for q in statistics.quantiles))
     if statistics.positive is not None:
-        facts.append(f"true {statistics.positive:.2%}")
+        facts.append(f"true {format_share(statistics.positive)}")
     if statistics.missing is not None:
-        facts.append(f"missing {statistics.missing:.2%}")
+        facts.append(f"missing {format_share(statistics.missing)}")
     if statistics.unknown is not None:
-        facts.append(f"out of vocabulary {statistics.unknown:.2%}")
+        facts.append(f"out of vocabulary {format_share(statistics.unknown)}")
     return "  ".join(facts)
 
 
@@ -133,7 +133,9 @@ def _format_drift(title: str, drift: "tuple[ColumnDrift, ...]") -> list[str]:
     lines = [f"{title}: {len(drifted)} of {len(drift)} measures above their limits"]
     for column in sorted(drifted, key=lambda column: column.limit / column.value)[:_SHOWN_ITEMS]:
         lines.append(
-            f"  {column.name:<28}{column.measure:<14}{column.value:>8.3f}  limit {column.limit:.3f}"
+            f"  {column.name:<28}{column.measure:<14}"
+            f"{format_beside(column.value, column.limit, 3):>8}  limit "
+            f"{format_number(column.limit, 3)}"
         )
     return lines
 

@@ -5,6 +5,8 @@ Stages are imported for their types only: a command pays for no engine it does n
 
 from typing import TYPE_CHECKING, Any
 
+from headrace.number_text import format_number
+
 if TYPE_CHECKING:
     from headrace.evaluate import Evaluated
     from headrace.lake import DatasetVersion, Ledger
@@ -134,13 +136,5 @@ def format_verdict(verdict: dict[str, Any]) -> list[str]:
 
 
 def format_metrics(title: str, metrics: dict[str, float]) -> list[str]:
-    """Return a line per metric; counts of rows and epochs without decimals."""
-    lines = [title]
-    for name, value in metrics.items():
-        is_count = float(value).is_integer() and (
-            value >= 100 or name.endswith(("epochs", "epoch"))
-        )
-        decimals = 0 if is_count else 1 if value >= 100 else 4
-        shown = f"{value:,.{decimals}f}"
-        lines.append(f"  {name:<28}{shown:>14}")
-    return lines
+    """Return a line per metric."""
+    return [title, *(f"  {name:<28}{format_number(value):>14}" for name, value in metrics.items())]

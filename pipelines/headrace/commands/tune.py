@@ -21,6 +21,7 @@ from headrace.commands.options import (
     load_with_overrides,
 )
 from headrace.errors import Problem, RecipeError
+from headrace.number_text import format_number
 from headrace.recipe import Recipe
 from headrace.recipe.load import load_recipe_text, read_recipe
 from headrace.redaction import redact_recipe
@@ -140,7 +141,7 @@ def _run_search(
     console.print_summary(
         [
             *(f"  {key:<34} {value}" for key, value in tuned.overrides.items()),
-            f"Best {recipe.tune.metric} {tuned.value:.5g}, trials {tuned.trials}",
+            f"Best {recipe.tune.metric} {format_number(tuned.value)}, trials {tuned.trials}",
             f"Recipe   {best_file}",
         ]
     )

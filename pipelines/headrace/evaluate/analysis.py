@@ -29,6 +29,7 @@ from headrace.labels.losses.quantile import Quantile
 from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
+from headrace.number_text import format_number
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -96,7 +97,7 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     kind = label.definition
     scorer = kind.make_scorer(test, label, inputs.threshold)
     weight = get_row_weights(test, settings)
-    metrics = {**scorer.count_outcomes(), **scorer(weight)}
+    metrics = {**scorer.count_outcomes(weight), **scorer(weight)}
     if label.has_threshold:
         metrics["threshold"] = inputs.threshold
     intervals = compute_intervals(
@@ -113,8 +114,10 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
         higher_is_better=kind.is_higher_better(metric),
     )
     labels = scorer.describe_labels(weight, label.classes)
-    analysis = Analysis(metrics, intervals, metric, slices, _make_threshold_table(inputs), labels)
-    analysis.figures.update(_plot_figures(inputs, weight, analysis))
+    analysis = Analysis(
+        metrics, intervals, metric, slices, _make_threshold_table(inputs, settings), labels
+    )
+    analysis.figures.update(_plot_figures(inputs, settings, analysis))
     return analysis
 
 
@@ -136,9 +139,14 @@ def get_row_weights(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> np.
 
 
 def compute_metric(
-    output: np.ndarray, truth: np.ndarray, label: LabelSpec, threshold: float, metric: str
+    output: np.ndarray,
+    truth: np.ndarray,
+    label: LabelSpec,
+    threshold: float,
+    metric: str,
+    weight: np.ndarray,
 ) -> float:
-    """Compute one metric of some rows, all with weight 1.
+    """Compute one metric of some rows.
 
     Args:
         output: the model's, (rows,) or (rows, classes).
@@ -146,13 +154,14 @@ def compute_metric(
         label: what they mean.
         threshold: of kinds that have one.
         metric: its name.
+        weight: of the rows, float64 (rows,).
 
     Returns:
         NaN where the metric is not defined.
     """
     kind = label.definition
     scorer = kind.make_scorer({"label": truth, kind.output: output}, label, threshold)
-    return scorer(np.ones(len(truth))).get(metric, float("nan"))
+    return scorer(weight).get(metric, float("nan"))
 
 
 def _score_slices(
@@ -171,16 +180,17 @@ def _score_slices(
     return results
 
 
-def _make_threshold_table(inputs: AnalysisInputs) -> list[dict[str, float]]:
+def _make_threshold_table(inputs: AnalysisInputs, settings: s.Evaluate) -> list[dict[str, float]]:
     """Return metrics by threshold, of the validation split, on which a threshold is chosen."""
     if not inputs.spec.label.has_threshold:
         return []
-    rows = _flatten_labels(inputs.validation or inputs.test)
+    rows = _flatten_labels(weigh_rows(inputs.validation or inputs.test, settings))
     table = []
     for threshold in sorted({*_TABLE_THRESHOLDS.tolist(), inputs.threshold}):
         scorer = BinaryScorer(rows["label"], rows["probability"], threshold)
-        metrics = scorer(np.ones(scorer.rows))
-        share = float(np.mean(rows["probability"].astype(np.float64) >= threshold))
+        metrics = scorer(rows["weight"])
+        is_positive = rows["probability"].astype(np.float64) >= threshold
+        share = float(rows["weight"] @ is_positive / rows["weight"].sum())
         names = ("precision", "recall", "f1", "accuracy")
         table.append(
             {"threshold": threshold, **{n: metrics[n] for n in names}, "share positive": share}
@@ -188,16 +198,27 @@ def _make_threshold_table(inputs: AnalysisInputs) -> list[dict[str, float]]:
     return table
 
 
+def weigh_rows(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> Mapping[str, np.ndarray]:
+    """Return the rows with their weight, float64; 1 each where none of them has any."""
+    try:
+        return {**rows, "weight": get_row_weights(rows, settings)}
+    except ModelError:  # of another split than the evaluated one: a figure is no reason to fail
+        return {**rows, "weight": np.ones(len(rows["label"]))}
+
+
 def _flatten_labels(rows: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Return rows of a binary label; several labels per row become as many rows."""
-    return flatten_rows(rows) if rows["label"].ndim == 2 else rows
+    """Return weighed rows of a binary label; several labels per row become as many rows."""
+    if rows["label"].ndim == 1:
+        return rows
+    weight = rows["weight"][:: choose_row_step(rows["label"])]
+    return {**flatten_rows(rows), "weight": np.repeat(weight, rows["label"].shape[1])}
 
 
 def _plot_figures(
-    inputs: AnalysisInputs, weight: np.ndarray, analysis: Analysis
+    inputs: AnalysisInputs, settings: s.Evaluate, analysis: Analysis
 ) -> dict[str, Figure]:
     """Plot all figures of the report, by file name."""
-    figures = _plot_predictions(inputs, weight)
+    figures = _plot_predictions(inputs, settings)
     if analysis.labels:
         figures["labels.png"] = plots.plot_labels(analysis.labels)
     if inputs.history:
@@ -210,11 +231,13 @@ def _plot_figures(
     return figures
 
 
-def _plot_predictions(inputs: AnalysisInputs, weight: np.ndarray) -> dict[str, Figure]:
+def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str, Figure]:
     """Plot the figures that depend on the form of predictions, by file name."""
-    label, test = inputs.spec.label, inputs.test
-    splits = {"train": inputs.train, "validation": inputs.validation, "test": test}
-    splits = {name: rows for name, rows in splits.items() if rows}
+    label = inputs.spec.label
+    splits = {"train": inputs.train, "validation": inputs.validation, "test": inputs.test}
+    splits = {name: weigh_rows(rows, settings) for name, rows in splits.items() if rows}
+    test = splits["test"]
+    weights = {name: rows["weight"] for name, rows in splits.items()}
     kind = label.definition
     if kind.form is Form.CLASS:
         predicted = test[kind.output].argmax(axis=1)
@@ -222,54 +245,56 @@ def _plot_predictions(inputs: AnalysisInputs, weight: np.ndarray) -> dict[str, F
         classes = {n: rows[kind.output].argmax(axis=1) for n, rows in splits.items()}
         return {
             "confusion_matrix.png": plots.plot_confusion(
-                test["label"], predicted, label.classes, "Confusion matrix"
+                test["label"], predicted, label.classes, "Confusion matrix", test["weight"]
             ),
             "calibration.png": plots.plot_calibration(
-                test[kind.output].max(axis=1), correct, "the predicted class"
+                test[kind.output].max(axis=1), correct, "the predicted class", test["weight"]
             ),
             "predictions_by_split.png": plots.plot_by_split(
-                classes, "predicted class", label.classes
+                classes, "predicted class", label.classes, weights
             ),
         }
     if kind.form is Form.NUMBER:
         truth, predicted = (kind.convert_output(test[n], label) for n in ("label", kind.output))
         numbers = {n: kind.convert_output(rows[kind.output], label) for n, rows in splits.items()}
         figures = {
-            "predictions_and_residuals.png": plots.plot_predictions_and_residuals(truth, predicted),
-            "predictions_by_split.png": plots.plot_by_split(numbers, "prediction"),
+            "predictions_and_residuals.png": plots.plot_predictions_and_residuals(
+                truth, predicted, test["weight"]
+            ),
+            "predictions_by_split.png": plots.plot_by_split(numbers, "prediction", weights=weights),
         }
         if isinstance(label.loss, Quantile):
             figures["calibration.png"] = plots.plot_coverage(
-                truth, predicted, weight, label.loss.level
+                truth, predicted, test["weight"], label.loss.level
             )
         return figures
-    return _plot_probabilities(inputs, splits, weight)
+    return _plot_probabilities(inputs, splits)
 
 
 def _plot_probabilities(
-    inputs: AnalysisInputs, splits: Mapping[str, Mapping[str, np.ndarray]], weight: np.ndarray
+    inputs: AnalysisInputs, splits: Mapping[str, Mapping[str, np.ndarray]]
 ) -> dict[str, Figure]:
     """Plot the figures of probabilities that a threshold turns into predictions, by file name."""
-    test, threshold = _flatten_labels(inputs.test), inputs.threshold
-    truth, probability = test["label"].astype(np.int64), test["probability"]
     splits = {name: _flatten_labels(rows) for name, rows in splits.items()}
-    if inputs.test["label"].ndim == 2:
-        weight = weight[:: choose_row_step(inputs.test["label"])]
-        weight = np.repeat(weight, len(truth) // len(weight))
+    test, threshold = splits["test"], inputs.threshold
+    truth, probability, weight = test["label"].astype(np.int64), test["probability"], test["weight"]
     predicted = (probability.astype(np.float64) >= threshold).astype(np.int64)
     is_multi_label = bool(inputs.spec.label.classes)
-    title = f"{'All labels' if is_multi_label else 'Confusion matrix'}, threshold {threshold:.4g}"
+    title = "All labels" if is_multi_label else "Confusion matrix"
+    title += f", threshold {format_number(threshold, 4)}"
     figures = {
-        "confusion_matrix.png": plots.plot_confusion(truth, predicted, ("0", "1"), title),
+        "confusion_matrix.png": plots.plot_confusion(truth, predicted, ("0", "1"), title, weight),
         "calibration.png": plots.plot_calibration(
-            probability, truth, "all labels" if is_multi_label else "label 1"
+            probability, truth, "all labels" if is_multi_label else "label 1", weight
         ),
         "predictions_by_split.png": plots.plot_by_split(
-            {name: rows["probability"] for name, rows in splits.items()}, "probability"
+            {name: rows["probability"] for name, rows in splits.items()},
+            "probability",
+            weights={name: rows["weight"] for name, rows in splits.items()},
         ),
     }
     curves = {
-        name: compute_threshold_curves(rows["label"], rows["probability"])
+        name: compute_threshold_curves(rows["label"], rows["probability"], rows["weight"])
         for name, rows in splits.items()
         if name != "train"
     }

@@ -15,6 +15,7 @@ from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
 from headrace.formats import VERDICT
 from headrace.labels.kinds import find_label_kind
+from headrace.number_text import format_beside, format_exact, format_number
 from headrace.recipe import sections as s
 
 
@@ -145,8 +146,9 @@ def _check_gate(gate: s.Gate, inputs: GateInputs) -> GateResult:
         times = inputs.measure_latency(gate.rows)
         value = float(np.percentile(times, gate.percentile))
         text = (
-            f"{gate.percentile:g}th percentile of {len(times)} predictions of {gate.rows} rows: "
-            f"{value:.2f} ms, at most {gate.at_most_milliseconds:g}"
+            f"{format_exact(gate.percentile)}th percentile of {len(times)} predictions of "
+            f"{gate.rows} rows: {format_beside(value, gate.at_most_milliseconds, 3)} ms, at most "
+            f"{format_exact(gate.at_most_milliseconds)}"
         )
         return GateResult(
             config, value <= gate.at_most_milliseconds, value, text, {"times": len(times)}
@@ -155,7 +157,10 @@ def _check_gate(gate: s.Gate, inputs: GateInputs) -> GateResult:
         text = "the model does not say how large it is; train again"
         return GateResult(config, False, None, text, {})
     size = inputs.model_bytes / 1e6
-    text = f"model files: {size:.2f} MB, at most {gate.at_most_megabytes:g}"
+    text = (
+        f"model files: {format_beside(size, gate.at_most_megabytes, 3)} MB, at most "
+        f"{format_exact(gate.at_most_megabytes)}"
+    )
     return GateResult(config, size <= gate.at_most_megabytes, size, text, {})
 
 
@@ -171,13 +176,12 @@ def _check_limit(
         text = f"{metric}{where} is not defined on these rows"
         return GateResult(config, False, None, text, details or {})
     if gate.at_least is not None:
-        passed, words = value >= gate.at_least, f"at least {gate.at_least:g}"
+        limit, passed, words = gate.at_least, value >= gate.at_least, "at least"
     else:
         assert gate.at_most is not None
-        passed, words = value <= gate.at_most, f"at most {gate.at_most:g}"
-    return GateResult(
-        config, passed, value, f"{metric}{where}: {value:.6g}, {words}", details or {}
-    )
+        limit, passed, words = gate.at_most, value <= gate.at_most, "at most"
+    text = f"{metric}{where}: {format_beside(value, limit)}, {words} {format_exact(limit)}"
+    return GateResult(config, passed, value, text, details or {})
 
 
 def _check_slices(config: dict[str, Any], gate: s.SliceGate, inputs: GateInputs) -> GateResult:
@@ -212,10 +216,12 @@ def _check_champion(
         return GateResult(config, False, None, f"{gate.metric} is not defined on these rows", {})
     direction = "better" if difference.better_by >= 0 else "worse"
     text = (
-        f"{gate.metric}: {difference.candidate:.6g}, {abs(difference.better_by):.6g} {direction} "
-        f"than {comparison.uri} ({difference.champion:.6g}) on {comparison.shared_rows:,} rows; at "
-        f"{gate.confidence:g} not worse by more than {max(0.0, -difference.low):.6g}, allowed "
-        f"{gate.not_worse_by:g}"
+        f"{gate.metric}: {format_number(difference.candidate, 6)}, "
+        f"{format_number(abs(difference.better_by), 6)} {direction} than {comparison.uri} "
+        f"({format_number(difference.champion, 6)}) on {comparison.shared_rows:,} rows; at "
+        f"{format_exact(gate.confidence)} not worse by more than "
+        f"{format_beside(max(0.0, -difference.low), gate.not_worse_by)}, allowed "
+        f"{format_exact(gate.not_worse_by)}"
     )
     details = {
         **asdict(difference),
@@ -229,7 +235,7 @@ def _check_champion(
 
 
 def _format_comparison_key(gate: s.ChampionGate) -> str:
-    return f"{gate.metric} {gate.confidence:g}"
+    return f"{gate.metric} {format_exact(gate.confidence)}"
 
 
 def compare_gated_metrics(
@@ -255,8 +261,9 @@ def compare_gated_metrics(
 def _fail_leak(item: FeatureStrength) -> GateResult:
     text = (
         f"feature {item.feature} says nearly all of the label by itself (strength "
-        f"{item.strength:.4f}, suspicious from {item.limit:g}): is it known at the moment of "
-        "prediction? If it is, add it to evaluate.leakage.allow; if not, to `unavailable`"
+        f"{format_number(item.strength)}, suspicious from {format_exact(item.limit)}): is it "
+        "known at the moment of prediction? If it is, add it to evaluate.leakage.allow; if not, to "
+        "`unavailable`"
     )
     gate = {"kind": "leakage", "feature": item.feature, "limit": item.limit}
     return GateResult(gate, False, item.strength, text, {})

@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.slices import SliceResult
 from headrace.labels.calibration import CALIBRATION_BINS
+from headrace.number_text import format_number
 
 COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
 # Classes up to which a confusion matrix shows counts and names; those of more classes overlap.
@@ -20,32 +21,40 @@ _SHOWN_SLICES, _SHOWN_FEATURES, _SHOWN_CLASSES = 25, 30, 30
 
 
 def plot_confusion(
-    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], title: str
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    weight: np.ndarray | None = None,
 ) -> Figure:
-    """Plot the number of rows by true and predicted class.
+    """Plot the rows, or their weight, by true and predicted class.
 
     Args:
         truth, predicted: class positions, (rows,).
         names: of the classes.
         title: of the plot.
+        weight: (rows,); 1 each by default.
     """
     readable = len(names) <= _READABLE_CLASSES
     side = min(14.0, 3.5 + 0.5 * len(names))
     figure = Figure(figsize=(side + 0.5, side), layout="constrained")
     axes = figure.subplots()
-    counts = sk.confusion_matrix(truth, predicted, labels=range(len(names)))
-    sk.ConfusionMatrixDisplay(
+    positions = truth.astype(np.int64) * len(names) + predicted
+    counts = np.bincount(positions, weight, len(names) ** 2).reshape(len(names), len(names))
+    display = sk.ConfusionMatrixDisplay(
         counts, display_labels=[_escape_dollars(name) for name in names]
-    ).plot(
+    )
+    display.plot(
         include_values=readable,
-        values_format=",",
         cmap="Blues",
         ax=axes,
         xticks_rotation="horizontal" if max(map(len, names)) <= 2 else "vertical",
     )
     if not readable:
         axes.set(xticks=[], yticks=[])
-    axes.set_title(title)
+    for text, count in zip(axes.texts, counts.reshape(-1), strict=False):
+        text.set_text(format_number(float(count)))
+    axes.set_title(f"{title}{_describe_weight(weight)}")
     return figure
 
 
@@ -69,22 +78,26 @@ def plot_roc_and_pr(truth: np.ndarray, probability: np.ndarray, weight: np.ndarr
     return figure
 
 
-def plot_calibration(probability: np.ndarray, outcome: np.ndarray, event: str) -> Figure:
+def plot_calibration(
+    probability: np.ndarray, outcome: np.ndarray, event: str, weight: np.ndarray | None = None
+) -> Figure:
     """Plot the reliability diagram above the histogram of the predicted probabilities.
 
     Args:
         probability: (rows,).
         outcome: 1 where what was predicted came true, else 0, (rows,).
         event: words for what the probability is of.
+        weight: (rows,); 1 each by default.
     """
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     bins = np.clip(np.ceil(probability * CALIBRATION_BINS).astype(int) - 1, 0, len(edges) - 2)
-    rows = np.bincount(bins, minlength=CALIBRATION_BINS)
+    weights = np.ones(len(bins)) if weight is None else weight
+    rows = np.bincount(bins, weights, CALIBRATION_BINS)
     filled = rows > 0
     means = [
-        np.bincount(bins, values, CALIBRATION_BINS)[filled] / rows[filled]
+        np.bincount(bins, weights * values, CALIBRATION_BINS)[filled] / rows[filled]
         for values in (probability, outcome)
     ]
     above.plot([0, 1], [0, 1], color="black", linewidth=1)
@@ -92,7 +105,7 @@ def plot_calibration(probability: np.ndarray, outcome: np.ndarray, event: str) -
     above.set(ylabel="share that came true", title=f"Calibration of the probability of {event}")
     above.grid(alpha=0.3)
     below.bar(edges[:-1], rows, width=1 / CALIBRATION_BINS, align="edge", color=COLORS["test"])
-    below.set(xlabel="predicted probability", ylabel="rows")
+    below.set(xlabel="predicted probability", ylabel=_name_rows(weight))
     return figure
 
 
@@ -132,40 +145,58 @@ def plot_coverage(
     return figure
 
 
-def plot_predictions_and_residuals(truth: np.ndarray, predicted: np.ndarray) -> Figure:
+def plot_predictions_and_residuals(
+    truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None = None
+) -> Figure:
     """Plot predictions over true values, and the histogram of the residuals.
 
     Args:
         truth, predicted: (rows,), in one unit.
+        weight: (rows,); 1 each by default.
     """
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    drawn = left.hexbin(truth, predicted, gridsize=60, bins="log", mincnt=1, cmap="Blues")
-    figure.colorbar(drawn, ax=left, label="rows")
+    has_weight = slice(None) if weight is None else weight > 0
+    truth, predicted = truth[has_weight], predicted[has_weight]
+    weight = None if weight is None else weight[has_weight]
+    drawn = left.hexbin(
+        truth, predicted, weight, gridsize=60, bins="log", mincnt=1, cmap="Blues",
+        **({} if weight is None else {"reduce_C_function": np.sum}),
+    )  # fmt: skip
+    figure.colorbar(drawn, ax=left, label=_name_rows(weight))
     low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
     left.plot([low, high], [low, high], color="black", linewidth=1)
     left.set(xlabel="true value", ylabel="prediction", title="Predictions")
-    right.hist(truth - predicted, bins=60, color=COLORS["test"])
+    right.hist(truth - predicted, bins=60, weights=weight, color=COLORS["test"])
     right.axvline(0, color="black", linewidth=1)
-    right.set(xlabel="true value - prediction", ylabel="rows", title="Residuals")
+    right.set(xlabel="true value - prediction", ylabel=_name_rows(weight), title="Residuals")
     return figure
 
 
-def plot_by_split(values: Mapping[str, np.ndarray], axis: str, names: Sequence[str] = ()) -> Figure:
-    """Plot how predictions are distributed in each split, as shares of its rows.
+def plot_by_split(
+    values: Mapping[str, np.ndarray],
+    axis: str,
+    names: Sequence[str] = (),
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> Figure:
+    """Plot how predictions are distributed in each split, as shares of its rows or their weight.
 
     Args:
         values: split -> numbers, or class positions where there are `names`.
         axis: words for what the predictions are.
         names: of classes.
+        weights: split -> (rows,); 1 each by default.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
+    if weights is None:
+        weights = {split: np.ones(len(rows)) for split, rows in values.items()}
     if names:
         shown = min(len(names), _SHOWN_CLASSES)
         width = 0.8 / len(values)
         for number, (split, positions) in enumerate(values.items()):
-            shares = np.bincount(positions, minlength=len(names))[:shown] / len(positions)
+            weight = weights[split]
+            shares = np.bincount(positions, weight, len(names))[:shown] / weight.sum()
             axes.bar(np.arange(shown) + number * width, shares, width, label=split,
                      color=COLORS[split])  # fmt: skip
         axes.set_xticks(
@@ -177,10 +208,14 @@ def plot_by_split(values: Mapping[str, np.ndarray], axis: str, names: Sequence[s
         low, high = np.quantile(all_values, [0.001, 0.999])
         edges = np.linspace(low, high if high > low else low + 1, 51).tolist()
         for split, numbers in values.items():
-            shares = np.full(len(numbers), 1 / len(numbers))
+            shares = weights[split] / weights[split].sum()
             axes.hist(np.clip(numbers, edges[0], edges[-1]), edges, weights=shares, label=split,
                       histtype="step", color=COLORS[split], linewidth=1.5)  # fmt: skip
-    axes.set(xlabel=axis, ylabel="share of the split's rows", title="Predictions by split")
+    axes.set(
+        xlabel=axis,
+        ylabel=f"share of the split's {_name_rows(*weights.values())}",
+        title="Predictions by split",
+    )
     axes.legend()
     return figure
 
@@ -227,8 +262,8 @@ def plot_threshold_curves(
             axes.plot(curves["threshold"], curves[name], color=color, label=f"{name}, {split}",
                       linestyle="--" if split in dashed else "-", linewidth=1.2)  # fmt: skip
     axes.axvline(threshold, color="black", linewidth=1)
-    axes.annotate(f" {threshold:.4g}", (threshold, 1.0), xycoords=("data", "axes fraction"),
-                  va="top")  # fmt: skip
+    text = f" {format_number(threshold, 4)}"
+    axes.annotate(text, (threshold, 1.0), xycoords=("data", "axes fraction"), va="top")
     axes.set(xlabel="threshold", title="Precision and recall by threshold", xlim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend(ncols=2, fontsize="small")
@@ -311,6 +346,16 @@ def plot_importances(importances: Sequence[Importance], metric: str) -> Figure:
     axes.set(xlabel=f"{metric}, worse by", title="Importance by permutation")
     axes.grid(alpha=0.3, axis="x")
     return figure
+
+
+def _name_rows(*weights: np.ndarray | None) -> str:
+    """Return what is counted: rows, or the weight of rows that do not all weigh 1."""
+    is_weighted = any(weight is not None and (weight != 1).any() for weight in weights)
+    return "weight of rows" if is_weighted else "rows"
+
+
+def _describe_weight(weight: np.ndarray | None) -> str:
+    return ", weight of rows" if _name_rows(weight) != "rows" else ""
 
 
 def _escape_dollars(name: str) -> str:

@@ -66,8 +66,8 @@ def sample_inputs(
     recipe: Recipe,
     collectives: Collectives,
     rows: int,
-) -> tuple[PredictedRows, np.ndarray]:
-    """Return the model's inputs of some rows from all over a split, and their labels.
+) -> tuple[PredictedRows, PredictedRows]:
+    """Return the model's inputs of some rows from all over a split, and what is known of them.
 
     Args:
         dataset, spec: a dataset and its transform.
@@ -75,17 +75,22 @@ def sample_inputs(
         recipe: stream and train.global_batch_size are read.
         collectives: of the ranks; every rank gets the same rows.
         rows: most rows to return.
+
+    Returns:
+        the inputs by name; and `label`, `row_id`, and `sample_weight` where the dataset has it.
     """
     stream = _open_stream(dataset, spec, split, recipe, collectives)
     steps = -(-rows // stream.global_batch_size)
     own_rows: dict[str, list[np.ndarray]] = {}
+    known = ("label", "row_id", *list_weight_columns(spec))
     for batch in _take_batches(stream, steps):
         is_row = batch["weight"] > 0  # and no padding
-        for name in (*spec.inputs, "label", "row_id"):
+        for name in (*spec.inputs, *known):
             own_rows.setdefault(name, []).append(batch[name][is_row])
     gathered = {n: collectives.allgather(np.concatenate(parts)) for n, parts in own_rows.items()}
     order = np.lexsort((*make_sort_keys(gathered["label"]), gathered["row_id"]))[:rows]
-    return {name: gathered[name][order] for name in spec.inputs}, gathered["label"][order]
+    inputs, facts = ({n: gathered[n][order] for n in names} for names in (spec.inputs, known))
+    return inputs, facts
 
 
 def _open_stream(

@@ -16,6 +16,7 @@ from headrace.evaluate.analysis import (
     analysis_to_dict,
     analyze_predictions,
     compute_metric,
+    weigh_rows,
 )
 from headrace.evaluate.champion_comparison import compare_models
 from headrace.evaluate.gates import (
@@ -144,17 +145,19 @@ class _RankEvaluation:
         )
         rows = min(settings.importance_rows or _LEAK_ROWS, max(1, _SAMPLE_BYTES // row_bytes))
         self._report(Progress(f"measuring features on {rows:,} rows at most"))
-        inputs, truth = sample_inputs(
+        inputs, facts = sample_inputs(
             self._dataset, self._spec, "test", self._recipe, self._collectives, rows
         )
+        truth = facts["label"]
         strengths = measure_feature_strengths(inputs, truth, self._spec, settings.leakage)
         if not settings.importance_rows:
             return [], strengths
         metric = settings.metric or label.main_metric
+        weight = weigh_rows(facts, settings)["weight"]
 
         def score_inputs(permuted: Any) -> float:
             output = predictor.predict_inputs(permuted)
-            return compute_metric(output, truth, label, self._threshold, metric)
+            return compute_metric(output, truth, label, self._threshold, metric, weight)
 
         rank, size = self._collectives.rank, self._collectives.size
         own_scores = score_permutations(
@@ -266,6 +269,7 @@ class _RankEvaluation:
             slices=analysis.slices,
             metric=analysis.metric,
             strengths=inputs.strengths,
+            weighted=settings.weighted and self._spec.label.weighted,
         )
         self._report(Progress("logging metrics, plots and the report"))
         prefix, folder = payload["prefix"], payload["folder"]

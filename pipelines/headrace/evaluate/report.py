@@ -6,12 +6,12 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from headrace.evaluate.bootstrap import Interval
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
+from headrace.number_text import format_exact, format_number, format_share
 
 _STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1000px;color:#222;
@@ -48,6 +48,7 @@ def render_report(
     slices: Sequence[SliceResult],
     metric: str,
     strengths: Sequence[FeatureStrength],
+    weighted: bool = False,
 ) -> str:
     """Render the page.
 
@@ -62,6 +63,7 @@ def render_report(
         slices: the worst first.
         metric: by which slices are ordered.
         strengths: of single features, the strongest first.
+        weighted: whether rows weigh as they do in training.
     """
     fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
     parts = [
@@ -70,7 +72,7 @@ def render_report(
         f"<style>{_STYLE}</style></head><body><h1>{_escape_text(title)}</h1>",
         f"<table>{fact_rows}</table>",
         _render_gates(verdict),
-        _render_metrics(metrics, intervals, confidence),
+        _render_metrics(metrics, intervals, confidence, weighted),
         *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
         _render_table("Labels, the worst F1 first", labels),
         _render_table("Threshold table", thresholds),
@@ -93,20 +95,29 @@ def _render_gates(verdict: Mapping[str, Any]) -> str:
 
 
 def _render_metrics(
-    metrics: Mapping[str, float], intervals: Mapping[str, Interval], confidence: float
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, Interval],
+    confidence: float,
+    weighted: bool,
 ) -> str:
     rows = []
     for name, value in metrics.items():
         interval = _format_interval(intervals.get(name))
         rows.append(
-            f"<tr><td>{_escape_text(name)}<td class=n>{_format_number(value)}<td class=n>{interval}"
+            f"<tr><td>{_escape_text(name)}<td class=n>{format_number(value)}<td class=n>{interval}"
         )
-    head = f"<tr><th>metric<th class=n>value<th class=n>{confidence:.0%} interval"
+    head = f"<tr><th>metric<th class=n>value<th class=n>{format_share(confidence)} interval"
     note = (
         "<p class=m>Computed over all rows of the test split at once. Intervals are bootstrapped "
         "over rows; where rows belong together (of one day, of one customer) they are too narrow."
         "</p>"
     )
+    if weighted:
+        note += (
+            "<p class=m>Rows have their sample weight in all figures and tables, as in the choice "
+            "of the threshold. Each counts once in numbers of rows, learning curves and the "
+            "strength of single features.</p>"
+        )
     return f"<h2>Metrics</h2>{note}<table>{head}{''.join(rows)}</table>"
 
 
@@ -124,7 +135,7 @@ def _render_table(title: str, rows: Sequence[Mapping[str, float | str]]) -> str:
 def _render_cell(value: float | str) -> str:
     if isinstance(value, str):
         return f"<td>{_escape_text(value)}"
-    return f"<td class=n>{_format_number(value)}"
+    return f"<td class=n>{format_number(value)}"
 
 
 def _render_slices(slices: Sequence[SliceResult], metric: str) -> str:
@@ -137,7 +148,7 @@ def _render_slices(slices: Sequence[SliceResult], metric: str) -> str:
         rows.append(
             f"<tr{' class=small' if result.is_small else ''}><td>{_escape_text(result.value)}"
             f"<td class=n>{result.rows:,}"
-            f"<td class=n>{'' if value is None else _format_number(value)}"
+            f"<td class=n>{'' if value is None else format_number(value)}"
             f"<td class=n>{interval}<td>{'few rows' if result.is_small else ''}"
         )
     left = len(slices) - _SHOWN_SLICES
@@ -152,12 +163,13 @@ def _render_strengths(strengths: Sequence[FeatureStrength]) -> str:
     if not strengths:
         return ""
     rows = "".join(
-        f"<tr><td>{_escape_text(s.feature)}<td class=n>{s.strength:.4f}<td>{_render_suspicion(s)}"
+        f"<tr><td>{_escape_text(s.feature)}<td class=n>{format_number(s.strength)}"
+        f"<td>{_render_suspicion(s)}"
         for s in strengths[:20]
     )
     note = (
         f"<p class=m>How well a feature alone predicts the label, 0 to 1; suspicious from "
-        f"{strengths[0].limit:g}.</p>"
+        f"{format_exact(strengths[0].limit)}.</p>"
     )
     return f"<h2>Single features</h2>{note}<table>{rows}</table>"
 
@@ -181,13 +193,7 @@ def _render_figure(name: str, figure: Figure) -> str:
 def _format_interval(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    return f"{_format_number(interval.low)} to {_format_number(interval.high)}"
-
-
-def _format_number(value: float) -> str:
-    if float(value).is_integer() and abs(value) >= 2:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if np.isfinite(value) and abs(value) < 1000 else f"{value:,.1f}"
+    return f"{format_number(interval.low)} to {format_number(interval.high)}"
 
 
 def _escape_text(value: object) -> str:

@@ -18,6 +18,7 @@ from headrace.labels.losses.kinds import OWN_LOSSES, describe_loss
 from headrace.labels.spec import LabelSpec
 from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion
+from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -123,7 +124,7 @@ def evaluate(
     result = run_ranks(task, recipe.train.ranks, report, launcher)
     metrics, verdict = result["metrics"], result["verdict"]
     tagged_metrics = [name for name in label.tagged_metrics if name in metrics]
-    tags = {f"{prefix}_{name}": f"{metrics[name]:.6f}" for name in tagged_metrics}
+    tags = {f"{prefix}_{name}": format_number(metrics[name], 6) for name in tagged_metrics}
     tag_model(store, model, tags)
     if version == trained_on:  # metrics on another version are for information only
         record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])

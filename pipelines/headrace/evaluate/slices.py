@@ -132,7 +132,7 @@ def score_slices(
                 value=name,
                 rows=len(rows),
                 is_small=is_small,
-                metrics={**scorer.count_outcomes(), **scorer(slice_weight)},
+                metrics={**scorer.count_outcomes(slice_weight), **scorer(slice_weight)},
                 intervals=intervals,
             )
         )

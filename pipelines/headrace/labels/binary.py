@@ -29,6 +29,7 @@ from headrace.labels.scoring import (
     check_predictions,
     compute_roc_auc_by_ranks,
     count_confusion,
+    count_rows,
     find_occurring_classes,
     list_directions,
     measure_classes,
@@ -90,12 +91,13 @@ class BinaryScorer:
             metrics["pr_auc"] = compute_average_precision(true, false)
         return metrics
 
-    def count_outcomes(self) -> dict[str, float]:
-        """Return rows, positives and the confusion matrix, unweighted."""
-        (tn, fp), (fn, tp) = count_confusion(self._truth, self._predicted, np.ones(self.rows), 2)
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the number of rows, and the weight of positives and of the confusion matrix."""
+        counts, weights = count_rows(self.rows, weight)
+        (tn, fp), (fn, tp) = count_confusion(self._truth, self._predicted, weights, 2)
         names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
         cells = dict(zip(names, map(float, (tn, fp, fn, tp)), strict=True))
-        return {"rows": float(self.rows), "positives": float(self._truth.sum()), **cells}
+        return {**counts, "positives": float(weights @ self._truth), **cells}
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]

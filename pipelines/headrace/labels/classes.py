@@ -26,6 +26,7 @@ from headrace.labels.scoring import (
     average_classes,
     check_predictions,
     count_confusion,
+    count_rows,
     find_occurring_classes,
     list_directions,
 )
@@ -106,9 +107,9 @@ class ClassesScorer:
             metrics["roc_auc_ovr"] = float(np.mean(areas))
         return metrics
 
-    def count_outcomes(self) -> dict[str, float]:
-        """Return the number of rows."""
-        return {"rows": float(self.rows)}
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the number of rows, and their weight."""
+        return count_rows(self.rows, weight)[0]
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]

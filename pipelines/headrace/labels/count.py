@@ -10,6 +10,7 @@ from headrace.errors import LakeError
 from headrace.labels.kind import FittedLabel, LabelSummary, RowLosses
 from headrace.labels.regression import NUMBER_ERRORS, NumberScorer, Regression
 from headrace.labels.scoring import list_directions
+from headrace.number_text import format_exact
 from headrace.schema import ColumnType
 
 # Rates are kept from 0 before the logarithm: the smallest normal float32.
@@ -85,7 +86,7 @@ class Count(Regression):
         if summary.low < 0:
             return (
                 "a label of kind count is 0 or more, and the smallest of the train split is "
-                f"{summary.low:g}"
+                f"{format_exact(summary.low)}"
             )
         return super().find_label_problem(summary)
 
@@ -100,7 +101,8 @@ class Count(Regression):
         counts = column.to_numpy()
         if len(counts) and counts.min() < 0:
             raise LakeError(
-                f"label.expression gives {counts.min():g}, and a label of kind count is 0 or more"
+                f"label.expression gives {format_exact(counts.min())}, and a label of kind count "
+                "is 0 or more"
             )
         return super().convert_labels(column, label)
 

@@ -74,8 +74,8 @@ class Scorer(Protocol):
     def __call__(self, weight: np.ndarray) -> dict[str, float]:
         """Return the metrics under these weights, float64 (rows,); undefined ones are left out."""
 
-    def count_outcomes(self) -> dict[str, float]:
-        """Return counts of the rows, unweighted; `rows` at least."""
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the number of rows, and sums of weights; see `scoring.count_rows`."""
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]

@@ -11,7 +11,13 @@ import numpy as np
 
 from headrace.labels.calibration import CalibrationError
 from headrace.labels.curves import SortedScores, compute_average_precision, compute_roc_auc
-from headrace.labels.scoring import EPSILON, MAX_CURVE_CELLS, check_predictions, measure_hits
+from headrace.labels.scoring import (
+    EPSILON,
+    MAX_CURVE_CELLS,
+    check_predictions,
+    count_rows,
+    measure_hits,
+)
 
 _MAX_SHOWN_CELLS = 5_000_000  # rows times labels of which curves and tables are made
 
@@ -105,9 +111,10 @@ class MultiLabelScorer:
                 )
         return areas
 
-    def count_outcomes(self) -> dict[str, float]:
-        """Return the number of rows, and of labels that they have, unweighted."""
-        return {"rows": float(self.rows), "positives": float(self._truth.sum())}
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the number of rows, and the weight of the labels that they have."""
+        counts, weights = count_rows(self.rows, weight)
+        return {**counts, "positives": float((weights @ self._truth).sum())}
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]
@@ -119,7 +126,7 @@ class MultiLabelScorer:
             names: of the labels.
         """
         hits, predicted, actual = self._count_labels(weight)
-        areas = self._measure_areas(weight)
+        areas, is_weighted = self._measure_areas(weight), bool((weight != 1).any())
         columns = dict(
             zip(("precision", "recall", "f1"), measure_hits(hits, predicted, actual), strict=True)
         )
@@ -128,6 +135,7 @@ class MultiLabelScorer:
             row: dict[str, float | str] = {
                 "label": name,
                 "rows": float(self._truth[:, position].sum()),
+                **({"weight": float(actual[position])} if is_weighted else {}),
                 **{key: float(values[position]) for key, values in columns.items()},
             }
             if position in areas:

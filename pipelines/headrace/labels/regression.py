@@ -9,7 +9,7 @@ import pyarrow as pa
 from headrace.columns.histogram import widen_constant_range
 from headrace.labels.kind import FittedLabel, Form, LabelKind, LabelSummary, RowLosses
 from headrace.labels.quantiles import compute_weighted_quantiles
-from headrace.labels.scoring import EPSILON, check_predictions, list_directions
+from headrace.labels.scoring import EPSILON, check_predictions, count_rows, list_directions
 from headrace.schema import NUMBERS
 
 NUMBER_ERRORS = (
@@ -83,9 +83,9 @@ class NumberScorer:
                 metrics["mae_over_baseline"] = mae / metrics["baseline_mae"]
         return metrics
 
-    def count_outcomes(self) -> dict[str, float]:
-        """Return the number of rows."""
-        return {"rows": float(self.rows)}
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the number of rows, and their weight."""
+        return count_rows(self.rows, weight)[0]
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]
@@ -194,13 +194,26 @@ class Regression(LabelKind):
         """Return which numbers are equal up to the rounding of float32, bool (rows,)."""
         numbers = self.convert_output(truth, label)
         others = self.convert_output(other_truth, other_label)
-        return np.isclose(numbers, others, rtol=1e-5, atol=1e-5 * label.scale)
+        rounding = _bound_rounding(truth, label) + _bound_rounding(other_truth, other_label)
+        return np.asarray(np.abs(numbers - others) <= rounding)
 
     def measure_strength(
         self, truth: np.ndarray, guess: np.ndarray, fitted_truth: np.ndarray
     ) -> float:
         """Return R², the share of the variance that the guess explains."""
         return measure_r2(truth, guess)
+
+
+def _bound_rounding(stored: np.ndarray, label: FittedLabel) -> np.ndarray:
+    """Return by how much the numbers of a dataset differ from those of the lake, float64 (rows,).
+
+    They are standardized in float64 and stored in float32: the smaller the number, the less, down
+    to the smallest float32.
+    """
+    single, double = np.finfo(np.float32), np.finfo(np.float64)
+    size = np.abs(stored.astype(np.float64))
+    rounded = np.maximum(size * float(single.eps), float(single.smallest_subnormal)) * label.scale
+    return np.asarray(rounded + 4 * double.eps * (size * label.scale + abs(label.center)))
 
 
 def measure_r2(truth: np.ndarray, guess: np.ndarray) -> float:

@@ -36,6 +36,20 @@ def list_directions(
     return {**dict.fromkeys(higher, "higher"), **dict.fromkeys(lower, "lower")}
 
 
+def count_rows(rows: int, weight: np.ndarray | None) -> tuple[dict[str, float], np.ndarray]:
+    """Return `rows`, `weight` where they do not all weigh 1, and the weights.
+
+    Args:
+        rows: number of rows.
+        weight: float64 (rows,); 1 each where it is None.
+    """
+    weights = np.ones(rows) if weight is None else weight
+    counts = {"rows": float(rows)}
+    if (weights != 1).any():
+        counts["weight"] = float(weights.sum())
+    return counts, weights
+
+
 def count_confusion(
     truth: np.ndarray, predicted: np.ndarray, weight: np.ndarray, classes: int
 ) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from headrace.number_text import format_beside, format_number
+
 # Bins are merged until each has this share of the reference, so that no empty bin decides.
 _SMALLEST_SHARE = 0.05
 # Probability, per column and build, that a column which did not change is called drifted.
@@ -160,7 +162,7 @@ def describe_drift(drift: Iterable[ColumnDrift]) -> list[str]:
     """Return a line for every column that drifted, the furthest beyond its limit first."""
     drifted = sorted((d for d in drift if d.has_drifted), key=lambda d: d.limit / d.value)
     return [
-        f"{d.name}: {_MEASURE_NAMES[d.measure]} {d.value:.3f}, above its limit {d.limit:.3f} "
-        f"({d.rows:,} values)"
+        f"{d.name}: {_MEASURE_NAMES[d.measure]} {format_beside(d.value, d.limit, 3)}, above its "
+        f"limit {format_number(d.limit, 3)} ({d.rows:,} values)"
         for d in drifted
     ]

@@ -7,6 +7,7 @@ from headrace.errors import LakeError
 from headrace.labels.kind import LabelSummary
 from headrace.labels.kinds import find_label_kind
 from headrace.lake.data_file import SPLITS
+from headrace.number_text import format_share
 from headrace.prepare.assign import BASELINE_MISSING, CROSSING, LABEL_MISSING, TIME_MISSING
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
@@ -24,11 +25,11 @@ def refuse_violations(checks: tuple[Check, ...], counts: TaskCounts, read: int) 
         rows = counts.violations[index]
         allowed = 0.0 if check.on_violation == "fail" else check.max_fraction
         if rows and allowed is not None and rows > allowed * read:
-            limit = "none may" if check.on_violation == "fail" else f"{allowed:.4%} may"
+            limit = "none may" if check.on_violation == "fail" else f"{format_share(allowed)} may"
             examples = "; ".join(counts.examples.get(index, []))
             broken.append(
-                f"rule {check.name!r}: {rows:,} of {read:,} rows ({rows / read:.4%}) violate it, "
-                f"{limit}. For example: {examples}"
+                f"rule {check.name!r}: {rows:,} of {read:,} rows ({format_share(rows / read)}) "
+                f"violate it, {limit}. For example: {examples}"
             )
     if broken:
         lines = "\n".join(f"  - {line}" for line in broken)

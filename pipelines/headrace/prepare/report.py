@@ -6,6 +6,7 @@ from headrace.lake.build import Build
 from headrace.lake.data_file import SPLITS
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Distribution, Profile
+from headrace.number_text import format_beside, format_number, format_share
 
 _COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
 _WIDTH, _HEIGHT = 420, 90
@@ -75,7 +76,7 @@ def _render_drift(build: Build) -> str:
     far = sorted(build.drift, key=lambda d: d.limit / d.value if d.value else float("inf"))
     rows = [
         f"<tr><td>{_escape(d.name)}<td>{d.measure}"
-        f"<td class=n>{d.value:.3f}<td class=n>{d.limit:.3f}"
+        f"<td class=n>{format_beside(d.value, d.limit, 3)}<td class=n>{format_number(d.limit, 3)}"
         f"<td>{'<b>drifted</b>' if d.has_drifted else ''}"
         for d in far
     ]
@@ -143,7 +144,7 @@ def _render_distribution(item: Distribution, profile: Profile) -> str:
         shares = (f"{s} {_format_share(item.unknown[s], totals[s])}" for s in SPLITS)
         facts.append(f"out of vocabulary: {', '.join(shares)}")
     if item.quantiles:
-        shown = ", ".join(f"{q:.4g}" for q in item.quantiles)
+        shown = ", ".join(f"{format_number(q, 4)}" for q in item.quantiles)
         facts.append(f"train, quantiles 0 1 5 25 50 75 95 99 100%: {shown}")
     text = "<br>".join(_escape(fact) for fact in facts)
     words = f"<div><h3>{_escape(item.name)}</h3><p class=m>{text}</p></div>"
@@ -167,12 +168,12 @@ def _plot_bars(item: Distribution) -> str:
             bars.append(
                 f"<rect x='{x:.1f}' y='{_HEIGHT - height:.1f}' width='{width / 3.6:.1f}' "
                 f"height='{height:.1f}' fill='{_COLORS[split]}'>"
-                f"<title>{_escape(where)}, {split}: {share:.2%}</title></rect>"
+                f"<title>{_escape(where)}, {split}: {format_share(share)}</title></rect>"
             )
     left, right = _describe_bin(item, 0), _describe_bin(item, bins - 1)
     return (
         f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT + 16}' width={_WIDTH} height={_HEIGHT + 16}>"
-        f"<text x=2 y=12 font-size=11 fill='#666'>{top:.1%}</text>{''.join(bars)}"
+        f"<text x=2 y=12 font-size=11 fill='#666'>{format_share(top)}</text>{''.join(bars)}"
         f"<text x=0 y={_HEIGHT + 13} font-size=11>{_escape(left[:24])}</text>"
         f"<text x={_WIDTH} y={_HEIGHT + 13} font-size=11 text-anchor=end>"
         f"{_escape(right[:24])}</text>"
@@ -184,11 +185,11 @@ def _describe_bin(item: Distribution, position: int) -> str:
     """Return the label of a bin, or its edges."""
     if item.labels:
         return item.labels[position]
-    return f"{item.edges[position]:.4g} to {item.edges[position + 1]:.4g}"
+    return " to ".join(format_number(edge, 4) for edge in item.edges[position : position + 2])
 
 
 def _format_share(part: int, whole: int) -> str:
-    return f"{part / whole:.2%}" if whole else "none"
+    return format_share(part / whole) if whole else "none"
 
 
 def _escape(value: object) -> str:

@@ -137,7 +137,8 @@ class Evaluate(Section):
     metric: Text | None = None
     """By which slices and features are ordered; roc_auc, accuracy, f1_micro or mae by default."""
     weighted: bool = False
-    """Whether rows weigh as `label.sample_weight` and class weights say, or all the same."""
+    """Whether rows weigh as `label.sample_weight` and class weights say, or all the same: in
+    metrics, gates, tables and plots, and where the threshold is chosen."""
     bootstrap: Annotated[int, Field(ge=0)] = 200
     """Resamples for intervals; 0 makes none, and no champion gate can be judged."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95

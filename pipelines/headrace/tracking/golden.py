@@ -27,6 +27,10 @@ REJECTED = "rejected"
 """Recorded column that says which rows get a reason in place of a prediction."""
 ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE = "headrace.absolute", "headrace.relative"
 """Metadata keys: differences of numbers up to the sum of both are rounding."""
+PROBABILITIES = "headrace.probabilities"
+"""Metadata key, `true` where the numbers are probabilities, whose rounding is less near 0 and 1."""
+# Of the tolerance, what is left of it at 0 and at 1: more than the resolution of float32 there.
+_SHARE_AT_ENDS = 0.05
 _TIMEOUT_SECONDS = 300  # to download, load and predict
 
 
@@ -62,6 +66,7 @@ def write_golden(
     *,
     absolute: float,
     relative: float,
+    probabilities: bool = False,
 ) -> None:
     """Write raw rows and their predictions to a Parquet file.
 
@@ -72,6 +77,7 @@ def write_golden(
         rejected: which rows get a reason in place of a prediction, bool (rows,).
         absolute, relative: tolerance: numbers differ where their distance is larger than
             `absolute + relative * |recorded|`.
+        probabilities: whether the numbers are probabilities.
     """
     table = raw
     for name, values in recorded.items():
@@ -79,11 +85,18 @@ def write_golden(
     if rejected is not None:
         table = table.append_column(f"{RECORDED_PREFIX}{REJECTED}", pa.array(rejected))
     metadata = {ABSOLUTE_TOLERANCE: repr(absolute), RELATIVE_TOLERANCE: repr(relative)}
+    if probabilities:
+        metadata[PROBABILITIES] = "true"
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
 
 def find_differences(
-    expected: np.ndarray, predicted: np.ndarray, *, absolute: float, relative: float
+    expected: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    absolute: float,
+    relative: float,
+    probabilities: bool = False,
 ) -> tuple[np.ndarray, float]:
     """Find the values that are not what was recorded.
 
@@ -91,6 +104,8 @@ def find_differences(
         expected: recorded numbers, or texts (dtype object), of which a missing one matches any.
         predicted: values of the same shape.
         absolute, relative: tolerance, see `write_golden`.
+        probabilities: whether the numbers are probabilities: `absolute` is then that of 1/2, and a
+            twentieth of it that of 0 and 1, as a network rounds logits.
 
     Returns:
         Which values differ, bool of the same shape, and the largest difference of numbers; 0.0 of
@@ -101,7 +116,11 @@ def find_differences(
         return recorded & (expected != predicted), 0.0
     # NaN differs from every number.
     distance = np.nan_to_num(np.abs(predicted.astype(np.float64) - expected), nan=np.inf)
-    different = distance > absolute + relative * np.abs(expected)
+    allowed = absolute + relative * np.abs(expected)
+    if probabilities:
+        logit_slope = np.clip(4 * expected * (1 - expected), 0, 1)
+        allowed = absolute * (_SHARE_AT_ENDS + (1 - _SHARE_AT_ENDS) * logit_slope)
+    different = distance > allowed
     return different, float(distance.max(initial=0.0))
 
 

@@ -20,6 +20,7 @@ from headrace.errors import ModelError
 from headrace.tracking.environment import refuse_pickles
 from headrace.tracking.golden import (
     ABSOLUTE_TOLERANCE,
+    PROBABILITIES,
     RECORDED_PREFIX,
     REJECTED,
     RELATIVE_TOLERANCE,
@@ -85,7 +86,11 @@ def _compare_predictions(
             expected = np.stack(expected)
             predicted = np.array([list(row.values()) for row in predicted])
         differs, distance = find_differences(
-            expected, predicted, absolute=absolute, relative=relative
+            expected,
+            predicted,
+            absolute=absolute,
+            relative=relative,
+            probabilities=PROBABILITIES.encode() in metadata,
         )
         different[~rejected] |= np.asarray(differs.reshape(len(differs), -1).any(axis=1))
         largest = max(largest, distance)

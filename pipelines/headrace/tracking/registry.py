@@ -141,7 +141,7 @@ def promote_model(
             )
         champions, fix = registered.list_champions(), f"with --model {model.uri}"
         if registered.champion == model.version:
-            before = model.version
+            before: int | None = model.version
             if registered.record.intended == champions:  # what remains of an interrupted promotion
                 existing = registered.list_existing(champions, 2)
                 before = existing[0] if len(existing) == 2 else None

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from headrace.errors import TrainError
+from headrace.number_text import format_exact
 from headrace.recipe import sections as s
 
 
@@ -108,7 +109,7 @@ def suggest_fixes(settings: s.Train) -> str:
     if settings.compression == "fp16":
         fixes.append("set train.compression to bf16 or none")
     fixes.append(
-        f"lower train.optimizer.learning_rate ({settings.optimizer.learning_rate:g}, "
+        f"lower train.optimizer.learning_rate ({format_exact(settings.optimizer.learning_rate)}, "
         f"schedule {settings.schedule.kind})"
     )
     if settings.optimizer.clip_norm is None:

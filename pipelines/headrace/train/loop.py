@@ -18,6 +18,7 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import PreemptedError, TrainError
 from headrace.labels.spec import LabelSpec
 from headrace.models.predict import Predictor
+from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
 from headrace.stream.split_stream import SplitStream
@@ -150,7 +151,7 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
 def _describe_epoch(metrics: Mapping[str, float], epoch: int, epochs: int) -> Progress:
     """Describe an epoch's metrics, in words and as values for observers."""
     names = [name for name in metrics if name == "train_loss" or name.startswith("val_")]
-    values = ", ".join(f"{name} {metrics[name]:.4g}" for name in names)
+    values = ", ".join(f"{name} {format_number(metrics[name])}" for name in names)
     text = f"epoch {epoch + 1} of {epochs}: {values}"
     return Progress(text, metrics={**metrics, "epoch": float(epoch)})
 
@@ -165,7 +166,11 @@ def _record_epoch(context: LoopContext, state: TrainState, metrics: Mapping[str,
         if state.plateau.record_value(value, schedule):
             next_step = (epoch + 1) * context.train.steps
             rate = context.rate.compute_rate(next_step, state.plateau.reductions)
-            context.report(Progress(f"plateau: learning rate {rate:.3g} from epoch {epoch + 2} on"))
+            context.report(
+                Progress(
+                    f"plateau: learning rate {format_number(rate, 3)} from epoch {epoch + 2} on"
+                )
+            )
     is_best = True
     if is_validated:
         value = _get_followed_metric(metrics, best.metric, "early_stopping")

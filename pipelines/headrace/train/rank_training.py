@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
 from headrace.errors import PreemptedError, RankError, StoreError
@@ -47,7 +45,7 @@ from headrace.train.loss_check import check_first_batch
 from headrace.train.model import build_initial_model
 from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
-from headrace.train.register import register_model
+from headrace.train.register import LabelsAndOutputs, register_model
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep, make_step_options
@@ -98,8 +96,8 @@ class RankTraining:
         self._state: TrainState | None = None
         self._step: TrainStep | None = None
         self._steps_per_epoch = 0
-        # Labels of the validation rows, and the trained model's output for them.
-        self._validation_predictions: tuple[np.ndarray, np.ndarray] | None = None
+        # Labels of the validation rows, the trained model's output for them, and their weights.
+        self._validation_predictions: LabelsAndOutputs | None = None
         # On rank 0 alone: the attempt's name, the writer of its checkpoints, and the tracked run.
         self._attempt = ""
         self._writer: CheckpointWriter | None = None

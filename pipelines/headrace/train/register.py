@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 _TOLERANCE = {"float32": 1e-5, "mixed_float16": 0.02, "mixed_bfloat16": 0.05}
 _RELATIVE = 1e-6
 
-LabelsAndOutputs = tuple[np.ndarray, np.ndarray]
-"""Labels as the dataset has them, and the model's output, of rows that were not trained on."""
+LabelsAndOutputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Labels as the dataset has them, the model's output, and sample weights where rows have them, of
+rows that were not trained on."""
 
 
 def register_model(
@@ -77,7 +78,7 @@ def register_model(
     """
     if validation_predictions:
         check_predictions(validation_predictions[1], "validation rows", recipe.train)
-    threshold, chosen = _resolve_threshold(recipe.evaluate.threshold, validation_predictions)
+    threshold, chosen = _resolve_threshold(recipe.evaluate, validation_predictions)
     with make_artifact_folder() as folder:
         files = {
             "saved_model": str(folder / "saved_model"),
@@ -147,20 +148,28 @@ def _read_raw_examples(dataset: DatasetVersion, report: Report) -> pa.Table | No
 
 
 def _resolve_threshold(
-    setting: "float | s.Choice", validation_predictions: LabelsAndOutputs | None
+    settings: s.Evaluate, validation_predictions: LabelsAndOutputs | None
 ) -> tuple[float, dict[str, Any]]:
     """Return the threshold and, where it is chosen here, its record for the model's metadata.
 
     Args:
-        setting: a fixed threshold, or how to choose one on the validation split.
-        validation_predictions: labels and output of the validation split, where there is one.
+        settings: a fixed threshold, or how to choose one on the validation split, and whether rows
+            weigh as they do in training.
+        validation_predictions: of the validation split, where there is one.
     """
+    setting = settings.threshold
     if isinstance(setting, float):
         return setting, {}
-    truth, output = validation_predictions or (np.zeros(0), np.zeros(0))
+    truth, output, weight = validation_predictions or (np.zeros(0), np.zeros(0), None)
+    if weight is None or not settings.weighted:
+        weight = np.ones(len(truth))
     # Each of several labels counts as a row.
     chosen = choose_threshold(
-        truth.reshape(-1), output.reshape(-1), setting.choose, getattr(setting, "at_least", 0.0)
+        truth.reshape(-1),
+        output.reshape(-1),
+        setting.choose,
+        getattr(setting, "at_least", 0.0),
+        np.repeat(weight, truth[0].size if len(truth) else 1),
     )
     return chosen.threshold, {"threshold_chosen": {**setting.model_dump(), **asdict(chosen)}}
 
@@ -229,13 +238,18 @@ def _write_golden(
     kind = spec.label.definition
     answers = kind.convert_output(output, spec.label)
     recorded = kind.record_golden(answers, spec.label, tolerance)
+    size = spec.label.scale
+    if kind.golden_is_scaled and (spec.label.center, size) == (0.0, 1.0):
+        # Numbers that are not standardized may be far smaller than their unit.
+        size = min(size, float(np.abs(answers[~rejected]).max(initial=0.0)))
     write_golden(
         path,
         raw,
         recorded,
         rejected if spec.rejecting_rules else None,
-        absolute=tolerance * spec.label.scale,
+        absolute=tolerance * size,
         relative=_RELATIVE if kind.golden_is_scaled else 0.0,
+        probabilities=not kind.golden_is_scaled,
     )
 
 

@@ -18,6 +18,7 @@ from headrace.errors import PreemptedError, StoreError
 from headrace.lake.data_file import SPLITS
 from headrace.lake.storage import describe_error
 from headrace.lake.version import DatasetVersion
+from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -251,7 +252,7 @@ def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: i
     settings = recipe.train
     if settings.schedule.scale_by_ranks:
         peak = settings.optimizer.learning_rate * size
-        run.set_tags({"headrace.learning_rate": f"{peak:g}, scaled by {size} ranks"})
+        run.set_tags({"headrace.learning_rate": f"{format_number(peak)}, scaled by {size} ranks"})
     run.log_dataset(
         name=recipe.name,
         root=dataset.root,

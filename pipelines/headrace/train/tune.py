@@ -22,6 +22,7 @@ from headrace.errors import (
     TrainError,
 )
 from headrace.file_lock import FileLock, LockState
+from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
@@ -241,7 +242,7 @@ class _Trials:
                     "split with labels of one class only; use loss"
                 )
             self._study.tell_value(trial, value)
-            self._report(Progress(f"{name}: {self._settings.metric} {value:.5g}"))
+            self._report(Progress(f"{name}: {self._settings.metric} {format_number(value)}"))
 
 
 def _write_line(error: HeadraceError) -> str:

@@ -23,17 +23,25 @@ def validate_split(
         collectives: the ranks.
         label: kind and unit.
     """
-    truth, predicted = gather_predictions(predictor, stream, collectives, label)
+    truth, predicted, _ = gather_predictions(predictor, stream, collectives, label)
     return compute_validation_metrics(truth, predicted, label)
 
 
 def gather_predictions(
     predictor: Predictor, stream: SplitStream, collectives: Collectives, label: LabelSpec
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return all ranks' labels, as in the dataset, and the model's output, on every rank."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return all ranks' labels, the model's output, and sample weights where rows have them.
+
+    Labels are as in the dataset; every rank gets all.
+    """
     columns = predictor(_beat_per_batch(stream.read_batches(epoch=0), collectives))
     truth, predicted = columns["label"], columns[label.definition.output]
-    return collectives.allgather(truth), collectives.allgather(predicted)
+    weight = columns.get("sample_weight")
+    return (
+        collectives.allgather(truth),
+        collectives.allgather(predicted),
+        None if weight is None else collectives.allgather(weight),
+    )
 
 
 def _beat_per_batch(batches: Iterator[Batch], collectives: Collectives) -> Iterator[Batch]:

@@ -204,9 +204,9 @@ class LossScorer:
                 metrics["loss_over_baseline"] = value / of_baseline
         return metrics
 
-    def count_outcomes(self) -> dict[str, float]:
+    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
         """Return what the scorer of the label's kind counts."""
-        return self._scorer.count_outcomes()
+        return self._scorer.count_outcomes(weight)
 
     def describe_labels(
         self, weight: np.ndarray, names: Sequence[str]
