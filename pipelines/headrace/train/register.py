@@ -19,6 +19,7 @@ from headrace.errors import DamagedError, RemovedError, UnreachableError
 from headrace.labels.losses.kinds import describe_loss
 from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
+from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
 from headrace.models.load import check_loadable
 from headrace.models.predict import Predictor, place_on_cpu
@@ -29,6 +30,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.recipe.input_road import describe_road
+from headrace.recipe.task import CLASSES
 from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
 from headrace.tracking.model import ModelVersion, RawInput, register_version
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 # more; absolute, of probabilities and of numbers on the scale of training.
 _TOLERANCE = {"float32": 1e-5, "mixed_float16": 0.02, "mixed_bfloat16": 0.05}
 _RELATIVE = 1e-6
+_RECORDED_CLASSES = 200
 
 LabelsAndOutputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Labels as the dataset has them, the model's output, and sample weights where rows have them, of
@@ -122,6 +125,7 @@ def register_model(
                 "model_bytes": size,
                 "network": "network",
                 **describe_loss(spec.label.loss),
+                **_describe_task(dataset),
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )
@@ -135,6 +139,20 @@ def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, A
     except ValidationError:  # of an older Headrace, with keys that are gone
         return {}
     return {"input": describe_road(recipe, columns)}
+
+
+def _describe_task(dataset: DatasetVersion) -> dict[str, Any]:
+    """Return what the model predicts, for the time when its dataset is gone.
+
+    Names of many classes are left out: the transform, a file of the model, has them.
+    """
+    task = describe_dataset_task(dataset)
+    if task is None:
+        return {}
+    plain = task.model_dump(mode="json")
+    if len(plain["label"].get(CLASSES, ())) > _RECORDED_CLASSES:
+        del plain["label"][CLASSES]
+    return {"task": plain}
 
 
 def _read_raw_examples(dataset: DatasetVersion, report: Report) -> pa.Table | None:
