@@ -39,10 +39,11 @@ def test_metrics_that_are_scored_have_a_direction(kind: LabelKind) -> None:
     truth = random.integers(0, 6 if kind.form is Form.CLASS else 2, shape)
     output = random.random((200, 6) if kind.has_text_values else shape)
     rows = {"label": truth.astype(kind.dtype), kind.output: output, "baseline": random.random(200)}
-    scores = kind.make_scorer(rows, label, 0.5)(np.ones(200))
-    assert set(kind.metrics) <= set(scores)
+    scorer = kind.make_scorer(rows, label, 0.5)
+    scores = {**scorer(np.ones(200)), **scorer.count_outcomes()}
     assert not set(kind.metrics) & set(kind.loss_metrics)
-    assert set(scores) - set(kind.metrics) <= {"bias", "baseline_mae", "baseline_rmse"}
+    assert set(scores) == {*kind.metrics, *kind.undirected_metrics}
+    assert {kind.find_direction(name) for name in kind.undirected_metrics} == {None}
 
 
 def test_lower_is_better_of_errors_alone() -> None:

@@ -163,6 +163,19 @@ def test_equal_labels_are_found_at_any_size(size: float, center: float) -> None:
     ).any()
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1.0, 1e12])
+def test_equal_labels_know_no_scale(unit: float) -> None:
+    plain = LabelSpec(kind="regression")
+    spec = LabelSpec(kind="regression", center=50 * unit, scale=3 * unit)
+    numbers = np.linspace(-100, 100, 41) * unit
+    standardized = ((numbers - spec.center) / spec.scale).astype(np.float32)
+    assert KIND.find_equal_labels(standardized, spec, numbers.astype(np.float32), plain).all()
+    other = (numbers + 0.001 * unit).astype(np.float32)
+    assert not KIND.find_equal_labels(standardized, spec, other, plain).any()
+    aligned = KIND.align_output(numbers.astype(np.float32), spec, plain)
+    assert aligned == pytest.approx(standardized, rel=1e-5, abs=1e-5)
+
+
 def test_strength_by_hand() -> None:
     truth = np.array([1.0, 2.0, 3.0])
     assert KIND.measure_strength(truth, truth, truth) == 1

@@ -119,6 +119,10 @@ class Binary(LabelKind):
         PROBABILITY_LOSSES,
     )
     loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
+    undirected_metrics = (
+        "rows", "positives", "true_negatives", "false_positives", "false_negatives",
+        "true_positives",
+    )  # fmt: skip
     main_metric = "roc_auc"
     validation_metrics = ("loss", "roc_auc", "accuracy")
     tagged_metrics = ("roc_auc", "pr_auc", "f1", "log_loss", "accuracy", "f1_macro", "f1_micro")

@@ -117,6 +117,7 @@ class LabelKind(ABC):
         dtype: of the label in a dataset and a batch.
         metrics: metric -> which way is better, of all metrics that models are compared by.
         loss_metrics: the same of those that come with a loss under `train.loss`.
+        undirected_metrics: further numbers of an evaluation, of which neither way is better.
         main_metric: the one that orders slices and features where the recipe names none.
         validation_metrics: the metrics that are computed after every epoch and plotted.
         tagged_metrics: the metrics that become tags of an evaluated model version.
@@ -146,6 +147,7 @@ class LabelKind(ABC):
     dtype = "float32"
     metrics: Mapping[str, Direction]
     loss_metrics: Mapping[str, Direction]
+    undirected_metrics: tuple[str, ...] = ("rows",)
     main_metric: str
     validation_metrics: tuple[str, ...]
     tagged_metrics: tuple[str, ...]
@@ -293,6 +295,22 @@ class LabelKind(ABC):
     def is_higher_better(self, metric: str) -> bool:
         """Return whether a higher value of one of `metrics`, or `loss_metrics`, is better."""
         return {**self.loss_metrics, **self.metrics}[metric] == "higher"
+
+    def find_direction(self, metric: str) -> Direction | None:
+        """Return which way a metric is better; None where neither way is."""
+        return {**self.loss_metrics, **self.metrics}.get(metric)
+
+    def align_output(
+        self, output: np.ndarray, label: FittedLabel, other_label: FittedLabel
+    ) -> np.ndarray:
+        """Return another model's output as if it had been trained on this label.
+
+        Args:
+            output: of the other model.
+            label: the label whose rows the output is scored on.
+            other_label: the label that the other model was trained on, in the same unit.
+        """
+        return output
 
     def make_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float

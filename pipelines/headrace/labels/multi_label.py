@@ -47,6 +47,7 @@ class MultiLabel(LabelKind):
         ("hamming_loss", *PROBABILITY_LOSSES),
     )  # fmt: skip
     loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
+    undirected_metrics = ("rows", "positives")
     main_metric = "f1_micro"
     validation_metrics = ("loss", "roc_auc_macro", "f1_micro", "exact_match")
     tagged_metrics = ("exact_match", "f1_micro", "f1_macro", "roc_auc_macro", "log_loss")

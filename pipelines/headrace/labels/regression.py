@@ -115,6 +115,7 @@ class Regression(LabelKind):
     sql_hint = "a number"
     metrics = list_directions(("r2",), NUMBER_ERRORS)
     loss_metrics = LOSS_METRICS
+    undirected_metrics = ("rows", "bias", "baseline_mae", "baseline_rmse")
     main_metric = "mae"
     validation_metrics = ("loss", "mae")
     tagged_metrics: tuple[str, ...] = ("mae", "rmse", "r2", "mae_over_baseline")
@@ -191,11 +192,22 @@ class Regression(LabelKind):
         other_truth: np.ndarray,
         other_label: FittedLabel,
     ) -> np.ndarray:
-        """Return which numbers are equal up to the rounding of float32, bool (rows,)."""
+        """Return which numbers are equal up to the rounding of float32, bool (rows,).
+
+        No scale is assumed: of labels near 1e-9 a difference of 1e-12 counts.
+        """
         numbers = self.convert_output(truth, label)
         others = self.convert_output(other_truth, other_label)
         rounding = _bound_rounding(truth, label) + _bound_rounding(other_truth, other_label)
         return np.asarray(np.abs(numbers - others) <= rounding)
+
+    def align_output(
+        self, output: np.ndarray, label: FittedLabel, other_label: FittedLabel
+    ) -> np.ndarray:
+        """Return numbers in the unit of this label's model, float64."""
+        if (label.center, label.scale) == (other_label.center, other_label.scale):
+            return output
+        return (self.convert_output(output, other_label) - label.center) / label.scale
 
     def measure_strength(
         self, truth: np.ndarray, guess: np.ndarray, fitted_truth: np.ndarray

@@ -1,9 +1,10 @@
 """Check keys about evaluation against each other; called by `checks.py`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from headrace.errors import Problem
+from headrace.labels.kind import LabelKind
 from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
 from headrace.recipe.model_requirements import describe_label, get_fitting_loss
@@ -12,16 +13,19 @@ from headrace.recipe.problems import suggest_nearest
 
 def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> list[Problem]:
     """Return problems of metrics that label and loss do not have, and of gates that cannot be
-    judged."""
+    judged, or that only bad models pass."""
     problems = []
     kind = find_label_kind(label.kind)
     loss = get_fitting_loss(train, label.kind)
     metrics = loss.list_metrics(kind) if loss else tuple(kind.metrics)
-    for where, metric in _list_metrics(evaluate):
-        if metric not in metrics:
-            fix = suggest_nearest(metric, list(metrics))
-            text = f"there is no metric {metric!r} for {describe_label(train, label.kind)}"
-            problems.append(Problem(where, text, fix))
+    for where, metric, known in _list_metrics(evaluate, kind, metrics):
+        if metric in known:
+            continue
+        fix = suggest_nearest(metric, known)
+        text = f"there is no metric {metric!r} for {describe_label(train, label.kind)}"
+        if metric in kind.undirected_metrics:
+            text = f"neither way is better of {metric!r}, so models cannot be compared by it"
+        problems.append(Problem(where, text, fix))
     if not isinstance(evaluate.threshold, float) and not kind.has_threshold:
         text = f"a label of kind {label.kind} has no threshold to choose"
         problems.append(Problem("evaluate.threshold", text, "leave it out"))
@@ -32,6 +36,8 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> li
             gate.at_most is None
         ):
             problems.append(Problem(where, "give either at_least or at_most"))
+        elif isinstance(gate, s.MetricGate | s.SliceGate):
+            problems += _check_direction(where, gate, kind)
         if isinstance(gate, s.SliceGate) and gate.columns not in declared:
             text = f"{gate.columns} is none of evaluate.slices"
             problems.append(Problem(f"{where}.columns", text, "add it there"))
@@ -77,9 +83,36 @@ def check_slices(
     return problems
 
 
-def _list_metrics(evaluate: s.Evaluate) -> Iterator[tuple[str, str]]:
+def _check_direction(
+    where: str, gate: "s.MetricGate | s.SliceGate", kind: LabelKind
+) -> list[Problem]:
+    """Return the problem of a limit on the wrong side: the better a model, the sooner it fails."""
+    right = {"higher": "at_least", "lower": "at_most", None: None}[kind.find_direction(gate.metric)]
+    wrong = {"at_least": "at_most", "at_most": "at_least"}.get(right or "")
+    limit = getattr(gate, wrong) if wrong else None
+    if limit is None:
+        return []
+    better = "higher" if right == "at_least" else "lower"
+    text = f"{better} values of {gate.metric} are better, so a model would fail for being good"
+    return [Problem(f"{where}.{wrong}", text, f"write {right}: {limit:g}")]
+
+
+def _list_metrics(
+    evaluate: s.Evaluate, kind: LabelKind, metrics: Iterable[str]
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield where a metric is named, its name, and the names that may stand there.
+
+    Args:
+        evaluate: names them.
+        kind: knows the numbers of which neither way is better.
+        metrics: those of label and loss.
+    """
+    directed = list(metrics)
     if evaluate.metric is not None:
-        yield "evaluate.metric", evaluate.metric
+        yield "evaluate.metric", evaluate.metric, directed
     for index, gate in enumerate(evaluate.gates):
-        if isinstance(gate, s.MetricGate | s.SliceGate | s.ChampionGate):
-            yield f"evaluate.gates.{index}.metric", gate.metric
+        where = f"evaluate.gates.{index}.metric"
+        if isinstance(gate, s.ChampionGate):
+            yield where, gate.metric, directed
+        elif isinstance(gate, s.MetricGate | s.SliceGate):
+            yield where, gate.metric, [*directed, *kind.undirected_metrics]

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from headrace.recipe.base import declare_later_key
 from headrace.recipe_section import Count, Finite, Positive, Section, Text
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -58,7 +59,11 @@ class Slice(Section):
 
 
 class MetricGate(Section):
-    """A metric of the test split has to be at least, or at most, so much."""
+    """A metric of the test split has to be at least, or at most, so much.
+
+    at_least is for metrics of which higher values are better, at_most for the others; either is for
+    numbers of which neither way is better (bias, rows, positives).
+    """
 
     kind: Literal["metric"]
     metric: Text
@@ -81,7 +86,8 @@ class ChampionGate(Section):
     """Not worse than the champion on the same rows, or better by a negative number.
 
     Judged by the lower end of a paired bootstrap interval of the difference: what is passed is
-    shown not to be worse by more than that, at the confidence that is asked for.
+    shown not to be worse by more than that, at the confidence that is asked for. Both have to
+    predict the same label, and the rows are test rows that neither was trained on, or chosen by.
     """
 
     kind: Literal["champion"]
@@ -90,6 +96,13 @@ class ChampionGate(Section):
     """In the metric's own unit."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """One-sided."""
+    min_rows: Count = declare_later_key(30)
+    """Of fewer rows than that (of a weight above 0, where rows are weighted) the gate knows
+    nothing, and fails."""
+    replaces: Annotated[int, Field(ge=1)] | None = declare_later_key(None)
+    """Version of the champion that may be replaced although there is no comparison, because it
+    predicts another label, for example. It is compared all the same where that is possible, and so
+    is any other champion."""
 
 
 class LatencyGate(Section):

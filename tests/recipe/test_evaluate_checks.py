@@ -1,0 +1,53 @@
+"""Gates that only bad models pass are refused when the recipe is read, with what to write."""
+
+from typing import Any
+
+import pytest
+
+from headrace.labels.kinds import KINDS
+from headrace.recipe import sections as s
+from headrace.recipe.evaluate_checks import check_evaluation
+
+DIRECTED = [(kind.name, metric) for kind in KINDS.values() for metric in kind.metrics]
+UNDIRECTED = [(kind.name, name) for kind in KINDS.values() for name in kind.undirected_metrics]
+
+
+def check(kind: str, *gates: dict[str, Any]) -> list[str]:
+    evaluate = s.Evaluate.model_validate({"gates": list(gates), "slices": [{"columns": ["c"]}]})
+    label = s.Label.model_validate({"expression": "x", "kind": kind})
+    return [str(problem) for problem in check_evaluation(evaluate, label)]
+
+
+@pytest.mark.parametrize("gate", [{"kind": "metric"}, {"kind": "slice", "columns": ["c"]}])
+@pytest.mark.parametrize(("kind", "metric"), DIRECTED)
+def test_a_limit_is_on_the_side_of_the_worse_models(
+    kind: str, metric: str, gate: dict[str, Any]
+) -> None:
+    right, wrong = "at_least", "at_most"
+    if not KINDS[kind].is_higher_better(metric):
+        right, wrong = wrong, right
+    assert check(kind, {**gate, "metric": metric, right: 0.25}) == []
+    (problem,) = check(kind, {**gate, "metric": metric, wrong: 0.25})
+    assert problem.startswith(f"evaluate.gates.0.{wrong}: ")
+    assert f"(write {right}: 0.25)" in problem
+
+
+@pytest.mark.parametrize("limit", ["at_least", "at_most"])
+@pytest.mark.parametrize(("kind", "metric"), UNDIRECTED)
+def test_of_other_numbers_both_sides_may_be_meant(kind: str, metric: str, limit: str) -> None:
+    assert check(kind, {"kind": "metric", "metric": metric, limit: 0.0}) == []
+    (problem,) = check(kind, {"kind": "champion", "metric": metric, "not_worse_by": 0.0})
+    assert f"neither way is better of {metric!r}" in problem
+
+
+def test_one_limit_is_given() -> None:
+    gate = {"kind": "metric", "metric": "roc_auc"}
+    for limits in ({}, {"at_least": 0.1, "at_most": 0.9}):
+        assert check("binary", {**gate, **limits}) == [
+            "evaluate.gates.0: give either at_least or at_most"
+        ]
+
+
+def test_a_metric_of_another_kind_is_refused() -> None:
+    (problem,) = check("regression", {"kind": "metric", "metric": "roc_auc", "at_most": 0.1})
+    assert "there is no metric 'roc_auc' for a label of kind regression" in problem
