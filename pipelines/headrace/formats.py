@@ -154,8 +154,9 @@ CHECKPOINT = Format("checkpoint", 3, key="format", steps={2: _mark_ended})
 3: it has the settings that its state depends on, and says whether it stopped early."""
 MODEL = Format("registered model", 1)
 """Headrace's entry in a model's metadata, and the files beside its network."""
-VERDICT = Format("verdict", 1)
-"""`verdict.json`."""
+VERDICT = Format("verdict", 2)
+"""`verdict.json`. 2: it has all settings that it depends on, its task, and by which rows the
+champion was compared."""
 STUDY = Format("tuning study", 2)
 """User attributes of Optuna's study and trials. 2: it has what its trials depend on."""
 

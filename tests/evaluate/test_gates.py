@@ -6,6 +6,7 @@ import pytest
 
 from headrace.evaluate.bootstrap import Difference
 from headrace.evaluate.gates import (
+    DISPLAY_SETTINGS,
     ChampionComparison,
     GateInputs,
     GateResult,
@@ -13,7 +14,7 @@ from headrace.evaluate.gates import (
     check_gates,
     compare_gated_metrics,
     criteria_to_dict,
-    has_same_criteria,
+    find_other_criteria,
 )
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import SliceResult
@@ -136,8 +137,39 @@ def test_better_by_so_much_is_a_negative_margin() -> None:
     for low, passed in ((0.005, True), (0.003, False)):
         difference = Difference(0.75, 0.74, 0.01, low, 0.0, 200)
         differences = compare_gated_metrics(gates, lambda *_, d=difference: d, "binary")
-        comparison = ChampionComparison("models:/m/1", differences=differences)
+        comparison = ChampionComparison("models:/m/1", shared_rows=30, differences=differences)
         assert check_gate(settings, comparison=comparison).passed is passed
+
+
+@pytest.mark.parametrize(("rows", "passed"), [(4, False), (29, False), (30, True)])
+def test_few_rows_say_nothing(rows: int, passed: bool) -> None:
+    difference = Difference(0.75, 0.7, 0.05, 0.05, 0.0, 200)
+    gates = s.Evaluate.model_validate({"gates": [CHAMPION]}).gates
+    differences = compare_gated_metrics(gates, lambda *_: difference, "binary")
+    comparison = ChampionComparison(
+        "models:/m/1", shared_rows=rows, candidate_rows=90, seen_rows=60, differences=differences
+    )
+    result = check_gate(CHAMPION, comparison=comparison)
+    assert result.passed is passed
+    left_out = f"{rows} rows (of 90; without 60 that one of both was trained on or chosen by"
+    assert left_out in result.text
+    if not passed:
+        assert "say nothing of roc_auc, 30 are needed (min_rows)" in result.text
+        assert "give the gate `replaces: 1`" in result.text
+        assert result.details["rows"] == rows
+
+
+@pytest.mark.parametrize(("version", "passed"), [(1, True), (2, False), (None, False)])
+def test_the_champion_that_a_gate_names_is_replaced_without_a_comparison(
+    version: int | None, passed: bool
+) -> None:
+    gate = {**CHAMPION, "replaces": version}
+    obstacle = "they predict different labels"
+    result = check_gate(gate, comparison=ChampionComparison("models:/m/1", obstacle=obstacle))
+    assert (result.passed, result.value) == (passed, None)
+    assert obstacle in result.text and "no comparison" in result.text
+    worse = compare_with_champion(-0.1, -0.2)
+    assert not check_gate(gate, comparison=worse).passed  # it can be compared
 
 
 def test_a_suspicious_feature_fails_the_verdict() -> None:
@@ -177,16 +209,56 @@ def test_a_verdict_is_plain_values_with_every_gate() -> None:
 def test_a_verdict_is_worth_nothing_to_other_criteria() -> None:
     settings = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.7}]})
     criteria = json.loads(json.dumps(criteria_to_dict(settings)))
-    assert has_same_criteria(settings, criteria)
-    assert has_same_criteria(settings.model_copy(update={"bootstrap": 7}), criteria)
+    assert find_other_criteria(settings, criteria) == []
     stricter = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.8}]})
-    assert not has_same_criteria(stricter, criteria)
-    assert not has_same_criteria(settings, {"gates": [{"kind": "astrology"}]})
+    assert find_other_criteria(stricter, criteria) == ["evaluate.gates.0.at_least: 0.7 and 0.8"]
+    (text,) = find_other_criteria(settings, {"gates": [{"kind": "astrology"}]})
+    assert "unknown now" in text
+
+
+OTHER_VALUES: dict[str, object] = {
+    "threshold": 0.3,
+    "metric": "log_loss",
+    "weighted": True,
+    "bootstrap": 7,
+    "confidence": 0.9,
+    "seed": 1,
+    "slices": [{"columns": ["c"]}],
+    "min_rows": 7,
+    "importance_rows": 0,
+    "leakage": {"limit": 0.5},
+    "gates": [CHAMPION],
+}
+
+
+@pytest.mark.parametrize("name", list(s.Evaluate.model_fields))
+def test_every_setting_is_a_criterion_or_declared_not_to_be_one(name: str) -> None:
+    settings = s.Evaluate.model_validate({"gates": [{**METRIC, "at_least": 0.7}]})
+    criteria = json.loads(json.dumps(criteria_to_dict(settings)))
+    values = {**settings.model_dump(mode="json"), name: OTHER_VALUES[name]}
+    differences = find_other_criteria(s.Evaluate.model_validate(values), criteria)
+    if name in DISPLAY_SETTINGS:
+        assert differences == []
+    else:
+        assert differences
+        assert all(text.startswith(f"evaluate.{name}") for text in differences)
+        assert all(": " in text and " and " in text for text in differences)
+
+
+@pytest.mark.parametrize("name", [n for n in s.ChampionGate.model_fields if n != "kind"])
+def test_every_key_of_a_gate_is_a_criterion(name: str) -> None:
+    others = {"metric": "log_loss", "not_worse_by": 0.5, "confidence": 0.9, "min_rows": 9}
+    settings = s.Evaluate.model_validate({"gates": [CHAMPION]})
+    other = s.Evaluate.model_validate(
+        {"gates": [{**CHAMPION, name: {**others, "replaces": 3}[name]}]}
+    )
+    (text,) = find_other_criteria(other, criteria_to_dict(settings))
+    assert text.startswith(f"evaluate.gates.0.{name}: ")
 
 
 def test_criteria_of_older_verdicts_have_the_defaults_of_newer_keys() -> None:
-    settings = s.Evaluate.model_validate({"gates": [CHAMPION]})
-    assert has_same_criteria(settings, {"gates": [CHAMPION]})
+    settings = s.Evaluate.model_validate({"gates": [CHAMPION], "seed": 4})
+    assert find_other_criteria(settings, {"gates": [CHAMPION]}) == []
 
 
 def test_each_metric_is_compared_once() -> None:

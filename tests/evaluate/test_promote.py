@@ -10,6 +10,7 @@ from headrace.errors import GateError, ModelError
 from headrace.evaluate.gates import criteria_to_dict
 from headrace.evaluate.promote import Promoted, promote
 from headrace.progress import ignore_progress
+from headrace.recipe.task import CLASSES, describe_task
 from headrace.tracking.golden import GoldenCheck
 from headrace.tracking.model import ModelVersion
 from headrace.tracking.registry import AliasMove
@@ -93,6 +94,136 @@ def test_a_verdict_about_something_else_is_refused(
     with pytest.raises(ModelError, match=message):
         registry.promote()
     assert registry.moved_to is None
+
+
+@pytest.mark.parametrize(
+    ("judged", "difference"),
+    [
+        ("evaluate.weighted=true", "evaluate.weighted: True and False"),
+        ("evaluate.bootstrap=10", "evaluate.bootstrap: 10 and 200"),
+        ("evaluate.seed=3", "evaluate.seed: 3 and 0"),
+        ("evaluate.min_rows=5", "evaluate.min_rows: 5 and 100"),
+        ("evaluate.threshold=0.4", "evaluate.threshold: 0.4 and 0.5"),
+        ("evaluate.importance_rows=0", "evaluate.importance_rows: 0 and 20000"),
+        ("evaluate.slices=[{columns: [shop]}]", "evaluate.slices: "),
+    ],
+)
+def test_a_verdict_by_other_settings_names_both_values(
+    registry: Registry, tmp_path: Path, judged: str, difference: str
+) -> None:
+    registry.verdict["asked"] = criteria_to_dict(tiny_recipe(tmp_path, judged).evaluate)
+    with pytest.raises(ModelError) as caught:
+        registry.promote()
+    assert "judged by other settings than the recipe has now" in str(caught.value)
+    assert difference in str(caught.value)
+    assert "run `headrace evaluate` with --model models:/tiny/3 again" in str(caught.value)
+    assert registry.moved_to is None
+
+
+def test_what_is_only_shown_does_not_count(registry: Registry, tmp_path: Path) -> None:
+    registry.verdict["asked"] = criteria_to_dict(
+        tiny_recipe(tmp_path, "evaluate.metric=f1").evaluate
+    )
+    assert registry.promote().remarks == ()
+
+
+def describe_judged_task(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    return describe_task(tiny_recipe(tmp_path, *overrides).dump_resolved()).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("judged", "difference"),
+    [
+        ("label.expression=visit > 3", "label.expression: 'visit > 3' and 'late'"),
+        ("split.seed=4", "split.seed: 4 and 3"),
+        ("split.key=[visit]", "split.key: ['visit'] and ['day']"),
+    ],
+)
+def test_a_verdict_on_another_task_is_refused(
+    registry: Registry, tmp_path: Path, judged: str, difference: str
+) -> None:
+    registry.verdict["task"] = describe_judged_task(tmp_path, judged)
+    with pytest.raises(ModelError, match="judged for another task than the recipe has") as caught:
+        registry.promote()
+    assert difference in str(caught.value)
+    assert registry.moved_to is None
+
+
+@pytest.mark.parametrize(
+    "judged", [(), ("label.expression=(LATE)",), ("label.sample_weight=visit",)]
+)
+def test_a_verdict_on_the_same_task_is_taken(
+    registry: Registry, tmp_path: Path, judged: tuple[str, ...]
+) -> None:
+    task = describe_judged_task(tmp_path, *judged)
+    task["label"][CLASSES] = []  # what the dataset adds to it
+    registry.verdict["task"] = task
+    registry.promote()
+    assert registry.moved_to is registry.model
+
+
+def test_weights_are_part_of_the_task_where_rows_are_weighted(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.recipe = tiny_recipe(tmp_path, "evaluate.weighted=true")
+    registry.verdict["asked"] = criteria_to_dict(registry.recipe.evaluate)
+    registry.verdict["task"] = describe_judged_task(tmp_path, "label.sample_weight=visit")
+    with pytest.raises(ModelError, match="sample_weight: 'visit' and none"):
+        registry.promote()
+
+
+def test_a_verdict_on_another_dataset_version_is_refused(registry: Registry) -> None:
+    registry.model = ModelVersion(
+        "tiny", 3, "r", {"threshold": 0.4, "dataset_version": 2, "dataset_digest": "aa"}
+    )
+    registry.verdict["dataset"] = {"version": 2, "digest": "aa"}
+    registry.promote()
+    registry.verdict["dataset"] = {"version": 2, "digest": "bb"}
+    with pytest.raises(ModelError, match=r"judged on \(digest aa and bb\)"):
+        registry.promote()
+
+
+class TestVerdictsOfFormat1:
+    """They have gates and leakage alone."""
+
+    GATE = "evaluate.gates=[{kind: champion, metric: roc_auc, not_worse_by: 0.01}]"
+
+    def judge(
+        self, registry: Registry, tmp_path: Path, *overrides: str, rows: int = 900, then: int = 1
+    ) -> Promoted:
+        registry.recipe = tiny_recipe(tmp_path, self.GATE, *overrides)
+        criteria = criteria_to_dict(tiny_recipe(tmp_path, self.GATE).evaluate)
+        (gate,) = criteria["gates"]
+        gate = {k: v for k, v in gate.items() if k not in ("min_rows", "replaces")}
+        registry.verdict["asked"] = {"gates": [gate], "leakage": criteria["leakage"]}
+        result = {"gate": gate, "passed": True, "text": "", "details": {"rows": rows}}
+        registry.verdict["gates"] = [result]
+        facts = {"dataset_root": "/d", "dataset_version": 1}
+        registry.model = ModelVersion("tiny", 3, "r", {"threshold": 0.4, **facts})
+        registry.champion = ModelVersion("tiny", 2, "q", {**facts, "dataset_version": then})
+        return registry.promote()
+
+    def test_are_taken_with_a_remark(self, registry: Registry, tmp_path: Path) -> None:
+        (remark,) = self.judge(registry, tmp_path).remarks
+        assert "is of an older release and does not say by which evaluate.threshold" in remark
+        assert "evaluate.weighted" in remark and "evaluate.bootstrap" in remark
+        assert registry.moved_to is registry.model
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"overrides": ["evaluate.weighted=true"]}, "whether rows were weighted"),
+            ({"then": 0}, "trained on another dataset version, was compared by the same label"),
+            ({"rows": 29}, "on 29 rows, and the recipe's gate needs 30"),
+        ],
+    )
+    def test_are_refused_where_what_they_do_not_say_decides(
+        self, registry: Registry, tmp_path: Path, options: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ModelError, match=message) as caught:
+            self.judge(registry, tmp_path, *options.pop("overrides", ()), **options)
+        assert "run `headrace evaluate`" in str(caught.value)
+        assert registry.moved_to is None
 
 
 def test_a_model_of_another_name_is_refused(registry: Registry) -> None:

@@ -39,7 +39,9 @@ def promote(
             report.result = {"model_uri": promotion.model_uri}
         moved = promotion.alias_move
         before = f"version {moved.before}" if moved.before else "no version"
-        command.console.print_summary([f"Champion {promotion.model_uri}, before it {before}"])
+        command.console.print_summary(
+            [f"Champion {promotion.model_uri}, before it {before}", *promotion.remarks]
+        )
         command.report_result(
             {
                 "model_uri": promotion.model_uri,
@@ -47,6 +49,7 @@ def promote(
                 "before": moved.before,
                 "golden_rows": promotion.golden.rows,
                 "golden_largest_difference": promotion.golden.largest_difference,
+                **({"remarks": list(promotion.remarks)} if promotion.remarks else {}),
             }
         )
 

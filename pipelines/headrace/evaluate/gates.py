@@ -17,6 +17,10 @@ from headrace.formats import VERDICT
 from headrace.labels.kinds import find_label_kind
 from headrace.number_text import format_beside, format_exact, format_number
 from headrace.recipe import sections as s
+from headrace.recipe.task import list_differences
+
+DISPLAY_SETTINGS = frozenset({"metric"})
+"""Keys of `evaluate` that no gate reads: they order what is shown. All others are criteria."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,11 @@ class ChampionComparison:
     Attributes:
         uri: of the champion's model version; None where there is no champion yet.
         is_candidate: whether the champion is the candidate itself.
-        shared_rows: test rows of the candidate that are test rows of the champion as well.
+        shared_rows: rows that the two are compared on.
         candidate_rows: all test rows of the candidate.
+        seen_rows: those of them that one of both was trained on, or chosen by.
+        changed_labels: rows that have another label in the champion's dataset.
+        remarks: what has to be said of the comparison.
         differences: by metric and confidence; None where the metric is not defined.
         obstacle: why the two cannot be compared; empty where they can.
     """
@@ -55,6 +62,9 @@ class ChampionComparison:
     is_candidate: bool = False
     shared_rows: int = 0
     candidate_rows: int = 0
+    seen_rows: int = 0
+    changed_labels: int = 0
+    remarks: tuple[str, ...] = ()
     differences: Mapping[str, Difference | None] | None = None
     obstacle: str = ""
 
@@ -96,25 +106,32 @@ def check_gates(
 
 def criteria_to_dict(settings: s.Evaluate) -> dict[str, Any]:
     """Return the criteria that a verdict is about: it says nothing about any others."""
-    return {
-        "gates": [gate.model_dump(mode="json") for gate in settings.gates],
-        "leakage": settings.leakage.model_dump(mode="json"),
-    }
+    return settings.model_dump(mode="json", exclude=set(DISPLAY_SETTINGS))
 
 
-def has_same_criteria(settings: s.Evaluate, criteria: Mapping[str, Any]) -> bool:
-    """Return whether a verdict is about the criteria that the recipe has now.
+def find_other_criteria(settings: s.Evaluate, criteria: Mapping[str, Any]) -> list[str]:
+    """Return how the criteria of a verdict differ from those that the recipe has now.
 
     Args:
         settings: of the recipe.
-        criteria: of `criteria_to_dict` when the verdict was built; keys that did not exist then
-            have their defaults.
+        criteria: of `criteria_to_dict` when the verdict was built; keys of gates that did not exist
+            then have their defaults. Settings that it does not name are not compared: a verdict of
+            format 1 has gates and leakage alone.
+
+    Returns:
+        a text for each difference, with both values.
     """
     try:
-        settings_then = s.Evaluate.model_validate(dict(criteria))
-    except ValidationError:
-        return False
-    return criteria_to_dict(settings_then) == criteria_to_dict(settings)
+        then = criteria_to_dict(s.Evaluate.model_validate(dict(criteria)))
+    except ValidationError as error:
+        return [f"evaluate: the verdict has settings that are unknown now, {error.error_count()}"]
+    now = criteria_to_dict(settings)
+    return [
+        text
+        for name in now
+        if name in criteria
+        for text in list_differences(f"evaluate.{name}", then[name], now[name])
+    ]
 
 
 def build_verdict(results: Sequence[GateResult], **context: Any) -> dict[str, Any]:
@@ -210,28 +227,71 @@ def _check_champion(
     if comparison.is_candidate:
         return GateResult(config, True, 0.0, f"{comparison.uri} is the champion itself", {})
     if comparison.obstacle:
-        return GateResult(config, False, None, f"no comparison: {comparison.obstacle}", {})
+        return _replace_uncompared(config, gate, comparison, comparison.obstacle)
+    rows = f"{comparison.shared_rows:,} rows{_describe_left_out(comparison)}"
+    if comparison.shared_rows < gate.min_rows:
+        few = f"{rows} say nothing of {gate.metric}, {gate.min_rows:,} are needed (min_rows)"
+        return _replace_uncompared(config, gate, comparison, few)
     difference = (comparison.differences or {}).get(_format_comparison_key(gate))
     if difference is None:
-        return GateResult(config, False, None, f"{gate.metric} is not defined on these rows", {})
+        text = f"{gate.metric} is not defined on {rows}"
+        return GateResult(config, False, None, text, {})
     direction = "better" if difference.better_by >= 0 else "worse"
     text = (
         f"{gate.metric}: {format_number(difference.candidate, 6)}, "
         f"{format_number(abs(difference.better_by), 6)} {direction} than {comparison.uri} "
-        f"({format_number(difference.champion, 6)}) on {comparison.shared_rows:,} rows; at "
+        f"({format_number(difference.champion, 6)}) on {rows}; at "
         f"{format_exact(gate.confidence)} not worse by more than "
         f"{format_beside(max(0.0, -difference.low), gate.not_worse_by)}, allowed "
         f"{format_exact(gate.not_worse_by)}"
     )
-    details = {
-        **asdict(difference),
-        "rows": comparison.shared_rows,
-        "of": comparison.candidate_rows,
-        "champion": comparison.uri,
-    }
+    details = {**asdict(difference), **comparison_to_dict(comparison)}
     details["champion_metric"] = difference.champion
     passed = difference.low >= -gate.not_worse_by
     return GateResult(config, passed, difference.better_by, text, details)
+
+
+def comparison_to_dict(comparison: ChampionComparison) -> dict[str, Any]:
+    """Return what two models were compared on, as plain values."""
+    return {
+        "champion": comparison.uri,
+        "rows": comparison.shared_rows,
+        "of": comparison.candidate_rows,
+        "seen": comparison.seen_rows,
+        "changed_labels": comparison.changed_labels,
+        "remarks": list(comparison.remarks),
+    }
+
+
+def _replace_uncompared(
+    config: dict[str, Any], gate: s.ChampionGate, comparison: ChampionComparison, why: str
+) -> GateResult:
+    """Return the result of a gate without a comparison: passed only where the gate says so."""
+    version = str(comparison.uri).rpartition("/")[2]
+    details = comparison_to_dict(comparison)
+    if str(gate.replaces) == version:
+        text = f"no comparison, as `replaces: {version}` of the gate allows: {why}"
+        return GateResult(config, True, None, text, details)
+    text = (
+        f"no comparison: {why}. To replace {comparison.uri} without one, give the gate "
+        f"`replaces: {version}` and evaluate again"
+    )
+    return GateResult(config, False, None, text, details)
+
+
+def _describe_left_out(comparison: ChampionComparison) -> str:
+    """Return in words how many test rows are not compared, and why."""
+    left_out = comparison.candidate_rows - comparison.shared_rows
+    parts = []
+    if left_out:
+        parts.append(f"of {comparison.candidate_rows:,}")
+        if comparison.seen_rows:
+            text = f"{comparison.seen_rows:,} that one of both was trained on or chosen by"
+            parts.append(f"without {text}")
+    if comparison.changed_labels:
+        parts.append(f"{comparison.changed_labels:,} with another label in the champion's dataset")
+    parts += comparison.remarks
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _format_comparison_key(gate: s.ChampionGate) -> str:

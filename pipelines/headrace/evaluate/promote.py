@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from headrace.errors import GateError, ModelError
-from headrace.evaluate.gates import has_same_criteria
+from headrace.evaluate.verdict_check import check_verdict
 from headrace.number_text import format_exact, format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
@@ -23,11 +23,13 @@ class Promoted:
         model_uri: of the new champion.
         alias_move: from which version to which the alias was moved.
         golden: the check of recorded predictions.
+        remarks: what the verdict does not say, in words.
     """
 
     model_uri: str
     alias_move: AliasMove
     golden: GoldenCheck
+    remarks: tuple[str, ...] = ()
 
 
 def promote(
@@ -36,14 +38,15 @@ def promote(
     """Move the alias `champion` to a model version; where an error is raised, it is not moved.
 
     Args:
-        recipe: evaluate and tracking are read.
+        recipe: label, split, evaluate and tracking are read.
         workdir: local folder; holds the MLflow store where no other is configured.
         report: called with progress.
         model_uri: the newest version of the recipe's model by default.
 
     Raises:
-        ModelError: there is no such model, it has no verdict, the verdict is about other gates or
-            another threshold, or the champion is not the one that the model was compared with.
+        ModelError: there is no such model, it has no verdict, the verdict is about other settings,
+            another label or another threshold, or the champion is not the one that the model was
+            compared with.
         GateError: the verdict is that the model failed, or its predictions are not as recorded.
     """
     store = Store.from_recipe(recipe, workdir, os.environ)
@@ -63,11 +66,6 @@ def promote(
             f"decided {verdict['decided_at']}; the champion stays "
             f"{champion.uri if champion else 'none'}:\n{lines}"
         )
-    if not has_same_criteria(recipe.evaluate, verdict["asked"]):
-        raise ModelError(
-            f"model {model.uri} was judged by other gates than the recipe has now; run `headrace "
-            f"evaluate` with --model {model.uri} again, and the same --set in both"
-        )
     champion_uri = champion.uri if champion else None
     if champion_uri not in (verdict["champion"], model.uri):
         raise ModelError(
@@ -75,6 +73,7 @@ def promote(
             f"champion is {champion_uri or 'none'} now; run `headrace evaluate` with --model "
             f"{model.uri} again"
         )
+    remarks = check_verdict(recipe, verdict, model, champion)
     threshold = verdict["metrics"].get("threshold")
     if threshold is not None and threshold != model.metadata.get("threshold", 0.5):
         raise ModelError(
@@ -91,7 +90,7 @@ def promote(
             f"{format_number(golden.largest_difference, 3)}); the champion is not changed. Was the "
             "model's artifact changed, or is this another version of TensorFlow?"
         )
-    return Promoted(model.uri, move_champion(store, model, champion), golden)
+    return Promoted(model.uri, move_champion(store, model, champion), golden, remarks)
 
 
 def roll_back(recipe: Recipe, *, workdir: str) -> AliasMove:

@@ -18,18 +18,20 @@ from headrace.evaluate.analysis import (
     compute_metric,
     weigh_rows,
 )
-from headrace.evaluate.champion_comparison import compare_models
+from headrace.evaluate.champion_comparison import RowHistory, compare_models
 from headrace.evaluate.gates import (
     ChampionComparison,
     GateInputs,
     build_verdict,
     check_gates,
+    comparison_to_dict,
     criteria_to_dict,
 )
 from headrace.evaluate.importance import Importance, compute_importances, score_permutations
 from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
 from headrace.evaluate.predictions import PredictedRows, predict_rows, sample_inputs
 from headrace.evaluate.report import render_report
+from headrace.evaluate.seen_rows import find_seen_rows, read_test_labels
 from headrace.evaluate.slices import list_slice_columns, slices_to_list
 from headrace.labels.label_texts import make_sort_keys
 from headrace.labels.losses.kinds import parse_loss
@@ -181,13 +183,17 @@ class _RankEvaluation:
             return ChampionComparison(champion["uri"] if champion else None)
         if champion["same"] or champion["why_not"]:
             return ChampionComparison(
-                champion["uri"], is_candidate=champion["same"], obstacle=champion["why_not"]
+                champion["uri"],
+                is_candidate=champion["same"],
+                candidate_rows=len(test["label"]),
+                obstacle=champion["why_not"],
             )
         self._report(Progress(f"comparing with the champion, {champion['uri']}"))
         dataset, spec = _open_dataset(champion["dataset"])
         spec = spec.with_loss(parse_loss(champion["loss"]))
         predictor = Predictor(self._load_model(champion["uri"]))
         rows = predict_rows(dataset, spec, predictor, "test", self._recipe, self._collectives)
+        history = self._find_history(test, champion)
         if self._collectives.rank != 0:
             return ChampionComparison()
         return compare_models(
@@ -195,6 +201,34 @@ class _RankEvaluation:
             (test, self._spec.label, self._threshold),
             (rows, spec.label, champion["threshold"]),
             settings,
+            history,
+            champion.get("remarks", ()),
+        )
+
+    def _find_history(self, test: PredictedRows, champion: dict[str, Any]) -> RowHistory:
+        """Find out which test rows the two models have seen; complete on rank 0 only."""
+        row_id = test["row_id"]
+        is_seen = np.zeros(len(row_id), bool)
+        if self._payload.get("seen"):
+            trained_on, _ = _open_dataset(self._payload["seen"])
+            is_seen |= find_seen_rows(trained_on, self._dataset, row_id, self._collectives).is_seen
+        if not champion.get("seen"):
+            return RowHistory(is_seen)
+        self._report(Progress(f"finding the rows that {champion['uri']} was trained on"))
+        dataset, spec = _open_dataset(champion["seen"])
+        seen = find_seen_rows(dataset, self._dataset, row_id, self._collectives)
+        if self._collectives.rank != 0:
+            return RowHistory(is_seen)
+        tested = read_test_labels(dataset, spec.label)
+        is_known = seen.shares_rows or bool(np.isin(row_id, tested["row_id"]).any())
+        doubt = (
+            ""
+            if is_known or not champion["needs_known"]
+            else f"no row of this dataset is in that of {champion['uri']}: all rows are new, or "
+            "the values of clean.dedup.key were made anew, and it may have been trained on them"
+        )
+        return RowHistory(
+            is_seen | seen.is_seen, (tested, spec.label), champion["counts_new"], doubt
         )
 
     def _read_slice_columns(self) -> Any:
@@ -246,6 +280,8 @@ class _RankEvaluation:
                 "digest": self._dataset.digest,
             },
             champion=payload["champion"]["uri"] if payload["champion"] else None,
+            comparison=comparison_to_dict(comparison) if comparison.uri else None,
+            task=payload.get("task"),
             decided_at=payload["now"],
             asked=criteria_to_dict(settings),
         )
@@ -257,7 +293,7 @@ class _RankEvaluation:
                 "dataset": f"{redact_text(self._dataset.root)}, version {self._dataset.version}",
                 "loss": self._spec.label.describe_loss(),
                 "evaluated": payload["now"],
-                "champion": verdict["champion"] or "none",
+                "champion": _describe_comparison(comparison, verdict["champion"]),
             },
             verdict=verdict,
             metrics=analysis.metrics,
@@ -297,3 +333,10 @@ def _open_dataset(location: dict[str, Any]) -> tuple[DatasetVersion, TransformSp
     """Open a dataset version, given its `root` and `version`, and parse its transform."""
     dataset = DatasetVersion.open(location["root"], location["version"])
     return dataset, TransformSpec.from_json(dataset.transform_json)
+
+
+def _describe_comparison(comparison: ChampionComparison, uri: str | None) -> str:
+    """Return who the champion is, and by how many rows it was compared."""
+    if uri is None or not comparison.shared_rows:
+        return uri or "none"
+    return f"{uri}, compared on {comparison.shared_rows:,} of {comparison.candidate_rows:,} rows"

@@ -13,15 +13,19 @@ from typing import Any
 
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
-from headrace.errors import DamagedError, DatasetError, ModelError, UnreachableError
+from headrace.errors import ModelError
+from headrace.evaluate.champion import (
+    describe_champion,
+    open_dataset_if_there,
+    resolve_dataset_root,
+)
 from headrace.labels.losses.kinds import OWN_LOSSES, describe_loss
 from headrace.labels.spec import LabelSpec
-from headrace.lake.storage import resolve_root
+from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
 from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.redaction import redact_text
 from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
@@ -79,7 +83,7 @@ def evaluate(
     report(Progress("finding the model"))
     store = Store.from_recipe(recipe, workdir, os.environ)
     model = find_model(store, model_uri)
-    root = _resolve_dataset_root(recipe, model)
+    root = resolve_dataset_root(recipe, model)
     trained_on = model.metadata["dataset_version"]
     version = trained_on if dataset_version is None else dataset_version
     # Metrics on another version have names of their own, and never overwrite the first ones.
@@ -97,7 +101,8 @@ def evaluate(
         )
     _refuse_missing_columns(recipe, dataset)
     label = _refuse_other_loss(recipe, model, dataset)
-    champion = find_champion(store)
+    champion, seen = _prepare_comparison(recipe, find_champion(store), model, dataset)
+    judged_task = describe_dataset_task(dataset)
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     folder = f"evaluation/{prefix}"
     task = RankTask(
@@ -113,7 +118,9 @@ def evaluate(
             "prefix": prefix,
             "folder": folder,
             "threshold": resolve_threshold(model, recipe),
-            "champion": _describe_champion(recipe, champion, model, dataset) if champion else None,
+            "champion": champion,
+            "seen": seen,
+            "task": judged_task.model_dump(mode="json") if judged_task else None,
             "now": datetime.now(UTC).isoformat(timespec="seconds"),
         },
         threads_per_rank=recipe.train.threads_per_rank,
@@ -150,37 +157,29 @@ def resolve_threshold(model: ModelVersion, recipe: Recipe) -> float:
     return float(model.metadata.get("threshold", 0.5))
 
 
-def _describe_champion(
-    recipe: Recipe, champion: ModelVersion, model: ModelVersion, dataset: DatasetVersion
-) -> dict[str, Any]:
-    """Return what the ranks need to compare with the champion, or why there is no comparison.
+def _prepare_comparison(
+    recipe: Recipe, champion: ModelVersion | None, model: ModelVersion, dataset: DatasetVersion
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return what the ranks need to compare a model with the champion.
 
-    Raises:
-        UnreachableError, DamagedError: the champion's dataset cannot be read at the moment.
+    Returns:
+        the description of the champion, see `describe_champion`, None where there is none; and the
+        dataset that says which rows the model itself has seen, None where it is the one that it is
+        evaluated on.
     """
-    metadata = champion.metadata
-    description: dict[str, Any] = {
-        "uri": champion.uri,
-        "same": champion.uri == model.uri,
-        "threshold": float(metadata.get("threshold", 0.5)),
-        "loss": metadata.get("loss"),
-        "dataset": {"root": dataset.root, "version": dataset.version},
-        "why_not": "",
-    }
-    if metadata["transform_digest"] == model.metadata["transform_digest"] or description["same"]:
-        return description
-    # The champion predicts the rows of its own dataset, which are then matched by their identity.
-    root, version = _resolve_dataset_root(recipe, champion), metadata["dataset_version"]
-    try:
-        champion_dataset = DatasetVersion.open(root, version)
-    except (UnreachableError, DamagedError):
-        raise  # the store may come back, or somebody may repair it: the gate has not failed
-    except DatasetError as error:
-        reason = redact_text(str(error))
-        return {**description, "why_not": f"the dataset of {champion.uri} is gone: {reason}"}
-    if not champion_dataset.count_rows("test"):
-        return {**description, "why_not": f"the dataset of {champion.uri} has no test rows"}
-    return {**description, "dataset": {"root": root, "version": version}}
+    if champion is None:
+        return None, None
+    description = describe_champion(recipe, champion, model, dataset)
+    root, version = resolve_dataset_root(recipe, model), model.metadata["dataset_version"]
+    if description["same"] or (root, version) == (dataset.root, dataset.version):
+        return description, None
+    _, reason = open_dataset_if_there(root, version)
+    if reason and not description["why_not"]:
+        description["why_not"] = (
+            f"the dataset version that {model.uri} was trained on, and that alone says which rows "
+            f"it has seen, is gone: {reason}"
+        )
+    return description, {"root": root, "version": version}
 
 
 def _refuse_other_loss(recipe: Recipe, model: ModelVersion, dataset: DatasetVersion) -> LabelSpec:
@@ -233,13 +232,3 @@ def _refuse_missing_columns(recipe: Recipe, dataset: DatasetVersion) -> None:
             f"dataset {dataset.root} version {dataset.version} has no column "
             f"{', '.join(missing)} for evaluate.slices; prepare it again with dataset.keep"
         )
-
-
-def _resolve_dataset_root(recipe: Recipe, model: ModelVersion) -> str:
-    """Return the root of the dataset that a model was trained on.
-
-    The model records it without credentials; where the recipe has the same root, they are its.
-    """
-    recorded_root: str = model.metadata["dataset_root"]
-    recipe_root = resolve_root(recipe.dataset.path)
-    return recipe_root if redact_text(recipe_root) == recorded_root else recorded_root

@@ -173,15 +173,20 @@ class DatasetVersion:
             UnreachableError: the store does not answer, or a file is missing.
             DatasetError: a file cannot be read.
         """
+        return pa.concat_tables([self.read_file(file, columns) for file in self.list_files(split)])
+
+    def read_file(self, file: DataFile, columns: Sequence[str]) -> "pa.Table":
+        """Read columns of one of the version's files into memory.
+
+        Raises:
+            the errors of `read_columns`.
+        """
         filesystem, path = open_filesystem(self.root)
-        tables = []
-        for file in self.list_files(split):
-            with (
-                explain_storage_errors(self.root),
-                filesystem.open(f"{path}/{file.path}", "rb") as stream,
-            ):
-                tables.append(read_parquet(stream, f"{self.root}/{file.path}", columns))
-        return pa.concat_tables(tables)
+        with (
+            explain_storage_errors(self.root),
+            filesystem.open(f"{path}/{file.path}", "rb") as stream,
+        ):
+            return read_parquet(stream, f"{self.root}/{file.path}", columns)
 
     def read_text(self, name: str) -> str:
         """Read a text file of the build's sidecar, for example `report.html`."""
