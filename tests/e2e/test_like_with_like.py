@@ -1,4 +1,4 @@
-"""A champion of another label is not compared, one of another split on rows that it has not seen."""
+"""A champion of another label is not compared, one of another split on rows that are new to it."""
 
 import json
 from pathlib import Path

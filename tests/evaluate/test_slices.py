@@ -1,13 +1,17 @@
-"""Slices by the values of columns: restored values, combinations, buckets, few rows."""
+"""Slices by the values of columns: raw ones, restored ones of older versions, few rows."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.errors import ModelError
 from headrace.evaluate.slices import (
     SliceResult,
     assign_slices,
-    list_slice_columns,
+    find_slice_source,
     score_slices,
     sort_worst_first,
 )
@@ -15,49 +19,105 @@ from headrace.features.buckets import BucketsFeature
 from headrace.features.cyclic import CyclicFeature
 from headrace.features.hash import HashFeature
 from headrace.features.scaled import ScaledFeature
+from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.labels.binary import BinaryScorer
+from headrace.lake.build import StoredColumn
 from headrace.recipe import sections as s
-from headrace.transform.spec import RawColumn, TransformSpec
+from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
 
+BIG = 2**53
 SPEC = TransformSpec(
-    raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in "abcdefg"),
-    derived=(),
+    raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in "abcdefgh"),
+    derived=(DerivedColumn(name="day", op="time_part", columns=("h",), part="day_of_year"),),
     features=(
         VocabularyFeature(name="word", column="a", values=("x", "y")),
+        VocabularyFeature(name="store", column="g", values=("5", "6")),
         ScaledFeature(name="heat", column="b", center=50.0, scale=10.0, indicator=True),
         ScaledFeature(name="size", column="c", center=1.0, scale=0.5, log1p=True),
         BucketsFeature(name="age", column="d", boundaries=(10.0, 20.0)),
         HashFeature(name="tail", columns=("e",), buckets=3),
+        HashFeature(name="pair", columns=("a", "g"), buckets=3),
         CyclicFeature(name="hour", column="f", period=24.0),
+        CyclicFeature(name="season", column="day", period=365.0),
+        TokensFeature(name="essay", column="e", values=("x",), length=2),
     ),
 )
 ANGLE = 2 * np.pi * np.array([0, 6, 6, 23]) / 24
+KEPT = {"city": "string", "year": "integer", "speed": "real", "at": "timestamp"}
 ROWS = pa.table(
     {
+        # What the model reads.
         "word": pa.array([0, 1, 2, 3], pa.int32()),
+        "store": pa.array([0, 1, 2, 3], pa.int32()),
         "heat": pa.array([0.0, 1.0, 1.0, 0.0], pa.float32()),
         "heat_missing": pa.array([0.0, 0.0, 0.0, 1.0], pa.float32()),
         "size": pa.array((np.log1p([0, 1, 2, 3]) - 1) / 0.5, pa.float32()),
         "age": pa.array([0, 1, 2, 3], pa.int32()),
         "tail": pa.array([0, 1, 2, 3], pa.int32()),
-        "hour_sin": pa.array(np.sin(ANGLE), pa.float32()),
-        "hour_cos": pa.array(np.cos(ANGLE), pa.float32()),
+        "hour_sin": pa.array([*np.sin(ANGLE[:3]), 0.0], pa.float32()),
+        "hour_cos": pa.array([*np.cos(ANGLE[:3]), 0.0], pa.float32()),
+        # Raw columns.
         "kept_city": pa.array(["Rome", None, "Rome", "Köln"]),
         "kept_year": pa.array([2012, 2013, None, 2013], pa.int64()),
         "kept_speed": pa.array([1.5, np.nan, 3.0, None], pa.float64()),
         "kept_at": pa.array([0, 86_400_000_000, 1, None], pa.timestamp("us", "UTC")),
+        "raw_a": pa.array([None, "z", "x", "missing"]),
+        "raw_b": pa.array([50.0, 60.0, np.nan, None], pa.float64()),
+        "raw_c": pa.array([BIG, BIG + 1, -1, None], pa.int64()),
+        "raw_d": pa.array([9, 10, 20, None], pa.int64()),
+        "raw_e": pa.array(["p", "q", "p", None]),
+        "raw_f": pa.array([0, 24, 23, None], pa.int64()),
+        "raw_g": pa.array([1234567890123, 1234567890124, 5, None], pa.int64()),
+        "raw_h": pa.array(
+            np.array(["2023-12-31T23", "2024-12-31", "2024-01-01", "NaT"], "M8[us]"),
+            pa.timestamp("us", "UTC"),
+        ),
+        "raw_flag": pa.array([1, 0, None, 1], pa.int64()),
     }
 )
-KEPT = ("city", "year", "speed", "at", "word_raw")
+TYPES = {
+    "a": "string", "b": "real", "c": "integer", "d": "integer", "e": "string", "f": "integer",
+    "g": "integer", "h": "timestamp",
+}  # fmt: skip
 
 
-def name_slices(*columns: str, buckets: list[float] | None = None) -> list[str]:
+def record(stored: bool = True) -> Any:
+    """Return a build's record; one of an older Headrace has no raw columns."""
+    columns = {n: StoredColumn(name=f"raw_{n}", type=t) for n, t in TYPES.items()}  # type: ignore[arg-type]
+    kept = {n: StoredColumn(name=f"kept_{n}", type=t) for n, t in KEPT.items()}  # type: ignore[arg-type]
+    return SimpleNamespace(kept=KEPT, stored=columns | kept if stored else {})
+
+
+def name_slices(*columns: str, buckets: list | None = None, stored: bool = True) -> list[str]:
     """Return the name of each row's slice."""
     item = s.Slice(columns=list(columns), buckets=buckets)
-    needed = list_slice_columns(item, SPEC, KEPT)
-    codes, names = assign_slices(item, SPEC, ROWS.select(needed))
-    return [names[code] for code in codes]
+    source = find_slice_source(item, SPEC, record(stored))
+    assigned = assign_slices(source, ROWS.select(list(dict.fromkeys(source.dataset_columns))))
+    return [assigned.names[code] for code in assigned.codes]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("word", ["word=missing", "word=z", "word=x", 'word="missing"']),
+        ("store", ["store=1234567890123", "store=1234567890124", "store=5", "store missing"]),
+        ("heat", ["heat=50", "heat=60", "heat=NaN", "heat missing"]),
+        ("size", [f"size={BIG}", f"size={BIG + 1}", "size=-1", "size missing"]),
+        ("age", ["age below 10", "age 10 to 20", "age from 20", "age missing"]),
+        ("tail", ["tail=p", "tail=q", "tail=p", "tail=missing"]),
+        ("pair", ["pair: a=missing and g=1234567890123", "pair: a=z and g=1234567890124",
+                  "pair: a=x and g=5", 'pair: a="missing" and g missing']),
+        ("hour", ["hour=0", "hour=24", "hour=23", "hour missing"]),
+        ("season", ["season=365", "season=366", "season=1", "season missing"]),
+        ("city", ["city=Rome", "city=missing", "city=Rome", "city=Köln"]),
+        ("year", ["year=2012", "year=2013", "year missing", "year=2013"]),
+        ("speed", ["speed=1.5", "speed=NaN", "speed=3", "speed missing"]),
+        ("at", ["at=1970-01-01", "at=1970-01-02", "at=1970-01-01", "at=missing"]),
+    ],
+)  # fmt: skip
+def test_rows_are_sliced_by_what_they_were(column: str, expected: list[str]) -> None:
+    assert name_slices(column) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,15 +128,34 @@ def name_slices(*columns: str, buckets: list[float] | None = None) -> list[str]:
         ("size", ["size=0", "size=1", "size=2", "size=3"]),
         ("age", ["age=missing", "age=below to 10", "age=10 to 20", "age=20 to above"]),
         ("tail", ["tail=missing", "tail=bucket 1", "tail=bucket 2", "tail=bucket 3"]),
-        ("hour", ["hour=0", "hour=6", "hour=6", "hour=23"]),
+        ("hour", ["hour=0", "hour=6", "hour=6", "hour missing"]),
         ("city", ["city=Rome", "city=missing", "city=Rome", "city=Köln"]),
-        ("year", ["year=2012", "year=2013", "year missing", "year=2013"]),
-        ("speed", ["speed=1.5", "speed missing", "speed=3", "speed missing"]),
         ("at", ["at=1970-01-01", "at=1970-01-02", "at=1970-01-01", "at=missing"]),
     ],
 )
-def test_values_are_restored(column: str, expected: list[str]) -> None:
-    assert name_slices(column) == expected
+def test_values_of_older_versions_are_restored(column: str, expected: list[str]) -> None:
+    assert name_slices(column, stored=False) == expected
+
+
+def test_what_was_restored_is_said() -> None:
+    for column, note in (
+        ("heat", "heat was restored from scaled numbers of 7 digits"),
+        ("word", "word was restored from ids, so values that share one are one slice"),
+    ):
+        source = find_slice_source(s.Slice(columns=[column]), SPEC, record(stored=False))
+        (found,) = assign_slices(source, ROWS).notes
+        assert found.startswith(note)
+        assert found.endswith("`headrace prepare --full` makes one that has them")
+        source = find_slice_source(s.Slice(columns=[column]), SPEC, record())
+        assert assign_slices(source, ROWS).notes == ()
+
+
+def test_buckets_of_restored_ids_are_not_applied_and_it_is_said() -> None:
+    item = s.Slice(columns=["store"], buckets=[6, 18])
+    source = find_slice_source(item, SPEC, record(stored=False))
+    assigned = assign_slices(source, ROWS)
+    assert assigned.names == ["store=missing", "store=unknown", "store=5", "store=6"]
+    assert "the buckets of store were not applied" in assigned.notes[0]
 
 
 def test_every_combination_of_values_is_a_slice() -> None:
@@ -88,22 +167,66 @@ def test_every_combination_of_values_is_a_slice() -> None:
     ]
 
 
-def test_buckets_of_the_recipe_and_of_the_rows() -> None:
-    assert name_slices("year", buckets=[2013]) == [
-        "year below 2013", "year from 2013", "year missing", "year from 2013"
-    ]  # fmt: skip
-    item = s.Slice(columns=["many"])
-    numbers = pa.table({"kept_many": np.arange(100)})
-    codes, names = assign_slices(item, SPEC, numbers)
-    assert len(names) == 5
-    assert np.bincount(codes).tolist() == [20] * 5
+@pytest.mark.parametrize(
+    ("column", "limits", "expected"),
+    [
+        ("year", [2013], ["year below 2013", "year from 2013", "year missing", "year from 2013"]),
+        ("store", [6, 1234567890124],
+         ["store 6 to 1234567890124", "store from 1234567890124", "store below 6",
+          "store missing"]),
+        ("size", [BIG + 1],
+         [f"size below {BIG + 1}", f"size from {BIG + 1}", f"size below {BIG + 1}",
+          "size missing"]),
+        ("age", [1e1], ["age below 10", "age from 10", "age from 10", "age missing"]),
+        ("season", [365], ["season from 365", "season from 365", "season below 365",
+                           "season missing"]),
+        ("at", ["1970-01-02"],
+         ["at below 1970-01-02", "at from 1970-01-02", "at below 1970-01-02", "at=missing"]),
+    ],
+)  # fmt: skip
+def test_buckets_divide_every_column_that_has_an_order(
+    column: str, limits: list, expected: list[str]
+) -> None:
+    assert name_slices(column, buckets=limits) == expected
+
+
+def test_a_number_at_a_limit_is_never_below_it() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(50):
+        numbers = np.round(random.normal(random.uniform(-20, 20), random.uniform(1, 50), 300))
+        rows = pa.table({"raw_c": pa.array(numbers.astype(np.int64))})
+        source = find_slice_source(s.Slice(columns=["size"], buckets=[0.0]), SPEC, record())
+        assigned = assign_slices(source, rows)
+        below = np.array([name == "size below 0" for name in assigned.names])[assigned.codes]
+        assert (below == (numbers < 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "limits", "message"),
+    [
+        (["nowhere"], None, "the dataset has no column nowhere; .*dataset.keep"),
+        (["essay"], None, "the dataset has no column essay"),
+        (["city"], [1], "city holds texts, which no limits divide"),
+        (["word"], [1], "word holds texts, which no limits divide"),
+        (["pair"], [1], "pair holds several columns together, which no limits divide"),
+        (["at"], [20130601], "got numbers, and at holds times; give dates, such as 2024-05-31"),
+        (["season"], ["2024-05-31"], "got dates or times, and season holds numbers"),
+    ],
+)
+def test_limits_that_do_not_fit_the_type_are_refused(
+    columns: list[str], limits: list | None, message: str
+) -> None:
+    item = s.Slice(columns=columns, buckets=limits)
+    with pytest.raises(ModelError, match=message):
+        find_slice_source(item, SPEC, record())
 
 
 def test_kept_columns_go_before_features_of_their_name() -> None:
-    rows = ROWS.append_column("kept_word", pa.array(["a", "b", "c", "d"]))
-    codes, names = assign_slices(s.Slice(columns=["word"]), SPEC, rows)
-    assert [names[code] for code in codes] == ["word=a", "word=b", "word=c", "word=d"]
-    assert list_slice_columns(s.Slice(columns=["word"]), SPEC, ["word"]) == ["kept_word"]
+    rows = pa.table({"kept_word": pa.array(["a", "b", "c", "d"])})
+    build = SimpleNamespace(kept={"word": "string"}, stored={})
+    source = find_slice_source(s.Slice(columns=["word"]), SPEC, build)  # type: ignore[arg-type]
+    assert source.dataset_columns == ["kept_word"]
+    assert assign_slices(source, rows).names == ["word=a", "word=b", "word=c", "word=d"]
 
 
 def test_metrics_of_a_slice_are_those_of_its_rows() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.columns.dataset_columns import name_passthrough_column
+from headrace.columns.dataset_columns import name_passthrough_column, name_raw_columns
 
 _SHORTEST_TEXT = 4  # characters; shorter ones, and numbers, stand everywhere by chance
 
@@ -35,7 +35,7 @@ class PersonKey:
         ]
 
     def find_columns(self, names: Iterable[str]) -> dict[str, str] | None:
-        """Find the key's columns among those of a file, under their raw or their kept names.
+        """Find the key's columns among those of a file, under their own or a dataset's names.
 
         Returns:
             column of the file -> value; None where the file lacks one.
@@ -43,8 +43,8 @@ class PersonKey:
         known = {*names}
         found = {}
         for column, text in self.values.items():
-            kept = name_passthrough_column(column)
-            name = column if column in known else kept if kept in known else None
+            stored = (name_passthrough_column(column), name_raw_columns([column])[column])
+            name = next((name for name in (column, *stored) if name in known), None)
             if name is None:
                 return None
             found[name] = text

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 RawKind = Literal["integer", "real", "timestamp", "string", "bytes", "integers", "reals", "strings"]
+StoredType = Literal["integer", "real", "timestamp", "string", "boolean"]
+"""Type of a raw column whose values lie beside the rows of a dataset."""
 MISSING_INTEGER = -(2**63)
 ELEMENT_KINDS: dict[str, RawKind] = {"integers": "integer", "reals": "real", "strings": "string"}
 """Kind of a list column -> kind of its elements."""

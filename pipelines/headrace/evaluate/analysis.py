@@ -19,6 +19,7 @@ from headrace.evaluate.importance import Importance
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import (
     SliceResult,
+    SliceSource,
     assign_slices,
     score_slices,
     sort_worst_first,
@@ -47,6 +48,7 @@ class AnalysisInputs:
         test: all rows of the test split, see `predictions.PredictedRows`.
         validation, train: the same of other splits, of train a part of the rows; empty where the
             split has no rows.
+        slices: of the recipe, and where their values lie.
         slice_columns: of the test rows, in their order: the columns that slices need.
         history: metric -> epochs and values.
         importances: the most important first; empty where the recipe measures none.
@@ -58,6 +60,7 @@ class AnalysisInputs:
     test: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
     train: Mapping[str, np.ndarray]
+    slices: Sequence[SliceSource]
     slice_columns: pa.Table
     history: Mapping[str, Sequence[tuple[int, float]]]
     importances: Sequence[Importance] = ()
@@ -75,6 +78,7 @@ class Analysis:
         slices: the worst first.
         thresholds: rows of the threshold table; empty where the label has no threshold.
         labels: rows of the table of labels; empty where rows have one label each.
+        notes: what a reader has to know about slices.
         figures: by file name.
     """
 
@@ -84,6 +88,7 @@ class Analysis:
     slices: list[SliceResult]
     thresholds: list[dict[str, float]]
     labels: list[dict[str, float | str]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     figures: dict[str, Figure] = field(default_factory=dict)
 
 
@@ -108,15 +113,15 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
         seed=settings.seed,
     )
     metric = settings.metric or label.main_metric
+    results, notes = _score_slices(inputs, settings, weight)
     slices = sort_worst_first(
-        _score_slices(inputs, settings, weight),
+        results,
         metric,
         higher_is_better=kind.is_higher_better(metric),
     )
     labels = scorer.describe_labels(weight, label.classes)
-    analysis = Analysis(
-        metrics, intervals, metric, slices, _make_threshold_table(inputs, settings), labels
-    )
+    thresholds = _make_threshold_table(inputs, settings)
+    analysis = Analysis(metrics, intervals, metric, slices, thresholds, labels, notes)
     analysis.figures.update(_plot_figures(inputs, settings, analysis))
     return analysis
 
@@ -166,7 +171,8 @@ def compute_metric(
 
 def _score_slices(
     inputs: AnalysisInputs, settings: s.Evaluate, weight: np.ndarray
-) -> list[SliceResult]:
+) -> tuple[list[SliceResult], tuple[str, ...]]:
+    """Return the results of all slices, and what a reader has to know about them."""
     label = inputs.spec.label
 
     def make_scorer(positions: np.ndarray) -> Scorer:
@@ -174,10 +180,14 @@ def _score_slices(
         return label.definition.make_scorer(rows, label, inputs.threshold)
 
     results: list[SliceResult] = []
-    for item in settings.slices:
-        codes, names = assign_slices(item, inputs.spec, inputs.slice_columns)
-        results += score_slices(item, codes, names, make_scorer, weight, settings)
-    return results
+    notes: list[str] = []
+    for source in inputs.slices:
+        assigned = assign_slices(source, inputs.slice_columns)
+        notes += assigned.notes
+        results += score_slices(
+            source.item, assigned.codes, assigned.names, make_scorer, weight, settings
+        )
+    return results, tuple(dict.fromkeys(notes))
 
 
 def _make_threshold_table(inputs: AnalysisInputs, settings: s.Evaluate) -> list[dict[str, float]]:
@@ -310,6 +320,7 @@ def analysis_to_dict(analysis: Analysis, inputs: AnalysisInputs) -> dict[str, An
         "metrics": analysis.metrics,
         "intervals": {n: [i.low, i.high] for n, i in analysis.intervals.items()},
         "thresholds": analysis.thresholds,
+        **({"slice_notes": list(analysis.notes)} if analysis.notes else {}),
         **({"labels": analysis.labels} if analysis.labels else {}),
         "importance": [
             {"feature": item.feature, "loss": item.drop, "spread": item.std}

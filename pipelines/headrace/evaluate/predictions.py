@@ -21,8 +21,11 @@ from headrace.stream.split_stream import SplitStream
 from headrace.transform.spec import TransformSpec
 
 PredictedRows = dict[str, np.ndarray]
-"""`label`, the model's output under its own name, `row_id`; `baseline` and `sample_weight` where
-the dataset has them."""
+"""`label`, the model's output under its own name, `row_id`, POSITION; `baseline` and
+`sample_weight` where the dataset has them."""
+
+POSITION = "row position"
+"""Position of a row in the canonical order of its split; no feature has a name with a space."""
 
 
 def predict_rows(
@@ -52,7 +55,10 @@ def predict_rows(
     """
     stream = _open_stream(dataset, spec, split, recipe, collectives)
     steps = None if max_rows is None else -(-max_rows // stream.global_batch_size)
-    own_rows = predictor(_take_batches(stream, steps))
+    own_rows = predictor(
+        {**batch, POSITION: stream.locate_rows(step)}
+        for step, batch in enumerate(_take_batches(stream, steps))
+    )
     return _sort_rows(
         {name: collectives.allgather(array) for name, array in own_rows.items()},
         spec.label.definition.output,

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import keras
 import numpy as np
 import pyarrow as pa
 
+from headrace.columns.dataset_columns import ROW_ID
 from headrace.distributed.rank.collectives import Collectives
+from headrace.errors import DatasetError
 from headrace.evaluate.analysis import (
     AnalysisInputs,
     analysis_to_dict,
@@ -29,11 +32,15 @@ from headrace.evaluate.gates import (
 )
 from headrace.evaluate.importance import Importance, compute_importances, score_permutations
 from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
-from headrace.evaluate.predictions import PredictedRows, predict_rows, sample_inputs
+from headrace.evaluate.predictions import (
+    POSITION,
+    PredictedRows,
+    predict_rows,
+    sample_inputs,
+)
 from headrace.evaluate.report import render_report
 from headrace.evaluate.seen_rows import find_seen_rows, read_test_labels
-from headrace.evaluate.slices import list_slice_columns, slices_to_list
-from headrace.labels.label_texts import make_sort_keys
+from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
 from headrace.labels.losses.kinds import parse_loss
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
@@ -94,6 +101,10 @@ class _RankEvaluation:
         comparison = self._compare_champion(test)
         if self._collectives.rank != 0:
             return {}
+        slices = [
+            find_slice_source(item, self._spec, self._dataset.build)
+            for item in self._recipe.evaluate.slices
+        ]
         return self._log_verdict(
             AnalysisInputs(
                 spec=self._spec,
@@ -101,7 +112,8 @@ class _RankEvaluation:
                 test=test,
                 validation=validation,
                 train=train,
-                slice_columns=self._read_slice_columns(),
+                slices=slices,
+                slice_columns=self._read_slice_columns(slices, test),
                 history=self._read_history(),
                 importances=importances,
                 strengths=strengths,
@@ -231,21 +243,24 @@ class _RankEvaluation:
             is_seen | seen.is_seen, (tested, spec.label), champion["counts_new"], doubt
         )
 
-    def _read_slice_columns(self) -> Any:
-        """Return the columns that slices need, of the test rows in the order of the predictions."""
-        raw_columns = self._dataset.build.kept
-        names = [
-            name
-            for item in self._recipe.evaluate.slices
-            for name in list_slice_columns(item, self._spec, raw_columns)
-        ]
-        table = self._dataset.read_columns("test", ["row_id", "label", *dict.fromkeys(names)])
-        labels = table["label"].combine_chunks()
-        if pa.types.is_list(labels.type):
-            labels = labels.flatten()
-        keys = make_sort_keys(labels.to_numpy().reshape(-1, *self._spec.label.array[1]))
-        order = np.lexsort((*keys, table["row_id"].to_numpy()))
-        return table.take(order)
+    def _read_slice_columns(self, slices: Sequence[SliceSource], test: PredictedRows) -> pa.Table:
+        """Return the columns that slices need, of the test rows in the order of the predictions.
+
+        Rows are matched by their position: many may have one identity, which is that of their key.
+
+        Raises:
+            DatasetError: the rows are not those that were predicted.
+        """
+        names = dict.fromkeys(name for source in slices for name in source.dataset_columns)
+        if not names:
+            return pa.table({})
+        table = self._dataset.read_columns("test", [ROW_ID, *names]).take(test[POSITION])
+        if not np.array_equal(table[ROW_ID].to_numpy(), test[ROW_ID]):
+            raise DatasetError(
+                f"dataset {self._dataset.root} version {self._dataset.version}: its test rows came "
+                "in another order when they were read again, which is a defect of Headrace"
+            )
+        return table
 
     def _read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Return the learning curves of the training: metric -> epochs and values."""
@@ -306,7 +321,10 @@ class _RankEvaluation:
             metric=analysis.metric,
             strengths=inputs.strengths,
             weighted=settings.weighted and self._spec.label.weighted,
+            notes=analysis.notes,
         )
+        for note in analysis.notes:
+            self._report(Progress(f"slices: {note}"))
         self._report(Progress("logging metrics, plots and the report"))
         prefix, folder = payload["prefix"], payload["folder"]
         with resume_run(self._store, payload["run_id"]) as run:

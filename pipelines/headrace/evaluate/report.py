@@ -49,6 +49,7 @@ def render_report(
     metric: str,
     strengths: Sequence[FeatureStrength],
     weighted: bool = False,
+    notes: Sequence[str] = (),
 ) -> str:
     """Render the page.
 
@@ -64,6 +65,7 @@ def render_report(
         metric: by which slices are ordered.
         strengths: of single features, the strongest first.
         weighted: whether rows weigh as they do in training.
+        notes: what a reader has to know about slices.
     """
     fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
     parts = [
@@ -76,7 +78,7 @@ def render_report(
         *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
         _render_table("Labels, the worst F1 first", labels),
         _render_table("Threshold table", thresholds),
-        _render_slices(slices, metric),
+        _render_slices(slices, metric, notes),
         _render_strengths(strengths),
         "</body></html>",
     ]
@@ -138,7 +140,7 @@ def _render_cell(value: float | str) -> str:
     return f"<td class=n>{format_number(value)}"
 
 
-def _render_slices(slices: Sequence[SliceResult], metric: str) -> str:
+def _render_slices(slices: Sequence[SliceResult], metric: str, notes: Sequence[str]) -> str:
     if not slices:
         return ""
     rows = []
@@ -156,7 +158,8 @@ def _render_slices(slices: Sequence[SliceResult], metric: str) -> str:
     head = (
         f"<tr><th>slice<th class=n>rows<th class=n>{_escape_text(metric)}<th class=n>interval<th>"
     )
-    return f"<h2>Slices, the worst first</h2><table>{head}{''.join(rows)}</table>{more}"
+    remarks = "".join(f"<p class=m>{_escape_text(note)}.</p>" for note in notes)
+    return f"<h2>Slices, the worst first</h2>{remarks}<table>{head}{''.join(rows)}</table>{more}"
 
 
 def _render_strengths(strengths: Sequence[FeatureStrength]) -> str:

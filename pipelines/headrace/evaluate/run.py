@@ -30,6 +30,7 @@ from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
 from headrace.tracking.store import Store
+from headrace.transform.slice_columns import find_slice_problems
 from headrace.transform.spec import TransformSpec
 
 
@@ -99,7 +100,7 @@ def evaluate(
         raise ModelError(
             f"dataset {root} version {version} has no test rows; set split.fractions.test above 0"
         )
-    _refuse_missing_columns(recipe, dataset)
+    _refuse_slices(recipe, dataset)
     label = _refuse_other_loss(recipe, model, dataset)
     champion, seen = _prepare_comparison(recipe, find_champion(store), model, dataset)
     judged_task = describe_dataset_task(dataset)
@@ -217,18 +218,15 @@ def _refuse_other_loss(recipe: Recipe, model: ModelVersion, dataset: DatasetVers
     )
 
 
-def _refuse_missing_columns(recipe: Recipe, dataset: DatasetVersion) -> None:
-    """Refuse slices by columns that the dataset does not have.
+def _refuse_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
+    """Refuse slices by columns that the dataset does not have, or that limits cannot divide.
 
     Raises:
         ModelError: there are such columns; all of them are named.
     """
     spec = TransformSpec.from_json(dataset.transform_json)
-    available = {*(f.name for f in spec.features), *dataset.build.kept}
-    needed = [c for item in recipe.evaluate.slices for c in item.columns]
-    missing = [column for column in dict.fromkeys(needed) if column not in available]
-    if missing:
+    problems = find_slice_problems(recipe.evaluate.slices, spec, dataset.build)
+    if problems:
         raise ModelError(
-            f"dataset {dataset.root} version {dataset.version} has no column "
-            f"{', '.join(missing)} for evaluate.slices; prepare it again with dataset.keep"
+            f"dataset {dataset.root} version {dataset.version}: {'; '.join(map(str, problems))}"
         )

@@ -1,28 +1,42 @@
 """Slice rows by the values of columns, and score the model on each slice.
 
-The values of a feature are restored from the prepared column: the word of an id, the number before
-scaling. Raw columns of `dataset.keep` are used as they are.
+The values are raw ones, which lie beside the rows of the test split: what a feature reads, and
+columns of `dataset.keep`. In versions of an older Headrace those of features are restored from the
+prepared columns, the word of an id or the number before scaling, and the report says so.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.columns.dataset_columns import name_passthrough_column
-from headrace.columns.histogram import MISSING_LABEL
+from headrace.errors import ModelError
 from headrace.evaluate.bootstrap import Interval, compute_intervals
+from headrace.evaluate.slice_values import (
+    EncodedColumn,
+    combine_columns,
+    encode_booleans,
+    encode_integers,
+    encode_reals,
+    encode_texts,
+    encode_times,
+)
 from headrace.features.kind import IdsKind, NumbersKind
 from headrace.features.kinds import find_feature_kind
 from headrace.labels.kind import Scorer
+from headrace.lake.build import Build
 from headrace.recipe import sections as s
+from headrace.recipe.slice_limits import Limit, parse_limits
+from headrace.transform.slice_columns import (
+    RawSource,
+    SliceColumn,
+    find_slice_column,
+    find_slice_problems,
+)
 from headrace.transform.spec import TransformSpec
 
-_DEFAULT_BUCKETS = 5
 _MAX_SMALL_DRAWS = 50  # of a slice with few rows: there may be thousands of such slices
-_MAX_DISTINCT_VALUES = 50  # columns with up to this many numbers are sliced by number
 
 
 @dataclass(frozen=True)
@@ -46,53 +60,54 @@ class SliceResult:
     intervals: dict[str, Interval] = field(default_factory=dict)
 
 
-def list_slice_columns(
-    item: s.Slice, spec: TransformSpec, raw_columns: Collection[str]
-) -> list[str]:
-    """Return the columns of the dataset that a slice needs.
+@dataclass(frozen=True)
+class SliceSource:
+    """A slice of the recipe, and where the values of its columns lie.
+
+    Attributes:
+        item: the slice.
+        columns: of the slice, in its order.
+    """
+
+    item: s.Slice
+    columns: tuple[SliceColumn, ...]
+
+    @property
+    def dataset_columns(self) -> list[str]:
+        """Return the columns of the dataset that it needs."""
+        return [name for column in self.columns for name in column.dataset_columns]
+
+
+def find_slice_source(item: s.Slice, spec: TransformSpec, build: Build) -> SliceSource:
+    """Find where the values of a slice's columns lie.
 
     Args:
         item: the slice of the recipe.
         spec: the dataset's transform.
-        raw_columns: of the dataset; they go before features of the same name.
+        build: the record of its build.
+
+    Raises:
+        ModelError: the dataset lacks a column, or it has another type than the limits.
     """
-    return [
-        name
-        for column in item.columns
-        for name in (
-            [name_passthrough_column(column)]
-            if column in raw_columns
-            else _list_dataset_columns(column, spec)
-        )
-    ]
+    problems = find_slice_problems([item], spec, build)
+    if problems:
+        raise ModelError("; ".join(f"{p.message}; {p.fix}" for p in problems))
+    columns = (find_slice_column(name, spec, build) for name in item.columns)
+    return SliceSource(item, tuple(column for column in columns if column is not None))
 
 
-def assign_slices(
-    item: s.Slice, spec: TransformSpec, rows: pa.Table
-) -> tuple[np.ndarray, list[str]]:
+def assign_slices(source: SliceSource, rows: pa.Table) -> EncodedColumn:
     """Assign each row to a slice: one combination of the columns' values.
 
     Args:
-        item: the slice of the recipe.
-        spec: the dataset's transform.
-        rows: table with the columns of `list_slice_columns`.
+        source: the slice, and its columns.
+        rows: table with the columns of `source.dataset_columns`.
 
     Returns:
-        positions in the list of names, int64 (rows,); and the names, of slices that have rows.
+        the slices that have rows, and what a reader has to know about them.
     """
-    columns = [_encode_column(column, item.buckets, spec, rows) for column in item.columns]
-    combined = np.zeros(rows.num_rows, np.int64)
-    for codes, names in columns:
-        combined = combined * len(names) + codes
-    occurring, positions = np.unique(combined, return_inverse=True)
-    slice_names = []
-    for code in occurring.tolist():
-        words, rest = [], code
-        for _, names in reversed(columns):
-            rest, position = divmod(rest, len(names))
-            words.append(names[position])
-        slice_names.append(", ".join(reversed(words)))
-    return positions, slice_names
+    limits = None if source.item.buckets is None else parse_limits(source.item.buckets)
+    return combine_columns([_encode_column(column, limits, rows) for column in source.columns])
 
 
 def score_slices(
@@ -152,75 +167,66 @@ def sort_worst_first(
     return sorted(results, key=make_sort_key)
 
 
-def _list_dataset_columns(column: str, spec: TransformSpec) -> list[str]:
-    feature = _find_feature(column, spec)
-    return list(feature.dataset_columns) if feature else [column]
-
-
-def _find_feature(column: str, spec: TransformSpec):  # type: ignore[no-untyped-def]
-    return next((f for f in spec.features if f.name == column), None)
-
-
 def _encode_column(
-    column: str, buckets: "Sequence[float] | None", spec: TransformSpec, rows: pa.Table
-) -> tuple[np.ndarray, list[str]]:
-    """Return the position of each row's value in the list of names, and the names."""
-    if (name := name_passthrough_column(column)) in rows.column_names:
-        return _encode_raw_column(column, buckets, rows[name])
-    feature = _find_feature(column, spec)
+    column: SliceColumn, limits: "Sequence[Limit] | None", rows: pa.Table
+) -> EncodedColumn:
+    """Encode one column of a slice."""
+    if column.is_restored:
+        return _encode_restored(column, limits, rows)
+    if len(column.sources) > 1:
+        crossed = [_encode_source(item, item.column, None, rows, True) for item in column.sources]
+        encoded = combine_columns(crossed, " and ")
+        names = [f"{column.name}: {name}" for name in encoded.names]
+        return EncodedColumn(encoded.codes, names, encoded.notes)
+    (item,) = column.sources
+    limits = column.intervals if limits is None else limits
+    return _encode_source(item, column.name, limits, rows, column.is_category)
+
+
+def _encode_source(
+    source: RawSource,
+    name: str,
+    limits: "Sequence[Limit] | None",
+    rows: pa.Table,
+    is_category: bool,
+) -> EncodedColumn:
+    """Encode raw values; `name` is shown, and a category's numbers are values of their own."""
+    values = source.read_values(rows)
+    if source.type == "string":
+        return encode_texts(name, values)
+    if source.type == "boolean":
+        return encode_booleans(name, values)
+    if source.type == "timestamp":
+        return encode_times(name, values, limits)
+    encode = encode_integers if source.type == "integer" else encode_reals
+    return encode(name, values, limits, is_category=is_category)
+
+
+def _encode_restored(
+    column: SliceColumn, limits: "Sequence[Limit] | None", rows: pa.Table
+) -> EncodedColumn:
+    """Encode what the model reads of a column, as far as that says what its values were."""
+    feature, name = column.feature, column.name
+    assert feature is not None
     kind = find_feature_kind(feature)
+    fix = "the dataset version has no raw values; `headrace prepare --full` makes one that has them"
     if isinstance(kind, NumbersKind):
-        columns = {name: rows[name].to_numpy() for name in feature.dataset_columns}
-        return _encode_numbers(column, kind.restore_numbers(feature, columns), buckets)
-    assert isinstance(kind, IdsKind)  # the recipe names no feature of another form
-    names = [f"{column}={word}" for word in kind.name_ids(feature)]
-    return np.minimum(rows[column].to_numpy(), len(names) - 1).astype(np.int64), names
-
-
-def _encode_raw_column(
-    column: str, buckets: "Sequence[float] | None", values: pa.ChunkedArray
-) -> tuple[np.ndarray, list[str]]:
-    """Encode a raw column as `_encode_column` does: times by day, texts and booleans by value."""
-    if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.string())
-    elif pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
-        return _encode_numbers(
-            column, values.cast(pa.float64()).fill_null(np.nan).to_numpy(), buckets
+        arrays = {n: rows[n].to_numpy() for n in feature.dataset_columns}
+        numbers = pa.array(kind.restore_numbers(feature, arrays), from_pandas=True)
+        encoded = encode_reals(name, numbers, limits)
+        note = (
+            f"{name} was restored from scaled numbers of 7 digits, so values may be off, on the "
+            "wrong side of a limit, or missing ones at the mean"
         )
-    encoded = values.cast(pa.string()).combine_chunks().dictionary_encode()
-    words = encoded.dictionary.to_pylist()
-    codes = encoded.indices.fill_null(len(words)).to_numpy().astype(np.int64)
-    return codes, [*(f"{column}={word}" for word in words), f"{column}={MISSING_LABEL}"]
-
-
-def _encode_numbers(
-    column: str, numbers: np.ndarray, buckets: "Sequence[float] | None"
-) -> tuple[np.ndarray, list[str]]:
-    """Encode numbers as `_encode_column` does: by number where they are few, else by bucket.
-
-    Args:
-        column: name, for the names of the buckets.
-        numbers: float64 (rows,), NaN where one is missing.
-        buckets: rising limits; quantiles where there are none.
-    """
-    is_number = np.isfinite(numbers)
-    distinct = np.unique(numbers[is_number])
-    if buckets is None and len(distinct) <= _MAX_DISTINCT_VALUES:
-        codes = np.searchsorted(distinct, np.where(is_number, numbers, 0.0))
-        names = [f"{column}={value:.12g}" for value in distinct]
     else:
-        if buckets is None:
-            shares = np.arange(1, _DEFAULT_BUCKETS) / _DEFAULT_BUCKETS
-            buckets = np.unique(np.quantile(numbers[is_number], shares)).tolist()
-        limits = [f"{limit:.4g}" for limit in buckets]
-        codes = np.searchsorted(np.array(buckets), np.where(is_number, numbers, 0.0), side="right")
-        names = [f"{column} below {limits[0]}"]
-        names += [f"{column} {low} to {high}" for low, high in pairwise(limits)]
-        names.append(f"{column} from {limits[-1]}")
-    return np.where(is_number, codes, len(names)).astype(np.int64), [
-        *names,
-        f"{column} {MISSING_LABEL}",
-    ]
+        assert isinstance(kind, IdsKind)  # the recipe names no feature of another form
+        words = [f"{name}={word}" for word in kind.name_ids(feature)]
+        codes = np.minimum(rows[feature.name].to_numpy(), len(words) - 1).astype(np.int64)
+        encoded = EncodedColumn(codes, words)
+        note = f"{name} was restored from ids, so values that share one are one slice"
+        if limits is not None:
+            note = f"the buckets of {name} were not applied, because it is read from ids"
+    return EncodedColumn(encoded.codes, encoded.names, (*encoded.notes, f"{note}: {fix}"))
 
 
 def slices_to_list(results: Sequence[SliceResult]) -> list[Mapping[str, object]]:

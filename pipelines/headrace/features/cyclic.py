@@ -117,7 +117,8 @@ class CyclicKind(NumbersKind[CyclicSection, CyclicFeature]):
     def restore_numbers(
         self, feature: CyclicFeature, columns: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        """Return where in the period the numbers are, to 6 decimals; missing reads as 0."""
+        """Return where in the period the numbers are, to 6 decimals."""
         sine, cosine = (columns[name] for name in feature.dataset_columns)
         turns = np.mod(np.arctan2(sine, cosine).astype(np.float64) / (2 * np.pi), 1.0)
-        return np.round(turns * feature.period, 6)
+        is_missing = (sine == 0) & (cosine == 0)  # of a number one of the two is not 0
+        return np.where(is_missing, np.nan, np.round(turns * feature.period, 6))

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from headrace.columns.values import StoredType
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.formats import BUILD, TRANSFORM, describe_invalid
+from headrace.formats import BUILD, FIRST_BUILD_WITH_SUMS, TRANSFORM, describe_invalid
 from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
@@ -54,6 +55,17 @@ class ErasedKey(BaseModel):
     """Digest of the values, hexadecimal, see `source/keys.py`; no value is kept."""
     erased_at: str
     """UTC, ISO 8601."""
+
+
+class StoredColumn(BaseModel):
+    """A raw column whose values lie beside the rows, as they were before the transform."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """In the files: `raw_…` in those of the test split, `kept_…` in all."""
+    type: StoredType
+    """Booleans are stored as 0 and 1."""
 
 
 class Build(BaseModel):
@@ -114,6 +126,9 @@ class Build(BaseModel):
     """Column of the dedup or split key -> its type when the transform was fitted."""
     kept: dict[str, str] = {}
     """Raw column that is passed through -> its kind; its name in the files begins with `kept_`."""
+    stored: dict[str, StoredColumn] = {}
+    """Raw column that a feature reads or `dataset.keep` names -> where its values lie; a version of
+    an older Headrace, and increments on one, have none."""
     drift: tuple[ColumnDrift, ...] = ()
     """Drift of the rows that this build added from those that the transform was fitted on."""
     quarantine: RelativePath | None = None
@@ -211,7 +226,7 @@ def read_build(root: str, build_id: str) -> Build:
         build = Build.model_validate_json(BUILD.migrate_text(text, where, DatasetError))
         if build.build_id != build_id:
             raise DamagedError(f"{where} is the record of another build, {build.build_id}")
-        check_has_sums(root, build_id, BUILD.parse_version(text) == BUILD.current)
+        check_has_sums(root, build_id, (BUILD.parse_version(text) or 0) >= FIRST_BUILD_WITH_SUMS)
         return build
     except ValidationError as error:
         raise DamagedError(
@@ -279,13 +294,13 @@ def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
     return content
 
 
-def check_has_sums(root: str, build_id: str, is_current: bool) -> None:
-    """Check that a sidecar of the current format has its checksums.
+def check_has_sums(root: str, build_id: str, has_sums: bool) -> None:
+    """Check that a sidecar of a format with checksums has them.
 
     Raises:
         DamagedError: they are gone.
     """
-    if is_current and not _read_sums(root, build_id):
+    if has_sums and not _read_sums(root, build_id):
         path = f"{locate_sidecar(root, build_id)}/{SUMS_FILE}"
         raise DamagedError(f"dataset {root}: {path} is missing; restore it from a backup")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_from_json
 from headrace.columns.values import RawKind
 from headrace.errors import InvalidTextError
-from headrace.lake.build import read_sidecar_text
+from headrace.lake.build import StoredColumn, read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
@@ -77,6 +77,7 @@ class BuildResult:
         quarantined: whether rows were rejected.
         key_types: column of a key -> type.
         passthrough: raw columns that are published as they are -> kind.
+        stored: raw columns whose values lie beside the rows that are judged.
     """
 
     fit_inputs: FitInputs
@@ -90,6 +91,7 @@ class BuildResult:
     quarantined: bool
     key_types: dict[str, str]
     passthrough: dict[str, RawKind]
+    stored: dict[str, StoredColumn]
 
 
 def build_rows(
@@ -110,7 +112,16 @@ def build_rows(
     key_types = resolve_key_types(recipe, raw.schema, reused_version)
     with explain_spark_errors(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(reused_version.transform_json) if reused_version else None
-        clean = clean_rows(recipe, raw, spec, reused_version, plan.invalid_texts)
+        retained = plan.base if reused_version and plan.retained else None
+        clean = clean_rows(recipe, raw, spec, reused_version, plan.invalid_texts, retained)
+        if retained and not clean.stored and any(not f.shape for f in recipe.features.values()):
+            attempt.report(
+                Progress(
+                    f"version {retained.version}, which rows are added to, has no raw values "
+                    "beside its rows, so slices are restored from scaled ones; `headrace prepare "
+                    "--full` adds them"
+                )
+            )
         options, blobs = _shuffle_rows(attempt, plan, raw, clean)
     checked, fit_inputs = clean.checked, clean.fit_inputs
     try:
@@ -140,6 +151,7 @@ def build_rows(
             axes=axes,
             class_weights=weights,
             passthrough=clean.passthrough,
+            stored=clean.stored,
             examples=recipe.dataset.raw_examples,
         )
         quarantining = [c.name for c in checked.checks if c.on_violation == "quarantine"]
@@ -169,6 +181,7 @@ def build_rows(
         quarantined=rejected > 0,
         key_types=key_types,
         passthrough=clean.passthrough,
+        stored=clean.stored,
     )
 
 

@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
+from headrace.lake.build import StoredColumn
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.assign import assign_rows
-from headrace.prepare.compatibility import resolve_fit_inputs, resolve_passthrough
+from headrace.prepare.compatibility import (
+    resolve_fit_inputs,
+    resolve_passthrough,
+    resolve_stored_columns,
+)
 from headrace.prepare.labels import add_labels
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FILE, POSITION
@@ -34,6 +39,7 @@ class CleanRows:
         checked: all columns, for the quarantine.
         fit_inputs: what is to be fitted on them.
         passthrough: raw columns that are published as they are -> kind.
+        stored: raw columns whose values lie beside the rows that are judged.
         rows: what the tasks of the first job take.
         late: columns that those tasks read themselves.
     """
@@ -41,6 +47,7 @@ class CleanRows:
     checked: CheckedRows
     fit_inputs: FitInputs
     passthrough: dict[str, RawKind]
+    stored: dict[str, StoredColumn]
     rows: "DataFrame"
     late: LateColumns | None
 
@@ -51,6 +58,7 @@ def clean_rows(
     spec: TransformSpec | None,
     reused_version: DatasetVersion | None,
     invalid_texts: Collection[str] = (),
+    retained_version: DatasetVersion | None = None,
 ) -> CleanRows:
     """Label, check and window raw rows, and assign each to its bucket.
 
@@ -60,6 +68,8 @@ def clean_rows(
         spec: the transform that rows are added to; None where it is fitted.
         reused_version: the version that has it.
         invalid_texts: columns with texts that are no UTF-8.
+        retained_version: the version whose rows stay as they are, beside these; None where there is
+            none.
 
     Raises:
         LakeError: a rule or an expression does not fit the columns; or a column has another type
@@ -86,10 +96,11 @@ def clean_rows(
         )
     fit_inputs = resolve_fit_inputs(recipe, schema, spec)
     passthrough = resolve_passthrough(recipe, schema, reused_version)
+    stored = resolve_stored_columns(recipe, schema, fit_inputs.raw, retained_version)
     carried = {**passthrough, **fit_inputs.raw}
     if windows:
         assigned = assign_rows(labelled, recipe, carried, definition=definition)
-        return CleanRows(checked, fit_inputs, passthrough, assigned, None)
+        return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None)
     with_file = raw.partition_index.needs_file
     late = find_late_columns(raw.main, checked.checks, carried)
     if late:
@@ -97,6 +108,6 @@ def clean_rows(
             labelled, recipe, carried, late.columns, with_file=with_file, definition=definition
         )
         if has_file_order(assigned):
-            return CleanRows(checked, fit_inputs, passthrough, assigned, late)
+            return CleanRows(checked, fit_inputs, passthrough, stored, assigned, late)
     assigned = assign_rows(labelled, recipe, carried, with_file=with_file, definition=definition)
-    return CleanRows(checked, fit_inputs, passthrough, assigned, None)
+    return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None)

@@ -4,13 +4,15 @@ transform was fitted."""
 from collections.abc import Mapping
 from dataclasses import replace
 
+from headrace.columns.dataset_columns import name_passthrough_column, name_raw_columns
 from headrace.columns.values import RawKind
 from headrace.errors import LakeError
+from headrace.lake.build import StoredColumn
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import Recipe
 from headrace.schema import ColumnType
 from headrace.source.raw_schema import RawSchema
-from headrace.source.read import find_fit_inputs, find_passthrough_kinds
+from headrace.source.read import find_fit_inputs, find_passthrough_kinds, find_stored_types
 from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
 
@@ -64,6 +66,38 @@ def resolve_passthrough(
         "of dataset.keep", kinds, reused_version.build.kept if reused_version else {}, _FIX
     )
     return kinds
+
+
+def resolve_stored_columns(
+    recipe: Recipe,
+    schema: RawSchema,
+    kinds: Mapping[str, RawKind],
+    retained_version: DatasetVersion | None,
+) -> dict[str, StoredColumn]:
+    """Return the raw columns whose values lie beside the rows that are judged.
+
+    Args:
+        recipe: its features, and `dataset.keep`.
+        schema: of the rows.
+        kinds: raw column -> kind that its values have where the transform reads them.
+        retained_version: the version whose rows stay as they are, beside the new ones: then the
+            columns are its columns. None where all rows are written.
+    """
+    if retained_version is not None:
+        return retained_version.build.stored
+    types = find_stored_types(recipe, schema)
+    made = [
+        column
+        for name, feature in recipe.features.items()
+        for column in feature.list_dataset_columns(name)
+    ]
+    kept = {name: name_passthrough_column(name) for name in recipe.dataset.keep}
+    names = name_raw_columns((n for n in types if n not in kept), (*made, *kept.values()))
+    # A transform that was fitted on real numbers reads whole ones as such.
+    types |= {name: "real" for name in names if kinds.get(name) == "real"}
+    return {
+        name: StoredColumn(name=(kept | names)[name], type=kind) for name, kind in types.items()
+    }
 
 
 def resolve_key_types(

@@ -106,6 +106,7 @@ def publish_rows(
         key_definition=old.key_definition if old else KEY_DEFINITION,
         key_types=built.key_types,
         kept=dict(built.passthrough),
+        stored=built.stored,
         drift=built.drift,
         quarantine=get_quarantine_path(attempt.build_id) if built.quarantined else None,
     )
@@ -119,7 +120,7 @@ def publish_rows(
         texts[AXES_FILE] = axes_to_json(built.axes)
     if built.written.examples:
         texts[EXAMPLES_FILE] = built.written.examples
-    schema = build_file_schema(built.fitted.spec, built.passthrough)
+    schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
     return publish_build(attempt.root, build, schema, transform_json, texts)
 
 
@@ -214,7 +215,7 @@ def publish_again(
     }
     if examples := origin.read_examples_file():
         texts[EXAMPLES_FILE] = examples
-    schema = build_file_schema(spec, old.kept)
+    schema = build_file_schema(spec, old.kept, old.stored)
     return publish_build(origin.root, build, schema, origin.transform_json, texts)
 
 

@@ -209,7 +209,7 @@ def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature
     problems = [
         Problem(f"features.{name}", "dataset.keep makes a column of this name", "rename it")
         for name in features
-        if name.lower() in columns
+        if any(c.lower() in columns for c in (name, *features[name].list_dataset_columns(name)))
     ]
     first: dict[str, str] = {}
     for name in dataset.keep:
@@ -260,7 +260,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (lambda dataset: _check_address("dataset.path", dataset.path), ("dataset",)),
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label", "train")),
-    (check_slices, ("evaluate", "features", "dataset")),
+    (check_slices, ("evaluate", "features", "dataset", "derive", "source")),
     (check_reader_options, ("source",)),
     (_check_spark, ("spark",)),
 ]

@@ -1,7 +1,6 @@
 """Check keys about evaluation against each other; called by `checks.py`."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 from headrace.errors import Problem
 from headrace.labels.kind import LabelKind
@@ -9,6 +8,7 @@ from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
 from headrace.recipe.model_requirements import describe_label, get_fitting_loss
 from headrace.recipe.problems import suggest_nearest
+from headrace.recipe.slice_limits import describe_bad_limits, describe_misfit
 
 
 def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> list[Problem]:
@@ -48,9 +48,14 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> li
 
 
 def check_slices(
-    evaluate: s.Evaluate, features: dict[str, s.Feature], dataset: s.Dataset
+    evaluate: s.Evaluate,
+    features: dict[str, s.Feature],
+    dataset: s.Dataset,
+    derive: dict[str, s.Derivation],
+    source: s.Source,
 ) -> list[Problem]:
-    """Return problems of slices of columns that the dataset does not have."""
+    """Return problems of slices of columns that the dataset does not have, and of limits that
+    cannot divide them; types that only the lake knows are compared when it is prepared."""
     plain = [n for n, f in features.items() if not f.shape]
     columns = [*plain, *dataset.keep]
     problems = []
@@ -68,9 +73,14 @@ def check_slices(
             text = f"got buckets for {len(item.columns)} columns; they divide one"
             fix = "give one column, or remove buckets"
             problems.append(Problem(f"{where}.buckets", text, fix))
-        if any(low >= high for low, high in pairwise(item.buckets)):
-            text = f"got {item.buckets}, expected rising numbers, each once"
-            problems.append(Problem(f"{where}.buckets", text))
+            continue
+        (column,) = item.columns
+        wrong = describe_bad_limits(item.buckets)
+        if wrong is None and column in columns:
+            types = _list_possible_types(column, features, dataset, derive, source)
+            wrong = describe_misfit(column, item.buckets, types)
+        if wrong:
+            problems.append(Problem(f"{where}.buckets", *wrong))
     for index, name in enumerate(evaluate.leakage.allow):
         if name not in features:
             problems.append(
@@ -81,6 +91,30 @@ def check_slices(
                 )
             )
     return problems
+
+
+def _list_possible_types(
+    name: str,
+    features: dict[str, s.Feature],
+    dataset: s.Dataset,
+    derive: dict[str, s.Derivation],
+    source: s.Source,
+) -> set[str]:
+    """Return the types that the values of a slice's column may have, as far as the recipe says."""
+    declared = source.tables[source.main].columns if source.main in source.tables else {}
+    if name in dataset.keep:
+        columns, accepted = [name], {"integer", "real", "timestamp", "string", "boolean"}
+    else:
+        columns = features[name].list_source_columns(name)
+        accepted = {kind.value for kind in features[name].accepted_types}
+    if len(columns) > 1:
+        return {"cross"}
+    (column,) = columns
+    if column in derive and name not in dataset.keep:
+        return {derive[column].result_type.value}
+    if column in declared:
+        return {"timestamp" if declared[column] == "date" else declared[column]}
+    return accepted
 
 
 def _check_direction(

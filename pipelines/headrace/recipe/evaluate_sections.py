@@ -53,9 +53,11 @@ class Slice(Section):
 
     columns: Annotated[list[Text], Field(min_length=1, max_length=3)]
     """Of several columns, every combination of their values is a slice."""
-    buckets: Annotated[list[Finite], Field(min_length=1)] | None = None
-    """Limits between buckets of a column of numbers, rising; by default five of about as many rows
-    each."""
+    buckets: Annotated[list[int | Finite | Text], Field(min_length=1)] | None = None
+    """Limits between buckets, rising: numbers, or of a column of times ISO dates or times (in UTC
+    where they name no zone). A value at a limit is in the bucket above it. By default one slice for
+    each value, of times for each day, and of numbers that have more than 50 values five buckets of
+    about as many rows each."""
 
 
 class MetricGate(Section):

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headrace.columns.values import RawKind
+from headrace.columns.values import RawKind, StoredType
 from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.recipe.input_road import list_later_columns
-from headrace.schema import Column
+from headrace.schema import Column, ColumnType
 from headrace.source.condition_columns import list_condition_columns
 from headrace.source.contract import (
     check_contracts,
@@ -53,6 +53,13 @@ if TYPE_CHECKING:
 _MARKER = re.compile(r"_SUCCESS|\..*\.crc|_(started|committed)_.*|_metadata|_common_metadata")
 _LIST_READER = "spark.sql.parquet.enableNestedColumnVectorizedReader"
 _MAX_SKIPPED = 20  # paths that are named
+_STORED_TYPES: dict[ColumnType, StoredType] = {
+    ColumnType.INTEGER: "integer",
+    ColumnType.REAL: "real",
+    ColumnType.TIMESTAMP: "timestamp",
+    ColumnType.STRING: "string",
+    ColumnType.BOOLEAN: "boolean",
+}
 
 
 @dataclass(frozen=True)
@@ -237,6 +244,23 @@ def find_fit_inputs(recipe: Recipe, schema: RawSchema) -> FitInputs:
 def find_passthrough_kinds(recipe: Recipe, schema: RawSchema) -> dict[str, RawKind]:
     """Return the columns of `dataset.keep` and their kinds, of rows of this schema."""
     return {name: schema.get_raw_kind(name) for name in recipe.dataset.keep}
+
+
+def find_stored_types(recipe: Recipe, schema: RawSchema) -> dict[str, StoredType]:
+    """Return the raw columns whose values lie beside the rows that are judged, and their types.
+
+    They are those of `dataset.keep`, and what features read that have one value per row: rows are
+    not sliced by lists, images and texts of tokens.
+    """
+    read = [
+        column
+        for name, feature in recipe.features.items()
+        if not feature.shape
+        for source in feature.list_source_columns(name)
+        for column in (recipe.derive[source].columns if source in recipe.derive else (source,))
+    ]
+    types = {name: schema.types[name] for name in (*recipe.dataset.keep, *read)}
+    return {n: _STORED_TYPES[kind] for n, kind in types.items() if kind in _STORED_TYPES}
 
 
 def _count_by_footers(

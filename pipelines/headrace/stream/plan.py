@@ -240,6 +240,27 @@ def assign_shards(canonical_shards: int, rank: int, size: int) -> range:
     return range(rank * shards_per_rank, (rank + 1) * shards_per_rank)
 
 
+def locate_rows(
+    total: int, canonical_shards: int, slice_rows: int, shards: Sequence[int], step: int
+) -> np.ndarray:
+    """Locate the rows of a rank's batch in the canonical order of a split that is not shuffled.
+
+    Args:
+        total: rows of the split.
+        canonical_shards: number of shards.
+        slice_rows: rows of a shard in one global batch.
+        shards: the canonical shards that the rank owns.
+        step: number of the global batch.
+
+    Returns:
+        positions, int64 (shards * slice_rows,); -1 for padding.
+    """
+    own = np.array(shards, np.int64)[:, None]
+    begins, ends = total * own // canonical_shards, total * (own + 1) // canonical_shards
+    positions = begins + step * slice_rows + np.arange(slice_rows)
+    return np.where(positions < ends, positions, -1).reshape(-1)
+
+
 def order_blocks(
     plan: EpochPlan, shards: Sequence[int], first_step: int = 0, steps_per_stack: int = 1
 ) -> list[Block]:

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile, SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.stream.batch_assembly import Batch
@@ -30,6 +33,7 @@ from headrace.stream.plan import (
     choose_canonical_shards,
     count_steps,
     index_row_groups,
+    locate_rows,
     plan_epoch,
 )
 from headrace.stream.row_ranges import RowGroup
@@ -161,6 +165,19 @@ class SplitStream:
         # Stacks are allocated whole: in an epoch that is being read one is begun and one is
         # completed, and the caller holds some. Each reader has a block that is not permuted yet.
         return (3 * shards + self.readers) * block + 6 * stack
+
+    def locate_rows(self, step: int) -> np.ndarray:
+        """Return the positions of the rows of the rank's batch in the canonical order of the split,
+        int64 (batch_size_per_rank,), -1 for padding; of a stream that keeps that order.
+
+        Raises:
+            StreamError: rows are shuffled or dropped.
+        """
+        if self.shuffle or self.drop_last:
+            raise StreamError("rows of a stream that is shuffled, or drops some, have no position")
+        slice_rows = self.global_batch_size // self.canonical_shards
+        shards = assign_shards(self.canonical_shards, self.rank, self.size)
+        return locate_rows(self.rows, self.canonical_shards, slice_rows, shards, step)
 
     def read_batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """Read the rank's part of global batch `first_step`, `first_step` + 1, … of one epoch.

@@ -10,6 +10,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import find_metric_problems
+from headrace.transform.slice_columns import find_slice_problems
 from headrace.transform.spec import TransformSpec
 
 
@@ -49,6 +50,21 @@ def load_published_spec(dataset: DatasetVersion) -> TransformSpec:
             "dataset again"
         ) from None
     return spec
+
+
+def check_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
+    """Check that the model can be evaluated by the recipe's slices, before it is trained.
+
+    Raises:
+        RecipeError: the dataset lacks a column, or limits do not fit its type.
+    """
+    if not recipe.evaluate.slices:
+        return
+    spec = load_published_spec(dataset)
+    problems = find_slice_problems(recipe.evaluate.slices, spec, dataset.build)
+    if problems:
+        source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
+        raise RecipeError(source, problems)
 
 
 def check_validation(recipe: Recipe, dataset: DatasetVersion) -> None:

@@ -18,6 +18,7 @@ from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import read_ipc
 from headrace.columns.values import RawKind
 from headrace.labels.spec import LabelSpec
+from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.profile import FileTally
 from headrace.prepare.shuffle.arrow_blobs import (
@@ -34,9 +35,12 @@ from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import find_missing
 from headrace.prepare.write.parquet_file import Columns, write_data_file
 from headrace.prepare.write.raw_examples import join_examples, pack_examples
-from headrace.prepare.write.schema import PASSTHROUGH_TYPES, build_file_schema
+from headrace.prepare.write.schema import (
+    build_file_schema,
+    cast_raw_column,
+    list_test_columns,
+)
 from headrace.prepare.write.tally import count_file
-from headrace.source.dictionaries import decode_column
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.transform.arrow import ArrowTransform, load_transform
 from headrace.transform.rules import find_nulled
@@ -64,6 +68,7 @@ class WriteOptions:
         axes: distributions to count.
         class_weights: factor of the loss by class ("true" and "false" for a condition), or empty.
         passthrough: raw columns that are published as they are -> kind.
+        stored: raw columns whose values lie beside the rows of the test split.
         examples: raw rows that are picked as examples, of all rows.
     """
 
@@ -77,6 +82,7 @@ class WriteOptions:
     axes: tuple[HistogramAxis, ...]
     class_weights: dict[str, float]
     passthrough: dict[str, RawKind] = field(default_factory=dict)
+    stored: dict[str, StoredColumn] = field(default_factory=dict)
     examples: int = 0
 
     def count_examples(self, target: int) -> int:
@@ -190,10 +196,16 @@ def _write_target(
         begin, end = (int(i) for i in np.searchsorted(bucket, [number, number + 1]))
         if end > begin:
             part = {name: values[begin:end] for name, values in columns.items()}
+            # Train and validation go without: nobody slices their rows, and footers stay short.
+            stored = options.stored if split == "test" else {}
+            for name, column in list_test_columns(options.passthrough, stored).items():
+                part[column.name] = cast_raw_column(
+                    rows[name].slice(begin, end - begin), column.type
+                )
             path = f"split={split}/part-{options.build_id}-{target:05d}-{attempt}.parquet"
             file = write_data_file(
                 part,
-                build_file_schema(transform.spec, options.passthrough),
+                build_file_schema(transform.spec, options.passthrough, stored),
                 trained_on=build_file_schema(transform.spec).names,
                 rows_per_row_group=options.rows_per_row_group,
                 root=options.root,
@@ -234,9 +246,7 @@ def _transform_rows(
     if spec.label.baseline:
         columns["baseline"] = rows[BASELINE].to_numpy().astype(np.float32)
     for name, kind in options.passthrough.items():
-        columns[name_passthrough_column(name)] = decode_column(rows[name]).cast(
-            PASSTHROUGH_TYPES[kind]
-        )
+        columns[name_passthrough_column(name)] = cast_raw_column(rows[name], kind)
     return rows, columns, rows[BUCKET].to_numpy(), int(unseen.sum())
 
 

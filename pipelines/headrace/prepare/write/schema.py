@@ -1,9 +1,10 @@
-"""Build the Arrow schema of a data file."""
+"""Build the Arrow schema of a data file, and cast raw columns to it."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.columns.dataset_columns import (
     BASELINE,
@@ -12,11 +13,14 @@ from headrace.columns.dataset_columns import (
     SAMPLE_WEIGHT,
     name_passthrough_column,
 )
+from headrace.lake.build import StoredColumn
 from headrace.prepare.write.raw_examples import TIME
+from headrace.source.dictionaries import decode_column
 from headrace.transform.spec import TransformSpec
 
 PASSTHROUGH_TYPES = {
     "integer": pa.int64(),
+    "boolean": pa.int64(),
     "real": pa.float64(),
     "string": pa.string(),
     "timestamp": TIME,
@@ -25,14 +29,18 @@ PASSTHROUGH_TYPES = {
 
 
 def build_file_schema(
-    spec: TransformSpec, passthrough: Mapping[str, str] | None = None
+    spec: TransformSpec,
+    passthrough: Mapping[str, str] | None = None,
+    stored: Mapping[str, StoredColumn] | None = None,
 ) -> pa.Schema:
     """Build the schema of a data file.
 
     Args:
         spec: the transform.
         passthrough: raw columns that are published as they are -> kind; they are named `kept_…`
-            and may have nulls, all others have none.
+            and may have nulls.
+        stored: raw columns whose values lie beside the rows of the test split: they may have nulls,
+            too. Those of `passthrough` among them have one column.
 
     Returns:
         row_id int64; the features by name: float32 or int32 scalars, lists of them for tokens
@@ -59,4 +67,22 @@ def build_file_schema(
     columns = [pa.field(name, kind, nullable=False) for name, kind in fields]
     for name, kind in (passthrough or {}).items():
         columns.append(pa.field(name_passthrough_column(name), PASSTHROUGH_TYPES[kind]))
+    for column in list_test_columns(passthrough or {}, stored or {}).values():
+        columns.append(pa.field(column.name, PASSTHROUGH_TYPES[column.type]))
     return pa.schema(columns)
+
+
+def list_test_columns(
+    passthrough: Mapping[str, str], stored: Mapping[str, StoredColumn]
+) -> dict[str, StoredColumn]:
+    """Return the raw columns that only files of the test split have."""
+    return {name: column for name, column in stored.items() if name not in passthrough}
+
+
+def cast_raw_column(values: pa.ChunkedArray, kind: str) -> pa.ChunkedArray:
+    """Cast a raw column, as the tasks have it, to what is published of its kind."""
+    values = decode_column(values)
+    target = PASSTHROUGH_TYPES[kind]
+    if kind == "real" and pa.types.is_integer(values.type):
+        return pc.cast(values, target, safe=False)  # as `values.read_column` does
+    return values.cast(target)
