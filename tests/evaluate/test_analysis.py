@@ -1,6 +1,8 @@
 """The analysis of predictions of every kind of label: what is computed, tabled and plotted."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,11 @@ from headrace.evaluate.analysis import (
 )
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.slices import find_slice_source
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.labels.binary import BinaryScorer
 from headrace.labels.spec import LabelSpec
+from headrace.lake.build import StoredColumn
 from headrace.recipe import sections as s
 from headrace.transform.spec import RawColumn, TransformSpec
 from tests.labels.scored_rows import LABEL, PROBABILITIES, PROBABILITY, TRUTH
@@ -42,7 +46,8 @@ def make_inputs(label: LabelSpec, rows: dict[str, np.ndarray], **changed: Any) -
             "test": rows,
             "validation": rows,
             "train": rows,
-            "slice_columns": pa.table({"word": np.arange(len(rows["label"])) % 2 + 2}),
+            "slices": (),
+            "slice_columns": pa.table({"raw_w": ["x", "y"] * (len(rows["label"]) // 2)}),
             "history": HISTORY,
             **changed,
         }
@@ -78,10 +83,11 @@ def test_the_threshold_table_is_of_the_validation_split() -> None:
 
 
 def test_slices_come_the_worst_first_by_the_metric_of_the_recipe() -> None:
-    settings = s.Evaluate(
-        bootstrap=0, min_rows=2, metric="accuracy", slices=[s.Slice(columns=["word"])]
-    )
-    analysis = analyze_predictions(make_inputs(LabelSpec(), BINARY_ROWS), settings)
+    settings = s.Evaluate(bootstrap=0, min_rows=2, metric="accuracy")
+    inputs = make_inputs(LabelSpec(), BINARY_ROWS)
+    build: Any = SimpleNamespace(kept={}, stored={"w": StoredColumn(name="raw_w", type="string")})
+    source = find_slice_source(s.Slice(columns=["word"]), inputs.spec, build)
+    analysis = analyze_predictions(replace(inputs, slices=[source]), settings)
     # Rows 0, 2, 4, 6 are predicted right, wrong, wrong, right; of the others only row 3 wrong.
     accuracies = [(r.value, r.metrics["accuracy"]) for r in analysis.slices]
     assert accuracies == [("word=x", 0.5), ("word=y", 0.75)]

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.evaluate import predictions
+from headrace.evaluate.predictions import POSITION
 from headrace.labels.spec import LabelSpec
 from headrace.transform.spec import TransformSpec
 from tests.tiny import tiny_recipe
@@ -37,12 +38,16 @@ class Stream:
             columns = {"row_id": ROW_ID, "label": LABEL, "score": SCORE, "weight": np.ones(5)}
             yield {n: np.pad(column[rows], (0, padding)) for n, column in columns.items()}
 
+    def locate_rows(self, step: int) -> np.ndarray:
+        rows = self.positions[2 * step : 2 * step + 2]
+        return np.pad(rows, (0, 3 - len(rows)), constant_values=-1)
+
 
 def predict(batches: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return the score as the model's output, of all rows but padding, as `Predictor` does."""
     parts = [{n: column[b["weight"] > 0] for n, column in b.items()} for b in batches]
     rows = {n: np.concatenate([part[n] for part in parts]) for n in parts[0]}
-    return {"probability": rows["score"], "label": rows["label"], "row_id": rows["row_id"]}
+    return {"probability": rows.pop("score"), **{n: rows[n] for n in rows if n != "weight"}}
 
 
 class TwoRanks(SoloCollectives):
@@ -77,6 +82,7 @@ def check_sorted(rows: dict[str, np.ndarray]) -> None:
     assert rows["row_id"].tolist() == row_id
     assert rows["label"].tolist() == label
     assert rows["probability"].tolist() == probability.tolist()
+    assert SCORE[rows[POSITION]].tolist() == probability.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -86,7 +92,9 @@ def test_the_order_does_not_depend_on_the_stream(stream: Stream, tmp_path: Path,
 
 
 def test_rows_of_all_ranks_are_gathered(stream: Stream, tmp_path: Path) -> None:
-    other = predict(Stream(np.array([4, 0])).read_batches(0))
+    rows = np.array([4, 0])  # in the order in which ranks gather them
+    other = {"probability": SCORE, "row_id": ROW_ID, "label": LABEL, POSITION: np.arange(5)}
+    other = {name: array[rows] for name, array in other.items()}
     stream.positions = np.array([1, 2, 3])
     check_sorted(predict_rows(tmp_path, TwoRanks(other)))
 

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
+from headrace.errors import DatasetError
 from headrace.evaluate import rank
+from headrace.evaluate.predictions import POSITION
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.lake.build import StoredColumn
 from headrace.models.build import build_model
 from headrace.progress import Progress
 from headrace.recipe.sections import Mlp
@@ -38,6 +41,7 @@ SPEC = TransformSpec(
 RANDOM = np.random.default_rng(1)
 AMOUNT = RANDOM.normal(size=(ROWS, 1)).astype(np.float32)
 LABEL = (AMOUNT[:, 0] + RANDOM.normal(size=ROWS) > 0).astype(np.float32)
+ROW_ID = np.arange(ROWS) // 10  # ten rows of each key
 INPUTS = {"numeric": AMOUNT, "categorical": RANDOM.integers(2, 4, (ROWS, 1)).astype(np.int32)}
 OVERRIDES = (
     "evaluate.importance_rows=1000",
@@ -56,16 +60,15 @@ class Dataset:
     """A dataset version whose splits have the same rows, but no rows for validation."""
 
     root, version, digest, transform_json = "s3://key:secret@lake/tiny", 4, "d1", ""
-    build = SimpleNamespace(kept=[])
+    build = SimpleNamespace(kept={}, stored={"shop": StoredColumn(name="raw_shop", type="string")})
 
     def count_rows(self, split: str) -> int:
         return 0 if split == "validation" else ROWS
 
     def read_columns(self, split: str, columns: list[str]) -> pa.Table:
-        backwards = np.arange(ROWS)[::-1]
-        table = {"row_id": backwards, "label": LABEL[::-1]}
-        table["shop"] = INPUTS["categorical"][::-1, 0]
-        return pa.table({name: pa.array(np.ascontiguousarray(table[name])) for name in columns})
+        shops = np.array([None, None, "a", "b"], object)[INPUTS["categorical"][::-1, 0]]
+        table = {"row_id": pa.array(ROW_ID[::-1].copy()), "raw_shop": pa.array(shops)}
+        return pa.table({name: table[name] for name in columns})
 
 
 class Run:
@@ -135,7 +138,8 @@ def predict_rows(
     dataset: Dataset, spec: TransformSpec, predictor: Any, split: str, *_: Any
 ) -> dict[str, np.ndarray]:
     output = predictor.predict_inputs(INPUTS)
-    return {"row_id": np.arange(ROWS), "label": LABEL, "probability": output}
+    positions = np.arange(ROWS)[::-1]
+    return {"row_id": ROW_ID, "label": LABEL, "probability": output, POSITION: positions}
 
 
 @pytest.fixture
@@ -199,6 +203,37 @@ def test_slices_are_of_the_rows_whose_predictions_they_score(world: World) -> No
         "shop=a": (is_a.sum(), LABEL[is_a].sum()),
         "shop=b": ((~is_a).sum(), LABEL[~is_a].sum()),
     }
+
+
+def test_rows_in_another_order_than_were_predicted_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Dataset.read_columns
+
+    def read_shifted(self: Dataset, split: str, columns: list[str]) -> pa.Table:
+        return read(self, split, columns).take(np.roll(np.arange(ROWS), 1))
+
+    monkeypatch.setattr(Dataset, "read_columns", read_shifted)
+    with pytest.raises(DatasetError, match="test rows came in another order"):
+        world.evaluate()
+
+
+def test_what_a_reader_has_to_know_of_slices_is_said_everywhere(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_ids(self: Dataset, split: str, columns: list[str]) -> pa.Table:
+        ids = INPUTS["categorical"][::-1, 0].copy()
+        return pa.table({"row_id": ROW_ID[::-1].copy(), "shop": ids}).select(columns)
+
+    monkeypatch.setattr(Dataset, "read_columns", read_ids)
+    monkeypatch.setattr(Dataset, "build", SimpleNamespace(kept={}, stored={}))  # an older version
+    world.evaluate()
+    slices = json.loads(world.run.texts["evaluation/test/slices.json"])
+    assert {item["value"] for item in slices} == {"shop=a", "shop=b"}
+    (note,) = json.loads(world.run.texts["evaluation/test/verdict.json"])["slice_notes"]
+    assert note.startswith("shop was restored from ids")
+    assert f"slices: {note}" in world.progress
+    assert "shop was restored from ids" in world.run.texts["evaluation/test/report.html"]
 
 
 def test_the_champion_is_compared_on_the_same_rows(world: World) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from headrace.errors import ModelError
 from headrace.evaluate import run
+from headrace.features.scaled import ScaledFeature
+from headrace.lake.build import StoredColumn
 from headrace.tracking.model import ModelVersion
+from headrace.transform.spec import RawColumn, TransformSpec
 from tests.tiny import tiny_recipe
 
 
@@ -26,21 +29,29 @@ def test_a_threshold_of_the_recipe_goes_before_that_of_the_model(tmp_path) -> No
     assert run.resolve_threshold(model, chosen) == 0.3
 
 
-def test_slices_by_columns_that_do_not_exist_are_refused(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class SlicedDataset:
-        root, version, transform_json = "/data", 7, ""
-        build = SimpleNamespace(kept=["note"])
-
-    class Spec:
-        features = (SimpleNamespace(name="amount"),)
-
-    monkeypatch.setattr(run.TransformSpec, "from_json", lambda text: Spec())
+def test_slices_that_the_dataset_cannot_give_are_refused(tmp_path) -> None:
+    amount = ScaledFeature(name="amount", column="amount")
+    raw = (RawColumn(name="amount", kind="integer", nullable=True),)
+    stored = StoredColumn(name="raw_amount", type="boolean")
+    dataset = SimpleNamespace(
+        root="/data",
+        version=7,
+        transform_json=TransformSpec(raw=raw, derived=(), features=(amount,)).to_json(),
+        build=SimpleNamespace(kept={"note": "string"}, stored={"amount": stored}),
+    )
     recipe = tiny_recipe(
         tmp_path,
         "dataset.keep=[note, day, visit]",
-        "evaluate.slices=[{columns: [amount]}, {columns: [note, day]}, {columns: [visit]}]",
+        "evaluate.slices=[{columns: [amount], buckets: [1]}, {columns: [note, day]},"
+        " {columns: [visit]}, {columns: [note], buckets: [1e6]}]",
     )
-    with pytest.raises(ModelError, match=r"no column day, visit for evaluate.slices"):
-        run._refuse_missing_columns(recipe, SlicedDataset())  # type: ignore[arg-type]
+    with pytest.raises(ModelError) as caught:
+        run._refuse_slices(recipe, dataset)  # type: ignore[arg-type]
+    assert [
+        line.partition(": ")[2] for line in str(caught.value).split("evaluate.slices.")[1:]
+    ] == [
+        "amount holds true and false, which no limits divide (remove buckets); ",
+        "the dataset has no column day (prepare it again with dataset.keep); ",
+        "the dataset has no column visit (prepare it again with dataset.keep); ",
+        "note holds texts, which no limits divide (remove buckets)",
+    ]

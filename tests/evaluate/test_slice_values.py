@@ -25,6 +25,20 @@ from headrace.recipe.slice_limits import parse_limits
 INT64 = st.integers(-(2**63) + 1, 2**63 - 1)
 HUGE = 2**53
 UTC = pa.timestamp("us", "UTC")
+ODD_TEXTS = st.sampled_from(
+    [
+        "missing",
+        "",
+        " ",
+        "a, b=c",
+        '"a"',
+        "e\u0301",
+        "\u00e9",
+        "a" * 61 + "b",
+        "a" * 61 + "c",
+        "NaN",
+    ]
+)
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 and 9999
 
 
@@ -108,8 +122,7 @@ def test_real_numbers_are_told_apart(values: list[float | None]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.text(max_size=70) | st.sampled_from(["missing", "", " ", "a, b=c", '"a"', "e\u0301",
-       "\u00e9", "a" * 61 + "b", "a" * 61 + "c", "NaN"]) | st.none(), min_size=1, max_size=30))  # fmt: skip
+@given(st.lists(st.text(max_size=70) | ODD_TEXTS | st.none(), min_size=1, max_size=30))
 def test_texts_are_told_apart_and_from_what_is_missing(values: list[str | None]) -> None:
     encoded = encode_texts("x", pa.array(values, pa.string()))
     rows = name_rows(encoded)
