@@ -46,6 +46,36 @@ def test_a_feature_is_all_of_its_columns() -> None:
     }
 
 
+def test_columns_that_are_called_like_a_feature_are_not_its_columns() -> None:
+    """Names that begin, end or read like those of other features, in every order of kinds."""
+    features = (
+        ScaledFeature(name="wind_sin", column="a"),
+        VocabularyFeature(name="wind_cos", column="d", values=("x",)),
+        ScaledFeature(name="wind", column="b"),
+        CyclicFeature(name="wind_sin_sin", column="c", period=1),
+        VocabularyFeature(name="wind_", column="d", values=("x",)),
+        ScaledFeature(name="wind_missing", column="e", indicator=True),
+        ScaledFeature(name="kept_wind", column="a"),
+        ScaledFeature(name="raw_wind", column="a"),
+    )
+    located = locate_features(TransformSpec(raw=SPEC.raw, derived=(), features=features))
+    assert located == {
+        "wind_sin": ("numeric", (0,)),
+        "wind_cos": ("categorical", (0,)),
+        "wind": ("numeric", (1,)),
+        "wind_sin_sin": ("numeric", (2, 3)),
+        "wind_": ("categorical", (1,)),
+        "wind_missing": ("numeric", (4, 5)),
+        "kept_wind": ("numeric", (6,)),
+        "raw_wind": ("numeric", (7,)),
+    }
+    spec = TransformSpec(raw=SPEC.raw, derived=(), features=features)
+    for name, (where, positions) in located.items():
+        feature = next(f for f in features if f.name == name)
+        columns = [spec.inputs[where].columns[position] for position in positions or ()]
+        assert columns == list(feature.dataset_columns)
+
+
 def test_features_that_the_model_reads_are_important_and_others_are_not() -> None:
     losses = score_permutations(INPUTS, SPEC, measure_error, seed=0)
     importances = compute_importances(SPEC, measure_error(INPUTS), losses, higher_is_better=False)

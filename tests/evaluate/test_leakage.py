@@ -105,3 +105,19 @@ def test_few_rows_have_no_strengths() -> None:
     truth = (RANDOM.random(ROWS) < 0.3).astype(int)
     few = {name: array[:50] for name, array in make_inputs(truth).items()}
     assert measure_feature_strengths(few, truth[:50], make_spec(LabelSpec()), s.Leakage()) == []
+
+
+def test_noise_is_not_suspicious_because_of_another_feature_called_like_its_columns() -> None:
+    truth = (RANDOM.random(ROWS) < 0.3).astype(int)
+    names = ("wind", "wind_sin", "wind_missing", "wind_cos")
+    spec = TransformSpec(
+        raw=tuple(RawColumn(name=n, kind="real", nullable=True) for n in names),
+        derived=(),
+        features=tuple(ScaledFeature(name=n, column=n) for n in names),
+    )
+    numbers = RANDOM.normal(size=(ROWS, 4))
+    numbers[:, 1] = truth
+    strengths = measure_feature_strengths(
+        {"numeric": numbers.astype(np.float32)}, truth, spec, s.Leakage()
+    )
+    assert {item.feature for item in strengths if item.is_suspicious} == {"wind_sin"}

@@ -8,10 +8,12 @@ import pyspark.sql.types as T
 import pytest
 
 from headrace.errors import LakeError
+from headrace.lake.build import StoredColumn
 from headrace.prepare.compatibility import (
     resolve_fit_inputs,
     resolve_key_types,
     resolve_passthrough,
+    resolve_stored_columns,
 )
 from headrace.source.raw_schema import RawSchema
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -83,3 +85,32 @@ def test_keys_keep_their_type_and_may_be_widened(tmp_path: Path) -> None:
         resolve_key_types(recipe, texts, version(key_types=types))
     decimal = schema(event=T.DecimalType(20, 0))
     assert resolve_key_types(recipe, decimal, None)["event"] == "decimal(20,0)"
+
+
+def test_raw_columns_are_those_that_features_of_one_value_read(tmp_path: Path) -> None:
+    recipe = daily_recipe(
+        tmp_path,
+        "dataset.keep=[event, place]",
+        "derive={month: {kind: time_part, columns: [when], part: month}}",
+        "features={x: {kind: standardize}, raw_y: {kind: vocabulary, column: y}, month: {kind:"
+        " cyclic, period: 12}, words: {kind: tokens, column: text, length: 3, vocabulary: {}},"
+        " gap: {kind: log1p, column: gap (cm)}}",
+    )
+    more = {"when": T.DateType(), "text": T.StringType(), "gap (cm)": T.IntegerType()}
+    stored = resolve_stored_columns(recipe, schema(**more), {"gap (cm)": "real"}, None)
+    assert {name: (item.name, item.type) for name, item in stored.items()} == {
+        "event": ("kept_event", "integer"),
+        "place": ("kept_place", "string"),
+        "x": ("raw_x", "real"),
+        "y": ("raw_y_2", "boolean"),  # the feature has the other name
+        "when": ("raw_when", "timestamp"),
+        "gap (cm)": ("raw_gap__cm_", "real"),  # as the transform reads it
+    }
+
+
+def test_rows_that_are_added_have_the_raw_columns_of_their_version(tmp_path: Path) -> None:
+    recipe = daily_recipe(tmp_path)
+    older = version(stored={})
+    assert resolve_stored_columns(recipe, schema(), {}, older) == {}
+    newer = version(stored={"x": StoredColumn(name="raw_x", type="real")})
+    assert resolve_stored_columns(recipe, schema(x=T.LongType()), {}, newer) == newer.build.stored

@@ -62,6 +62,31 @@ def test_global_batches_are_the_same_at_1_2_and_4_ranks(tmp_path: Path) -> None:
     assert whole[1] == whole[2] == whole[4]
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("layout", [[[50, 60], [31]], [[3]], [[1, 1], [40, 9], [13]]])
+def test_rows_that_are_not_shuffled_are_located(
+    tmp_path: Path, layout: list[list[int]], size: int
+) -> None:
+    files = write_files(tmp_path, layout)
+    found = []
+    for rank in range(size):
+        stream = make_stream(tmp_path, files, rank=rank, size=size, shuffle=False)
+        for step, batch in enumerate(stream.read_batches(0)):
+            positions = stream.locate_rows(step)
+            real = batch["weight"] > 0
+            assert (positions[~real] == -1).all()
+            assert positions[real].tolist() == list_row_ids(batch)  # rows count from 0
+            found += positions[real].tolist()
+    assert sorted(found) == list(range(sum(map(sum, layout))))
+
+
+@pytest.mark.parametrize("changes", [{"shuffle": True}, {"shuffle": False, "drop_last": True}])
+def test_rows_in_another_order_are_not_located(tmp_path: Path, changes: dict[str, bool]) -> None:
+    stream = make_stream(tmp_path, write_files(tmp_path, [[50]]), **changes)
+    with pytest.raises(StreamError, match="have no position"):
+        stream.locate_rows(0)
+
+
 def test_epochs_differ_and_repeat_exactly(tmp_path: Path) -> None:
     source = make_stream(tmp_path, write_files(tmp_path, [[100, 100]]))
     first, second, again = ([list_row_ids(b) for b in source.read_batches(e)] for e in (0, 1, 0))

@@ -9,8 +9,9 @@ import pytest
 from headrace.errors import DatasetError, RecipeError, TrainError
 from headrace.features.scaled import ScaledFeature
 from headrace.labels.spec import LabelSpec
+from headrace.lake.build import StoredColumn
 from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
-from headrace.train.preflight import check_validation, load_trainable_spec
+from headrace.train.preflight import check_slices, check_validation, load_trainable_spec
 from headrace.transform.spec import TransformSpec
 from tests.tiny import tiny_recipe
 
@@ -76,3 +77,27 @@ def test_settings_that_need_validation_rows_are_refused_without_them(
         check_validation(tiny_recipe(tmp_path, override), empty)
     check_validation(tiny_recipe(tmp_path, override), filled)
     check_validation(tiny_recipe(tmp_path), empty)
+
+
+def test_slices_that_cannot_be_evaluated_are_refused_before_the_training(tmp_path: Path) -> None:
+    build = SimpleNamespace(
+        kept={"note": "string"}, stored={"x": StoredColumn(name="raw_x", type="boolean")}
+    )
+    published = dataset(REGRESSION)
+    published.build = build
+    column = tiny_recipe(tmp_path, "evaluate.slices=[{columns: [amount]}]")
+    with pytest.raises(RecipeError) as caught:
+        check_slices(column, published)
+    assert [p.where for p in caught.value.problems] == ["evaluate.slices.0.columns"]
+    assert "the dataset has no column amount" in str(caught.value)
+    features = "features={x: {kind: standardize}}"
+    for limits, problem in (
+        ("[{columns: [x]}]", None),
+        ("[{columns: [x], buckets: [1]}]", "x holds true and false, which no limits divide"),
+    ):
+        limited = tiny_recipe(tmp_path, features, "derive={}", f"evaluate.slices={limits}")
+        if problem is None:
+            check_slices(limited, published)
+            continue
+        with pytest.raises(RecipeError, match=problem):
+            check_slices(limited, published)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.features.kinds import get_form
 from headrace.transform.spec import TransformSpec
 
 REPEATS = 3
@@ -33,21 +34,22 @@ class Importance:
 def locate_features(spec: TransformSpec) -> dict[str, tuple[str, tuple[int, ...] | None]]:
     """Return feature -> the input that holds it, and its columns there.
 
-    The columns are None where the feature has an input of its own.
+    Columns are counted, in the order in which the inputs are made of features: what a column is
+    called does not say whose it is. They are None where the feature has an input of its own.
     """
     locations: dict[str, tuple[str, tuple[int, ...] | None]] = {}
-    shaped = {f.name for f in spec.shaped}
+    numbers = ids = 0
     for feature in spec.features:
-        name = feature.name
-        if name in shaped:
-            locations[name] = (name, None)
-        elif name in (f.name for f in spec.categorical):
-            position = [f.name for f in spec.categorical].index(name)
-            locations[name] = ("categorical", (position,))
+        form = get_form(feature)
+        if form == "numbers":
+            count = len(feature.dataset_columns)
+            locations[feature.name] = ("numeric", tuple(range(numbers, numbers + count)))
+            numbers += count
+        elif form == "ids":
+            locations[feature.name] = ("categorical", (ids,))
+            ids += 1
         else:
-            own = feature.dataset_columns
-            positions = tuple(i for i, column in enumerate(spec.numeric) if column in own)
-            locations[name] = ("numeric", positions)
+            locations[feature.name] = (feature.name, None)
     return locations
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.labels.spec import LabelSpec
+from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import DataFile
 from headrace.lake.profile import FileTally
 from headrace.prepare.shuffle.partitioner import Partitioner
@@ -103,6 +104,32 @@ def test_weights_baseline_and_passthrough_columns_lie_beside_the_features(tmp_pa
     assert train["sample_weight"].to_pylist() == [0.5, 1.0, 2.0]
     assert train["baseline"].to_pylist() == [4.0, 4.0, 4.0]  # in the label's own unit
     assert train["kept_word"].to_pylist() == ["a", None, "a"]
+
+
+def test_raw_values_lie_beside_the_rows_of_the_test_split_alone(tmp_path: Path) -> None:
+    more = {
+        "big": pa.array([1, 2, 3, 2**53 + 1], pa.int64()),
+        "word": pa.array(["a", None, "a", "b"]).dictionary_encode(),
+        "flag": pa.array([0, 1, None, 1], pa.int64()),
+    }
+    stored = {
+        "big": StoredColumn(name="raw_big", type="integer"),
+        "word": StoredColumn(name="kept_word", type="string"),  # every split has it already
+        "flag": StoredColumn(name="raw_flag_2", type="boolean"),
+        "x": StoredColumn(name="raw_x", type="real"),
+    }
+    plain = write(tmp_path / "plain", rows(**more), passthrough={"word": "string"})
+    blobs = write(tmp_path, rows(**more), passthrough={"word": "string"}, stored=stored)
+    files = [DataFile.model_validate_json(blob) for _, blob in blobs["file"]]
+    train, test = (pq.ParquetFile(tmp_path / file.path).read() for file in files)
+    assert train.column_names == ["row_id", "x", "label", "kept_word"]
+    assert test.column_names == [*train.column_names, "raw_big", "raw_flag_2", "raw_x"]
+    assert test.select([3, 4, 5, 6]).to_pylist() == [
+        {"kept_word": "b", "raw_big": 2**53 + 1, "raw_flag_2": 1, "raw_x": 10.0}
+    ]
+    # They are no training data.
+    without = [DataFile.model_validate_json(blob) for _, blob in plain["file"]]
+    assert [file.content for file in files] == [file.content for file in without]
 
 
 @pytest.mark.parametrize(

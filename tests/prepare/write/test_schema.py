@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.labels.spec import LabelSpec
-from headrace.prepare.write.schema import build_file_schema
+from headrace.lake.build import StoredColumn
+from headrace.prepare.write.schema import build_file_schema, cast_raw_column
 from tests.models import specs
 
 
@@ -50,3 +51,29 @@ def test_weights_baseline_and_passthrough_columns_come_last() -> None:
     ]  # fmt: skip
     assert schema.field("kept_at").type == pa.timestamp("us", "UTC")
     assert [field.name for field in schema if field.nullable] == schema.names[-4:]
+
+
+def test_raw_columns_come_after_those_that_are_kept() -> None:
+    stored = {
+        "day": StoredColumn(name="kept_day", type="integer"),
+        "at": StoredColumn(name="raw_at", type="timestamp"),
+        "flag": StoredColumn(name="raw_flag", type="boolean"),
+    }
+    schema = build_file_schema(specs.make_spec(specs.NUMBER), {"day": "integer"}, stored)
+    assert schema.names == ["row_id", "x", "label", "kept_day", "raw_at", "raw_flag"]
+    assert [schema.field(name).type for name in schema.names[-2:]] == [
+        pa.timestamp("us", "UTC"), pa.int64(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (pa.array([2**53 + 1, None]), "integer", [2**53 + 1, None]),
+        (pa.array([2**53 + 1, None]), "real", [2.0**53, None]),  # a real column's whole numbers
+        (pa.array(["a", None]).dictionary_encode(), "string", ["a", None]),
+        (pa.array([1, None]), "boolean", [1, None]),
+    ],
+)
+def test_raw_columns_are_cast_to_their_type(values: pa.Array, kind: str, expected: list) -> None:
+    assert cast_raw_column(pa.chunked_array([values]), kind).to_pylist() == expected
