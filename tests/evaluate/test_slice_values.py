@@ -227,3 +227,27 @@ def test_three_columns_of_ids_do_not_overflow() -> None:
     combined = combine_columns([encode_texts(name, ids) for name in "xyz"])
     assert len(combined.names) == slice_values.MAX_VALUES + 1
     assert np.bincount(combined.codes).max() == 2000
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "expected"),
+    [
+        # Limits with a common number of decimals show 1e-22 as 1.
+        ([1e-23, 1e-20, 1e-17], [0.0, 1e-22, 1e-18, 1e-16],
+         ["x 0 to 1e-22", "x 1e-22 to 1e-18", "x 1e-18 to 1e-16"]),
+        # Limits as far apart as int64 goes do not seem to fall.
+        ([-(2**63) + 1, 0, 2**63 - 1], [-(2**63), 0, 2**63 - 1],
+         ["x -9223372036854775808 to 0", "x 0 to 9223372036854775807",
+          "x from 9223372036854775807"]),
+        # 0 is not below 0, nor is a number at a limit that is no number of its type.
+        ([0, 1, 2], [0.0, 1.5], ["x 0 to 1.5", "x 0 to 1.5", "x from 1.5"]),
+    ],
+)  # fmt: skip
+def test_limits_that_others_got_wrong(values: list, limits: list, expected: list[str]) -> None:
+    encode = encode_reals if isinstance(values[0], float) else encode_integers
+    assert name_rows(encode("x", pa.array(values), limits)) == expected
+
+
+def test_what_is_missing_is_no_text_of_that_name() -> None:
+    rows = name_rows(encode_texts("x", pa.array(["a", None, "nan", "NaN", "None", "null"])))
+    assert rows == ["x=a", "x=missing", "x=nan", "x=NaN", "x=None", "x=null"]

@@ -49,7 +49,7 @@ Threshold = Annotated[
 
 
 class Slice(Section):
-    """Rows told apart by the values of columns: features, or raw columns of `dataset.keep`."""
+    """Rows told apart by the raw values of columns: of features, or of `dataset.keep`."""
 
     columns: Annotated[list[Text], Field(min_length=1, max_length=3)]
     """Of several columns, every combination of their values is a slice."""

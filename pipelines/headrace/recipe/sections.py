@@ -37,7 +37,7 @@ class Dataset(Section):
     rows_per_row_group: Annotated[int, Field(ge=1)] = 8_192
     keep: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = []
     """Raw columns that lie beside the features, as they were read; `evaluate.slices` may name them.
-    Training does not read them."""
+    Training does not read them. Those of features lie beside the test rows without being named."""
     raw_examples: Annotated[int, Field(ge=0)] = 64
     """Raw rows that go with the dataset, and with every model: what a registered model is to make
     of them is recorded, and compared before it is promoted. 0 keeps none of the lake's; rows are

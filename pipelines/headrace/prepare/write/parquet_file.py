@@ -52,15 +52,17 @@ def write_data_file(
     """
     arrays = [to_arrow(columns[field.name], field.type) for field in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)
-    # Ids repeat and compress as dictionaries; floats hardly do.
-    ids = [field.name for field in schema if field.type == pa.int32()]
+    # Ids and raw values repeat and compress as dictionaries; floats of a transform hardly do.
+    repeating = [f.name for f in schema if f.type == pa.int32() or f.nullable]
     begins = range(0, table.num_rows, rows_per_row_group)
     parts = [table.slice(begin, rows_per_row_group) for begin in begins]
     row_groups = [part.num_rows for part in parts]
     metadata = {CHECKSUMS: compute_checksums(table.select(list(trained_on)), row_groups)}
     sink = pa.BufferOutputStream()
     stored = schema.with_metadata(metadata)
-    with pq.ParquetWriter(sink, stored, use_dictionary=ids, write_page_checksum=True) as writer:
+    with pq.ParquetWriter(
+        sink, stored, use_dictionary=repeating, write_page_checksum=True
+    ) as writer:
         for part in parts:
             writer.write_table(part, row_group_size=part.num_rows)
     buffer = sink.getvalue()
