@@ -157,9 +157,16 @@ CHECKPOINT = Format("checkpoint", 3, key="format", steps={2: _mark_ended})
 3: it has the settings that its state depends on, and says whether it stopped early."""
 MODEL = Format("registered model", 1)
 """Headrace's entry in a model's metadata, and the files beside its network."""
-VERDICT = Format("verdict", 2)
+
+
+def _call_unjudged(tree: Tree) -> Tree:
+    """Say of a verdict without any gate that nothing was judged, and not that all passed."""
+    return tree if tree.get("gates", True) else {**tree, "passed": None}
+
+
+VERDICT = Format("verdict", 2, steps={1: _call_unjudged})
 """`verdict.json`. 2: it has all settings that it depends on, its task, and by which rows the
-champion was compared."""
+champion was compared; and `passed` is null where there was no gate."""
 STUDY = Format("tuning study", 2)
 """User attributes of Optuna's study and trials. 2: it has what its trials depend on."""
 

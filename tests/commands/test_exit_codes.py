@@ -70,3 +70,4 @@ def test_sigterm_ends_the_command_with_its_own_code(capsys: pytest.CaptureFixtur
 def test_a_failed_verdict_is_exit_code_3() -> None:
     assert choose_exit_code({"passed": True}) == 0
     assert choose_exit_code({"passed": False}) == 3
+    assert choose_exit_code({"passed": None}) == 0, "nothing was judged, so nothing failed"

@@ -38,11 +38,21 @@ def test_promote(
         "model_uri": "models:/tiny/5",
         "champion": 5,
         "before": before,
+        "judged": True,
         "golden_rows": 20,
         "golden_largest_difference": 0.25,
     }
     assert calls == [{"workdir": "w", "model_uri": "models:/tiny/5"}]
     assert line in done.err.splitlines()
+
+
+def test_that_nothing_was_judged_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    golden = GoldenCheck(20, 0.25, 0, 1.0)
+    promoted = Promoted("models:/tiny/5", AliasMove(5, None), golden, judged=False)
+    monkeypatch.setattr("headrace.evaluate.promote", lambda *_, **__: promoted)
+    done = run_command("promote", write_recipe(tmp_path), "--json")
+    assert (done.code, done.result["judged"]) == (0, False)
+    assert "Verdict  none: evaluate.gates is [], so nothing was judged" in done.err.splitlines()
 
 
 def test_a_model_that_failed_its_gates_is_exit_code_3(

@@ -6,6 +6,7 @@ from headrace.commands.results import (
     build_train_result,
     format_ledger,
     format_metrics,
+    format_references,
     format_result,
     format_verdict,
     merge_results,
@@ -109,7 +110,24 @@ def test_a_verdict_for_people() -> None:
         "  passed  one",
         "  FAILED  two",
     ]
-    assert format_verdict({"passed": True, "gates": []}) == ["Verdict passed"]
+    assert format_verdict({"passed": None, "gates": []}) == [
+        "Verdict none: evaluate.gates is [], so nothing was judged"
+    ]
+
+
+def test_references_for_people() -> None:
+    references = {
+        "words": {"log_loss": "better than the constant by 0.21 ± 0.02", "roc_auc": ""},
+        "left_out": {"tree": "photo is an image"},
+        "notes": ["they were not kept"],
+    }
+    assert format_references(references) == [
+        "References",
+        "  log_loss                    better than the constant by 0.21 ± 0.02",
+        "  without tree: photo is an image",
+        "  they were not kept",
+    ]
+    assert format_references({}) == []
 
 
 def test_metrics_for_people() -> None:

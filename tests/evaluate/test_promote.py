@@ -76,6 +76,23 @@ def test_a_model_that_passed_is_promoted(
     assert promoted == Promoted(MODEL.uri, AliasMove(3, 2), registry.golden)
 
 
+@pytest.mark.parametrize("gates", [[], None], ids=["written so", "left out"])
+def test_a_model_that_no_gate_judged_is_promoted_where_the_recipe_says_so(
+    registry: Registry, gates: list[Any] | None
+) -> None:
+    """The tiny recipe has `gates: []`; a recipe that says nothing of gates has default ones."""
+    registry.verdict.update(passed=None, gates=[])
+    evaluate = registry.recipe.evaluate.model_copy(update={"gates": gates})
+    registry.recipe = registry.recipe.model_copy(update={"evaluate": evaluate})
+    if gates is None:
+        with pytest.raises(ModelError, match="judged by other gates than"):
+            registry.promote()
+        assert registry.moved_to is None
+    else:
+        assert registry.promote().judged is False
+        assert registry.moved_to is MODEL
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -15,6 +15,7 @@ from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.errors import DatasetError
 from headrace.evaluate import rank
 from headrace.evaluate.predictions import POSITION
+from headrace.evaluate.references.compute import References
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.lake.build import StoredColumn
@@ -157,6 +158,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(rank, "predict_rows", predict_rows)
     monkeypatch.setattr(rank, "sample_inputs", lambda *_: (INPUTS, LABEL))
     monkeypatch.setattr(rank, "resume_run", resume_run)
+    facts = {"train_rows": ROWS, "constant_rows": ROWS, "weighted": False}
+    references = References(np.array(LABEL.mean()), None, {"tree": "it is none"}, facts, {})
+    monkeypatch.setattr(rank, "find_references", lambda *_: references)
     golden = GoldenCheck(9, 0.0, 0, 0.1, {1: [2.0] * 50})
     monkeypatch.setattr(rank, "check_golden", lambda store, model, rows: golden)
     return world
@@ -165,7 +169,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_rank_0_logs_everything_and_the_verdict_last(world: World) -> None:
     result = world.evaluate(GATES)
     assert result["verdict"]["passed"] is True
-    assert world.run.metrics == {f"test_{n}": v for n, v in result["metrics"].items()}
+    metrics = {f"test_{n}": v for n, v in result["metrics"].items()}
+    assert metrics.items() <= world.run.metrics.items()
+    of_constant = {name for name in world.run.metrics if name not in metrics}
+    assert {"test_constant_log_loss", "test_constant_roc_auc"} <= of_constant
+    assert world.run.metrics["test_constant_roc_auc"] == 0.5
     assert result["metrics"]["rows"] == ROWS
     plots = [name for name in world.run.logged if name.startswith("plots/test/")]
     assert {"plots/test/importance.png", "plots/test/slices.png", "plots/test/roc_and_pr.png"} <= {
@@ -291,3 +299,19 @@ def test_other_ranks_join_in_and_log_nothing(world: World) -> None:
     collectives = LastRank(world.model_file.read_bytes())
     assert world.evaluate(CHAMPION_GATE, champion=champion, collectives=collectives) == {}
     assert (world.downloads, world.run.logged) == ([], [])
+
+
+def test_without_gates_in_the_recipe_the_model_has_to_be_better_than_the_constant(
+    world: World,
+) -> None:
+    verdict = world.evaluate("evaluate.gates=null")["verdict"]
+    kinds = [(gate["gate"]["kind"], gate["gate"].get("metric")) for gate in verdict["gates"]]
+    assert kinds == [("finite", None), ("baseline", "log_loss"), ("baseline", "accuracy")]
+    assert verdict["references"]["left_out"] == {"tree": "it is none"}
+    assert "than the constant by" in verdict["references"]["words"]["log_loss"]
+    assert "the tree is left out: it is none" in world.run.texts["evaluation/test/report.html"]
+
+
+def test_where_there_is_no_gate_nothing_was_judged(world: World) -> None:
+    assert world.evaluate("evaluate.gates=[]")["verdict"]["passed"] is None
+    assert "nothing was judged" in world.run.texts["evaluation/test/report.html"]

@@ -58,7 +58,12 @@ def test_the_verdict_stands_over_its_gates(passed: bool, word: str) -> None:
     texts = Cells(render(verdict={"passed": passed, "gates": [gate]})).texts
     start = texts.index("Verdict: ")
     assert texts[start + 1 : start + 5] == [word, word, "metric", "roc_auc: 0.75, at least 0.7"]
-    assert "The recipe has no gates." in Cells(render()).texts
+
+
+def test_passed_is_not_said_where_there_was_no_gate() -> None:
+    texts = Cells(render(verdict={"passed": None, "gates": []})).texts
+    assert texts[texts.index("Verdict: ") + 1] == "none"
+    assert "No gates (evaluate.gates is []): nothing was judged." in texts
 
 
 def test_notes_say_how_to_read_the_numbers() -> None:

@@ -227,7 +227,10 @@ def test_a_verdict_is_about_one_version(store: Store) -> None:
         read_verdict(store, version(1))
     with start_run(store, "r") as run:
         run.log_text('{"model": "models:/m/1", "passed": true}', "v.json")
-    record_verdict(store, version(1), "v.json", passed=True)
+    for passed, word in ((False, "failed"), (None, "not judged"), (True, "passed")):
+        record_verdict(store, version(1), "v.json", passed=passed)
+        tags = open_client(store).get_model_version("m", "1").tags
+        assert tags["headrace.verdict"] == word
     record_verdict(store, version(2), "v.json", passed=True)
     assert read_verdict(store, version(1, run.run_id))["passed"]
     with pytest.raises(ModelError, match="is about models:/m/1, not models:/m/2"):

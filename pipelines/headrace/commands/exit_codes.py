@@ -61,8 +61,11 @@ def _end_with_defect(console: Console, command: str, error: Exception) -> None:
 
 
 def choose_exit_code(verdict: Mapping[str, Any]) -> int:
-    """Return the exit code that a verdict of the gates stands for: 0, or 3 where one failed."""
-    return 0 if verdict["passed"] else EXIT_FAILED_GATE
+    """Return the exit code that a verdict of the gates stands for: 3 where one failed, else 0.
+
+    A verdict without any gate (`passed` is null) has none that failed.
+    """
+    return EXIT_FAILED_GATE if verdict["passed"] is False else 0
 
 
 def _end_with_failure(

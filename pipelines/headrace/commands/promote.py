@@ -39,14 +39,16 @@ def promote(
             report.result = {"model_uri": promotion.model_uri}
         moved = promotion.alias_move
         before = f"version {moved.before}" if moved.before else "no version"
-        command.console.print_summary(
-            [f"Champion {promotion.model_uri}, before it {before}", *promotion.remarks]
-        )
+        lines = [f"Champion {promotion.model_uri}, before it {before}", *promotion.remarks]
+        if not promotion.judged:
+            lines.append("Verdict  none: evaluate.gates is [], so nothing was judged")
+        command.console.print_summary(lines)
         command.report_result(
             {
                 "model_uri": promotion.model_uri,
                 "champion": moved.champion,
                 "before": moved.before,
+                "judged": promotion.judged,
                 "golden_rows": promotion.golden.rows,
                 "golden_largest_difference": promotion.golden.largest_difference,
                 **({"remarks": list(promotion.remarks)} if promotion.remarks else {}),

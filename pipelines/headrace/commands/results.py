@@ -105,6 +105,7 @@ def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
     if result.get("quarantine"):
         lines.append(f"Rejected {result['quarantine']}")
     if "verdict" in result:
+        lines += format_references(result["verdict"].get("references", {}))
         lines += format_verdict(result["verdict"])
         lines.append(f"Judged   {result['evaluation_report']}, an artifact of the model's run")
     if "model_uri" in result:
@@ -128,11 +129,27 @@ def format_ledger(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
 
 def format_verdict(verdict: dict[str, Any]) -> list[str]:
     """Return whether the model may be promoted, and the outcome of every gate."""
-    outcome = "passed" if verdict["passed"] else "failed: the model is not to be promoted"
+    outcome = {
+        True: "passed",
+        False: "failed: the model is not to be promoted",
+        None: "none: evaluate.gates is [], so nothing was judged",
+    }[verdict["passed"]]
     gates = [
         f"  {'passed' if gate['passed'] else 'FAILED'}  {gate['text']}" for gate in verdict["gates"]
     ]
     return [f"Verdict {outcome}", *gates]
+
+
+def format_references(references: dict[str, Any]) -> list[str]:
+    """Return by how much the model is better or worse than its references, a line per metric.
+
+    Args:
+        references: of `verdict.json`; empty in the results of older versions.
+    """
+    lines = [f"  {m:<28}{words}" for m, words in references.get("words", {}).items() if words]
+    lines += [f"  without {name}: {why}" for name, why in references.get("left_out", {}).items()]
+    lines += [f"  {note}" for note in references.get("notes", ())]
+    return ["References", *lines] if lines else []
 
 
 def format_metrics(title: str, metrics: dict[str, float]) -> list[str]:

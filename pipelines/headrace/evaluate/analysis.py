@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from headrace.errors import ModelError
 from headrace.evaluate import plots
-from headrace.evaluate.bootstrap import Interval, compute_intervals
+from headrace.evaluate.bootstrap import DrawnMetrics, Interval, draw_metrics, find_intervals
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import (
@@ -79,6 +79,7 @@ class Analysis:
         thresholds: rows of the threshold table; empty where the label has no threshold.
         labels: rows of the table of labels; empty where rows have one label each.
         notes: what a reader has to know about slices.
+        drawn: metrics of every draw of the test rows.
         figures: by file name.
     """
 
@@ -89,6 +90,7 @@ class Analysis:
     thresholds: list[dict[str, float]]
     labels: list[dict[str, float | str]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    drawn: DrawnMetrics = field(default_factory=lambda: DrawnMetrics({}, [], 0))
     figures: dict[str, Figure] = field(default_factory=dict)
 
 
@@ -102,16 +104,11 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     kind = label.definition
     scorer = kind.make_scorer(test, label, inputs.threshold)
     weight = get_row_weights(test, settings)
-    metrics = {**scorer.count_outcomes(weight), **scorer(weight)}
+    drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed)
+    metrics = {**scorer.count_outcomes(weight), **drawn.metrics}
     if label.has_threshold:
         metrics["threshold"] = inputs.threshold
-    intervals = compute_intervals(
-        scorer,
-        weight,
-        draws=settings.bootstrap,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
+    intervals = find_intervals(drawn, settings.confidence)
     metric = settings.metric or label.main_metric
     results, notes = _score_slices(inputs, settings, weight)
     slices = sort_worst_first(
@@ -121,7 +118,7 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     )
     labels = scorer.describe_labels(weight, label.classes)
     thresholds = _make_threshold_table(inputs, settings)
-    analysis = Analysis(metrics, intervals, metric, slices, thresholds, labels, notes)
+    analysis = Analysis(metrics, intervals, metric, slices, thresholds, labels, notes, drawn)
     analysis.figures.update(_plot_figures(inputs, settings, analysis))
     return analysis
 

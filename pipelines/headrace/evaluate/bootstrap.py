@@ -6,7 +6,7 @@ files, so that equal seeds give equal draws.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,12 +43,70 @@ class Difference:
     draws: int
 
 
+@dataclass(frozen=True)
+class DrawnMetrics:
+    """The metrics of rows, and of every draw of them.
+
+    Equal rows, weights and seeds have equal draws, so that of two models draw by draw is compared.
+
+    Attributes:
+        metrics: of the rows themselves.
+        draws: of each draw; those without weight are left out.
+        requested: number of draws that were asked for.
+    """
+
+    metrics: Mapping[str, float]
+    draws: list[Mapping[str, float]]
+    requested: int
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The difference between a model and a reference on the same rows, which are drawn together.
+
+    Attributes:
+        model, reference: the metric of each.
+        better_by: the difference; above 0 the model is better, whichever way is better.
+        draws: of `better_by`, ascending, float64; empty where no interval can be given.
+    """
+
+    model: float
+    reference: float
+    better_by: float
+    draws: np.ndarray = field(repr=False, compare=False)
+
+    def find_lower_end(self, confidence: float) -> float | None:
+        """Return the lower end of the one-sided interval; None where there is none."""
+        return float(np.quantile(self.draws, 1 - confidence)) if len(self.draws) else None
+
+    def find_interval(self, confidence: float) -> tuple[float, float] | None:
+        """Return both ends of the two-sided interval; None where there is none."""
+        if not len(self.draws):
+            return None
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(self.draws, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def draw_metrics(
+    scorer: MetricFunction, weight: np.ndarray, *, draws: int, seed: int
+) -> DrawnMetrics:
+    """Compute metrics, and those of every draw.
+
+    Args:
+        scorer: metrics by weights.
+        weight: of the rows themselves, float64 (rows,).
+        draws: number of draws.
+        seed: of the draws.
+    """
+    drawn = [scorer(weights) for weights in _draw_weights(weight, draws, seed)]
+    return DrawnMetrics(scorer(weight), drawn, draws)
+
+
 def compute_intervals(
     scorer: MetricFunction, weight: np.ndarray, *, draws: int, confidence: float, seed: int
 ) -> dict[str, Interval]:
-    """Compute a two-sided interval of every metric.
-
-    A metric that is defined in fewer than half of the draws (of a very rare class) has none.
+    """Compute a two-sided interval of every metric; see `find_intervals`.
 
     Args:
         scorer: metrics by weights.
@@ -57,19 +115,56 @@ def compute_intervals(
         confidence: share of the draws within the interval.
         seed: of the draws.
     """
-    metrics = scorer(weight)
-    values_by_metric: dict[str, list[float]] = {name: [] for name in metrics}
-    for drawn in _draw_weights(weight, draws, seed):
-        for name, value in scorer(drawn).items():
-            if name in values_by_metric and np.isfinite(value):
-                values_by_metric[name].append(value)
+    return find_intervals(draw_metrics(scorer, weight, draws=draws, seed=seed), confidence)
+
+
+def find_intervals(drawn: DrawnMetrics, confidence: float) -> dict[str, Interval]:
+    """Return a two-sided interval of every metric.
+
+    A metric that is defined in fewer than half of the draws (of a very rare class) has none.
+
+    Args:
+        drawn: metrics and draws.
+        confidence: share of the draws within the interval.
+    """
     tail = (1 - confidence) / 2
     intervals = {}
-    for name, values in values_by_metric.items():
-        if values and len(values) * 2 >= draws:
+    for name, value in drawn.metrics.items():
+        values = [d[name] for d in drawn.draws if name in d and np.isfinite(d[name])]
+        if values and len(values) * 2 >= drawn.requested:
             low, high = np.quantile(values, [tail, 1 - tail])
-            intervals[name] = Interval(metrics[name], float(low), float(high))
+            intervals[name] = Interval(value, float(low), float(high))
     return intervals
+
+
+def pair_draws(
+    model: DrawnMetrics, reference: DrawnMetrics, metric: str, *, higher_is_better: bool
+) -> PairedDifference | None:
+    """Compare a model and a reference, draw by draw.
+
+    Args:
+        model, reference: of the same rows, weights and seed.
+        metric: the one to compare.
+        higher_is_better: which way is better.
+
+    Returns:
+        None where the metric is not defined of both; without draws where it is defined in fewer
+        than half of them.
+    """
+    own, other = model.metrics.get(metric), reference.metrics.get(metric)
+    if own is None or other is None or not np.isfinite([own, other]).all():
+        return None
+    sign = 1.0 if higher_is_better else -1.0
+    differences = np.sort(
+        [
+            sign * (a[metric] - b[metric])
+            for a, b in zip(model.draws, reference.draws, strict=True)
+            if metric in a and metric in b and np.isfinite([a[metric], b[metric]]).all()
+        ]
+    )
+    if len(differences) * 2 < model.requested:
+        differences = np.empty(0)
+    return PairedDifference(own, other, sign * (own - other), differences)
 
 
 def compute_difference(

@@ -131,7 +131,8 @@ def compare_models(
             seed=settings.seed,
         )
 
-    gates = [g for g in settings.gates if isinstance(g, s.ChampionGate) and judged >= g.min_rows]
+    champion_gates = [g for g in settings.gates or () if isinstance(g, s.ChampionGate)]
+    gates = [gate for gate in champion_gates if judged >= gate.min_rows]
     differences = compare_gated_metrics(gates, compare_metric, label.kind)
     return replace(comparison, shared_rows=judged, differences=differences)
 

@@ -5,13 +5,16 @@ Every gate says which number decided it. A verdict is plain values, so that peop
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from headrace.evaluate.baseline_gates import check_baseline, check_finite
 from headrace.evaluate.bootstrap import Difference
+from headrace.evaluate.gate_result import GateResult
 from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.references.compare import ReferenceComparison, list_default_gates
 from headrace.evaluate.slices import SliceResult
 from headrace.formats import VERDICT
 from headrace.labels.kinds import find_label_kind
@@ -21,25 +24,6 @@ from headrace.recipe.task import list_differences
 
 DISPLAY_SETTINGS = frozenset({"metric"})
 """Keys of `evaluate` that no gate reads: they order what is shown. All others are criteria."""
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """A gate and whether the model passed it.
-
-    Attributes:
-        gate: as the recipe has it.
-        passed: whether the model passed it.
-        value: the number that was compared with the limit; None where there is none.
-        text: the result in words.
-        details: further numbers.
-    """
-
-    gate: dict[str, Any]
-    passed: bool
-    value: float | None
-    text: str
-    details: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,6 +64,8 @@ class GateInputs:
         model_bytes: size of the model's files; None where the model does not say.
         measure_latency: from rows per request to milliseconds of several predictions.
         label_kind: name of the kind, which knows which way a metric is better.
+        threshold: of the model, where the kind has one.
+        references: comparison with them.
     """
 
     metrics: Mapping[str, float]
@@ -88,19 +74,26 @@ class GateInputs:
     model_bytes: int | None
     measure_latency: Callable[[int], Sequence[float]]
     label_kind: str
+    threshold: float = 0.5
+    references: ReferenceComparison = field(default_factory=ReferenceComparison)
 
 
 def check_gates(
-    gates: Sequence[s.Gate], inputs: GateInputs, strengths: Sequence[FeatureStrength]
+    gates: Sequence[s.Gate] | None, inputs: GateInputs, strengths: Sequence[FeatureStrength]
 ) -> list[GateResult]:
     """Check every gate of the recipe, and the one that every recipe has: no suspicious feature.
 
     Args:
-        gates: of the recipe.
+        gates: of the recipe; None for the gates of a recipe that says nothing of them.
         inputs: measurements of the model.
         strengths: of single features; each suspicious one is a gate that failed.
     """
-    results = [_check_gate(gate, inputs) for gate in gates]
+    if gates is None:
+        default_gates = list_default_gates(inputs.label_kind, inputs.threshold)
+        results = [check_finite(inputs.metrics)]
+        results += [check_baseline(gate, inputs.references) for gate in default_gates]
+    else:
+        results = [_check_gate(gate, inputs) for gate in gates]
     return [*results, *(_fail_leak(item) for item in strengths if item.is_suspicious)]
 
 
@@ -137,13 +130,15 @@ def find_other_criteria(settings: s.Evaluate, criteria: Mapping[str, Any]) -> li
 def build_verdict(results: Sequence[GateResult], **context: Any) -> dict[str, Any]:
     """Return the decision as plain values.
 
+    `passed` is null where there was no gate: then nothing was judged.
+
     Args:
         results: of every gate.
         context: about the model, the dataset and the champion.
     """
     return {
         VERDICT.key: VERDICT.current,
-        "passed": all(result.passed for result in results),
+        "passed": all(result.passed for result in results) if results else None,
         **context,
         "gates": [asdict(result) for result in results],
     }
@@ -157,6 +152,8 @@ def _check_gate(gate: s.Gate, inputs: GateInputs) -> GateResult:
         return _check_slices(config, gate, inputs)
     if isinstance(gate, s.ChampionGate):
         return _check_champion(config, gate, inputs.comparison)
+    if isinstance(gate, s.BaselineGate):
+        return check_baseline(gate, inputs.references)
     if isinstance(gate, s.LatencyGate):
         import numpy as np
 
@@ -299,12 +296,14 @@ def _format_comparison_key(gate: s.ChampionGate) -> str:
 
 
 def compare_gated_metrics(
-    gates: Sequence[s.Gate], compare: Callable[[str, bool, float], Difference | None], kind: str
+    gates: Sequence[s.Gate] | None,
+    compare: Callable[[str, bool, float], Difference | None],
+    kind: str,
 ) -> dict[str, Difference | None]:
     """Return the differences that the champion gates are checked against, each computed once.
 
     Args:
-        gates: of the recipe.
+        gates: of the recipe; None where it says nothing of them.
         compare: from metric, whether higher is better, and confidence to the difference.
         kind: name of the label's kind.
     """
@@ -313,7 +312,7 @@ def compare_gated_metrics(
         _format_comparison_key(gate): compare(
             gate.metric, label_kind.is_higher_better(gate.metric), gate.confidence
         )
-        for gate in gates
+        for gate in gates or ()
         if isinstance(gate, s.ChampionGate)
     }
 

@@ -24,12 +24,14 @@ class Promoted:
         alias_move: from which version to which the alias was moved.
         golden: the check of recorded predictions.
         remarks: what the verdict does not say, in words.
+        judged: whether the verdict is of any gate.
     """
 
     model_uri: str
     alias_move: AliasMove
     golden: GoldenCheck
     remarks: tuple[str, ...] = ()
+    judged: bool = True
 
 
 def promote(
@@ -58,7 +60,7 @@ def promote(
         )
     verdict = read_verdict(store, model)
     champion = find_champion(store)
-    if not verdict["passed"]:
+    if verdict["passed"] is False:
         failed = [gate["text"] for gate in verdict["gates"] if not gate["passed"]]
         lines = "\n".join(f"  - {text}" for text in failed)
         raise GateError(
@@ -90,7 +92,8 @@ def promote(
             f"{format_number(golden.largest_difference, 3)}); the champion is not changed. Was the "
             "model's artifact changed, or is this another version of TensorFlow?"
         )
-    return Promoted(model.uri, move_champion(store, model, champion), golden, remarks)
+    judged = verdict["passed"] is not None
+    return Promoted(model.uri, move_champion(store, model, champion), golden, remarks, judged)
 
 
 def roll_back(recipe: Recipe, *, workdir: str) -> AliasMove:

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from headrace.columns.dataset_columns import ROW_ID
 from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import DatasetError
 from headrace.evaluate.analysis import (
+    Analysis,
     AnalysisInputs,
     analysis_to_dict,
     analyze_predictions,
     compute_metric,
+    get_row_weights,
     weigh_rows,
 )
 from headrace.evaluate.champion_comparison import RowHistory, compare_models
@@ -38,6 +41,17 @@ from headrace.evaluate.predictions import (
     predict_rows,
     sample_inputs,
 )
+from headrace.evaluate.references.compare import (
+    ReferenceComparison,
+    collect_reference_metrics,
+    compare_references,
+)
+from headrace.evaluate.references.compare import (
+    comparison_to_dict as references_to_dict,
+)
+from headrace.evaluate.references.compute import References
+from headrace.evaluate.references.kept import find_references
+from headrace.evaluate.references.page import plot_references
 from headrace.evaluate.report import render_report
 from headrace.evaluate.seen_rows import find_seen_rows, read_test_labels
 from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
@@ -93,6 +107,23 @@ class _RankEvaluation:
         if self._recipe.model.kind == "python":  # registers layers of the user's own with Keras
             import_function(self._recipe.model.function, "model.function")
         predictor = Predictor(self._load_model(self._payload["model_uri"]))
+        # In a thread: they need no model, and no rank waits for them within a collective.
+        threads = ThreadPoolExecutor(1, thread_name_prefix="headrace-references")
+        try:
+            return self._evaluate_model(predictor, self._start_references(threads))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start_references(self, threads: ThreadPoolExecutor) -> "Future[References] | None":
+        """Begin to fit the references on rank 0; None on other ranks, or where none is wanted."""
+        settings = self._recipe.evaluate
+        if self._collectives.rank != 0 or not settings.references:
+            return None
+        return threads.submit(find_references, self._dataset, self._spec, settings)
+
+    def _evaluate_model(
+        self, predictor: Predictor, references: "Future[References] | None"
+    ) -> dict[str, Any]:
         self._report(Progress(f"predicting {self._dataset.count_rows('test'):,} test rows"))
         test = self._predict_split(predictor, "test")
         validation = self._predict_split(predictor, "validation")
@@ -119,6 +150,7 @@ class _RankEvaluation:
                 strengths=strengths,
             ),
             comparison,
+            references,
         )
 
     def _load_model(self, uri: str) -> keras.Model:
@@ -191,7 +223,8 @@ class _RankEvaluation:
         """Compare with the champion as the gates require; on ranks but 0 the result is empty."""
         champion = self._payload["champion"]
         settings = self._recipe.evaluate
-        if not champion or not any(gate.kind == "champion" for gate in settings.gates):
+        gates = settings.gates or []
+        if not champion or not any(gate.kind == "champion" for gate in gates):
             return ChampionComparison(champion["uri"] if champion else None)
         if champion["same"] or champion["why_not"]:
             return ChampionComparison(
@@ -270,13 +303,40 @@ class _RankEvaluation:
             history = {name: run.read_history(name) for name in curves}
         return {name: values for name, values in history.items() if values}
 
+    def _compare_references(
+        self, inputs: AnalysisInputs, analysis: Analysis, references: "Future[References] | None"
+    ) -> ReferenceComparison:
+        """Compare with the references, which are waited for."""
+        settings, label = self._recipe.evaluate, self._spec.label
+        if references is None and "baseline" not in inputs.test:
+            return ReferenceComparison()
+        if references is not None and not references.done():
+            rows = self._dataset.count_rows("train")
+            self._report(Progress(f"fitting references on {rows:,} train rows at most"))
+        return compare_references(
+            references.result() if references else None,
+            analysis.drawn,
+            inputs.test,
+            inputs.validation,
+            get_row_weights(inputs.test, settings),
+            label,
+            self._threshold,
+            settings,
+        )
+
     def _log_verdict(
-        self, inputs: AnalysisInputs, comparison: ChampionComparison
+        self,
+        inputs: AnalysisInputs,
+        comparison: ChampionComparison,
+        pending: "Future[References] | None",
     ) -> dict[str, Any]:
         """Analyze the predictions, check the gates, and log all of it to the model's run."""
         settings, payload = self._recipe.evaluate, self._payload
         self._report(Progress("computing metrics and intervals"))
         analysis = analyze_predictions(inputs, settings)
+        references = self._compare_references(inputs, analysis, pending)
+        figure = plot_references(references)
+        figures = {**({"references.png": figure} if figure else {}), **analysis.figures}
         gate_inputs = GateInputs(
             metrics=analysis.metrics,
             slices=analysis.slices,
@@ -284,6 +344,8 @@ class _RankEvaluation:
             model_bytes=payload["model_bytes"],
             measure_latency=self._time_predictions,
             label_kind=self._spec.label.kind,
+            threshold=self._threshold,
+            references=references,
         )
         verdict = build_verdict(
             check_gates(settings.gates, gate_inputs, inputs.strengths),
@@ -299,6 +361,7 @@ class _RankEvaluation:
             task=payload.get("task"),
             decided_at=payload["now"],
             asked=criteria_to_dict(settings),
+            references=references_to_dict(references),
         )
         page = render_report(
             title=f"{self._recipe.name}: {payload['model_uri']}",
@@ -314,7 +377,7 @@ class _RankEvaluation:
             metrics=analysis.metrics,
             intervals=analysis.intervals,
             confidence=settings.confidence,
-            figures=analysis.figures,
+            figures=figures,
             thresholds=analysis.thresholds,
             labels=analysis.labels,
             slices=analysis.slices,
@@ -322,16 +385,17 @@ class _RankEvaluation:
             strengths=inputs.strengths,
             weighted=settings.weighted and self._spec.label.weighted,
             notes=analysis.notes,
+            references=references,
         )
         for note in analysis.notes:
             self._report(Progress(f"slices: {note}"))
         self._report(Progress("logging metrics, plots and the report"))
         prefix, folder = payload["prefix"], payload["folder"]
         with resume_run(self._store, payload["run_id"]) as run:
-            run.log_metrics({f"{prefix}_{name}": value for name, value in analysis.metrics.items()})
-            run.log_figures(
-                {f"plots/{prefix}/{n}": figure for n, figure in analysis.figures.items()}
-            )
+            of_references = collect_reference_metrics(references)
+            logged = {**analysis.metrics, **of_references}
+            run.log_metrics({f"{prefix}_{name}": value for name, value in logged.items()})
+            run.log_figures({f"plots/{prefix}/{n}": figure for n, figure in figures.items()})
             slices = slices_to_list(analysis.slices)
             run.log_text(json.dumps(slices, indent=1), f"{folder}/slices.json")
             run.log_text(page, f"{folder}/report.html")

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from headrace.evaluate.bootstrap import Interval
 from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.references.compare import ReferenceComparison
+from headrace.evaluate.references.page import render_references
 from headrace.evaluate.slices import SliceResult
 from headrace.number_text import format_exact, format_number, format_share
 
@@ -21,6 +23,7 @@ font-variant-numeric:tabular-nums}h2{margin-top:2rem}.m{color:#666}.yes{color:#2
 #b3261e;font-weight:bold}tr.small{color:#888}img{max-width:100%}figure{margin:1rem 0}"""
 _SHOWN_SLICES = 40
 _TITLES = {
+    "references.png": "Better than the references",
     "learning_curves.png": "Learning curves",
     "confusion_matrix.png": "Confusion matrix",
     "roc_and_pr.png": "ROC and precision-recall",
@@ -50,6 +53,7 @@ def render_report(
     strengths: Sequence[FeatureStrength],
     weighted: bool = False,
     notes: Sequence[str] = (),
+    references: ReferenceComparison | None = None,
 ) -> str:
     """Render the page.
 
@@ -66,6 +70,7 @@ def render_report(
         strengths: of single features, the strongest first.
         weighted: whether rows weigh as they do in training.
         notes: what a reader has to know about slices.
+        references: comparison with them.
     """
     fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
     parts = [
@@ -74,6 +79,7 @@ def render_report(
         f"<style>{_STYLE}</style></head><body><h1>{_escape_text(title)}</h1>",
         f"<table>{fact_rows}</table>",
         _render_gates(verdict),
+        render_references(references or ReferenceComparison()),
         _render_metrics(metrics, intervals, confidence, weighted),
         *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
         _render_table("Labels, the worst F1 first", labels),
@@ -86,13 +92,18 @@ def render_report(
 
 
 def _render_gates(verdict: Mapping[str, Any]) -> str:
-    decision = "<span class=yes>passed" if verdict["passed"] else "<span class=no>failed"
+    decision = {
+        True: "<span class=yes>passed",
+        False: "<span class=no>failed",
+        None: "<span class=m>none",
+    }[verdict["passed"]]
     rows = "".join(
         f"<tr><td class={'yes' if g['passed'] else 'no'}>{'passed' if g['passed'] else 'failed'}"
         f"<td>{_escape_text(g['gate']['kind'])}<td>{_escape_text(g['text'])}"
         for g in verdict["gates"]
     )
-    table = f"<table>{rows}</table>" if rows else "<p class=m>The recipe has no gates.</p>"
+    none = "<p class=m>No gates (evaluate.gates is []): nothing was judged.</p>"
+    table = f"<table>{rows}</table>" if rows else none
     return f"<h2>Verdict: {decision}</span></h2>{table}"
 
 

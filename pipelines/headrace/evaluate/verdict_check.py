@@ -17,7 +17,7 @@ from headrace.recipe.task import Task, describe_task
 from headrace.redaction import redact_recipe
 from headrace.tracking.model import ModelVersion
 
-_JUDGED_BY_ROWS = (s.MetricGate, s.SliceGate, s.ChampionGate)
+_JUDGED_BY_ROWS = (s.MetricGate, s.SliceGate, s.ChampionGate, s.BaselineGate)
 
 
 def check_verdict(
@@ -115,7 +115,9 @@ def _check_older_verdict(
             whether it predicts the same label and has not seen the rows.
     """
     start = f"the verdict on {model.uri} is of an older release and does not say"
-    if settings.weighted and any(isinstance(gate, _JUDGED_BY_ROWS) for gate in settings.gates):
+    if settings.weighted and any(
+        isinstance(gate, _JUDGED_BY_ROWS) for gate in settings.gates or ()
+    ):
         raise ModelError(f"{start} whether rows were weighted, as evaluate.weighted wants; {again}")
     gates = [
         gate for gate in verdict["gates"] if (gate.get("gate") or {}).get("kind") == "champion"
@@ -128,7 +130,7 @@ def _check_older_verdict(
             f"{start} whether {champion.uri}, which was trained on another dataset version, was "
             f"compared by the same label and on rows that it had not seen; {again}"
         )
-    least = min(gate.min_rows for gate in settings.gates if isinstance(gate, s.ChampionGate))
+    least = min(g.min_rows for g in settings.gates or () if isinstance(g, s.ChampionGate))
     rows = [(gate.get("details") or {}).get("rows") for gate in gates]
     few = [count for count in rows if count is not None and count < least]
     if few:

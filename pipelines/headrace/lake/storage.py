@@ -8,6 +8,7 @@ is left to the other modules.
 
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,32 @@ def write_object(root: str, path: str, content: bytes | memoryview) -> None:
         filesystem.makedirs(full_path.rpartition("/")[0], exist_ok=True)
         with filesystem.open(full_path, "wb") as stream:
             stream.write(content)
+
+
+def replace_object(root: str, path: str, content: bytes) -> None:
+    """Write an object below a root, or replace it, such that no reader ever sees a part of it.
+
+    Args:
+        root: folder or URL.
+        path: of the object, relative to the root.
+        content: all of it.
+
+    Raises:
+        UnreachableError: the store refused, or did not answer.
+    """
+    filesystem, base = open_filesystem(root)
+    if not _is_local(filesystem):  # a store has an object once all of it was sent
+        write_object(root, path, content)
+        return
+    target = Path(f"{base}/{path}")
+    aside = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    with explain_storage_errors(root):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(content)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager

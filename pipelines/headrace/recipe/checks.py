@@ -22,7 +22,7 @@ from headrace.recipe.column_checks import (
     check_names,
     check_rules,
 )
-from headrace.recipe.evaluate_checks import check_evaluation, check_slices
+from headrace.recipe.evaluate_checks import check_evaluation, check_references, check_slices
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
 from headrace.recipe.reader_options import check_reader_options
@@ -260,6 +260,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (lambda dataset: _check_address("dataset.path", dataset.path), ("dataset",)),
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label", "train")),
+    (check_references, ("evaluate", "label", "features")),
     (check_slices, ("evaluate", "features", "dataset", "derive", "source")),
     (check_reader_options, ("source",)),
     (_check_spark, ("spark",)),

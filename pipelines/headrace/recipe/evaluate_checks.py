@@ -1,8 +1,9 @@
 """Check keys about evaluation against each other; called by `checks.py`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.errors import Problem
+from headrace.features.kinds import get_form
 from headrace.labels.kind import LabelKind
 from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
@@ -30,7 +31,7 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> li
         text = f"a label of kind {label.kind} has no threshold to choose"
         problems.append(Problem("evaluate.threshold", text, "leave it out"))
     declared = [item.columns for item in evaluate.slices]
-    for index, gate in enumerate(evaluate.gates):
+    for index, gate in enumerate(evaluate.gates or []):
         where = f"evaluate.gates.{index}"
         if isinstance(gate, s.MetricGate | s.SliceGate) and (gate.at_least is None) == (
             gate.at_most is None
@@ -45,6 +46,57 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> li
             text = "a champion gate is judged by a bootstrap, and evaluate.bootstrap is 0"
             problems.append(Problem(where, text))
     return problems
+
+
+def check_references(
+    evaluate: s.Evaluate, label: s.Label, features: Mapping[str, s.Feature]
+) -> list[Problem]:
+    """Return problems of gates against references that there will not be, and of gates that cannot
+    be judged against them."""
+    problems = []
+    if evaluate.gates is None and "constant" not in evaluate.references:
+        text = "has no constant, and a recipe without evaluate.gates is judged against it"
+        fix = "add it, or write the gates (evaluate.gates: [] for none)"
+        problems.append(Problem("evaluate.references", text, fix))
+    for index, gate in enumerate(evaluate.gates or []):
+        if not isinstance(gate, s.BaselineGate):
+            continue
+        where = f"evaluate.gates.{index}"
+        if not evaluate.bootstrap:
+            text = "a baseline gate is judged by a bootstrap, and evaluate.bootstrap is 0"
+            problems.append(Problem(where, text))
+        if gate.not_worse_by is not None and "better_by" in gate.model_fields_set:
+            problems.append(Problem(where, "give either better_by or not_worse_by"))
+        problems += _check_reference(f"{where}.against", gate.against, evaluate, label, features)
+    return problems
+
+
+def _check_reference(
+    where: str,
+    name: str,
+    evaluate: s.Evaluate,
+    label: s.Label,
+    features: Mapping[str, s.Feature],
+) -> list[Problem]:
+    """Return why there will be no reference of this name."""
+    if name == "label.baseline":
+        if label.baseline is not None:
+            return []
+        takes = find_label_kind(label.kind).takes_baseline
+        fix = "give it, or choose constant or tree" if takes else "choose constant or tree"
+        return [Problem(where, "the recipe has no label.baseline", fix)]
+    if name not in evaluate.references:
+        return [Problem(where, f"evaluate.references has no {name}", "add it there")]
+    if name != "tree":
+        return []
+    if label.kind == "multi_label":
+        text = "there is no tree for a label of kind multi_label"
+        return [Problem(where, text, "choose constant")]
+    shaped = [f for f, section in features.items() if get_form(section) not in ("numbers", "ids")]
+    if shaped:
+        text = f"there is no tree for features that are images, texts or series: {shaped[0]!r}"
+        return [Problem(where, text, "choose constant")]
+    return []
 
 
 def check_slices(
@@ -144,9 +196,9 @@ def _list_metrics(
     directed = list(metrics)
     if evaluate.metric is not None:
         yield "evaluate.metric", evaluate.metric, directed
-    for index, gate in enumerate(evaluate.gates):
+    for index, gate in enumerate(evaluate.gates or []):
         where = f"evaluate.gates.{index}.metric"
-        if isinstance(gate, s.ChampionGate):
+        if isinstance(gate, s.ChampionGate | s.BaselineGate):
             yield where, gate.metric, directed
         elif isinstance(gate, s.MetricGate | s.SliceGate):
             yield where, gate.metric, [*directed, *kind.undirected_metrics]

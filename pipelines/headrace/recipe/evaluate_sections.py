@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from headrace.recipe.base import declare_later_key
-from headrace.recipe_section import Count, Finite, Positive, Section, Text
+from headrace.recipe_section import Count, Finite, NotNegative, Positive, Section, Text
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -107,6 +107,27 @@ class ChampionGate(Section):
     is any other champion."""
 
 
+class BaselineGate(Section):
+    """Better than a reference on the same rows, or not much worse.
+
+    Judged as a champion gate is. With neither `better_by` nor `not_worse_by` the model has to be
+    better by anything above 0.
+    """
+
+    kind: Literal["baseline"]
+    against: Literal["constant", "tree", "label.baseline"]
+    """The best constant of the train split; scikit-learn's gradient-boosted trees on the prepared
+    columns, see `evaluate.references`; or what `label.baseline` says."""
+    metric: Text
+    better_by: NotNegative = 0.0
+    """By more than so much, in the metric's own unit."""
+    not_worse_by: NotNegative | None = None
+    """In place of `better_by`: at most so much worse."""
+    confidence: Probability = 0.95
+    """One-sided. Below 0.5 the gate fails only where the model is shown not to reach the limit: at
+    0.05 and `not_worse_by: 0`, where it is shown to be worse at 0.95."""
+
+
 class LatencyGate(Section):
     """Time of one prediction of the model with raw rows, in a process of its own."""
 
@@ -125,7 +146,8 @@ class SizeGate(Section):
 
 
 Gate = Annotated[
-    MetricGate | SliceGate | ChampionGate | LatencyGate | SizeGate, Field(discriminator="kind")
+    MetricGate | SliceGate | ChampionGate | BaselineGate | LatencyGate | SizeGate,
+    Field(discriminator="kind"),
 ]
 
 
@@ -155,7 +177,7 @@ class Evaluate(Section):
     """Whether rows weigh as `label.sample_weight` and class weights say, or all the same: in
     metrics, gates, tables and plots, and where the threshold is chosen."""
     bootstrap: Annotated[int, Field(ge=0)] = 200
-    """Resamples for intervals; 0 makes none, and no champion gate can be judged."""
+    """Resamples for intervals; 0 makes none, and no champion or baseline gate can be judged."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Of the intervals, two-sided."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -165,4 +187,15 @@ class Evaluate(Section):
     importance_rows: Annotated[int, Field(ge=0)] = 20_000
     """Test rows on which the importance of features is measured; 0 measures none."""
     leakage: Leakage = Leakage()
-    gates: list[Gate] = []
+    gates: list[Gate] | None = None
+    """What a model has to reach to be promoted. Left out: predictions are finite, and better than
+    the constant (by log_loss, poisson_deviance or rmse, at 0.95); where no threshold was chosen,
+    decisions are not shown to be worse either (accuracy or hamming_loss). `[]`: none, and nothing
+    is judged but leakage."""
+    references: list[Literal["constant", "tree"]] = declare_later_key(["constant", "tree"])
+    """What is shown beside the model: the best constant of the train split, and gradient-boosted
+    trees on the prepared numbers and ids (not of images, texts and series, nor of multi_label).
+    They are fitted once per dataset version, under the weights that `weighted` says."""
+    reference_rows: Annotated[int, Field(ge=1)] | None = declare_later_key(None)
+    """Train rows that the trees are fitted on, at most; by default 262,144, or fewer where there
+    are more than 128 columns (2^25 values)."""

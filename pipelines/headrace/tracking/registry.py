@@ -72,16 +72,17 @@ def find_champion(store: Store) -> ModelVersion | None:
     )
 
 
-def record_verdict(store: Store, model: ModelVersion, path: str, *, passed: bool) -> None:
+def record_verdict(store: Store, model: ModelVersion, path: str, *, passed: bool | None) -> None:
     """Record the verdict on a model version as its tags.
 
     Args:
         store: store that the model is registered in.
         model: the version judged.
         path: artifact of the model's run that has the reasons.
-        passed: the verdict.
+        passed: the verdict; None where there was no gate.
     """
-    tag_model(store, model, {_VERDICT_PATH: path, _VERDICT: "passed" if passed else "failed"})
+    word = {True: "passed", False: "failed", None: "not judged"}[passed]
+    tag_model(store, model, {_VERDICT_PATH: path, _VERDICT: word})
 
 
 def read_verdict(store: Store, model: ModelVersion) -> dict[str, Any]:
