@@ -15,7 +15,8 @@ UNDIRECTED = [(kind.name, name) for kind in KINDS.values() for name in kind.undi
 def check(kind: str, *gates: dict[str, Any]) -> list[str]:
     evaluate = s.Evaluate.model_validate({"gates": list(gates), "slices": [{"columns": ["c"]}]})
     label = s.Label.model_validate({"expression": "x", "kind": kind})
-    return [str(problem) for problem in check_evaluation(evaluate, label)]
+    train = s.Train()
+    return [str(problem) for problem in check_evaluation(evaluate, label, train)]
 
 
 @pytest.mark.parametrize("gate", [{"kind": "metric"}, {"kind": "slice", "columns": ["c"]}])

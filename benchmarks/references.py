@@ -1,0 +1,87 @@
+"""Measure which share of the flights' evaluation the references take.
+
+    .venv/bin/python -m benchmarks.references            # 5 rounds
+    .venv/bin/python -m benchmarks.references --quick    # 1 round
+
+The recipe is `conf/flights.yaml`, prepared and trained once. Each round evaluates the model without
+references, with references that are computed, and with references that are kept; the order turns
+from round to round. Figures are medians of wall time of the whole command.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.report import describe_environment, format_table, write_json
+
+_RECIPE = "conf/flights.yaml"
+_HEADRACE = str(Path(sys.executable).parent / "headrace")
+WAYS = ("without", "computed", "kept")
+
+
+def main(
+    rounds: Annotated[int | None, typer.Option(min=1, help="5 by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One round.")] = False,
+    workdir: Annotated[str, typer.Option(help="For the lake and results.")] = "var/benchmarks",
+    json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
+) -> None:
+    """Measure what references cost an evaluation."""
+    rounds = rounds or (1 if quick else 5)
+    folder = Path(workdir).absolute() / "references"
+    _ensure_model(folder)
+    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    _evaluate(folder, "kept")  # what the first command of a machine pays is no cost of references
+    for number in range(rounds):
+        for way in WAYS if number % 2 == 0 else WAYS[::-1]:
+            seconds[way].append(_evaluate(folder, way))
+            typer.echo(f"round {number + 1}: {way:<10} {seconds[way][-1]:.1f} s")
+    medians = {way: statistics.median(values) for way, values in seconds.items()}
+    shares = {way: medians[way] / medians["without"] - 1 for way in ("computed", "kept")}
+    rows = [(way, f"{medians[way]:.1f} s", f"{shares.get(way, 0.0):+.1%}") for way in WAYS]
+    typer.echo(format_table(("references", "evaluation", "more"), rows))
+    figures: dict[str, Any] = {"seconds": seconds, "medians": medians, "shares": shares}
+    if json_:
+        write_json(json_, {"environment": describe_environment(), **figures})
+
+
+def _ensure_model(folder: Path) -> None:
+    """Build the lake and prepare and train once."""
+    if (folder / "trained").exists():
+        return
+    lake = str(folder / "lake" / "flights")
+    if not Path(lake).exists():
+        _run("lake", "flights", "--out", lake)
+    for stage in ("prepare", "train"):
+        _run(stage, _RECIPE, "--workdir", str(folder))
+    (folder / "trained").touch()
+
+
+def _evaluate(folder: Path, way: str) -> float:
+    """Evaluate, and return the seconds of the command."""
+    kept = list((folder / "datasets").glob("*/_headrace/*/references"))
+    if way == "computed":
+        for path in kept:
+            shutil.rmtree(path)
+    options = ["--set", "evaluate.references=[]"] if way == "without" else []
+    started = time.monotonic()
+    _run("evaluate", _RECIPE, "--workdir", str(folder), *options)
+    return time.monotonic() - started
+
+
+def _run(*arguments: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    command = [_HEADRACE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
