@@ -244,7 +244,7 @@ def test_a_feature_that_copies_the_label_is_called_out(tmp_path: Path) -> None:
     """Known only afterwards, and not declared `unavailable`."""
     tree = tiny_tree()
     tree["features"]["echo"] = {"kind": "standardize"}
-    tree["evaluate"] = {"importance_rows": 0}  # features are looked at all the same
+    tree["evaluate"] = {"gates": [], "importance_rows": 0}  # features are looked at all the same
     write_tiny_lake(tmp_path / "lake")
     file = tmp_path / "lake" / "visits" / "part-0.parquet"
     visits = pq.read_table(file)
