@@ -134,7 +134,7 @@ BUILD = Format("dataset version", 9, steps={4: lambda tree: {**tree, "transform_
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that
 were read, joins that are followed, and persons that were erased. 8: its files have checksums. 9: it
-has the columns of raw values."""
+has the columns of raw values, and the boundaries of a split by time that follow from the rows."""
 FIRST_BUILD_WITH_SUMS = 8
 """Format of `build.json` from which on a sidecar without checksums is damaged."""
 PREDICTIONS = Format("version of predictions", 4)

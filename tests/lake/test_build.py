@@ -131,6 +131,9 @@ def test_checksums_that_are_gone_are_missed(tmp_path: Path) -> None:
     (tmp_path / "_headrace" / "one" / "SHA256SUMS").unlink()
     with pytest.raises(DamagedError, match="SHA256SUMS is missing"):
         read_build(str(tmp_path), "one")
+    change_record(tmp_path, "one", format_version=8)  # the first that has them
+    with pytest.raises(DamagedError, match="SHA256SUMS is missing"):
+        read_build(str(tmp_path), "one")
     change_record(tmp_path, "one", format_version=7)  # an older Headrace wrote none
     assert read_build(str(tmp_path), "one").build_id == "one"
 

@@ -1,5 +1,6 @@
 """Raw rows, labelled and checked, with the columns that the first job's tasks need of them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.tiny import tiny_recipe
 
 pytestmark = pytest.mark.spark
 
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 RULES = "clean.rules=[{kind: range, column: amount, max: 40, on_violation: drop}]"
 ROWS = {
     "visit": [1, 2, 3], "day": [1, 1, 2], "shop": ["a", "b", "c"], "amount": [10.0, 99.0, 30.0],
@@ -29,7 +31,7 @@ def clean(spark: Any, workdir: Path, *overrides: str, **columns: Any) -> CleanRo
         (lake / name).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(table), lake / name / "part-0.parquet")
     recipe = tiny_recipe(workdir, RULES, *overrides)
-    return clean_rows(recipe, read_raw(spark, recipe, make_plan(recipe, None)), None, None)
+    return clean_rows(recipe, read_raw(spark, recipe, make_plan(recipe, None)), None, None, NOW)
 
 
 def list_buckets(rows: CleanRows) -> list[str]:

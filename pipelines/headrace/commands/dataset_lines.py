@@ -71,15 +71,19 @@ def format_shuffle_quality(settings: dict[str, Any], quality: "ShuffleQuality") 
 def format_dataset(dataset: "DatasetVersion") -> list[str]:
     """Return one version: its build, ledger, source partitions, drift and column statistics."""
     from headrace.lake.compare import ColumnStatistics
+    from headrace.lake.split_definition import describe_split
 
     build = dataset.build
     code = f"Headrace {build.headrace_version}"
     if build.git_commit:
         code += f", commit {build.git_commit[:12]}"
     fitted_by = build.transform_of or build.build_id
+    split = describe_split(build)
     lines = [
         f"Version {dataset.version}: build {build.build_id} of {build.created_at}, {code}",
         f"  transform {build.transform_digest[:12]}, fitted by build {fitted_by}",
+        f"  split {split[0]}",
+        *(f"    {line}" for line in split[1:]),
         *format_ledger(build.ledger),
     ]
     if build.is_partial:

@@ -267,6 +267,8 @@ def _describe_version(version: "VersionEntry") -> dict[str, Any]:
 
 def _describe_dataset(dataset: "DatasetVersion") -> dict[str, Any]:
     """Return the version that is shown as a JSON object."""
+    from headrace.lake.split_definition import list_split_values
+
     build = dataset.build
     return {
         **results.describe_dataset(dataset),
@@ -275,6 +277,7 @@ def _describe_dataset(dataset: "DatasetVersion") -> dict[str, Any]:
             "digest": build.transform_digest,
             "build_id": build.transform_of or build.build_id,
         },
+        "split": list_split_values(build),
         "partitions": [p.model_dump() for p in build.partitions],
         "sources": build.sources,
         "drift": [_describe_drift(d) for d in build.drift],

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 def build_prepare_result(prepared: "Prepared") -> dict[str, Any]:
     """Return the result of the prepare stage as a JSON object."""
+    from headrace.lake.split_definition import list_split_values
+
     return {
         **describe_dataset(prepared.dataset),
+        "split": list_split_values(prepared.dataset.build),
         "published": prepared.published,
         "why": prepared.why,
         "processed": prepared.dataset.build.processed_ledger.model_dump(),
@@ -100,6 +103,13 @@ def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
     if "metrics" in result:
         lines += format_metrics("Metrics", result["metrics"])
     lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
+    split = result.get("split") or {}
+    if split.get("kind") == "time":
+        newest = f", newest row {split['newest']} at its fit" if split["newest"] else ""
+        lines.append(
+            f"Split    by {split['column']}: validation from {split['validation_from']}, "
+            f"test from {split['test_from']}{newest}"
+        )
     if "report" in result:
         lines.append(f"Report   {result['report']}")
     if result.get("quarantine"):

@@ -22,6 +22,7 @@ from headrace.lake.sidecar_sums import SUMS_FILE, format_sums, is_intact, parse_
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
 from headrace.lake.storage import explain_storage_errors, open_filesystem, open_private
+from headrace.lake.time_boundaries import TimeBoundaries
 
 EXAMPLES_FILE = "raw_examples.parquet"
 """File of some raw rows of the build, as the transform reads them."""
@@ -124,6 +125,9 @@ class Build(BaseModel):
     """When two rows have the same key, and which split a key is in; see `source/keys.py`."""
     key_types: dict[str, str] = {}
     """Column of the dedup or split key -> its type when the transform was fitted."""
+    time_boundaries: TimeBoundaries | None = None
+    """Of a split by time whose boundaries follow from the rows, as they were resolved when the
+    transform was fitted; None for others. `read_split_definition` tells them of all versions."""
     kept: dict[str, str] = {}
     """Raw column that is passed through -> its kind; its name in the files begins with `kept_`."""
     stored: dict[str, StoredColumn] = {}
@@ -150,9 +154,12 @@ class Build(BaseModel):
         return any(p.build_id != self.build_id for p in self.partitions)
 
     def ledger_to_json(self) -> str:
-        """Return the ledger with the drift of each column as JSON, for artifacts."""
+        """Return the ledger with the drift of each column, and boundaries of time that follow from
+        the rows, as JSON, for artifacts."""
         drift = [{**d.model_dump(), "drifted": d.has_drifted} for d in self.drift]
-        return json.dumps({**self.ledger.model_dump(), "drift": drift}, indent=1)
+        split = self.time_boundaries.to_values() if self.time_boundaries else None
+        boundaries = {"time_boundaries": split} if split else {}
+        return json.dumps({**self.ledger.model_dump(), "drift": drift, **boundaries}, indent=1)
 
 
 def locate_sidecar(root: str, build_id: str) -> str:

@@ -1,5 +1,7 @@
 """Turn what the tasks counted into what a build records: ledgers, and the profile of its rows."""
 
+from collections.abc import Mapping
+
 from headrace.columns.histogram import HistogramAxis
 from headrace.lake.data_file import SPLITS
 from headrace.lake.ledger import Ledger
@@ -22,6 +24,14 @@ ERASED = "erased on request"
 def count_buckets(counts: TaskCounts, checked: CheckedRows) -> dict[str, int]:
     """Return the rows of every bucket, by its name."""
     return {name: counts.count_in_bucket(i) for i, name in enumerate(Buckets(checked.checks).names)}
+
+
+def describe_shares(buckets: Mapping[str, int]) -> str:
+    """Return the rows of every split and their shares as ` (train 80, 80.0%; …)`."""
+    rows = {split: buckets.get(split, 0) for split in SPLITS}
+    total = max(1, sum(rows.values()))
+    listed = (f"{split} {n:,}, {n / total:.1%}" for split, n in rows.items())
+    return f" ({'; '.join(listed)})"
 
 
 def account_for_partitions(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
 from headrace.lake.data_file import SPLITS
-from headrace.prepare.split import assign_split
+from headrace.lake.time_boundaries import TimeBoundaries
+from headrace.prepare.split import assign_split, read_time_micros
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import (
     BASELINE,
@@ -24,6 +25,7 @@ from headrace.source.internal_columns import (
     PROBLEMS,
     ROW_ID,
     TIE_BREAKER,
+    TIME,
     WEIGHT,
     col,
     list_join_keys,
@@ -75,6 +77,7 @@ def assign_rows(
     *,
     with_file: bool = False,
     definition: int = KEY_DEFINITION,
+    boundaries: TimeBoundaries | None = None,
 ) -> "DataFrame":
     """Add the bucket and the identity to every row, and select what the tasks need.
 
@@ -85,6 +88,7 @@ def assign_rows(
         late: those of them that the tasks read themselves.
         with_file: whether rows have FILE.
         definition: of keys, see `source/keys.py`.
+        boundaries: of a split by time; the recipe's dates by default.
 
     Returns:
         a row for every row: the raw columns as their kinds but the late ones, BUCKET int, LABEL,
@@ -129,16 +133,55 @@ def assign_rows(
             F.col(name_mask(i)) for i in range((len(checked.checks) - 1) // CHECKS_PER_MASK + 1)
         ]
         carried.append(F.col(PROBLEMS))
+    crossing = Buckets(checked.checks).names.index(CROSSING)
+    split_position = assign_split(
+        recipe, schema, crossing, definition=definition, boundaries=boundaries
+    )
     return rows.select(
         *carried,
         F.col(LABEL),
-        _assign_bucket(checked, recipe, definition).cast("int").alias(BUCKET),
+        _choose_bucket(checked, recipe, split_position).cast("int").alias(BUCKET),
         row_id.alias(ROW_ID),
         tie.alias(TIE_BREAKER),
     )
 
 
-def _assign_bucket(checked: CheckedRows, recipe: Recipe, definition: int) -> "Column":
+def select_candidates(checked: CheckedRows, recipe: Recipe) -> "DataFrame":
+    """Select the times of the rows that no check and no filter takes out, of one key one.
+
+    Of rows with one dedup key, it is the one that stays; where `latest_by` settles it not, the
+    newest.
+
+    Args:
+        checked: rows with labels, checked.
+        recipe: dedup and the column of split.time are read.
+
+    Returns:
+        a row for every candidate: its time in microseconds, TIME.
+    """
+    import pyspark.sql.functions as F
+
+    time, dedup = recipe.split.time, recipe.clean.dedup
+    assert time is not None
+    chosen = checked.rows.where(_choose_bucket(checked, recipe, F.lit(0)) == 0)
+    micros = read_time_micros(time.column).alias(TIME)
+    if dedup is None:
+        return chosen.select(micros)
+    key, schema = list(dedup.key), checked.schema
+    digest = F.when(has_whole_key(key), digest_key(key, schema, KEY_DEFINITION))
+    latest = _make_comparable(dedup.latest_by, schema) if dedup.latest_by else F.lit(0)
+    # A null equals nothing: a row without its whole key is no duplicate.
+    rows = chosen.select(
+        micros,
+        digest.alias(KEY_DIGEST),
+        latest.alias(LATEST),
+        F.when(digest.isNull(), F.monotonically_increasing_id()).alias(ROW_ID),
+    )
+    newest = F.max(F.struct(LATEST, TIME)).alias(LATEST)
+    return rows.groupBy(KEY_DIGEST, ROW_ID).agg(newest).select(f"{LATEST}.{TIME}")
+
+
+def _choose_bucket(checked: CheckedRows, recipe: Recipe, split_position: "Column") -> "Column":
     """Return the position of a row's bucket.
 
     It is the one of the first check that takes the row out, quarantine before drop; else of the
@@ -163,14 +206,12 @@ def _assign_bucket(checked: CheckedRows, recipe: Recipe, definition: int) -> "Co
     if recipe.label.baseline:
         reasons.append((F.col(BASELINE).isNull(), BASELINE_MISSING))
     if recipe.split.time:
-        reasons.append((col(recipe.split.time.column).isNull(), TIME_MISSING))
+        reasons.append((read_time_micros(recipe.split.time.column).isNull(), TIME_MISSING))
     for applies, reason in reasons:
         position = F.lit(positions[reason])
         chosen = F.when(applies, position) if chosen is None else chosen.when(applies, position)
     assert chosen is not None
-    return chosen.otherwise(
-        assign_split(recipe, checked.schema, positions[CROSSING], definition=definition)
-    )
+    return chosen.otherwise(split_position)
 
 
 def _list_nulls(columns: "list[Column]") -> "Column":
@@ -199,3 +240,13 @@ def _make_orderable(name: str, schema: RawSchema) -> "Column":
     if schema.types[name] in RAW_KINDS:
         return convert_to_kind(name, schema.get_raw_kind(name))
     return col(name).cast("string")
+
+
+def _make_comparable(name: str, schema: RawSchema) -> "Column":
+    """Return a column as Spark compares it like Arrow: NaN is below all numbers."""
+    import pyspark.sql.functions as F
+    import pyspark.sql.types as T
+
+    value = _make_orderable(name, schema)
+    is_real = isinstance(schema.spark_types[name], T.FloatType | T.DoubleType)
+    return F.when(~F.isnan(value), value) if is_real else value

@@ -17,8 +17,9 @@ from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
+from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
-from headrace.prepare.accounts import build_profile, count_buckets
+from headrace.prepare.accounts import build_profile, count_buckets, describe_shares
 from headrace.prepare.attempt import (
     Attempt,
     RebuildWithPartitions,
@@ -30,7 +31,12 @@ from headrace.prepare.clean import CleanRows, clean_rows
 from headrace.prepare.compatibility import resolve_key_types
 from headrace.prepare.drift import measure_drift, refuse_drift
 from headrace.prepare.plan import Plan
-from headrace.prepare.refusals import refuse_bad_labels, refuse_no_train_rows, refuse_violations
+from headrace.prepare.refusals import (
+    refuse_bad_labels,
+    refuse_empty_splits,
+    refuse_no_train_rows,
+    refuse_violations,
+)
 from headrace.prepare.shuffle.dedup_across_partitions import (
     can_span_partitions,
     count_retained_rows,
@@ -78,6 +84,7 @@ class BuildResult:
         key_types: column of a key -> type.
         passthrough: raw columns that are published as they are -> kind.
         stored: raw columns whose values lie beside the rows that are judged.
+        boundaries: of a split by time that follow from the rows; None for others.
     """
 
     fit_inputs: FitInputs
@@ -92,6 +99,7 @@ class BuildResult:
     key_types: dict[str, str]
     passthrough: dict[str, RawKind]
     stored: dict[str, StoredColumn]
+    boundaries: TimeBoundaries | None
 
 
 def build_rows(
@@ -113,7 +121,9 @@ def build_rows(
     with explain_spark_errors(f"recipe {recipe.name!r}"):
         spec = TransformSpec.from_json(reused_version.transform_json) if reused_version else None
         retained = plan.base if reused_version and plan.retained else None
-        clean = clean_rows(recipe, raw, spec, reused_version, plan.invalid_texts, retained)
+        clean = clean_rows(
+            recipe, raw, spec, reused_version, attempt.started_at, plan.invalid_texts, retained
+        )
         if retained and not clean.stored and any(not f.shape for f in recipe.features.values()):
             attempt.report(
                 Progress(
@@ -122,6 +132,9 @@ def build_rows(
                     "--full` adds them"
                 )
             )
+        if clean.boundaries and not reused_version:
+            attempt.timer.record_step("split")
+            attempt.report(Progress(f"split.time: {clean.boundaries.describe()}"))
         options, blobs = _shuffle_rows(attempt, plan, raw, clean)
     checked, fit_inputs = clean.checked, clean.fit_inputs
     try:
@@ -137,7 +150,8 @@ def build_rows(
         buckets = count_buckets(fitted.counts, checked)
         refuse_violations(checked.checks, fitted.counts, raw.rows_read)
         if not reused_version:
-            refuse_no_train_rows(buckets, recipe)
+            refuse_no_train_rows(buckets, recipe, clean.boundaries)
+            refuse_empty_splits(buckets, recipe, clean.boundaries)
             refuse_bad_labels(fitted.statistics[LABEL_KEY], recipe, buckets["train"])
         axes, weights = _choose_axes_and_weights(recipe, reused_version, fit_inputs, fitted)
         write_options = WriteOptions(
@@ -158,7 +172,8 @@ def build_rows(
         rejected = sum(buckets.get(name, 0) for name in quarantining)
         rows = sum(buckets.get(split, 0) for split in SPLITS)
         meanwhile = f", quarantining {rejected:,} rows" if rejected else ""
-        attempt.report(Progress(f"writing {rows:,} rows{meanwhile}"))
+        shares = describe_shares(buckets) if clean.boundaries else ""
+        attempt.report(Progress(f"writing {rows:,} rows{shares}{meanwhile}"))
         written = _write_rows(attempt, raw, clean, rejected, blobs, fitted.spec, write_options)
         attempt.timer.record_step("write")
     finally:
@@ -182,6 +197,7 @@ def build_rows(
         key_types=key_types,
         passthrough=clean.passthrough,
         stored=clean.stored,
+        boundaries=clean.boundaries,
     )
 
 

@@ -1,14 +1,18 @@
 """Clean raw rows: label, check and window them, and assign each to its split or another bucket.
 
-Nothing is computed here: the rows are a plan of Spark, which the first job runs.
+Nothing is computed here, but for boundaries of time that follow from the rows: the rows are a plan
+of Spark, which the first job runs.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
 from headrace.lake.build import StoredColumn
+from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.assign import assign_rows
 from headrace.prepare.compatibility import (
@@ -17,6 +21,7 @@ from headrace.prepare.compatibility import (
     resolve_stored_columns,
 )
 from headrace.prepare.labels import add_labels
+from headrace.prepare.split_boundaries import resolve_boundaries
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.keys import KEY_DEFINITION
@@ -42,6 +47,7 @@ class CleanRows:
         stored: raw columns whose values lie beside the rows that are judged.
         rows: what the tasks of the first job take.
         late: columns that those tasks read themselves.
+        boundaries: of a split by time that follow from the rows; None for others.
     """
 
     checked: CheckedRows
@@ -50,6 +56,7 @@ class CleanRows:
     stored: dict[str, StoredColumn]
     rows: "DataFrame"
     late: LateColumns | None
+    boundaries: TimeBoundaries | None
 
 
 def clean_rows(
@@ -57,6 +64,7 @@ def clean_rows(
     raw: RawRows,
     spec: TransformSpec | None,
     reused_version: DatasetVersion | None,
+    now: datetime,
     invalid_texts: Collection[str] = (),
     retained_version: DatasetVersion | None = None,
 ) -> CleanRows:
@@ -66,14 +74,16 @@ def clean_rows(
         recipe: all that is said of rows.
         raw: the rows.
         spec: the transform that rows are added to; None where it is fitted.
-        reused_version: the version that has it.
+        reused_version: the version that has it, and the boundaries of its split by time.
+        now: the current time.
         invalid_texts: columns with texts that are no UTF-8.
         retained_version: the version whose rows stay as they are, beside these; None where there is
             none.
 
     Raises:
         LakeError: a rule or an expression does not fit the columns; or a column has another type
-            than the transform was fitted on.
+            than the transform was fitted on; or no boundaries of a split by time follow from
+            the rows.
     """
     windows = recipe.source.windows
     # A transform of today applies the rules itself, which an older one left to Spark.
@@ -98,16 +108,21 @@ def clean_rows(
     passthrough = resolve_passthrough(recipe, schema, reused_version)
     stored = resolve_stored_columns(recipe, schema, fit_inputs.raw, retained_version)
     carried = {**passthrough, **fit_inputs.raw}
+    boundaries = (
+        reused_version.build.time_boundaries
+        if reused_version
+        else resolve_boundaries(recipe, labelled, now)
+    )
+    assign = partial(
+        assign_rows, labelled, recipe, carried, definition=definition, boundaries=boundaries
+    )
     if windows:
-        assigned = assign_rows(labelled, recipe, carried, definition=definition)
-        return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None)
+        return CleanRows(checked, fit_inputs, passthrough, stored, assign(), None, boundaries)
     with_file = raw.partition_index.needs_file
     late = find_late_columns(raw.main, checked.checks, carried)
     if late:
-        assigned = assign_rows(
-            labelled, recipe, carried, late.columns, with_file=with_file, definition=definition
-        )
+        assigned = assign(late.columns, with_file=with_file)
         if has_file_order(assigned):
-            return CleanRows(checked, fit_inputs, passthrough, stored, assigned, late)
-    assigned = assign_rows(labelled, recipe, carried, with_file=with_file, definition=definition)
-    return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None)
+            return CleanRows(checked, fit_inputs, passthrough, stored, assigned, late, boundaries)
+    assigned = assign(with_file=with_file)
+    return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None, boundaries)

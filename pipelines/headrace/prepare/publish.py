@@ -105,6 +105,7 @@ def publish_rows(
         class_weights=built.weights,
         key_definition=old.key_definition if old else KEY_DEFINITION,
         key_types=built.key_types,
+        time_boundaries=built.boundaries,
         kept=dict(built.passthrough),
         stored=built.stored,
         drift=built.drift,

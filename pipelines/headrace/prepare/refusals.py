@@ -7,10 +7,12 @@ from headrace.errors import LakeError
 from headrace.labels.kind import LabelSummary
 from headrace.labels.kinds import find_label_kind
 from headrace.lake.data_file import SPLITS
+from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.number_text import format_share
 from headrace.prepare.assign import BASELINE_MISSING, CROSSING, LABEL_MISSING, TIME_MISSING
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
+from headrace.recipe.times import format_micros
 from headrace.source.rules import Check
 
 
@@ -36,8 +38,15 @@ def refuse_violations(checks: tuple[Check, ...], counts: TaskCounts, read: int) 
         raise LakeError(f"the lake breaks its rules; nothing was published:\n{lines}")
 
 
-def refuse_no_train_rows(buckets: dict[str, int], recipe: Recipe) -> None:
+def refuse_no_train_rows(
+    buckets: dict[str, int], recipe: Recipe, boundaries: TimeBoundaries | None = None
+) -> None:
     """Refuse rows of which none is left to train on.
+
+    Args:
+        buckets: name -> rows that went to it.
+        recipe: of the build.
+        boundaries: of a split by time that follow from the rows; None for others.
 
     Raises:
         LakeError: with the buckets that the rows went to.
@@ -48,11 +57,42 @@ def refuse_no_train_rows(buckets: dict[str, int], recipe: Recipe) -> None:
     listed = ", ".join(f"{name}: {rows:,}" for name, rows in filled.items()) or "nowhere"
     raise LakeError(
         "no row is left to train on, nothing was published; rows went to "
-        f"{listed}. {_advise(filled, recipe)}"
+        f"{listed}. {_advise(filled, recipe, boundaries)}"
     )
 
 
-def _advise(filled: dict[str, int], recipe: Recipe) -> str:
+def refuse_empty_splits(
+    buckets: dict[str, int], recipe: Recipe, boundaries: TimeBoundaries | None
+) -> None:
+    """Refuse boundaries that follow from the rows and leave a split without any.
+
+    Args:
+        buckets: name -> rows that went to it.
+        recipe: of the build.
+        boundaries: the resolved ones; None where the split is by key or by dates.
+
+    Raises:
+        LakeError: validation or test is empty.
+    """
+    time = recipe.split.time
+    empty = [split for split in SPLITS if not buckets.get(split)]
+    if boundaries is None or time is None or not empty:
+        return
+    filled = {name: rows for name, rows in buckets.items() if rows}
+    listed = ", ".join(f"{name}: {rows:,}" for name, rows in filled.items())
+    fix = "give other shares" if time.has_shares else "give other distances, or shares"
+    if buckets.get(CROSSING):
+        fix += "; a split has to be longer than a window with its target (source.windows)"
+    elif not time.has_shares:
+        fix += "; if the newest time is far from all others, reject it by a rule"
+    raise LakeError(
+        f"split.time ({time.describe()}) leaves {' and '.join(empty)} without rows; nothing was "
+        f"published. Column {time.column!r}: {boundaries.describe()}; rows went to {listed}. "
+        f"To mend it, {fix}"
+    )
+
+
+def _advise(filled: dict[str, int], recipe: Recipe, boundaries: TimeBoundaries | None) -> str:
     """Say what to look at, by the bucket that most rows went to."""
     largest = max(filled, key=lambda name: filled[name], default="")
     if largest == "malformed":
@@ -67,7 +107,11 @@ def _advise(filled: dict[str, int], recipe: Recipe) -> str:
         return f"Check the rule or the declared type that they break ({largest})"
     split = recipe.split
     if split.time:
-        where = f"split.time ({split.time.column} before {split.time.validation_from})"
+        before = split.time.validation_from
+        if boundaries is not None and boundaries.newest is not None:
+            before = f"{format_micros(boundaries.validation_from)}, from {split.time.describe()}"
+            before += f" and the newest row, {format_micros(boundaries.newest)}"
+        where = f"split.time ({split.time.column} before {before})"
     else:
         where = f"split.key ({', '.join(split.key or [])}: all rows with one key share a split)"
     return f"Check {where}, and label.expression ({recipe.label.expression})"

@@ -6,6 +6,7 @@ from headrace.lake.build import Build
 from headrace.lake.data_file import SPLITS
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Distribution, Profile
+from headrace.lake.split_definition import describe_split
 from headrace.number_text import format_beside, format_number, format_share
 
 _COLORS = {"train": "#3b6ea5", "validation": "#d08a2e", "test": "#4f9a5a"}
@@ -36,6 +37,7 @@ def render_report(name: str, build: Build, profile: Profile) -> str:
         f"<p class=m>{_escape(build.created_at)}, Headrace {_escape(build.headrace_version)}, "
         f"transform {build.transform_digest[:12]}</p>",
         _render_ledgers(build),
+        _render_split(build),
         _render_drift(build),
         _render_sources(build),
         _render_rules(profile),
@@ -92,6 +94,11 @@ def _render_drift(build: Build) -> str:
     rest = f"<table>{head}{''.join(rows[shown:])}</table>" if rows[shown:] else ""
     more = f"<details><summary>{len(rows) - shown} more</summary>{rest}</details>" if rest else ""
     return f"<h2>Drift</h2>{note}{table}{more}"
+
+
+def _render_split(build: Build) -> str:
+    lines = "<br>".join(_escape(line) for line in describe_split(build))
+    return f"<h2>Split</h2><p>{lines}</p>"
 
 
 def _render_sources(build: Build) -> str:

@@ -5,7 +5,6 @@ rest; a check whose sections are not all there is left out until they are. Keys 
 columns are in `column_checks.py`, those about training in `train_checks.py`.
 """
 
-import math
 import re
 from typing import Any
 
@@ -27,6 +26,7 @@ from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
 from headrace.recipe.reader_options import check_reader_options
 from headrace.recipe.spark_settings import find_unpinned, format_setting
+from headrace.recipe.split_checks import check_split
 from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
     check_augmentation,
@@ -147,42 +147,6 @@ def _check_joins(source: s.Source) -> list[Problem]:
     return problems
 
 
-def _check_split(split: s.Split) -> list[Problem]:
-    problems = []
-    if (split.key is None) == (split.time is None):
-        choice = "neither key nor time" if split.key is None else "both key and time"
-        problems.append(Problem("split", choice, "give one of them"))
-    if split.time:
-        problems += _check_split_times(split)
-        return problems
-    fractions = split.fractions
-    total = fractions.train + fractions.validation + fractions.test
-    if not math.isclose(total, 1.0, abs_tol=1e-9):
-        problems.append(Problem("split.fractions", f"they add up to {total:g}", "must be 1"))
-    if fractions.train == 0:
-        problems.append(Problem("split.fractions.train", "got 0", "nothing would be trained on"))
-    return problems
-
-
-def _check_split_times(split: s.Split) -> list[Problem]:
-    assert split.time is not None
-    problems = []
-    micros = {}
-    for key in ("validation_from", "test_from"):
-        text = getattr(split.time, key)
-        try:
-            micros[key] = parse_time_to_micros(text)
-        except ValueError:
-            problems.append(
-                Problem(f"split.time.{key}", f"got {text!r}", "an ISO 8601 date or time")
-            )
-    if len(micros) == 2 and micros["validation_from"] > micros["test_from"]:
-        problems.append(Problem("split.time.test_from", "lies before validation_from"))
-    if "fractions" in split.model_fields_set:
-        problems.append(Problem("split.fractions", "a split by time has no fractions"))
-    return problems
-
-
 def _check_model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem]:
     return find_model_problems(
         model,
@@ -237,7 +201,7 @@ def _check_spark(spark: s.Spark) -> list[Problem]:
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_tables, ("source",)),
     (_check_joins, ("source",)),
-    (_check_split, ("split",)),
+    (check_split, ("split",)),
     (check_rules, ("clean",)),
     (check_label, ("label",)),
     (check_leaks, ("label", "unavailable", "derive", "features", "source")),

@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from headrace.labels.kinds import KindName
-from headrace.recipe_section import Count, Fraction, IndexLimit, Name, Section, ShareLimit, Text
+from headrace.recipe.base import declare_later_key
+from headrace.recipe.times import is_distance
+from headrace.recipe_section import (
+    Count,
+    Finite,
+    Fraction,
+    IndexLimit,
+    Name,
+    Section,
+    ShareLimit,
+    Text,
+)
 
 DeclaredType = Literal[
     "integer", "real", "string", "boolean", "timestamp", "date", "binary",
@@ -241,14 +252,41 @@ class Fractions(Section):
 class TimeSplit(Section):
     """Split by time: train before `validation_from`, validation before `test_from`, test after.
 
-    With windows, a row whose window or target reaches over a boundary is filtered.
+    Dates stay where they are. Distances from the newest row, or shares of the newest rows, become
+    dates where the transform is fitted, from the rows that are published; the version records them,
+    increments use them, and a refit moves them on, see docs/lakes.md. With windows, a row whose
+    window or target reaches over a boundary is filtered.
     """
 
     column: str
     """Timestamp or date column; rows where it is null are filtered."""
-    validation_from: Text
-    """ISO 8601 date or time, UTC, for example 2013-10-01."""
-    test_from: Text
+    validation_from: Text | None = None
+    """ISO 8601 date or time, UTC, for example 2013-10-01; or a distance from the time of the newest
+    row, for example -90 days (seconds, minutes, hours, days, weeks). The row at that very time is
+    in the later split."""
+    test_from: Text | None = None
+    """Of the same form as `validation_from`."""
+    validation: Finite | None = declare_later_key(None)
+    """Share, between 0 and 1, of the newest rows before those of test; instead of `validation_from`
+    and `test_from`. Rows of one time stay together, so it is met as nearly as they allow."""
+    test: Finite | None = declare_later_key(None)
+    """Share of the newest rows."""
+
+    @property
+    def has_shares(self) -> bool:
+        """Return whether the boundaries are given as shares of the newest rows."""
+        return self.validation is not None or self.test is not None
+
+    @property
+    def is_relative(self) -> bool:
+        """Return whether the boundaries follow from the rows, and are no dates."""
+        dates = (self.validation_from, self.test_from)
+        return self.has_shares or any(is_distance(text) for text in dates if text is not None)
+
+    def describe(self) -> str:
+        """Return how the boundaries are given, as `validation_from: -90 days, test_from: …`."""
+        keys = ("validation", "test") if self.has_shares else ("validation_from", "test_from")
+        return ", ".join(f"{key}: {getattr(self, key)}" for key in keys)
 
 
 class Split(Section):

@@ -18,6 +18,7 @@ KEY_DIGEST = f"{_PREFIX}twin"
 # Hash of what breaks ties between equal keys, besides the raw columns.
 TIE_BREAKER = f"{_PREFIX}tie_breaker"
 LATEST = f"{_PREFIX}latest"
+TIME = f"{_PREFIX}time"  # of the row, by which it is split: microseconds since 1970-01-01 UTC
 FILE = f"{_PREFIX}file"  # hash of the path of the row's file
 POSITION = f"{_PREFIX}position"  # of the row in its file
 PARTITION = f"{_PREFIX}partition"  # of the row: position in `PartitionIndex.names`
