@@ -1,5 +1,7 @@
 """Results of stages, as JSON objects and as lines for people."""
 
+from dataclasses import replace
+
 from headrace.commands.results import (
     build_evaluate_result,
     build_prepare_result,
@@ -12,6 +14,7 @@ from headrace.commands.results import (
     merge_results,
 )
 from headrace.lake import Ledger
+from headrace.lake.time_boundaries import TimeBoundaries
 from tests.commands.stage_outcomes import (
     LEDGER,
     LEDGER_JSON,
@@ -35,6 +38,7 @@ DATASET_JSON = {
 def test_a_prepare_result() -> None:
     assert build_prepare_result(build_prepared()) == {
         **DATASET_JSON,
+        "split": None,  # the record has none
         "published": True,
         "why": "",
         "processed": LEDGER_JSON,  # a build of all rows
@@ -44,6 +48,20 @@ def test_a_prepare_result() -> None:
         "quarantine": "/lake/tiny/_headrace/b3/quarantine",
         "seconds": {"prepare": {"all": 1.5}},
     }
+
+
+def test_boundaries_that_follow_from_the_rows_are_said() -> None:
+    prepared = build_prepared()
+    time = {"column": "at", "validation": 0.1, "test": 0.1}
+    boundaries = TimeBoundaries(validation_from=0, test_from=1_500_000, newest=86_400_000_000)
+    changes = {"recipe": {"split": {"time": time}}, "time_boundaries": boundaries}
+    dataset = replace(prepared.dataset, build=prepared.dataset.build.model_copy(update=changes))
+    result = build_prepare_result(replace(prepared, dataset=dataset))
+    assert result["split"]["kind"] == "time"
+    assert (
+        "Split    by at: validation from 1970-01-01T00:00:00Z, test from "
+        "1970-01-01T00:00:01.500000Z, newest row 1970-01-02T00:00:00Z at its fit"
+    ) in format_result(result, "")
 
 
 def test_a_train_result() -> None:

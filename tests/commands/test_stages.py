@@ -106,6 +106,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
         "ok": True,
         "dataset": DATASET_JSON,
         "ledger": LEDGER_JSON,
+        "split": None,
         "published": True,
         "why": "",
         "processed": LEDGER_JSON,

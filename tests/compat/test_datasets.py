@@ -16,6 +16,7 @@ from headrace.lake import DatasetVersion
 from headrace.lake.compare import compare_versions
 from headrace.lake.data_file import SPLITS
 from headrace.lake.history import list_versions
+from headrace.lake.split_definition import read_split_definition
 from headrace.train.preflight import load_published_spec
 from tests.compat.kept import DATASETS
 from tests.fixtures.v1.unpack import expected
@@ -43,6 +44,8 @@ def test_a_version_opens_and_is_what_it_was(kept: Path, name: str, number: int) 
         )
     assert dataset.read_raw_examples().num_rows > 0
     assert dataset.profile.distributions
+    definition = read_split_definition(dataset.build)
+    assert definition.key if definition.kind == "key" else definition.validation_from
 
 
 def test_what_was_quarantined_is_beside_it(kept: Path) -> None:

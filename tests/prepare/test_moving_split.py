@@ -204,6 +204,24 @@ def test_times_in_the_future_decide_nothing(spark: Any, tmp_path: Path, split: s
         resolve(spark, tmp_path, rows, split)
 
 
+def test_windows_end_before_the_newest_row(spark: Any, tmp_path: Path) -> None:
+    """The last steps have no target, so they are not published, and not the newest."""
+    minutes = pa.array([60 * n for n in range(10)], pa.timestamp("s", "UTC"))
+    boundaries = resolve(
+        spark, tmp_path, rows_of([1] * 10, at=minutes), "clean.dedup=null", "derive={}",
+        "source.joins=[]", "model={kind: rnn}", "features={past: {kind: series, length: 2}}",
+        "source.windows={key: [shop], order: at, step: 60, past: 2, ahead: 3, "
+        "columns: {past: amount}, targets: {later: amount}}",
+        "label={expression: later, kind: regression}",
+        "split={time: {column: at, validation_from: -4 minutes, test_from: -1 minute}}",
+    )  # fmt: skip
+    assert boundaries.to_values() == {
+        "validation_from": "1970-01-01T00:02:00Z",
+        "test_from": "1970-01-01T00:05:00Z",
+        "newest": "1970-01-01T00:06:00Z",
+    }
+
+
 @pytest.mark.parametrize(
     ("days", "what"),
     [
