@@ -132,7 +132,7 @@ def build_rows(
                     "--full` adds them"
                 )
             )
-        if clean.boundaries and not reused_version:
+        if not reused_version and clean.boundaries and clean.boundaries.newest is not None:
             attempt.timer.record_step("split")
             attempt.report(Progress(f"split.time: {clean.boundaries.describe()}"))
         options, blobs = _shuffle_rows(attempt, plan, raw, clean)
@@ -172,7 +172,7 @@ def build_rows(
         rejected = sum(buckets.get(name, 0) for name in quarantining)
         rows = sum(buckets.get(split, 0) for split in SPLITS)
         meanwhile = f", quarantining {rejected:,} rows" if rejected else ""
-        shares = describe_shares(buckets) if clean.boundaries else ""
+        shares = describe_shares(buckets) if clean.boundaries and not reused_version else ""
         attempt.report(Progress(f"writing {rows:,} rows{shares}{meanwhile}"))
         written = _write_rows(attempt, raw, clean, rejected, blobs, fitted.spec, write_options)
         attempt.timer.record_step("write")

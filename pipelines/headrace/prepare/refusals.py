@@ -107,7 +107,7 @@ def _advise(filled: dict[str, int], recipe: Recipe, boundaries: TimeBoundaries |
         return f"Check the rule or the declared type that they break ({largest})"
     split = recipe.split
     if split.time:
-        before = split.time.validation_from
+        before = split.time.validation_from or split.time.describe()
         if boundaries is not None and boundaries.newest is not None:
             before = f"{format_micros(boundaries.validation_from)}, from {split.time.describe()}"
             before += f" and the newest row, {format_micros(boundaries.newest)}"

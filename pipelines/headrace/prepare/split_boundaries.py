@@ -26,7 +26,6 @@ from headrace.recipe import sections as s
 from headrace.recipe.times import format_micros, parse_distance_to_micros
 from headrace.source.internal_columns import TIME
 from headrace.source.rules import CheckedRows
-from headrace.source.spark_errors import explain_spark_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,18 +73,16 @@ def resolve_boundaries(
         return None
     candidates = select_candidates(labelled, recipe)
     latest = round((now + LATEST_CLOCK).timestamp()) * _SECOND
-    with explain_spark_errors(f"split.time.column {time.column!r}"):
-        if not time.has_shares:
-            newest = _find_newest(candidates, time, latest)
-            return subtract_distances(time, newest)
-        from pyspark import StorageLevel
+    if not time.has_shares:
+        return subtract_distances(time, _find_newest(candidates, time, latest))
+    from pyspark import StorageLevel
 
-        times = candidates.persist(StorageLevel.DISK_ONLY)  # the lake is read once
-        try:
-            newest = _find_newest(times, time, latest)
-            return cut_shares(time, newest, partial(_count_groups, times))
-        finally:
-            times.unpersist()
+    times = candidates.persist(StorageLevel.DISK_ONLY)  # the lake is read once
+    try:
+        newest = _find_newest(times, time, latest)
+        return cut_shares(time, newest, partial(_count_groups, times))
+    finally:
+        times.unpersist()
 
 
 def subtract_distances(time: s.TimeSplit, newest: int | None) -> TimeBoundaries:
