@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
+from headrace.lake.build import Build
 from headrace.lake.version import DatasetVersion
-from headrace.recipe.task import CLASSES, KEY_DEFINITION, Task, describe_task
+from headrace.recipe.task import BOUNDARIES, CLASSES, KEY_DEFINITION, Task, describe_task
 
 DEDUP_KEY = "clean.dedup.key"
 """The key of `Task.rows` by which rows are identified; None where all of their values do."""
@@ -27,11 +28,20 @@ def describe_dataset_task(dataset: DatasetVersion) -> Task | None:
             split={
                 **task.split,
                 **({KEY_DEFINITION: build.key_definition} if "split.key" in task.split else {}),
+                **_list_resolved_boundaries(build),
             },
             rows=rows,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _list_resolved_boundaries(build: Build) -> dict[str, int]:
+    """Return the boundaries of a split by time that followed from the rows, as they were fitted."""
+    found = build.time_boundaries
+    if found is None:
+        return {}
+    return dict(zip(BOUNDARIES, (found.validation_from, found.test_from), strict=True))
 
 
 def _describe_rows(

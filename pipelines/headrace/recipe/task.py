@@ -59,10 +59,10 @@ class Task(BaseModel):
 
         They do not where a boundary is relative to the rows of a build.
         """
-        return not any(isinstance(self.split.get(key), str) for key in _BOUNDARIES)
+        return not any(isinstance(self.split.get(key), str) for key in BOUNDARIES)
 
 
-_BOUNDARIES = ("split.time.validation_from", "split.time.test_from")
+BOUNDARIES = ("split.time.validation_from", "split.time.test_from")
 
 
 def describe_task(recipe: Mapping[str, Any]) -> Task:
@@ -214,7 +214,7 @@ def _describe_split(recipe: Mapping[str, Any]) -> Values:
             "split.fractions": split.get("fractions"),
         }
     windows = recipe["source"].get("windows")
-    boundaries = {key: _resolve_time(time.get(key.rpartition(".")[2])) for key in _BOUNDARIES}
+    boundaries = {key: _describe_boundary(time, key) for key in BOUNDARIES}
     reach = {key: windows[key] for key in ("step", "past", "ahead")} if windows else None
     return {
         "split.time.column": time["column"],
@@ -223,12 +223,17 @@ def _describe_split(recipe: Mapping[str, Any]) -> Values:
     }
 
 
-def _resolve_time(text: Any) -> Any:
-    """Return microseconds of an absolute time; a text that is none stays as it is."""
+def _describe_boundary(time: Mapping[str, Any], key: str) -> int | str:
+    """Return microseconds of an absolute time; a text where it follows from the rows of a build."""
+    name = key.rpartition(".")[2]
+    text = time.get(name)
+    if text is None:
+        share = name.removesuffix("_from")
+        return f"the newest {time.get(share)} of rows are {share}"
     try:
         return parse_time_to_micros(text)
     except (TypeError, ValueError):
-        return text
+        return str(text)
 
 
 def _is_case_sensitive(recipe: Mapping[str, Any]) -> bool:
