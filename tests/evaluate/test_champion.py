@@ -26,7 +26,8 @@ def make_dataset(
     tmp_path: Path, place: dict[str, Any], *overrides: str, label: dict = LABEL, **build: Any
 ) -> Any:
     """A dataset version, as far as its records go."""
-    record = {"key_definition": 2, "key_types": {"visit": "integer"}, **build}
+    record = {"key_definition": 2, "key_types": {"visit": "integer"}, "time_boundaries": None}
+    record |= build
     recipe = tiny_recipe(tmp_path, *overrides).dump_resolved()
     return SimpleNamespace(
         **place,

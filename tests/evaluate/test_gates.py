@@ -227,6 +227,8 @@ OTHER_VALUES: dict[str, object] = {
     "min_rows": 7,
     "importance_rows": 0,
     "leakage": {"limit": 0.5},
+    "references": ["constant"],
+    "reference_rows": 77,
     "gates": [CHAMPION],
 }
 

@@ -233,6 +233,9 @@ def score_numbers(spec: LabelSpec) -> Reference:
                 result["mae_over_baseline"] = result["mae"] / result["baseline_mae"]
         if spec.kind == "count":
             result["poisson_deviance"] = sk.mean_poisson_deviance(truth, value, **options)
+            if np.ptp(truth[own]) > 0:
+                weighted = {"sample_weight": weight[own], "power": 1}
+                result["d2_poisson"] = sk.d2_tweedie_score(truth[own], value[own], **weighted)
         return result
 
     return score

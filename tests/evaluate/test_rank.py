@@ -156,7 +156,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(rank, "find_model", lambda store, uri: ModelVersion(uri[8:-2], 3, "r", {}))
     monkeypatch.setattr(rank, "download_model_file", world.download)
     monkeypatch.setattr(rank, "predict_rows", predict_rows)
-    monkeypatch.setattr(rank, "sample_inputs", lambda *_: (INPUTS, LABEL))
+    monkeypatch.setattr(rank, "sample_inputs", lambda *_: (INPUTS, {"label": LABEL}))
     monkeypatch.setattr(rank, "resume_run", resume_run)
     facts = {"train_rows": ROWS, "constant_rows": ROWS, "weighted": False}
     references = References(np.array(LABEL.mean()), None, {"tree": "it is none"}, facts, {})
