@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
+from headrace.examples.digits import ensure_digits_lake
 from headrace.lake import DatasetVersion
+from headrace.progress import ignore_progress
 from tests.e2e.running import Done, headrace
 
 pytestmark = pytest.mark.e2e
@@ -103,6 +108,71 @@ def test_a_newcomer_comes_to_a_judged_model_with_no_edit_but_the_label(tmp_path:
     kinds = [gate["gate"]["kind"] for gate in done.result["verdict"]["gates"]]
     assert kinds[:2] == ["finite", "baseline"]
     assert done.result["model_uri"] == "models:/subscribers/1"
+
+
+def write_measurements(folder: Path) -> Path:
+    """Write a CSV table without a key: measurements, times as seconds and as a month's name."""
+    rng = np.random.default_rng(12)
+    rows = 600
+    days = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 400, rows), unit="D")
+    acid, sugar = rng.normal(7, 1, rows).round(2), rng.gamma(2, 3, rows).round(1)
+    table = pd.DataFrame(
+        {
+            "acid": acid,
+            "sugar": sugar,
+            "bottled": [f"{day:%b %d %Y}" for day in days],
+            "opened_at": (days - pd.Timestamp("1970-01-01")) // pd.Timedelta("1s") + 3_600,
+            "species": np.where(acid + sugar / 3 + rng.normal(0, 0.5, rows) > 9, "red", "white"),
+        }
+    )
+    folder.mkdir(parents=True)
+    pd.concat([table, table[:20]]).to_csv(folder / "wine.csv", index=False)
+    return folder
+
+
+@pytest.mark.long
+def test_a_table_without_a_key_is_learnt_and_scored_by_its_columns(tmp_path: Path) -> None:
+    table = write_measurements(tmp_path / "lake" / "wine")
+    done = started(tmp_path, table)
+    assert done.result["candidates"][0] == "species"
+    done = started(tmp_path, table, "--label", "species", "--force")
+    assert done.code == 0, done.err
+    text = (tmp_path / "r.yaml").read_text()
+    assert 'bottled: "date(MMM d yyyy)"' in text
+    assert 'opened_at: "timestamp(seconds)"' in text
+    assert "dedup" not in text
+    assert done.result["unavailable"] == {}
+    done = ran(tmp_path, "--set", "train.ranks=1", "--set", "train.epochs=20")
+    assert done.code == 0, done.err
+    ledger = done.result["ledger"]
+    assert ledger["read"] == sum(ledger["published"].values()) == 620  # no duplicate is dropped
+    assert done.result["metrics"]["test_roc_auc"] > 0.8
+    scored = headrace(
+        "score", str(tmp_path / "r.yaml"), "--workdir", str(tmp_path), "--input", str(table),
+        "--output", str(tmp_path / "scores"), "--json",
+    )  # fmt: skip
+    assert scored.code == 0, scored.err
+    files = DeltaTable(str(tmp_path / "scores")).get_add_actions(flatten=True)["path"].to_pylist()
+    predictions = pa.concat_tables(pq.read_table(tmp_path / "scores" / str(f)) for f in files)
+    assert predictions.num_rows == 620
+    assert {"acid", "sugar", "bottled", "opened_at"} <= {*predictions.column_names}
+
+
+@pytest.mark.long
+def test_images_in_a_column_of_bytes_are_learnt(tmp_path: Path) -> None:
+    ensure_digits_lake(str(tmp_path / "lake"), ignore_progress)
+    (file,) = (tmp_path / "lake" / "digits").glob("*.parquet")
+    digits = pq.read_table(file)
+    (tmp_path / "t").mkdir()
+    pq.write_table(digits.rename_columns(["row", "image", "digit"]), tmp_path / "t" / "a.parquet")
+    done = started(tmp_path, tmp_path / "t")
+    assert done.result["candidates"] == ["digit"]
+    done = started(tmp_path, tmp_path / "t", "--label", "digit", "--force")
+    assert done.code == 0, done.err
+    assert done.result["features"] == ["image"]
+    done = ran(tmp_path, "--set", "train.ranks=1")
+    assert done.code == 0, done.err
+    assert done.result["metrics"]["test_accuracy"] > 0.9
 
 
 TABLES = [

@@ -5,7 +5,7 @@ import numpy as np
 from headrace.propose.cleaning import CleanProposal, propose_cleaning
 from headrace.propose.keys import find_row_key
 from headrace.propose.label import propose_label
-from tests.propose.tables import build_sample
+from tests.propose.tables import build_sample, list_days
 
 ROWS = 1_000
 RNG = np.random.default_rng(3)
@@ -28,12 +28,12 @@ def test_a_key_of_every_row_drops_duplicates() -> None:
 
 
 def test_several_columns_that_do_so_in_a_sample_may_not_in_the_table() -> None:
-    columns = {"a": np.arange(ROWS) % 50, "b": np.arange(ROWS) // 50}
+    columns = {"device_id": np.arange(ROWS) % 50, "at": list_days(20)[np.arange(ROWS) // 50]}
     sample = build_sample(columns, table_rows=10**6)
     key = find_row_key(sample, None)
     assert not key.is_certain
     cleaning = propose_cleaning(sample, None, key)
-    assert cleaning.dedup_key == ("a", "b")
+    assert cleaning.dedup_key == ("device_id", "at")
     assert cleaning.dedup_reason.startswith(
         "unique in all 1,000 sampled rows; if it is unique in the whole table"
     )
@@ -42,6 +42,12 @@ def test_several_columns_that_do_so_in_a_sample_may_not_in_the_table() -> None:
 
 def test_rows_that_come_twice_have_no_key() -> None:
     assert propose_for({"a": np.arange(ROWS) % 7}).dedup_key == ()
+
+
+def test_rows_with_the_same_measurements_are_no_duplicates() -> None:
+    measured = {"acid": RNG.normal(size=ROWS), "weight": RNG.permutation(10**5)[:ROWS]}
+    cleaning = propose_for(measured)
+    assert (cleaning.dedup_key, cleaning.rules) == ((), ())
 
 
 def test_places_on_earth_and_clocks() -> None:

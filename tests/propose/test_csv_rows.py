@@ -89,7 +89,11 @@ def test_rows_of_a_csv_file_are_from_all_over_it_and_their_number_is_estimated(
     [
         (b"sep=;\nid;x\n1;2\n", r"begins with 'sep=;', a line for Excel"),
         (b"Report of 2024\n\nid,x\n1,2\n3,4\n5,6\n", r"has 2 lines above its header .*line 3"),
+        (b"Report;2024\nid;x;y;z\n1;2;3;4\n3;4;5;6\n5;6;7;8\n", r"has 1 lines above its header"),
+        (b"# made by hand\n#\nid,x\n1,2\n3,4\n5,6\n", r"has 2 lines above its header .*line 3"),
         ("id,x\n1,2\n".encode("utf-16"), r": the file is UTF-16, as Excel saves"),
+        ("id,x\n1,2\n".encode("utf-16-le") * 9, r": the file has zero bytes: it is UTF-16"),
+        (b"x,y\n1,1,2\n2,3,4\n", r"the header has 2 names, and no line has as many fields; R's"),
     ],
 )
 def test_lines_that_spark_would_take_for_the_header(

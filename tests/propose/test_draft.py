@@ -37,7 +37,8 @@ def test_a_recipe_states_what_the_sample_shows(tmp_path: Path) -> None:
     assert set(recipe.features) == {
         "customer", "amount", "country", "ordered_at_day_of_week",
     }  # fmt: skip
-    assert "  - refund # explains 100% of late by itself in the sample" in draft.text
+    reason = "0.0 in all 403 sampled rows of one label, and in no other row"
+    assert f"  - refund # {reason}" in draft.text
     assert "nothing: null in all 600 sampled rows" in draft.text
     assert "order_id: a key: 600 different values in 600 sampled rows" in draft.text
     assert "It is based on all 600 rows, from 1 of 1 files" in draft.text
@@ -54,7 +55,7 @@ def test_without_a_label_choosing_one_is_the_only_edit(
     line = next(line for line in draft.text.splitlines() if line.startswith("label:"))
     choices = re.findall(r"^# (label: .*)$", draft.text, re.MULTILINE)
     assert [parse_yaml(choice)["label"]["expression"] for choice in choices] == [
-        "amount", "late", "refund",
+        "late", "amount", "refund",
     ]  # fmt: skip
     for choice in choices:
         recipe = load_text(draft.text.replace(line, choice), tmp_path)
@@ -153,10 +154,12 @@ def test_options_and_tables_that_do_not_fit(tmp_path: Path) -> None:
         draft_table(tmp_path / "${x}", "late")
     label = np.arange(2 * ROWS) % 2
     alone = write_table(tmp_path / "alone", {"y": label, "copy": label})
-    with pytest.raises(
-        LakeError, match=r"no column is left to predict y from: copy \(explains 100%"
-    ):
+    with pytest.raises(LakeError, match=r"2 different keys \(y, copy\), which are too few"):
         draft_table(alone, "y")
+    # A copy alone is no small share of the columns: it is named, and somebody has to decide.
+    numbered = write_table(tmp_path / "numbered", {"id": range(len(label)), "y": label, "z": label})
+    text = draft_table(numbered, "y").text
+    assert "#   z: each of its 2 values occurs with one value of y alone" in text
     keys = write_table(tmp_path / "keys", {"a": [f"k{n}" for n in range(ROWS)]})
     with pytest.raises(LakeError, match="has no column that could be predicted"):
         draft_table(keys)

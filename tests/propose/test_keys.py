@@ -1,8 +1,15 @@
 """Check which columns identify rows, and which hold rows that belong together."""
 
 import numpy as np
+import pytest
 
-from headrace.propose.keys import RowKey, find_calendar_key, find_group_column, find_row_key
+from headrace.propose.keys import (
+    RowKey,
+    count_distinct_rows,
+    find_calendar_key,
+    find_group_column,
+    find_row_key,
+)
 from headrace.propose.sample import Sample
 from tests.propose.tables import build_sample, list_days
 
@@ -14,12 +21,53 @@ def find_key(columns: dict, **options: int) -> RowKey:
     return find_row_key(build_sample(columns, **options), None)
 
 
+RNG = np.random.default_rng(9)
+
+
 def test_of_unique_columns_the_one_that_is_named_like_a_key() -> None:
     columns = {"at": list_days(ROWS), "number": NUMBERS * 3, "order_id": NUMBERS * 7}
     assert find_key(columns).columns == ("number",)  # a number by its name, and the first of two
-    assert find_key({"x": NUMBERS * 3, "order_id": NUMBERS * 7}).columns == ("order_id",)
-    assert find_key({"at": list_days(ROWS), "x": NUMBERS * 3}).columns == ("x",)
-    assert find_key({"x": NUMBERS * 3, "count": NUMBERS}).columns == ("count",)  # row numbers
+    assert find_key({"code": NUMBERS * 3, "count": NUMBERS}).columns == ("code",)
+    assert find_key({"x": NUMBERS * 3, "row": NUMBERS}).columns == ("row",)  # row numbers
+    assert find_key({"at": list_days(ROWS), "x": [f"k{n}" for n in NUMBERS]}).columns == ("x",)
+
+
+MEASURED = {
+    "reals": RNG.normal(size=ROWS),
+    "whole numbers as reals": RNG.permutation(10**6)[:ROWS].astype(float),
+    "whole numbers": RNG.permutation(10**6)[:ROWS],
+    "rounded": np.round(RNG.permutation(10 * ROWS)[:ROWS] / 7, 2),
+    "sentences": [f"the word {n} of many" for n in NUMBERS],
+    "flags": NUMBERS % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_was_measured_is_no_key_however_unique(name: str) -> None:
+    for column in ("x", "number of visits", "body mass index", "score"):
+        assert find_key({column: MEASURED[name]}) == RowKey((), 0, is_certain=False)
+    assert find_key({"x": MEASURED[name], "y": RNG.normal(size=ROWS)}).columns == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_certain"),
+    [
+        ("id", RNG.permutation(10**6)[:ROWS], True),
+        ("rownames", RNG.permutation(10**6)[:ROWS], True),
+        ("x", [f"K-{n:06}" for n in NUMBERS], True),
+        (
+            "iata",
+            [chr(65 + n // 100) + chr(65 + n // 10 % 10) + chr(65 + n % 10) for n in NUMBERS],
+            True,
+        ),
+        ("x", NUMBERS + 5_000, True),
+        ("name", [f"name{'abcdefghij'[n % 10]}" * (n // 10 + 1) for n in NUMBERS], False),
+        ("at", list_days(ROWS), False),
+        ("year", NUMBERS + 1900, False),
+    ],
+)
+def test_a_key_by_its_name_or_by_its_values(name: str, values: object, is_certain: bool) -> None:
+    assert find_key({name: values}) == RowKey((name,), ROWS, is_certain=is_certain)
 
 
 def test_a_key_of_a_sample_is_certain_by_its_name_or_where_all_rows_are_sampled() -> None:
@@ -30,20 +78,30 @@ def test_a_key_of_a_sample_is_certain_by_its_name_or_where_all_rows_are_sampled(
     assert find_key(columns, table_rows=10**6) == RowKey(("order_id",), ROWS, is_certain=True)
 
 
-def test_columns_that_tell_rows_apart_together() -> None:
-    columns = {"a": NUMBERS % 10, "b": NUMBERS // 10 % 10, "c": NUMBERS // 100, "d": NUMBERS % 2}
-    # The first adds 10 keys, each of the next two makes them ten times as many; d adds none.
-    assert find_key(columns) == RowKey(("a", "b", "c"), 1_000, is_certain=True)
+def test_names_and_times_that_tell_rows_apart_together() -> None:
+    columns = {
+        "origin": [f"o{n % 10}" for n in NUMBERS],
+        "at": list_days(100)[NUMBERS // 10],
+        "x": RNG.normal(size=ROWS),
+    }
+    assert find_key(columns) == RowKey(("at", "origin"), ROWS, is_certain=False)
+    ids = {"order_id": NUMBERS // 10, "line_no": NUMBERS % 10}
+    assert find_key(ids) == RowKey(("order_id", "line_no"), ROWS, is_certain=False)
 
 
-def test_no_column_is_added_that_tells_no_more_rows_apart() -> None:
-    assert find_key({"a": NUMBERS % 7, "b": NUMBERS % 7}) == RowKey(("a",), 7, is_certain=True)
+def test_columns_that_happen_to_tell_rows_apart_are_no_key() -> None:
+    digits = {"a": NUMBERS % 10, "b": NUMBERS // 10 % 10, "c": NUMBERS // 100}
+    assert find_key(digits).columns == ()
+    texts = {name: [f"v{n}" for n in values] for name, values in digits.items()}
+    assert find_key(texts).columns == ()  # every combination of categories once
+    penguins = {"island": [f"i{n % 3}" for n in NUMBERS], "year": 2007 + NUMBERS % 3}
+    assert find_key({**penguins, "bill": RNG.normal(size=ROWS)}).columns == ()
 
 
-def test_tables_of_reals_and_of_lists_have_keys_too() -> None:
-    assert find_key({"a": [0.5, 1.5, 1.5], "b": [0.5, 0.5, 2.5]}).columns == ("a", "b")
-    key = find_key({name: [[1]] * 3 for name in "abcde"})
-    assert key == RowKey(("a", "b", "c", "d"), 0, is_certain=False)
+def test_rows_are_counted_by_all_their_columns() -> None:
+    columns = {"a": NUMBERS % 10, "b": [None if n % 20 < 10 else "x" for n in NUMBERS]}
+    sample = build_sample({**columns, "list": [[1]] * ROWS})
+    assert count_distinct_rows(list(sample.columns.values())) == 20
 
 
 def test_a_group_column_has_many_values_of_several_rows() -> None:
@@ -73,11 +131,19 @@ def test_a_calendar_key_has_three_whole_numbers_and_a_hundred_days() -> None:
     assert find_calendar_key(build_sample(days).columns) == ()
 
 
+def test_a_count_is_no_group() -> None:
+    columns = {
+        "user_count": NUMBERS % 200, "visits per customer": NUMBERS % 200,
+        "body mass index": NUMBERS % 200, "workshop": NUMBERS % 200,
+    }  # fmt: skip
+    assert find_group_column(list(build_sample(columns).columns.values())) is None
+
+
 def test_the_label_is_no_part_of_a_key() -> None:
-    sample = build_sample({"y": np.arange(ROWS), "a": np.arange(ROWS) % 7})
-    assert find_row_key(sample, "y").columns == ("a",)
+    sample = build_sample({"id": NUMBERS, "code": NUMBERS + 7})
+    assert find_row_key(sample, "id").columns == ("code",)
 
 
-def test_one_sample_row_is_enough_for_a_key() -> None:
+def test_one_sample_row_says_nothing_of_a_key() -> None:
     sample: Sample = build_sample({"a": ["x"]})
-    assert find_row_key(sample, None).columns == ("a",)
+    assert find_row_key(sample, None).columns == ()

@@ -39,19 +39,65 @@ def test_columns_that_are_no_label(name: str, message: str) -> None:
         propose_label(get_label_column(name, sample.columns, {"bytes": "bytes"}))
 
 
+ROWS = 60
+NUMBERS = np.arange(ROWS)
+RNG = np.random.default_rng(2)
+
+
+def list_choices(columns: dict) -> list[str]:
+    sample = build_sample(columns)
+    return [label.column for label in list_likely_labels(sample.columns.values(), ROWS)]
+
+
 def test_likely_labels_are_named_like_ones_conditions_and_the_last_columns() -> None:
-    rows = 60
-    sample = build_sample(
-        {
-            "id": np.arange(rows) + 7,
-            "churn": np.arange(rows) % 3,
-            "city": [f"c{n % 7}" for n in range(rows)],
-            "flag": np.arange(rows) % 2 == 0,
-            "at": list_days(rows),
-            "amount2": np.arange(rows) / 7,
-        }
-    )
-    labels = list_likely_labels(sample.columns.values())
-    assert [label.column for label in labels] == ["churn", "flag", "amount2"]
+    columns = {
+        "id": NUMBERS + 7,
+        "churn": NUMBERS % 3,
+        "city": [f"c{n % 7}" for n in NUMBERS],
+        "flag": NUMBERS % 2 == 0,
+        "at": list_days(ROWS),
+        "amount2": NUMBERS / 7,
+    }
+    assert list_choices(columns) == ["churn", "amount2", "flag"]
     # A column that is no label is none of them.
-    assert list_likely_labels(build_sample({"a": ["x"] * 99 + ["y"]}).columns.values()) == []
+    assert list_choices({"a": ["x"] * 59 + ["y"]}) == []
+
+
+MEASURED = {f"length {n}": RNG.normal(size=ROWS) for n in range(4)}
+SPECIES = [f"s{n % 3}" for n in NUMBERS]
+
+
+@pytest.mark.parametrize(
+    ("columns", "label"),
+    [
+        ({**MEASURED, "species": SPECIES}, "species"),
+        ({"species": SPECIES, "island": [f"i{n % 5}" for n in NUMBERS], **MEASURED}, "species"),
+        ({**MEASURED, "target": NUMBERS % 3}, "target"),
+        ({"target": NUMBERS % 3, **MEASURED}, "target"),
+        ({"y": NUMBERS % 7 / 7, **MEASURED}, "y"),
+        ({**MEASURED, "Class": SPECIES, "sex": NUMBERS % 2}, "Class"),
+        ({"passenger": NUMBERS, "survived": NUMBERS % 2, **MEASURED}, "survived"),
+        ({**MEASURED, "is_fraud": NUMBERS % 2 == 0, "country": SPECIES}, "is_fraud"),
+        ({**MEASURED, "quality": NUMBERS % 6}, "quality"),
+        ({**MEASURED, "digit": NUMBERS % 10}, "digit"),
+        ({**MEASURED, "x": NUMBERS % 2 == 0}, "x"),
+        ({"sex": NUMBERS % 2, **MEASURED, "price": RNG.normal(size=ROWS)}, "price"),
+        ({**MEASURED, "diagnosis": [f"{'MB'[n % 2]}" for n in NUMBERS]}, "diagnosis"),
+    ],
+)
+def test_the_label_that_people_mean_is_offered_first(columns: dict, label: str) -> None:
+    assert list_choices(columns)[0] == label
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("target", np.zeros(ROWS)),
+        ("label", ["a"] * ROWS),
+        ("class", [f"text {n}" for n in NUMBERS]),
+        ("y", NUMBERS),  # numbers the rows
+        ("target", pa.nulls(ROWS, pa.int64())),
+    ],
+)
+def test_constants_keys_and_row_numbers_are_never_offered(name: str, values: object) -> None:
+    assert name not in list_choices({name: values, **MEASURED})

@@ -82,9 +82,12 @@ def test_two_columns_that_differ_by_the_label() -> None:
     columns = {"left": left, "arrived": left + LABEL, "other": RNG.normal(0, 1000, ROWS)}
     sample, label = build_labelled_sample(columns, LABEL)
     others = [sample.columns[name] for name in columns]
-    assert find_differences(others, label) == {
-        "arrived": "minus left it explains 100% of y in the sample"
-    }
+    (name,) = found = find_differences(others, label)
+    assert (name, found[name].other, found[name].is_exact) == ("arrived", "left", True)
+    nearly = {**columns, "arrived": columns["arrived"] + NOISE}
+    sample, label = build_labelled_sample(nearly, LABEL)
+    found = find_differences([sample.columns[name] for name in columns], label)
+    assert (list(found), found["arrived"].is_exact) == (["arrived"], False)
     sample, label = build_labelled_sample(columns, LABEL > 5)
     assert list(find_differences([sample.columns[name] for name in columns], label)) == ["arrived"]
 

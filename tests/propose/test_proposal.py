@@ -1,7 +1,9 @@
 """Check how the decisions fit together: split, leaks, roles and label."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import sklearn.datasets
 
 from headrace.errors import LakeError
 from headrace.propose.proposal import Proposal, propose_recipe
@@ -44,16 +46,16 @@ def test_rows_without_a_label_are_no_train_rows() -> None:
 def test_without_a_label_likely_ones_are_choices_and_no_features() -> None:
     proposal = propose_recipe(build_sample(build_orders()), None)
     assert proposal.label is None
-    assert [choice.column for choice in proposal.choices] == ["amount", "late", "refund"]
-    assert [role.column for role in proposal.candidate_roles] == ["amount", "late", "refund"]
+    assert [choice.column for choice in proposal.choices] == ["late", "amount", "refund"]
+    assert [role.column for role in proposal.candidate_roles] == ["late", "amount", "refund"]
     assert list_features(proposal) == ["ordered_at_day_of_week", "customer", "country"]
 
 
 def test_choices_are_fewer_where_no_other_column_would_be_a_feature() -> None:
     columns = {"amount": RNG.normal(size=ROWS), "flag": LABEL}
     proposal = propose_recipe(build_sample(columns), None)
-    assert [choice.column for choice in proposal.choices] == ["amount"]
-    assert list_features(proposal) == ["flag"]
+    assert [choice.column for choice in proposal.choices] == ["flag"]
+    assert list_features(proposal) == ["amount"]
 
 
 def test_a_column_that_rows_are_split_by_is_no_feature() -> None:
@@ -84,17 +86,38 @@ def test_a_column_whose_later_values_are_new_is_no_feature() -> None:
     assert "x" in list_features(proposal)
 
 
-def test_a_derived_feature_that_leaks_leaves_and_the_column_s_others_stay() -> None:
+def test_a_feature_that_explains_all_is_suspicious_and_stays() -> None:
     hours = RNG.permutation(ROWS * 24)[:ROWS]
     moments = np.datetime64("2024-01-01", "us") + hours * np.timedelta64(1, "h")
     columns = {"birth_date": moments, "x": RNG.normal(size=ROWS), "y": hours % 24 < 12}
     proposal = propose_recipe(build_sample(columns), "y")
     assert proposal.unavailable == {}
-    assert "birth_date_hour" not in list_features(proposal)
-    assert "birth_date_seconds" in list_features(proposal)
-    assert get_exclusion_reason(proposal, "birth_date") == (
-        "birth_date_hour explains 100% of y by itself in the sample"
-    )
+    assert {"birth_date_hour", "birth_date_seconds"} <= {*list_features(proposal)}
+    assert proposal.suspicious == {"birth_date": "explains 100% of y by itself in the sample"}
+
+
+@pytest.mark.parametrize("copies", range(1, 9))
+def test_never_most_columns_are_taken_from_the_features(copies: int) -> None:
+    measured = {f"m{n}": RNG.normal(size=ROWS) for n in range(8 - copies)}
+    columns = {f"c{n}": np.where(LABEL, n + 1, -n) for n in range(copies)} | measured
+    columns["id"] = NUMBERS
+    proposal = propose_recipe(build_sample({**columns, "y": LABEL}), "y")
+    few = copies <= 2  # a quarter of eight
+    assert set(proposal.unavailable) == ({f"c{n}" for n in range(copies)} if few else set())
+    assert len(list_features(proposal)) == (8 - copies if few else 8)
+    assert few or {f"c{n}" for n in range(copies)} <= set(proposal.suspicious)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
+def test_measurements_of_known_tables_are_features_and_no_keys(name: str) -> None:
+    rows = getattr(sklearn.datasets, f"load_{name}")(as_frame=True).frame
+    sample = build_sample(pa.Table.from_pandas(rows, preserve_index=False))
+    assert propose_recipe(sample, None).choices[0].column == "target"
+    proposal = propose_recipe(sample, "target")
+    assert len(list_features(proposal)) == rows.shape[1] - 1
+    assert (dict(proposal.unavailable), proposal.cleaning.dedup_key) == ({}, ())
+    assert proposal.key.columns == ()
+    assert proposal.split.section["key"] == list(rows.columns)
 
 
 def test_strong_features_are_those_that_evaluation_may_take_for_leaks() -> None:

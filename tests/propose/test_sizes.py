@@ -12,13 +12,18 @@ def test_batches_can_be_divided_by_two_ranks_and_more(rows: int) -> None:
     batch = section["global_batch_size"]
     assert batch & (batch - 1) == 0
     assert 16 <= batch <= 2048
-    assert 3 <= section["epochs"] <= 30
+    assert 3 <= section["epochs"] <= 100
     assert section["early_stopping"]["patience"] < section["epochs"]
 
 
 def test_more_rows_larger_networks_and_batches_and_fewer_epochs() -> None:
     few, many = build_train_section(1_000), build_train_section(10_000_000)
-    assert (few["epochs"], many["epochs"]) == (30, 3)
+    assert (few["epochs"], many["epochs"]) == (100, 3)
     assert (few["global_batch_size"], many["global_batch_size"]) == (16, 2048)
-    assert build_model_section(100)["hidden"] == [16]
+    assert build_model_section(100)["hidden"] == [32]
     assert build_model_section(10**6)["hidden"] == [128, 64]
+
+
+def test_an_image_has_a_convolutional_network() -> None:
+    assert build_model_section(1_000, has_image=True)["kind"] == "cnn"
+    assert build_train_section(1_000, has_image=True)["epochs"] == 30

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import LakeError
+from headrace.propose import split as split_module
 from headrace.propose.keys import find_row_key
 from headrace.propose.label import propose_label
 from headrace.propose.split import SplitProposal, propose_split
@@ -73,14 +74,37 @@ def test_else_every_row_goes_by_its_key() -> None:
     }  # fmt: skip
 
 
-def test_without_a_key_by_the_columns_that_tell_most_rows_apart() -> None:
+def test_without_a_key_by_the_whole_row() -> None:
     columns = {"a": np.arange(ROWS) % 50, "b": np.arange(ROWS) // 50 % 10, "c": np.zeros(ROWS, int)}
-    sample = build_sample(columns)
-    key = find_row_key(sample, None)
-    assert (key.columns, key.distinct_count) == (("a", "b"), 500)
-    assert (
-        "500 different values in 1,000 sampled rows" in propose_split(sample, None, key).reasons[0]
+    split = propose_for(columns)
+    assert split.section["key"] == ["a", "b", "c"]
+    assert split.reasons[0].endswith(
+        "rows that are the same in all columns share a split (500 different ones in 1,000 sampled "
+        "rows)"
     )
+
+
+def test_measurements_are_no_key_even_where_they_differ_in_every_row() -> None:
+    columns = {"acid": RNG.normal(size=ROWS), "weight": RNG.permutation(10**5)[:ROWS]}
+    assert propose_for({**columns, "y": RNG.random(ROWS) < 0.5}, "y").section["key"] == [
+        "acid", "weight", "y",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_times_are_relative_to_the_newest_row_where_recipes_can_have_them(
+    relative: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split_module, "WRITES_RELATIVE_DATES", relative)
+    split = propose_for({"at": list_days(ROWS), "y": np.arange(ROWS) % 2}, "y")
+    expected = ("-200 days", "-100 days") if relative else ("2026-03-10", "2026-06-18")
+    time = split.section["time"]
+    assert (time["validation_from"], time["test_from"]) == expected
+    assert ("relative to the newest row" in split.reasons[1]) == relative
+    hours = np.datetime64("2024-01-01", "us") + np.arange(ROWS) * np.timedelta64(1, "m")
+    time = propose_for({"at": hours}).section["time"]
+    expected = ("-200 minutes", None) if relative else ("2024-01-01T13:19:00", None)
+    assert time["validation_from"] == expected[0]
 
 
 @given(rows=st.integers(8, 60), salt=st.integers(0, 1000))
@@ -95,5 +119,5 @@ def test_of_few_rows_every_split_has_some_and_train_has_both_labels(rows: int, s
 
 
 def test_too_few_rows_to_be_split_are_refused() -> None:
-    with pytest.raises(LakeError, match=r"3 rows with a label and 2 different keys \(a\)"):
+    with pytest.raises(LakeError, match=r"3 rows with a label and 3 different keys \(a, y\)"):
         propose_for({"a": ["x", "y", "y"], "y": [1.5, 2.5, 7.0]}, "y")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.propose.split_point import compute_split_points, hash_xxh64
+from headrace.propose.split_point import compute_split_points, hash_xxh64, write_key_texts
 
 
 def test_hashes_of_the_specification() -> None:
@@ -45,3 +45,28 @@ def test_rows_go_where_prepare_puts_them(spark: object, tmp_path: Path) -> None:
     points = compute_split_points(keys, 7)
     assert splits == np.digitize(points, [0.6, 0.8]).tolist()
     assert len(set(splits)) == 3
+
+
+REALS = [
+    0.0, -0.0, 1.0, 1.5, -2.25, 0.1, 1e-3, 9.99e-4, 1e-7, 1e6 + 0.5, 1.25e7 + 0.5, 1e15 + 0.5, 1e16,
+    1e22, -1.5e300, 5e-320, float("nan"), float("inf"), -float("inf"), None, 123.456, 2**53 + 2.0,
+]  # fmt: skip
+
+
+@pytest.mark.spark
+def test_texts_of_values_are_those_of_spark(spark: object) -> None:
+    from headrace.source.keys import KEY_DEFINITION, write_key_text
+    from headrace.source.raw_schema import RawSchema
+
+    micros = [0, 86_400 * 10**6, 1_500_000, -1, -86_400 * 10**6, 10**15 + 120, None]
+    columns = {
+        "real": pa.array(REALS, pa.float64()),
+        "time": pa.array((micros * 4)[: len(REALS)], pa.timestamp("us", "UTC")),
+        "flag": pa.array(([True, False, None] * 8)[: len(REALS)]),
+        "whole": pa.array(([1, -5, None] * 8)[: len(REALS)]),
+    }
+    frame = spark.createDataFrame(pa.table(columns))
+    schema = RawSchema.from_frame(frame)
+    for name, values in columns.items():
+        texts = frame.select(write_key_text(name, schema, KEY_DEFINITION)).collect()
+        assert write_key_texts(values) == [row[0] for row in texts], name

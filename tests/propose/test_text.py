@@ -66,18 +66,44 @@ def test_the_first_lines_say_what_the_figures_are_of() -> None:
 
 
 def test_a_key_that_is_not_certain_is_a_comment() -> None:
-    columns = {"a": NUMBERS % 50, "b": NUMBERS // 50, "y": NUMBERS % 2 == 0}
+    columns = {"device_id": NUMBERS % 50, "hour": NUMBERS // 50, "y": NUMBERS % 2 == 0}
+    columns["device_id"] = [f"d{number}" for number in columns["device_id"]]
     lines = render_lines(columns, "y", table_rows=50_000)
     begin = lines.index("# clean:")
     assert lines[begin + 1 : begin + 4] == [
         "#   unique in all 1,000 sampled rows; if it is unique in the whole table, it can drop "
         "duplicates:",
-        "#   dedup: {key: [a, b]}",
+        "#   dedup: {key: [device_id, hour]}",
         "",
     ]
     # Predictions need a key all the same.
     assert "score:" in lines
-    assert "  key: [a, b]" in lines
+    assert "  key: [device_id, hour]" in lines
+
+
+def test_without_a_key_predictions_carry_the_raw_columns_that_are_known() -> None:
+    rng = np.random.default_rng(5)
+    columns = {f"measured {n}": rng.normal(size=ROWS) for n in range(20)}
+    columns |= {"list": [[1.5]] * ROWS, "y": rng.random(ROWS) < 0.5}
+    columns["y again"] = columns["y"]
+    lines = render_lines(columns, "y")
+    assert max(map(len, lines)) <= 100
+    recipe = parse_yaml("\n".join(lines))
+    measured = [f"measured {n}" for n in range(20)]
+    assert recipe["split"]["key"] == list(columns)  # the whole row
+    assert recipe["score"]["key"] == measured
+    assert recipe["unavailable"] == ["y again"]
+    assert "clean" not in recipe
+
+
+def test_what_is_suspicious_is_a_comment_and_stays_a_feature() -> None:
+    rng = np.random.default_rng(6)
+    label = rng.random(ROWS) < 0.5
+    columns = {"strong": label + rng.normal(0, 0.1, ROWS), "x": rng.normal(size=ROWS), "y": label}
+    lines = render_lines(columns, "y")
+    begin = lines.index("#   strong: explains 100% of y by itself in the sample")
+    assert lines[begin - 2].startswith("# Columns that may be known only when the label is.")
+    assert "strong" in parse_yaml("\n".join(lines))["features"]
 
 
 def test_strong_features_are_allowed_by_name() -> None:

@@ -49,6 +49,7 @@ Format = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing recipe.")]
 
 
+_MAX_NAMED = 5  # suspicious columns
 _WIDTH = 15  # of the first column of the printed proposal
 
 
@@ -65,7 +66,7 @@ def init(
     """Write a first recipe for a table: types, cleaning, split, features, with the reasons.
 
     Samples at most 100,000 rows from all over the table. The recipe runs as it is; columns that
-    probably leak the label are listed in it as `unavailable`.
+    are the label once more are listed in it as `unavailable`, and what may leak the label is named.
 
     Example: headrace init var/lake/flights/flights --label arr_delay
     """
@@ -144,6 +145,11 @@ def _format_draft(draft: "Draft", target: str) -> list[str]:
         lines.append(f"{'Left out':<{_WIDTH}}{', '.join(left_out)}")
     for number, (column, reason) in enumerate(proposal.unavailable.items()):
         lines.append(f"{'Known too late' if not number else '':<{_WIDTH}}{column}: {reason}")
+    if proposal.suspicious:
+        names = list(proposal.suspicious)
+        more = f", and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        listed = ", ".join(names[:_MAX_NAMED]) + more
+        lines.append(f"{'Suspicious':<{_WIDTH}}{listed}: see the recipe, above `features`")
     return [*lines, f"{'Recipe':<{_WIDTH}}{target}"]
 
 
@@ -172,5 +178,6 @@ def _describe_draft(draft: "Draft", target: str, next_commands: list[str]) -> di
         }
         | dict(sample.unusable),
         "unavailable": dict(proposal.unavailable),
+        "suspicious": dict(proposal.suspicious),
         "next": next_commands,
     }

@@ -64,7 +64,7 @@ def propose_cleaning(sample: Sample, label: LabelProposal | None, key: RowKey) -
         label: what is predicted, if it is known.
         key: the columns that identify rows.
     """
-    unique = key.distinct_count == sample.rows
+    unique = bool(key.columns)
     scope = f"all {sample.rows:,} {'rows' if sample.is_whole else 'sampled rows'}"
     reason = f"unique in {scope}; of rows with the same key one is kept"
     if unique and not key.is_certain:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.propose.arrow_types import cast_array, get_column_type
+from headrace.propose.arrow_types import ARROW_TYPES, cast_array, get_column_type
 from headrace.propose.text_types import infer_text_type
+from headrace.propose.written_times import convert_numbers_to_micros, find_numbered_times
 from headrace.schema import ColumnType
 
 _SCALAR_TYPES = {ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN, ColumnType.TIMESTAMP}
@@ -34,6 +35,7 @@ class Column:
         uncastable_count: sampled values that do not cast to it.
         uncastable_example: one of them.
         foreign_format: how the texts are written, where that is why they cannot be cast.
+        remark: what else a reader of its declared type should know.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Column:
     uncastable_count: int = 0
     uncastable_example: str = ""
     foreign_format: str = ""
+    remark: str = ""
 
     @cached_property
     def missing_mask(self) -> np.ndarray:
@@ -115,7 +118,29 @@ def build_columns(rows: pa.Table, *, texts_only: bool) -> dict[str, Column]:
         rows: the sampled rows.
         texts_only: whether the files hold nothing but texts, as CSV and JSON do.
     """
-    return {name: _build_column(name, rows[name], texts_only) for name in rows.column_names}
+    columns = (_build_column(name, rows[name], texts_only) for name in rows.column_names)
+    return {column.name: _read_numbered_times(column) for column in columns}
+
+
+def _read_numbered_times(column: Column) -> Column:
+    """Return the column as times where its numbers are such, as seconds since 1970 are."""
+    if column.type not in (ColumnType.INTEGER, ColumnType.REAL) or column.uncastable_count:
+        return column
+    missing = column.missing_mask
+    times = find_numbered_times(column.name, column.numbers[~missing])
+    if times is None:
+        return column
+    present = column.present_values.to_numpy(zero_copy_only=False)
+    micros = np.zeros(column.rows, np.int64)
+    micros[~missing] = convert_numbers_to_micros(present, times.declared_type)
+    values = pa.array(micros, pa.int64(), mask=missing)
+    return Column(
+        column.name,
+        ColumnType.TIMESTAMP,
+        pc.cast(values, ARROW_TYPES[ColumnType.TIMESTAMP]),
+        times.declared_type,
+        remark=times.remark,
+    )
 
 
 def _build_column(name: str, array: pa.ChunkedArray, texts_only: bool) -> Column:
@@ -131,6 +156,7 @@ def _build_column(name: str, array: pa.ChunkedArray, texts_only: bool) -> Column
             typed.uncastable_count,
             typed.uncastable_example,
             typed.foreign_format,
+            typed.remark,
         )
     if column_type is ColumnType.STRINGS and texts_only:
         return _build_list_column(name, values)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.propose.allocation import spread_positions
-from headrace.propose.dialect import VALUE_PATTERN, detect_dialect, detect_encoding
+from headrace.propose.dialect import SEPARATORS, VALUE_PATTERN, detect_dialect, detect_encoding
 from headrace.propose.excerpts import ExcerptReader
 from headrace.propose.partitions import add_partition_columns
 from headrace.propose.sampled_rows import MAX_VALUES, SampledRows
@@ -22,6 +22,7 @@ from headrace.redaction import redact_text
 
 _CHARSET_CONF = {"spark.sql.legacy.javaCharsets": True}  # Spark 4 knows few encodings without it
 _TITLE_LINES = 50  # that are looked at for a header
+_MIN_REGULAR_SHARE = 0.9  # of the lines below a header that have as many fields
 # What people write for a null. Spark reads an empty field as one anyhow, and one text besides.
 _NULLS_IN_TEXTS = ("NA", "N/A", "n/a", "NULL", "null", "\\N")  # in a column of texts as well
 _NULL_TEXTS = (*_NULLS_IN_TEXTS, "None", "none", "NaN", "nan", "#N/A", "-", "?")
@@ -69,6 +70,12 @@ def _read_rows(table: TableFiles, max_rows: int) -> SampledRows:
         complete_rows = [row for row in excerpt_rows if len(row) == len(names)]
         rows += complete_rows
         files += [excerpt.file] * len(complete_rows)
+    if not rows and line_count:
+        raise LakeError(
+            f"{redact_text(table.path)}: the header has {len(names):,} names, and no line has "
+            "as many fields; R's write.table writes no name for its row names (use row.names = "
+            "FALSE), and a line may end with a separator"
+        )
     if not rows:
         raise LakeError(f"{redact_text(table.path)} is empty: there are no rows in its files")
     positions = spread_positions(len(rows), max(1, min(max_rows, MAX_VALUES // len(names))))
@@ -113,11 +120,13 @@ def _refuse_lines_before_header(table: TableFiles, text: str) -> None:
             f"{redact_text(table.path)} begins with {lines[0]!r}, a line for Excel, which Spark "
             "would take for the header; remove it"
         )
-    for separator in (",", ";", "\t", "|"):
-        fields = [line.count(separator) for line in lines]
-        # A title has no separator, and the lines below the header all have as many.
-        header = next((i for i, count in enumerate(fields) if count), 0)
-        if header and len(set(fields[header:])) == 1 and len(fields) - header > 2:
+    for separator in SEPARATORS:
+        counts = [len(fields) for fields in csv.reader(lines, delimiter=separator)]
+        columns, rows = Counter(counts).most_common(1)[0] if counts else (1, 0)
+        header = counts.index(columns) if columns > 1 else 0
+        # A title has few fields, and the lines below the header nearly all have as many.
+        has_titles = header and max(counts[:header]) <= columns // 2
+        if has_titles and rows > 2 and rows >= _MIN_REGULAR_SHARE * (len(counts) - header):
             raise LakeError(
                 f"{redact_text(table.path)} has {header} lines above its header ({lines[0]!r}), "
                 f"which is line {header + 1}; Spark would take the first for it. Remove them "

@@ -18,7 +18,8 @@ _WIDE_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"),
 )  # fmt: skip
-_SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (",", ";", "\t", "|")
+"""Characters that are tried between fields."""
 _MAX_LINES = 200
 # Python's own limit would be 131,072 characters per field.
 csv.field_size_limit(2**24)
@@ -86,6 +87,12 @@ def detect_encoding(beginning: bytes) -> str:
                 f"the file is {name}, as Excel saves «Unicode text», whose lines Spark does not "
                 "find; save it as CSV in UTF-8 (iconv -f UTF-16 -t UTF-8)"
             )
+    if b"\0" in beginning:
+        wide = "UTF-16 without a mark" if beginning[:200].count(b"\0") > 20 else "not text"
+        raise LakeError(
+            f"the file has zero bytes: it is {wide}; save it as CSV in UTF-8 (iconv -f UTF-16LE -t "
+            "UTF-8), or pass its format with --format"
+        )
     for truncated_bytes in range(4):  # the last character may be truncated
         with suppress(UnicodeDecodeError):
             beginning[: len(beginning) - truncated_bytes].decode("utf-8")
@@ -102,7 +109,7 @@ def detect_dialect(text: str, encoding: str) -> Dialect:
     doubles_quotes = '\\"' not in text
     candidates = [
         Dialect(separator, encoding=encoding, doubles_quotes=doubles_quotes)
-        for separator in _SEPARATORS
+        for separator in SEPARATORS
     ]
     best = max(candidates, key=lambda dialect: _score_fit(dialect.parse_rows(text)[:_MAX_LINES]))
     rows = best.parse_rows(text)[:_MAX_LINES]

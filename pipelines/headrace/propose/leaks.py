@@ -1,12 +1,14 @@
-"""Find columns that probably leak the label, because they become known together with it.
+"""Find columns that may leak the label, because they become known together with it.
 
 There are three signs: a column explains nearly all of the label by itself, it is null where the
-label is null, or it differs from another column by the label. Each is a figure of the sample;
-whether a column is known at the time of prediction, only people know.
+label is null, or it differs from another column by the label. Each is a figure of the sample, and
+a good feature may have it; whether a column is known at the time of prediction, only people know.
+What is near certain is found in `label_copies`.
 """
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,8 @@ from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
 from headrace.transform.summaries import LABEL_KEY
 
-# `headrace evaluate` measures the same and finds it suspicious from 0.95 on, for regressions from
-# 0.995.
+# From here on a column is suspicious. `headrace evaluate` measures the same and finds it so from
+# 0.95 on, for regressions from 0.995.
 LEAK_STRENGTH = 0.9
 # Rows that it is measured on.
 _MAX_ROWS = 20_000
@@ -38,6 +40,8 @@ _MIN_NULLS, _MIN_NULL_SHARE, _MIN_NULL_RATIO = 20, 0.5, 50
 # Numbers and times whose differences are tried, and how much more of the label than the column
 # itself a difference has to explain.
 _MAX_PAIRED, _MIN_GAIN = 30, 0.1
+# Strength from which on the label of a regression is a difference, and not only like one.
+_EXACT_STRENGTH = 0.9999
 _FEATURES_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Feature])
 _DERIVATIONS_ADAPTER: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, s.Derivation])
 
@@ -111,12 +115,30 @@ def _encode_labels(labels: pa.Array, spec: TransformSpec) -> np.ndarray:
     return np.array([positions[text] for text in labels.to_pylist()], np.int64)
 
 
-def find_differences(columns: Sequence[Column], label: LabelProposal) -> dict[str, str]:
+@dataclass(frozen=True)
+class Difference:
+    """A column that the label is the difference from another one, nearly.
+
+    Attributes:
+        other: the column that is subtracted.
+        strength: how much of the label the difference explains, 0 to 1.
+    """
+
+    other: str
+    strength: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether it explains all but what rounding leaves."""
+        return self.strength >= _EXACT_STRENGTH
+
+
+def find_differences(columns: Sequence[Column], label: LabelProposal) -> dict[str, Difference]:
     """Find numbers and times that differ from another column by the label.
 
     Returns:
-        Column -> why it is suspicious; of the two it is the one that the other is subtracted from:
-        an arrival, not a departure.
+        Column -> the difference; of the two it is the one that the other is subtracted from: an
+        arrival, not a departure.
     """
     if label.kind == "classes":
         return {}
@@ -124,19 +146,25 @@ def find_differences(columns: Sequence[Column], label: LabelProposal) -> dict[st
     truth = label.values.take(pa.array(rows)).to_numpy(zero_copy_only=False)
     types = (ColumnType.INTEGER, ColumnType.REAL, ColumnType.TIMESTAMP)
     candidates = [c for c in columns if c.type in types and c.distinct_count > 2][:_MAX_PAIRED]
-    reasons = {}
+    numbers = {c.name: c.numbers[rows] for c in candidates}
+    alone = {name: _measure_either_way(x, truth, label.kind) for name, x in numbers.items()}
+    differences: dict[str, Difference] = {}
     for first, second in itertools.permutations(candidates, 2):
         if (first.type is ColumnType.TIMESTAMP) != (second.type is ColumnType.TIMESTAMP):
             continue
-        if first.name in reasons:
+        if first.name in differences and differences[first.name].is_exact:
             continue
-        strength = _measure_strength(first.numbers[rows] - second.numbers[rows], truth, label.kind)
-        alone = _measure_strength(first.numbers[rows], truth, label.kind)
-        if strength >= LEAK_STRENGTH and strength > alone + _MIN_GAIN:
-            reasons[first.name] = (
-                f"minus {second.name} it explains {strength:.0%} of {label.column} in the sample"
-            )
-    return reasons
+        strength = _measure_strength(numbers[first.name] - numbers[second.name], truth, label.kind)
+        best = max(alone[first.name], alone[second.name])
+        if strength < LEAK_STRENGTH or strength <= best + _MIN_GAIN:
+            continue
+        if first.name not in differences or strength > differences[first.name].strength:
+            differences[first.name] = Difference(second.name, strength)
+    return differences
+
+
+def _measure_either_way(x: np.ndarray, truth: np.ndarray, kind: str) -> float:
+    return max(_measure_strength(x, truth, kind), _measure_strength(-x, truth, kind))
 
 
 def _measure_strength(difference: np.ndarray, truth: np.ndarray, kind: str) -> float:

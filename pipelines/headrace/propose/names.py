@@ -75,6 +75,16 @@ def make_identifier(text: str) -> str:
     return f"column_{plain}" if plain[0].isdigit() else plain
 
 
+def split_words(name: str) -> list[str]:
+    """Return the words of a column's name, in small letters.
+
+    >>> split_words("customerID created_at")
+    ['customer', 'id', 'created', 'at']
+    """
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    return [word.lower() for word in re.split(r"[\W_]+", spaced) if word]
+
+
 def derive_recipe_name(path: str) -> str:
     """Return a recipe's name for the table at a path: its folder's or file's, without suffixes."""
     parts = [part for part in re.split(r"[/\\]", path) if part]

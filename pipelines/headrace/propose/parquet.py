@@ -11,6 +11,7 @@ from headrace.lake.file_columns import FileColumns, FileType, read_parquet_colum
 from headrace.lake.storage import explain_table_errors
 from headrace.propose.allocation import allocate_rows, spread_positions
 from headrace.propose.arrow_types import ARROW_TYPES, cast_array
+from headrace.propose.images import ImageColumn, find_images
 from headrace.propose.partitions import add_partition_columns
 from headrace.propose.sampled_rows import MAX_FILES, MAX_VALUES, SampledRows
 from headrace.propose.table_files import TableFile, TableFiles
@@ -22,6 +23,8 @@ _THREADS = 8
 # Row groups that are read per file, and how many times as many of their rows as are sampled:
 # neighbouring rows are alike.
 _ROW_GROUPS_PER_FILE, _OVERREAD = 4, 10
+# Files, and values of each, in which a column of bytes is looked at for images.
+_IMAGE_FILES, _IMAGES_PER_FILE = 4, 64
 
 
 def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
@@ -37,10 +40,18 @@ def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
         (read_parquet_columns(footer), [file.path])
         for footer, file in zip(footers, files, strict=True)
     ]
-    types, spellings, unusable = _determine_types(schemas)
+    types, spellings, unusable, binary_columns = _determine_types(schemas)
+    images = {}
+    for name in binary_columns:
+        found = find_images(name, _read_some_bytes(table, files, footers, spellings[name]))
+        if isinstance(found, ImageColumn):
+            images[name] = found
+        else:
+            unusable[name] = found
     file_rows = [footer.num_rows for footer in footers]
     row_counts = allocate_rows(file_rows, max(1, min(max_rows, MAX_VALUES // max(1, len(types)))))
     if not types or not sum(file_rows):
+        unusable |= dict.fromkeys(images, "images, and no other column is there to predict")
         listed = "; ".join(f"{name!r}: {reason}" for name, reason in sorted(unusable.items()))
         nothing = f"has no column that a feature can be made of ({listed or 'none at all'})"
         reason = "has no rows" if types else nothing
@@ -65,6 +76,7 @@ def read_parquet(table: TableFiles, max_rows: int) -> SampledRows:
         opened_files=len(files),
         reader_options={},
         unusable=unusable,
+        images=images,
     )
 
 
@@ -81,18 +93,20 @@ def _read_footer(table: TableFiles, file: TableFile) -> pq.FileMetaData:
 
 def _determine_types(
     schemas: Sequence[tuple[FileColumns, list[str]]],
-) -> tuple[dict[str, ColumnType], dict[str, tuple[str, ...]], dict[str, str]]:
+) -> tuple[dict[str, ColumnType], dict[str, tuple[str, ...]], dict[str, str], list[str]]:
     """Return the types of the columns that features can be made of, as `prepare` reads them.
 
     Args:
         schemas: columns, and the paths of files that have them.
 
     Returns:
-        column -> type, column -> its names in the files, and why features cannot be made of others.
+        column -> type, column -> its names in the files, why features cannot be made of others, and
+        the columns of bytes.
     """
     common = find_common_columns(schemas, wanted=())
     unusable = {name: why.removeprefix("is ") for name, why in common.unread.items()}
     types: dict[str, ColumnType] = {}
+    binary_columns = []
     for column in common.columns:
         column_type = _get_column_type(column.kind)
         texts = {"string", "char", "binary", "null"}
@@ -102,12 +116,37 @@ def _determine_types(
                 f"{kinds} in different files; declare its type in `columns` to use it"
             )
         elif column_type is ColumnType.BINARY:
-            unusable[column.name] = "bytes; if they are images, see conf/digits.yaml"
+            binary_columns.append(column.name)
         elif column_type is ColumnType.OTHER:
             unusable[column.name] = "neither a value nor a list of values"
         else:
             types[column.name] = column_type
-    return types, {column.name: column.spellings for column in common.columns}, unusable
+    spellings = {column.name: column.spellings for column in common.columns}
+    return types, spellings, unusable, binary_columns
+
+
+def _read_some_bytes(
+    table: TableFiles,
+    files: Sequence[TableFile],
+    footers: Sequence[pq.FileMetaData],
+    spellings: tuple[str, ...],
+) -> list[bytes | None]:
+    """Read some values of a column of bytes, from a few of the files that have it."""
+    values: list[bytes | None] = []
+    chosen = spread_positions(len(files), _IMAGE_FILES)
+    for position in chosen:
+        names = {*footers[position].schema.to_arrow_schema().names}
+        stored = next((name for name in spellings if name in names), None)
+        if stored is None or not footers[position].num_rows:
+            continue
+        file = files[position]
+        with explain_table_errors(file.path), table.open(file) as stream:
+            try:
+                batches = pq.ParquetFile(stream).iter_batches(_IMAGES_PER_FILE, columns=[stored])
+                values += next(batches).column(0).to_pylist()
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise LakeError(f"{file.path} is damaged ({error}); restore or remove it") from None
+    return values
 
 
 def _get_column_type(kind: FileType) -> ColumnType:

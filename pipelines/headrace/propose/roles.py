@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from headrace.propose.columns import Column
-from headrace.propose.names import FeatureNames
+from headrace.propose.names import FeatureNames, split_words
 from headrace.propose.yaml_text import describe_value
 from headrace.schema import ColumnType
 from headrace.transform.calendar import MICROS_PER_DAY
@@ -29,10 +29,20 @@ _ROWS_PER_VALUE = 2
 # Sampled rows that a value of a vocabulary needs, so that its weights can be learnt: one per 1,000
 # sampled rows, and at most this many.
 _MAX_MIN_COUNT = 10
-_CODE_NAME_PATTERN = re.compile(
-    r"(?i)(^|_|\b)(id|ids|key|uuid|guid|code|zip|zipcode|postcode|plz|no|nr|num|number|index|idx)$"
-    r"|[a-z]I[dD]$"
+_ID_NAME_PATTERN = re.compile(
+    r"(?i)(^|_|\b)(id|ids|key|uuid|guid|code|zip|zipcode|postcode|plz)$|[a-z]I[dD]$"
 )
+# A number of something may be a quantity as well (atomic number), so these are ids of unique rows
+# alone; an index (body mass index) only where it is called nothing else.
+_NUMBER_NAME_PATTERN = re.compile(
+    r"(?i)(^|_|\b)(no|nr|num|number)$|^(row[_ ]?)?(index|idx)$|^unnamed: \d+$"
+    r"|^row_?(names?|num|id)$|^__index_level_\d+__$"
+)
+# Share of the numbers from the least to the greatest that occur, where a column numbers the rows.
+_MIN_NUMBERED_SHARE = 0.95
+_CALENDAR_WORDS = frozenset({
+    "year", "month", "day", "hour", "minute", "quarter", "week", "date",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,17 +108,33 @@ def propose_hash(column: Column, names: FeatureNames, reason: str) -> Role:
     return _build_role(column, names, {"kind": "hash", "buckets": buckets}, reason)
 
 
-def is_code(column: Column) -> bool:
+def is_id(column: Column) -> bool:
     """Return whether the column's name says that its values are ids, keys or codes."""
-    return bool(_CODE_NAME_PATTERN.search(column.name))
+    return bool(_ID_NAME_PATTERN.search(column.name))
+
+
+def is_code(column: Column) -> bool:
+    """Return whether its name says so of a column whose values are all different."""
+    return is_id(column) or bool(_NUMBER_NAME_PATTERN.search(column.name))
+
+
+def is_calendar(column: Column) -> bool:
+    """Return whether a column has years, months or other parts of a date as whole numbers."""
+    words = split_words(column.name)
+    return column.type is ColumnType.INTEGER and bool(words) and words[-1] in _CALENDAR_WORDS
 
 
 def is_row_number(column: Column, table_rows: int) -> bool:
-    """Return whether the column numbers the rows, from 0 or 1."""
-    if column.type is not ColumnType.INTEGER or not column.is_unique:
+    """Return whether the column numbers the rows, from 0, 1 or another number."""
+    if column.type not in (ColumnType.INTEGER, ColumnType.REAL) or not column.is_unique:
         return False
     low, high = column.limits
-    return low in (0, 1) and high - low + 1 <= 1.05 * max(table_rows, column.rows)
+    if column.type is ColumnType.REAL and not np.all(column.numbers == np.floor(column.numbers)):
+        return False
+    if low in (0, 1):
+        return high - low + 1 <= 1.05 * max(table_rows, column.rows)
+    is_dense = column.rows >= _MIN_NUMBERED_SHARE * (high - low + 1)
+    return column.rows >= 100 and is_dense and not is_calendar(column)
 
 
 def _find_exclusion_reason(column: Column, table_rows: int) -> str:
@@ -200,7 +226,7 @@ def _propose_number_feature(column: Column, names: FeatureNames) -> Role:
     if is_integer and column.distinct_count <= min(_MAX_NUMBERS, column.present_count // 20):
         reason = f"{column.distinct_count:,} different whole numbers, {low:g} to {high:g}"
         return _propose_vocabulary(column, names, _mention_nulls(column, reason))
-    if is_integer and is_code(column):
+    if is_integer and is_id(column):
         reason = f"{column.distinct_count:,} different numbers that are ids by their column's name"
         return propose_hash(column, names, reason)
     settings, shape = _choose_scaling(column)

@@ -1,7 +1,7 @@
 """Sample rows from all over a table, with what is known of the whole table: counts or estimates."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.propose.columns import Column, build_columns
 from headrace.propose.csv_rows import read_csv
+from headrace.propose.images import ImageColumn
 from headrace.propose.json_rows import read_json
 from headrace.propose.names import is_nameable
 from headrace.propose.parquet import read_parquet
@@ -40,6 +41,7 @@ class Sample:
         reader_options, spark_conf: what Spark needs to read the table.
         unusable: other columns -> why no feature can be made of them.
         partitions: the columns in the names of folders.
+        images: the columns of image files, which are none of `columns`.
         notes: what else a reader of the recipe should know.
     """
 
@@ -56,6 +58,7 @@ class Sample:
     spark_conf: Mapping[str, Any]
     unusable: Mapping[str, str]
     partitions: tuple[str, ...] = ()
+    images: Mapping[str, ImageColumn] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def describe_rows(self, count: int) -> str:
@@ -83,10 +86,11 @@ def sample_table(path: str, format_: str | None = None, max_rows: int = SAMPLED_
     for name in list_code_columns(table):
         columns[name] = replace(columns[name], declared_type="string")
     unusable = dict(sampled.unusable)
-    for name in list(columns):
-        if not is_nameable(name):
+    images = dict(sampled.images)
+    for named in (columns, images):
+        for name in [name for name in named if not is_nameable(name)]:
             unusable[name] = "a recipe cannot name it"
-            del columns[name]
+            del named[name]
     return Sample(
         path=path,
         format=table.format,
@@ -103,5 +107,6 @@ def sample_table(path: str, format_: str | None = None, max_rows: int = SAMPLED_
         partitions=tuple(
             dict.fromkeys(name for file in table.files for name in file.partition_values)
         ),
+        images=images,
         notes=sampled.notes,
     )

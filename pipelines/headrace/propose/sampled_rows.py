@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.propose.images import ImageColumn
+
 # Files that are opened, however many there are.
 MAX_FILES = 32
 # Values that are held at once: fewer rows of a wide table.
@@ -25,6 +27,7 @@ class SampledRows:
         opened_files: the number of files that were opened.
         reader_options: options that Spark's reader needs.
         unusable: column -> why no feature can be made of it.
+        images: column of image files -> their size; none of `rows`.
         spark_conf: settings that Spark needs to read the files at all.
         notes: what else a reader of the recipe should know.
     """
@@ -36,5 +39,6 @@ class SampledRows:
     opened_files: int
     reader_options: Mapping[str, Any] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, ImageColumn] = field(default_factory=dict)
     spark_conf: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

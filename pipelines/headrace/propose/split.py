@@ -2,7 +2,7 @@
 
 By time where rows are events, so that the model is evaluated on what happened later. Else rows that
 belong together share a split, so that none of them gives another away; else every row goes by its
-own key.
+own key, or by all of its columns where it has none.
 """
 
 import re
@@ -17,10 +17,15 @@ import pyarrow as pa
 from headrace.errors import LakeError
 from headrace.lake.data_file import SPLITS
 from headrace.propose.columns import Column
-from headrace.propose.keys import RowKey, find_calendar_key, find_group_column
+from headrace.propose.keys import (
+    RowKey,
+    count_distinct_rows,
+    find_calendar_key,
+    find_group_column,
+)
 from headrace.propose.label import LabelProposal
 from headrace.propose.sample import Sample
-from headrace.propose.split_point import compute_split_points
+from headrace.propose.split_point import TEXT_TYPES, compute_split_points, write_key_texts
 from headrace.redaction import redact_text
 from headrace.schema import ColumnType
 from headrace.transform.calendar import MICROS_PER_DAY
@@ -32,8 +37,14 @@ _OTHER_TIME_PATTERN = re.compile(
     r"(?i)(birth|dob|expir|valid|until|updated|modified|due|founded|built)"
 )
 _SECOND = 10**6  # microseconds
-# Table rows up to which seeds are tried until no split is without rows, and how many are tried.
-_MAX_ROWS_TO_TRY_SEEDS, _MAX_SEEDS = 1_000, 100
+_RELATIVE_UNITS = (
+    (MICROS_PER_DAY, "days"), (3_600 * _SECOND, "hours"), (60 * _SECOND, "minutes"),
+)  # fmt: skip
+_MIN_UNITS = 5  # in a split, so that whole ones give it about its share
+WRITES_RELATIVE_DATES = False
+"""Whether recipes can have times relative to the newest row, such as `-90 days`."""
+# Different keys up to which seeds are tried until no split is without rows, and how many are tried.
+_MAX_KEYS_TO_TRY_SEEDS, _MAX_SEEDS = 1_000, 100
 
 
 @dataclass(frozen=True)
@@ -134,23 +145,51 @@ def _split_by_time(column: Column, label: LabelProposal | None) -> SplitProposal
             break
     else:
         return None
-    dates = {
-        "column": column.name,
-        "validation_from": _format_time(first),
-        "test_from": _format_time(second),
-    }
+    dates, moving = _write_dates(column, first, second, usable)
     listed = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, shares, strict=True))
     reasons: tuple[str, ...] = (
         "by time: the model is evaluated on rows later than those it is trained on (in the sample: "
         f"{listed})",
-        "the dates stay as they are when the table grows, and new rows become test rows: move them "
-        "from time to time",
+        moving,
     )
     if column.null_count:
         reasons += (
             f"{column.null_count:,} of {column.rows:,} sampled rows have no time: filtered",
         )
-    return SplitProposal({"time": dates}, reasons, column.name, ~train)
+    return SplitProposal({"time": {"column": column.name, **dates}}, reasons, column.name, ~train)
+
+
+def _write_dates(
+    column: Column, first: int, second: int, usable: np.ndarray
+) -> tuple[dict[str, str], str]:
+    """Return the times from which rows are for validation and test, and what becomes of them.
+
+    They are relative to the newest row, so that they move on with a table that grows. That no split
+    lacks rows then was seen before, in the sample.
+
+    Args:
+        column: the time.
+        first, second: microseconds from which rows are for validation and test.
+        usable: bool (rows,), the rows that have a time and a label.
+    """
+    newest = float(np.nanmax(column.numbers[usable]))
+    for unit, name in _RELATIVE_UNITS:
+        counts = [round((newest - limit) / unit) for limit in (first, second)]
+        if WRITES_RELATIVE_DATES and counts[1] >= _MIN_UNITS and counts[0] > counts[1]:
+            dates = {
+                "validation_from": f"-{counts[0]} {name}", "test_from": f"-{counts[1]} {name}"
+            }  # fmt: skip
+            moving = (
+                "the times are relative to the newest row: a version keeps those of its fit, and a "
+                "refit moves them on with the table"
+            )
+            return dates, moving
+    dates = {"validation_from": _format_time(first), "test_from": _format_time(second)}
+    moving = (
+        "the dates stay as they are when the table grows, and new rows become test rows: move them "
+        "from time to time"
+    )
+    return dates, moving
 
 
 def _has_several_labels(label: LabelProposal | None, train: np.ndarray) -> bool:
@@ -166,23 +205,25 @@ def _format_time(micros: int) -> str:
 
 def _split_by_row(sample: Sample, label: LabelProposal | None, key: RowKey) -> SplitProposal:
     fractions = _choose_fractions(sample.table_rows)
-    names = ", ".join(key.columns)
-    if key.distinct_count == sample.rows:
-        reason = f"by {names}, which has a different value in each of {sample.rows:,} sampled rows"
-    elif not key.distinct_count:
-        reason = f"by {names}, whose different values were not counted"
-    else:
+    columns = key.columns or (*sample.columns, *sample.images)
+    distinct = sample.rows
+    if key.columns:
         reason = (
-            f"by {names}, with {key.distinct_count:,} different values in {sample.rows:,} sampled "
-            "rows: rows with the same value share a split"
+            f"by {', '.join(key.columns)}, which differs in each of {sample.rows:,} sampled rows"
+        )
+    else:
+        distinct = count_distinct_rows(list(sample.columns.values()))
+        reason = (
+            "by a hash of the whole row, as no column is a key: rows that are the same in all "
+            f"columns share a split ({distinct:,} different ones in {sample.rows:,} sampled rows)"
         )
     reasons = [reason]
     seed = 1
-    if sample.is_whole and sample.rows <= _MAX_ROWS_TO_TRY_SEEDS:
-        seed, seed_reason = _find_seed(sample, label, key, fractions)
+    if sample.is_whole and distinct <= _MAX_KEYS_TO_TRY_SEEDS:
+        seed, seed_reason = _find_seed(sample, label, columns, fractions)
         if seed_reason:
             reasons.append(seed_reason)
-    return SplitProposal(_build_key_section(key.columns, fractions, seed), tuple(reasons))
+    return SplitProposal(_build_key_section(columns, fractions, seed), tuple(reasons))
 
 
 def _build_key_section(
@@ -199,24 +240,27 @@ def _choose_fractions(rows: int) -> dict[str, float]:
 
 
 def _find_seed(
-    sample: Sample, label: LabelProposal | None, key: RowKey, fractions: Mapping[str, float]
+    sample: Sample,
+    label: LabelProposal | None,
+    key: Sequence[str],
+    fractions: Mapping[str, float],
 ) -> tuple[int, str]:
     """Find a seed that leaves rows to every split, and rows of every label to train.
 
     Returns:
-        The seed, and the rows that it gives each split, in words; seed 1 and no words where a key
-        is neither text nor whole number, because Spark's text of it is not known here.
+        The seed, and the rows that it gives each split, in words; seed 1 and no words where Spark's
+        text of a column is not known here. That of a real number is nearly always.
 
     Raises:
         LakeError: there is none, as rows are too few.
     """
-    columns = [sample.columns[name] for name in key.columns]
-    if any(c.type not in (ColumnType.STRING, ColumnType.INTEGER) for c in columns):
+    columns = [sample.columns[name] for name in key if name in sample.columns]
+    if len(columns) < len(key) or any(c.type not in TEXT_TYPES for c in columns):
         return 1, ""
     codes = label.codes if label else np.zeros(sample.rows, np.int64)
     has_label = codes >= 0
-    values = zip(*(c.values.filter(pa.array(has_label)).to_pylist() for c in columns), strict=True)
-    keys = [tuple(None if value is None else str(value) for value in row) for row in values]
+    texts = (write_key_texts(c.values.filter(pa.array(has_label))) for c in columns)
+    keys = list(zip(*texts, strict=True))
     codes, label_count = codes[has_label], len(set(codes[has_label].tolist()))
     ends = np.cumsum([fractions["train"], fractions["validation"]])
     enough = (label_count, min(label_count, 2), fractions["test"] / 2)
@@ -232,11 +276,12 @@ def _find_seed(
     if best[0][0] < min(label_count, 2) or not rows.all():
         raise LakeError(
             f"{redact_text(sample.path)} has {len(codes):,} rows with a label and "
-            f"{len(set(keys)):,} different keys ({', '.join(key.columns)}), which are too few: no "
+            f"{len(set(keys)):,} different keys ({', '.join(key)}), which are too few: no "
             "split leaves rows of two labels to train on, and some to validate and test"
         )
     listed = ", ".join(f"{name} {n:,}" for name, n in zip(SPLITS, rows.tolist(), strict=True))
-    return best[1], f"seed {best[1]} leaves {listed} rows with a label"
+    about = "about " if any(c.type is ColumnType.REAL for c in columns) else ""
+    return best[1], f"seed {best[1]} leaves {about}{listed} rows with a label"
 
 
 def _measure_fitness(

@@ -4,14 +4,26 @@ With it a seed can be proposed that leaves no split of a table of few rows empty
 specification (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), for short texts, one by one.
 """
 
+import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.prepare.split import KEY_SEPARATOR, MISSING_KEY, SPLIT_STEPS
+from headrace.schema import ColumnType
 
 _MASK = 2**64 - 1
 _P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
 _P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
 _SPARK_SEED = 42
+TEXT_TYPES = frozenset({
+    ColumnType.STRING, ColumnType.INTEGER, ColumnType.BOOLEAN, ColumnType.REAL,
+    ColumnType.TIMESTAMP,
+})  # fmt: skip
+"""Types whose texts in a split key are known here."""
 
 
 def compute_split_points(keys: Sequence[tuple[str | None, ...]], seed: int) -> list[float]:
@@ -28,6 +40,50 @@ def compute_split_points(keys: Sequence[tuple[str | None, ...]], seed: int) -> l
         signed -= 2**64 if signed >= 2**63 else 0
         points[key] = signed % SPLIT_STEPS / SPLIT_STEPS
     return [points[key] for key in keys]
+
+
+def write_key_texts(values: pa.Array) -> list[str | None]:
+    """Write values as the texts that are hashed (`source/keys.write_key_text`); None for a null.
+
+    A real number's text is Java's, which before Java 19 had a digit too many in rare cases.
+
+    Args:
+        values: texts, whole numbers, truth values, reals, or times in microseconds.
+    """
+    if pa.types.is_timestamp(values.type):
+        micros = pc.cast(values, pa.int64()).to_pylist()
+        return [None if item is None else _write_time(item) for item in micros]
+    if pa.types.is_floating(values.type):
+        return [None if item is None else _write_real(item) for item in values.to_pylist()]
+    if pa.types.is_boolean(values.type):
+        return [None if item is None else str(item).lower() for item in values.to_pylist()]
+    return [None if item is None else str(item) for item in values.to_pylist()]
+
+
+def _write_time(micros: int) -> str:
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    except OverflowError:  # a year after 9999, whose text does not matter
+        return str(micros)
+    whole = moment.replace(microsecond=0, tzinfo=None).isoformat(sep=" ")
+    fraction = f".{micros % 10**6:06}".rstrip("0") if micros % 10**6 else ""
+    return f"{whole}{fraction}".removesuffix(" 00:00:00")
+
+
+def _write_real(number: float) -> str:
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    if abs(number) < 2**53 and number == math.floor(number):
+        return str(int(number))
+    if 1e-3 <= abs(number) < 1e7:
+        return str(Decimal(repr(number)))
+    sign, digits, exponent = Decimal(repr(number)).as_tuple()
+    shown = "".join(map(str, digits)).rstrip("0") or "0"
+    assert isinstance(exponent, int)
+    power = exponent + len(digits) - 1
+    return f"{'-' if sign else ''}{shown[0]}.{shown[1:] or '0'}E{power}"
 
 
 def hash_xxh64(content: bytes, seed: int) -> int:

@@ -34,6 +34,22 @@ _UNSUPPORTED = {
     "7z": "an archive: unpack it",
     "tar": "an archive: unpack it",
 }
+_IMAGES = (
+    "an image: init reads images that are PNG or JPEG bytes in a column of a Parquet table, beside "
+    "a column with the label"
+)
+# Suffixes of files that are no table, and what they are.
+_NO_TABLES = {
+    **dict.fromkeys(("yaml", "yml"), "a YAML file"),
+    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "bmp", "tif", "tiff", "webp"), _IMAGES),
+    **dict.fromkeys(("toml", "ini", "cfg", "conf", "env"), "a file of settings"),
+    **dict.fromkeys(("py", "ipynb", "sql", "sh", "r", "scala", "java"), "a program"),
+    **dict.fromkeys(("md", "rst", "html", "htm", "pdf", "docx", "xml", "log"), "a document"),
+    **dict.fromkeys(("keras", "h5", "pkl", "pickle", "npy", "npz", "pt", "joblib"), "no table"),
+    "db": "a database: export the table as Parquet or CSV",
+    "sqlite": "a database: export the table as Parquet or CSV",
+}
+_RECIPE_KEYS = re.compile(rb"(?m)^(source|label|features|split|dataset|model)\s*:")
 _MAX_SHOWN = 8
 
 
@@ -153,6 +169,9 @@ def _select_files(
 
 
 def _determine_format(table: TableFiles, shown_path: str, format_: str | None) -> Format:
+    first = table.files[0]
+    if _get_suffix(first.path) != "parquet" and not first.is_compressed:
+        _refuse_recipe(table, shown_path)
     if format_ is not None:
         formats = sorted(set(_SUFFIXES.values()))
         if format_ not in formats:
@@ -170,7 +189,27 @@ def _determine_format(table: TableFiles, shown_path: str, format_: str | None) -
     (suffix,) = suffixes
     if suffix in _UNSUPPORTED:
         raise LakeError(f"{shown_path} is {_UNSUPPORTED[suffix]}")
+    if suffix in _NO_TABLES:
+        raise LakeError(
+            f"{shown_path} is {_NO_TABLES[suffix]}; expected a table: a folder or file of Parquet, "
+            "CSV or JSON. If it is one all the same, pass --format"
+        )
     return _SUFFIXES.get(suffix) or _detect_format(table, shown_path)
+
+
+def _refuse_recipe(table: TableFiles, shown_path: str) -> None:
+    """Refuse a file that is a recipe.
+
+    Raises:
+        LakeError: it has several of a recipe's keys.
+    """
+    with explain_table_errors(shown_path), table.open(table.files[0]) as stream:
+        keys = {*_RECIPE_KEYS.findall(stream.read(2**16))}
+    if len(keys) >= 3:
+        raise LakeError(
+            f"{shown_path} is a recipe, and init writes one for a table; to run it: headrace run "
+            f"{shown_path}. For a new one name the table: headrace init TABLE --out FILE"
+        )
 
 
 def _get_suffix(path: str) -> str:

@@ -15,8 +15,12 @@ from headrace.propose.names import derive_recipe_name
 from headrace.propose.proposal import Proposal
 from headrace.propose.roles import Role
 from headrace.propose.sizes import build_model_section, build_train_section, propose_gate
-from headrace.propose.yaml_text import describe_value, render_flow, render_scalar
+from headrace.propose.yaml_text import describe_value, render_flow, render_key, render_scalar
 from headrace.redaction import redact_text
+
+_MAX_SUSPICIOUS = 10
+# Names that predictions have.
+_PREDICTED = ("prediction", "probability", "model_version", "scored_at")
 
 CHOOSE_LABEL = "${CHOOSE_THE_LABEL}"
 """A variable in place of the label, until one is chosen; a recipe that has it is refused."""
@@ -115,6 +119,7 @@ def _render_source(proposal: Proposal, workdir: str) -> list[str]:
             example = describe_value(column.uncastable_example)
             rows = sample.describe_rows(column.uncastable_count)
             reason = f"{rows} do not cast, for example {example}"
+        reason = "; ".join(part for part in (reason, column.remark) if part)
         lines += render_entry(
             f"{render_scalar(column.name)}: {render_flow(column.declared_type)}", reason, 8
         )
@@ -171,16 +176,28 @@ def _render_choice(label: LabelProposal) -> list[str]:
 
 def _render_split(proposal: Proposal) -> list[str]:
     lines = [*render_reasons(proposal.split.reasons), "split:"]
-    return lines + [
-        f"  {key}: {render_flow(value)}" for key, value in proposal.split.section.items()
-    ]
+    for key, value in proposal.split.section.items():
+        lines += render_key(key, value, 2)
+    return lines
 
 
 def _render_unavailable(proposal: Proposal) -> list[str]:
+    lines = []
+    if proposal.suspicious:
+        lines += render_comment(
+            "Columns that may be known only when the label is. The sample has a sign of it, as "
+            "good features have, too: they are features, until you move them to `unavailable`."
+        )
+        shown = list(proposal.suspicious.items())[:_MAX_SUSPICIOUS]
+        for name, reason in shown:
+            lines += render_comment(f"  {describe_value(name)[1:-1]}: {reason}")
+        if len(shown) < len(proposal.suspicious):
+            more = len(proposal.suspicious) - len(shown)
+            lines += render_comment(f"  and {more} more")
     if not proposal.unavailable:
-        return []
-    lines = render_comment(
-        "Columns that are probably known only when the label is; features that read them are "
+        return lines
+    lines += render_comment(
+        "Columns that are the label once more, or known with it; features that read them are "
         "refused. If one is known at the time of prediction, remove its line here and add it to "
         "the features."
     )
@@ -236,10 +253,13 @@ def _render_entries(roles: Iterable[Role], part: str) -> list[str]:
 
 def _render_training(proposal: Proposal) -> list[str]:
     rows = proposal.train_rows
+    has_image = any(
+        entry.settings["kind"] == "image" for role in proposal.roles for entry in role.features
+    )
     lines = render_comment(f"Sizes for about {rows:,} train rows.")
     for name, section in (
-        ("model", build_model_section(rows)),
-        ("train", build_train_section(rows)),
+        ("model", build_model_section(rows, has_image=has_image)),
+        ("train", build_train_section(rows, has_image=has_image)),
     ):
         lines += [
             f"{name}:",
@@ -283,8 +303,29 @@ def _render_score(proposal: Proposal, out: str, workdir: str) -> list[str]:
     lines = render_comment(command, wrap=False)
     if proposal.cleaning.dedup_key and key.is_certain:
         return [*lines, "# score:", "#   columns: [] # further raw columns beside the predictions"]
-    lines += render_comment("The columns that tell which row a prediction belongs to.")
-    return [*lines, "score:", f"  key: {render_flow(list(key.columns))}"]
+    columns = list(key.columns)
+    if columns:
+        lines += render_comment("The columns that tell which row a prediction belongs to.")
+    else:
+        columns = list_raw_columns(proposal)
+        lines += render_comment(
+            "No column is a key, so predictions carry the raw columns, all that are single values "
+            "and known at the time of prediction."
+        )
+    return [*lines, "score:", *render_key("key", columns, 2)]
+
+
+def list_raw_columns(proposal: Proposal) -> list[str]:
+    """Return the columns that are known of new rows, and can lie beside predictions."""
+    sample = proposal.sample
+    late = {*proposal.unavailable, *([proposal.label.column] if proposal.label else [])}
+    known = [
+        column
+        for column in sample.columns.values()
+        if column.name not in late and not column.name.lower().startswith(_PREDICTED)
+    ]
+    single = [column.name for column in known if not column.type.value.startswith("list")]
+    return single or [column.name for column in known] or list(sample.images)
 
 
 def _render_schedule() -> list[str]:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.propose.arrow_types import ARROW_TYPES
+from headrace.propose.written_times import find_written_times, parse_written_time
+from headrace.recipe.declared_types import parse_declared_type
 from headrace.recipe.times import parse_time_to_micros
 from headrace.schema import ColumnType
 
@@ -29,7 +31,8 @@ _LONG_PATTERN = r"[+-]?\d{19,}"
 _MAX_UNCASTABLE_SHARE = 0.01
 # Dates and numbers as they are written in some countries, which do not cast.
 _FOREIGN_FORMATS = {
-    r"\d{1,2}[./]\d{1,2}[./]\d{2,4}(?: .*)?": "a date or time that is not written as 2024-01-31",
+    r"\d{1,2}[./-]\d{1,2}[./-]\d{2}(?: .*)?": "a date whose year has two digits",
+    r"\d{1,2}[./]\d{1,2}[./]\d{4}(?: .*)?": "a date or time that is not written as 2024-01-31",
     r"[+-]?\d{1,3}(?:\.\d{3})*,\d+": "a number with a decimal comma",
     r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?": "a number with commas between thousands",
 }
@@ -46,6 +49,7 @@ class TypedTexts:
         uncastable_count: texts that do not cast.
         uncastable_example: one of them.
         foreign_format: how most texts are written, where that is why they do not cast.
+        remark: what else a reader of the recipe should know.
     """
 
     type: ColumnType
@@ -54,6 +58,7 @@ class TypedTexts:
     uncastable_count: int = 0
     uncastable_example: str = ""
     foreign_format: str = ""
+    remark: str = ""
 
 
 def infer_text_type(texts: pa.Array, *, whole_numbers: bool) -> TypedTexts:
@@ -81,7 +86,32 @@ def infer_text_type(texts: pa.Array, *, whole_numbers: bool) -> TypedTexts:
         example = texts.filter(is_uncastable)[0].as_py() if count else ""
         is_date = text_type is ColumnType.TIMESTAMP and _has_only_dates(distinct)
         return TypedTexts(text_type, "date" if is_date else text_type.value, values, count, example)
+    written = _read_written_times(texts, distinct)
+    if written is not None:
+        return written
     return TypedTexts(ColumnType.STRING, "", texts, foreign_format=_find_foreign_format(distinct))
+
+
+def _read_written_times(texts: pa.Array, distinct: pa.Array) -> TypedTexts | None:
+    """Read dates such as Jun 12 1998 or 12.06.1998; None where the texts are none."""
+    if not pc.all(pc.match_substring_regex(distinct.slice(0, 20), r"\d{4}|\d[ ,.-]")).as_py():
+        return None
+    times = find_written_times(distinct.to_pylist(), _MAX_UNCASTABLE_SHARE)
+    if times is None:
+        return None
+    pattern = parse_declared_type(times.declared_type).pattern
+    encoded = texts.dictionary_encode()
+    micros = [parse_written_time(text, pattern) for text in encoded.dictionary.to_pylist()]
+    values = pc.cast(pa.array(micros, pa.int64()), ARROW_TYPES[ColumnType.TIMESTAMP])
+    values = values.take(encoded.indices)
+    is_uncastable = pc.and_(pc.is_null(values), pc.is_valid(texts))
+    count = pc.sum(is_uncastable).as_py() or 0
+    if count > _MAX_UNCASTABLE_SHARE * (len(texts) - texts.null_count):
+        return None
+    example = texts.filter(is_uncastable)[0].as_py() if count else ""
+    return TypedTexts(
+        ColumnType.TIMESTAMP, times.declared_type, values, count, example, remark=times.remark
+    )
 
 
 def _list_candidate_types(

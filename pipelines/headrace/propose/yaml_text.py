@@ -46,6 +46,21 @@ def render_flow(value: Any) -> str:
     return render_scalar(value)
 
 
+def render_key(key: str, value: Any, indent: int, width: int = 100) -> list[str]:
+    """Return the lines of a key and its value: one, or several of a list that is too long."""
+    line = f"{' ' * indent}{key}: {render_flow(value)}"
+    if len(line) <= width or not isinstance(value, list | tuple):
+        return [line]
+    lines, current = [f"{' ' * indent}{key}: ["], " " * (indent + 2)
+    for item in value:
+        text = f"{_render_nested(item)},"
+        if current.strip() and len(current) + len(text) > width:
+            lines.append(current.rstrip())
+            current = " " * (indent + 2)
+        current += f"{text} "
+    return [*lines, current.rstrip(), f"{' ' * indent}]"]
+
+
 def _render_nested(value: Any) -> str:
     """Return the value as YAML within a mapping or list, which a variable's brace must not end."""
     if isinstance(value, str) and _VARIABLE_PATTERN.fullmatch(value):

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from headrace.labels.kinds import KindName
 from headrace.recipe.base import declare_later_key
+from headrace.recipe.declared_types import DeclaredType
 from headrace.recipe.times import is_distance
 from headrace.recipe_section import (
     Count,
@@ -17,11 +18,6 @@ from headrace.recipe_section import (
     ShareLimit,
     Text,
 )
-
-DeclaredType = Literal[
-    "integer", "real", "string", "boolean", "timestamp", "date", "binary",
-    "list[integer]", "list[real]", "list[string]",
-]  # fmt: skip
 
 
 class Table(Section):
@@ -58,7 +54,12 @@ class Table(Section):
     main table where it is not true are counted by the ledger as filtered."""
     columns: dict[str, DeclaredType] = {}
     """Column contract of the table: a value that does not cast sends its row to quarantine. Columns
-    that are not listed keep the type that the source has (text, in CSV and JSON)."""
+    that are not listed keep the type that the source has (text, in CSV and JSON). Types: integer,
+    real, string, boolean, timestamp, date, binary, list[integer], list[real], list[string].
+    Times that are written in another way than 2024-01-31 10:30 say how: `date(MMM d yyyy)`,
+    `timestamp(dd.MM.yyyy HH:mm)`, by the letters of Java's DateTimeFormatter; and numbers that
+    count from 1970-01-01 UTC their unit: `timestamp(seconds)`, or milliseconds, microseconds,
+    nanoseconds."""
 
     @property
     def file_format(self) -> str:

@@ -45,7 +45,7 @@ _ACCEPTED_TYPES: dict[RawKind, frozenset[ColumnType]] = {
     "reals": frozenset({_T.REALS, _T.INTEGERS}),
     "strings": frozenset({_T.STRINGS}),
 }
-_ONE_VALUE = frozenset({_T.INTEGER, _T.REAL, _T.STRING, _T.BOOLEAN, _T.TIMESTAMP})
+_WRITABLE = frozenset(_T) - {_T.OTHER}
 # SQL types of columns that are the same where the tasks read them: they are written as they were
 # read, and a boolean would come as a number.
 _LATE_AS_READ = ("bigint", "double", "string")
@@ -115,7 +115,10 @@ def list_written_columns(recipe: Recipe) -> list[str]:
     key = recipe.score.key or (dedup.key if dedup else None)
     if not key:
         text = "there is no key, so nobody could tell which row a prediction is of"
-        problem = Problem("score.key", text, "name the columns that do, or set clean.dedup.key")
+        fix = (
+            "name the columns that do, or set clean.dedup.key; without a key, name all raw columns"
+        )
+        problem = Problem("score.key", text, fix)
         raise RecipeError(recipe.name, [problem])
     return list(dict.fromkeys([*key, *recipe.score.columns]))
 
@@ -144,7 +147,7 @@ def read_rows_to_score(
     rules = [rule for _, rule in _list_rules(recipe, spec)]
     recipe = recipe.model_copy(update={"clean": recipe.clean.model_copy(update={"rules": rules})})
     contract = [Column(c.name, _ACCEPTED_TYPES[c.kind], "the model") for c in spec.raw]
-    contract += [Column(name, _ONE_VALUE, "score.key, score.columns") for name in written]
+    contract += [Column(name, _WRITABLE, "score.key, score.columns") for name in written]
     raw = read_raw(spark, recipe, plan, contract)
     with explain_spark_errors(f"table {raw.main.name!r} ({raw.main.where})"):
         images = [

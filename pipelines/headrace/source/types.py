@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
+from headrace.recipe.declared_types import EPOCH_UNITS, TypeDeclaration, parse_declared_type
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import col, quote_name
 
@@ -42,6 +43,9 @@ _CASTABLE = {
     "list[real]": {"list[real]", "list[integer]", "list[string]"},
     "list[string]": {"list[string]", "list[integer]", "list[real]"},
 }
+
+_YEARS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""Microseconds of the first and the last moment of the years 1 to 9999."""
 
 
 def is_finite(number: "SparkColumn") -> "SparkColumn":
@@ -83,11 +87,16 @@ def to_column_type(kind: "DataType") -> ColumnType:
 
 def can_become(stored: ColumnType, declared: str) -> bool:
     """Return whether values that are stored as one type may be cast to a declared type at all."""
-    return stored.value in _CASTABLE[declared]
+    return stored in list_castable_types(declared)
 
 
 def list_castable_types(declared: str) -> frozenset[ColumnType]:
     """Return the types that can become the declared one."""
+    declaration = parse_declared_type(declared)
+    if declaration.unit:
+        return frozenset({ColumnType.INTEGER, ColumnType.REAL, ColumnType.STRING})
+    if declaration.pattern:  # 20240131 may be a number
+        return frozenset({ColumnType.STRING, ColumnType.INTEGER})
     return frozenset(ColumnType(name) for name in _CASTABLE[declared])
 
 
@@ -110,6 +119,12 @@ def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
     import pyspark.sql.functions as F
 
     column = col(name)
+    declaration = parse_declared_type(declared)
+    if declaration.unit:
+        return _read_epoch(column, stored, declaration)
+    if declaration.pattern:
+        time = F.try_to_timestamp(F.trim(column.cast("string")), F.lit(declaration.pattern))
+        return time.cast(_SQL[declaration.word])
     result = F.expr(f"try_cast({quote_name(name)} AS {_SQL[declared]})")
     if declared == "integer" and stored is ColumnType.REAL:
         # Since Spark 4.1 `floor` fails on numbers beyond its type, where the cast is null.
@@ -158,6 +173,35 @@ def _refuse_odd_times(
     )
     known_year = (F.year(time) >= 1) & (F.year(time) <= 9999)
     return F.when(known_year & ~(only_clock | other_zone if has_clock else only_clock), time)
+
+
+def _read_epoch(
+    column: "SparkColumn", stored: ColumnType, declaration: TypeDeclaration
+) -> "SparkColumn":
+    """Return the time that numbers since 1970 say; null where it is in no year from 1 to 9999."""
+    import pyspark.sql.functions as F
+
+    if stored is ColumnType.INTEGER:
+        whole, real = column.cast("bigint"), F.lit(None).cast("double")
+    elif stored is ColumnType.REAL:
+        whole, real = F.lit(None).cast("bigint"), column.cast("double")
+    else:
+        text = F.trim(column)
+        is_whole = text.rlike(r"^[+-]?[0-9]{1,18}$")
+        is_real = text.rlike(r"^[+-]?[0-9]+\\.[0-9]*$")
+        whole = F.when(is_whole, text).cast("bigint")
+        real = F.when(is_real, text).cast("double")
+    factor = EPOCH_UNITS[declaration.unit]
+    if factor:
+        low, high = (limit // factor for limit in _YEARS)
+        whole, real = F.when(whole.between(low, high), whole), F.when(real.between(low, high), real)
+        micros = F.coalesce(whole * F.lit(factor), F.round(real * F.lit(factor)).cast("bigint"))
+    else:  # of nanoseconds, 64 bits hold the years 1678 to 2262
+        real = F.when(F.abs(real) < F.lit(2.0**63), real).cast("bigint")
+        nanos = F.coalesce(whole, real)
+        # The rest is taken off first, because the quotient is a float64.
+        micros = ((nanos - F.pmod(nanos, F.lit(1000))) / F.lit(1000)).cast("bigint")
+    return F.timestamp_micros(micros).cast(_SQL[declaration.word])
 
 
 def is_lost(name: str, before: str) -> "SparkColumn":
