@@ -149,7 +149,7 @@ def test_a_table_without_a_key_is_learnt_and_scored_by_its_columns(tmp_path: Pat
     assert done.result["metrics"]["test_roc_auc"] > 0.8
     scored = headrace(
         "score", str(tmp_path / "r.yaml"), "--workdir", str(tmp_path), "--input", str(table),
-        "--output", str(tmp_path / "scores"), "--json",
+        "--output", str(tmp_path / "scores"), "--model", done.result["model_uri"], "--json",
     )  # fmt: skip
     assert scored.code == 0, scored.err
     files = DeltaTable(str(tmp_path / "scores")).get_add_actions(flatten=True)["path"].to_pylist()

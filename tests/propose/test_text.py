@@ -94,6 +94,9 @@ def test_without_a_key_predictions_carry_the_raw_columns_that_are_known() -> Non
     assert recipe["score"]["key"] == measured
     assert recipe["unavailable"] == ["y again"]
     assert "clean" not in recipe
+    # One of the likely labels will be one, which new rows do not have.
+    recipe = parse_yaml("\n".join(render_lines(columns, None)))
+    assert not {"y", "y again"} & {*recipe["score"]["key"]}
 
 
 def test_what_is_suspicious_is_a_comment_and_stays_a_feature() -> None:

@@ -69,8 +69,8 @@ def find_row_key(sample: Sample, label_name: str | None) -> RowKey:
         The key; one without columns where there is none.
     """
     columns = [c for c in sample.columns.values() if c.name != label_name]
-    ranks = {c.name: _rank_candidate(c, sample) for c in columns if c.is_unique}
-    ranks = {name: rank for name, rank in ranks.items() if rank is not None}
+    ranked = ((c.name, _rank_candidate(c, sample)) for c in columns if c.is_unique)
+    ranks = {name: rank for name, rank in ranked if rank is not None}
     if ranks:
         best = min(ranks, key=lambda name: ranks[name])
         is_certain = is_code(sample.columns[best]) or (sample.is_whole and ranks[best] < _WEAK)

@@ -18,6 +18,7 @@ from headrace.schema import ColumnType
 _MAX_LIKELY = 3
 # Up to this many texts are classes that somebody may want to predict.
 _MAX_LIKELY_TEXTS, _MAX_LIKELY_NUMBERS = 20, 10
+_MAX_COMMON_SHARE = 0.98
 _LABEL_NAMES = frozenset({
     "label", "labels", "target", "y", "class", "classes", "outcome", "response", "ground_truth",
 })  # fmt: skip
@@ -122,6 +123,8 @@ def _score_column(column: Column, position: int, count: int) -> float:
         score += 20
     if words & _GIVEN_WORDS:
         score -= 40
+    if column.value_counts[0][1] > _MAX_COMMON_SHARE * column.present_count:
+        score -= 30  # nearly a constant
     if position == count - 1:
         score += 15  # by custom the label is the last column, or the first
     elif position == 0:

@@ -26,7 +26,7 @@ from headrace.propose.leaks import (
     measure_strengths,
 )
 from headrace.propose.names import FeatureNames
-from headrace.propose.roles import Role, assign_role, is_row_number, propose_hash
+from headrace.propose.roles import Role, assign_role, propose_hash
 from headrace.propose.sample import Sample
 from headrace.propose.split import SplitProposal, propose_split
 from headrace.propose.yaml_text import make_printable
@@ -202,7 +202,7 @@ def _assign_roles(
 
 def _build_image_roles(sample: Sample, names: FeatureNames) -> list[Role]:
     """Return the feature of the first column of images: a network has one; others are left out."""
-    roles = []
+    roles: list[Role] = []
     for image in sample.images.values():
         if roles:
             reason = f"images, as {roles[0].column} is; the model has one image"
@@ -310,8 +310,8 @@ def _fall_back_to_hashes(
     label: str,
     names: FeatureNames,
 ) -> list[Role]:
-    """Hash texts and whole numbers, ids included, where no column is a good feature; never a number
-    of the row, which says nothing of another row.
+    """Hash texts and whole numbers, ids included, where no column is a good feature; never numbers
+    that are all different, such as that of the row, which say nothing of another row.
 
     Raises:
         LakeError: no column can be hashed.
@@ -324,7 +324,7 @@ def _fall_back_to_hashes(
         if role.column in columns
         and columns[role.column].type in hashable
         and columns[role.column].distinct_count > 1
-        and not is_row_number(columns[role.column], sample.table_rows)
+        and not (columns[role.column].type is ColumnType.INTEGER and columns[role.column].is_unique)
         else role
         for role in roles
     ]

@@ -318,7 +318,8 @@ def _render_score(proposal: Proposal, out: str, workdir: str) -> list[str]:
 def list_raw_columns(proposal: Proposal) -> list[str]:
     """Return the columns that are known of new rows, and can lie beside predictions."""
     sample = proposal.sample
-    late = {*proposal.unavailable, *([proposal.label.column] if proposal.label else [])}
+    labels = [proposal.label] if proposal.label else proposal.choices
+    late = {*proposal.unavailable, *(label.column for label in labels)}
     known = [
         column
         for column in sample.columns.values()
