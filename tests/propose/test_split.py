@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import LakeError
-from headrace.propose import split as split_module
 from headrace.propose.keys import find_row_key
 from headrace.propose.label import propose_label
 from headrace.propose.split import SplitProposal, propose_split
@@ -23,20 +22,20 @@ def propose_for(columns: dict, label: str | None = None, **options: int) -> Spli
     return propose_split(sample, label_proposal, find_row_key(sample, label))
 
 
-def test_events_are_split_by_time_at_round_dates() -> None:
+def test_events_are_split_by_time_some_days_before_the_newest() -> None:
     split = propose_for({"at": list_days(ROWS), "y": np.arange(ROWS) % 2}, "y")
     assert split.section == {
-        "time": {"column": "at", "validation_from": "2026-03-10", "test_from": "2026-06-18"}
+        "time": {"column": "at", "validation_from": "-200 days", "test_from": "-100 days"}
     }
     assert split.later_mask.mean() == pytest.approx(0.2, abs=0.01)
     assert split.reasons[0].endswith("(in the sample: train 80%, validation 10%, test 10%)")
 
 
-def test_within_a_day_at_round_hours_and_seconds() -> None:
+def test_within_a_day_some_minutes_before_the_newest() -> None:
     start = np.datetime64("2024-01-01", "us")
     minutes = start + np.arange(ROWS) * np.timedelta64(1, "m")
     section = propose_for({"at": minutes}).section["time"]
-    assert section["validation_from"] == "2024-01-01T13:19:00"
+    assert section["validation_from"] == "-200 minutes"
     section = propose_for({"at": start + np.arange(ROWS) * np.timedelta64(1, "us")}).section["time"]
     assert section["test_from"] == "2024-01-01T00:00:00.000899"
 
@@ -91,20 +90,14 @@ def test_measurements_are_no_key_even_where_they_differ_in_every_row() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("relative", [False, True])
-def test_times_are_relative_to_the_newest_row_where_recipes_can_have_them(
-    relative: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(split_module, "WRITES_RELATIVE_DATES", relative)
+def test_times_are_relative_to_the_newest_row() -> None:
     split = propose_for({"at": list_days(ROWS), "y": np.arange(ROWS) % 2}, "y")
-    expected = ("-200 days", "-100 days") if relative else ("2026-03-10", "2026-06-18")
     time = split.section["time"]
-    assert (time["validation_from"], time["test_from"]) == expected
-    assert ("relative to the newest row" in split.reasons[1]) == relative
+    assert (time["validation_from"], time["test_from"]) == ("-200 days", "-100 days")
+    assert "relative to the newest row" in split.reasons[1]
     hours = np.datetime64("2024-01-01", "us") + np.arange(ROWS) * np.timedelta64(1, "m")
     time = propose_for({"at": hours}).section["time"]
-    expected = ("-200 minutes", None) if relative else ("2024-01-01T13:19:00", None)
-    assert time["validation_from"] == expected[0]
+    assert time["validation_from"] == "-200 minutes"
 
 
 @given(rows=st.integers(8, 60), salt=st.integers(0, 1000))

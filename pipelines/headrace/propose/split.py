@@ -41,8 +41,6 @@ _RELATIVE_UNITS = (
     (MICROS_PER_DAY, "days"), (3_600 * _SECOND, "hours"), (60 * _SECOND, "minutes"),
 )  # fmt: skip
 _MIN_UNITS = 5  # in a split, so that whole ones give it about its share
-WRITES_RELATIVE_DATES = False
-"""Whether recipes can have times relative to the newest row, such as `-90 days`."""
 # Different keys up to which seeds are tried until no split is without rows, and how many are tried.
 _MAX_KEYS_TO_TRY_SEEDS, _MAX_SEEDS = 1_000, 100
 
@@ -175,7 +173,7 @@ def _write_dates(
     newest = float(np.nanmax(column.numbers[usable]))
     for unit, name in _RELATIVE_UNITS:
         counts = [round((newest - limit) / unit) for limit in (first, second)]
-        if WRITES_RELATIVE_DATES and counts[1] >= _MIN_UNITS and counts[0] > counts[1]:
+        if counts[1] >= _MIN_UNITS and counts[0] > counts[1]:
             dates = {
                 "validation_from": f"-{counts[0]} {name}", "test_from": f"-{counts[1]} {name}"
             }  # fmt: skip

@@ -16,6 +16,7 @@ from headrace.errors import LakeError
 from headrace.lake.build import ErasedKey
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.recipe.declared_types import parse_declared_type
 from headrace.recipe.input_road import list_later_columns
 from headrace.schema import Column, ColumnType
 from headrace.source.condition_columns import list_condition_columns
@@ -224,11 +225,16 @@ def find_fit_inputs(recipe: Recipe, schema: RawSchema) -> FitInputs:
         name for rule in select_rejecting_rules(rules) for name in rule.violated.list_columns()
     )
     rule_columns = {name: columns[name].kind for name in read_by_rules if name not in raw}
-    stored_as = {
-        name: schema.sql_types[name]
-        for name in (*raw, *rule_columns)
-        if schema.sql_types[name] in ("boolean", "date")
+    units = {
+        name: parse_declared_type(declared).unit
+        for name, declared in recipe.source.tables[recipe.source.main].columns.items()
     }
+    stored_as = {}
+    for name in (*raw, *rule_columns):
+        if schema.sql_types[name] in ("boolean", "date"):
+            stored_as[name] = schema.sql_types[name]
+        elif units.get(name) and raw.get(name, rule_columns.get(name)) == "timestamp":
+            stored_as[name] = units[name]
     return FitInputs(
         raw,
         recipe.derive,

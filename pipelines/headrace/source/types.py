@@ -187,9 +187,9 @@ def _read_epoch(
         whole, real = F.lit(None).cast("bigint"), column.cast("double")
     else:
         text = F.trim(column)
-        is_whole = text.rlike(r"^[+-]?[0-9]{1,18}$")
-        is_real = text.rlike(r"^[+-]?[0-9]+\\.[0-9]*$")
-        whole = F.when(is_whole, text).cast("bigint")
+        is_whole = text.rlike(r"^[+-]?[0-9]{1,19}$")
+        is_real = text.rlike(r"^[+-]?[0-9]+\.[0-9]*$")
+        whole = F.when(is_whole, text).try_cast("bigint")
         real = F.when(is_real, text).cast("double")
     factor = EPOCH_UNITS[declaration.unit]
     if factor:

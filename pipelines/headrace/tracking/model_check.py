@@ -25,7 +25,7 @@ RELEASED_CODE = frozenset(
         "2d973edfd1b398a4d69129caf961264999310d8f20375569679fd01f56c984e3",
         "c9f2993e0db856146de55cdef533182bea4a0c6b81a7ac0d40a4b06db10d3453",
         "2eac920cfcbd8e9bcc654086ecdd4aa6517d581d5af42370f1f72330db8d17f3",
-        "b3f0e8bc76d04eeabd99140b1e3c899e742dfab55d99108a5cc63a969663b15a",
+        "75574c482297bec2f5580d6f6cde18b60922d04c1e0b353016b6c70e1f950f1e",
     }
 )
 """SHA-256 of every `raw_model.py` that a release wrote into its models; each release adds to it."""

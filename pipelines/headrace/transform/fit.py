@@ -7,7 +7,6 @@ a feature is fitted is left to its kind in `features`.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import pyarrow as pa
 
@@ -27,7 +26,7 @@ from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
 from headrace.recipe.times import parse_time_to_micros
 from headrace.transform.rules import FittedRule, LeftOutRule
-from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
+from headrace.transform.spec import DerivedColumn, RawColumn, StoredAs, TransformSpec
 from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
 
 
@@ -42,7 +41,7 @@ class FitInputs:
             applies them, as for transforms that an older Headrace fitted.
         rule_columns: columns that only rules read -> kind.
         left_out: rules that act on these rows alone.
-        stored_as: columns that are booleans or dates in the lake -> which of both.
+        stored_as: see `RawColumn`.
     """
 
     raw: dict[str, RawKind]
@@ -52,7 +51,7 @@ class FitInputs:
     rules: tuple[FittedRule, ...] | None = ()
     rule_columns: dict[str, RawKind] = field(default_factory=dict)
     left_out: tuple[LeftOutRule, ...] = ()
-    stored_as: Mapping[str, Literal["boolean", "date"]] = field(default_factory=dict)
+    stored_as: Mapping[str, StoredAs] = field(default_factory=dict)
 
     def list_derived_columns(self) -> tuple[DerivedColumn, ...]:
         """Return the recipe's derived columns."""

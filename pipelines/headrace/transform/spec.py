@@ -23,6 +23,9 @@ from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
 from headrace.transform.rules import FittedRule, LeftOutRule, select_rejecting_rules
 
+StoredAs = Literal[
+    "boolean", "date", "seconds", "milliseconds", "microseconds", "nanoseconds"
+]  # fmt: skip
 TimePart = Literal["year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
 
 if TYPE_CHECKING:
@@ -45,9 +48,9 @@ class RawColumn(_Frozen):
     kind: RawKind
     nullable: bool
     """Whether the training data had missing values here."""
-    stored_as: Literal["boolean", "date"] | None = None
-    """Of integers that are booleans in the lake, and times that are dates: what a text or a time of
-    day means depends on it."""
+    stored_as: StoredAs | None = None
+    """Of integers that are booleans in the lake, times that are dates, and times that are numbers
+    since 1970: what a text, a number or a time of day means depends on it."""
 
 
 class DerivedColumn(_Frozen):

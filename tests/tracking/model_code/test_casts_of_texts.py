@@ -165,6 +165,12 @@ BOOLEANS = [
     " true ",
     "2",
 ]
+UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
+EPOCHS = [
+    "0", "1700000000", "1700000000000", "-62135596800", "-62135596801", "253402300799", "1.5",
+    "1700000000.123456", "-1.5", "1e9", "", " 12 ", "+7", "2.", "0.0000005", "999999999999999999",
+    "1700000000000000001", "-1", "x", "9223372036854775807.0",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +194,7 @@ def raw_model() -> Any:
         (TIMES, "timestamp", "timestamp"),
         (TIMES, "date", "date"),
         (BOOLEANS, "boolean", "boolean"),
+        *((EPOCHS, f"timestamp({unit})", unit) for unit in UNITS),
     ],
 )
 def test_texts_are_read_as_spark_casts_them(
@@ -195,7 +202,7 @@ def test_texts_are_read_as_spark_casts_them(
 ) -> None:
     frame = spark.createDataFrame(list(enumerate(texts)), "i int, v string")
     column = cast_column("v", ColumnType.STRING, declared)
-    if kind in ("timestamp", "date"):
+    if kind in ("timestamp", "date", *UNITS):
         column = F.unix_micros(column.cast("timestamp"))
     else:
         column = column.cast("double" if kind == "real" else "bigint")

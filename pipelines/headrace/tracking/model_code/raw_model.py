@@ -51,6 +51,8 @@ TIME = re.compile(
     r"\+?([0-9]{4,6})(?:-([0-9]{1,2})(?:-([0-9]{1,2})"
     r"(?:[ T]([0-9]{1,2})(?::([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?)?( ?[^\s:]\S*)?)?)?)?)?"
 )
+EPOCH = re.compile(r"[+-]?[0-9]{1,19}|[+-]?[0-9]+\.[0-9]*")
+UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1, "nanoseconds": 0}
 DATE = re.compile(r"(\+?[0-9]{4,6}-[0-9]{1,2}-[0-9]{1,2})[ T].*", re.DOTALL)
 OFFSET = re.compile(r"(?:UTC|GMT|UT)?([+-])([0-9]{1,2})(?::?([0-9]{1,2})(?::?([0-9]{2}))?)?")
 # Spark knows these, and they are of more than one zone.
@@ -377,6 +379,38 @@ def _read_dates(column):
     return np.where(numbers == MISSING_INTEGER, numbers, days)
 
 
+def _read_epochs(column, unit):
+    """Read times that are numbers since 1970 as Spark reads them; others as `_read_timestamps`."""
+    return _read_timestamps(column.map(lambda value: _read_epoch(column, value, unit)))
+
+
+def _read_epoch(column, value, unit):
+    """Return the time of a number, or of its text, as a NumPy datetime; all else as it is."""
+    text = value.strip(" ") if isinstance(value, str) else ""
+    if isinstance(value, str) and EPOCH.fullmatch(text):
+        value = float(text) if "." in text else int(text)
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if not is_number or isinstance(value, bool) or _is_null(value):
+        return value
+    factor = UNITS[unit]
+    if isinstance(value, int | np.integer):
+        if not MISSING_INTEGER <= value < -MISSING_INTEGER:
+            raise _make_value_error(column, value, f"{unit} since 1970 of 64 bits, or null")
+        micros = int(value) * factor if factor else int(value) // 1000
+    elif not np.isfinite(value):
+        return None
+    elif factor:
+        exact = decimal.Decimal(float(value) * factor)
+        micros = int(exact.quantize(decimal.Decimal(1), decimal.ROUND_HALF_UP))
+    else:
+        if abs(value) >= 2.0**63:
+            raise _make_value_error(column, value, f"{unit} since 1970 of 64 bits, or null")
+        micros = int(value) // 1000
+    if not -62_135_596_800_000_000 <= micros < 253_402_300_800_000_000:
+        raise _make_value_error(column, value, f"{unit} of the years 1 to 9999 since 1970, or null")
+    return np.datetime64(micros, "us")
+
+
 def _cut_date(text):
     return DATE.sub(r"\1", text.strip(f"{BLANKS}\x7f"))
 
@@ -486,6 +520,7 @@ READERS = {
     "timestamp": _read_timestamps,
     "boolean": _read_booleans,
     "date": _read_dates,
+    **{unit: functools.partial(_read_epochs, unit=unit) for unit in UNITS},
     "string": _read_strings,
     "bytes": _read_bytes,
 }
