@@ -55,6 +55,18 @@ def test_curves_of_both_kinds() -> None:
     assert draw_figure(figure) > 1000
 
 
+def test_coverage_of_a_quantile_is_plotted_by_the_size_of_the_prediction() -> None:
+    predicted = np.repeat([1.0, 2.0], 4)
+    truth = np.array([0.0, 0.5, 1.0, 9.0, 1.0, 9.0, 9.0, 9.0])
+    weight = np.array([1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0])
+    figure = plots.plot_coverage(truth, predicted, weight, 0.9)
+    _, line = figure.axes[0].get_lines()
+    np.testing.assert_allclose(line.get_xdata(), [1.0, 2.0])
+    np.testing.assert_allclose(line.get_ydata(), [0.5, 0.25])  # 3 of a weight of 6, 1 of 4
+    assert draw_figure(figure) > 1000
+    assert draw_figure(plots.plot_coverage(truth, np.ones(8), weight, 0.9)) > 1000
+
+
 def test_calibration_plots_the_share_that_came_true_over_the_probability() -> None:
     figure = plots.plot_calibration(np.array([0.1, 0.1, 0.62, 0.62]), np.array([0, 0, 1, 1]), "it")
     _, line = figure.axes[0].get_lines()

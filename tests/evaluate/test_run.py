@@ -1,12 +1,16 @@
 """The evaluate stage before it starts ranks: threshold, slices, dataset."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from headrace.errors import ModelError
 from headrace.evaluate import run
 from headrace.features.scaled import ScaledFeature
+from headrace.labels.losses.kinds import parse_loss
+from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.tracking.model import ModelVersion
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -39,6 +43,57 @@ def test_slices_that_the_dataset_cannot_give_are_refused(tmp_path) -> None:
         transform_json=TransformSpec(raw=raw, derived=(), features=(amount,)).to_json(),
         build=SimpleNamespace(kept={"note": "string"}, stored={"amount": stored}),
     )
+def test_the_root_is_the_recipe_s_where_it_is_the_same_without_credentials(tmp_path) -> None:
+    model = make_version("m", 3, "t")
+    recipe = tiny_recipe(tmp_path)
+    assert run._resolve_dataset_root(recipe, model) == "/nowhere"
+    model.metadata["dataset_root"] = resolve_root(recipe.dataset.path)
+    assert run._resolve_dataset_root(recipe, model) == resolve_root(recipe.dataset.path)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "loss", "message"),
+    [
+        (None, None, ""),
+        (None, {"kind": "squared_error"}, ""),
+        ({"kind": "huber", "delta": 2.0}, {"kind": "huber", "delta": 2}, ""),
+        ({"kind": "huber", "delta": 2.0}, {"kind": "huber", "delta": 3.0}, '"delta": 2.0}, and'),
+        (None, {"kind": "quantile", "level": 0.9}, 'train.loss {"kind": "squared_error"}, and the '
+         'recipe has {"kind": "quantile", "level": 0.9}'),
+        ({"kind": "python", "function": "os:system", "options": {}}, None, "os:system"),
+    ],
+)  # fmt: skip
+def test_a_model_is_evaluated_by_the_loss_that_it_was_trained_with(
+    tmp_path: Path, recorded: Any, loss: Any, message: str
+) -> None:
+    """A function that a model names is compared, and never run."""
+    spec = TransformSpec(raw=(), derived=(), features=(), label=LabelSpec(kind="regression"))
+    dataset: Any = SimpleNamespace(transform_json=spec.to_json())
+    model = make_version("m", 3, "t")
+    if recorded:
+        model.metadata["loss"] = recorded
+    recipe = tiny_recipe(tmp_path)
+    train = recipe.train.model_copy(update={"loss": parse_loss(loss)})
+    recipe = recipe.model_copy(update={"train": train})
+    if not message:
+        run._refuse_other_loss(recipe, model, dataset)
+        return
+    with pytest.raises(ModelError) as caught:
+        run._refuse_other_loss(recipe, model, dataset)
+    assert message in str(caught.value)
+
+
+def test_slices_by_columns_that_do_not_exist_are_refused(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlicedDataset:
+        root, version, transform_json = "/data", 7, ""
+        build = SimpleNamespace(kept=["note"])
+
+    class Spec:
+        features = (SimpleNamespace(name="amount"),)
+
+    monkeypatch.setattr(run.TransformSpec, "from_json", lambda text: Spec())
     recipe = tiny_recipe(
         tmp_path,
         "dataset.keep=[note, day, visit]",
