@@ -10,11 +10,12 @@ from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.errors import ModelError, RecipeError, TrainError
 from headrace.labels.losses.kinds import parse_loss
 from headrace.labels.spec import LabelSpec
-from headrace.recipe.sections import Optimizer
+from headrace.models.build import build_model
+from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.loss_check import check_loss
 from headrace.train.optimizer import build_optimizer
 from headrace.train.step import StepOptions, TrainStep
-from tests.train.one_neuron import batch, one_neuron
+from tests.train.one_neuron import LABELS, batch, one_neuron, spec
 
 REGRESSION = LabelSpec(kind="regression")
 ROWS = batch([2.0, 4.0, -1.0, 8.0], [1.0, 2.0, 3.0, 0.0], [1.0, 1.0, 1.0, 0.0])
@@ -36,9 +37,6 @@ def test_a_loss_per_row_that_can_be_differentiated_is_taken() -> None:
     check("asymmetric")
     check("asymmetric", late=7.0)
     check("undefined_at_0")  # which the padding row alone is
-    check("keras.losses:log_cosh", LabelSpec(kind="multi_label", classes=("a", "b")), batch(
-        [2.0, 4.0], [1.0], [1.0, 1.0]
-    ) | {"label": tf.constant([[1.0, 0.0], [1.0, 1.0]])})  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -63,6 +61,13 @@ def test_what_cannot_be_trained_with_is_found_before_the_first_epoch(
         check(function, rows=rows)
     assert "train.loss.function: mine " in str(caught.value)
     assert "found before the first epoch" in str(caught.value)
+
+
+def test_a_loss_of_keras_that_is_a_mean_over_labels_is_a_loss_per_row() -> None:
+    label = make_label("keras.losses:log_cosh", LABELS)
+    model = build_model(Mlp(kind="mlp", hidden=[1]), spec(LABELS))
+    rows = batch([2.0, 4.0], [1.0], [1.0, 1.0]) | {"label": tf.constant([[1.0, 0.0], [1.0, 1.0]])}
+    check_loss("theirs", label.make_row_losses(), model, rows)
 
 
 def test_options_that_the_function_does_not_take_are_an_error_of_it() -> None:
