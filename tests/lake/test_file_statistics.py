@@ -65,6 +65,9 @@ def test_numbers_texts_and_times() -> None:
         pa.array([Decimal("1.5"), Decimal("2.5")]),
         pa.array([None, None], pa.int64()),
         pa.array([math.nan, math.nan]),
+        pa.array([0, 253_402_300_799_999_999], pa.timestamp("us", "UTC")),  # rounded up: 10000
+        pa.array([0, 253_402_300_800_000_000], pa.timestamp("us", "UTC")),
+        pa.array([0, -62_135_596_800_000_001], pa.timestamp("us")),
     ],
 )
 def test_what_is_not_certain_is_left_out(column: pa.Array) -> None:

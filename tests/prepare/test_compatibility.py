@@ -92,17 +92,22 @@ def test_raw_columns_are_those_that_features_of_one_value_read(tmp_path: Path) -
         tmp_path,
         "dataset.keep=[event, place]",
         "derive={month: {kind: time_part, columns: [when], part: month}}",
-        "features={x: {kind: standardize}, raw_y: {kind: vocabulary, column: y}, month: {kind:"
-        " cyclic, period: 12}, words: {kind: tokens, column: text, length: 3, vocabulary: {}},"
+        "features={x: {kind: standardize}, raw_wet: {kind: vocabulary, column: wet}, month: {kind:"
+        " cyclic, period: 12}, words: {kind: text, column: text, length: 3},"
         " gap: {kind: log1p, column: gap (cm)}}",
     )
-    more = {"when": T.DateType(), "text": T.StringType(), "gap (cm)": T.IntegerType()}
+    more = {
+        "wet": T.BooleanType(),
+        "when": T.DateType(),
+        "text": T.StringType(),
+        "gap (cm)": T.IntegerType(),
+    }
     stored = resolve_stored_columns(recipe, schema(**more), {"gap (cm)": "real"}, None)
     assert {name: (item.name, item.type) for name, item in stored.items()} == {
         "event": ("kept_event", "integer"),
         "place": ("kept_place", "string"),
         "x": ("raw_x", "real"),
-        "y": ("raw_y_2", "boolean"),  # the feature has the other name
+        "wet": ("raw_wet_2", "boolean"),  # the feature has the other name
         "when": ("raw_when", "timestamp"),
         "gap (cm)": ("raw_gap__cm_", "real"),  # as the transform reads it
     }

@@ -50,7 +50,7 @@ def make_recipe(workdir: Path) -> Recipe:
             "source": {"tables": {"rows": {"path": "${workdir}/lake"}}, "main": "rows"},
             "clean": {"dedup": {"key": ["id"]}},
             "label": {"expression": "y"},
-            "split": {"key": ["id"], "fractions": {"train": 0.5, "test": 0.5}},
+            "split": {"key": ["id"], "fractions": {"train": 0.4, "validation": 0.1, "test": 0.5}},
             "derive": {"day": {"kind": "time_part", "columns": ["when"], "part": "day_of_year"}},
             "features": {
                 "big": {"kind": "standardize"},

@@ -49,8 +49,11 @@ def build_statistics(footer: pq.FileMetaData, first: Sequence[str] = ()) -> str:
             leaves[position].max_definition_level > 0
         ):
             continue  # Parquet leaves out NaN, which Spark takes for larger than any number
-        low = _format_bound(min(item.min for item in bounded), is_upper=False)
-        high = _format_bound(max(item.max for item in bounded), is_upper=True)
+        try:
+            low = _format_bound(min(item.min for item in bounded), is_upper=False)
+            high = _format_bound(max(item.max for item in bounded), is_upper=True)
+        except (OverflowError, ValueError):  # a time after the year 9999, or before the year 1
+            continue
         if low is not None and high is not None:
             minima[name], maxima[name] = low, high
     return json.dumps(found | {"minValues": minima, "maxValues": maxima, "nullCount": nulls})
