@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from headrace.lake import DatasetVersion
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
 from tests.e2e.running import Done, headrace, prepared_tiny
@@ -104,7 +105,18 @@ def test_the_verdict_has_every_number(folder: Path, champion: dict[str, Any]) ->
     )
     by_shop = [s for s in slices if s["columns"] == ["shop"]]
     assert {s["value"] for s in by_shop} == {f"shop={x}" for x in ("a", "b", "c", "d", "missing")}
-    assert sum(s["rows"] for s in by_shop) == verdict["metrics"]["rows"]
+    # Rows of a day share an identity, and yet each is in the slice of its own shop.
+    dataset = DatasetVersion.open(f"{folder}/w/dataset")
+    test = dataset.read_columns("test", ["kept_shop", "raw_amount", "label"])
+    rows = test.to_pandas().fillna({"kept_shop": "missing"}).groupby("kept_shop")["label"]
+    assert {s["value"]: (s["rows"], s["metrics"]["positives"]) for s in by_shop} == {
+        f"shop={shop}": (len(labels), labels.sum()) for shop, labels in rows
+    }
+    amounts = [s for s in slices if s["columns"] == ["amount"]]
+    assert sum(s["rows"] for s in amounts) == verdict["metrics"]["rows"]
+    missing = sum(s["rows"] for s in amounts if s["value"] == "amount missing")
+    assert missing == test["raw_amount"].null_count
+    assert "slice_notes" not in verdict
     assert {s["small"] for s in slices if s["columns"] == ["day", "shop"]} == {True}
 
 

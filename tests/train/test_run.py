@@ -13,6 +13,7 @@ from headrace.progress import ignore_progress
 from headrace.recipe import Recipe
 from headrace.train import run as run_module
 from headrace.train.run import train
+from headrace.transform.spec import TransformSpec
 from tests.tiny import tiny_recipe
 
 DATASET = SimpleNamespace(root="/data", version=3)
@@ -117,3 +118,16 @@ def test_a_recipe_that_does_not_fit_starts_no_rank(
     with pytest.raises(RecipeError):
         train(tiny_recipe(tmp_path), workdir=str(tmp_path), report=ignore_progress)
     assert len(calls) == 1
+
+
+def test_slices_that_cannot_be_evaluated_start_no_rank(
+    calls: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = TransformSpec(raw=(), derived=(), features=()).to_json()
+    build = SimpleNamespace(kept={}, stored={})
+    dataset = SimpleNamespace(root="/data", version=3, transform_json=spec, build=build)
+    monkeypatch.setattr(DatasetVersion, "open", lambda root, version: dataset)
+    recipe = tiny_recipe(tmp_path, "evaluate.slices=[{columns: [shop]}]")
+    with pytest.raises(RecipeError, match="the dataset has no column shop"):
+        train(recipe, workdir=str(tmp_path), report=ignore_progress)
+    assert calls == []
