@@ -197,5 +197,5 @@ class Evaluate(Section):
     trees on the prepared numbers and ids (not of images, texts and series, nor of multi_label).
     They are fitted once per dataset version, under the weights that `weighted` says."""
     reference_rows: Annotated[int, Field(ge=1)] | None = declare_later_key(None)
-    """Train rows that the trees are fitted on, at most; by default 262,144, or fewer where there
-    are more than 128 columns (2^25 values)."""
+    """Train rows that the trees are fitted on, at most; by default 131,072, or fewer where there
+    are more than 256 columns (2^25 values)."""

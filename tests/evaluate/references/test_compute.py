@@ -172,7 +172,7 @@ def test_a_split_without_validation_uses_all_iterations(tmp_path: Path) -> None:
 
 
 def test_the_sample_fits_memory_and_the_recipe_may_set_it() -> None:
-    assert choose_sample_rows(s.Evaluate(), 23) == 262_144
+    assert choose_sample_rows(s.Evaluate(), 23) == 131_072
     assert choose_sample_rows(s.Evaluate(), 2000) * 2000 <= 2**25
     assert choose_sample_rows(s.Evaluate(), 10**9) == 1
     assert choose_sample_rows(s.Evaluate(reference_rows=50), 2000) == 50
