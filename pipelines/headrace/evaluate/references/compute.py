@@ -30,8 +30,8 @@ from headrace.stream.columns import Columns, build_feature_columns, list_weight_
 from headrace.transform.spec import ModelInput, TransformSpec
 
 DEFAULT_ROWS = 131_072
-"""Train rows that trees are fitted on, at most. On the flights (23 columns, 260,418 train rows) that
-takes 1.6 s of one core and gives a ROC AUC of 0.753; all rows take 3.1 s and give 0.763."""
+"""Train rows that trees are fitted on, at most. On the flights (23 columns, 260,418 train rows)
+that takes 1.6 s of one core and gives a ROC AUC of 0.753; all rows take 3.1 s and give 0.763."""
 _MAX_VALUES = 2**25  # of the sample: about 700 MB while trees are fitted
 _VALIDATION_ROWS = 65_536  # by which the number of iterations is chosen
 _CONSTANT_BYTES = 2**28  # of labels and weights that the constant is fitted on
