@@ -43,12 +43,22 @@ def test_slices_that_the_dataset_cannot_give_are_refused(tmp_path) -> None:
         transform_json=TransformSpec(raw=raw, derived=(), features=(amount,)).to_json(),
         build=SimpleNamespace(kept={"note": "string"}, stored={"amount": stored}),
     )
-def test_the_root_is_the_recipe_s_where_it_is_the_same_without_credentials(tmp_path) -> None:
-    model = make_version("m", 3, "t")
-    recipe = tiny_recipe(tmp_path)
-    assert run._resolve_dataset_root(recipe, model) == "/nowhere"
-    model.metadata["dataset_root"] = resolve_root(recipe.dataset.path)
-    assert run._resolve_dataset_root(recipe, model) == resolve_root(recipe.dataset.path)
+    recipe = tiny_recipe(
+        tmp_path,
+        "dataset.keep=[note, day, visit]",
+        "evaluate.slices=[{columns: [amount], buckets: [1]}, {columns: [note, day]},"
+        " {columns: [visit]}, {columns: [note], buckets: [1e6]}]",
+    )
+    with pytest.raises(ModelError) as caught:
+        run._refuse_slices(recipe, dataset)  # type: ignore[arg-type]
+    assert [
+        line.partition(": ")[2] for line in str(caught.value).split("evaluate.slices.")[1:]
+    ] == [
+        "amount holds true and false, which no limits divide (remove buckets); ",
+        "the dataset has no column day (prepare it again with dataset.keep); ",
+        "the dataset has no column visit (prepare it again with dataset.keep); ",
+        "note holds texts, which no limits divide (remove buckets)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,32 +91,3 @@ def test_a_model_is_evaluated_by_the_loss_that_it_was_trained_with(
     with pytest.raises(ModelError) as caught:
         run._refuse_other_loss(recipe, model, dataset)
     assert message in str(caught.value)
-
-
-def test_slices_by_columns_that_do_not_exist_are_refused(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class SlicedDataset:
-        root, version, transform_json = "/data", 7, ""
-        build = SimpleNamespace(kept=["note"])
-
-    class Spec:
-        features = (SimpleNamespace(name="amount"),)
-
-    monkeypatch.setattr(run.TransformSpec, "from_json", lambda text: Spec())
-    recipe = tiny_recipe(
-        tmp_path,
-        "dataset.keep=[note, day, visit]",
-        "evaluate.slices=[{columns: [amount], buckets: [1]}, {columns: [note, day]},"
-        " {columns: [visit]}, {columns: [note], buckets: [1e6]}]",
-    )
-    with pytest.raises(ModelError) as caught:
-        run._refuse_slices(recipe, dataset)  # type: ignore[arg-type]
-    assert [
-        line.partition(": ")[2] for line in str(caught.value).split("evaluate.slices.")[1:]
-    ] == [
-        "amount holds true and false, which no limits divide (remove buckets); ",
-        "the dataset has no column day (prepare it again with dataset.keep); ",
-        "the dataset has no column visit (prepare it again with dataset.keep); ",
-        "note holds texts, which no limits divide (remove buckets)",
-    ]
