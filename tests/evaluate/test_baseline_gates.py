@@ -18,6 +18,7 @@ from headrace.evaluate.references.compare import (
 from headrace.evaluate.references.compute import References
 from headrace.evaluate.references.page import plot_references, render_references
 from headrace.labels.constant import fit_constant
+from headrace.labels.losses.kinds import parse_loss
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
 
@@ -44,7 +45,7 @@ def compare(
 
 
 def judge(label: LabelSpec, comparison: ReferenceComparison, threshold: float = 0.5) -> list[bool]:
-    gates = list_default_gates(label.kind, threshold)
+    gates = list_default_gates(label.kind, threshold, label.loss)
     return [check_baseline(gate, comparison).passed for gate in gates]
 
 
@@ -115,6 +116,33 @@ def test_several_labels() -> None:
     truth, output = (np.stack([pair[i] for pair in pairs], axis=1) for i in (0, 1))
     assert judge(label, compare(label, truth, output)) == [True, True]
     assert judge(label, compare(label, truth, output[::-1])) == [False, False]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"kind": "quantile", "level": 0.9}, {"kind": "quantile", "level": 0.1},
+        {"kind": "absolute_error"}, {"kind": "huber", "delta": 0.5},
+    ],
+)  # fmt: skip
+def test_a_model_of_another_loss_is_judged_by_it(loss: dict[str, Any]) -> None:
+    """Of a skewed label the mean is a poor quantile, and a quantile is a poor mean."""
+    random = np.random.default_rng(2)
+    label = LabelSpec(kind="regression").with_loss(parse_loss(loss))
+    size = random.exponential(2, 3000)
+    truth = (size * random.exponential(1, 3000)).astype(np.float32)
+    level = label.loss.quantile_level if label.loss else None
+    factor = -np.log(1 - level) if level is not None else 1.0  # of the exponential distribution
+    best = (size * factor).astype(np.float32)
+    comparison = compare(label, truth, best)
+    assert judge(label, comparison) == [True]
+    (result,) = comparison.results
+    assert label.loss is not None
+    assert label.loss.metric in result.differences
+    constant = fit_constant(label, truth, np.ones(3000))
+    assert judge(label, compare(label, truth, np.full(3000, constant, np.float32))) == [False]
+    if level == 0.9:
+        assert float(constant) == pytest.approx(np.quantile(truth, 0.9), rel=0.01)
 
 
 def test_few_rows_say_nothing() -> None:

@@ -18,6 +18,7 @@ from headrace.evaluate.references.compare import ReferenceComparison, list_defau
 from headrace.evaluate.slices import SliceResult
 from headrace.formats import VERDICT
 from headrace.labels.kinds import find_label_kind
+from headrace.labels.losses.loss import Loss
 from headrace.number_text import format_beside, format_exact, format_number
 from headrace.recipe import sections as s
 from headrace.recipe.task import list_differences
@@ -65,6 +66,7 @@ class GateInputs:
         measure_latency: from rows per request to milliseconds of several predictions.
         label_kind: name of the kind, which knows which way a metric is better.
         threshold: of the model, where the kind has one.
+        loss: of the model under `train.loss`.
         references: comparison with them.
     """
 
@@ -75,6 +77,7 @@ class GateInputs:
     measure_latency: Callable[[int], Sequence[float]]
     label_kind: str
     threshold: float = 0.5
+    loss: Loss | None = None
     references: ReferenceComparison = field(default_factory=ReferenceComparison)
 
 
@@ -89,7 +92,7 @@ def check_gates(
         strengths: of single features; each suspicious one is a gate that failed.
     """
     if gates is None:
-        default_gates = list_default_gates(inputs.label_kind, inputs.threshold)
+        default_gates = list_default_gates(inputs.label_kind, inputs.threshold, inputs.loss)
         results = [check_finite(inputs.metrics)]
         results += [check_baseline(gate, inputs.references) for gate in default_gates]
     else:

@@ -344,6 +344,7 @@ class _RankEvaluation:
             model_bytes=payload["model_bytes"],
             measure_latency=self._time_predictions,
             label_kind=self._spec.label.kind,
+            loss=self._spec.label.loss,
             threshold=self._threshold,
             references=references,
         )

@@ -15,18 +15,23 @@ from headrace.errors import ModelError
 from headrace.labels.binary import BinaryScorer
 from headrace.labels.kind import FittedLabel, Form
 from headrace.labels.kinds import find_label_kind
+from headrace.labels.losses.loss import Loss
 from headrace.labels.scoring import AVERAGES
+from headrace.number_text import format_number
 
 _DECISIONS = ("accuracy", "precision", "recall", "f1", *AVERAGES)
 _NEVER, _ALWAYS = 2.0, 0.0  # thresholds above every probability, and below
 
 
-def choose_score(kind: str) -> str:
+def choose_score(kind: str, loss: Loss | None = None) -> str:
     """Return the metric by which the constant of a kind is the best one: a proper score.
 
     Args:
         kind: name of the label's kind.
+        loss: under `train.loss`; the score is its own then.
     """
+    if loss is not None:
+        return loss.metric
     if find_label_kind(kind).form is not Form.NUMBER:
         return "log_loss"
     return "poisson_deviance" if kind == "count" else "rmse"
@@ -53,6 +58,8 @@ def fit_constant(label: FittedLabel, truth: np.ndarray, weight: np.ndarray) -> n
             "label.sample_weight"
         )
     kind = find_label_kind(label.kind)
+    if label.loss is not None:
+        return np.asarray(kind.predict_constant(truth, weight, label))
     if kind.form is Form.CLASS:
         shares = np.bincount(truth.astype(np.int64), weight, len(label.classes))
         return np.asarray(shares / total)
@@ -69,12 +76,14 @@ def describe_constant(label: FittedLabel, constant: np.ndarray) -> str:
     kind = find_label_kind(label.kind)
     if kind.form is Form.CLASS:
         best = int(constant.argmax())
-        return f"the shares of the classes; always {label.classes[best]!r} ({constant[best]:.4g})"
+        share = format_number(float(constant[best]), 4)
+        return f"the shares of the classes; always {label.classes[best]!r} ({share})"
     if kind.form is Form.NUMBER:
-        return f"always {float(kind.convert_output(constant, label)):.6g}, the mean"
+        what = "the best by the loss" if label.loss else "the mean"
+        return f"always {format_number(float(kind.convert_output(constant, label)), 6)}, {what}"
     if label.classes:
         return f"the share of each of {len(label.classes):,} labels"
-    return f"the base rate, {float(constant):.4g}"
+    return f"the base rate, {format_number(float(constant), 4)}"
 
 
 def make_constant_scorer(
@@ -92,7 +101,7 @@ def make_constant_scorer(
     """
     kind = find_label_kind(label.kind)
     truth = rows["label"]
-    if kind.form is not Form.CLASS and label.kind != "binary":
+    if label.loss is not None or (kind.form is not Form.CLASS and label.kind != "binary"):
         output = np.broadcast_to(constant, (len(truth), *constant.shape))
         return kind.make_scorer({"label": truth, kind.output: output}, label, 0.5)
     values, positions = np.unique(truth, return_inverse=True)

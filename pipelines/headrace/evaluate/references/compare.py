@@ -21,6 +21,7 @@ from headrace.evaluate.bootstrap import (
 from headrace.evaluate.references.compute import References, digest_rows
 from headrace.labels.constant import choose_score, describe_constant, make_constant_scorer
 from headrace.labels.kinds import find_label_kind
+from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import choose_threshold
 from headrace.recipe import sections as s
@@ -76,7 +77,9 @@ class ReferenceComparison:
         return next((result for result in self.results if result.name == name), None)
 
 
-def list_default_gates(kind: str, threshold: float) -> list[s.BaselineGate]:
+def list_default_gates(
+    kind: str, threshold: float, loss: Loss | None = None
+) -> list[s.BaselineGate]:
     """Return the gates of a recipe that has none: better than the constant.
 
     Judged by the proper score of the kind, which neither rare classes nor a chosen threshold
@@ -86,8 +89,9 @@ def list_default_gates(kind: str, threshold: float) -> list[s.BaselineGate]:
     Args:
         kind: name of the label's kind.
         threshold: of the model, where the kind has one.
+        loss: of the model under `train.loss`, which is the score then.
     """
-    gates = [s.BaselineGate(kind="baseline", against=CONSTANT, metric=choose_score(kind))]
+    gates = [s.BaselineGate(kind="baseline", against=CONSTANT, metric=choose_score(kind, loss))]
     if kind in _DECISIONS and (threshold == 0.5 or not find_label_kind(kind).has_threshold):
         decisions = s.BaselineGate(
             kind="baseline",
@@ -100,19 +104,18 @@ def list_default_gates(kind: str, threshold: float) -> list[s.BaselineGate]:
     return gates
 
 
-def choose_gates(settings: s.Evaluate, kind: str, threshold: float) -> Sequence[s.Gate]:
-    """Return the recipe's gates, or those of a recipe that says nothing of gates."""
-    return list_default_gates(kind, threshold) if settings.gates is None else settings.gates
-
-
-def list_compared_metrics(settings: s.Evaluate, kind: str, threshold: float) -> list[str]:
+def list_compared_metrics(settings: s.Evaluate, label: LabelSpec, threshold: float) -> list[str]:
     """Return the metrics that models and references are compared by, each once."""
-    gates = choose_gates(settings, kind, threshold)
+    gates: Sequence[s.Gate] = (
+        list_default_gates(label.kind, threshold, label.loss)
+        if settings.gates is None
+        else settings.gates
+    )
     return list(
         dict.fromkeys(
             [
-                choose_score(kind),
-                settings.metric or find_label_kind(kind).main_metric,
+                choose_score(label.kind, label.loss),
+                settings.metric or label.main_metric,
                 *(gate.metric for gate in gates if isinstance(gate, s.BaselineGate)),
             ]
         )
@@ -163,8 +166,8 @@ def compare_references(
         output = (test["baseline"].astype(np.float64) - label.center) / label.scale
         rows = {"label": test["label"], kind.output: output}
         scorers[BASELINE] = ("the recipe's", kind.make_scorer(rows, label, threshold))
-    metrics = list_compared_metrics(settings, label.kind, threshold)
-    shown = dict.fromkeys([*metrics, *kind.tagged_metrics])
+    metrics = list_compared_metrics(settings, label, threshold)
+    shown = dict.fromkeys([*metrics, *label.tagged_metrics])
     results = []
     for name, (about, scorer) in scorers.items():
         drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed)

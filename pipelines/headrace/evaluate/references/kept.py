@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import DamagedError, HeadraceError, get_first_line
 from headrace.evaluate.references.compute import References, compute_references
+from headrace.labels.spec import LabelSpec
 from headrace.lake.build import SIDECAR_ROOT
 from headrace.lake.damage import read_parquet
 from headrace.lake.storage import explain_storage_errors, open_filesystem, replace_object
@@ -44,7 +45,7 @@ def find_references(
     Raises:
         the errors of `compute_references`.
     """
-    identity = identify_references(dataset, settings)
+    identity = identify_references(dataset, settings, spec.label)
     path = locate_references(dataset, identity)
     kept = _read(dataset, path, identity)
     if isinstance(kept, References):
@@ -59,9 +60,12 @@ def find_references(
     return replace(references, facts={**references.facts, "kept": False}, notes=notes)
 
 
-def identify_references(dataset: DatasetVersion, settings: s.Evaluate) -> dict[str, Any]:
+def identify_references(
+    dataset: DatasetVersion, settings: s.Evaluate, label: LabelSpec
+) -> dict[str, Any]:
     """Return all that references depend on, as plain values."""
     return {
+        **({"loss": label.loss.model_dump(mode="json")} if label.loss else {}),
         "revision": _REVISION,
         "dataset": dataset.digest,
         "references": sorted(set(settings.references)),

@@ -178,9 +178,16 @@ def _make_model(label: LabelSpec, columns: int, is_category: list[bool]) -> Any:
         "random_state": 0,
     }
     if label.definition.form is Form.NUMBER:
+        if (level := _find_level(label)) is not None:
+            return HistGradientBoostingRegressor(loss="quantile", quantile=level, **options)
         loss = "poisson" if label.kind == "count" else "squared_error"
         return HistGradientBoostingRegressor(loss=loss, **options)
     return HistGradientBoostingClassifier(**options)
+
+
+def _find_level(label: LabelSpec) -> float | None:
+    """Return the level of the quantile that a model of this label predicts; None for the mean."""
+    return label.loss.quantile_level if label.loss else None
 
 
 def _find_scale(label: LabelSpec, rows: Rows) -> tuple[float, float]:
@@ -210,6 +217,10 @@ def _measure_loss(label: LabelSpec, output: np.ndarray, rows: Rows) -> float:
     """Return the mean loss that trees are fitted by, under the rows' weights."""
     truth, weight = rows.truth, rows.weight
     form = label.definition.form
+    if (level := _find_level(label)) is not None:
+        error = truth - output
+        pinball = np.maximum(level * error, (level - 1) * error)
+        return float(np.average(pinball, weights=weight))
     if form is Form.NUMBER and label.kind != "count":
         return float(np.average((output - truth) ** 2, weights=weight))
     tiny = 1e-12
