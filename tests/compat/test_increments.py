@@ -16,7 +16,7 @@ from headrace.score.run import Scored, score
 from tests.compat.kept import kept_recipe
 from tests.fixtures.v1 import lakes
 from tests.fixtures.v1.unpack import expected
-from tests.prepare.daily import assert_same_rows, list_processed
+from tests.prepare.daily import list_processed, read_rows
 
 pytestmark = pytest.mark.spark
 
@@ -55,7 +55,11 @@ def test_a_further_day_is_added_by_the_same_transform(own: Path) -> None:
     assert after.build.ledger.read == before.build.ledger.read + 120
     # What everything processed anew by the same transform makes of the lake, row by row.
     shutil.copytree(after.root, own / "rebuilt")
-    assert_same_rows(after, build(own, "visits", f"dataset.path={own}/rebuilt", full=True).dataset)
+    whole = build(own, "visits", f"dataset.path={own}/rebuilt", full=True).dataset
+    assert not after.build.stored
+    raw = [i.name for n, i in whole.build.stored.items() if n not in whole.build.kept]
+    assert raw  # the old version goes on without raw values, a full build adds them
+    pd.testing.assert_frame_equal(read_rows(after), read_rows(whole).drop(columns=raw))
 
 
 @pytest.mark.long

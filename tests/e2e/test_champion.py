@@ -106,7 +106,7 @@ def test_the_verdict_has_every_number(folder: Path, champion: dict[str, Any]) ->
     by_shop = [s for s in slices if s["columns"] == ["shop"]]
     assert {s["value"] for s in by_shop} == {f"shop={x}" for x in ("a", "b", "c", "d", "missing")}
     # Rows of a day share an identity, and yet each is in the slice of its own shop.
-    dataset = DatasetVersion.open(f"{folder}/w/dataset")
+    dataset = DatasetVersion.open(f"{folder}/dataset")
     test = dataset.read_columns("test", ["kept_shop", "raw_amount", "label"])
     rows = test.to_pandas().fillna({"kept_shop": "missing"}).groupby("kept_shop")["label"]
     assert {s["value"]: (s["rows"], s["metrics"]["positives"]) for s in by_shop} == {

@@ -21,11 +21,13 @@ def build_anew(workdir: Path, *overrides: str) -> DatasetVersion:
 
 
 def read_rows(dataset: DatasetVersion) -> pd.DataFrame:
+    """Return every row with its split, but for the raw values beside those of the test split."""
+    raw = [i.name for n, i in dataset.build.stored.items() if n not in dataset.build.kept]
     parts = [
         pd.read_parquet(f"{dataset.root}/{f.path}", partitioning=None).assign(split=f.split)
         for f in dataset.build.files
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True).drop(columns=raw, errors="ignore")
 
 
 def write_visits(workdir: Path, frame: pa.Table) -> None:
