@@ -31,13 +31,13 @@ _HEADER = (
     "table", "rows", "label", "features", "metric", "model", "constant", "tree", "seconds", "",
 )  # fmt: skip
 _REMARKS = (
-    "Some rows say less than they seem to. airlines has 16 rows, and nothing to learn from. "
-    "The test rows of seattle_temps are the last weeks of the one year that it has, whose "
-    "weather neither model has seen. Equal rows share a split, so of tables of few different "
-    "rows (randhie, fair) the test rows are combinations that were not trained on. Where the "
-    "model is behind the tree, rows are few, and the label hangs on thresholds and products "
-    "of columns (modechoice, star98), or rare classes were given more weight "
-    "(seattle_weather, `class_weight`)."
+    "Some rows say less than they seem to. airlines has 16 rows and nothing to learn from. The test "
+    "rows of seattle_temps are the last weeks of the one year that it has, whose weather neither "
+    "model has seen. Equal rows share a split, so of tables of few different rows (randhie, fair) "
+    "the test rows are combinations that were not trained on. Three models are behind the tree. "
+    "seattle_weather: with the recipe's class weights the tree has an accuracy of 0.524. star98: the "
+    "label is skewed, and a ridge regression on a logarithm of it has an R² of 0.74. modechoice: "
+    "scikit-learn's logistic regression and networks have an AUC of 0.59 to 0.90 there."
 )
 _NO_FEATURES = ("split", "label", "row_id", "sample_weight", "baseline")
 
@@ -206,8 +206,8 @@ def render_page(results: list[dict[str, Any]], environment: dict[str, Any]) -> s
         "`headrace init` was run on public tables, with the label as the only edit, and what it "
         "proposed was run as it is: prepare, train, evaluate (one rank). The metric is of the test "
         "split: AUC, of several classes the mean of each against the rest; R² of numbers. The "
-        "constant predicts the mean, or the classes' shares; accuracy stands where a class is in "
-        "no test row. The tree is scikit-learn's "
+        "constant predicts the mean, or the classes' shares; accuracy stands where no test row has "
+        "one of the classes. The tree is scikit-learn's "
         "HistGradientBoosting with its defaults on the same prepared columns, train rows and test "
         "rows. The last column says whether the model is not below the constant, and at most "
         f"{_TOLERANCE} below the tree: {good} of {len(results)} tables. «Offered» labels were the "
