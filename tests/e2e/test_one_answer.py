@@ -5,7 +5,7 @@ import datetime as dt
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import mlflow
 import numpy as np
@@ -18,10 +18,12 @@ from deltalake import DeltaTable
 from PIL import Image
 
 from headrace.columns.dataset_columns import name_passthrough_column
+from headrace.labels.kinds import KINDS
 from headrace.lake.version import DatasetVersion
 from headrace.prepare import prepare
 from headrace.progress import ignore_progress
 from headrace.recipe import Recipe, build_recipe, load_recipe
+from headrace.recipe import sections as s
 from headrace.score.network import load_network, pack_folder
 from headrace.score.run import score
 from headrace.tracking.golden import check_golden
@@ -81,6 +83,10 @@ FEATURES = {
     "since": {"kind": "min_max"},
     "text": {"kind": "text", "length": 4, "max_size": 50},
     "tags": {"kind": "multi_valued", "length": 3, "max_size": 20},
+    "z_fixed": {"kind": "fixed_buckets", "column": "z", "boundaries": [-1, 0, 1]},
+    "y_quantiles": {"kind": "quantile_buckets", "column": "y", "buckets": 4},
+    "both": {"kind": "cross", "columns": ["code", "n"], "buckets": 16},
+    "tide": {"kind": "series", "length": 3},
     "photo": {"kind": "image", "height": 2, "width": 2, "channels": 1},
 }
 
@@ -117,6 +123,8 @@ def write_table(folder: Path) -> pa.Table:
             "price": pa.array([None if i % 7 == 0 else i % 5 / 2 for i in range(ROWS)]),
             "tags": pa.array([[None, [], ["a"], ["é", None, ""], ["a", "a\x00", "b", "c"]][i % 5]
                               for i in range(ROWS)], pa.list_(pa.string())),
+            "tide": pa.array([[None, [], [1.5], [0.5, None, -0.0], [9.0, 1e300, 2.0, 3.0]][i % 5]
+                              for i in range(ROWS)], pa.list_(pa.float64())),
             "photo": pa.array([None if i % 29 == 0 else files[i % 3] for i in range(ROWS)]),
             "goal": pa.array(z + rng.normal(0, 0.3, ROWS)),
         }
@@ -185,6 +193,18 @@ def read_scores(root: str) -> pd.DataFrame:
     paths = DeltaTable(root).get_add_actions(flatten=True)["path"].to_pylist()
     parts = [pq.ParquetFile(f"{root}/{path}").read().to_pandas() for path in paths]
     return pd.concat(parts).set_index("id")
+
+
+def test_every_kind_is_among_them() -> None:
+    sections = get_args(get_args(s.Feature)[0])
+    assert {section["kind"] for section in FEATURES.values()} == {
+        get_args(section.model_fields["kind"].annotation)[0] for section in sections
+    }
+    assert {*LABELS} == {*KINDS}
+    rules = get_args(get_args(s.Rule)[0])
+    assert {rule["kind"] for rule in RULES} == {
+        get_args(rule.model_fields["kind"].annotation)[0] for rule in rules
+    }
 
 
 @pytest.mark.long
