@@ -178,6 +178,7 @@ def test_diff_shows_columns_that_were_added_removed_or_changed(tmp_path: Path) -
     result = read_result("diff", root, "0", "1")
     assert result["columns"] == {
         "x": ["float", "integer"], "height": ["float", None], "more": [None, "integer"],
+        "raw_height": ["double", None],
     }  # fmt: skip
     assert not result["same_transform"]
     assert result["other_bins"] == ["x"]

@@ -69,7 +69,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
             r"column 'clock' has type real, expected integer .needed by derive.hour",
         ),
         (
-            change("visits", "shop", nulls(pa.list_(pa.int32()))),
+            change("visits", "shop", pa.array([[1]] * tiny.ROWS, pa.list_(pa.int32()))),
             [],
             r"'shop' has type list.integer., expected",
         ),

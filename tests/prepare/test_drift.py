@@ -60,7 +60,7 @@ def test_what_drifted_is_refused_with_the_fix() -> None:
     current = profile(*(distribution(f"w{n}", "ids", (9000, 0), (0, 0), (0, 0)) for n in range(7)))
     drift = measure_drift(fitted, current, Increments(), 9000)
     with pytest.raises(
-        LakeError, match=r"w0: largest change of a value's share 0\.500.*; and 2 more\. .*--refit"
+        LakeError, match=r"w0: largest change of a value's share 0\.5,.*; and 2 more\. .*--refit"
     ):
         refuse_drift(drift)
     refuse_drift(measure_drift(fitted, fitted, Increments(), 9000))

@@ -28,6 +28,8 @@ from tests.models import specs
 from tests.tiny import tiny_recipe
 
 SPEC = specs.make_spec(specs.NUMBER, specs.WORD)
+# A model of an older Headrace: its rules are those of the recipe.
+OLDER = SPEC.model_copy(update={"rules": None})
 PLAIN = ("features={x: {kind: standardize}, w: {kind: vocabulary}}", "derive={}",
          "source.joins=[]", "split.key=[id]")  # fmt: skip
 
@@ -111,11 +113,12 @@ def test_rules_about_columns_that_are_known_quarantine(spark: Any, tmp_path: Pat
     recipe = tiny_recipe(tmp_path, rules)
     frame = spark.sql("SELECT 1L AS day, 2 AS late, 'a' AS shop")
     raw: Any = SimpleNamespace(rows=frame, schema=RawSchema.from_frame(frame))
-    selected, left_out = _select_rules(recipe, raw)
+    selected, left_out = _select_rules(recipe, raw, OLDER)
     assert [(rule.kind, rule.on_violation, rule.max_fraction) for rule in selected] == [
         ("expr", "quarantine", None), ("range", "null", None)
     ]  # fmt: skip
-    assert left_out == ("clean.rules.0 (not_null)", "clean.rules.1 (expr)", "absent")
+    assert left_out == ("not_null(day, late)", "late > 0", "absent")
+    assert _select_rules(recipe, raw, SPEC) == ([], ())
 
 
 def write_lake(workdir: Path) -> None:
@@ -146,7 +149,7 @@ def test_rows_with_the_check_that_they_broke(spark: Any, tmp_path: Path, read_wi
     )
     more = () if read_with == "auto" else ("source.tables.visits.read_with=spark",)
     recipe = replace_main_table(tiny_recipe(tmp_path, *PLAIN, rules, *more), f"{tmp_path}/new")
-    rows = read(spark, recipe, SPEC, ["id", "paid", "day"])
+    rows = read(spark, recipe, OLDER, ["id", "paid", "day"])
     table = pa.Table.from_pylist([row.asDict() for row in rows.frame.collect()])
     assert table[BUCKET].to_pylist() == [0, 3, 2, 3] * 2
     common = {BUCKET, FILE, name_output_copy("paid"), name_output_copy("day")}

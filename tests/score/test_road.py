@@ -9,7 +9,7 @@ from headrace.recipe import Recipe, build_recipe
 from headrace.recipe.input_road import describe_road, find_road_differences
 from tests.prepare.daily import TREE
 
-COLUMNS = ("x", "height", "place")
+COLUMNS = {"x": "real", "height": "real", "place": "string"}
 
 
 def make_recipe(*overrides: str) -> Recipe:
@@ -47,6 +47,7 @@ def test_what_changes_values_is_a_difference(override: str, difference: str) -> 
         "source.tables.events.path=/another/table",
         "source.tables.events.where=x > 1",
         "source.tables.events.read_with=spark",
+        "source.tables.events.columns={x: real, place: string, more: integer}",
         "source.tables.places.columns={width: integer}",
         "source.joins.0.on_change=keep",
         "clean.rules.0.on_violation=drop",

@@ -199,10 +199,16 @@ def test_the_label_is_not_asked_for(workdir: Path) -> None:
     done = score_events(
         workdir,
         "clean.rules=[{kind: range, column: x, min: 0}, {kind: not_null, columns: [y]}, "
-        "{kind: unique, columns: [event]}, {kind: expr, expression: at > 0}]",
+        "{kind: unique, columns: [event]}]",
     )
     assert done.record.ledger.scored == 441
-    assert len(done.record.rules_left_out) == 3
+    assert done.record.rules_left_out == ("unique(event)",)
+    with pytest.raises(LakeError, match=r"rules\.1 is .*'at > 0'}, it was not there"):
+        score_events(
+            workdir,
+            "clean.rules=[{kind: range, column: x, min: 0}, {kind: expr, expression: at > 0}]",
+            full=True,
+        )
 
 
 def test_a_declared_type_quarantines_what_does_not_cast(workdir: Path) -> None:
@@ -311,15 +317,15 @@ def test_rules_about_the_label_are_left_out(workdir: Path) -> None:
         write_day(workdir, day, rows.set_column(4, "y", pa.nulls(150, pa.bool_())))
     done = score_events(
         workdir,
-        "clean.rules=[{kind: not_null, columns: [y]}, {kind: expr, expression: y is not null}, "
-        "{kind: unique, columns: [event]}]",
+        "clean.rules=[{kind: range, column: x, min: 0}, {kind: not_null, columns: [y]}, "
+        "{kind: expr, expression: y is not null}, {kind: unique, columns: [event]}]",
     )
-    assert done.record.ledger.scored == 450
-    assert len(done.record.rules_left_out) == 3
+    assert done.record.ledger.scored == 441
+    assert done.record.rules_left_out == ("unique(event)",)
     write_day(workdir, 4)
     grown = score_events(
         workdir,
-        "clean.rules=[{kind: unique, columns: [event]}]",
+        "clean.rules=[{kind: range, column: x, min: 0}, {kind: unique, columns: [event]}]",
     )
     assert names(grown) == {"day=04"}  # and not the whole table
 

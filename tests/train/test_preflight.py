@@ -53,8 +53,8 @@ def test_a_foreign_transform_is_refused() -> None:
     foreign = REGRESSION.to_json().replace('"features"', '"characteristics"')
     with pytest.raises(DatasetError, match=r"of another Headrace.*prepare the dataset again"):
         load_trainable_spec(mlp, dataset(REGRESSION, text=foreign))
-    newer = REGRESSION.to_json().replace('"format_version": 3', '"format_version": 4')
-    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 4"):
+    newer = REGRESSION.to_json().replace('"format_version": 4', '"format_version": 5')
+    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 5"):
         load_trainable_spec(mlp, dataset(REGRESSION, text=newer))
 
 

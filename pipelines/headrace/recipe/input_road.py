@@ -14,21 +14,28 @@ from headrace.recipe.sections import Expr, Recipe, Rule, Unique
 Road = dict[str, Any]
 """Plain values, which JSON keeps."""
 _LOCATION = ("path", "table", "metadata", "version_as_of", "timestamp_as_of")
+# A declared type that gives what a column has anyway is no difference.
+_KINDS = {
+    "integer": "integer", "real": "real", "string": "string", "timestamp": "timestamp",
+    "boolean": "boolean", "date": "date", "binary": "bytes", "list[integer]": "integers",
+    "list[real]": "reals", "list[string]": "strings",
+}  # fmt: skip
 # What decides neither which rows there are nor their values.
 _NO_VALUE = ("read_with",)
 
 
-def describe_road(recipe: Recipe, columns: Collection[str]) -> Road:
+def describe_road(recipe: Recipe, columns: Mapping[str, str]) -> Road:
     """Describe how some columns of rows come from the tables.
 
     Args:
         recipe: source and clean.rules are read; redacted, as it is recorded.
-        columns: those that the model reads, and those that its rules read.
+        columns: those that the model reads, and those that its rules read -> their kind, or as
+            what they are stored.
 
     Returns:
         joins that the columns come from, with their tables; the declared types of the main table's
-        columns; windows; and rules. The main table itself is no part of it: any table of the same
-        columns can be scored.
+        columns, where they are not the kinds that the model reads; windows; and rules. The main
+        table itself is no part of it: any table of the same columns can be scored.
     """
     source, needed = recipe.source, {*columns}
     windows = None
@@ -49,7 +56,11 @@ def describe_road(recipe: Recipe, columns: Collection[str]) -> Road:
         tables[join.table] = table
     declared = source.tables[source.main].columns
     return {
-        "columns": {name: declared[name] for name in sorted(needed & {*declared})},
+        "columns": {
+            name: declared[name]
+            for name in sorted(needed & {*declared})
+            if _KINDS.get(declared[name], "") != columns.get(name)
+        },
         "joins": sorted(joins, key=lambda join: (join["table"], sorted(join["columns"]))),
         "tables": tables,
         "windows": windows,

@@ -28,7 +28,7 @@ def refuse_other_road(attempt: ScoreAttempt, spec: TransformSpec) -> None:
     Raises:
         LakeError: with every difference.
     """
-    columns = [column.name for column in (*spec.raw, *spec.rule_columns)]
+    columns = {c.name: c.stored_as or c.kind for c in (*spec.raw, *spec.rule_columns)}
     before = _find_road(attempt, columns)
     if before is None:
         return
@@ -48,7 +48,7 @@ def refuse_other_road(attempt: ScoreAttempt, spec: TransformSpec) -> None:
     )
 
 
-def _find_road(attempt: ScoreAttempt, columns: list[str]) -> Road | None:
+def _find_road(attempt: ScoreAttempt, columns: Mapping[str, str]) -> Road | None:
     """Find the road of a model: with the model, or of an older one, with its dataset's version."""
     metadata = attempt.model.metadata
     if "input" in metadata:
@@ -68,7 +68,7 @@ def _find_road(attempt: ScoreAttempt, columns: list[str]) -> Road | None:
     return found
 
 
-def _describe(recipe: Mapping[str, Any], columns: list[str]) -> Road | None:
+def _describe(recipe: Mapping[str, Any], columns: Mapping[str, str]) -> Road | None:
     """Describe the road of a recipe, as it is recorded; None where it is no recipe any more."""
     try:
         return describe_road(Recipe.model_validate(redact_recipe(dict(recipe))), columns)

@@ -133,7 +133,7 @@ def register_model(
 
 def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:
     """Describe how raw rows have to come to the model: as those of its dataset did."""
-    columns = [column.name for column in (*spec.raw, *spec.rule_columns)]
+    columns = {c.name: c.stored_as or c.kind for c in (*spec.raw, *spec.rule_columns)}
     try:
         recipe = Recipe.model_validate(dataset.build.recipe)
     except ValidationError:  # of an older Headrace, with keys that are gone
