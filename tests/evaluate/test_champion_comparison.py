@@ -103,7 +103,7 @@ def test_seconds_are_not_gigaseconds() -> None:
     others = {name: others[name] for name in own}
     comparison = compare(own, others, label=NUMBER, metric="mae")
     assert "40 of the 40 test rows" in comparison.obstacle
-    assert "(one has 1000, and 1e-06 there)" in comparison.obstacle
+    assert "(one has 1,000, and 1e-6 there)" in comparison.obstacle
 
 
 @pytest.mark.parametrize("power", [-12, -6, 0, 12])

@@ -73,8 +73,8 @@ def test_spark_gives_every_row_the_label_that_the_sample_has(values: list, spark
 
 
 def test_figures_are_of_the_sample() -> None:
-    assert propose_for([0] * 75 + [1] * 25).reasons == ("true in 25 of 100 sampled rows (25.0%)",)
-    assert propose_for(TEXTS).reasons == ("4 classes: 'a' 25.0%, 'b' 25.0%, 'c' 25.0%, 'd' 25.0%",)
+    assert propose_for([0] * 75 + [1] * 25).reasons == ("true in 25 of 100 sampled rows (25%)",)
+    assert propose_for(TEXTS).reasons == ("4 classes: 'a' 25%, 'b' 25%, 'c' 25%, 'd' 25%",)
     assert propose_for(list(range(101))).reasons == (
         "101 different numbers from 0 to 100, median 50",
     )

@@ -19,7 +19,7 @@ from tests.propose.tables import build_sample, list_days
         ("at", "is a time, which cannot be a label"),
         ("list", "label.kind: multi_label"),
         ("bytes", "cannot be a label; it is bytes"),
-        ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.6%\), which is too few"),
+        ("one", r"one = 'b' is true in 1 of 39 sampled rows \(2.56%\), which is too few"),
         ("nearly", "nearly all values are 'a'; 3 other values occur in 3 of 2,000 sampled rows"),
     ],
 )

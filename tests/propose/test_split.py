@@ -28,7 +28,7 @@ def test_events_are_split_by_time_some_days_before_the_newest() -> None:
         "time": {"column": "at", "validation_from": "-200 days", "test_from": "-100 days"}
     }
     assert split.later_mask.mean() == pytest.approx(0.2, abs=0.01)
-    assert split.reasons[0].endswith("(in the sample: train 80%, validation 10%, test 10%)")
+    assert split.reasons[0].endswith("(in the sample: train 79.9%, validation 10%, test 10.1%)")
 
 
 def test_within_a_day_some_minutes_before_the_newest() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from headrace.evaluate.bootstrap import PairedDifference
 from headrace.evaluate.gate_result import GateResult
 from headrace.evaluate.references.compare import PHRASES, ReferenceComparison
+from headrace.number_text import format_exact, format_number
 from headrace.recipe import sections as s
 
 _MIN_ROWS = 10  # fewer may all be right by chance, and every draw of them is right then, too
@@ -32,8 +33,9 @@ def check_baseline(gate: s.BaselineGate, comparison: ReferenceComparison) -> Gat
     better_by, rows = difference.better_by, comparison.rows
     way = "better" if better_by >= 0 else "worse"
     text = (
-        f"{gate.metric}: {difference.model:.6g}, {abs(better_by):.6g} {way} than {name} "
-        f"({difference.reference:.6g}) on {rows:,} rows"
+        f"{gate.metric}: {format_number(difference.model, 6)}, "
+        f"{format_number(abs(better_by), 6)} {way} than {name} "
+        f"({format_number(difference.reference, 6)}) on {rows:,} rows"
     )
     low = difference.find_lower_end(gate.confidence)
     details = {"reference": difference.reference, "low": low, "rows": rows, "about": result.about}
@@ -56,19 +58,20 @@ def _describe_bound(
     """Return the number that decides, and words for it."""
     if low is None:
         return difference.better_by, "without an interval"
+    bound, confidence = format_number(abs(low), 6), format_exact(gate.confidence)
     if gate.confidence < 0.5:
-        way = "better" if low >= 0 else "worse"
-        most = "at most" if low >= 0 else "at least"
-        return low, f"at {1 - gate.confidence:g} {way} by {abs(low):.6g} {most}"
+        other = format_exact(round(1 - gate.confidence, 12))  # 1 - 0.05 is 0.9500000000000001
+        way = f"better by {bound} at most" if low >= 0 else f"worse by {bound} at least"
+        return low, f"at {other} {way}"
     if low >= 0:
-        return low, f"at {gate.confidence:g} better by {low:.6g} at least"
-    return low, f"at {gate.confidence:g} not worse by more than {-low:.6g}"
+        return low, f"at {confidence} better by {bound} at least"
+    return low, f"at {confidence} not worse by more than {bound}"
 
 
 def _describe_limit(gate: s.BaselineGate) -> str:
     if gate.not_worse_by is None:
-        return f"wanted: better by more than {gate.better_by:g}"
-    return f"allowed: worse by {gate.not_worse_by:g}"
+        return f"wanted: better by more than {format_exact(gate.better_by)}"
+    return f"allowed: worse by {format_exact(gate.not_worse_by)}"
 
 
 def _meets_limit(gate: s.BaselineGate, better_by: float) -> bool:

@@ -10,7 +10,7 @@ from headrace.evaluate.bootstrap import Difference, compute_difference
 from headrace.evaluate.gates import ChampionComparison, compare_gated_metrics
 from headrace.evaluate.predictions import PredictedRows
 from headrace.labels.spec import LabelSpec
-from headrace.number_text import format_share
+from headrace.number_text import format_exact, format_number, format_share
 from headrace.recipe import sections as s
 from headrace.recipe.task import CLASSES, describe_differences
 
@@ -165,7 +165,7 @@ def _format_label(value: np.ndarray, label: LabelSpec) -> str:
         return repr([label.classes[i] for i in np.flatnonzero(value > 0)])
     if label.classes:
         return repr(label.classes[int(value)])
-    return f"{float(label.definition.convert_output(value, label)):.6g}"
+    return format_number(float(label.definition.convert_output(value, label)), 6)
 
 
 def _find_loss_obstacle(uri: str, candidate: LabelSpec, champion: LabelSpec) -> str:
@@ -177,7 +177,9 @@ def _find_loss_obstacle(uri: str, candidate: LabelSpec, champion: LabelSpec) -> 
     if levels[0] == levels[1]:
         return ""
     ours, theirs = (
-        "the mean or the median" if level is None else f"the quantile of level {level:g}"
+        "the mean or the median"
+        if level is None
+        else f"the quantile of level {format_exact(level)}"
         for level in levels
     )
     return f"{uri} predicts {theirs}, and the candidate {ours}"

@@ -7,6 +7,7 @@ from headrace.lake.data_file import SPLITS
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Profile, RuleCount
 from headrace.lake.source_partition import SourcePartition
+from headrace.number_text import format_share
 from headrace.prepare.assign import Buckets
 from headrace.prepare.plan import Plan
 from headrace.prepare.shuffle.task_counts import TaskCounts
@@ -30,7 +31,7 @@ def describe_shares(buckets: Mapping[str, int]) -> str:
     """Return the rows of every split and their shares as ` (train 80, 80.0%; …)`."""
     rows = {split: buckets.get(split, 0) for split in SPLITS}
     total = max(1, sum(rows.values()))
-    listed = (f"{split} {n:,}, {n / total:.1%}" for split, n in rows.items())
+    listed = (f"{split} {n:,}, {format_share(n / total)}" for split, n in rows.items())
     return f" ({'; '.join(listed)})"
 
 

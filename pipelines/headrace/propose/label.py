@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.number_text import format_share
 from headrace.propose.columns import Column
 from headrace.propose.names import quote_sql_column, quote_sql_text
 from headrace.propose.option_error import OptionError
@@ -221,7 +222,7 @@ def _build_weighted_label(
     total = sum(counts.values())
     if kind == "binary":
         true = counts[1.0]
-        summary = f"true in {true:,} of {total:,} sampled rows ({true / total:.1%})"
+        summary = f"true in {true:,} of {total:,} sampled rows ({format_share(true / total)})"
         rarest = min(true, total - true) / total
         if min(true, total - true) < 2:
             raise OptionError(
@@ -229,7 +230,9 @@ def _build_weighted_label(
                 "kind to learn from"
             )
     else:
-        shares = ", ".join(f"{describe_value(v)} {n / total:.1%}" for v, n in counts.most_common(5))
+        shares = ", ".join(
+            f"{describe_value(v)} {format_share(n / total)}" for v, n in counts.most_common(5)
+        )
         more = len(counts) - 5
         summary = f"{len(counts)} classes: {shares}" + (f", {more} more" if more > 0 else "")
         rarest = min(counts.values()) / total * len(counts) / 2  # 0.5 where all are as frequent

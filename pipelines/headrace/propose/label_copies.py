@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import rankdata
 
+from headrace.number_text import format_share
 from headrace.propose.columns import Column
 from headrace.propose.label import LabelProposal
 from headrace.propose.names import split_words
@@ -145,7 +146,8 @@ def find_named_results(
             strength = strengths.get(column.name, 0.0)
             if strength >= _MIN_NAMED_STRENGTH:
                 reasons[column.name] = (
-                    f"named as a result of {label.column}, of which it explains {strength:.0%}"
+                    f"named as a result of {label.column}, of which it explains "
+                    f"{format_share(strength)}"
                 )
     return reasons
 

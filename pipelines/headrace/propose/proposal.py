@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headrace.errors import LakeError
+from headrace.number_text import format_share
 from headrace.propose.cleaning import CleanProposal, propose_cleaning
 from headrace.propose.columns import Column
 from headrace.propose.keys import RowKey, find_row_key
@@ -227,7 +228,9 @@ def _adapt_to_split(role: Role, column: Column, split: SplitProposal, key: RowKe
     share = _compute_unseen_share(role, column, split)
     if share <= _MAX_UNSEEN_SHARE:
         return role
-    reason = f"{share:.0%} of its values after the split's first date do not occur before it"
+    reason = (
+        f"{format_share(share)} of its values after the split's first date do not occur before it"
+    )
     if not role.derive:
         return Role(role.column, exclusion_reason=reason)
     elapsed = [entry.name for entry in role.derive if entry.settings["kind"] == "seconds_since"]
@@ -281,13 +284,13 @@ def _remove_leaks(
         | find_copies(feature_columns, label, sample.table_rows)
     )
     suspicious = {
-        name: f"explains {strength:.0%} of {label.column} by itself in the sample"
+        name: f"explains {format_share(strength)} of {label.column} by itself in the sample"
         for name, strength in by_column.items()
         if strength >= LEAK_STRENGTH
     }
     suspicious |= {
-        name: f"minus {difference.other} it explains {difference.strength:.0%} of {label.column} "
-        "in the sample"
+        name: f"minus {difference.other} it explains {format_share(difference.strength)} of "
+        f"{label.column} in the sample"
         for name, difference in differences.items()
         if name not in suspicious
     }

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.lake.data_file import SPLITS
+from headrace.number_text import format_share
 from headrace.propose.columns import Column
 from headrace.propose.keys import (
     RowKey,
@@ -144,7 +145,9 @@ def _split_by_time(column: Column, label: LabelProposal | None) -> SplitProposal
     else:
         return None
     dates, moving = _write_dates(column, first, second, usable)
-    listed = ", ".join(f"{name} {share:.0%}" for name, share in zip(SPLITS, shares, strict=True))
+    listed = ", ".join(
+        f"{name} {format_share(share)}" for name, share in zip(SPLITS, shares, strict=True)
+    )
     reasons: tuple[str, ...] = (
         "by time: the model is evaluated on rows later than those it is trained on (in the sample: "
         f"{listed})",

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from headrace.number_text import format_share
 from headrace.propose.comments import (
     comment_out,
     render_comment,
@@ -219,7 +220,8 @@ def _render_features(proposal: Proposal) -> list[str]:
     lines = []
     if proposal.strongest_features:
         strengths = ", ".join(
-            f"{name} {strength:.0%}" for name, strength in proposal.strongest_features.items()
+            f"{name} {format_share(strength)}"
+            for name, strength in proposal.strongest_features.items()
         )
         lines += render_comment(
             f"The single features that explain most of the label by themselves: {strengths}."
@@ -280,7 +282,7 @@ def _render_evaluate(proposal: Proposal) -> list[str]:
     if not proposal.strong_features:
         return ["# evaluate:", *(f"# {line}" for line in examples)]
     strengths = ", ".join(
-        f"{name} {strength:.0%}" for name, strength in proposal.strong_features.items()
+        f"{name} {format_share(strength)}" for name, strength in proposal.strong_features.items()
     )
     return [
         "evaluate:",

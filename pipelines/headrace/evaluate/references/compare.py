@@ -24,6 +24,7 @@ from headrace.labels.kinds import find_label_kind
 from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import choose_threshold
+from headrace.number_text import format_number
 from headrace.recipe import sections as s
 
 CONSTANT: Literal["constant"] = "constant"
@@ -260,16 +261,16 @@ def format_with_margin(value: float, ends: tuple[float, float] | None) -> str:
         ends: of the interval; None shows none.
     """
     if ends is None:
-        return f"{value:.3g} (no interval)"
+        return f"{format_number(value, 3)} (no interval)"
     margin = (ends[1] - ends[0]) / 2
     if not margin > 0:
-        return f"{value:.4g} ± 0"
+        return f"{format_number(value, 4)} ± 0"
     decimals = 1 - int(np.floor(np.log10(margin)))  # of two significant digits of the margin
     if 0 < decimals <= 7:
         return f"{value:,.{decimals}f} ± {margin:.{decimals}f}"
     if value < 1e7 and decimals <= 0:
         return f"{round(value, decimals):,.0f} ± {round(margin, decimals):,.0f}"
-    return f"{value:.3g} ± {margin:.2g}"
+    return f"{format_number(value, 3)} ± {format_number(margin, 2)}"
 
 
 def collect_reference_metrics(comparison: ReferenceComparison) -> dict[str, float]:

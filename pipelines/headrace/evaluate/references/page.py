@@ -12,6 +12,7 @@ from headrace.evaluate.references.compare import (
     format_with_margin,
     list_metrics,
 )
+from headrace.number_text import format_number
 
 _SHOWN_METRICS = 3
 
@@ -56,7 +57,8 @@ def _render_rows(comparison: ReferenceComparison) -> Sequence[str]:
             shown = f"{sign}{format_with_margin(abs(difference.better_by), ends)}"
             rows.append(
                 f"<tr><td>{html.escape(result.name)}<td>{html.escape(metric)}"
-                f"<td class=n>{difference.model:.6g}<td class=n>{difference.reference:.6g}"
+                f"<td class=n>{format_number(difference.model, 6)}"
+                f"<td class=n>{format_number(difference.reference, 6)}"
                 f"<td class=n>{shown}<td>{html.escape(result.about)}"
             )
     return rows
