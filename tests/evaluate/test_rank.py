@@ -13,7 +13,7 @@ import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.errors import DatasetError
-from headrace.evaluate import rank
+from headrace.evaluate import champion_rows, rank
 from headrace.evaluate.predictions import POSITION
 from headrace.evaluate.references.compute import References
 from headrace.features.scaled import ScaledFeature
@@ -151,11 +151,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     def resume_run(store: object, run_id: str) -> Iterator[Run]:
         yield world.run
 
-    monkeypatch.setattr(rank.DatasetVersion, "open", lambda root, version: Dataset())
-    monkeypatch.setattr(rank.TransformSpec, "from_json", lambda text: SPEC)
+    monkeypatch.setattr(champion_rows.DatasetVersion, "open", lambda root, version: Dataset())
+    monkeypatch.setattr(champion_rows.TransformSpec, "from_json", lambda text: SPEC)
     monkeypatch.setattr(rank, "find_model", lambda store, uri: ModelVersion(uri[8:-2], 3, "r", {}))
     monkeypatch.setattr(rank, "download_model_file", world.download)
-    monkeypatch.setattr(rank, "predict_rows", predict_rows)
+    for module in (rank, champion_rows):
+        monkeypatch.setattr(module, "predict_rows", predict_rows)
     monkeypatch.setattr(rank, "sample_inputs", lambda *_: (INPUTS, {"label": LABEL}))
     monkeypatch.setattr(rank, "resume_run", resume_run)
     facts = {"train_rows": ROWS, "constant_rows": ROWS, "weighted": False}

@@ -24,7 +24,7 @@ from headrace.evaluate.analysis import (
     get_row_weights,
     weigh_rows,
 )
-from headrace.evaluate.champion_comparison import RowHistory, compare_models
+from headrace.evaluate.champion_rows import compare_with_champion, open_dataset
 from headrace.evaluate.gates import (
     ChampionComparison,
     GateInputs,
@@ -53,11 +53,8 @@ from headrace.evaluate.references.compute import References
 from headrace.evaluate.references.kept import find_references
 from headrace.evaluate.references.page import plot_references
 from headrace.evaluate.report import render_report
-from headrace.evaluate.seen_rows import find_seen_rows, read_test_labels
 from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
-from headrace.labels.losses.kinds import parse_loss
 from headrace.lake.data_file import SplitName
-from headrace.lake.version import DatasetVersion
 from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
@@ -67,7 +64,6 @@ from headrace.tracking.golden import check_golden
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
-from headrace.transform.spec import TransformSpec
 from headrace.user_function import import_function
 
 _TRAIN_ROWS = 50_000  # train rows whose predictions are plotted beside those of the other splits
@@ -97,7 +93,7 @@ class _RankEvaluation:
     def __init__(self, payload: dict[str, Any], collectives: Collectives, report: Report) -> None:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._recipe = Recipe.model_validate(payload["recipe"])
-        self._dataset, spec = _open_dataset(payload["dataset"])
+        self._dataset, spec = open_dataset(payload["dataset"])
         self._spec = spec.with_loss(self._recipe.train.loss)  # it is the model's, see `run.py`
         self._store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._threshold: float = payload["threshold"]
@@ -222,8 +218,7 @@ class _RankEvaluation:
     def _compare_champion(self, test: PredictedRows) -> ChampionComparison:
         """Compare with the champion as the gates require; on ranks but 0 the result is empty."""
         champion = self._payload["champion"]
-        settings = self._recipe.evaluate
-        gates = settings.gates or []
+        gates = self._recipe.evaluate.gates or []
         if not champion or not any(gate.kind == "champion" for gate in gates):
             return ChampionComparison(champion["uri"] if champion else None)
         if champion["same"] or champion["why_not"]:
@@ -233,47 +228,15 @@ class _RankEvaluation:
                 candidate_rows=len(test["label"]),
                 obstacle=champion["why_not"],
             )
-        self._report(Progress(f"comparing with the champion, {champion['uri']}"))
-        dataset, spec = _open_dataset(champion["dataset"])
-        spec = spec.with_loss(parse_loss(champion["loss"]))
-        predictor = Predictor(self._load_model(champion["uri"]))
-        rows = predict_rows(dataset, spec, predictor, "test", self._recipe, self._collectives)
-        history = self._find_history(test, champion)
-        if self._collectives.rank != 0:
-            return ChampionComparison()
-        return compare_models(
-            champion["uri"],
+        return compare_with_champion(
+            champion,
             (test, self._spec.label, self._threshold),
-            (rows, spec.label, champion["threshold"]),
-            settings,
-            history,
-            champion.get("remarks", ()),
-        )
-
-    def _find_history(self, test: PredictedRows, champion: dict[str, Any]) -> RowHistory:
-        """Find out which test rows the two models have seen; complete on rank 0 only."""
-        row_id = test["row_id"]
-        is_seen = np.zeros(len(row_id), bool)
-        if self._payload.get("seen"):
-            trained_on, _ = _open_dataset(self._payload["seen"])
-            is_seen |= find_seen_rows(trained_on, self._dataset, row_id, self._collectives).is_seen
-        if not champion.get("seen"):
-            return RowHistory(is_seen)
-        self._report(Progress(f"finding the rows that {champion['uri']} was trained on"))
-        dataset, spec = _open_dataset(champion["seen"])
-        seen = find_seen_rows(dataset, self._dataset, row_id, self._collectives)
-        if self._collectives.rank != 0:
-            return RowHistory(is_seen)
-        tested = read_test_labels(dataset, spec.label)
-        is_known = seen.shares_rows or bool(np.isin(row_id, tested["row_id"]).any())
-        doubt = (
-            ""
-            if is_known or not champion["needs_known"]
-            else f"no row of this dataset is in that of {champion['uri']}: all rows are new, or "
-            "the values of clean.dedup.key were made anew, and it may have been trained on them"
-        )
-        return RowHistory(
-            is_seen | seen.is_seen, (tested, spec.label), champion["counts_new"], doubt
+            Predictor(self._load_model(champion["uri"])),
+            self._recipe,
+            self._dataset,
+            self._payload.get("seen"),
+            self._collectives,
+            self._report,
         )
 
     def _read_slice_columns(self, slices: Sequence[SliceSource], test: PredictedRows) -> pa.Table:
@@ -410,12 +373,6 @@ class _RankEvaluation:
         self._report(Progress(f"timing predictions of {rows} raw rows in a separate process"))
         model = find_model(self._store, self._payload["model_uri"])
         return check_golden(self._store, model, [rows]).latency[rows]
-
-
-def _open_dataset(location: dict[str, Any]) -> tuple[DatasetVersion, TransformSpec]:
-    """Open a dataset version, given its `root` and `version`, and parse its transform."""
-    dataset = DatasetVersion.open(location["root"], location["version"])
-    return dataset, TransformSpec.from_json(dataset.transform_json)
 
 
 def _describe_comparison(comparison: ChampionComparison, uri: str | None) -> str:
