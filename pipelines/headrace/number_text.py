@@ -71,7 +71,7 @@ def _round_number(value: float, digits: int, whole: float) -> str:
             break
     mantissa, is_power, exponent = text.partition("e")
     if not is_power:
-        return f"{float(text):,}"
+        return f"{float(text):,.{_MOST_DIGITS}g}"
     if 0 < int(exponent) <= _MOST_DIGITS:
         return f"{float(text):,.0f}"
     return f"{mantissa}e{int(exponent)}"

@@ -78,7 +78,7 @@ def test_a_column_whose_later_values_are_new_is_no_feature() -> None:
     # The split is at day 799, within w114 (days 798 to 804): of the 201 later rows 6 have a week
     # that an earlier row has.
     assert get_exclusion_reason(proposal, "week") == (
-        "97.0% of its values after the split's first date do not occur before it"
+        "97% of its values after the split's first date do not occur before it"
     )
     assert get_exclusion_reason(proposal, "counter") == (
         "100% of its values after the split's first date do not occur before it"

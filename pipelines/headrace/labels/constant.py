@@ -51,19 +51,12 @@ def fit_constant(label: FittedLabel, truth: np.ndarray, weight: np.ndarray) -> n
     Raises:
         ModelError: no row has weight.
     """
-    total = weight.sum()
-    if not total > 0:
+    if not weight.sum() > 0:
         raise ModelError(
             "the constant has no train row with weight; set evaluate.weighted to false, or check "
             "label.sample_weight"
         )
-    kind = find_label_kind(label.kind)
-    if label.loss is not None:
-        return np.asarray(kind.predict_constant(truth, weight, label))
-    if kind.form is Form.CLASS:
-        shares = np.bincount(truth.astype(np.int64), weight, len(label.classes))
-        return np.asarray(shares / total)
-    return np.asarray(weight @ truth.astype(np.float64) / total)
+    return np.asarray(find_label_kind(label.kind).predict_constant(truth, weight, label))
 
 
 def describe_constant(label: FittedLabel, constant: np.ndarray) -> str:
