@@ -144,7 +144,12 @@ def make_recipe(folder: Path, kind: str) -> Recipe:
         "label": {"expression": LABELS[kind][0], "kind": kind},
         "split": {"key": ["id"]},
         "derive": {
-            "hour": {"kind": "time_part", "columns": ["at"], "part": "hour"},
+            "hour": {
+                "kind": "time_part",
+                "columns": ["at"],
+                "part": "hour",
+                "time_zone": "Australia/Lord_Howe",
+            },
             "since": {"kind": "seconds_since", "columns": ["day"], "origin": "2013-01-01"},
         },
         "features": FEATURES,

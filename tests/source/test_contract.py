@@ -163,3 +163,14 @@ def test_a_contract_of_another_takes_the_place_of_the_recipes(tmp_path: Path) ->
     assert check(tiny_recipe(tmp_path), without(VISITS, "clock"), contract=contract) == [
         "table 'visits': column 'visit' has type integer, expected string (needed by the model)"
     ]
+
+
+def test_a_clock_in_a_zone_is_not_read_of_dates(tmp_path: Path) -> None:
+    derived = "{kind: time_part, columns: [at], part: day_of_week, time_zone: Asia/Tokyo}"
+    recipe = tiny_recipe(
+        tmp_path, f"derive.weekday={derived}", "features.weekday={kind: cyclic, period: 7}"
+    )
+    assert check(recipe, VISITS | {"at": T.TimestampType()}) == []
+    assert check(recipe, VISITS | {"at": T.DateType()}) == [
+        "derive.weekday.time_zone: 'at' is a date, the same in every zone; leave the key out"
+    ]

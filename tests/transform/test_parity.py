@@ -34,6 +34,7 @@ from headrace.transform.graph import (
 from headrace.transform.rules import FittedRule, find_rejected
 from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
 from headrace.transform.sql_condition import ConditionColumn
+from headrace.transform.time_zone import fit_zone
 
 PARTS = ("year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second")
 # names that TensorFlow would not take for a tensor
@@ -50,6 +51,10 @@ SPEC = TransformSpec(
         DerivedColumn(name="gap", op="difference", columns=(R, "i")),
         DerivedColumn(name="since", op="seconds_since", columns=("t",), origin=1_356_998 * 10**9),
         *(DerivedColumn(name=f"t_{p}", op="time_part", columns=("t",), part=p) for p in PARTS),
+        DerivedColumn(
+            name="t_local", op="time_part", columns=("t",), part="hour",
+            zone=fit_zone("America/New_York"),
+        ),
     ),
     features=(
         ScaledFeature(name="r_plain", column=R, center=0.1, scale=3.7, fill=0.1),
@@ -63,6 +68,7 @@ SPEC = TransformSpec(
         ScaledFeature(name="minute", column="minute", center=700.0, scale=400.0),
         ScaledFeature(name="since", column="since", center=1e6, scale=1e6),
         *(ScaledFeature(name=f"t_{p}", column=f"t_{p}", scale=7.0) for p in PARTS),
+        ScaledFeature(name="t_local", column="t_local", scale=7.0),
         CyclicFeature(name="round", column=R, period=24.0),
         CyclicFeature(name="clock", column="t_hour", period=24.0),
         BucketsFeature(name="cut", column=R, boundaries=(-1.0, 0.0, 2.5, 1e12)),

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from headrace.features.kind import FeatureSection
 from headrace.features.kinds import KINDS
+from headrace.recipe.time_zones import TimeZone
 from headrace.recipe_section import Section, Text
 from headrace.schema import NUMBERS, ColumnType
 
@@ -60,13 +61,16 @@ class Difference(_DerivationSection):
 
 
 class TimePart(_DerivationSection):
-    """A calendar field of a timestamp, in UTC; day_of_week is 1 (Monday) to 7 (Sunday)."""
+    """A calendar field of a timestamp; day_of_week is 1 (Monday) to 7 (Sunday)."""
 
     accepted_types = frozenset({ColumnType.TIMESTAMP})
 
     kind: Literal["time_part"]
     columns: Annotated[list[str], Field(min_length=1, max_length=1)]
     part: Literal["year", "month", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
+    time_zone: TimeZone = "UTC"
+    """Of the clock and calendar that are read, as `Europe/Berlin`. Its rules are recorded in the
+    transform, so that a model reads the same clock wherever it runs. A column of dates has none."""
 
 
 class SecondsSince(_DerivationSection):

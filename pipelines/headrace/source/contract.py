@@ -114,7 +114,9 @@ def check_contracts(
     problems += [f"table {source.main!r}: {v}" for v in find_violations(required, rows)]
     has_other_types = any(c.name in rows and rows[c.name] not in c.types for c in required)
     problems += find_literal_problems(recipe, rows)
-    problems += find_key_problems(recipe, _join_schemas(recipe, tables))
+    schema = _join_schemas(recipe, tables)
+    problems += find_key_problems(recipe, schema)
+    problems += _find_zone_problems(recipe, schema)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         fix = (
@@ -125,6 +127,17 @@ def check_contracts(
             f"the lake does not fit the recipe; nothing was published:\n{lines}"
             f"{fix if has_other_types else ''}"
         )
+
+
+def _find_zone_problems(recipe: Recipe, schema: RawSchema) -> list[str]:
+    """Return the derivations that would read a clock in a zone of dates, which have none."""
+    return [
+        f"derive.{name}.time_zone: {column!r} is a date, the same in every zone; leave the key out"
+        for name, item in recipe.derive.items()
+        if isinstance(item, s.TimePart) and item.time_zone != "UTC"
+        for column in item.columns
+        if schema.sql_types.get(column) == "date"
+    ]
 
 
 def _join_schemas(recipe: Recipe, tables: dict[str, RawTable]) -> RawSchema:

@@ -20,15 +20,19 @@ _DAYS_PER_ERA = 146_097  # 400 years
 _EPOCH = 719_468  # days from 0000-03-01 to 1970-01-01
 
 
-def read_time_part(micros: Integers, part: str) -> Integers:
+def read_time_part(micros: Integers, part: str, offsets: Integers | None = None) -> Integers:
     """Return a calendar field of microseconds since 1970-01-01 UTC.
 
     Args:
         micros: the times.
         part: year, month, day, day_of_year, day_of_week (1 Monday to 7 Sunday), hour, minute or
             second.
+        offsets: seconds that the clock is ahead of UTC at each time; None in UTC.
     """
     day, micros_of_day = micros // MICROS_PER_DAY, micros % MICROS_PER_DAY
+    if offsets is not None:  # added to the time of day: a sum with `micros` could wrap around
+        local = micros_of_day + offsets * _MICROS_PER_UNIT["second"]
+        day, micros_of_day = day + local // MICROS_PER_DAY, local % MICROS_PER_DAY
     if part in _MICROS_PER_UNIT:
         return micros_of_day // _MICROS_PER_UNIT[part] % (24 if part == "hour" else 60)
     if part == "day_of_week":

@@ -33,6 +33,7 @@ def derive_values(item: DerivedColumn, inputs: list[Values]) -> Values:
         return Values("integer", weekday, missing | ~exists)
     if item.op == "time_part":
         micros = np.where(missing, 0, integers[0])
-        return Values("integer", read_time_part(micros, str(item.part)), missing)
+        offsets = item.zone.find_offsets(micros) if item.zone else None
+        return Values("integer", read_time_part(micros, str(item.part), offsets), missing)
     value, exists = read_clock(integers[0], item.op)
     return Values("integer", value, missing | ~exists)

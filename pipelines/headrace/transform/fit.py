@@ -28,6 +28,7 @@ from headrace.recipe.times import parse_time_to_micros
 from headrace.transform.rules import FittedRule, LeftOutRule
 from headrace.transform.spec import DerivedColumn, RawColumn, StoredAs, TransformSpec
 from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
+from headrace.transform.time_zone import FittedZone, fit_zone
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class FitInputs:
         rule_columns: columns that only rules read -> kind.
         left_out: rules that act on these rows alone.
         stored_as: see `RawColumn`.
+        zones: the rules of the time zones that `derive` names, by name; those of this machine where
+            they are left out, read once, because other machines may know others.
     """
 
     raw: dict[str, RawKind]
@@ -52,10 +55,18 @@ class FitInputs:
     rule_columns: dict[str, RawKind] = field(default_factory=dict)
     left_out: tuple[LeftOutRule, ...] = ()
     stored_as: Mapping[str, StoredAs] = field(default_factory=dict)
+    zones: Mapping[str, FittedZone] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = {item.time_zone for item in self.derive.values() if isinstance(item, s.TimePart)}
+        zones = {name: fit_zone(name) for name in names - {"UTC", *self.zones}}
+        object.__setattr__(self, "zones", {**self.zones, **zones})
 
     def list_derived_columns(self) -> tuple[DerivedColumn, ...]:
         """Return the recipe's derived columns."""
-        return tuple(_make_derived_column(name, item) for name, item in self.derive.items())
+        return tuple(
+            _make_derived_column(name, item, self.zones) for name, item in self.derive.items()
+        )
 
     def collect_summary_requests(self) -> dict[str, "SummaryRequest"]:
         """Return the request for every summary that the features are fitted on, by key."""
@@ -122,13 +133,16 @@ class FitInputs:
         )
 
 
-def _make_derived_column(name: str, item: "s.Derivation") -> DerivedColumn:
-    origin = None
+def _make_derived_column(
+    name: str, item: "s.Derivation", zones: Mapping[str, FittedZone]
+) -> DerivedColumn:
+    origin = part = zone = None
     if isinstance(item, s.SecondsSince):
         origin = parse_time_to_micros(item.origin)
-    part = item.part if isinstance(item, s.TimePart) else None
+    if isinstance(item, s.TimePart):
+        part, zone = item.part, zones.get(item.time_zone)
     return DerivedColumn(
-        name=name, op=item.kind, columns=tuple(item.columns), part=part, origin=origin
+        name=name, op=item.kind, columns=tuple(item.columns), part=part, zone=zone, origin=origin
     )
 
 

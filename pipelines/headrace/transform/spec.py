@@ -4,15 +4,21 @@ What it means is binding for every execution of a spec, and is said where it is 
 raw columns and what is missing of them in `columns.values`, features in the modules of `features`,
 the label in those of `labels`. Derived columns are computed from raw ones in int64 or float64
 arithmetic; missing in, missing out. Calendar fields are those of the proleptic Gregorian calendar
-in UTC.
+in UTC, or in the zone whose rules the derived column has.
 """
 
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from headrace.columns.values import RawKind
 from headrace.errors import DatasetError
@@ -22,6 +28,7 @@ from headrace.formats import TRANSFORM
 from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
 from headrace.transform.rules import FittedRule, LeftOutRule, select_rejecting_rules
+from headrace.transform.time_zone import FittedZone
 
 StoredAs = Literal[
     "boolean", "date", "seconds", "milliseconds", "microseconds", "nanoseconds"
@@ -63,8 +70,18 @@ class DerivedColumn(_Frozen):
     columns: tuple[str, ...]
     part: TimePart | None = None
     """Of `time_part`; day_of_week is 1 (Monday) to 7 (Sunday)."""
+    zone: FittedZone | None = None
+    """Of `time_part`: where the clock is; None in UTC, and then it is not written."""
     origin: int | None = None
     """Of `seconds_since`: microseconds since 1970-01-01 UTC."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_utc(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The digest of a transform without zones is what it was before there were any.
+        values: dict[str, Any] = serialize(self)
+        if self.zone is None:
+            values.pop("zone", None)
+        return values
 
     @property
     def kind(self) -> RawKind:
