@@ -55,6 +55,12 @@ test-spark35: setup ## test the Spark stages and launcher on pyspark 3.5, in a s
 test-spark40: setup ## the same on pyspark 4.0
 	@scripts/test-spark.sh 4.0 $(TESTS)
 
+STACK ?= newest
+PYTHON ?= 3.11
+.PHONY: test-stack
+test-stack: setup ## test on other versions: STACK=oldest|locked|newest PYTHON=3.12 SPARK=3.5; docs/stacks.md
+	@$(BIN)/python scripts/test_stack.py $(STACK) --python $(PYTHON) --spark "$(SPARK)" $(if $(TESTS),-- $(TESTS))
+
 .PHONY: docs
 docs: setup ## write docs/recipe.md, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
