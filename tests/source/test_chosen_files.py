@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
-from headrace.source.chosen_files import choose_files
+from headrace.source.chosen_files import choose_files, find_unequal_file
 from headrace.source.list_table import list_table
 from headrace.source.listing import Listing, group_by_partition
 from headrace.source.needed_columns import NeededColumns
@@ -74,8 +74,38 @@ def test_files_of_plain_subfolders_are_read(spark: Any, tmp_path: Path, format_:
 
 
 @spark_test
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_no_file_is_read_twice(spark: Any, tmp_path: Path, format_: str) -> None:
+    """Files whose names have characters of patterns, beside others, in folders of no partition."""
+    names = ["a", "plain/data[1]", "plain/{2}", "x?/b*", "x?/c", "[d]/e"]
+    for number, name in enumerate(names):
+        path = tmp_path / "t" / f"{name}.{format_}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if format_ == "parquet":
+            write_ids(path, number)
+        else:
+            path.write_text(f"id\n{number}\n")
+    for where in (f"{tmp_path}/t", f"{tmp_path}/t*"):
+        table = open_path(spark, where, format=format_)
+        assert [int(i) for i in read_ids(table)] == [0, 1, 2, 3, 4, 5]
+    some = [f"{names[n]}.{format_}" for n in (1, 3, 5)]
+    table = open_path(spark, f"{tmp_path}/t", some, format=format_)
+    assert [int(i) for i in read_ids(table)] == [1, 3, 5]
+
+
+@spark_test
+def test_a_file_that_spark_reads_twice_is_found(spark: Any, tmp_path: Path) -> None:
+    write_ids(tmp_path / "a.parquet", 1)
+    frame = spark.read.parquet(f"{tmp_path}/a.parquet", f"{tmp_path}/a.parquet")
+    listing = list_of(str(tmp_path))
+    assert "a.parquet twice" in str(find_unequal_file(frame, listing, None))
+    assert find_unequal_file(spark.read.parquet(str(tmp_path)), listing, None) is None
+
+
+@spark_test
 @pytest.mark.parametrize(
-    "name", ["[1]", "{2}", "a*b", "what?", "x y", "50%", "a%20b", "é#1", "a+b", "a;b", "_x=1"]
+    "name",
+    ["[1]", "{2}", "a*b", "what?", "x y", "50%", "a%20b", "é#1", "a+b", "a;b", "_x=1", "a\\b"],
 )
 def test_no_character_of_a_path_has_a_meaning(spark: Any, tmp_path: Path, name: str) -> None:
     write_ids(tmp_path / name / "t" / "a.parquet", 1)

@@ -5,7 +5,8 @@ partitions, and takes some that are no data. It is given the folder where both l
 every file by name where they are not.
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -15,8 +16,9 @@ from headrace.source.listing import Listing
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# No character of a path has a meaning then; Spark's own readers use this option among themselves.
-_NO_PATTERNS = {"__globPaths__": "false"}
+# What Hadoop's patterns give a meaning. With Spark's option to take no path for a pattern, files of a
+# list are read twice where one has such a character (SPARK-58518).
+_MAGIC = re.compile(r"([*?\[\]{}\\])")
 
 
 @dataclass(frozen=True)
@@ -46,30 +48,39 @@ def choose_files(
     """
     if listing is None:
         return [ChosenFiles(where, where)]
-    is_pattern = not listing.root
-    options = {} if is_pattern else {**_NO_PATTERNS}
+    folder = escape_pattern(where) if listing.root else where
     ways = []
-    urls = listing.list_urls(listing.files if paths is None else paths)
+    urls = list_literal_urls(listing, listing.files if paths is None else paths)
     by_name = get_name_options(listing)
     if listing.log is None:
         if paths is None:
-            ways.append(ChosenFiles(where, where, options))
+            ways.append(ChosenFiles(folder, folder))
         else:
-            ways.append(ChosenFiles(where, urls, {**by_name, **options}))
-    ways.append(ChosenFiles(listing.list_urls(listing.files), urls, by_name))
+            ways.append(ChosenFiles(folder, urls, by_name))
+    ways.append(ChosenFiles(list_literal_urls(listing, listing.files), urls, by_name))
     return ways
+
+
+def escape_pattern(url: str) -> str:
+    """Return a path so that Spark takes no character of it for one of a pattern."""
+    return _MAGIC.sub(r"\\\1", url)
+
+
+def list_literal_urls(listing: Listing, paths: Iterable[str]) -> list[str]:
+    """Return the URLs of listed paths as Spark's readers take them, in order."""
+    return [escape_pattern(url) for url in listing.list_urls(paths)]
 
 
 def get_name_options(listing: Listing) -> dict[str, str]:
     """Return the options that Spark needs to read files of a listing by their names."""
     has_folders = listing.root and "" not in listing.files and _has_partitions(listing)
-    return {**_NO_PATTERNS, **({"basePath": listing.root} if has_folders else {})}
+    return {"basePath": listing.root} if has_folders else {}
 
 
 def find_unequal_file(
     frame: "DataFrame", listing: Listing, paths: Collection[str] | None
 ) -> str | None:
-    """Find a file that Spark reads and that was not to be read, or the other way round.
+    """Find a file that Spark reads and that was not to be read, or the other way round, or twice.
 
     Args:
         frame: Spark's rows.
@@ -81,15 +92,26 @@ def find_unequal_file(
     """
     expected = {*(listing.files if paths is None else paths)}
     read: set[str] = set()
-    for url in frame.inputFiles():
-        path = listing.find_url(str(url))
+    for url in _list_read_files(frame):
+        path = listing.find_url(url)
         if path not in expected:
-            return f"Spark reads {unquote(str(url))}, which is not among the files that were listed"
+            return f"Spark reads {unquote(url)}, which is not among the files that were listed"
+        if path in read:
+            return f"Spark reads {unquote(url)} twice"
         read.add(path)
     if expected != read:
         (url,) = listing.list_urls([min(expected - read)])
         return f"{url} was listed, and Spark does not read it"
     return None
+
+
+def _list_read_files(frame: "DataFrame") -> list[str]:
+    """Return the URLs of the files that Spark reads, as often as it does: `inputFiles` of a frame
+    has each once."""
+    leaves = frame._jdf.queryExecution().analyzed().collectLeaves()
+    plans = [leaves.apply(i) for i in range(leaves.size())]
+    files = [plan for plan in plans if plan.getClass().getSimpleName() == "LogicalRelation"]
+    return [str(url) for plan in files for url in plan.relation().location().inputFiles()]
 
 
 def _has_partitions(listing: Listing) -> bool:

@@ -21,6 +21,7 @@ from headrace.source.chosen_files import (
     choose_files,
     find_unequal_file,
     get_name_options,
+    list_literal_urls,
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.listing import FILE_FORMATS, Listing
@@ -214,7 +215,7 @@ def _load_typed_files(
         parts = [
             read_group(
                 reader.schema(T.StructType([*build_schema(types, group), *fields])).load(
-                    listing.list_urls(group.paths)
+                    list_literal_urls(listing, group.paths)
                 ),
                 group,
                 types,
