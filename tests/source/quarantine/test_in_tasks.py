@@ -75,6 +75,15 @@ def test_columns_of_folders_are_texts_and_those_of_the_file_stay(tmp_path: Path)
     assert rows.to_pylist() == [{"x": 1, "city": "y", "day": "07"}]
 
 
+def test_a_folder_without_a_value_is_null(tmp_path: Path) -> None:
+    file = write_numbers(tmp_path / "day=__HIVE_DEFAULT_PARTITION__" / "a.parquet", 0, 2)
+    rejected = rejected_rows(tmp_path / "q", {5: file}, "day")
+    rejected.add_rows(noted((5, 1, 0)))
+    _, (name,) = rejected.write_files()
+    rows = pq.read_table(tmp_path / "q" / name).select(["x", "day"])
+    assert rows.to_pylist() == [{"x": 1, "day": None}]
+
+
 def test_files_of_different_columns_go_to_different_files(tmp_path: Path) -> None:
     files = {
         1: write_numbers(tmp_path / "lake" / "a.parquet", 0, 3),

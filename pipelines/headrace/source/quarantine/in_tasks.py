@@ -8,7 +8,6 @@ this.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from headrace.source.internal_columns import FILE, POSITION, PROBLEMS
 from headrace.source.invalid_texts import replace_invalid_texts
 from headrace.source.late_materialization import LateColumns
 from headrace.source.late_reader import find_row_group_starts
+from headrace.source.listing import get_folder, parse_folder_values
 from headrace.source.quarantine.writer import QuarantineFile, add_reasons, name_file
 
 _HELD_ROWS = 100_000
@@ -79,8 +79,7 @@ class RejectedRows:
         """Read rows at ascending positions of one file."""
         source = self._late.files[file]
         path = source.path
-        folders = (part.partition("=") for part in path.split("/")[:-1])
-        values = {unquote(name): unquote(value) for name, _, value in folders}
+        values = parse_folder_values(get_folder(path))
         try:
             source.refuse_change(self._late.table)
             opened = pq.ParquetFile(path, pre_buffer=False)
@@ -95,7 +94,9 @@ class RejectedRows:
                 f"table {self._late.table!r}: {path} cannot be read: {error}; restore or remove it"
             ) from None
 
-    def _hold_rows(self, rows: pa.Table, problems: list[str], values: Mapping[str, str]) -> None:
+    def _hold_rows(
+        self, rows: pa.Table, problems: list[str], values: Mapping[str, str | None]
+    ) -> None:
         """Hold rows, with the columns of their folders, until there are enough for a file."""
         for column in self._columns:
             if column not in rows.column_names and column in values:
