@@ -108,6 +108,28 @@ def test_every_row_is_accounted_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
+def test_a_weight_is_checked_where_there_are_windows(tmp_path: Path) -> None:
+    """A row without a weight goes to quarantine; windows of other rows keep its value."""
+    lake = series()
+    weight = [None if row == 20 else -1.0 if row == 21 else 2.0 for row in lake["row"].to_pylist()]
+    lake = lake.append_column("weight", pa.array(weight, pa.float64()))
+    label = {"expression": "later", "kind": "regression", "sample_weight": "weight * 0.5"}
+    dataset = build(tmp_path, lake, label=label)
+    ledger = dataset.build.ledger
+    assert ledger.read == 2 * HOURS - 3
+    assert ledger.quarantined == {"range(value)": 1, "label.sample_weight": 2}
+    rows = by_row(dataset)
+    assert set(rows["sample_weight"]) == {1.0}
+    assert not {20, 21} & set(rows.index)
+    assert rows.loc[22, "past"].tolist() == [19, 20, 21, 22]
+    rejected = pq.read_table(f"{dataset.root}/{dataset.build.quarantine}")
+    rejected = rejected.select(["row", "quarantine_reasons"]).to_pylist()
+    reasons = {row["row"]: row["quarantine_reasons"] for row in rejected}
+    assert reasons[20] == ["label.sample_weight: 'null' is no weight"]
+    assert reasons[21] == ["label.sample_weight: '-0.5' is no weight"]
+
+
+@pytest.mark.spark
 def test_no_window_or_target_crosses_a_boundary(tmp_path: Path) -> None:
     dataset = build(tmp_path)
     rows = by_row(dataset)

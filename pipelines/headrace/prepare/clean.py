@@ -27,7 +27,7 @@ from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
 from headrace.source.read import RawRows
-from headrace.source.rules import CheckedRows, check_rows
+from headrace.source.rules import CheckedRows, check_labels, check_rows
 from headrace.source.windows import add_windows
 from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
@@ -99,6 +99,9 @@ def clean_rows(
         rows, schema = add_windows(checked.rows, checked.schema, windows, excluded)
         rows, schema = add_labels(rows, schema, recipe)
         labelled = replace(checked, rows=rows, schema=schema)
+        labelled = check_labels(labelled, raw.main, invalid_texts)
+        if len(labelled.checks) > len(checked.checks):  # else the quarantine needs no windows
+            checked = labelled
     else:
         rows, schema = add_labels(rows, schema, recipe)
         labelled = checked = check_rows(

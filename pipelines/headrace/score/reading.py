@@ -16,11 +16,12 @@ from headrace.recipe import sections as s
 from headrace.recipe.input_road import list_later_columns
 from headrace.schema import Column, ColumnType
 from headrace.score.plan import ScorePlan
+from headrace.source.image_checks import ImageColumn
 from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_output_copy
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
 from headrace.source.raw_schema import RawSchema
 from headrace.source.read import RawRows, read_raw
-from headrace.source.rules import CheckedRows, ImageColumn, check_rows
+from headrace.source.rules import CheckedRows, check_rows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import convert_to_kind
 from headrace.source.windows import add_windows

@@ -20,17 +20,18 @@ _SYMBOLS = "\u241e\u241f"
 # A reason may quote a value that has a separator in it; people are shown its symbol.
 
 
-def join_problems(reasons: "Sequence[tuple[Column, Column]]") -> "Column":
+def join_problems(reasons: "Sequence[tuple[Column, Column]]", first: int = 0) -> "Column":
     """Return PROBLEMS of rows: the problems of the checks that they violate.
 
     Args:
         reasons: of each check, whether a row violates it, and why.
+        first: position of the first of these checks.
     """
     import pyspark.sql.functions as F
 
     separators = PROBLEM_SEPARATOR + REASON_SEPARATOR
     problems = []
-    for position, (violated, reason) in enumerate(reasons):
+    for position, (violated, reason) in enumerate(reasons, first):
         shown = F.coalesce(F.translate(reason, separators, _SYMBOLS), F.lit("?"))
         problem = F.concat(F.lit(f"{position}{REASON_SEPARATOR}"), shown)
         problems.append(F.when(violated, problem))

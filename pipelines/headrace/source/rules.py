@@ -5,13 +5,16 @@ wrong, for people (`problems.py`). How a rule becomes a condition is in `rule_co
 becomes of rows that break one is decided by those who read them.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from headrace.features.kinds import get_form
 from headrace.recipe import Recipe
-from headrace.schema import ColumnType
+from headrace.source.image_checks import (
+    ImageColumn,
+    build_image_conditions,
+    find_image_columns,
+)
 from headrace.source.internal_columns import (
     LABEL,
     MALFORMED,
@@ -24,7 +27,7 @@ from headrace.source.internal_columns import (
     name_mask,
 )
 from headrace.source.invalid_texts import describe_invalid_text, is_invalid
-from headrace.source.problems import join_problems
+from headrace.source.problems import PROBLEM_SEPARATOR, join_problems
 from headrace.source.raw_schema import RawSchema
 from headrace.source.rule_conditions import build_condition, quote_value
 from headrace.source.spark_errors import explain_spark_errors
@@ -58,21 +61,6 @@ class Check:
     nulls: str | None = None
     texts: str | None = None
     keeps_as_read: bool = False
-
-
-@dataclass(frozen=True)
-class ImageColumn:
-    """A raw column that has to hold images.
-
-    Attributes:
-        feature: that reads it.
-        column: its name.
-        shape: height, width, channels.
-    """
-
-    feature: str
-    column: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -131,9 +119,10 @@ def check_rows(
     What is null so is null for keys, splits and windows.
 
     Args:
-        rows: cast and joined; they keep all their columns.
+        rows: cast and joined; they keep all their columns. Label and weight are checked where the
+            rows have them; `check_labels` checks those that are added later.
         schema: the columns of `rows`.
-        recipe: rules, image features and the sample weight are read.
+        recipe: rules and image features are read.
         main: its casts are checked too.
         images: columns of images; those of the recipe's features by default.
         texts: columns that were found to hold texts that are no UTF-8.
@@ -147,14 +136,13 @@ def check_rows(
     import pyspark.sql.types as T
 
     conditions: list[tuple[Check, Column, Column]] = _build_contract_checks(schema, main)
-    for column in sorted({*texts} & {*schema.names}):
-        reason = describe_invalid_text(column, schema, main)
-        name = "the label" if column == LABEL else column
-        check = Check(f"{name} is UTF-8", "quarantine", texts=column)
-        conditions.append((check, is_invalid(column, schema.spark_types[column]), reason))
-    conditions += _build_feature_checks(
-        schema, recipe, find_image_columns(recipe) if images is None else images
-    )
+    conditions += _build_text_checks({*texts} & {*schema.names}, schema, main)
+    images = find_image_columns(recipe) if images is None else images
+    conditions += [
+        (Check(name, "quarantine"), violated, reason)
+        for name, violated, reason in build_image_conditions(schema, images)
+    ]
+    conditions += _build_weight_checks(schema)
     names = {check.name for check, _, _ in conditions}
     counts: dict[str, T.DataType] = {}
     for index, rule in enumerate(recipe.clean.rules):
@@ -203,6 +191,62 @@ def check_rows(
     return replace(checked, rows=rows)
 
 
+def check_labels(checked: CheckedRows, main: RawTable, texts: Collection[str] = ()) -> CheckedRows:
+    """Check labels and weights that were added to rows after `check_rows`, as windows want it.
+
+    A row that violates these checks is taken out itself; windows of other rows keep its values.
+
+    Args:
+        checked: the rows, with LABEL and what else labels have.
+        main: names the files that reasons tell of.
+        texts: columns that were found to hold texts that are no UTF-8.
+    """
+    import pyspark.sql.functions as F
+    import pyspark.sql.types as T
+
+    rows, schema, checks = checked.rows, checked.schema, [*checked.checks]
+    conditions = _build_text_checks({*texts} & {LABEL}, schema, main)
+    for check, violated, reason in [*conditions, *_build_weight_checks(schema)]:
+        position = len(checks)
+        checks.append(replace(check, name=choose_unused_name(check.name, {c.name for c in checks})))
+        mask = name_mask(position // CHECKS_PER_MASK)
+        bit = F.lit(1 << (position % CHECKS_PER_MASK)).cast("long")
+        before = F.col(mask) if mask in schema.names else F.lit(0).cast("long")
+        rows = rows.withColumn(mask, F.when(violated, before.bitwiseOR(bit)).otherwise(before))
+        problem = join_problems([(violated, reason)], first=position)
+        known = F.col(PROBLEMS) if PROBLEMS in schema.names else F.lit(None).cast("string")
+        both = F.concat_ws(PROBLEM_SEPARATOR, known, problem)
+        rows = rows.withColumn(PROBLEMS, F.when(violated, both).otherwise(known))
+        schema = schema.with_columns({mask: T.LongType(), PROBLEMS: T.StringType()})
+    return CheckedRows(rows, schema, tuple(checks))
+
+
+def _build_text_checks(
+    columns: Collection[str], schema: RawSchema, main: RawTable
+) -> "list[tuple[Check, Column, Column]]":
+    """Build the checks of columns that were found to hold texts that are no UTF-8."""
+    checks = []
+    for column in sorted(columns):
+        name = "the label" if column == LABEL else column
+        check = Check(f"{name} is UTF-8", "quarantine", texts=column)
+        violated = is_invalid(column, schema.spark_types[column])
+        checks.append((check, violated, describe_invalid_text(column, schema, main)))
+    return checks
+
+
+def _build_weight_checks(schema: RawSchema) -> "list[tuple[Check, Column, Column]]":
+    """Build the check of the sample weight, where rows have one."""
+    import pyspark.sql.functions as F
+
+    if WEIGHT not in schema.names:
+        return []
+    weight = F.col(WEIGHT)
+    good = (weight >= 0) & ~F.isnan(weight) & (weight < float("inf"))
+    violated = ~F.coalesce(good, F.lit(False)) & F.col(LABEL).isNotNull()
+    reason = F.concat(F.lit("label.sample_weight: "), quote_value(WEIGHT), F.lit(" is no weight"))
+    return [(Check("label.sample_weight", "quarantine"), violated, reason)]
+
+
 def _build_contract_checks(
     schema: RawSchema, main: RawTable
 ) -> "list[tuple[Check, Column, Column]]":
@@ -223,60 +267,3 @@ def _build_contract_checks(
         reason = F.concat(F.lit(f"{column}: "), quote_value(before), F.lit(f" is no {declared}"))
         checks.append((Check(f"{column} is {declared}", "quarantine"), violated, reason))
     return checks
-
-
-def find_image_columns(recipe: Recipe) -> "list[ImageColumn]":
-    """Return the raw columns of the recipe's image features."""
-    return [
-        ImageColumn(name, feature.list_source_columns(name)[0], feature.shape)
-        for name, feature in recipe.features.items()
-        if get_form(feature) == "image"
-    ]
-
-
-def _build_feature_checks(
-    schema: RawSchema, recipe: Recipe, images: "Sequence[ImageColumn]"
-) -> "list[tuple[Check, Column, Column]]":
-    """Build the checks of images, and of the sample weight."""
-    import pyspark.sql.functions as F
-
-    checks = []
-    for image in images:
-        name, column, shape = image.feature, image.column, image.shape
-        if schema.types[column] is ColumnType.BINARY:
-            problem = _build_image_check(shape)(col(column))
-            violated = problem.isNotNull()
-            reason = F.concat(F.lit(f"{column}: "), problem)
-        else:
-            size = shape[0] * shape[1] * shape[2]
-            pixels = col(column)
-            bad = F.size(pixels) != size
-            # No lambda, see `types.has_lost_elements`: a list with a null is not known to lack -1.
-            bad = bad | F.array_contains(pixels, F.lit(-1)).isNull()
-            bad = bad | (F.array_min(pixels) < 0) | (F.array_max(pixels) > 255)
-            violated = F.coalesce(bad, F.lit(False))
-            reason = F.lit(f"{column}: not a list of {size} whole numbers from 0 to 255")
-        checks.append((Check(f"features.{name}", "quarantine"), violated, reason))
-    if recipe.label.sample_weight:
-        weight = F.col(WEIGHT)
-        good = (weight >= 0) & ~F.isnan(weight) & (weight < float("inf"))
-        violated = ~F.coalesce(good, F.lit(False)) & F.col(LABEL).isNotNull()
-        reason = F.concat(
-            F.lit("label.sample_weight: "), quote_value(WEIGHT), F.lit(" is no weight")
-        )
-        checks.append((Check("label.sample_weight", "quarantine"), violated, reason))
-    return checks
-
-
-def _build_image_check(shape: tuple[int, ...]) -> "Callable[[Column], Column]":
-    """Return a function of Spark that says what is wrong with files of images; null if nothing."""
-    import pandas as pd
-    from pyspark.sql.pandas.functions import pandas_udf
-
-    def find_problems(files):  # type: ignore[no-untyped-def]
-        from headrace.features.image import find_image_problem
-
-        return pd.Series([find_image_problem(file, shape) for file in files], dtype=object)
-
-    find_problems.__annotations__ = {"files": pd.Series, "return": pd.Series}
-    return pandas_udf("string")(find_problems)  # type: ignore[call-overload]
