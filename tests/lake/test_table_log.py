@@ -85,10 +85,13 @@ def test_tables_that_a_path_is_inside_of_or_around(tmp_path: Path) -> None:
     (tmp_path / "t" / "day=1").mkdir()
     assert find_enclosing_table(LOCAL, f"{tmp_path}/t/day=1") == ("delta", f"{tmp_path}/t")
     assert find_enclosing_table(LOCAL, f"{tmp_path}/t") is None
-    assert find_nested_table(walk_folder(LOCAL, str(tmp_path)).skipped) == (
-        "delta", f"{tmp_path}/t"
-    )  # fmt: skip
-    assert find_nested_table([f"{tmp_path}/_SUCCESS"]) is None
+    (tmp_path / "_SUCCESS").touch()
+    assert find_nested_table(walk_folder(LOCAL, str(tmp_path))) == ("delta", f"{tmp_path}/t")
+    (tmp_path / "t" / "_delta_log").rmdir()
+    assert find_nested_table(walk_folder(LOCAL, str(tmp_path))) is None
+    (tmp_path / "t" / "metadata").mkdir()
+    (tmp_path / "t" / "metadata" / "00001-x.metadata.json").touch()
+    assert find_nested_table(walk_folder(LOCAL, str(tmp_path))) == ("iceberg", f"{tmp_path}/t")
 
 
 @pytest.mark.parametrize(

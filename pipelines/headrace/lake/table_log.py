@@ -15,7 +15,7 @@ from headrace.lake.iceberg_log import read_iceberg_log
 from headrace.lake.logged_files import LogKind, TableLog
 from headrace.lake.sink_log import read_sink_log
 from headrace.lake.snapshot import Snapshot
-from headrace.lake.walk import find_info, list_folder
+from headrace.lake.walk import Walk, find_info, list_folder
 
 KIND_NAMES: Mapping[LogKind, str] = {
     "delta": "a Delta table",
@@ -65,12 +65,16 @@ def find_enclosing_table(filesystem: Any, path: str) -> tuple[LogKind, str] | No
     return None
 
 
-def find_nested_table(skipped: list[str]) -> tuple[LogKind, str] | None:
-    """Find a table with a log among the paths that a walk skipped: its kind and folder."""
-    for path in skipped:
+def find_nested_table(walk: Walk) -> tuple[LogKind, str] | None:
+    """Find a table with a log among the paths of a walk: its kind and folder."""
+    for path in walk.skipped:
         folder, _, name = path.rpartition("/")
         if name in _LOG_FOLDERS:
             return _LOG_FOLDERS[name], folder
+    for file in walk.files:
+        folder, _, name = file.path.rpartition("/")
+        if folder.endswith("/metadata") and _ICEBERG_METADATA.fullmatch(name):
+            return "iceberg", folder.removesuffix("/metadata")
     return None
 
 

@@ -192,7 +192,7 @@ def _list_files(
     if kind is not None:
         return _list_logged_table(table, filesystem, root, base, kind, since)
     walk = walk_folder(filesystem, base)
-    _refuse_part_of_table(root, find_nested_table(walk.skipped))
+    _refuse_part_of_table(root, find_nested_table(walk))
     files = {file.path[len(base) :].removeprefix("/"): file for file in walk.files}
     listing, paths = _build_listing(root, files, tuple(walk.skipped))
     _refuse_mixed_folders(table, listing)
@@ -212,7 +212,7 @@ def _list_pattern(
             found = [make_walked_file(path, info)] if info else []
         else:
             walk = walk_folder(filesystem, path)
-            _refuse_part_of_table(path, find_nested_table(walk.skipped))
+            _refuse_part_of_table(path, find_nested_table(walk))
             found, skipped = walk.files, [*skipped, *walk.skipped]
         files |= {file.path.lstrip("/"): file for file in found}
     if not files:

@@ -150,7 +150,7 @@ def _list_files(filesystem: Any, root: str, base: str) -> list[str]:
     if kind is not None:
         raise LakeError(f"{root} is {KIND_NAMES[kind]}: not all of its files hold current rows")
     walk = walk_folder(filesystem, base)
-    if part := find_nested_table(walk.skipped):
+    if part := find_nested_table(walk):
         raise LakeError(describe_part(root, part))
     paths = [file.path for file in walk.files]
     for path in paths:
