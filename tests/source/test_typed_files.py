@@ -294,8 +294,12 @@ def test_a_column_of_folder_and_file(spark: Any, tmp_path: Path) -> None:
         (tmp_path / f"day={day}").mkdir()
         rows = pa.table({"id": [day], "real": [1.5], "day": pa.array([day], pa.int32())})
         pq.write_table(rows, tmp_path / f"day={day}" / "a.parquet")
-    found = open_lake(spark, tmp_path).frame.orderBy("id").collect()
-    assert [row["day"] for row in found] == [1, 2]
+    table = open_lake(spark, tmp_path)
+    assert [row["day"] for row in table.frame.orderBy("id").collect()] == [1, 2]
+    assert table.common.notes == (
+        "column 'day' is in 2 files and in the names of their folders; the value of the folder is "
+        "read: day=1/a.parquet, day=2/a.parquet",
+    )
     pq.write_table(rows, tmp_path / "day=1" / "b.parquet")
     with pytest.raises(LakeError, match=r"day=1/b.parquet has day 2 in a row, and its folder says"):
         open_lake(spark, tmp_path)

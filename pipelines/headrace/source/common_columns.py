@@ -207,13 +207,13 @@ def find_common_columns(
         lacking = _find_lacking(schemas, spellings)
         if lacking and needs_all:
             problems.append(
-                f"column {name!r} is not in {_show_paths(lacking)}, and mergeSchema is false; "
+                f"column {name!r} is not in {show_paths(lacking)}, and mergeSchema is false; "
                 "leave mergeSchema out to have nulls there"
             )
         elif lacking:
             notes.append(
                 f"column {name!r} is not in {len(lacking):,} of {count:,} files, and null "
-                f"there: {_show_paths(lacking)}"
+                f"there: {show_paths(lacking)}"
             )
     if problems:
         raise LakeError("; ".join(problems))
@@ -284,7 +284,7 @@ def _merge_column(
         return None, f"is there {firsts[doubled[0]]} times in {doubled[0]}; rewrite the file"
     for _, kind, paths in found:
         if reason := find_unreadable(kind, nanoseconds=nanoseconds):
-            return None, f"is {reason} ({_show_paths(paths)})"
+            return None, f"is {reason} ({show_paths(paths)})"
     kinds: list[FileType] = []
     for _, stored, _ in found:
         kind = "int64" if stored == "timestamp_ns" else stored
@@ -298,7 +298,7 @@ def _merge_column(
         merged = "string"
     if merged is not None:
         return CommonColumn(name, merged, spellings, tuple(kinds)), None
-    listed = ", ".join(f"{_show_type(kind)} in {_show_paths(p)}" for _, kind, p in found)
+    listed = ", ".join(f"{_show_type(kind)} in {show_paths(p)}" for _, kind, p in found)
     fix = (
         ", or declare its type in `columns`, which every value is cast to then"
         if all(_can_be_said(kind) for kind in kinds)
@@ -321,13 +321,13 @@ def _describe_differences(
         names = ", ".join(repr(name) for name in dict.fromkeys(name for name, _ in other))
         notes.append(
             f"column {column.name!r} is {names} in {len(other):,} of {count:,} files: "
-            f"{_show_paths([path for _, path in other])}"
+            f"{show_paths([path for _, path in other])}"
         )
     by_kind: dict[str, list[str]] = defaultdict(list)
     for _, kind, paths in found:
         by_kind[_show_type(kind)] += paths
     if {*by_kind} - {*_INTEGERS, "null"} and len({*by_kind} - {"null"}) > 1:
-        listed = ", ".join(f"{kind} in {_show_paths(paths)}" for kind, paths in by_kind.items())
+        listed = ", ".join(f"{kind} in {show_paths(paths)}" for kind, paths in by_kind.items())
         notes.append(f"column {column.name!r} is read as {_show_type(column.kind)}: {listed}")
     return notes
 
@@ -343,7 +343,7 @@ def _show_type(kind: FileType) -> str:
     return f"struct<{', '.join(f'{name}: {_show_type(k)}' for name, k in kind['struct'])}>"
 
 
-def _show_paths(paths: list[str]) -> str:
+def show_paths(paths: list[str]) -> str:
     """Return some paths, and how many more there are."""
     more = len(paths) - _SHOWN_FILES
     shown = ", ".join(path or "the file" for path in paths[:_SHOWN_FILES])

@@ -35,6 +35,7 @@ from headrace.source.typed_files import (
     choose_type,
     drop_differing_columns,
     group_files,
+    note_folder_columns,
     read_group,
 )
 
@@ -195,6 +196,7 @@ def _load_typed_files(
         )
     except LakeError as error:
         raise LakeError(f"table {name!r} ({table.path}): {error}") from None
+    common = note_folder_columns(common, schemas, partitions)
     accepted = needed.types
     types = {c.name: choose_type(c, accepted.get(c.name, frozenset())) for c in common.columns}
     read = {*(listing.files if paths is None else paths)}

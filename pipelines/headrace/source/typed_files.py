@@ -5,12 +5,12 @@ of one schema each and cast; in most tables there is one group, and nothing is c
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.lake.file_columns import FileColumns, FileType
 from headrace.schema import ColumnType
-from headrace.source.common_columns import CommonColumn, CommonColumns
+from headrace.source.common_columns import CommonColumn, CommonColumns, show_paths
 from headrace.source.internal_columns import FILE, POSITION, col
 
 if TYPE_CHECKING:
@@ -76,6 +76,30 @@ def choose_type(column: CommonColumn, accepted: frozenset[ColumnType]) -> FileTy
     if kind == "uint64":
         return "decimal(20,0)"
     return {"float": "double", "char": "string"}.get(kind, kind) if isinstance(kind, str) else kind
+
+
+def note_folder_columns(
+    common: CommonColumns,
+    schemas: Collection[tuple[FileColumns, list[str]]],
+    folders: Collection[str],
+) -> CommonColumns:
+    """Return the columns with a note of those that folders name and files have as well.
+
+    Args:
+        common: the columns of the files.
+        schemas: columns, and the paths of files that have them.
+        folders: columns of the folders' names.
+    """
+    files = {
+        name: [p for c, paths in schemas if name in dict(c) for p in paths] for name in folders
+    }
+    notes = [
+        f"column {name!r} is in {len(paths):,} files and in the names of their folders; the value "
+        f"of the folder is read: {show_paths(paths)}"
+        for name, paths in files.items()
+        if paths
+    ]
+    return replace(common, notes=(*common.notes, *notes))
 
 
 def group_files(
