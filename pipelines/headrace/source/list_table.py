@@ -78,16 +78,16 @@ def list_table(
         return None
     try:
         with explain_storage_errors(where):
-            listing, paths = _list_files(table, filesystem, base, since)
+            listing, paths = list_files(table, filesystem, base, since)
         if table.file_format in ("parquet", "orc") and open_footers:
             return read_footers(table, filesystem, paths, listing, before, schemas or {})
         return listing
     except UnreadFeatureError as error:
         if table.format in ("delta", "iceberg"):
             return None  # Spark has the JAR
-        raise _name_table(error, name) from None
+        raise name_table(error, name) from None
     except LakeError as error:
-        raise _name_table(error, name) from None
+        raise name_table(error, name) from None
     except DatasetError as error:
         is_local = isinstance(filesystem, LocalFileSystem)
         if not is_local and _is_permission_error(error.__cause__):
@@ -95,7 +95,7 @@ def list_table(
         raise LakeError(str(error)) from error
 
 
-def _name_table(error: LakeError, name: str | None) -> LakeError:
+def name_table(error: LakeError, name: str | None) -> LakeError:
     """Return an error with the name of the table; None where there is no recipe yet."""
     if name is None:
         return LakeError(str(error).replace("source.tables.….path (and `lake`)", "the path"))
@@ -168,9 +168,23 @@ def _open_filesystem(where: str) -> tuple[Any, str]:
     return filesystem, base.rstrip("/")
 
 
-def _list_files(
+def list_files(
     table: s.Table, filesystem: Any, base: str, since: Snapshot | None
 ) -> tuple[Listing, Mapping[str, str]]:
+    """List the files of a table on a file system.
+
+    Args:
+        table: the recipe's.
+        filesystem: fsspec's.
+        base: the table's path on it.
+        since: see `list_table`.
+
+    Returns:
+        the listing, and the paths of the files on their system.
+
+    Raises:
+        as `list_table`; OSError: something cannot be listed.
+    """
     assert table.path
     root = table.path.rstrip("/") or "/"
     info = find_info(filesystem, base)
@@ -220,9 +234,11 @@ def _list_pattern(
             f"there is nothing at {table.path}; check source.tables.….path (and `lake`)"
         )
     listing, paths = _build_listing("", files, tuple(skipped))
-    scheme, separator, _ = str(table.path).partition("://")
-    is_remote = separator and scheme != "file"
-    return replace(listing, scheme=f"{scheme}:/" if is_remote else ""), paths
+    scheme, separator, rest = str(table.path).partition("://")
+    if not separator or scheme == "file":
+        return listing, paths
+    slashes = "://" if rest.startswith("/") else ":/"  # and one more begins each path
+    return replace(listing, scheme=f"{scheme}{slashes}"), paths
 
 
 def _list_logged_table(

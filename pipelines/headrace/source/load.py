@@ -24,6 +24,7 @@ from headrace.source.chosen_files import (
     list_literal_urls,
 )
 from headrace.source.common_columns import CommonColumns, find_common_columns
+from headrace.source.hadoop_files import list_by_spark
 from headrace.source.listing import FILE_FORMATS, Listing
 from headrace.source.load_errors import explain_load_errors
 from headrace.source.logged_files import load_logged_files
@@ -89,19 +90,20 @@ def load_table(
             reads other files than were listed; or files have types that no common type holds.
     """
     where = str(table.table or table.path)
-    _forget_cached_rows(spark, table, where)
-    if table.table:
-        with explain_load_errors(name, table, where):
+    expected = list_by_spark(spark, name, table) if listing is None else listing
+    with explain_load_errors(name, table, where):
+        _forget_cached_rows(spark, table, where)
+        if table.table:
             return LoadedTable(load_catalog_table(spark, name, table.table), None)
-    *first_ways, last_way = choose_files(where, listing, paths)
+    *first_ways, last_way = choose_files(where, expected, paths)
     for files in first_ways:
         with suppress(Exception):  # what is wrong is said by the last way
             loaded = _load_files(spark, name, table, needed, listing, paths, files)
-            if listing is None or find_unequal_file(loaded.frame, listing, paths) is None:
+            if expected is None or find_unequal_file(loaded.frame, expected, paths) is None:
                 return loaded
     with explain_load_errors(name, table, where):
         loaded = _load_files(spark, name, table, needed, listing, paths, last_way)
-        unequal = find_unequal_file(loaded.frame, listing, paths) if listing is not None else None
+        unequal = find_unequal_file(loaded.frame, expected, paths) if expected is not None else None
     if unequal is not None and not _SELECTING_OPTIONS & {
         option.lower() for option in table.options
     }:
