@@ -1,6 +1,7 @@
 """The files of an Iceberg table, by its own metadata; tables that files alone do not tell."""
 
 import datetime
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,21 @@ def test_columns_that_names_do_not_find(tmp_path: Path, change: Any, message: st
         else rows_of(5).select(["day", "id"])
     )
     with pytest.raises(UnreadFeatureError, match=message):
+        read_log(table, folder)
+
+
+def test_files_of_other_writers_that_name_a_column_otherwise(tmp_path: Path) -> None:
+    """They have no ids of columns, and the table says which name is meant."""
+    folder = tmp_path / "t"
+    table = create_table(folder, rows_of(0))
+    table.append(rows_of(0))
+    mapping = [{"field-id": 1, "names": ["id", "old_id"]}, {"field-id": 2, "names": ["day"]}]
+    with table.transaction() as transaction:
+        transaction.set_properties({"schema.name-mapping.default": json.dumps(mapping[1:])})
+    assert len(ids_of(read_log(table, folder))) == 10
+    with table.transaction() as transaction:
+        transaction.set_properties({"schema.name-mapping.default": json.dumps(mapping)})
+    with pytest.raises(UnreadFeatureError, match=r"columns that were renamed.*\(id, old_id\)"):
         read_log(table, folder)
 
 

@@ -1,6 +1,7 @@
 """Tables whose files are named by a log: which they are, and which files they have."""
 
 import datetime
+import decimal
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import LakeError
-from headrace.lake.logged_files import TableLog
+from headrace.lake.logged_files import TableLog, UnreadFeatureError
 from headrace.lake.snapshot import Snapshot, trace_files
 from headrace.lake.table_log import (
     find_enclosing_table,
@@ -102,6 +103,10 @@ def test_tables_that_a_path_is_inside_of_or_around(tmp_path: Path) -> None:
         ([True, False, True, None], ["true", "false", "true", None]),
         ([datetime.date(2013, 10, d) for d in (1, 2, 3)] + [None],
          ["2013-10-01", "2013-10-02", "2013-10-03", None]),
+        # An empty text is null, as Delta says.
+        (["", "null", "-", None], [None, "null", "-", None]),
+        ([decimal.Decimal(d) for d in ("1.50", "-2", "0")] + [None],
+         ["1.50", "-2.00", "0.00", None]),
     ],
 )  # fmt: skip
 def test_values_of_partition_columns_are_those_of_the_log(
@@ -112,6 +117,13 @@ def test_values_of_partition_columns_are_those_of_the_log(
     log = read_log(tmp_path)
     assert log.partition_columns == ("p",)
     assert read_rows(log) == sorted(({"id": i, "p": text} for i, text in enumerate(texts)), key=str)
+
+
+def test_a_table_that_is_partitioned_by_bytes_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"id": [0, 1], "p": pa.array([b"a\xff", None], pa.binary())})
+    write_deltalake(tmp_path, table, partition_by=["p"])
+    with pytest.raises(UnreadFeatureError, match=r"partitioned by bytes \(p\), .*format: delta"):
+        read_log(tmp_path)
 
 
 def test_files_of_earlier_versions_are_not_among_those_of_the_table(tmp_path: Path) -> None:

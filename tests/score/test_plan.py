@@ -85,6 +85,21 @@ def test_new_changed_and_removed_partitions(table: Path) -> None:
     assert plan.list_paths() == [f"day={day}/a.parquet" for day in (2, 4)]
 
 
+def test_a_file_that_arrives_in_a_scored_partition_has_it_scored_again(table: Path) -> None:
+    """Also in a folder of it that is no partition."""
+    base = record_of(planned(table))
+    pq.write_table(pa.table({"x": [7]}), table / "day=2" / "late.parquet")
+    (table / "day=3" / "more").mkdir()
+    pq.write_table(pa.table({"x": [7]}), table / "day=3" / "more" / "b.parquet")
+    plan = planned(table, base)
+    assert plan.processed == {"day=2", "day=3"}
+    assert plan.reason == "source partitions: 2 changed"
+    assert plan.list_paths() == [
+        "day=2/a.parquet", "day=2/late.parquet", "day=3/a.parquet", "day=3/more/b.parquet"
+    ]  # fmt: skip
+    assert planned(table, record_of(plan)).is_up_to_date
+
+
 def test_partitions_that_are_gone_are_something_to_do(table: Path) -> None:
     base = record_of(planned(table))
     (table / "day=1" / "a.parquet").unlink()

@@ -64,6 +64,7 @@ def read_delta_log(
         columns = pa.table(table.get_add_actions(flatten=True)).to_pydict()
         metadata = table.metadata()
         partition_columns = tuple(metadata.partition_columns)
+        _refuse_bytes(root, columns, partition_columns)
         schema = table.schema().to_json()
         files = []
         for i, text in enumerate(columns["path"]):
@@ -114,6 +115,19 @@ def _refuse_unknown_features(root: str, table: Any) -> None:
         "Read it by Spark with Delta's JAR (source.tables.….format: delta), or write it once more "
         "without them"
     )
+
+
+def _refuse_bytes(
+    root: str, columns: Mapping[str, list[Any]], partition_columns: tuple[str, ...]
+) -> None:
+    """Refuse a table that is partitioned by bytes: writers spell them in ways of their own."""
+    for column in partition_columns:
+        if any(isinstance(value, bytes) for value in columns[f"partition.{column}"]):
+            raise UnreadFeatureError(
+                f"{redact_text(root)} is a Delta table that is partitioned by bytes ({column}), "
+                "which its log spells as text. Read it by Spark with Delta's JAR "
+                "(source.tables.….format: delta), or partition it by a text"
+            )
 
 
 def _get_partition_value(

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
-from headrace.lake.iceberg_schema import convert_schema, find_renamed_columns
+from headrace.lake.iceberg_schema import (
+    convert_schema,
+    find_mapped_columns,
+    find_renamed_columns,
+)
 from headrace.lake.logged_files import (
     LoggedFile,
     TableLog,
@@ -189,6 +193,7 @@ class _Reader:
 
     def _refuse_renamed_columns(self, table: "Table") -> None:
         renamed = find_renamed_columns(table.schemas().values())
+        renamed = renamed or find_mapped_columns(table.name_mapping(), table.schema())
         if renamed:
             self._refuse(
                 "columns that were renamed, or dropped and added again, while its files keep their "

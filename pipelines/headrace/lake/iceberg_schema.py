@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
+    from pyiceberg.table.name_mapping import NameMapping
 
 _SPARK_TYPES = {
     "boolean": "boolean", "int": "integer", "long": "long", "float": "float", "double": "double",
@@ -50,6 +51,26 @@ def find_renamed_columns(schemas: "Iterable[Schema]") -> list[str]:
         {name for found in names.values() if len(found) > 1 for name in found}
         | {name for name, found in ids.items() if len(found) > 1}
     )
+
+
+def find_mapped_columns(mapping: "NameMapping | None", schema: "Schema") -> list[str]:
+    """Find columns, nested ones included, that files of other writers have under another name.
+
+    Args:
+        mapping: of names in files without ids to ids; None where the table has none.
+        schema: the current one.
+    """
+    names = {
+        number: name.rpartition(".")[2] for number, name in _list_names(schema.as_struct(), "")
+    }
+    found, waiting = set(), list(mapping) if mapping is not None else []
+    while waiting:
+        field = waiting.pop()
+        waiting += field.fields
+        name = names.get(field.field_id) if field.field_id is not None else None
+        if name is not None and {*field.names} - {name}:
+            found |= {name, *field.names}
+    return sorted(found)
 
 
 def _list_names(kind: Any, prefix: str) -> "Iterable[tuple[int, str]]":

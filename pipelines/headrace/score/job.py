@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,7 +225,19 @@ def _build_options(
         prediction_axis=reference.prediction_axis,
         checks=tuple(check.name for check in rows.checked.checks),
         late=rows.late,
+        logged_values=_list_logged_values(attempt, rows),
     )
+
+
+def _list_logged_values(
+    attempt: ScoreAttempt, rows: RowsToScore
+) -> dict[str, Mapping[str, str | None]]:
+    """List the values that a log has for the files that tasks read; none of a table without."""
+    listing = attempt.plan.listing
+    if rows.late is None or listing is None or not listing.is_snapshot:
+        return {}
+    paths = {file.path: listing.find_path(file.path) for file in rows.late.files.values()}
+    return {path: listing.get_values(name) for path, name in paths.items() if name is not None}
 
 
 def _report_drift(attempt: ScoreAttempt, drift: tuple[ColumnDrift, ...]) -> None:

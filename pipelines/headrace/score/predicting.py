@@ -6,9 +6,9 @@ writes its files itself and tells the driver which are whole; a task that dies l
 commit names, and its second attempt writes another one.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class ScoreOptions:
         model: name of the model's file among those that Spark sent.
         partition_index: source partitions of the rows.
         partition_columns: of the table that is scored.
+        logged_values: path of a file -> partition column -> value, where a log says them.
         written: columns that are written as they are.
         constants: column -> value in all rows.
         threshold: of a binary label, and of each of several.
@@ -71,6 +72,7 @@ class ScoreOptions:
     prediction_axis: HistogramAxis | None
     checks: tuple[str, ...]
     late: LateColumns | None = None
+    logged_values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
 
 def build_scorer(
@@ -106,6 +108,7 @@ def build_scorer(
                     task,
                     options.checks,
                     options.partition_columns,
+                    options.logged_values,
                 )
             for rows in _read_chunks(batches, names, options, results, transform.spec, rejected):
                 _predict_chunk(rows, options, transform, loading.result(), results, writer)

@@ -16,8 +16,8 @@ from headrace.source.listing import Listing
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# What Hadoop's patterns give a meaning. With Spark's option to take no path for a pattern, files of a
-# list are read twice where one has such a character (SPARK-58518).
+# What Hadoop's patterns give a meaning. With Spark's option to take no path for a pattern, files
+# of a list are read twice where one has such a character (SPARK-58518).
 _MAGIC = re.compile(r"([*?\[\]{}\\])")
 
 

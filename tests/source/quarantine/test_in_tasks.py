@@ -84,6 +84,17 @@ def test_a_folder_without_a_value_is_null(tmp_path: Path) -> None:
     assert rows.to_pylist() == [{"x": 1, "day": None}]
 
 
+def test_values_that_only_a_log_has(tmp_path: Path) -> None:
+    file = write_numbers(tmp_path / "p=" / "a.parquet", 0, 2)
+    late = LateColumns("t", {"x": "bigint"}, {5: file})
+    values = {file.path: {"p": None, "day": "3"}}
+    rejected = RejectedRows(late, str(tmp_path / "q"), "1", CHECKS, ["p", "day"], values)
+    rejected.add_rows(noted((5, 1, 0)))
+    _, (name,) = rejected.write_files()
+    rows = pq.read_table(tmp_path / "q" / name).select(["x", "p", "day"])
+    assert rows.to_pylist() == [{"x": 1, "p": None, "day": "3"}]
+
+
 def test_files_of_different_columns_go_to_different_files(tmp_path: Path) -> None:
     files = {
         1: write_numbers(tmp_path / "lake" / "a.parquet", 0, 3),

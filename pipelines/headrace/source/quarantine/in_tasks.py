@@ -35,6 +35,7 @@ class RejectedRows:
         task: str,
         checks: Sequence[str],
         partition_columns: Sequence[str],
+        logged_values: Mapping[str, Mapping[str, str | None]] | None = None,
     ) -> None:
         """
         Args:
@@ -43,9 +44,11 @@ class RejectedRows:
             task: in the names of this attempt's files, and in those of no other one.
             checks: names of all checks.
             partition_columns: columns that are in no file, but in the names of folders.
+            logged_values: path of a file -> column -> its value, where a log says them.
         """
         self._late, self._folder, self._task = late, folder, task
         self._checks, self._columns = checks, partition_columns
+        self._logged_values = logged_values or {}
         self._noted: dict[int, list[tuple[np.ndarray, list[str]]]] = defaultdict(list)
         self._held: dict[pa.Schema, list[pa.Table]] = defaultdict(list)
         self._written = 0
@@ -79,7 +82,7 @@ class RejectedRows:
         """Read rows at ascending positions of one file."""
         source = self._late.files[file]
         path = source.path
-        values = parse_folder_values(get_folder(path))
+        values = self._logged_values.get(path) or parse_folder_values(get_folder(path))
         try:
             source.refuse_change(self._late.table)
             opened = pq.ParquetFile(path, pre_buffer=False)
@@ -97,7 +100,7 @@ class RejectedRows:
     def _hold_rows(
         self, rows: pa.Table, problems: list[str], values: Mapping[str, str | None]
     ) -> None:
-        """Hold rows, with the columns of their folders, until there are enough for a file."""
+        """Hold rows, with the columns that are in no file, until there are enough for a file."""
         for column in self._columns:
             if column not in rows.column_names and column in values:
                 constant = pa.array([values[column]] * rows.num_rows, pa.string())
