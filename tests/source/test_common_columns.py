@@ -163,6 +163,26 @@ def test_all_problems_are_reported_and_missing_columns_where_they_may_not_miss()
     )
 
 
+def test_a_type_of_a_later_version_of_the_format(tmp_path: Any) -> None:
+    """Arrow takes such a column for its bytes, and Spark fails on it."""
+    rows = pa.table({"a.b": [1], "odd": pa.array(["x"], pa.json_(pa.string()))})
+    pq.write_table(rows, tmp_path / "a.parquet", store_schema=False)
+    content = (tmp_path / "a.parquet").read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    rest, footer = content[: -8 - length], content[-8 - length : -8]
+    # The annotation as JSON is field 12 of a union in Thrift's compact form; now it is field 99.
+    assert footer.count(b"\xcc\x00\x00") == 1
+    footer = footer.replace(b"\xcc\x00\x00", b"\x0c\xc6\x01\x00\x00")
+    content = rest + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    (tmp_path / "a.parquet").write_bytes(content)
+    columns = read_parquet_columns(pq.read_metadata(tmp_path / "a.parquet"))
+    assert columns == (("a.b", "int64"), ("odd", "unknown type"))
+    found = find_common_columns([(columns, ["a.parquet"])], ["a.b"])
+    assert found.unread == {
+        "odd": "is of a type that a later version of Parquet has; write another type (a.parquet)"
+    }
+
+
 def test_columns_as_footers_say_them(tmp_path: Any) -> None:
     table = pa.table(
         {

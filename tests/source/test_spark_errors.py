@@ -47,6 +47,11 @@ SQLSTATE: 42703; line 1 pos 0;
             READ,
             "s3a://lake/day=1/a.parquet cannot be read: could not read page in col [x]",
         ),
+        (
+            "[FAILED_READ_FILE] file:/t/a.parquet\n\tat org.X\n"
+            "Caused by: java.lang.NegativeArraySizeException\n\tat org.Y",
+            "file:/t/a.parquet cannot be read: NegativeArraySizeException",
+        ),
         (WORKER, "table 't': a.parquet cannot be read; restore it"),
         (OTHER_WORKER, "ValueError: not a number"),
         (JAVA, "long overflow (ArithmeticException)"),

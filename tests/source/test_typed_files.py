@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.orc as orc
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 
 from headrace.errors import LakeError
@@ -303,6 +304,20 @@ def test_a_column_of_folder_and_file(spark: Any, tmp_path: Path) -> None:
     pq.write_table(rows, tmp_path / "day=1" / "b.parquet")
     with pytest.raises(LakeError, match=r"day=1/b.parquet has day 2 in a row, and its folder says"):
         open_lake(spark, tmp_path)
+
+
+@pytest.mark.skipif(pyspark.__version__ < "4.1", reason="older ones do not write the annotation")
+def test_a_variant_that_nobody_uses(spark: Any, tmp_path: Path) -> None:
+    """Arrow takes it for a struct, as which Spark does not read it."""
+    rows = spark.sql("SELECT 1L AS id, 1.5D AS real, parse_json('{\"a\": 1}') AS more")
+    rows.write.parquet(str(tmp_path / "t"))
+    table = open_lake(spark, tmp_path / "t")
+    assert {*table.common.unread} == {"more"}
+    assert [row.asDict()["real"] for row in table.frame.collect()] == [1.5]
+    with pytest.raises(LakeError, match="column 'more' is variant, which Spark does not read"):
+        listing = list_table(Table(path=str(tmp_path / "t")), {})
+        wanted = NeededColumns.from_names(["id", "more"])
+        open_table(spark, "t", Table(path=str(tmp_path / "t")), wanted, listing)
 
 
 def test_files_of_many_kinds_are_grouped() -> None:

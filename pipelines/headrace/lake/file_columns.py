@@ -6,6 +6,7 @@ the columns of many files become those of one table is in `source/common_columns
 
 import hashlib
 import json
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -26,6 +27,11 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("binary", "binary"), ("large_binary", "binary"), ("binary_view", "binary"),
     ("date32[day]", "date"),
 )  # fmt: skip
+# A column of the text of a footer, and what it is annotated as.
+_TOP_LEVEL = re.compile(r"  (required|optional|repeated) ")
+_ANNOTATION = re.compile(r" \((Variant|Map)(?:\(\d+\))?\) \{$")
+_LONG_DIGITS = 18
+"""Digits up to which Spark wants decimals as numbers, or as bytes of one length."""
 _CHAR_TYPE = "__CHAR_VARCHAR_TYPE_STRING"
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
 
@@ -83,14 +89,17 @@ def describe_type(kind: pa.DataType) -> FileType:
 def read_parquet_columns(footer: pq.FileMetaData) -> FileColumns:
     """Return the columns of a Parquet file.
 
-    Beside the types of `describe_type` there is `char`, texts that Spark filled up with spaces.
+    Beside the types of `describe_type` there is `char`, texts that Spark filled up with spaces, and
+    what Arrow takes for another type and Spark does not read: `variant`, `map without values`,
+    `decimal of variable bytes`, and `unknown type` of a later version of the format.
     """
     schema = footer.schema.to_arrow_schema()
     columns = []
     padded = _find_padded_texts(footer)
     leaves = _find_leaves(footer)
+    unread = _find_unread_types(footer, schema)
     for field in schema:
-        kind = describe_type(field.type)
+        kind = unread.get(field.name) or describe_type(field.type)
         leaf = leaves.get(field.name)
         if kind == "timestamp_ns" and leaf is not None:
             if footer.schema.column(leaf).physical_type == "INT96":
@@ -108,6 +117,35 @@ def read_orc_columns(file: orc.ORCFile) -> FileColumns:
         is_time = pa.types.is_timestamp(field.type)
         columns.append((field.name, "timestamp" if is_time else describe_type(field.type)))
     return tuple(columns)
+
+
+def _find_unread_types(footer: pq.FileMetaData, schema: pa.Schema) -> dict[str, FileType]:
+    """Find columns of types that Arrow does not tell, and takes for what they are made of."""
+    found: dict[str, FileType] = {}
+    fields = [line for line in str(footer.schema).splitlines() if _TOP_LEVEL.match(line)]
+    for line, field in zip(fields, schema, strict=False):
+        annotation = _ANNOTATION.search(line)
+        if annotation and annotation[1] == "Variant":
+            found[field.name] = "variant"
+        elif annotation and annotation[1] == "Map" and not pa.types.is_map(field.type):
+            found[field.name] = "map without values"
+    for position in range(footer.num_columns):
+        leaf = footer.schema.column(position)
+        kind = _name_unread_type(leaf)
+        if kind is not None:
+            path = f"{leaf.path}."
+            name = next(name for name in schema.names if path.startswith(f"{name}."))
+            found.setdefault(name, kind)
+    return found
+
+
+def _name_unread_type(leaf: pq.ColumnSchema) -> str | None:
+    kind = leaf.logical_type.type
+    if kind == "UNDEFINED":
+        return "unknown type"
+    if kind == "DECIMAL" and leaf.physical_type == "BYTE_ARRAY" and leaf.precision <= _LONG_DIGITS:
+        return "decimal of variable bytes"
+    return None
 
 
 def _find_leaves(footer: pq.FileMetaData) -> dict[str, int]:

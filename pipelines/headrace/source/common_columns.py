@@ -32,6 +32,11 @@ _FIXES = {
         "spark.sql.legacy.parquet.nanosAsLong to true to have whole numbers"
     ),
     "time": "a time of day, which Spark does not read; write it as a text, or as minutes",
+    "unknown type": "of a type that a later version of Parquet has; write another type",
+    "decimal of variable bytes": (
+        "a decimal of variable bytes, which Spark does not read; write it once more with Spark or "
+        "Arrow"
+    ),
 }
 
 

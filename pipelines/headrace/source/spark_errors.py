@@ -43,6 +43,7 @@ def summarize_error(text: str) -> str:
         )
     if "FAILED_READ_FILE" in text and file:
         cause = re.search(r"Caused by: \S+: ([^\n]+)", text)
+        cause = cause or re.search(r"Caused by: (?:[\w.]+\.)?([\w$]+)\s*$", text, re.MULTILINE)
         return f"{file[0]} cannot be read" + (f": {cause[1].strip()}" if cause else "")
     if _DAMAGED.search(text):
         cause = re.search(r"(?:TProtocolException|Parquet\w*Exception): ([^\n]+)", text)
