@@ -15,7 +15,7 @@ from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
 from headrace.source.list_table import list_table
 from headrace.source.needed_columns import NeededColumns
-from headrace.source.tables import open_table
+from headrace.source.tables import RawTable, open_table
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew, read_rows
 
@@ -145,6 +145,37 @@ def test_a_json_column_that_is_rare_is_found(tmp_path: Path) -> None:
     )
     missing = next(c for c in dataset.profile.columns if c.name == "rare").missing
     assert sum(missing.values()) == sum(dataset.build.ledger.published.values()) - 1
+
+
+def open_json(spark: Any, folder: Path, **options: Any) -> RawTable:
+    table = Table(path=str(folder), format="json", options=options)
+    needed = NeededColumns.from_names(["id", "day"])
+    return open_table(spark, "t", table, needed, list_table(table, {}))
+
+
+def test_lines_of_several_json_objects_are_refused(spark: Any, tmp_path: Path) -> None:
+    """Spark would read the first of each line, as of files that a delivery stream left."""
+    folder = tmp_path / "several"
+    folder.mkdir()
+    good = '{"id": "1", "text": "}{"}\n{"id": "2"} \n{"id": "3"'
+    (folder / "a.json").write_text(good)
+    assert open_json(spark, folder).frame.count() == 3
+    (folder / "b.json").write_text('{"id": "4"}{"id": "5"} {"id": "6"}')
+    with pytest.raises(LakeError, match=r"table 't' .*: a line has several JSON objects .*\"5\""):
+        open_json(spark, folder)
+    (folder / "a.json").unlink()
+    (folder / "b.json").write_text('{"id":\n"4"}')
+    assert open_json(spark, folder, multiLine=True).frame.count() == 1
+
+
+def test_a_column_of_folder_and_lines_is_told(spark: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    (folder / "day=1").mkdir(parents=True)
+    (folder / "day=1" / "a.json").write_text('{"id": "1", "day": 7}')
+    table = open_json(spark, folder)
+    assert [row["day"] for row in table.frame.collect()] == [1]
+    (note,) = table.common.notes
+    assert note.startswith("column 'day' is in lines of files and in the names of their folders")
 
 
 @pytest.mark.parametrize("format_", ["parquet", "csv", "json"])

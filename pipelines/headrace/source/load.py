@@ -152,7 +152,12 @@ def _load_files(
     if table.format == "csv":
         frame = load_csv(spark, files, options, needed.all_names, texts)
     elif table.format == "json":
-        frame = load_json(spark, files, options, [*needed.types], texts)
+        try:
+            frame, notes = load_json(spark, files, options, [*needed.types], texts)
+        except LakeError as error:
+            raise LakeError(f"table {name!r} ({table.path}): {error}") from None
+        common = CommonColumns((), notes=tuple(notes))
+        return LoadedTable(frame, find_partition_columns(frame, table), common)
     elif listing is not None and table.format in ("parquet", "orc"):
         return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
     else:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import LakeError
+from headrace.recipe.spark_settings import format_setting
 from headrace.source.chosen_files import ChosenFiles
 from headrace.source.internal_columns import MALFORMED, col
 
@@ -87,7 +89,7 @@ def load_json(
     options: dict[str, Any],
     needed: Collection[str],
     texts: Collection[str],
-) -> "DataFrame":
+) -> "tuple[DataFrame, list[str]]":
     """Load JSON files, one object a line.
 
     Args:
@@ -96,15 +98,25 @@ def load_json(
         options: of Spark's reader.
         needed: columns; where the first lines lack one, all are looked through.
         texts: partition columns that are read as texts.
+
+    Returns:
+        the rows, and what a reader should know of their files.
+
+    Raises:
+        LakeError: one of the first lines has several objects.
     """
     import pyspark.sql.types as T
 
     lines = spark.read.options(**options).text(files.all)
     parts = declare_texts(lines.schema, texts).fields[1:]  # partition columns
-    fields = {
-        f.name: f
-        for f in _infer_json_fields([row[0] for row in lines.limit(_SAMPLE_LINES).collect()])
-    }
+    sample = [row[0] for row in lines.limit(_SAMPLE_LINES).collect()]
+    first_lines = sample
+    if files.chosen != files.all:
+        chosen_lines = spark.read.options(**options).text(files.chosen)
+        first_lines = [row[0] for row in chosen_lines.limit(_SAMPLE_LINES).collect()]
+    if format_setting(options.get("multiLine", False)).lower() != "true":
+        _refuse_several_objects(first_lines)
+    fields = {f.name: f for f in _infer_json_fields(sample)}
     names = {*fields, *(f.name for f in parts)}
     if not {*needed} <= names:  # rare columns: look through everything once
         as_texts = spark.read.options(**options).option("primitivesAsString", "true")
@@ -114,7 +126,31 @@ def load_json(
                 fields[field.name] = field
     chosen = [*fields.values(), T.StructField(MALFORMED, T.StringType()), *parts]
     reader = spark.read.schema(T.StructType(chosen)).options(**options)
-    return reader.option("columnNameOfCorruptRecord", MALFORMED).json(files.chosen)
+    rows = reader.option("columnNameOfCorruptRecord", MALFORMED).json(files.chosen)
+    notes = [
+        f"column {part.name!r} is in lines of files and in the names of their folders; the value "
+        "of the folder is read"
+        for part in parts
+        if part.name in fields
+    ]
+    return rows, notes
+
+
+def _refuse_several_objects(lines: list[str]) -> None:
+    """Refuse lines with objects one after the other, as some writers to object stores leave them:
+    Spark reads the first of each line, and no word of the others."""
+    decoder = json.JSONDecoder()
+    for line in lines:
+        text = line.strip()
+        try:
+            _, end = decoder.raw_decode(text)
+        except ValueError:
+            continue
+        if text[end:].lstrip().startswith("{"):
+            raise LakeError(
+                f"a line has several JSON objects ({text[: end + 40]!r}), and Spark reads the "
+                "first of each line alone; write one object a line"
+            )
 
 
 def _infer_json_fields(lines: list[str]) -> "list[StructField]":
