@@ -76,6 +76,27 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert_same(again.result, undisturbed)
 
 
+@pytest.mark.long
+def test_a_killed_training_goes_on_without_petastorm(
+    folder: Path, undisturbed: dict, tmp_path: Path
+) -> None:
+    """Under the other engine, in an environment where whoever imports Petastorm fails."""
+    assert disturbed(folder, tmp_path, 23, kill) == -signal.SIGKILL
+    package = tmp_path / "without" / "petastorm"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('Petastorm was imported')\n")
+    without = {"PYTHONPATH": os.pathsep.join(filter(None, [
+        str(package.parent), os.environ.get("PYTHONPATH"),
+    ]))}  # fmt: skip
+    refused = headrace(*build_command(folder, tmp_path), **without)
+    assert refused.code == 1
+    assert "Petastorm cannot be imported (AssertionError: Petastorm was imported)" in refused.err
+    done = headrace(*build_command(folder, tmp_path, "--set", "stream.engine=pyarrow"), **without)
+    assert done.code == 0, done.err
+    assert re.search(r"continuing (in|after) epoch (2[2-9]|3\d)", done.err)
+    assert_same(done.result, undisturbed)
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [

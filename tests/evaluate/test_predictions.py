@@ -70,6 +70,20 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
     return stream
 
 
+def test_the_recipe_says_what_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    engines: list[str] = []
+
+    def record_engine(*_: Any, **options: Any) -> Stream:
+        engines.append(options["engine"])
+        return Stream(np.arange(5))
+
+    monkeypatch.setattr(predictions.SplitStream, "for_split", record_engine)
+    for engine in ("petastorm", "pyarrow"):
+        recipe = tiny_recipe(tmp_path, f"stream.engine={engine}")
+        predictions.predict_rows(None, SPEC, predict, "test", recipe, SoloCollectives())
+    assert engines == ["petastorm", "pyarrow"]
+
+
 def predict_rows(tmp_path: Path, collectives: Any = None, **options: Any) -> dict[str, np.ndarray]:
     recipe = tiny_recipe(tmp_path)
     return predictions.predict_rows(

@@ -1,4 +1,4 @@
-"""One epoch of one rank: batches worked out by hand, and a reader pool that breaks the plan."""
+"""One epoch of one rank: batches worked out by hand, and a block reader that breaks the plan."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,26 +35,24 @@ def make_source(root: Path, files: tuple[DataFile, ...], **changes: Any) -> Epoc
     )  # fmt: skip
     options: dict[str, Any] = {"rank": 0, "shards": range(1), "plan": plan, "epoch": 7}
     options |= {"first_step": 0, "steps_per_stack": 2, "readers": 2, "cache": None}
+    options |= {"engine": "petastorm"}
     return EpochSource(str(root), files, COLUMNS, **{**options, **changes})
 
 
-class PoolWithDefect:
-    """A Petastorm reader whose results are replaced or followed by others."""
+class ReaderWithDefect:
+    """A block reader whose results are replaced or followed by others."""
+
+    has_submitted_all = True
 
     def __init__(self, reader: Any, results: list[BlockResult], *, replace: bool) -> None:
         self._reader, self._results, self._replace = reader, iter(results), replace
 
-    def __next__(self) -> BlockResult:
-        if not self._replace:
-            for result in self._reader:
-                return result
-        return next(self._results)
+    def read_block(self) -> BlockResult | None:
+        result = None if self._replace else self._reader.read_block()
+        return result or next(self._results, None)
 
-    def stop(self) -> None:
-        self._reader.stop()
-
-    def join(self) -> None:
-        self._reader.join()
+    def close(self) -> None:
+        self._reader.close()
 
 
 def make_result(shard: int) -> BlockResult:
@@ -108,7 +106,7 @@ def test_a_rank_without_rows_reads_nothing_and_has_padding(
         ([], "needs rows from row 0 on, .* returned no block"),
     ],
 )
-def test_a_pool_that_breaks_the_plan_is_an_error(
+def test_a_reader_that_breaks_the_plan_is_an_error(
     tmp_path: Path,
     files: tuple[DataFile, ...],
     threads: ThreadPoolExecutor,
@@ -116,7 +114,7 @@ def test_a_pool_that_breaks_the_plan_is_an_error(
     message: str,
 ) -> None:
     reader = EpochReader(make_source(tmp_path, files), StreamBuffers(COLUMNS), threads)
-    reader._reader = PoolWithDefect(reader._reader, results, replace=True)
+    reader._reader = ReaderWithDefect(reader._reader, results, replace=True)
     with pytest.raises(StreamError, match=f"rank 0: shard 0 {message}"):
         next(reader.read_batch_stacks())
     reader.close()
@@ -126,7 +124,7 @@ def test_a_block_too_many_is_an_error_before_the_last_batches(
     tmp_path: Path, files: tuple[DataFile, ...], threads: ThreadPoolExecutor
 ) -> None:
     reader = EpochReader(make_source(tmp_path, files), StreamBuffers(COLUMNS), threads)
-    reader._reader = PoolWithDefect(reader._reader, [make_result(0)], replace=False)
+    reader._reader = ReaderWithDefect(reader._reader, [make_result(0)], replace=False)
     stacks = reader.read_batch_stacks()
     next(stacks)
     with pytest.raises(StreamError, match=r"rank 0, epoch 8: .*: more blocks than planned"):

@@ -192,8 +192,10 @@ def test_blocks_of_wide_rows_are_shorter(tmp_path: Path) -> None:
     assert SplitStream.for_split(version, "train", photo, **options).block_rows == 64
 
 
-def test_abandoning_an_epoch_stops_its_readers(tmp_path: Path) -> None:
-    source = make_stream(tmp_path, write_files(tmp_path, [[50] * 10]), block_rows=1)
+@pytest.mark.parametrize("engine", ["petastorm", "pyarrow"])
+def test_abandoning_an_epoch_stops_its_readers(tmp_path: Path, engine: str) -> None:
+    files = write_files(tmp_path, [[50] * 10])
+    source = make_stream(tmp_path, files, block_rows=1, engine=engine)
     batches = source.read_batches(0)
     next(batches)
     batches.close()
@@ -202,7 +204,12 @@ def test_abandoning_an_epoch_stops_its_readers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["make_stream(root, files).read_epochs", "tf_batches_of(root, files)"]
+    "how",
+    [
+        "make_stream(root, files).read_epochs",
+        "make_stream(root, files, engine='pyarrow').read_epochs",
+        "tf_batches_of(root, files)",
+    ],
 )
 def test_an_epoch_that_is_never_ended_does_not_hold_up_the_process(
     tmp_path: Path, how: str

@@ -9,6 +9,7 @@ from s3fs import S3FileSystem
 
 from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile
+from headrace.stream.block_reader import Engine
 from headrace.stream.split_stream import SplitStream
 from tests.faulty import Gate, gate
 from tests.s3 import S3, s3_server
@@ -44,10 +45,10 @@ def store(server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         S3FileSystem.clear_instance_cache()
 
 
-def source(files: tuple[DataFile, ...]) -> SplitStream:
+def source(files: tuple[DataFile, ...], engine: Engine = "petastorm") -> SplitStream:
     return SplitStream(
         ROOT, files, COLUMNS, rank=0, size=1, global_batch_size=64, canonical_shards=8,
-        shuffle=True, seed=1, readers=2, block_rows=50,
+        shuffle=True, seed=1, readers=2, block_rows=50, engine=engine,
     )  # fmt: skip
 
 
@@ -67,14 +68,21 @@ def test_a_store_that_fails_for_two_seconds_is_waited_for(
     assert sorted(row_ids) == list(range(29_000))
 
 
-@pytest.mark.parametrize("how", ["503", "drop"])
+@pytest.mark.parametrize(
+    ("how", "engine"),
+    [
+        ("503", "petastorm"),
+        ("drop", "petastorm"),
+        ("503", "pyarrow"),
+        pytest.param("drop", "pyarrow", marks=pytest.mark.long),
+    ],
+)
 def test_a_store_that_fails_at_the_start_is_waited_for(
-    store: Gate, files: tuple[DataFile, ...], how: str
+    store: Gate, files: tuple[DataFile, ...], how: str, engine: Engine
 ) -> None:
     store.fail(how, 2.0)
-    assert sorted(i for b in source(files).read_batches(0) for i in list_row_ids(b)) == list(
-        range(29_000)
-    )
+    batches = source(files, engine).read_batches(0)
+    assert sorted(i for b in batches for i in list_row_ids(b)) == list(range(29_000))
     assert store.failed > 0
 
 

@@ -30,7 +30,7 @@ class Work:
     def __init__(self, root: Path, files: tuple[DataFile, ...], columns: Columns = COLUMNS) -> None:
         self.root, self.files, self.columns = root, files, columns
         self.results: list[BlockResult] = []
-        self.worker = BlockWorker(0, self.results.append, (fsspec.filesystem("file"),))
+        self.worker = BlockWorker(fsspec.filesystem("file"))
 
     def process(
         self,
@@ -45,12 +45,11 @@ class Work:
         pools = BufferPool(self.columns), BufferPool(self.columns, "weight")
         assembly = BatchAssembly(plan, range(1), 0, plan.steps, pools[1])
         paths = tuple(f"{self.root}/{file.path}" for file in self.files)
-        self.worker.process(
-            BlockTask(
-                block, self.columns, paths, self.files, FooterCache(), pools[0], assembly,
-                consumed_rows, cache,
-            )
+        task = BlockTask(
+            block, self.columns, paths, self.files, FooterCache(), pools[0], assembly,
+            consumed_rows, cache,
         )  # fmt: skip
+        self.results.append(self.worker.read_block(task))
         return assembly.pop_stack(0)
 
 

@@ -146,7 +146,9 @@ def test_a_training_is_told_by_what_it_learns_from(tmp_path: Path) -> None:
 
     identifier = identify()
     assert identifier.startswith("tiny-")
-    for same in ("train.ranks=2", "train.threads_per_rank=2", "stream.readers=5"):
+    for same in (
+        "train.ranks=2", "train.threads_per_rank=2", "stream.readers=5", "stream.engine=pyarrow",
+    ):  # fmt: skip
         assert identify(same) == identifier, same
     for other in (
         "train.epochs=3", "train.seed=8", "train.optimizer.learning_rate=0.5", "model.hidden=[4]",

@@ -32,7 +32,7 @@ def test_a_stream_is_of_this_rank_and_as_the_recipe_says(
 ) -> None:
     recipe = tiny_recipe(
         tmp_path, "train.seed=7", "train.global_batch_size=32", "stream.canonical_shards=16",
-        "stream.readers=3", "stream.block_rows=500",
+        "stream.readers=3", "stream.block_rows=500", "stream.engine=pyarrow",
     )  # fmt: skip
     SplitStreams(recipe, DATASET, str(tmp_path)).open_split("test", COLUMNS, SECOND_OF_FOUR)
     (call,) = calls
@@ -48,6 +48,7 @@ def test_a_stream_is_of_this_rank_and_as_the_recipe_says(
         "readers": 3,
         "block_rows": 500,
         "drop_last": False,
+        "engine": "pyarrow",
     }
 
 

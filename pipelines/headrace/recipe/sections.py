@@ -51,6 +51,10 @@ class Dataset(Section):
 class Stream(Section):
     """The stream of prepared rows to the ranks."""
 
+    engine: Literal["petastorm", "pyarrow"] = "petastorm"
+    """What reads the files: Petastorm, or pyarrow alone, for which Petastorm need not be installed.
+    Plan, batches, accounts and errors are the same, so that checkpoints are continued under
+    either."""
     canonical_shards: Annotated[int, Field(ge=1)] | None = None
     """Equal streams a split is cut into, whatever the number of ranks, which has to divide it. By
     default 64, and down to 16 for splits of few rows; a power of two that divides the batch."""

@@ -1,6 +1,7 @@
-"""Stream a dataset version as training batches: exact plan, Petastorm readers, shuffled tf.data.
+"""Stream a dataset version as training batches: exact plan, reader threads, shuffled tf.data.
 
-Petastorm's `Reader` reads; its worker and pool are replaced through its own extension points,
-because the stock thread pool loses rows. No other package imports petastorm. `split_stream` is the
-way in, `dataset` the one for tensors, and `plain_parquet` that for folders without a version.
+Blocks are read through Petastorm or by pyarrow alone (`block_reader`); pool and worker are our own
+in both, because Petastorm's thread pool loses rows. No other package imports petastorm, and this
+one does only where it was chosen. `split_stream` is the way in, `dataset` the one for tensors, and
+`plain_parquet` that for folders without a version.
 """

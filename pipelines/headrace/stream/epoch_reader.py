@@ -1,9 +1,9 @@
-"""Read one rank's batches of one epoch through Petastorm, and account for every row.
+"""Read one rank's batches of one epoch, and account for every row.
 
-The reader pool returns blocks in the order in which they are needed; by then the worker has written
-their rows into the batch stacks (`batch_assembly.py`). Decoded and delivered rows are compared at
-the end: their number per shard, and a checksum that does not depend on their order. The plan, and
-the order of epochs, are left to `split_stream.py`.
+The block reader (`block_reader.py`) returns blocks in the order in which they are needed; by then
+the worker has written their rows into the batch stacks (`batch_assembly.py`). Decoded and delivered
+rows are compared at the end: their number per shard, and a checksum that does not depend on their
+order. The plan, and the order of epochs, are left to `split_stream.py`.
 
 Cost: a row is decoded once, copied into its block's arrays, and from there, permuted, into its
 batch; Python itself makes one call for some thousand rows.
@@ -12,7 +12,6 @@ batch; Python itself makes one call for some thousand rows.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,15 +20,14 @@ from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile
 from headrace.lake.storage import describe_error, is_storage_error, open_filesystem
 from headrace.stream.batch_assembly import Batch, BatchAssembly
+from headrace.stream.block_reader import BlockReader, Engine, open_block_reader
 from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.footers import FooterCache, retry_transient_errors
-from headrace.stream.petastorm_api import Reader
+from headrace.stream.footers import FooterCache, open_data_file, retry_transient_errors
 from headrace.stream.plan import EpochPlan, order_blocks
-from headrace.stream.pool import PlannedPool
 from headrace.stream.shard_account import ShardAccount
-from headrace.stream.worker import BlockResult, BlockTask, BlockWorker
+from headrace.stream.worker import BlockResult, BlockTask
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class EpochSource:
     """The part of one epoch that one rank reads.
 
     Attributes:
-        root, files, columns, readers, cache: see `split_stream.SplitStream`.
+        root, files, columns, readers, cache, engine: see `split_stream.SplitStream`.
         rank: the rank that reads.
         shards: the canonical shards that the rank owns.
         plan, epoch: the plan of the epoch, and the epoch's number.
@@ -56,6 +54,7 @@ class EpochSource:
     steps_per_stack: int
     readers: int
     cache: Cache | None
+    engine: Engine
 
 
 class StreamBuffers:
@@ -94,28 +93,30 @@ class EpochReader:
         self._assembly = BatchAssembly(
             source.plan, source.shards, source.first_step, source.steps_per_stack, buffers.stacks
         )
-        self._reader: Any = None
-        self._pool: PlannedPool | None = None
-        self._open_reader()
+        self._reader = self._open_reader()
 
     @property
     def has_submitted_all(self) -> bool:
         """Return whether the epoch's last block was submitted to the reader threads."""
-        return self._pool is None or self._pool.has_submitted_all
+        return self._reader is None or self._reader.has_submitted_all
 
     def close(self) -> None:
         """Cancel what has not been read, and wait for the blocks that are being read."""
         if self._reader is not None:
-            self._reader.stop()
-            self._reader.join()
+            self._reader.close()
 
-    def _open_reader(self) -> None:
+    def _open_reader(self) -> BlockReader | None:
+        """Open the reader of the rank's blocks; None where it has none.
+
+        Raises:
+            StreamError: see `__init__`.
+        """
         source = self.source
         filesystem, base = open_filesystem(source.root)
         paths = tuple(f"{base}/{file.path}" for file in source.files)
         order = order_blocks(source.plan, source.shards, source.first_step, source.steps_per_stack)
         if not order:  # more shards than rows: this rank has only padding
-            return
+            return None
         footers = FooterCache()
         tasks = [
             BlockTask(
@@ -131,30 +132,24 @@ class EpochReader:
             )
             for block in order
         ]
-        self._pool = PlannedPool(
-            tasks,
-            threads=self._threads,
-            workers_count=source.readers,
-            prefetch=max(len(source.shards), source.readers),
-        )
-        # Petastorm gets one file, whose schema it reads: it would make a request for each of them.
-        schema_path = next(p for p, file in zip(paths, source.files, strict=True) if file.rows)
+        first_file = order[0].ranges[0].file
 
-        def open_reader() -> Any:
-            return Reader(
-                filesystem,
-                [schema_path],
-                worker_class=BlockWorker,
-                reader_pool=self._pool,
-                shuffle_row_groups=False,
-                num_epochs=1,
-                is_batched_reader=True,
-            )
+        def read_first_footer() -> None:
+            with open_data_file(filesystem, paths[first_file]) as opened:
+                footers.get_footer(paths[first_file], opened, source.files[first_file])
 
         try:
-            self._reader = retry_transient_errors(open_reader)
+            # The file that is read first shows, before threads are started, whether files are
+            # what was published; its footer is cached for the worker.
+            retry_transient_errors(read_first_footer)
+            return open_block_reader(
+                source.engine,
+                filesystem,
+                tasks,
+                threads=self._threads,
+                prefetch=max(len(source.shards), source.readers),
+            )
         except Exception as error:
-            self._pool.stop()
             if not (isinstance(error, pa.ArrowException) or is_storage_error(error)):
                 raise
             raise StreamError(
@@ -194,7 +189,7 @@ class EpochReader:
                 self._check_accounts(shards, delivered_rows, delivered_checksums)
             yield stack
 
-    def read_next_block(self, shard: int, row: int) -> "BlockResult":
+    def read_next_block(self, shard: int, row: int) -> BlockResult:
         """Read the next block, and check that it belongs to the shard whose turn it is.
 
         Args:
@@ -204,12 +199,12 @@ class EpochReader:
         Raises:
             StreamError: there is no block, or it belongs to another shard.
         """
-        result = next(self._reader, None) if self._reader is not None else None
+        result = self._reader.read_block() if self._reader is not None else None
         if result is None or result.block.shard != shard:
             block = "no block" if result is None else f"a block of shard {result.block.shard}"
             raise StreamError(
                 f"rank {self.source.rank}: shard {shard} needs rows from row {row} on, and the "
-                f"reader pool returned {block}; it did not follow the plan, which is a defect"
+                f"reader returned {block}; it did not follow the plan, which is a defect"
             )
         return result
 
@@ -232,7 +227,7 @@ class EpochReader:
             rows = int(delivered_rows[position])
             if difference := shard.describe_difference(rows, checksums):
                 differences.append(difference)
-        if self._reader is not None and next(self._reader, None) is not None:
+        if self._reader is not None and self._reader.read_block() is not None:
             differences.append("more blocks than planned")
         if differences:
             raise StreamError(

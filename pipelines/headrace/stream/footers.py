@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
 from headrace.errors import StreamError
 from headrace.lake.checksums import (
     compute_footer_checksum,
@@ -75,6 +78,21 @@ class FooterCache:
             while len(self._footers) > _MAX_FOOTERS:
                 self._footers.popitem(last=False)
         return footer
+
+
+def is_local(filesystem: Any) -> bool:
+    """Return whether files of an fsspec file system are files of this host."""
+    return isinstance(filesystem, LocalFileSystem)
+
+
+def open_data_file(filesystem: Any, path: str) -> Any:
+    """Open a file for reading.
+
+    Raises:
+        OSError: it is missing or out of reach.
+    """
+    # pyarrow's own file: a Python file would take the interpreter's lock.
+    return pa.OSFile(path) if is_local(filesystem) else filesystem.open(path, "rb")
 
 
 def read_footer(path: str, source: Any, file: DataFile) -> Footer:

@@ -1,52 +1,46 @@
 """Run planned tasks on reader threads, and return every result in planned order.
 
-This is a reader pool for Petastorm. Petastorm's own `ThreadPool` asks whether all workers are done
-before it asks whether all work was submitted, and ends early when submission is late; its
-`Ventilator` submits in an order of its own. This pool has all tasks from the start: it needs no
-ventilator and ends when the last result was returned.
+A pool has all its tasks from the start, and ends when the last result was returned. So it cannot
+mistake late submission for the end, as a pool does that is fed by another thread.
 
 Memory: at most `prefetch` results wait, however slow the consumer is.
 """
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Generic, TypeVar
 
-from headrace.stream.petastorm_api import EmptyResultError
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
-class PlannedPool:
-    """The pool interface of `petastorm.workers_pool`, over a fixed list of tasks."""
+class PlannedPool(Generic[Task, Result]):
+    """The results of a fixed list of tasks; prefetching begins when it is created."""
 
     def __init__(
         self,
-        tasks: Sequence[Any],
+        tasks: Sequence[Task],
+        make_worker: Callable[[], Callable[[Task], Result]],
         *,
         threads: ThreadPoolExecutor,
-        workers_count: int,
         prefetch: int,
     ) -> None:
         """
         Args:
-            tasks: arguments for the worker's `process`, one per result, in the order of results.
+            tasks: one per result, in the order of results.
+            make_worker: makes the function that turns a task into its result; each thread has one
+                of its own, which may keep what the next task can use.
             threads: the reader threads; shared with other pools, and not shut down by this one.
-            workers_count: number of threads.
             prefetch: results that are read before they are needed, at least 1.
         """
-        self.workers_count = workers_count
-        self._threads = threads
+        self._make_worker, self._threads = make_worker, threads
         self._tasks = iter(tasks)
         self._count, self._submitted = len(tasks), 0
-        self._prefetch = max(1, prefetch)
-        self._pending: deque[Future[Any]] = deque()
+        self._pending: deque[Future[Result]] = deque()
         self._thread = threading.local()
-
-    def start(self, worker_class: Any, worker_args: Any = None, ventilator: Any = None) -> None:
-        """Begin prefetching. `ventilator` is not used: the plan is the order."""
-        self._worker_class, self._worker_args = worker_class, worker_args
-        for _ in range(self._prefetch):
+        for _ in range(max(1, prefetch)):
             self._submit_next()
 
     @property
@@ -54,24 +48,17 @@ class PlannedPool:
         """Return whether every task was submitted to the reader threads."""
         return self._submitted == self._count
 
-    def ventilate(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse further tasks; part of Petastorm's interface."""
-        raise NotImplementedError("a PlannedPool has all its tasks from the start")
-
-    def get_results(self) -> Any:
-        """Return the next result, or raise what the worker raised.
-
-        Raises:
-            EmptyResultError: every task's result was returned.
-        """
+    def get_result(self) -> Result | None:
+        """Return the next result, or raise what the worker raised; None after the last one, and
+        for a task that was cancelled."""
         if not self._pending:
-            raise EmptyResultError
+            return None
         future = self._pending.popleft()
         self._submit_next()
         try:
             return future.result()
         except CancelledError:
-            raise EmptyResultError from None
+            return None
 
     def stop(self) -> None:
         """Cancel the tasks that have not started; those that run end by themselves."""
@@ -86,22 +73,14 @@ class PlannedPool:
         # them would never end.
         wait([future for future in self._pending if not future.cancelled()])
 
-    @property
-    def diagnostics(self) -> dict[str, int]:
-        """Return counts for Petastorm's `Reader.diagnostics`."""
-        return {"results_waiting": sum(future.done() for future in self._pending)}
-
     def _submit_next(self) -> None:
         for task in self._tasks:
             self._pending.append(self._threads.submit(self._process_task, task))
             self._submitted += 1
             return
 
-    def _process_task(self, task: Any) -> Any:
+    def _process_task(self, task: Task) -> Result:
         if not hasattr(self._thread, "worker"):
-            self._thread.published = []
-            self._thread.worker = self._worker_class(
-                threading.get_ident(), self._thread.published.append, self._worker_args
-            )
-        self._thread.worker.process(task)
-        return self._thread.published.pop()
+            self._thread.worker = self._make_worker()
+        result: Result = self._thread.worker(task)
+        return result

@@ -8,7 +8,6 @@ to `epoch_reader.py`, and tensors to `dataset.py`.
 Memory: one block of each of the rank's shards, and as many prefetched ones; see `memory_bytes`.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile, SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.stream.batch_assembly import Batch
+from headrace.stream.block_reader import Engine
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
 from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamBuffers
@@ -42,9 +42,6 @@ from headrace.stream.row_ranges import RowGroup
 _STACK_ROWS = 2048
 _STACK_BYTES = 32 * 2**20
 
-# Raised by every Reader that is opened; a user can do nothing about it.
-warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.|pyarrow\.")
-
 
 @dataclass(frozen=True)
 class SplitStream:
@@ -62,6 +59,7 @@ class SplitStream:
         block_rows: rows of a shard that are permuted together; the order depends on it.
         drop_last: leave out rows that do not fill a global batch, different ones in each epoch.
         cache: stores row groups that were read.
+        engine: what reads; the batches do not depend on it.
     """
 
     root: str
@@ -77,6 +75,7 @@ class SplitStream:
     block_rows: int = BLOCK_ROWS
     drop_last: bool = False
     cache: Cache | None = None
+    engine: Engine = "petastorm"
     _plans: dict[int, EpochPlan] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
@@ -244,6 +243,7 @@ class SplitStream:
             steps_per_stack=choose_steps_per_stack(self),
             readers=self.readers,
             cache=self.cache,
+            engine=self.engine,
         )
         return EpochReader(source, self._buffers, threads)
 

@@ -1,8 +1,8 @@
 """Read planned blocks with pyarrow, check their values, and write them into the batch stacks.
 
-This is a worker for Petastorm. Petastorm's own batch worker converts through pandas, a column at a
-time, and returns whole row groups only. This one reads the planned columns and rows, and writes
-them, permuted, to where `batch_assembly.py` assembles the batches.
+A worker reads the planned columns and rows, and writes them, permuted, to where
+`batch_assembly.py` assembles the batches. Which blocks it reads, and on which thread, is left to
+the readers (`petastorm_reader.py`, `pyarrow_reader.py`).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import StreamError
 from headrace.lake.checksums import sum_column
@@ -21,8 +20,14 @@ from headrace.stream.batch_assembly import BatchAssembly
 from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
-from headrace.stream.footers import Footer, FooterCache, build_read_error, retry_transient_errors
-from headrace.stream.petastorm_api import EmptyResultError, WorkerBase
+from headrace.stream.footers import (
+    Footer,
+    FooterCache,
+    build_read_error,
+    is_local,
+    open_data_file,
+    retry_transient_errors,
+)
 from headrace.stream.plan import Block
 from headrace.stream.row_ranges import RowRange
 from headrace.work_note import note_work
@@ -69,25 +74,23 @@ class BlockResult:
     checksums: dict[str, int]
 
 
-class BlockWorker(WorkerBase):
-    """A worker that processes tasks one after the other; an instance belongs to one thread.
+class BlockWorker:
+    """A worker that reads blocks one after the other; an instance belongs to one thread.
 
     The last row group stays decoded where only a part of it was used: neighbouring shards share the
     row group at their boundary, and are read one after the other.
     """
 
-    def __init__(self, worker_id: int, publish_func: Any, args: Any) -> None:
-        super().__init__(worker_id, publish_func, args)
-        self._filesystem = args[0]
+    def __init__(self, filesystem: Any) -> None:
+        """
+        Args:
+            filesystem: fsspec file system of the files.
+        """
+        self._filesystem = filesystem
         self._last_row_group: tuple[str, int, pa.Table] | None = None
 
-    @staticmethod
-    def new_results_queue_reader() -> "BlockResultsReader":
-        """Return the reader of results; part of Petastorm's interface."""
-        return BlockResultsReader()
-
-    def process(self, task: BlockTask) -> None:
-        """Read one block, check it, write it into the batch stacks, and publish its checksums.
+    def read_block(self, task: BlockTask) -> BlockResult:
+        """Read one block, check it, write it into the batch stacks, and return its checksums.
 
         Raises:
             StreamError: a file cannot be read, or is not the one that was published.
@@ -120,7 +123,7 @@ class BlockWorker(WorkerBase):
                 checksums[name] -= checksum
             order = order[task.consumed_rows :]
         task.assembly.write_rows(block.shard, block.first_row + task.consumed_rows, arrays, order)
-        self.publish_func(BlockResult(block, checksums))
+        return BlockResult(block, checksums)
 
     def _load_row_group(self, task: BlockTask, item: RowRange) -> tuple[pa.Table, Footer | None]:
         """Load a row group: the last one, from the cache, or from its file.
@@ -163,14 +166,12 @@ class BlockWorker(WorkerBase):
         path = task.paths[item.file]
         names = task.columns.list_names()
         note_work(path)
-        local = isinstance(self._filesystem, LocalFileSystem)
-        # pyarrow's own file: a Python file would take the interpreter's lock.
-        with pa.OSFile(path) if local else self._filesystem.open(path, "rb") as source:
+        with open_data_file(self._filesystem, path) as source:
             footer = task.footers.get_footer(path, source, task.files[item.file])
             file = pq.ParquetFile(
                 source,
                 metadata=footer.metadata,
-                pre_buffer=not local,
+                pre_buffer=not is_local(self._filesystem),
                 page_checksum_verification=True,
             )
             table = file.read_row_group(item.row_group, columns=names, use_threads=False)
@@ -228,21 +229,3 @@ def _verify_columns(location: str, table: pa.Table, footer: Footer, index: int) 
                     f"{location}: the values of column {name!r} have checksum {checksum:08x}, they "
                     f"were written with {expected:08x}; the file is damaged, restore it"
                 )
-
-
-class BlockResultsReader:
-    """Petastorm's reader of results: it passes blocks on as they are."""
-
-    batched_output = True
-
-    def read_next(self, workers_pool: Any, schema: Any, ngram: Any) -> BlockResult:
-        """Return the pool's next result.
-
-        Raises:
-            StopIteration: every result was returned.
-        """
-        try:
-            result: BlockResult = workers_pool.get_results()
-        except EmptyResultError:
-            raise StopIteration from None
-        return result

@@ -48,4 +48,5 @@ class SplitStreams:
             block_rows=settings.block_rows,
             drop_last=split == "train" and settings.last_batch == "drop",
             cache=self._cache,
+            engine=settings.engine,
         )
