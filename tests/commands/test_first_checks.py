@@ -4,6 +4,7 @@ import errno
 import os
 import pwd
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -114,6 +115,22 @@ def test_a_command_tells_a_workdir_that_is_read_only_at_once(command: str, recip
     assert "--workdir /proc/w cannot be written to" in done.err
     assert "defect" not in done.err
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "run", "tune"])
+def test_an_engine_that_is_not_installed_is_told_at_once(
+    command: str, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "petastorm", None)
+    options = ["--workdir", str(tmp_path / "w")]
+    if command == "tune":
+        options += ["--set", "tune.parameters={train.epochs: {choices: [1, 2]}}"]
+    done = run_command(command, recipe, *options)
+    assert done.code == 1
+    assert "stream.engine is petastorm, and Petastorm cannot be imported" in done.err
+    assert "or set stream.engine: pyarrow" in done.err
+    assert "defect" not in done.err
+    assert not (tmp_path / "w" / "spark").exists()
 
 
 @pytest.mark.parametrize("command", ["prepare", "run"])

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,23 @@ def test_a_run_that_ends_well_is_finished(store: Store) -> None:
     assert (ended.info.status, ended.info.run_name) == ("FINISHED", "first")
     assert ended.data.tags["mlflow.source.name"] == "headrace"
     assert ended.data.tags["version.mlflow"] == mlflow.__version__
+    assert ended.data.tags["version.petastorm"] == version("petastorm")
+
+
+def test_a_package_that_is_not_installed_has_no_version(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_version(name: str) -> str:
+        if name == "petastorm":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("headrace.tracking.run.version", find_version)
+    with start_run(store, "first") as run:
+        pass
+    tags = read_run(store, run.run_id).data.tags
+    assert "version.petastorm" not in tags
+    assert tags["version.pyarrow"] == version("pyarrow")
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ def test_pending_records_are_written_in_their_order(file_store: Store, tmp_path:
     logged = client.get_run(run.run_id)
     assert logged.info.status == "FINISHED"
     assert logged.data.params["train.epochs"] == "2"
+    assert logged.data.params["stream.engine"] == "petastorm"
+    assert logged.data.tags["headrace.stream_engine"] == "petastorm"
     assert (logged.data.tags["headrace.ranks"], logged.data.tags["headrace.hosts"]) == ("1", "2")
     assert "headrace.learning_rate" not in logged.data.tags
     assert len(attempts) == 3
@@ -163,7 +165,7 @@ def test_a_run_that_is_continued_gets_the_epochs_that_it_lacks(
 
     with start_run(file_store, "r") as run:
         run.log_metrics({"train_loss": 9.0}, 1)
-    recipe, facts = tiny_recipe(tmp_path), {"run_id": run.run_id}
+    recipe, facts = tiny_recipe(tmp_path, "stream.engine=pyarrow"), {"run_id": run.run_id}
     history = [{"train_loss": float(epoch)} for epoch in range(3)]
     with TrackedTraining(
         recipe, DATASET, SoloCollectives(), file_store, facts, ignore_progress, history
@@ -173,6 +175,7 @@ def test_a_run_that_is_continued_gets_the_epochs_that_it_lacks(
     client = mlflow.MlflowClient(file_store.uri)
     logged = client.get_metric_history(run.run_id, "train_loss")
     assert {m.step: m.value for m in logged} == {0: 0.0, 1: 9.0, 2: 2.0}
+    assert client.get_run(run.run_id).data.tags["headrace.stream_engine"] == "pyarrow"
     assert len(logged) == 3
 
 

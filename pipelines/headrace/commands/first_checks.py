@@ -12,6 +12,7 @@ from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
     from headrace.recipe import Recipe
+    from headrace.stream.block_reader import Engine
 
 # Errors of the system that whoever runs a command can mend, and a developer cannot.
 _ENVIRONMENT = frozenset(
@@ -24,7 +25,12 @@ _FIXES = {"reached": "is it running, and may this host reach it?"}
 
 
 def check_first(
-    workdir: str, *, spark: bool = False, dataset: str = "", checkpoints: str | None = None
+    workdir: str,
+    *,
+    spark: bool = False,
+    dataset: str = "",
+    checkpoints: str | None = None,
+    engine: "Engine | None" = None,
 ) -> None:
     """Check what a command needs of this machine and its stores before anything is started.
 
@@ -33,11 +39,17 @@ def check_first(
         spark: whether it starts Spark here.
         dataset: root of what it publishes; "" where it publishes nothing.
         checkpoints: folder or URL, where one is configured.
+        engine: what its ranks read with; None where it starts none.
 
     Raises:
+        StreamError: the engine is not installed; it says what to do.
         MachineError: something is missing; it says what to do.
     """
     check_workdir(workdir)
+    if engine:
+        from headrace.stream.block_reader import check_engine
+
+        check_engine(engine)
     if spark and "PYSPARK_GATEWAY_PORT" not in os.environ:
         from headrace.spark_session import check_user
 
@@ -48,12 +60,13 @@ def check_first(
 
 
 def check_recipe_folders(recipe: "Recipe", workdir: str, *, trains: bool, prepares: bool) -> None:
-    """Check what the stages of a recipe write; see `check_first`."""
+    """Check what the stages of a recipe write, and what ranks read with; see `check_first`."""
     check_first(
         workdir,
         spark=prepares,
         dataset=recipe.dataset.path if prepares else "",
         checkpoints=recipe.train.checkpoint.path if trains else None,
+        engine=recipe.stream.engine if trains else None,
     )
 
 

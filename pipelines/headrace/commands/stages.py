@@ -165,7 +165,7 @@ def evaluate(
         if run_as_follower(loaded):
             return
         command.observe_stages(loaded)
-        check_first(workdir)
+        check_first(workdir, engine=loaded.stream.engine)
         result = _run_evaluate(command.console, loaded, workdir, model, dataset_version)
         _report_result(command, loaded, workdir, result)
 

@@ -9,8 +9,8 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +229,11 @@ def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _collect_version_tags() -> dict[str, str]:
-    """Collect the versions of the packages, of Python and of the code."""
-    packages = ("headrace", "tensorflow", "keras", "horovod", "petastorm", "pyarrow", "mlflow")
-    tags = {f"version.{name}": version(name) for name in packages}
+    """Collect the versions of the installed packages, of Python and of the code."""
+    tags = {}
+    for name in ("headrace", "tensorflow", "keras", "horovod", "petastorm", "pyarrow", "mlflow"):
+        with suppress(PackageNotFoundError):  # a recipe can do without some of them
+            tags[f"version.{name}"] = version(name)
     tags["version.python"] = platform.python_version()
     commit = find_git_commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})

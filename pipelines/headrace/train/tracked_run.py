@@ -217,6 +217,9 @@ class TrackedTraining:
         if not self._run_id:
             start_facts = (self._recipe, self._dataset, self._collectives.size)
             self._pending.appendleft(lambda run: _log_start(run, *start_facts))
+        # Parameters are those of the first start: a continued run may read with another engine.
+        engine = self._recipe.stream.engine
+        self._pending.append(lambda run: run.set_tags({"headrace.stream_engine": engine}))
         if self._history:
             self._pending.append(lambda run: _log_missing_epochs(run, self._history))
         if self._recipe.tracking.system_metrics:

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 
 from headrace.commands.doctor import engines
 from headrace.commands.doctor.finding import State
 from tests.commands.doctor.findings import find_finding
+from tests.tiny import tiny_recipe
 
 FACTS: dict[str, Any] = {
     "tensorflow": "2.21.0", "horovod": "0.28.1", "total": 2.0, "gloo": True, "nccl": False,
@@ -113,6 +115,47 @@ def test_legacy_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     findings = check_tensorflow(monkeypatch, f"print({json.dumps(FACTS)!r})")
     assert findings["keras"] == (State.FAIL, "TF_USE_LEGACY_KERAS=1 is set")
+
+
+def test_the_engine_that_the_recipe_chose_needs_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_before(monkeypatch, "import sys; sys.modules['petastorm'] = None")
+    recipe = tiny_recipe(tmp_path, "stream.engine=pyarrow")
+    finding = find_finding(engines.check_stream(recipe), "stream")
+    what = f"stream.engine is pyarrow: pyarrow {pyarrow.__version__}"
+    assert (finding.state, finding.what) == (State.OK, what)
+
+
+@pytest.mark.parametrize(
+    ("before", "what"),
+    [
+        (
+            "import sys; sys.modules['petastorm'] = None",
+            "stream.engine is petastorm, and Petastorm cannot be imported (it is not installed)",
+        ),
+        ("raise OSError('broken')", "OSError: broken"),
+    ],
+)
+def test_an_engine_that_cannot_be_imported(
+    before: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_before(monkeypatch, before)
+    finding = find_finding(engines.check_stream(None), "stream")
+    assert (finding.state, finding.what) == (State.FAIL, what)
+    if "petastorm" in what:
+        assert finding.fix.startswith("run pip install petastorm==")
+        assert "or set stream.engine: pyarrow" in finding.fix
+
+
+def run_before(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Have the check's process run some code first."""
+    build = engines.build_python_command
+    monkeypatch.setattr(
+        engines,
+        "build_python_command",
+        lambda flag, program, *words: build(flag, f"{code}\n{program}", *words),
+    )
 
 
 TWO_GPUS = "echo 'NVIDIA H100, 81559 MiB'; echo 'NVIDIA H100, 81559 MiB'"

@@ -25,7 +25,8 @@ def doctor(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Check for what would fail later: Java, Spark, TensorFlow, Horovod, GPUs, stores, disk, clock.
+    """Check for what would fail later: Java, Spark, TensorFlow, Horovod, GPUs, what reads files,
+    stores, disk, clock.
 
     Every problem is printed with its fix. Exit code 1 if a check fails; warnings do not count.
 
@@ -65,6 +66,7 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         lambda: engines.check_spark(recipe, workdir),
         engines.check_tensorflow,
         engines.check_gpus,
+        lambda: engines.check_stream(recipe),
         lambda: services.check_mlflow(recipe, workdir),
     ]
     if recipe is not None:

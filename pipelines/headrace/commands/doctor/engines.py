@@ -1,7 +1,7 @@
-"""Check Java, Spark, TensorFlow, Horovod and GPUs by starting them for real.
+"""Check Java, Spark, TensorFlow, Horovod, GPUs and what reads files by starting them for real.
 
-The last three run in a process of their own: a library that crashes at import takes down that
-process and not this one.
+All but Java and Spark run in a process of their own: a library that crashes at import takes down
+that process and not this one.
 """
 
 import json
@@ -15,7 +15,7 @@ from headrace.commands.doctor.finding import Finding, report_failure, report_ok,
 from headrace.errors import HeadraceError, get_first_line
 from headrace.processes import build_python_command
 from headrace.recipe import Recipe
-from headrace.recipe.sections import Spark
+from headrace.recipe.sections import Spark, Stream
 from headrace.recipe.spark_settings import PINNED, find_unpinned
 
 _TIMEOUT = 180  # seconds
@@ -32,6 +32,17 @@ print(json.dumps({
     "cuda": tf.test.is_built_with_cuda(),
     "gpus": [d.name for d in tf.config.list_physical_devices("GPU")],
 }))
+"""
+_ENGINE = """
+import json, sys
+from importlib.metadata import version
+from headrace.errors import StreamError
+from headrace.stream.block_reader import load_reader
+try:
+    load_reader(sys.argv[1])
+except StreamError as error:
+    sys.exit(str(error))
+print(json.dumps({name: version(name) for name in dict.fromkeys((sys.argv[1], "pyarrow"))}))
 """
 # What the process of TensorFlow and Horovod printed; `check_gpus` compares it with the driver.
 _facts: dict[str, object] = {}
@@ -168,6 +179,21 @@ def check_tensorflow() -> list[Finding]:
             )
         )
     return findings
+
+
+def check_stream(recipe: Recipe | None) -> list[Finding]:
+    """Check that the engine that reads files, the recipe's where there is one, can be imported."""
+    engine = (recipe.stream if recipe else Stream()).engine
+    done = subprocess.run(
+        build_python_command("-c", _ENGINE, engine),
+        capture_output=True, text=True, check=False, timeout=_TIMEOUT,
+    )  # fmt: skip
+    if done.returncode:
+        last_line = ["no message", *done.stderr.strip().splitlines()][-1]
+        return [report_failure("stream", *_split_message(last_line))]
+    versions = json.loads(done.stdout.splitlines()[-1])
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [report_ok("stream", f"stream.engine is {engine}: {text}")]
 
 
 def check_gpus() -> list[Finding]:
