@@ -2,6 +2,7 @@
 
     python -m benchmarks.digests --workdir var/digests --json before.json   # some 8 minutes
     python -m benchmarks.digests --compare before.json after.json
+    python -m benchmarks.digests --engine pyarrow --ranks 2 --json alone.json
 
 For the recipes flights, digits and weather, and for the tests' tiny one: rows of each split, the
 transform, the first two epochs' batches, the weights after training, and the registered model's
@@ -30,6 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", default="var/digests")
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
+    parser.add_argument("--engine", default="petastorm", choices=("petastorm", "pyarrow"))
+    parser.add_argument("--ranks", type=int, help="the recipe's own by default")
     parser.add_argument("--json", help="file to write the digests to")
     parser.add_argument("--compare", nargs=2, metavar=("BEFORE", "AFTER"))
     arguments = parser.parse_args()
@@ -37,21 +40,23 @@ def main() -> None:
         before, after = (json.loads(Path(path).read_text()) for path in arguments.compare)
         sys.exit(compare_digests(before, after))
     workdir = Path(arguments.workdir).absolute()
-    digests = {name: digest_recipe(name, workdir) for name in arguments.recipes}
+    engine, ranks = arguments.engine, arguments.ranks
+    digests = {name: digest_recipe(name, workdir, engine, ranks) for name in arguments.recipes}
     text = json.dumps(digests, indent=1)
     print(text)
     if arguments.json:
         Path(arguments.json).write_text(text)
 
 
-def digest_recipe(name: str, workdir: Path) -> dict[str, Any]:
+def digest_recipe(name: str, workdir: Path, engine: str, ranks: int | None) -> dict[str, Any]:
     """Run a recipe from its lake to a registered model, and return the digests of its results."""
     recipe = write_recipe(name, workdir)
-    result = run_headrace("run", recipe, "--workdir", str(workdir))
+    options = ["--set", f"stream.engine={engine}", *(["--ranks", str(ranks)] if ranks else [])]
+    result = run_headrace("run", recipe, "--workdir", str(workdir), *options)
     root, version = result["dataset"]["path"], result["dataset"]["version"]
     return {
         **digest_dataset(root, version),
-        "batches": digest_batches(root),
+        "batches": digest_batches(root, engine, ranks or 1),
         "weights": result["weights_checksum"],
         "metrics": result["metrics"],
         **digest_predictions(result["tracking_uri"], result["model_uri"], root),
@@ -104,8 +109,11 @@ def digest_dataset(root: str, version: int) -> dict[str, Any]:
     }
 
 
-def digest_batches(root: str) -> dict[str, str]:
-    """Return a digest of the first two epochs' batches of each split of the newest version."""
+def digest_batches(root: str, engine: str, ranks: int) -> dict[str, str]:
+    """Return a digest of the first two epochs' batches of each split of the newest version.
+
+    They are those of all ranks together, so that they do not depend on how many there are.
+    """
     from headrace.lake.version import DatasetVersion
     from headrace.stream.columns import build_feature_columns, list_weight_columns
     from headrace.stream.split_stream import SplitStream
@@ -115,15 +123,20 @@ def digest_batches(root: str) -> dict[str, str]:
     spec = TransformSpec.from_json(dataset.transform_json)
     digests = {}
     for split in ("train", "validation", "test"):
-        stream = SplitStream.for_split(
-            dataset, split, build_feature_columns(spec, list_weight_columns(spec)), rank=0, size=1,
-            global_batch_size=16, canonical_shards=4, shuffle=split == "train", seed=1,
-        )  # fmt: skip
+        streams = [
+            SplitStream.for_split(
+                dataset, split, build_feature_columns(spec, list_weight_columns(spec)), rank=rank,
+                size=ranks, global_batch_size=16, canonical_shards=4, shuffle=split == "train",
+                seed=1, engine=engine,
+            )
+            for rank in range(ranks)
+        ]  # fmt: skip
         state = hashlib.sha256()
-        for batch in stream.read_epochs([0, 1]):
-            for key in sorted(batch):
-                state.update(f"{key} {batch[key].dtype} {batch[key].shape}".encode())
-                state.update(np.ascontiguousarray(batch[key]).tobytes())
+        for parts in zip(*(stream.read_epochs([0, 1]) for stream in streams), strict=True):
+            for key in sorted(parts[0]):
+                array = np.concatenate([part[key] for part in parts])
+                state.update(f"{key} {array.dtype} {array.shape}".encode())
+                state.update(array.tobytes())
         digests[split] = state.hexdigest()
     return digests
 

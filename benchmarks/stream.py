@@ -8,6 +8,7 @@
 | pyarrow | row groups into matrices, in file order, no shuffle: the upper limit |
 | numpy | Headrace's batches as NumPy: exact plan, shuffled, checked |
 | tensorflow | the same as tensors from tf.data |
+| numpy-alone, tensorflow-alone | both without Petastorm: `stream.engine: pyarrow` |
 | stock | Petastorm's own thread pool, unbatch, shuffle, batch; a part of the rows |
 | tfrecord | tf.data over TFRecord, shuffled, `parse_example` on batches |
 
@@ -37,6 +38,8 @@ _SLOW = ("stock", "tfrecord")
 _RATIOS = {
     "numpy_over_pyarrow": ("numpy", "pyarrow"),
     "tensorflow_over_pyarrow": ("tensorflow", "pyarrow"),
+    "numpy_alone_over_petastorm": ("numpy-alone", "numpy"),
+    "tensorflow_alone_over_petastorm": ("tensorflow-alone", "tensorflow"),
     "tensorflow_over_stock": ("tensorflow", "stock"),
     "tensorflow_over_tfrecord": ("tensorflow", "tfrecord"),
 }
@@ -80,7 +83,7 @@ def _measure_kind(
         for name in names[first:] + names[:first]:
             run = _run_reader(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
             runs[name].append(run)
-            typer.echo(f"round {number + 1}: {name:<10} {run['rows_per_second']:>11,} rows/s")
+            typer.echo(f"round {number + 1}: {name:<16} {run['rows_per_second']:>11,} rows/s")
     rates = {name: [run["rows_per_second"] for run in own_runs] for name, own_runs in runs.items()}
     ratios = {
         name: round(compute_median_ratio(rates[over], rates[under]), 3)

@@ -71,7 +71,7 @@ def main() -> None:
         "cpu_seconds": round(_measure_cpu_seconds() - cpu, 2),
         "resident_mib": resident,
     }
-    if job.reader in ("numpy", "tensorflow"):
+    if job.reader in _ENGINES:
         result["bound_mib"] = round(_build_stream(job).memory_bytes / 2**20)
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
     os._exit(0)  # otherwise Python would wait for the stock reader's threads
@@ -100,6 +100,15 @@ def _build_columns(kind: Kind) -> Any:
     )
 
 
+# Readers of Headrace, and their engines.
+_ENGINES = {
+    "numpy": "petastorm",
+    "tensorflow": "petastorm",
+    "numpy-alone": "pyarrow",
+    "tensorflow-alone": "pyarrow",
+}
+
+
 def _build_stream(job: StreamJob) -> Any:
     from headrace.stream.plan import choose_block_rows, choose_canonical_shards
     from headrace.stream.split_stream import SplitStream
@@ -118,6 +127,7 @@ def _build_stream(job: StreamJob) -> Any:
         seed=1,
         readers=READERS,
         block_rows=block_rows,
+        engine=_ENGINES[job.reader],
     )
 
 
@@ -287,6 +297,8 @@ READ: dict[str, Callable[[StreamJob], Read]] = {
     "pyarrow": _make_pyarrow_reader,
     "numpy": _make_numpy_reader,
     "tensorflow": _make_tensorflow_reader,
+    "numpy-alone": _make_numpy_reader,
+    "tensorflow-alone": _make_tensorflow_reader,
     "stock": _make_stock_reader,
     "tfrecord": _make_tfrecord_reader,
 }

@@ -36,6 +36,7 @@ def main(
     ranks: Annotated[int, typer.Option(min=2)] = 2,
     rows: Annotated[int, typer.Option(min=16, help="Rows of a batch, per rank.")] = 4096,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps, and one round.")] = False,
+    engine: Annotated[str, typer.Option(help="What reads: petastorm or pyarrow.")] = "petastorm",
     workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
@@ -54,6 +55,7 @@ def main(
                     "rows": rows,
                     "steps": steps,
                     "warm": 10,
+                    "engine": engine,
                 }
                 task = RankTask("benchmarks.train_one:train_steps", payload)
                 run = run_ranks(task, count, ignore_progress)
@@ -67,7 +69,8 @@ def main(
     for key, value in figures["ratios"].items():
         typer.echo(f"{key}: {value:.3f}")
     if json_:
-        write_json(json_, {"benchmark": "train", **describe_environment(), "rows": rows, **figures})
+        settings = {"rows": rows, "engine": engine}
+        write_json(json_, {"benchmark": "train", **describe_environment(), **settings, **figures})
 
 
 def _compute_figures(

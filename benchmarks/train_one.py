@@ -69,6 +69,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
         shuffle=True,
         seed=1,
         block_rows=BLOCK_ROWS,
+        engine=payload["engine"],
     )
     count, warm_up = payload["steps"], payload["warm"]
     epochs = range(-(-(count + warm_up) // stream.steps))
