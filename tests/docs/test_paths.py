@@ -57,7 +57,7 @@ def exists(path: str, page: Path) -> bool:
     return any(list(base.glob(path.rstrip("/"))) for base in (page.parent, ROOT, PACKAGE))
 
 
-TAGS = {"headrace.stage", "headrace.champions", "headrace.verdict"}
+TAGS = {"headrace.stage", "headrace.champions", "headrace.stream_engine", "headrace.verdict"}
 """Tags in MLflow; the first is a label in Kubernetes as well."""
 
 
