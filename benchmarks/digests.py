@@ -109,7 +109,7 @@ def digest_dataset(root: str, version: int) -> dict[str, Any]:
     }
 
 
-def digest_batches(root: str, engine: str, ranks: int) -> dict[str, str]:
+def digest_batches(root: str, engine: str = "petastorm", ranks: int = 1) -> dict[str, str]:
     """Return a digest of the first two epochs' batches of each split of the newest version.
 
     They are those of all ranks together, so that they do not depend on how many there are.

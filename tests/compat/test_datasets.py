@@ -56,10 +56,15 @@ def test_what_was_quarantined_is_beside_it(kept: Path) -> None:
         assert set(rows["amount"].to_pylist()) == {-1.0}
 
 
+@pytest.mark.parametrize(
+    ("engine", "ranks"),
+    [("petastorm", 1), ("petastorm", 4), ("pyarrow", 1), ("pyarrow", 2), ("pyarrow", 4)],
+)
 @pytest.mark.parametrize("name", DATASETS)
-def test_the_same_batches_are_streamed(kept: Path, name: str) -> None:
-    found = digest_batches(f"{kept}/datasets/{name}")
-    assert found == expected()["batches"][name]
+def test_the_same_batches_are_streamed(kept: Path, name: str, engine: str, ranks: int) -> None:
+    """What was recorded then was read through Petastorm, by one rank."""
+    digests = digest_batches(f"{kept}/datasets/{name}", engine, ranks)
+    assert digests == expected()["batches"][name]
 
 
 def test_inspect_and_diff_show_every_version(kept: Path) -> None:
