@@ -129,8 +129,8 @@ fi
 # EXTRAS=gpu adds TensorFlow's CUDA libraries; later set-ups remember the choice.
 extras=${EXTRAS-$(cat .venv/.headrace-extras 2>/dev/null || true)}
 # The stamp identifies what the environment was installed from; uv syncs only if that has changed.
-stamp=$( (cat pyproject.toml uv.lock scripts/setup.sh scripts/horovod_build/pyproject.toml \
-    scripts/horovod_build/src/headrace_horovod_build/*.py; echo "$extras") | sha256sum | cut -d' ' -f1)
+stamp=$( (cat pyproject.toml uv.lock scripts/setup.sh \
+    pipelines/headrace/distributed/horovod_build/{pyproject.toml,*.py}; echo "$extras") | sha256sum | cut -d' ' -f1)
 if [ -x .venv/bin/headrace ] && [ "$(cat .venv/.headrace-set-up 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi

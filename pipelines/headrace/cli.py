@@ -33,6 +33,7 @@ app.command()(commands.restore)
 app.command()(commands.erase)
 app.command()(commands.vacuum)
 app.command()(commands.vacuum_checkpoints)
+app.command()(commands.install_horovod)
 app.add_typer(commands.lake_app, name="lake")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import GateError
-from headrace.evaluate import Promoted
+from headrace.evaluate.promote import Promoted
 from headrace.tracking.golden import GoldenCheck
 from headrace.tracking.registry import AliasMove
 from tests.commands.stage_outcomes import run_command, write_recipe
@@ -28,7 +28,7 @@ def test_promote(
         calls.append(arguments)
         return Promoted("models:/tiny/5", AliasMove(5, before), GoldenCheck(20, 0.25, 0, 1.0))
 
-    monkeypatch.setattr("headrace.evaluate.promote", promote)
+    monkeypatch.setattr("headrace.evaluate.promote.promote", promote)
     path = write_recipe(tmp_path)
     done = run_command("promote", path, "--workdir", "w", "--model", "models:/tiny/5", "--json")
     assert done.code == 0
@@ -49,7 +49,7 @@ def test_promote(
 def test_that_nothing_was_judged_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     golden = GoldenCheck(20, 0.25, 0, 1.0)
     promoted = Promoted("models:/tiny/5", AliasMove(5, None), golden, judged=False)
-    monkeypatch.setattr("headrace.evaluate.promote", lambda *_, **__: promoted)
+    monkeypatch.setattr("headrace.evaluate.promote.promote", lambda *_, **__: promoted)
     done = run_command("promote", write_recipe(tmp_path), "--json")
     assert (done.code, done.result["judged"]) == (0, False)
     assert "Verdict  none: evaluate.gates is [], so nothing was judged" in done.err.splitlines()
@@ -61,7 +61,7 @@ def test_a_model_that_failed_its_gates_is_exit_code_3(
     def promote(*_: Any, **__: Any) -> Promoted:
         raise GateError("models:/tiny/5 failed a gate")
 
-    monkeypatch.setattr("headrace.evaluate.promote", promote)
+    monkeypatch.setattr("headrace.evaluate.promote.promote", promote)
     done = run_command("promote", write_recipe(tmp_path), "--json")
     assert done.code == 3
     assert (done.result["ok"], done.result["exit_code"]) == (False, 3)
@@ -84,7 +84,7 @@ def test_a_model_that_failed_its_gates_is_exit_code_3(
 def test_rollback(
     move: AliasMove, lines: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("headrace.evaluate.roll_back", lambda recipe, workdir: move)
+    monkeypatch.setattr("headrace.evaluate.promote.roll_back", lambda recipe, workdir: move)
     path = write_recipe(tmp_path)
     assert run_command("rollback", path, "--json").result == {
         "command": "rollback",

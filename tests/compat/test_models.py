@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.evaluate import promote, roll_back
+from headrace.evaluate.promote import promote, roll_back
 from headrace.lake import DatasetVersion
 from headrace.progress import ignore_progress
 from headrace.tracking.golden import (

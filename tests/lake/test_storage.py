@@ -10,6 +10,7 @@ import pytest
 from deltalake import write_deltalake
 
 from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.extras import ExtraError
 from headrace.lake.storage import (
     build_delta_options,
     describe_error,
@@ -85,7 +86,7 @@ def test_a_local_folder_has_its_own_path(tmp_path: Path) -> None:
 def test_a_store_that_nobody_knows_and_one_whose_package_is_missing() -> None:
     with pytest.raises(DatasetError, match="no file system for weird:// here"):
         open_filesystem("weird://bucket/ds")
-    with pytest.raises(DatasetError, match=r"install headrace\[gcs\]"):
+    with pytest.raises(ExtraError, match=r"run: pip install 'headrace\[gcs\]'"):
         open_filesystem("gs://bucket/ds")
 
 

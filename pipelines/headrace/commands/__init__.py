@@ -9,6 +9,7 @@ from headrace.commands.doctor import doctor
 from headrace.commands.erase import erase
 from headrace.commands.frame import run_guarded, run_job
 from headrace.commands.init import init
+from headrace.commands.install_horovod import install_horovod
 from headrace.commands.lakes import lake_app
 from headrace.commands.promote import promote, rollback
 from headrace.commands.score import score
@@ -22,6 +23,7 @@ __all__ = [
     "evaluate",
     "init",
     "inspect",
+    "install_horovod",
     "lake_app",
     "prepare",
     "promote",

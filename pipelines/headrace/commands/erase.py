@@ -56,7 +56,7 @@ def erase(
 
     Example: headrace erase var/datasets/visits --key user=4711 --predictions var/predictions
     """
-    with open_command("erase", json_) as command:
+    with open_command("erase", json_, extras=["train"]) as command:
         from headrace.lake import DatasetVersion
         from headrace.lake.erase import erase_from_sidecars, find_person, strip_log_statistics
         from headrace.lake.erase_predictions import erase_predictions, open_erasable_predictions

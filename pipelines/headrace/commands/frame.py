@@ -5,7 +5,7 @@ becomes an exit code in `exit_codes.py`.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import report_failures
 from headrace.commands.observers import open_observers
 from headrace.commands.options import load_with_overrides
+from headrace.extras import require_extras
 from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.recipe import Recipe
@@ -61,7 +62,10 @@ class Command:
 
 @contextmanager
 def open_command(
-    name: str, as_json: bool, log_format: LogFormat = LogFormat.TEXT
+    name: str,
+    as_json: bool,
+    log_format: LogFormat = LogFormat.TEXT,
+    extras: Sequence[str] = (),
 ) -> Iterator[Command]:
     """Run a command's body; end the process where the body fails or its result says so.
 
@@ -69,12 +73,15 @@ def open_command(
         name: as it is typed after `headrace`, for example `lake flights`.
         as_json: print the result as one line of JSON on standard output.
         log_format: how progress is written.
+        extras: of the package, without which the body is not begun.
 
     Raises:
-        typer.Exit: the body failed, or reported a result with an exit code other than 0.
+        typer.Exit: an extra is not installed, the body failed, or it reported a result with an exit
+            code other than 0.
     """
     command = Command(name, Console(as_json, log_format))
     with report_failures(command.console, name):
+        require_extras(extras)
         yield command
     if command.exit_code:
         raise typer.Exit(command.exit_code)

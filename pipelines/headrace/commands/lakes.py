@@ -27,7 +27,7 @@ def flights(out: Out, json_: Json = False) -> None:
     Tables: flights (Hive-partitioned by month), weather, planes, airlines, airports, with the nulls
     and unmatched keys of the original.
     """
-    with open_command("lake flights", json_) as command:
+    with open_command("lake flights", json_, extras=["examples"]) as command:
         from headrace.examples.flights import ensure_flights_lake
 
         with command.console.track_stage("lake") as report:

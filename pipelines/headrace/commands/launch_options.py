@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from headrace.commands.options import load_with_overrides
-from headrace.distributed.launchers.external import ExternalRank, find_external_rank
+from headrace.distributed.launchers.external_rank import ExternalRank, find_external_rank
 from headrace.errors import MachineError
+from headrace.extras import require_extras
 from headrace.recipe import Recipe
 
 MinRanks = Annotated[
@@ -81,6 +82,17 @@ def run_as_follower(recipe: Recipe) -> bool:
         return False
     run_external_rank(launched, recipe.train.launcher.start_timeout)
     return True
+
+
+def require_collectives(recipe: Recipe) -> None:
+    """Refuse ranks that could not reduce: several of them need Horovod, one needs nothing.
+
+    Raises:
+        ExtraError: Horovod is not there, or was built without TensorFlow.
+    """
+    train = recipe.train
+    if max(train.ranks, train.max_ranks or 0) > 1 or train.min_ranks:
+        require_extras(["horovod"])
 
 
 def refuse_launched_ranks(recipe: Recipe, work: str) -> None:

@@ -30,8 +30,8 @@ def promote(
 
     Example: headrace promote conf/flights.yaml --model models:/flights/3
     """
-    with open_command("promote", json_, log_format) as command:
-        from headrace.evaluate import promote as promote_stage
+    with open_command("promote", json_, log_format, extras=["train"]) as command:
+        from headrace.evaluate.promote import promote as promote_stage
 
         loaded = command.open_recipe(recipe, workdir, set_)
         with command.console.track_stage("promote") as report:
@@ -70,8 +70,8 @@ def rollback(
 
     Example: headrace rollback conf/flights.yaml
     """
-    with open_command("rollback", json_, log_format) as command:
-        from headrace.evaluate import roll_back
+    with open_command("rollback", json_, log_format, extras=["train"]) as command:
+        from headrace.evaluate.promote import roll_back
 
         loaded = load_with_overrides(recipe, workdir, set_)
         moved = roll_back(loaded, workdir=workdir)

@@ -62,7 +62,7 @@ def score(
 
     Example: headrace score conf/flights.yaml --input var/lake/flights/flights --output var/scores
     """
-    with open_command("score", json_, log_format) as command:
+    with open_command("score", json_, log_format, extras=["train"]) as command:
         from headrace.score.run import score as score_stage
         from headrace.spark_session import stop_own_session_afterwards
 

@@ -21,6 +21,7 @@ from headrace.commands.launch_options import (
     MinRanks,
     load_with_launch_options,
     refuse_launched_ranks,
+    require_collectives,
     run_as_follower,
 )
 from headrace.commands.options import (
@@ -36,8 +37,10 @@ from headrace.commands.options import (
     load_with_overrides,
 )
 from headrace.errors import get_first_line
+from headrace.extras import EXTRAS, list_missing_modules, require_extras
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
+from headrace.tracking.environment import find_tracking_uri
 from headrace.tracking.store import Store
 
 Full = Annotated[
@@ -88,6 +91,8 @@ def prepare(
     """
     with open_command("prepare", json_, log_format) as command:
         loaded = command.open_recipe(recipe, workdir, set_)
+        if find_tracking_uri(loaded.tracking.uri, os.environ):
+            require_extras(["tracking"])
         check_recipe_folders(loaded, workdir, trains=False, prepares=True)
         result = _run_prepare(
             command.console,
@@ -123,7 +128,7 @@ def train(
 
     Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
     """
-    with open_command("train", json_, log_format) as command:
+    with open_command("train", json_, log_format, extras=["train"]) as command:
         launch = {
             "ranks": ranks,
             "min_ranks": min_ranks,
@@ -132,6 +137,7 @@ def train(
             "hosts": hosts,
         }
         loaded = load_with_launch_options(recipe, workdir, set_, launch)
+        require_collectives(loaded)
         if run_as_follower(loaded):
             return
         command.observe_stages(loaded)
@@ -159,9 +165,10 @@ def evaluate(
 
     Example: headrace evaluate conf/flights.yaml --model models:/flights/3
     """
-    with open_command("evaluate", json_, log_format) as command:
+    with open_command("evaluate", json_, log_format, extras=["train"]) as command:
         launch = {"ranks": ranks, "launcher": launcher, "hosts": hosts}
         loaded = load_with_launch_options(recipe, workdir, set_, launch)
+        require_collectives(loaded)
         if run_as_follower(loaded):
             return
         command.observe_stages(loaded)
@@ -182,8 +189,9 @@ def run(
 
     Example: headrace run conf/flights.yaml --ranks 2 --json
     """
-    with open_command("run", json_, log_format) as command:
+    with open_command("run", json_, log_format, extras=["train"]) as command:
         loaded = load_with_overrides(recipe, workdir, set_, ranks)
+        require_collectives(loaded)
         refuse_launched_ranks(
             loaded,
             "prepares only once: run `headrace prepare` alone, then `headrace train` once per rank",
@@ -229,6 +237,12 @@ def _run_prepare(
     if not prepared.published:
         console.print_line(
             f"prepare: {prepared.why}; version {prepared.dataset.version} stays the newest"
+        )
+        return result
+    if list_missing_modules(EXTRAS["tracking"]):
+        console.print_line(
+            "prepare: MLflow is not installed here, so it has no record of the build "
+            f"({EXTRAS['train'].install_command})"
         )
         return result
     try:

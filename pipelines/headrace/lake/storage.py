@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.extras import require_extras
 from headrace.lake.damage import explain_damage
 from headrace.redaction import MASK, redact_text
 
@@ -35,7 +36,10 @@ _AMBIGUOUS_IN_URLS = re.compile(r"[%?#\\\[\]]|//")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Packages whose errors are of a store and not a defect; each is installed with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
-_EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+_EXTRAS = {
+    "s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure",
+    "abfss": "azure", "az": "azure",
+}  # fmt: skip
 
 
 def resolve_root(root: str) -> str:
@@ -90,16 +94,25 @@ def open_filesystem(root: str) -> tuple[Any, str]:
 
     Raises:
         DatasetError: this machine has no file system for such a URL.
+        ExtraError: the extra that has the file system is not installed.
     """
+    scheme = _require_store(root)
     try:
         filesystem, path = fsspec.url_to_fs(root, use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        scheme = root.partition("://")[0]
-        package = f"headrace[{_EXTRAS[scheme]}]" if scheme in _EXTRAS else "fsspec's package for it"
         raise DatasetError(
-            f"{redact_text(root)}: no file system for {scheme}:// here ({error}); install {package}"
+            f"{redact_text(root)}: no file system for {scheme}:// here ({error}); install fsspec's "
+            "package for it"
         ) from None
     return filesystem, path.rstrip("/")
+
+
+def _require_store(root: str) -> str:
+    """Refuse a root on a store whose extra is not installed; return its scheme, "" for a folder."""
+    scheme, separator, _ = root.partition("://")
+    if separator and scheme in _EXTRAS:
+        require_extras([_EXTRAS[scheme]])
+    return scheme if separator else ""
 
 
 def write_object(root: str, path: str, content: bytes | memoryview) -> None:
@@ -200,6 +213,7 @@ def build_delta_options(root: str) -> dict[str, str] | None:
     Raises:
         UnreachableError: there are no credentials.
     """
+    _require_store(root)
     if not _S3.match(root):
         return None
     credentials, region, endpoint = _read_aws_settings()

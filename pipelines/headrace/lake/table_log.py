@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from headrace.extras import require_extras
 from headrace.lake.delta_log import read_delta_log
 from headrace.lake.iceberg_log import read_iceberg_log
 from headrace.lake.logged_files import LogKind, TableLog
@@ -114,9 +115,11 @@ def read_table_log(
 
     Raises:
         LakeError: the log cannot be read, or the table has a feature that is not supported.
+        ExtraError: what reads Iceberg's metadata is not installed.
     """
     if kind == "delta":
         return read_delta_log(filesystem, root, base, as_of=as_of, since=since)
     if kind == "iceberg":
+        require_extras(["iceberg"])
         return read_iceberg_log(filesystem, root, base, metadata=metadata, as_of=as_of, since=since)
     return read_sink_log(filesystem, root, base)

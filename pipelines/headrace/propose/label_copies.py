@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from headrace.number_text import format_share
 from headrace.propose.columns import Column
@@ -76,6 +75,8 @@ def _find_monotone_copy(column: Column, label: LabelProposal) -> str:
     if both.sum() < 0.9 * np.isfinite(labels).sum():
         return ""
     x, y = numbers[both], labels[both]
+    from scipy.stats import rankdata  # it takes a second, which not every command has to pay
+
     fewer = min(len(np.unique(x)), len(np.unique(y)))
     if fewer < _MIN_NUMBERS or 2 * fewer < max(len(np.unique(x)), len(np.unique(y))):
         return ""

@@ -12,6 +12,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from headrace.errors import DatasetError, LakeError
+from headrace.extras import require_extras
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.logged_files import LogKind, UnreadFeatureError
 from headrace.lake.snapshot import Snapshot
@@ -164,6 +165,8 @@ def _open_filesystem(where: str) -> tuple[Any, str]:
         return LocalFileSystem(), "/" + where.removeprefix("file:").lstrip("/")
     if "://" not in where:
         return LocalFileSystem(), str(Path(where).absolute())
+    if where.startswith("s3://"):  # Spark alone would not tell which files are new
+        require_extras(["s3"])
     filesystem, base = fsspec.url_to_fs(where, use_listings_cache=False)
     return filesystem, base.rstrip("/")
 

@@ -1,80 +1,16 @@
-"""Ranks that an external launcher started: what the environment says, and how a run ends."""
+"""Ranks that an external launcher started: how a run begins and ends."""
 
 from collections.abc import Callable
 
 import pytest
 
-from headrace.distributed.launchers import external
-from headrace.distributed.launchers.external import (
-    ExternalLauncher,
-    ExternalRank,
-    find_external_rank,
-    run_external_rank,
-)
+from headrace.distributed.launchers import external, external_rank
+from headrace.distributed.launchers.external import ExternalLauncher, run_external_rank
+from headrace.distributed.launchers.external_rank import ExternalRank
 from headrace.distributed.supervise.agent import AgentConnection
 from headrace.distributed.task import RankTask
-from headrace.errors import MachineError, PreemptedError, RankError
+from headrace.errors import PreemptedError, RankError
 from headrace.progress import Progress
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"RANK": "0"}, None),
-        ({"RANK": "0", "WORLD_SIZE": "1"}, None),
-        ({"WORLD_SIZE": "4"}, None),
-        (
-            {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "n0", "MASTER_PORT": "5"},
-            ExternalRank(1, 4, "n0", 5),
-        ),
-        (
-            {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "n0", "MASTER_PORT": ""},
-            ExternalRank(1, 4, "n0", 29461),
-        ),
-        (
-            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
-            ExternalRank(1, 2, "127.0.0.1", 29461),
-        ),
-        (
-            {
-                "OMPI_COMM_WORLD_RANK": "3",
-                "OMPI_COMM_WORLD_SIZE": "4",
-                "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
-            },
-            ExternalRank(3, 4, "127.0.0.1", 29461),
-        ),
-        ({"PMI_RANK": "0", "PMI_SIZE": "2", "MASTER_ADDR": "x"}, ExternalRank(0, 2, "x", 29461)),
-        (  # a shell that was itself started by mpirun, with torchrun in it
-            {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "n0", "PMI_RANK": "0", "PMI_SIZE": "8"},
-            ExternalRank(1, 2, "n0", 29461),
-        ),
-    ],
-)
-def test_the_rank_is_read_from_the_environment(
-    environment: dict[str, str], expected: ExternalRank | None
-) -> None:
-    assert find_external_rank(environment) == expected
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8"},
-        {
-            "OMPI_COMM_WORLD_RANK": "3",
-            "OMPI_COMM_WORLD_SIZE": "8",
-            "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
-        },
-    ],
-)
-def test_ranks_on_several_hosts_have_to_know_where_rank_0_is(environment: dict[str, str]) -> None:
-    with pytest.raises(
-        MachineError,
-        match=r"OMPI_COMM_WORLD_RANK says that this is one of 8 .*set MASTER_ADDR \(and "
-        r"MASTER_PORT, default 29461\)",
-    ):
-        find_external_rank(environment)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +60,7 @@ def test_the_leader_runs_an_agent_for_rank_0(monkeypatch: pytest.MonkeyPatch) ->
         connections.append(connection)
         raise RankError("its rank died")
 
-    monkeypatch.setattr(external, "_DEFAULT_PORT", 0)
+    monkeypatch.setattr(external_rank, "_DEFAULT_PORT", 0)
     monkeypatch.setattr(external, "run_agent", run_agent)
     monkeypatch.setenv("HEADRACE_SECRET", "word")
     for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():

@@ -2,12 +2,12 @@
 
 import pytest
 
-from headrace.distributed.supervise import supervisor as supervisor_module
+from headrace.distributed.supervise import rendezvous
 from tests.distributed.supervise.supervised_run import FakeRendezvous, Run
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(supervisor_module, "RendezvousServer", FakeRendezvous)
+    monkeypatch.setattr(rendezvous, "RendezvousServer", FakeRendezvous)
     monkeypatch.setattr(FakeRendezvous, "opened", [])
     return Run()

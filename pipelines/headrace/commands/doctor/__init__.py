@@ -52,7 +52,7 @@ def doctor(
 
 def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
     """Return all checks, what fails most often and fastest first."""
-    from headrace.commands.doctor import engines, machine, services
+    from headrace.commands.doctor import engines, extras, machine, services
 
     checks: list[Check] = [
         machine.check_python,
@@ -64,6 +64,7 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         lambda: machine.check_executable_folder(workdir),
         engines.check_java,
         lambda: engines.check_spark(recipe, workdir),
+        extras.check_extras,
         engines.check_tensorflow,
         engines.check_gpus,
         lambda: engines.check_stream(recipe),

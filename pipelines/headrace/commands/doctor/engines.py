@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 from headrace.errors import HeadraceError, get_first_line
@@ -19,19 +20,25 @@ from headrace.recipe.sections import Spark, Stream
 from headrace.recipe.spark_settings import PINNED, find_unpinned
 
 _TIMEOUT = 180  # seconds
-_SETUP = "run make setup, or reinstall headrace"
+_SETUP = "run make setup, or reinstall headrace[train] and run headrace install-horovod"
 _TENSORFLOW = """
 import json, headrace
 import tensorflow as tf
-import horovod, horovod.tensorflow as hvd
-hvd.init()
-total = float(hvd.allreduce(tf.constant([2.0]), op=hvd.Sum)[0])
-print(json.dumps({
-    "tensorflow": tf.__version__, "horovod": horovod.__version__, "total": total,
-    "gloo": hvd.gloo_built(), "nccl": bool(hvd.nccl_built()), "mpi": hvd.mpi_built(),
+from headrace.extras import find_horovod_obstacle
+facts = {
+    "tensorflow": tf.__version__,
     "cuda": tf.test.is_built_with_cuda(),
     "gpus": [d.name for d in tf.config.list_physical_devices("GPU")],
-}))
+}
+if not find_horovod_obstacle():
+    import horovod, horovod.tensorflow as hvd
+    hvd.init()
+    facts.update({
+        "horovod": horovod.__version__,
+        "total": float(hvd.allreduce(tf.constant([2.0]), op=hvd.Sum)[0]),
+        "gloo": hvd.gloo_built(), "nccl": bool(hvd.nccl_built()), "mpi": hvd.mpi_built(),
+    })
+print(json.dumps(facts))
 """
 _ENGINE = """
 import json, sys
@@ -144,7 +151,9 @@ def _check_encoding(encoding: str) -> list[Finding]:
 
 
 def check_tensorflow() -> list[Finding]:
-    """Check that one rank reduces a number, and how Horovod was built."""
+    """Check that one rank reduces a number, and how Horovod was built, where they are installed."""
+    if find_spec("tensorflow") is None:
+        return []
     done = subprocess.run(
         build_python_command("-c", _TENSORFLOW),
         capture_output=True, text=True, check=False, timeout=_TIMEOUT,
@@ -154,14 +163,16 @@ def check_tensorflow() -> list[Finding]:
         outcome = f"exit code {done.returncode}" if done.returncode > 0 else "a crash"
         return [report_failure("tensorflow and horovod", f"{outcome}: {last_line}", _SETUP)]
     _facts.update(json.loads(done.stdout.splitlines()[-1]))
-    built = ", ".join(name for name in ("gloo", "nccl", "mpi", "cuda") if _facts[name])
+    built = ", ".join(name for name in ("gloo", "nccl", "mpi", "cuda") if _facts.get(name))
     findings = [
         report_ok(
             "tensorflow",
             f"{_facts['tensorflow']}{', with CUDA' if _facts['cuda'] else ''}",
         )
     ]
-    if _facts["total"] != 2.0:
+    if "horovod" not in _facts:
+        pass  # `check_extras` tells it
+    elif _facts["total"] != 2.0:
         findings.append(
             report_failure(
                 "horovod", f"one rank's sum of 2 is {_facts['total']}, expected 2.0", _SETUP
@@ -218,11 +229,11 @@ def check_gpus() -> list[Finding]:
         and len(tensorflow_gpus) < len(driver_gpus)
         and "CUDA_VISIBLE_DEVICES" not in os.environ
     ):
-        fix = "uv sync --extra gpu; TensorFlow 2.21 needs CUDA 12 from 12.5 on, and cuDNN 9"
+        fix = "pip install 'headrace[gpu]'; TensorFlow 2.21 needs CUDA 12 from 12.5 on, and cuDNN 9"
         text = f"the driver shows {len(driver_gpus)}, TensorFlow sees {len(tensorflow_gpus)}"
         return [report_failure("gpus", text, fix)]
     findings = [report_ok("gpus", "; ".join(driver_gpus))]
-    if len(tensorflow_gpus) > 1 and not _facts.get("nccl"):
+    if len(tensorflow_gpus) > 1 and _facts.get("nccl") is False:
         findings.append(
             report_warning(
                 "nccl",

@@ -32,9 +32,7 @@ def check_python() -> list[Finding]:
     text = f"{platform.python_version()}, {sys.executable}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return [report_ok("python", text)]
-    return [
-        report_failure("python", text, "Petastorm, Horovod and TensorFlow need Python 3.11 to 3.13")
-    ]
+    return [report_failure("python", text, "headrace needs Python 3.11 to 3.13")]
 
 
 def check_open_files() -> list[Finding]:

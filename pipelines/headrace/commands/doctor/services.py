@@ -12,6 +12,7 @@ from pathlib import Path
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
 from headrace.commands.first_checks import check_writable
 from headrace.errors import HeadraceError
+from headrace.extras import EXTRAS, list_missing_modules
 from headrace.lake.storage import describe_error, open_filesystem, resolve_root
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -27,6 +28,12 @@ _SKEW_FAIL, _SKEW_WARN = 900.0, 30.0
 def check_mlflow(recipe: Recipe | None, workdir: str) -> list[Finding]:
     """Check that MLflow answers, and with a recipe all that a training checks of it."""
     uri = find_tracking_uri(recipe.tracking.uri if recipe else None, os.environ)
+    if missing := list_missing_modules(EXTRAS["tracking"]):
+        text = f"{', '.join(missing)} is not installed: builds are recorded nowhere"
+        if not uri:
+            return [report_ok("mlflow", text)]
+        address = f"{text}, and {redact_text(uri)} is configured"
+        return [report_failure("mlflow", address, EXTRAS["tracking"].install_command)]
     if not uri and (recipe is None or not (Path(workdir) / "mlflow" / "mlflow.db").exists()):
         return [
             report_ok("mlflow", f"SQLite and a folder below {workdir}; no server is configured")
