@@ -82,6 +82,18 @@ format: setup ## fix and format what ruff can
 package: setup ## build the wheel, and a copy as a zip for spark-submit --py-files, in dist/
 	@scripts/package.sh dist && ls dist
 
+.PHONY: artifacts
+artifacts: setup ## build what a release publishes from the last commit: wheel, sdist, SBOM, checksums, in dist/
+	@$(BIN)/python scripts/build_release.py dist
+
+.PHONY: release
+release: setup ## cut a release: matrix, CHANGELOG, digests, commit, tag, dist/ (VERSION=1.2.3 DRY_RUN=1)
+	@$(BIN)/python scripts/release.py $(VERSION) $(if $(DRY_RUN),--dry-run)
+
+.PHONY: sizes
+sizes: setup ## print how large what each extra brings is
+	@$(BIN)/python scripts/measure_requirements.py
+
 .PHONY: clean
 clean: ## remove build products and caches, but neither the environment nor WORKDIR
 	@rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ Read from the metadata of the environment that runs it; `make licences` runs it 
 """
 
 import re
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distributions
 from importlib.metadata import requires as requirements_of
 
@@ -13,37 +14,57 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 _PACKAGE = "headrace"
+ALL_EXTRAS = ("train", "horovod", "s3", "iceberg", "examples", "tracking")
+"""Extras that the locked environment has; the group `all` of pyproject.toml, and what is in it."""
+# Compiled apart, so that no extra names it.
+_COMPILED = "horovod"
 
 
 def main() -> None:
     """Print a table of the packages that Headrace needs to run, directly or indirectly."""
-    installed = {canonicalize_name(d.metadata["Name"]): d for d in distributions()}
-    needed = collect_requirements(installed)
+    installed = list_installed()
+    base = collect_requirements(installed, ())
+    needed = collect_requirements(installed, ALL_EXTRAS) | {_COMPILED}
     print("# Licences\n")
     print(
         "The wheel holds Headrace's own files alone. What an installation or a container image\n"
-        "brings beside them, in the versions of `uv.lock`; made by `make licences`.\n"
+        "brings beside them, in the versions of `uv.lock`; made by `make licences`. `base` is\n"
+        "what `pip install headrace` brings, the rest is of its extras.\n"
     )
-    print("| package | version | licence |\n| --- | --- | --- |")
+    print("| package | version | licence | |\n| --- | --- | --- | --- |")
     for name in sorted(needed):
         metadata = installed[name].metadata
-        print(
-            f"| {metadata['Name']} | {metadata['Version']} | {describe_licence(installed[name])} |"
-        )
+        licence, part = describe_licence(installed[name]), "base" if name in base else ""
+        print(f"| {metadata['Name']} | {metadata['Version']} | {licence} | {part} |")
 
 
-def collect_requirements(installed: dict[str, Distribution]) -> set[str]:
-    """Return the canonical names of what Headrace requires, directly or indirectly."""
+def list_installed() -> dict[str, Distribution]:
+    """Return the distributions of this environment by canonical name."""
+    return {str(canonicalize_name(d.metadata["Name"])): d for d in distributions()}
+
+
+def collect_requirements(installed: dict[str, Distribution], extras: Iterable[str]) -> set[str]:
+    """Return the canonical names of what Headrace requires, directly or indirectly.
+
+    Args:
+        installed: what is not among them is left out.
+        extras: of Headrace, that are installed with it.
+    """
     needed: set[str] = set()
-    pending = list(requirements_of(_PACKAGE) or [])
+    visited: set[tuple[str, str]] = set()
+    pending = [(_PACKAGE, extra) for extra in ("", *extras)]
     while pending:
-        requirement = Requirement(pending.pop())
-        name = canonicalize_name(requirement.name)
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        name, extra = pending.pop()
+        if (name, extra) in visited or name not in installed:
             continue
-        if name in installed and name not in needed:
-            needed.add(name)
-            pending += installed[name].requires or []
+        visited.add((name, extra))
+        needed.add(name)
+        of_package = requirements_of(_PACKAGE) if name == _PACKAGE else installed[name].requires
+        for requirement in map(Requirement, of_package or []):
+            if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            required = str(canonicalize_name(requirement.name))
+            pending += [(required, wanted) for wanted in ("", *requirement.extras)]
     return needed - {_PACKAGE}
 
 

@@ -22,8 +22,8 @@ from headrace.extras import (
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
 OPTIONAL = PROJECT["project"]["optional-dependencies"]
-# Extras that nothing asks for: the GPU's libraries come with a TensorFlow that is there already.
-UNASKED = {"gpu"}
+# Extras that nothing asks for by name: what they add is used by libraries that are there already.
+UNASKED = {"gpu", "connect"}
 
 
 def name_of(requirement: str) -> str:
