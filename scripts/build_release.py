@@ -41,7 +41,7 @@ def build_release(root: Path, out: Path) -> list[Path]:
     """
     out.mkdir(parents=True, exist_ok=True)
     epoch = run_git(root, "log", "-1", "--format=%ct").strip()
-    uv = find_uv(root)
+    uv = find_uv()
     path = f"{Path(uv).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "SOURCE_DATE_EPOCH": epoch, "PATH": path}
     with tempfile.TemporaryDirectory(prefix="headrace-release-") as folder:

@@ -90,7 +90,7 @@ def write_release(root: Path, version: str, day: date) -> None:
     command = [sys.executable, "scripts/licences.py"]
     licences = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     (root / "docs/licences.md").write_text(licences.stdout, encoding="utf-8")
-    subprocess.run([find_uv(root), "lock", "--check", "--quiet"], cwd=root, check=True)
+    subprocess.run([find_uv(), "lock", "--check", "--quiet"], cwd=root, check=True)
     run_git(root, "commit", "--quiet", "--all", "--message", f"Release {version}")
 
 

@@ -37,7 +37,7 @@ def main() -> None:
 def export_lock(root: Path) -> dict[str, Any]:
     """Return the packages of the lock that run, as CycloneDX."""
     command = [
-        find_uv(root), "export", "--frozen", "--preview-features", "sbom-export",
+        find_uv(), "export", "--frozen", "--preview-features", "sbom-export",
         "--format", "cyclonedx1.5", "--no-default-groups", "--group", "all", "--all-extras",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
@@ -45,10 +45,10 @@ def export_lock(root: Path) -> dict[str, Any]:
     return bill
 
 
-def find_uv(root: Path) -> str:
+def find_uv() -> str:
     """Return the path of uv: the one on PATH, or the one that set-up installed."""
     folders = [os.environ.get("PATH", os.defpath), str(Path.home() / ".local/bin")]
-    uv = shutil.which("uv", path=os.pathsep.join([*folders, str(root / ".tools/uv/bin")]))
+    uv = shutil.which("uv", path=os.pathsep.join([*folders, str(_ROOT / ".tools/uv/bin")]))
     if uv is None:
         raise SystemExit("uv is missing: run make setup")
     return uv

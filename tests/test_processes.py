@@ -62,3 +62,16 @@ def test_they_are_found_where_asked_for_and_still_shadow_nothing(folder: Path) -
     )
     done = run(folder, "-c", code)
     assert (done.returncode, done.stdout) == (0, "7 1 [3]\n"), done.stderr
+
+
+def test_no_bytecode_is_written_within_the_block(folder: Path) -> None:
+    code = (
+        "import sys; sys.dont_write_bytecode = False; sys.path.append('.')\n"
+        "from headrace.processes import write_no_bytecode\n"
+        "with write_no_bytecode():\n    import my_functions\n"
+        "import os; print(os.path.exists('__pycache__'), sys.dont_write_bytecode)\n"
+        "del sys.modules['my_functions']; import my_functions\n"
+        "print(os.listdir('__pycache__') != [])\n"
+    )
+    done = run(folder, "-c", code)
+    assert (done.returncode, done.stdout) == (0, "False False\nTrue\n"), done.stderr

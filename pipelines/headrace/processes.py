@@ -6,6 +6,8 @@ called `headrace`, `train` or `json` beside a recipe would be imported in place 
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def build_python_command(*arguments: str) -> list[str]:
@@ -28,3 +30,14 @@ def import_from_folders(*folders: str) -> None:
     for folder in (os.getcwd(), *folders):  # noqa: PTH109
         if folder and folder not in sys.path:
             sys.path.append(folder)
+
+
+@contextmanager
+def write_no_bytecode() -> Iterator[None]:
+    """Keep Python from writing byte-code beside the modules that it imports within the block."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before

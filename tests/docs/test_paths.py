@@ -57,8 +57,10 @@ def exists(path: str, page: Path) -> bool:
     return any(list(base.glob(path.rstrip("/"))) for base in (page.parent, ROOT, PACKAGE))
 
 
-TAGS = {"headrace.stage", "headrace.champions", "headrace.stream_engine", "headrace.verdict"}
-"""Tags in MLflow; the first is a label in Kubernetes as well."""
+TAGS = {
+    "headrace.stage", "headrace.champions", "headrace.stream_engine", "headrace.verdict", "headrace.build"
+}
+"""Tags in MLflow; the first is a label in Kubernetes as well, the last one a key of a commit."""
 
 
 def resolves(name: str) -> bool:

@@ -45,8 +45,10 @@ class Done:
 
 
 def run(*command: str, **environment: str) -> Done:
-    # mlflow.set_tracking_uri in a test sets the variable too; a command must not inherit it.
+    # mlflow.set_tracking_uri in a test sets the variable too; a command must not inherit it. Python
+    # writes byte-code, as it does on the machines of users: beside the code of models, too.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         command,
         capture_output=True,

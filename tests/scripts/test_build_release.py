@@ -26,7 +26,7 @@ def build(folder: Path, umask: str, zone: str) -> dict[str, bytes]:
         f" && find . -name '*.py' -exec touch -d '2001-02-03' {{}} + && touch untracked.py"
         f" && {sys.executable} scripts/build_release.py {folder}/out"
     )
-    uv = Path(sbom.find_uv(ROOT)).parent
+    uv = Path(sbom.find_uv()).parent
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=False,
         env={**os.environ, "TZ": zone, "PATH": f"{uv}:{os.environ['PATH']}"},

@@ -1,6 +1,7 @@
 """What a release writes: versions, the CHANGELOG's section, digests of the model's code."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from datetime import date
@@ -112,9 +113,11 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run_release(clone: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    uv = Path(load_script("sbom").find_uv()).parent
     return subprocess.run(
         [sys.executable, "scripts/release.py", *options],
         capture_output=True, text=True, check=False, cwd=clone,
+        env={**os.environ, "PATH": f"{uv}:{os.environ['PATH']}"},
     )  # fmt: skip
 
 

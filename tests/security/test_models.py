@@ -19,7 +19,7 @@ from headrace.score.network import pack_folder
 from headrace.tracking import model_check
 from headrace.tracking.golden import check_golden
 from headrace.tracking.model import CODE_FILE, FILE_NAMES, find_model
-from headrace.tracking.model_check import RELEASED_CODE, check_model_folder
+from headrace.tracking.model_check import RELEASED_CODE, check_model_folder, remove_bytecode
 from headrace.tracking.saved_graph import check_saved_graph
 from headrace.tracking.store import Store, open_client
 from tests.mlflow_store import copy_empty_store
@@ -68,6 +68,23 @@ def test_a_model_that_was_registered_from_a_zip_is_loaded(model: Path) -> None:
     check_model_folder(str(model), "m")
     (model / CODE_FILE).write_text("import os")
     with pytest.raises(ModelError, match="no file of such a model"):
+        check_model_folder(str(model), "m")
+
+
+def test_bytecode_is_refused_and_removed_from_a_copy(model: Path, tmp_path: Path) -> None:
+    """Python would run it in place of the code whose digest was compared."""
+    (model / "__pycache__").mkdir()
+    (model / "__pycache__" / "raw_model.cpython-311.pyc").write_bytes(b"evil")
+    with pytest.raises(ModelError, match=r"__pycache__/raw_model.cpython-311.pyc' is no file of"):
+        check_model_folder(str(model), "m")
+    remove_bytecode(str(model))
+    check_model_folder(str(model), "m")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (model / "__pycache__").symlink_to(elsewhere)
+    remove_bytecode(str(model))
+    assert elsewhere.exists()
+    with pytest.raises(ModelError, match="is no file"):
         check_model_folder(str(model), "m")
 
 

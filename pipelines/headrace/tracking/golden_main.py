@@ -27,7 +27,7 @@ from headrace.tracking.golden import (
     find_differences,
 )
 from headrace.tracking.model import FILE_NAMES, REASON
-from headrace.tracking.model_check import check_model_folder
+from headrace.tracking.model_check import check_model_folder, remove_bytecode
 from headrace.tracking.saved_graph import check_saved_graph
 
 _REQUESTS, _WARM_UP = 50, 5
@@ -52,6 +52,7 @@ def main() -> None:
 def _load_model(uri: str, folder: str) -> Any:
     """Load a model from a local copy, which is checked before anything of it runs."""
     mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+    remove_bytecode(folder)
     try:
         check_model_folder(folder, uri)
         check_saved_graph(f"{folder}/artifacts/{FILE_NAMES['saved_model']}", uri)

@@ -20,6 +20,7 @@ import pyarrow as pa
 from headrace.errors import ModelError
 from headrace.formats import MODEL
 from headrace.labels.kind import LabelKind
+from headrace.processes import write_no_bytecode
 from headrace.progress import Report, ignore_progress
 from headrace.tracking.environment import never_repeat_requests
 from headrace.tracking.faults import wait_out
@@ -135,7 +136,8 @@ def register_version(
     packages = ("mlflow", "tensorflow", "keras", "numpy", "pandas")
 
     def log_model(code: Path) -> Any:
-        with _activate_run(run.run_id):
+        # MLflow imports the code from the folder that it uploads: `model_check.remove_bytecode`.
+        with _activate_run(run.run_id), write_no_bytecode():
             return mlflow.pyfunc.log_model(
                 name="model",
                 python_model=str(code),

@@ -6,6 +6,7 @@ writes is known, so nothing else is loaded here.
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,18 @@ _ENTRIES = frozenset(
 _DATA = frozenset(
     {"", ".json", ".yaml", ".txt", ".toml", ".lock", ".parquet", ".pb", ".keras", ".index"}
 )
+
+
+def remove_bytecode(folder: str) -> None:
+    """Remove what Python compiled of a model's code, from a local copy of its folder.
+
+    Byte-code runs in place of the file beside it, if it claims that file's size and time. Models
+    that were registered before 2026-12 have some, and so has every model that was served from
+    where it lies.
+    """
+    bytecode = Path(folder) / "__pycache__"
+    if bytecode.is_dir() and not bytecode.is_symlink():
+        shutil.rmtree(bytecode)
 
 
 def check_model_folder(folder: str, name: str) -> None:
