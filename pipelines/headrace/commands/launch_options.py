@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from headrace.commands.options import load_with_overrides
+from headrace.distributed.installed import check_collectives
 from headrace.distributed.launchers.external_rank import ExternalRank, find_external_rank
 from headrace.errors import MachineError
 from headrace.extras import require_extras
@@ -85,14 +86,13 @@ def run_as_follower(recipe: Recipe) -> bool:
 
 
 def require_collectives(recipe: Recipe) -> None:
-    """Refuse ranks that could not reduce: several of them need Horovod, one needs nothing.
+    """Refuse ranks that could not communicate before anything is started.
 
     Raises:
-        ExtraError: Horovod is not there, or was built without TensorFlow.
+        ExtraError: what they are to communicate by is not installed; it says what to do.
     """
     train = recipe.train
-    if max(train.ranks, train.max_ranks or 0) > 1 or train.min_ranks:
-        require_extras(["horovod"])
+    check_collectives(train.collectives, max(train.ranks, train.max_ranks or 0))
 
 
 def refuse_launched_ranks(recipe: Recipe, work: str) -> None:

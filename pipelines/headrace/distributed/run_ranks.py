@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from headrace.distributed.installed import check_collectives
 from headrace.distributed.launchers.external import ExternalLauncher
 from headrace.distributed.launchers.external_rank import find_external_rank
 from headrace.distributed.launchers.hosts import HostsLauncher, find_launcher_address
@@ -99,7 +100,9 @@ def run_ranks(
         RankError: a rank died; its traceback is in the text.
         StoppedError: `should_stop` returned true.
         HeadraceError: a rank raised one; its class and text are kept.
+        MachineError: what the ranks are to communicate by is not installed here.
     """
+    check_collectives(task.collectives, max([ranks, *task.sizes]))
     if unused := list_unused_variables(os.environ):
         report(Progress(f"ranks do not use {', '.join(unused)} of this environment"))
     for restart in range(task.max_restarts + 1):

@@ -29,6 +29,7 @@ class RankTask:
     Attributes:
         target: `module:function`, a `RankFunction`.
         payload: its first argument, plain JSON types.
+        collectives: what the ranks communicate by, `horovod` or `tensorflow`.
         threads_per_rank: TensorFlow compute threads of a rank.
         collective_timeout: seconds that ranks wait for one that is frozen or cut off.
         step_timeout: seconds without progress of any rank after which all are terminated; None for
@@ -45,6 +46,7 @@ class RankTask:
 
     target: str
     payload: dict[str, Any]
+    collectives: str = "horovod"
     threads_per_rank: int = 1
     collective_timeout: int = 30
     step_timeout: int | None = None

@@ -124,6 +124,7 @@ def evaluate(
             "task": judged_task.model_dump(mode="json") if judged_task else None,
             "now": datetime.now(UTC).isoformat(timespec="seconds"),
         },
+        collectives=recipe.train.collectives,
         threads_per_rank=recipe.train.threads_per_rank,
         collective_timeout=recipe.train.collective_timeout,
         environment=select_tracking_variables(os.environ),

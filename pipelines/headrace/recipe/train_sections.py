@@ -162,6 +162,10 @@ class Train(Section):
     max_ranks: Count | None = None
     """Ranks that come are taken in up to this number; `ranks` where it is left out."""
     launcher: LaunchSettings = LaunchSettings()
+    collectives: Literal["horovod", "tensorflow"] = "horovod"
+    """What ranks communicate by. `horovod`: Gloo, and NCCL between GPUs. `tensorflow`: its own
+    collective operations, where Horovod is not installed; GPUs reduce through the host. The weights
+    are the same to 1e-6. A single rank needs neither."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     loss: AnyLoss | None = declare_later_key(None)
     """What is minimized, the mean over rows by their weights; by default what the label's kind has:

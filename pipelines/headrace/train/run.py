@@ -101,6 +101,7 @@ def train(
     task = RankTask(
         target="headrace.train.rank:train_rank",
         payload=payload,
+        collectives=recipe.train.collectives,
         threads_per_rank=recipe.train.threads_per_rank,
         collective_timeout=recipe.train.collective_timeout,
         environment={**select_tracking_variables(os.environ), **(environment or {})},

@@ -17,7 +17,7 @@ from headrace.recipe.base import collect_identifying_values
 # Keys of `train` that do not change the trained model.
 _NOT_IDENTIFYING = (
     "ranks", "threads_per_rank", "collective_timeout", "step_timeout", "compare_every",
-    "max_restarts", "checkpoint", "min_ranks", "max_ranks", "launcher",
+    "max_restarts", "checkpoint", "min_ranks", "max_ranks", "launcher", "collectives",
 )  # fmt: skip
 _STREAM = ("canonical_shards", "shuffle", "block_rows", "last_batch")
 # Schedules whose rate depends on how many epochs there are.

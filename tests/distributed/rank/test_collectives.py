@@ -11,15 +11,15 @@ import pytest
 import tensorflow as tf
 
 from headrace.distributed.heartbeat import Heartbeat
-from headrace.distributed.rank.collectives import (
-    HorovodCollectives,
-    SoloCollectives,
-    _from_bits,
-    _to_bits,
-)
+from headrace.distributed.rank.build_collectives import build_collectives
+from headrace.distributed.rank.collectives import SoloCollectives
+from headrace.distributed.rank.horovod_collectives import HorovodCollectives
+from headrace.distributed.rank.member_collectives import MemberCollectives, from_bits, to_bits
 from headrace.distributed.rank.membership import Membership
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.slot import assign_slots
+from headrace.distributed.task import RankTask
+from headrace.errors import RankError
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +60,23 @@ class Mirror:
 
 def mirrored(folder: RankFolder) -> tuple[HorovodCollectives, Mirror]:
     ranks, mirror = collectives(folder), Mirror()
-    ranks.size, ranks._hvd = 2, mirror
+    ranks.size, ranks._hvd, ranks._operations = 2, mirror, 0
     return ranks, mirror
 
 
-@pytest.mark.parametrize("kind", ["solo", "horovod"])
+def build(kind: str, folder: RankFolder) -> MemberCollectives:
+    task = RankTask("a:b", {}, collectives=kind)
+    return build_collectives(task, Membership(folder, is_elastic=False), Heartbeat())
+
+
+def test_collectives_of_an_unknown_kind_are_refused(folder: RankFolder) -> None:
+    with pytest.raises(RankError, match="collectives 'mpi', and it knows horovod and tensorflow"):
+        build("mpi", folder)
+
+
+@pytest.mark.parametrize("kind", ["solo", "horovod", "tensorflow"])
 def test_a_single_rank_gets_its_own_values(kind: str, folder: RankFolder) -> None:
-    ranks: Any = SoloCollectives() if kind == "solo" else collectives(folder)
+    ranks: Any = SoloCollectives() if kind == "solo" else build(kind, folder)
     tensor, array = tf.constant([1.0, 2.0]), np.array([[3], [4]])
     assert (ranks.rank, ranks.size, ranks.local_rank) == (0, 1, 0)
     assert ranks.allreduce([tensor])[0] is tensor
@@ -130,5 +140,5 @@ def test_traced_sums_are_numbered_alike_in_every_process(folder: RankFolder) -> 
 def test_bits_of_bfloat16() -> None:
     """1 is 0x3F80; 1 + 2**-8 lies between two bfloat16 and is rounded to the even one, 1."""
     numbers = tf.constant([1.0, -2.0, 1.0 + 2**-8, 1.0 + 2**-7, 2.0**60])
-    assert _to_bits(numbers).numpy().tolist() == [0x3F80, 0xC000, 0x3F80, 0x3F81, 0x5D80]
-    assert _from_bits(_to_bits(numbers)).numpy().tolist() == [1, -2, 1, 1 + 2**-7, 2.0**60]
+    assert to_bits(numbers).numpy().tolist() == [0x3F80, 0xC000, 0x3F80, 0x3F81, 0x5D80]
+    assert from_bits(to_bits(numbers)).numpy().tolist() == [1, -2, 1, 1 + 2**-7, 2.0**60]

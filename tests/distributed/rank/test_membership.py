@@ -1,9 +1,6 @@
-"""How a rank gets its slots: through its folder, and into Horovod's environment."""
+"""How a rank gets its slots: through its folder."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
@@ -13,20 +10,12 @@ from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.slot import assign_slots
 
 
-@pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    with patch.dict(os.environ):
-        yield
-
-
 def test_a_slot_that_was_assigned_before_is_taken_without_waiting(tmp_path: Path) -> None:
     folder = RankFolder(tmp_path)
     _, slot = assign_slots(["a", "a"], generation=1, address="10.0.0.1", port=7)
     folder.assign_slot(slot)
     assert Membership(folder, is_elastic=True).wait_for_slot(0) == slot
     assert folder.read_awaited_generation() is None
-    assert os.environ["HOROVOD_RANK"] == "1"
-    assert os.environ["HOROVOD_GLOO_RENDEZVOUS_PORT"] == "7"
 
 
 def test_a_rank_announces_what_it_waits_for(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.distributed.rank.peer_loss import is_peer_loss
+from headrace.distributed.rank.peer_loss import PeerLossError, find_peer_loss, is_peer_loss
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,15 @@ def test_the_cause_of_an_error_counts() -> None:
 def test_any_other_error_is_the_ranks_own() -> None:
     assert not is_peer_loss(ZeroDivisionError("division by zero"))
     assert not is_peer_loss(ConnectionResetError("Connection reset by peer"))  # of a database, say
+
+
+def test_the_line_that_says_so_is_found_among_those_of_a_graph() -> None:
+    """The last one that is no line of a program."""
+    line = "PeerLossError: rank 0 of 2 lost a peer: Connection reset"
+    text = f"Graph execution error:\n\n    raise PeerLossError(text)\n{line}\n\t [[node]]"
+    assert find_peer_loss(RuntimeError(text)) == line
+    assert find_peer_loss(ValueError("x")) == ""
+    try:
+        raise PeerLossError("rank 1 did not come")
+    except PeerLossError as error:
+        assert find_peer_loss(error).endswith("PeerLossError: rank 1 did not come")

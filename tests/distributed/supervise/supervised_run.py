@@ -20,8 +20,14 @@ class FakeRendezvous:
     opened: ClassVar[list["FakeRendezvous"]] = []
 
     def __init__(
-        self, address: str, hosts: Sequence[str], generation: int, facts: dict[str, Any]
+        self,
+        collectives: str,
+        address: str,
+        hosts: Sequence[str],
+        generation: int,
+        facts: dict[str, Any],
     ) -> None:
+        assert collectives == "horovod"
         self.slots: list[Slot] = assign_slots(
             hosts, generation=generation, address=address, port=1, facts=facts
         )

@@ -13,8 +13,6 @@ from headrace.distributed.slot import Slot, assign_slots
 from headrace.distributed.supervise import agent as agent_module
 from headrace.distributed.supervise.agent import (
     AgentConnection,
-    find_interface,
-    find_local_address,
     run_agent,
 )
 from headrace.distributed.task import RankTask
@@ -204,16 +202,6 @@ def test_later_an_agent_retries_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = Conversation(start_of(RIGID), *refused, OVER, {})
     assert conversation.run(monkeypatch) is None
     assert conversation.clock.now == pytest.approx(20.1)
-
-
-def test_the_route_to_this_machine_is_the_loopback_interface(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert find_local_address("127.0.0.1") == "127.0.0.1"
-    assert find_interface("127.0.0.1") == "lo"
-    monkeypatch.setattr(agent_module.psutil, "net_if_addrs", dict)
-    with pytest.raises(RankError, match=r"no network interface has the address 127\.0\.0\.1"):
-        find_interface("127.0.0.1")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         lambda: engines.check_spark(recipe, workdir),
         extras.check_extras,
         engines.check_tensorflow,
+        lambda: engines.check_collectives(recipe),
         engines.check_gpus,
         lambda: engines.check_stream(recipe),
         lambda: services.check_mlflow(recipe, workdir),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from headrace.commands.doctor.finding import Finding, report_failure, report_ok, report_warning
+from headrace.distributed import installed
 from headrace.errors import HeadraceError, get_first_line
 from headrace.processes import build_python_command
 from headrace.recipe import Recipe
@@ -205,6 +206,22 @@ def check_stream(recipe: Recipe | None) -> list[Finding]:
     versions = json.loads(done.stdout.splitlines()[-1])
     text = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [report_ok("stream", f"stream.engine is {engine}: {text}")]
+
+
+def check_collectives(recipe: Recipe | None) -> list[Finding]:
+    """Check that what the recipe's ranks communicate by is installed."""
+    if recipe is None:
+        return []
+    train = recipe.train
+    ranks = max(train.ranks, train.max_ranks or 0)
+    if ranks == 1:
+        return [report_ok("collectives", "train.ranks is 1, which needs none")]
+    try:
+        installed.check_collectives(train.collectives, ranks)
+    except HeadraceError as error:
+        text, _, fix = str(error).partition("; ")
+        return [report_failure("collectives", text, fix)]
+    return [report_ok("collectives", f"{ranks} ranks communicate by {train.collectives}")]
 
 
 def check_gpus() -> list[Finding]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from headrace.distributed.supervise.agent import find_local_address
+from headrace.distributed.addresses import find_local_address
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError

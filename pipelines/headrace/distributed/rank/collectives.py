@@ -1,7 +1,7 @@
 """Communicate between ranks: allreduce, broadcast, allgather, and the change of members.
 
-One implementation uses Horovod, the other one serves a run of a single rank without it.
-`hvd.DistributedOptimizer` is not used: on Keras 3 it trains and never reduces, without an error.
+What a stage sees of it is `Collectives`. `horovod_collectives.py` and `tensorflow_collectives.py`
+implement it for ranks with slots from a supervisor; here is the one of a rank that is alone.
 """
 
 from typing import Any, Protocol
@@ -11,8 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.heartbeat import Heartbeat
-from headrace.distributed.rank.membership import Membership
-from headrace.distributed.rank.messages import decode_message, encode_message
 
 
 class Collectives(Protocol):
@@ -104,112 +102,3 @@ class SoloCollectives:
 
     def shutdown(self) -> None:
         pass
-
-
-class HorovodCollectives:
-    """The collectives of ranks with slots from a supervisor, over Gloo or NCCL."""
-
-    device = ""
-
-    def __init__(self, membership: Membership, heartbeat: Heartbeat) -> None:
-        self._membership, self.heartbeat = membership, heartbeat
-        self.is_elastic = membership.is_elastic
-        self._enter_generation(0)
-
-    def _enter_generation(self, generation: int) -> None:
-        slot = self._membership.wait_for_slot(generation)
-        self.rank, self.size, self.local_rank = slot.rank, slot.size, slot.local_rank
-        self.generation, self.carried_values = slot.generation, slot.facts
-        self._sums = 0
-        if self.size > 1:
-            import horovod.tensorflow as hvd
-
-            hvd.init()
-            self._hvd = hvd
-
-    def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        if self.size == 1:
-            return tensors
-        # Named by number, not by the tensors' names as Horovod does by default: in a process that
-        # was in an earlier generation, Keras makes other names than in a new process.
-        name = f"sum.{self._sums}"
-        if not tf.executing_eagerly():
-            self._sums += 1
-
-        @tf.custom_gradient
-        def sum_with_gradient(*addends: tf.Tensor) -> Any:
-            with tf.compat.v1.name_scope(None):  # else the layer's name is put before it
-                sums = self._hvd.grouped_allreduce(list(addends), op=self._hvd.Sum, name=name)
-            return sums, lambda *upstream: self.allreduce(list(upstream))
-
-        reduced: list[tf.Tensor] = sum_with_gradient(*tensors)
-        return reduced
-
-    def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        # Horovod 0.28 does not know TensorFlow's bfloat16, so its bits travel as integers. This is
-        # a reduce-scatter and an allgather: every rank sums its chunk of all ranks' values in
-        # float32 and sends the sum to all. It moves as many bytes as a ring of 16-bit numbers, and
-        # the result is the same on every rank.
-        if self.size == 1:
-            return tensors
-        name = f"bfloat16.{self._sums}"
-        if not tf.executing_eagerly():
-            self._sums += 1
-        sizes = [tensor.shape.num_elements() for tensor in tensors]
-        count = sum(sizes)
-        chunk = -(-count // self.size)
-        flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
-        padded = tf.pad(flat, [[0, chunk * self.size - count]])
-        with tf.compat.v1.name_scope(None):
-            chunks = self._hvd.alltoall(_to_bits(padded), name=f"{name}.parts")
-            chunk_sum = tf.reduce_sum(_from_bits(tf.reshape(chunks, [self.size, chunk])), axis=0)
-            flat_sums = _from_bits(self._hvd.allgather(_to_bits(chunk_sum), name=f"{name}.sums"))
-        sums = tf.split(flat_sums[:count], sizes)
-        return [tf.reshape(s, t.shape) for s, t in zip(sums, tensors, strict=True)]
-
-    def broadcast_variables(self, variables: list[keras.Variable], root: int = 0) -> None:
-        # A Keras variable is not a tf.Variable; its `value` is.
-        if self.size > 1:
-            self._hvd.broadcast_variables([v.value for v in variables], root_rank=root)
-
-    def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        # Horovod's own would un-pickle what arrives.
-        if self.size == 1:
-            return value
-        content = encode_message(value) if self.rank == root else b""
-        sent = np.array([len(content)], np.int64)
-        (length,) = self._hvd.broadcast(tf.constant(sent), root, name="object.length").numpy()
-        buffer = np.frombuffer(content.ljust(int(length)), np.uint8)
-        received = self._hvd.broadcast(tf.constant(buffer), root, name="object.content")
-        return decode_message(received.numpy().tobytes())
-
-    def allgather(self, array: np.ndarray) -> np.ndarray:
-        if self.size == 1:
-            return array
-        gathered: np.ndarray = self._hvd.allgather(tf.constant(array)).numpy()
-        return gathered
-
-    def is_change_requested(self) -> bool:
-        return self.is_elastic and self._membership.is_change_requested(self.generation)
-
-    def join_next_generation(self) -> None:
-        self.shutdown()
-        self._enter_generation(self.generation + 1)
-
-    def save_carried_values(self, values: dict[str, Any]) -> None:
-        if self.is_elastic:
-            self._membership.save_carried_values(values)
-
-    def shutdown(self) -> None:
-        if self.size > 1:
-            self._hvd.shutdown()
-
-
-def _to_bits(numbers: tf.Tensor) -> tf.Tensor:
-    """Round float32 numbers to bfloat16, and return their bits as uint16."""
-    return tf.bitcast(tf.cast(numbers, tf.bfloat16), tf.uint16)
-
-
-def _from_bits(bits: tf.Tensor) -> tf.Tensor:
-    """Return the float32 numbers whose bfloat16 bits these are."""
-    return tf.cast(tf.bitcast(bits, tf.bfloat16), tf.float32)

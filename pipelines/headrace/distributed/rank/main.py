@@ -50,7 +50,7 @@ def _run_rank(folder: RankFolder, events: int) -> int:
     with raise_on_termination():
         with silence_imports():
             import tensorflow  # noqa: F401  (here first: the modules below import it too)
-        from headrace.distributed.rank.collectives import HorovodCollectives
+        from headrace.distributed.rank.build_collectives import build_collectives
         from headrace.distributed.rank.devices import configure_devices, configure_keras
         from headrace.distributed.rank.membership import Membership
 
@@ -60,7 +60,7 @@ def _run_rank(folder: RankFolder, events: int) -> int:
         function = task.import_function()
         heartbeat = Heartbeat(folder.heartbeat_path)
         membership = Membership(folder, task.is_elastic)
-        ranks = HorovodCollectives(membership, heartbeat)
+        ranks = build_collectives(task, membership, heartbeat)
         ranks.device = configure_devices(ranks.local_rank, task.threads_per_rank)
         with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
 
@@ -87,18 +87,20 @@ def _die_with_parent(parent: int) -> None:
 
 def _write_error(folder: RankFolder, error: BaseException) -> None:
     """Write the record of an error to the folder, or to standard error if that fails."""
-    from headrace.distributed.rank.peer_loss import is_peer_loss
+    from headrace.distributed.rank.peer_loss import find_peer_loss
 
     text = "".join(traceback.format_exception(error))
     message = str(error)
-    if message and not isinstance(error, HeadraceError):
-        message = message.splitlines()[0]
+    peer_loss = find_peer_loss(error)
+    if not isinstance(error, HeadraceError):
+        # TensorFlow's first line says only that a graph failed.
+        message = (peer_loss or message).partition("\n")[0]
     record = {
         "type": type(error).__name__,
         "message": message,
         "traceback": text,
         "time": time.time(),
-        "lost_a_peer": is_peer_loss(error),
+        "lost_a_peer": bool(peer_loss),
     }
     try:
         folder.write_error(record)

@@ -1,6 +1,5 @@
 """Tell a rank's process its slot in each generation, and when it is to leave one."""
 
-import os
 import time
 from typing import Any
 
@@ -22,18 +21,13 @@ class Membership:
         self._folder, self.is_elastic = folder, is_elastic
 
     def wait_for_slot(self, generation: int) -> Slot:
-        """Wait for a slot in this generation or a later one, and set Horovod's environment to it.
-
-        Returns:
-            the newest slot.
-        """
+        """Wait for a slot in this generation or a later one, and return the newest."""
         slot = self._folder.read_slot(generation)
         if slot is None:
             self._folder.announce_waiting(generation)
         while slot is None:
             time.sleep(_POLL_SECONDS)
             slot = self._folder.read_slot(generation)
-        os.environ.update(slot.to_environment())
         return slot
 
     def is_change_requested(self, generation: int) -> bool:

@@ -11,18 +11,15 @@ by a launcher and controlled through workers.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from headrace.distributed.slot import Slot, assign_slots
 from headrace.distributed.supervise.failure import Failure, find_first_failure, has_own_error
+from headrace.distributed.supervise.rendezvous import Rendezvous, open_rendezvous
 from headrace.distributed.supervise.watchdog import Watchdog
 from headrace.distributed.supervise.worker import Worker, describe_worker
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError, RankError, StoppedError
 from headrace.progress import Progress, Report
-
-if TYPE_CHECKING:
-    from headrace.distributed.supervise.rendezvous import RendezvousServer
 
 _POLL_SECONDS = 0.05
 # Time after the first death for the other ranks to fail by themselves and leave their own errors.
@@ -84,7 +81,7 @@ class Supervisor:
         self._members: list[Worker] = []
         self._lost: list[Worker] = []
         self._generation = -1
-        self._rendezvous: RendezvousServer | None = None
+        self._rendezvous: Rendezvous | None = None
         self._carried_values: dict[str, Any] = {}
         self._change_requested = False
         self._watchdog = self._build_watchdog()
@@ -159,23 +156,17 @@ class Supervisor:
         self._change_requested = False
         self._members = members
         hosts = [worker.host for worker in members]
-        for worker, slot in zip(members, self._make_slots(hosts), strict=True):
+        rendezvous = open_rendezvous(
+            self._task.collectives,
+            self._launcher.address,
+            hosts,
+            self._generation,
+            self._carried_values,
+        )
+        self._rendezvous = rendezvous
+        for worker, slot in zip(members, rendezvous.slots, strict=True):
             worker.assign_slot(slot)
         self._watchdog = self._build_watchdog()
-
-    def _make_slots(self, hosts: list[str]) -> list[Slot]:
-        """Return the slots of a generation, with a server where several ranks can meet."""
-        address = self._launcher.address
-        if len(hosts) == 1 and not self._task.is_elastic:  # it meets nobody, and needs no Horovod
-            return assign_slots(
-                hosts, generation=self._generation, address=address, port=0,
-                facts=self._carried_values,
-            )  # fmt: skip
-        from headrace.distributed.supervise.rendezvous import RendezvousServer
-
-        server = RendezvousServer(address, hosts, self._generation, self._carried_values)
-        self._rendezvous = server
-        return server.slots
 
     def _build_watchdog(self) -> Watchdog:
         members = self._members
