@@ -211,3 +211,106 @@ def die_once(payload: dict, ranks: Collectives, report: Report) -> dict:
             os.kill(os.getpid(), signal.SIGKILL)
     ranks.allreduce([tf.constant(1.0)])
     return {"resume": payload["resume"]}
+
+
+def compare_collectives_with_numpy(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Call every collective on random values of every shape and type, eagerly and traced.
+
+    Every rank knows the values of all ranks, so each compares with what NumPy computes. The bits
+    of all results have to be those of rank 0.
+
+    Returns:
+        digests of the results of rank 0.
+    """
+    import hashlib
+
+    digests = []
+
+    def check_alike(arrays: list[np.ndarray]) -> None:
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+        rows = ranks.allgather(np.frombuffer(digest.digest(), np.uint8)[None])
+        assert rows.shape == (ranks.size, 32)
+        assert (rows == rows[0]).all(), "ranks have other bits"
+        digests.append(digest.hexdigest())
+
+    def draw(case: int, rank: int, shape: list[int], dtype: str) -> np.ndarray:
+        rng = np.random.default_rng([case, rank])
+        scale = 10.0 ** rng.integers(-3, 4)
+        return (rng.normal(size=shape) * scale).astype(dtype)
+
+    for case in range(payload["cases"]):
+        rng = np.random.default_rng(case)
+        shapes = [
+            rng.integers(1, 9, rng.integers(0, 4)).tolist() for _ in range(rng.integers(1, 6))
+        ]
+        dtype = str(rng.choice(["float32", "float64", "float16", "int32"]))
+        drawn = [[draw(case, r, shape, dtype) for shape in shapes] for r in range(ranks.size)]
+        own = [tf.constant(array) for array in drawn[ranks.rank]]
+        eager = ranks.allreduce(own)
+        traced = tf.function(lambda own=own: ranks.allreduce(own), autograph=False)()
+        for column, (now, later) in enumerate(zip(eager, traced, strict=True)):
+            addends = np.stack([drawn[rank][column] for rank in range(ranks.size)])
+            expected = addends.astype(np.float64).sum(0)
+            # rounding of as many sums as ranks, relative to the largest addend
+            unit = 0 if dtype == "int32" else float(np.finfo(dtype).eps)
+            atol = ranks.size * unit * np.abs(addends.astype(np.float64)).max(initial=0)
+            for result in (now, later):
+                assert (result.shape, result.dtype) == (expected.shape, dtype)
+                np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=atol)
+        check_alike([t.numpy() for t in (*eager, *traced)])
+
+        floats = [[draw(case, r, shape, "float32") for shape in shapes] for r in range(ranks.size)]
+        halves = ranks.allreduce_bfloat16([tf.constant(array) for array in floats[ranks.rank]])
+        for column, half in enumerate(halves):
+            addends = np.stack([floats[rank][column] for rank in range(ranks.size)])
+            np.testing.assert_allclose(
+                half.numpy(), addends.sum(0), rtol=0, atol=2**-7 * np.abs(addends).sum(0).max()
+            )
+        check_alike([half.numpy() for half in halves])
+
+        lengths = rng.integers(0, 5, ranks.size).tolist()
+        dtype = str(rng.choice(["float32", "int64", "uint8", "bool", "float16"]))
+        parts = [draw(case, r, [lengths[r], 3], dtype) for r in range(ranks.size)]
+        gathered = ranks.allgather(parts[ranks.rank])
+        np.testing.assert_array_equal(gathered, np.concatenate(parts))
+        assert gathered.dtype == dtype
+        check_alike([gathered])
+
+        root = int(rng.integers(0, ranks.size))
+        variables = [keras.Variable(array) for array in floats[ranks.rank]]
+        ranks.broadcast_variables(variables, root)
+        for variable, array in zip(variables, floats[root], strict=True):
+            np.testing.assert_array_equal(np.array(variable), array)
+        value = {"from": ranks.rank, "text": "é" * case, "array": floats[ranks.rank][0]}
+        received = ranks.broadcast_object(value, root)
+        assert (received["from"], received["text"]) == (root, "é" * case)
+        np.testing.assert_array_equal(received["array"], floats[root][0])
+
+    # In several pieces, and of a length that no number of ranks divides.
+    large = tf.fill([5_000_001], float(ranks.rank))
+    (total,) = ranks.allreduce([large])
+    assert (total.numpy() == sum(range(ranks.size))).all()
+    rows = ranks.allgather(np.full([2_100_000 + ranks.rank, 1], ranks.rank, np.int64))
+    counts = np.bincount(rows[:, 0], minlength=ranks.size).tolist()
+    assert counts == [2_100_000 + rank for rank in range(ranks.size)]
+    wide = keras.Variable(np.full(9_000_000, ranks.rank, np.float32))
+    ranks.broadcast_variables([wide], ranks.size - 1)
+    assert (np.array(wide) == ranks.size - 1).all()
+    return {"digests": digests}
+
+
+def differentiate_twice(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """The sum over ranks of rank + 1 times x, to the third power, and its two derivatives."""
+
+    @tf.function(autograph=False)
+    def derive(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                (total,) = ranks.allreduce([x * (ranks.rank + 1)])
+                y = total**3
+            first = inner.gradient(y, x)
+        return y, first, outer.gradient(first, x)
+
+    return {"values": [float(value) for value in derive(tf.constant(1.0))]}

@@ -51,18 +51,22 @@ def weights(workdir: Path, uri: str) -> list[np.ndarray]:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("collectives", ["horovod", "tensorflow"])
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_lost_rank_is_replaced(
-    folder: Path, undisturbed: list[np.ndarray], tmp_path: Path, lost: int
+    folder: Path, undisturbed: list[np.ndarray], tmp_path: Path, lost: int, collectives: str
 ) -> None:
     """Also where it is rank 0, which has the tracked run and the checkpoints."""
     process = subprocess.Popen(
-        [str(BIN / "headrace"), "train", str(folder / "tiny.yaml"), "--workdir", str(tmp_path)],
+        [
+            str(BIN / "headrace"), "train", str(folder / "tiny.yaml"), "--workdir", str(tmp_path),
+            "--set", f"train.collectives={collectives}",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-    )
+    )  # fmt: skip
     assert process.stdout is not None
     said = ""
     for line in process.stdout:

@@ -36,7 +36,8 @@ class Collectives(Protocol):
     carried_values: dict[str, Any]
 
     def allreduce(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Return each tensor summed over ranks, in one fused operation; may be traced."""
+        """Return each tensor, all of one type, summed over ranks in one fused operation; may be
+        traced. The sums have the same bits on every rank."""
 
     def allreduce_bfloat16(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return each float32 tensor summed over ranks, rounded to bfloat16 before and after."""

@@ -34,6 +34,10 @@ _WORK, _WATCH = 1, 2
 _WATCH_INTERVAL = 0.25
 # Seconds that the ranks of the first generation have to import TensorFlow, on a busy machine.
 _START_SECONDS = 300.0
+# Seconds in which what the ranks do may end well, though one that has done its part is gone.
+_GRACE_SECONDS = 1.0
+# Seconds for the thread of the watch to end.
+_LEAVE_SECONDS = 10.0
 _LOSSES = (
     tf.errors.UnavailableError,
     tf.errors.DeadlineExceededError,
@@ -89,7 +93,10 @@ class ProcessGroup:
         self._probe = np.zeros(self._size, np.int32)
         self._run(lambda: self._watch.run("exchange", self._probe, timeout=patience))
         listener.admit_nobody()
-        threading.Thread(target=self._watch_peers, name="headrace-peers", daemon=True).start()
+        self._watcher = threading.Thread(
+            target=self._watch_peers, name="headrace-peers", daemon=True
+        )
+        self._watcher.start()
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Return the sum over ranks; the same bits on every rank."""
@@ -111,6 +118,9 @@ class ProcessGroup:
         """Leave the group. TensorFlow cannot stop a server; this one admits nobody."""
         self._closing.set()
         self._work.close()
+        self._watch.close()
+        # A thread that returns from TensorFlow into an interpreter that has ended aborts the rank.
+        self._watcher.join(timeout=_LEAVE_SECONDS)
 
     def _run(self, collective: Callable[[], np.ndarray]) -> np.ndarray:
         try:
@@ -129,11 +139,10 @@ class ProcessGroup:
             try:
                 self._watch.run("exchange", self._probe, timeout=self._timeout)
             except Exception as error:  # whatever it is, the ranks are no longer together
-                if not (self._closing.is_set() or self._is_done()):
+                if not self._is_done() and not self._closing.wait(_GRACE_SECONDS):
                     self._loss = _summarize(error)
                     self._work.close()
                 break
-        self._watch.close()
 
 
 class _CollectiveSession:

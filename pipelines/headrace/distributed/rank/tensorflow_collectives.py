@@ -42,19 +42,15 @@ class TensorFlowCollectives(MemberCollectives):
         self._group.close()
 
     def _sum(self, addends: list[tf.Tensor]) -> list[tf.Tensor]:
+        if len(dtypes := {addend.dtype.name for addend in addends}) > 1:
+            raise TypeError(f"tensors that are summed together have one type, not {sorted(dtypes)}")
         return _call_traced(self._sum_arrays, addends, addends)
 
     def _sum_arrays(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Sum arrays over ranks, those of one type in one operation."""
-        sums: list[np.ndarray] = [np.empty(0)] * len(arrays)
-        for dtype in dict.fromkeys(array.dtype for array in arrays):
-            positions = [n for n, array in enumerate(arrays) if array.dtype == dtype]
-            flat = np.concatenate([arrays[n].reshape(-1) for n in positions])
-            total = self._group.sum(flat) if flat.size else flat
-            ends = np.cumsum([arrays[n].size for n in positions])[:-1]
-            for n, part in zip(positions, np.split(total, ends), strict=True):
-                sums[n] = part.reshape(arrays[n].shape)
-        return sums
+        flat = np.concatenate([array.reshape(-1) for array in arrays])
+        total = self._group.sum(flat) if flat.size else flat
+        parts = np.split(total, np.cumsum([array.size for array in arrays])[:-1])
+        return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     def _exchange_bits(self, bits: tf.Tensor) -> tf.Tensor:
         def exchange(array: np.ndarray) -> list[np.ndarray]:
