@@ -9,6 +9,9 @@ efficiency is the rows per second of N ranks over N times those of one. The allr
 measured alone. On a node with GPUs every rank gets one of its own, and the same figures say what
 NCCL costs there; a rank then needs more rows (`--rows 65536`).
 
+N ranks are measured with both kinds of collectives, one after the other in every round: the ratios
+say what TensorFlow's own cost beside Horovod's.
+
 `estimator` is the network on which Horovod's KerasEstimator was seen in an old environment
 (TensorFlow 2.12, pyarrow 10, 2 ranks, one layer of 64): 182 thousand rows per second within the
 epoch. That run is not repeated here.
@@ -29,6 +32,9 @@ from headrace.progress import ignore_progress
 _FILES_ROWS = 2_000_000
 _NETWORKS = {"mlp": [190, 190, 78], "estimator": [64]}
 _ESTIMATOR_ROWS_PER_SECOND = 182_000  # measured once, elsewhere; see above
+_ALONE, _KINDS = "alone", ("horovod", "tensorflow")
+Runs = dict[str, dict[str, list[dict[str, Any]]]]
+"""Name of a network -> what its ranks communicate by -> what `train_one` returned, by round."""
 
 
 def main(
@@ -45,10 +51,11 @@ def main(
     size = _FILES_ROWS // (10 if quick else 1)
     folder = ensure_files(str(Path(workdir).absolute()), "table", size)
     steps = 40 if quick else 150
-    runs: dict[str, dict[int, list[dict[str, Any]]]] = {n: {1: [], ranks: []} for n in _NETWORKS}
+    contenders = (_ALONE, *_KINDS)
+    runs: Runs = {name: {kind: [] for kind in contenders} for name in _NETWORKS}
     for number in range(rounds):
         for name, hidden in _NETWORKS.items():
-            for count in (1, ranks) if number % 2 == 0 else (ranks, 1):
+            for kind in contenders if number % 2 == 0 else contenders[::-1]:
                 payload = {
                     "folder": folder,
                     "hidden": hidden,
@@ -57,15 +64,19 @@ def main(
                     "warm": 10,
                     "engine": engine,
                 }
-                task = RankTask("benchmarks.train_one:train_steps", payload)
-                run = run_ranks(task, count, ignore_progress)
-                runs[name][count].append(run)
+                task = RankTask(
+                    "benchmarks.train_one:train_steps",
+                    payload,
+                    collectives=_KINDS[0] if kind == _ALONE else kind,
+                )
+                run = run_ranks(task, 1 if kind == _ALONE else ranks, ignore_progress)
+                runs[name][kind].append(run)
                 typer.echo(
-                    f"round {number + 1}: {name:<10} {count} ranks "
+                    f"round {number + 1}: {name:<10} {kind:<10} "
                     f"{run['rows_per_second']:>11,.0f} rows/s"
                 )
     figures = _compute_figures(runs, ranks)
-    typer.echo("\n" + _format_runs(runs) + "\n")
+    typer.echo("\n" + _format_runs(runs, ranks) + "\n")
     for key, value in figures["ratios"].items():
         typer.echo(f"{key}: {value:.3f}")
     if json_:
@@ -73,25 +84,30 @@ def main(
         write_json(json_, {"benchmark": "train", **describe_environment(), **settings, **figures})
 
 
-def _compute_figures(
-    runs: dict[str, dict[int, list[dict[str, Any]]]], ranks: int
-) -> dict[str, Any]:
-    def list_rates(name: str, count: int) -> list[float]:
-        return [run["rows_per_second"] for run in runs[name][count]]
+def _compute_figures(runs: Runs, ranks: int) -> dict[str, Any]:
+    def list_values(name: str, kind: str, key: str = "rows_per_second") -> list[float]:
+        return [run[key] for run in runs[name][kind]]
 
-    runs_of_all = runs["mlp"][ranks]
-    share = [run["allreduce_seconds"] / run["step_seconds"] for run in runs_of_all]
+    def compute_ratio(name: str, key: str) -> float:
+        horovod, tensorflow = (list_values(name, kind, key) for kind in _KINDS)
+        return compute_median_ratio(tensorflow, horovod)
+
+    share = [run["allreduce_seconds"] / run["step_seconds"] for run in runs["mlp"]["horovod"]]
     ratios = {
-        "scaling_efficiency": compute_median_ratio(list_rates("mlp", ranks), list_rates("mlp", 1))
+        "scaling_efficiency": compute_median_ratio(
+            list_values("mlp", "horovod"), list_values("mlp", _ALONE)
+        )
         / ranks,
         "allreduce_share": statistics.median(share),
-        "rows_over_estimator": statistics.median(list_rates("estimator", ranks))
+        "rows_over_estimator": statistics.median(list_values("estimator", "horovod"))
         / _ESTIMATOR_ROWS_PER_SECOND,
+        "tensorflow_rows_over_horovod": compute_ratio("mlp", "rows_per_second"),
+        "tensorflow_allreduce_over_horovod": compute_ratio("mlp", "allreduce_seconds"),
     }
     return {"ranks": ranks, "ratios": ratios, "rounds": runs}
 
 
-def _format_runs(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> str:
+def _format_runs(runs: Runs, ranks: int) -> str:
     def compute_median(own_runs: list[dict[str, Any]], key: str) -> float:
         return statistics.median(run[key] for run in own_runs)
 
@@ -101,14 +117,14 @@ def _format_runs(runs: dict[str, dict[int, list[dict[str, Any]]]]) -> str:
         [
             [
                 f"{name}, {own_runs[0]['weights']:,} weights",
-                count,
+                1 if kind == _ALONE else f"{ranks}, {kind}",
                 f"{compute_median(own_runs, 'rows_per_second'):,.0f}",
                 f"{compute_median(own_runs, 'step_seconds') * 1e3:.1f}",
                 f"{compute_median(own_runs, 'allreduce_seconds') * 1e3:.2f}",
                 f"{compute_median(own_runs, 'input_wait_share'):.3f}",
             ]
-            for name, by_ranks in runs.items()
-            for count, own_runs in by_ranks.items()
+            for name, by_kind in runs.items()
+            for kind, own_runs in by_kind.items()
         ],
     )
 

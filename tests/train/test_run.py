@@ -55,7 +55,7 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
 ) -> None:
     recipe = tiny_recipe(
         tmp_path, "train.ranks=2", "train.threads_per_rank=3", "train.collective_timeout=11",
-        "train.step_timeout=22", "train.max_restarts=4",
+        "train.step_timeout=22", "train.max_restarts=4", "train.collectives=tensorflow",
     )  # fmt: skip
     train(
         recipe,
@@ -84,6 +84,7 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
     }
     limits = (task.threads_per_rank, task.collective_timeout, task.step_timeout, task.max_restarts)
     assert limits == (3, 11, 22, 4)
+    assert task.collectives == "tensorflow"
     # what died is continued by its name, even where the training was to start from scratch
     restarted = replace(task, payload={**task.payload, "attempt": attempt}).build_restart()
     assert restarted.payload["attempt"] == attempt

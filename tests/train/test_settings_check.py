@@ -36,6 +36,7 @@ FREE = {
     "train.ranks": "2",
     "train.threads_per_rank": "2",
     "train.max_restarts": "3",
+    "train.collectives": "tensorflow",
     "train.checkpoint.keep": "5",
     "tracking.experiment": "other",
     "evaluate.confidence": "0.8",

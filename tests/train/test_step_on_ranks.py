@@ -35,10 +35,12 @@ POLICIES: dict[str, dict[str, Any]] = {
 Trained = dict[str, dict[str, list[float]]]
 
 
-def train_policies(ranks: int) -> Trained:
+def train_policies(ranks: int, collectives: str = "horovod") -> Trained:
     payload = {name: {"optimizer": SGD, **policy} for name, policy in POLICIES.items()}
     return run_ranks(
-        RankTask("tests.distributed.rank_functions:train_all_policies", payload),
+        RankTask(
+            "tests.distributed.rank_functions:train_all_policies", payload, collectives=collectives
+        ),
         ranks,
         ignore_progress,
     )
@@ -67,6 +69,20 @@ def test_two_ranks_make_the_step_of_one(one_rank: Trained, two_ranks: Trained, p
     plain = one_rank["four steps" if policy == "accumulate" else "plain"]["weights"]
     if policy not in ("plain", "batch_norm"):  # the policy does something
         assert measure_distance(plain, one_rank[policy]["weights"]) > 1e-4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_step_is_the_same_with_tensorflows_collectives(ranks: int) -> None:
+    """Weights and losses within 1e-6 for every policy, and bit for bit where bfloat16 is sent."""
+    horovod, tensorflow = (train_policies(ranks, kind) for kind in ("horovod", "tensorflow"))
+    for policy, result in horovod.items():
+        # sums of float16 are rounded on the way, and not in the same order
+        limit = 1e-3 if policy == "fp16" else 1e-6
+        for key in ("weights", "losses"):
+            assert measure_distance(result[key], tensorflow[policy][key]) < limit, policy
+    if ranks == 2:  # a sum of two has one order
+        assert horovod == tensorflow
 
 
 def test_gathering_two_batches_is_one_batch_of_both(one_rank: Trained) -> None:

@@ -162,7 +162,7 @@ class Train(Section):
     max_ranks: Count | None = None
     """Ranks that come are taken in up to this number; `ranks` where it is left out."""
     launcher: LaunchSettings = LaunchSettings()
-    collectives: Literal["horovod", "tensorflow"] = "horovod"
+    collectives: Literal["horovod", "tensorflow"] = declare_later_key("horovod")
     """What ranks communicate by. `horovod`: Gloo, and NCCL between GPUs. `tensorflow`: its own
     collective operations, where Horovod is not installed; GPUs reduce through the host. The weights
     are the same to 1e-6. A single rank needs neither."""

@@ -98,6 +98,41 @@ def test_how_horovod_was_built(
     assert check_tensorflow(monkeypatch, f"print({output!r})") == expected
 
 
+def test_horovod_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"tensorflow": "2.21.0", "cuda": False, "gpus": ["0", "1"]}
+    assert check_tensorflow(monkeypatch, f"print({json.dumps(facts)!r})") == {
+        "tensorflow": (State.OK, "2.21.0"),
+        "horovod": (State.OK, "not installed; a single rank needs none"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_installed", "state", "text"),
+    [
+        (["train.ranks=1"], False, State.OK, "train.ranks is 1, which needs none"),
+        (["train.ranks=2"], True, State.OK, "2 ranks communicate by horovod"),
+        (["train.ranks=2"], False, State.FAIL, "2 ranks are to communicate by Horovod"),
+        (["train.ranks=1", "train.max_ranks=4"], False, State.FAIL, "4 ranks are to communicate"),
+        (["train.ranks=2", "train.collectives=tensorflow"], False, State.OK, "by tensorflow"),
+    ],
+)
+def test_what_ranks_communicate_by(
+    overrides: list[str],
+    is_installed: bool,
+    state: State,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    if not is_installed:
+        monkeypatch.setattr(engines.installed.importlib.util, "find_spec", lambda name: None)
+    (finding,) = engines.check_collectives(tiny_recipe(tmp_path, *overrides))
+    assert (finding.name, finding.state) == ("collectives", state)
+    assert text in finding.what
+    assert ("train.collectives: tensorflow" in finding.fix) is (state is State.FAIL)
+    assert engines.check_collectives(None) == []
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [

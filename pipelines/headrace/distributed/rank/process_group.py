@@ -30,8 +30,9 @@ from headrace.distributed.slot import Slot
 _JOB = "rank"
 # Keys of the group that works, and of the one that watches over it.
 _WORK, _WATCH = 1, 2
-# Share of the timeout between two exchanges of the watch.
-_WATCH_INTERVAL = 0.25
+# Share of the timeout between two exchanges of the watch, and seconds at most: firewalls forget
+# connections that were idle for minutes.
+_WATCH_INTERVAL, _MOST_WATCH_SECONDS = 0.25, 60.0
 # Seconds that the ranks of the first generation have to import TensorFlow, on a busy machine.
 _START_SECONDS = 300.0
 # Seconds in which what the ranks do may end well, though one that has done its part is gone.
@@ -133,7 +134,8 @@ class ProcessGroup:
 
     def _watch_peers(self) -> None:
         """Exchange something with all ranks now and then; end what waits when one is lost."""
-        while not self._closing.wait(self._timeout * _WATCH_INTERVAL):
+        interval = min(self._timeout * _WATCH_INTERVAL, _MOST_WATCH_SECONDS)
+        while not self._closing.wait(interval):
             if self._is_done():
                 break
             try:
