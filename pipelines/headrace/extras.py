@@ -44,8 +44,8 @@ EXTRAS = {
         Extra(
             "train",
             "train, tune, evaluate, promote, score, erase",
-            ("cryptography", "keras", "matplotlib", "mlflow", "optuna", "packaging", "petastorm",
-             "tensorflow"),
+            # Not Petastorm: `stream.engine` says whether it is needed.
+            ("cryptography", "keras", "matplotlib", "mlflow", "optuna", "packaging", "tensorflow"),
         ),
         Extra("horovod", "training on several ranks", ("horovod",)),
         Extra("tracking", "recording builds on an MLflow server", ("mlflow",)),

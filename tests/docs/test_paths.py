@@ -58,8 +58,9 @@ def exists(path: str, page: Path) -> bool:
 
 
 TAGS = {
-    "headrace.stage", "headrace.champions", "headrace.stream_engine", "headrace.verdict", "headrace.build"
-}
+    "headrace.stage", "headrace.champions", "headrace.stream_engine", "headrace.verdict",
+    "headrace.build",
+}  # fmt: skip
 """Tags in MLflow; the first is a label in Kubernetes as well, the last one a key of a commit."""
 
 

@@ -81,8 +81,9 @@ def test_several_ranks_ask_for_horovod_and_one_does_not(tmp_path: Path) -> None:
     several = headrace("train", recipe, "--ranks", "2", "--workdir", str(tmp_path), **environment)
     assert several.code == 2
     assert several.err.strip() == (
-        "headrace train: Horovod is not installed, which training on several ranks needs; run: "
-        "pip install 'headrace[horovod]' && headrace install-horovod"
+        "headrace train: 2 ranks are to communicate by Horovod: Horovod is not installed; run: "
+        "pip install 'headrace[horovod]' && headrace install-horovod; or set train.collectives: "
+        "tensorflow, or train.ranks: 1"
     )
     one = headrace("train", recipe, "--ranks", "1", "--workdir", str(tmp_path), **environment)
     assert one.code == 1

@@ -11,7 +11,6 @@ from headrace.commands.options import load_with_overrides
 from headrace.distributed.installed import check_collectives
 from headrace.distributed.launchers.external_rank import ExternalRank, find_external_rank
 from headrace.errors import MachineError
-from headrace.extras import require_extras
 from headrace.recipe import Recipe
 
 MinRanks = Annotated[

@@ -16,6 +16,6 @@ def check_collectives(collectives: str, ranks: int) -> None:
     """
     if collectives == "horovod" and ranks > 1 and (obstacle := find_horovod_obstacle()):
         raise ExtraError(
-            f"{ranks} ranks are to communicate by Horovod: {obstacle}; run: {BUILD_HOROVOD}; or set "
-            "train.collectives: tensorflow, or train.ranks: 1"
+            f"{ranks} ranks are to communicate by Horovod: {obstacle}; run: {BUILD_HOROVOD}; "
+            "or set train.collectives: tensorflow, or train.ranks: 1"
         )
