@@ -42,7 +42,8 @@ def test_every_extra_of_the_package_has_its_modules_here() -> None:
         for module in extra.modules:
             brought_by = {name_of(n) for n in distributions.get(module, names.get(module, []))}
             assert brought_by & listed, (extra.name, module)
-        assert len(extra.modules) == len(listed)
+        # Whether Petastorm is needed is said by the recipe.
+        assert len(extra.modules) == len(listed - {"petastorm"})
 
 
 def test_horovod_is_no_requirement_that_pip_would_build() -> None:

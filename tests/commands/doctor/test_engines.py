@@ -102,7 +102,6 @@ def test_horovod_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"tensorflow": "2.21.0", "cuda": False, "gpus": ["0", "1"]}
     assert check_tensorflow(monkeypatch, f"print({json.dumps(facts)!r})") == {
         "tensorflow": (State.OK, "2.21.0"),
-        "horovod": (State.OK, "not installed; a single rank needs none"),
     }
 
 
@@ -125,7 +124,7 @@ def test_what_ranks_communicate_by(
     tmp_path: Path,
 ) -> None:
     if not is_installed:
-        monkeypatch.setattr(engines.installed.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(engines.installed, "find_horovod_obstacle", lambda: "there is none")
     (finding,) = engines.check_collectives(tiny_recipe(tmp_path, *overrides))
     assert (finding.name, finding.state) == ("collectives", state)
     assert text in finding.what
