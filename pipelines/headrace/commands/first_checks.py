@@ -12,6 +12,7 @@ from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
     from headrace.recipe import Recipe
+    from headrace.recipe.sections import Spark
 
 # Errors of the system that whoever runs a command can mend, and a developer cannot.
 _ENVIRONMENT = frozenset(
@@ -24,13 +25,13 @@ _FIXES = {"reached": "is it running, and may this host reach it?"}
 
 
 def check_first(
-    workdir: str, *, spark: bool = False, dataset: str = "", checkpoints: str | None = None
+    workdir: str, *, spark: "Spark | None" = None, dataset: str = "", checkpoints: str | None = None
 ) -> None:
     """Check what a command needs of this machine and its stores before anything is started.
 
     Args:
         workdir: local folder of the command.
-        spark: whether it starts Spark here.
+        spark: settings of its Spark; None where it needs none.
         dataset: root of what it publishes; "" where it publishes nothing.
         checkpoints: folder or URL, where one is configured.
 
@@ -38,10 +39,11 @@ def check_first(
         MachineError: something is missing; it says what to do.
     """
     check_workdir(workdir)
-    if spark and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        from headrace.spark_session import check_user
+    if spark is not None:
+        from headrace.spark_session import check_user, starts_java
 
-        check_user()
+        if starts_java(spark):
+            check_user()
     for what, root in (("the dataset", dataset), ("checkpoints", checkpoints)):
         if root:
             check_writable(root, what)
@@ -51,7 +53,7 @@ def check_recipe_folders(recipe: "Recipe", workdir: str, *, trains: bool, prepar
     """Check what the stages of a recipe write; see `check_first`."""
     check_first(
         workdir,
-        spark=prepares,
+        spark=recipe.spark if prepares else None,
         dataset=recipe.dataset.path if prepares else "",
         checkpoints=recipe.train.checkpoint.path if trains else None,
     )

@@ -20,6 +20,7 @@ from headrace.source.condition_columns import (
 from headrace.source.internal_columns import col, name_count
 from headrace.source.keys import has_whole_key
 from headrace.source.raw_schema import RawSchema
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.java_pattern import NoTranslationError
 from headrace.transform.literals import Literal, read_limit, read_literal
 from headrace.transform.sql_condition import read_sql_condition
@@ -76,9 +77,7 @@ def build_condition(
         )
         return RuleCondition(_null_as_false(violated), reason)
     if isinstance(rule, s.Regex):
-        jvm = spark.sparkContext._jvm
-        assert jvm is not None
-        jvm.java.util.regex.Pattern.compile(rule.pattern)  # or it fails in some task, unnamed
+        find_engine(spark).compile_pattern(rule.pattern)  # or it fails in some task, unnamed
         violated = ~col(rule.column).cast("string").rlike(rule.pattern)
         reason = F.concat(
             F.lit(f"{rule.column}: "),
@@ -92,7 +91,8 @@ def build_condition(
         except NoTranslationError:
             violated = ~F.expr(f"({rule.expression})")
         else:
-            F.expr(f"({rule.expression})")  # Spark's parser has the last word on what is SQL
+            # Spark's parser has the last word on what is SQL.
+            find_engine(spark).parse_expression(f"({rule.expression})")
             violated = ~build_condition_column(parsed, schema)
         return RuleCondition(_null_as_false(violated), F.lit(f"not {rule.expression}"))
     return _build_unique(index, rule)

@@ -30,6 +30,7 @@ from headrace.source.rule_conditions import build_condition, quote_value
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable
 from headrace.source.types import has_lost_elements, is_lost
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.rule_names import choose_unused_name, name_rule
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def check_rows(
             if condition.count is not None:
                 rows = rows.withColumn(name_count(index), condition.count)
                 counts[name_count(index)] = T.LongType()
-            rows.select(condition.violated)  # Spark resolves it, or says why not
+            # Spark resolves it, or says why not.
+            find_engine(rows.sparkSession).resolve_plan(rows.select(condition.violated))
         name = choose_unused_name(rule.name or name_rule(rule), names)
         nulls = getattr(rule, "column", None) if rule.on_violation == "null" else None
         check = Check(name, rule.on_violation, rule.max_fraction, nulls, keeps_as_read=keep_as_read)

@@ -1,12 +1,17 @@
 """Explain Spark's errors in one sentence: what failed, in which table or file, without a stack."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from headrace.errors import HeadraceError, InvalidTextError, LakeError
 
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
+
+_SERVER_STACK = "\n\nJVM stacktrace:"  # Spark Connect's errors end with it
+_LOST_SESSION = re.compile(r"\[INVALID_HANDLE\.(SESSION|OPERATION)_\w+\]")
 
 _INVALID_TEXT = re.compile(r"headrace\.errors\.InvalidTextError: (\[.*\])")
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
@@ -21,14 +26,26 @@ def explain_spark_errors(context: str) -> Iterator[None]:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
+    # What gRPC raises where a server is lost; without it in the process there is no server.
+    grpc: Any = sys.modules.get("grpc")
+    lost = (grpc.RpcError,) if grpc is not None else ()
     try:
         yield
     except HeadraceError:
         raise
+    except lost as error:
+        raise LakeError(f"{context}: {_describe_loss(error)}") from error
     except (PySparkException, Py4JJavaError) as error:
         if found := _INVALID_TEXT.search(str(error)):
             raise InvalidTextError(found[1]) from None
         raise LakeError(f"{context}: {summarize_error(str(error))}") from error
+
+
+def _describe_loss(error: Any) -> str:
+    """Describe an error of gRPC: the server ended, or the network did."""
+    details = error.details() if hasattr(error, "details") else ""
+    reason = str(details or error).partition("\n")[0]
+    return f"the Spark Connect server is lost ({reason}); run the command again once it is back"
 
 
 def summarize_error(text: str) -> str:
@@ -53,6 +70,11 @@ def summarize_error(text: str) -> str:
             "a column holds timestamps in nanoseconds, which Spark does not read; write them as "
             'microseconds (pandas: to_parquet(..., coerce_timestamps="us"))'
         )
+    if _LOST_SESSION.search(text):
+        return (
+            "the Spark Connect server has ended this session, or was started again; run the "
+            "command again"
+        )
     if text.startswith("An error occurred while calling"):
         pattern = r"^(?:Caused by)?: (?:[\w.$]+\.)?([\w$]+): ([^\n]+)"
         causes = re.findall(pattern, text, re.MULTILINE)
@@ -61,7 +83,8 @@ def summarize_error(text: str) -> str:
     worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
     if worker and ("PythonException" in text or "thrown from the Python worker" in text):
         return str(worker[-1])
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = text.partition(_SERVER_STACK)[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     noise = ("at ", "== SQL", "'", "JVM", "py4j")
     first = next((line for line in lines if not line.startswith(noise)), "unknown error")
     sentence = re.sub(r"\s*SQLSTATE: \w+", "", first)
