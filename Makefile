@@ -55,6 +55,10 @@ test-spark35: setup ## test the Spark stages and launcher on pyspark 3.5, in a s
 test-spark40: setup ## the same on pyspark 4.0
 	@scripts/test-spark.sh 4.0 $(TESTS)
 
+.PHONY: test-connect
+test-connect: setup ## test the Spark stages through a Spark Connect server: half an hour
+	@scripts/test-connect.sh $(TESTS)
+
 .PHONY: docs
 docs: setup ## write docs/recipe.md, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md

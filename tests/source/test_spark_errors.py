@@ -30,6 +30,37 @@ JAVA = """An error occurred while calling o7.count.
 \tat x
 Caused by: java.lang.ArithmeticException: long overflow
 """
+CONNECT_SQL = """[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved. \
+SQLSTATE: 42703; line 1 pos 0;
+'Filter ('nope = 1)
+
+
+JVM stacktrace:
+org.apache.spark.sql.catalyst.ExtendedAnalysisException
+\tat org.apache.spark.sql.errors.QueryCompilationErrors$.unresolvedAttributeError(Q.scala:551)
+"""
+CONNECT_PATTERN = """[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in \
+`rlike` is invalid: '('. SQLSTATE: 22023
+
+JVM stacktrace:
+org.apache.spark.SparkRuntimeException
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.invalidPatternError(Q.scala:2740)
+"""
+CONNECT_WORKER = """
+  An exception was thrown from the Python worker. Please see the stack trace below.
+[PYTHON_EXCEPTION] An exception was thrown from the Python worker: \
+Traceback (most recent call last):
+  File "/x/late.py", line 3, in read
+    raise LakeError(text)
+headrace.errors.LakeError: table 't': a.parquet cannot be read; restore it
+ SQLSTATE: 38000
+
+JVM stacktrace:
+org.apache.spark.api.python.PythonException
+"""
+LOST_SESSION = """[INVALID_HANDLE.SESSION_NOT_FOUND] The handle 5f2d is invalid. \
+Session not found. SQLSTATE: HY000
+"""
 SQL = """[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved. \
 SQLSTATE: 42703; line 1 pos 0;
 'Filter ('nope = 1)
@@ -55,6 +86,22 @@ SQLSTATE: 42703; line 1 pos 0;
             "[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved.; "
             "line 1 pos 0",
         ),
+        (
+            CONNECT_SQL,
+            "[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved.; "
+            "line 1 pos 0",
+        ),
+        (
+            CONNECT_PATTERN,
+            "[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in `rlike` is "
+            "invalid: '('",
+        ),
+        (CONNECT_WORKER, "table 't': a.parquet cannot be read; restore it"),
+        (
+            LOST_SESSION,
+            "the Spark Connect server has ended this session, or was started again; run the "
+            "command again",
+        ),
         ("x is not a Parquet file", "a file is not a readable Parquet file; restore or remove it"),
         (
             "ParquetDecodingException: bad page",
@@ -77,7 +124,18 @@ def test_an_error_of_spark_says_what_was_done(spark: object) -> None:
         pytest.raises(LakeError, match=r"^table 't': .*nope.* cannot be resolved"),
         explain_spark_errors("table 't'"),
     ):
-        spark.range(1).where("nope = 1")
+        spark.range(1).where("nope = 1").collect()
+
+
+def test_a_server_that_is_lost_is_an_error_of_the_build() -> None:
+    """Spark's client lets the error of gRPC pass where it has tried for long enough."""
+    grpc = pytest.importorskip("grpc")
+    with (
+        grpc.insecure_channel("127.0.0.1:1") as channel,
+        pytest.raises(LakeError, match=r"^recipe 'a': the Spark Connect server is lost \(.*; run"),
+        explain_spark_errors("recipe 'a'"),
+    ):
+        channel.unary_unary("/spark.connect.SparkConnectService/Config")(b"", timeout=20)
 
 
 def test_other_errors_pass() -> None:
