@@ -88,14 +88,14 @@ def spark_session(
             f"{remote.address}; start the job without spark-submit, or unset {remote.named_by}"
         )
     if running is not None and is_remote(running):
-        return complete_remote_session(running, remote, settings, scratch, report)
+        return complete_remote_session(running, remote, settings, report)
     if remote is not None:
         report(Progress(f"connecting to Spark at {remote.address} ({remote.named_by})"))
         conf = {**SPEED_DEPENDS_ON, **format_settings(settings), **PINNED}
         of_session = {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
         session = open_session(remote, app_name, of_session)
         _opened_here.append(session)
-        return complete_remote_session(session, remote, settings, scratch, report)
+        return complete_remote_session(session, remote, settings, report)
     report(Progress("starting Spark"))
     builder = SparkSession.builder.appName(app_name)
     conf = {**SPEED_DEPENDS_ON}

@@ -228,6 +228,7 @@ def python_without_headrace(folder: Path) -> str:
     found = subprocess.run(
         [python, "-c", "import pyspark; import headrace"],
         capture_output=True, text=True, check=False, cwd=folder,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )  # fmt: skip
     assert "No module named 'headrace'" in found.stderr, found
     return python

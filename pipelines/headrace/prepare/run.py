@@ -50,6 +50,7 @@ from headrace.source.keys import KEY_DEFINITION
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
+from headrace.source.spark_errors import explain_lost_server
 from headrace.spark_catalog import check_registration, register_table
 from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
@@ -213,7 +214,10 @@ def _run_attempt(
         return _open_prepared(attempt, plan, published)
     spark = spark or _start_spark(recipe, workdir, report)
     timer.record_step("start_spark")
-    with find_engine(spark).cancel_on_failure(name_jobs(attempt.build_id)):
+    with (
+        explain_lost_server(f"recipe {recipe.name!r}"),
+        find_engine(spark).cancel_on_failure(name_jobs(attempt.build_id)),
+    ):
         return _build_until_published(attempt, plan, spark, digests)
 
 

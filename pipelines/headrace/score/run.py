@@ -26,6 +26,7 @@ from headrace.score.plan import make_plan
 from headrace.score.reading import list_written_columns, replace_main_table
 from headrace.score.session import warm_up_workers
 from headrace.score.table import normalize_table_name, refuse_overlapping_tables
+from headrace.source.spark_errors import explain_lost_server
 from headrace.spark_catalog import check_registration, register_table
 from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
@@ -161,7 +162,10 @@ def _score(
     def run_attempt() -> Published:
         if spark is None:
             return publish_removal(attempt)
-        with find_engine(spark).cancel_on_failure(f"headrace-{attempt.build_id}"):
+        with (
+            explain_lost_server(f"scoring {plan.source}"),
+            find_engine(spark).cancel_on_failure(f"headrace-{attempt.build_id}"),
+        ):
             return score_rows(
                 attempt, spark, lambda name, folder: download_model_file(store, model, name, folder)
             )

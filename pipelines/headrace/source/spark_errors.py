@@ -1,10 +1,8 @@
 """Explain Spark's errors in one sentence: what failed, in which table or file, without a stack."""
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from headrace.errors import HeadraceError, InvalidTextError, LakeError
 
@@ -12,7 +10,9 @@ _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
 _SERVER_STACK = "\n\nJVM stacktrace:"  # Spark Connect's errors end with it
 _LOST_SESSION = re.compile(r"\[INVALID_HANDLE\.(SESSION|OPERATION)_\w+\]")
-
+_LOST_SERVER = re.compile(
+    r"status = StatusCode\.(UNAVAILABLE|DEADLINE_EXCEEDED)\s+details = \"([^\"]*)\""
+)
 _INVALID_TEXT = re.compile(r"headrace\.errors\.InvalidTextError: (\[.*\])")
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
@@ -26,30 +26,47 @@ def explain_spark_errors(context: str) -> Iterator[None]:
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
 
-    # What gRPC raises where a server is lost; without it in the process there is no server.
-    grpc: Any = sys.modules.get("grpc")
-    lost = (grpc.RpcError,) if grpc is not None else ()
     try:
         yield
     except HeadraceError:
         raise
-    except lost as error:
-        raise LakeError(f"{context}: {_describe_loss(error)}") from error
     except (PySparkException, Py4JJavaError) as error:
         if found := _INVALID_TEXT.search(str(error)):
             raise InvalidTextError(found[1]) from None
         raise LakeError(f"{context}: {summarize_error(str(error))}") from error
 
 
-def _describe_loss(error: Any) -> str:
-    """Describe an error of gRPC: the server ended, or the network did."""
-    details = error.details() if hasattr(error, "details") else ""
-    reason = str(details or error).partition("\n")[0]
-    return f"the Spark Connect server is lost ({reason}); run the command again once it is back"
+@contextmanager
+def explain_lost_server(context: str) -> Iterator[None]:
+    """Turn an error of Spark inside the block into a `LakeError` where its server is gone."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        if loss := _describe_loss(str(error)):
+            raise LakeError(f"{context}: {loss}") from error
+        raise
+
+
+def _describe_loss(text: str) -> str | None:
+    """Describe an error of a server of Spark Connect that is gone; None for others."""
+    if _LOST_SESSION.search(text):
+        return (
+            "the Spark Connect server has ended this session, or was started again; run the "
+            "command again"
+        )
+    if lost := _LOST_SERVER.search(text):
+        return (
+            f"the Spark Connect server is lost ({lost[2]}); run the command again once it is back"
+        )
+    return None
 
 
 def summarize_error(text: str) -> str:
     """Return the sentence of an error's text, of hundreds of lines, that a user can act on."""
+    if loss := _describe_loss(text):
+        return loss
     file = _FILE.search(text)
     inner = re.findall(r"headrace\.errors\.\w+: (.+)", text)
     if inner:
@@ -69,11 +86,6 @@ def summarize_error(text: str) -> str:
         return (
             "a column holds timestamps in nanoseconds, which Spark does not read; write them as "
             'microseconds (pandas: to_parquet(..., coerce_timestamps="us"))'
-        )
-    if _LOST_SESSION.search(text):
-        return (
-            "the Spark Connect server has ended this session, or was started again; run the "
-            "command again"
         )
     if text.startswith("An error occurred while calling"):
         pattern = r"^(?:Caused by)?: (?:[\w.$]+\.)?([\w$]+): ([^\n]+)"

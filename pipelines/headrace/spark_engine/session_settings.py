@@ -1,5 +1,6 @@
 """Set in a session what rows and values depend on, and refuse a Spark where that cannot be done."""
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,6 @@ def complete_remote_session(
     session: "SparkSession",
     remote: Remote | None,
     settings: Spark,
-    scratch: str,
     report: Report,
 ) -> "SparkSession":
     """Do the same on a server: it may refuse settings, and its workers need this package.
@@ -74,7 +74,6 @@ def complete_remote_session(
         session: of Spark Connect.
         remote: its server; None where the caller opened the session.
         settings: the recipe's.
-        scratch: local folder, for the archive of this package.
         report: told of what is other than here, and does not change rows.
 
     Raises:
@@ -91,10 +90,9 @@ def complete_remote_session(
     if others := engine.set_settings({**_SEEN_DAMAGE, **own}):
         listed = ", ".join(f"{key} ({value})" for key, value in others.items())
         report(Progress(f"the Spark Connect server {address} keeps settings of its own: {listed}"))
-    folder = Path(scratch).absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    archive = write_archive(str(folder))
-    session.addArtifacts(archive, pyfile=True)
+    with tempfile.TemporaryDirectory(prefix="headrace-package-") as folder:
+        archive = write_archive(folder)
+        session.addArtifacts(archive, pyfile=True)
     for remark in check_workers(session, Path(archive).name, address):
         report(Progress(remark))
     return session
