@@ -239,6 +239,17 @@ def test_an_error_says_where_as_it_does_here(
     assert "Traceback" not in there.err
 
 
+def test_many_checks_and_long_conditions(tmp_path: Path, server: ConnectServer) -> None:
+    """A message of some fifty levels is the deepest that is read: 70 checks, and 90 conditions."""
+    rules = [{"kind": "expr", "expression": f"event <> {1000 + i}"} for i in range(70)]
+    rules += [{"kind": "expr", "expression": " and ".join(f"x <> {i}.5" for i in range(90))}]
+    rules += [{"kind": "not_null", "columns": ["event", "at", "x", "y"], "on_violation": "drop"}]
+    recipe = write_recipe(tmp_path, clean={"rules": rules})
+    done = prepare(tmp_path, recipe, SPARK_REMOTE=server.url)
+    assert done.code == 0, done.err
+    assert sum(done.result["ledger"]["quarantined"].values()) == 69  # one of them `where` leaves out
+
+
 def test_an_increments_partitions_are_chosen_by_their_folders(
     tmp_path: Path, server: ConnectServer
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
+from headrace.source.balanced import combine_balanced
 from headrace.source.condition_columns import (
     build_condition_column,
     has_value,
@@ -110,9 +111,7 @@ def _build_not_null(rule: s.NotNull, schema: RawSchema) -> RuleCondition:
     import pyspark.sql.functions as F
 
     missing = [~has_value(column, schema) for column in rule.columns]
-    violated = missing[0]
-    for column_missing in missing[1:]:
-        violated = violated | column_missing
+    violated = combine_balanced(missing, lambda first, second: first | second)
     names = [F.when(m, F.lit(c)) for m, c in zip(missing, rule.columns, strict=True)]
     return RuleCondition(violated, F.concat(F.concat_ws(", ", *names), F.lit(" is missing")))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.features.kinds import get_form
 from headrace.recipe import Recipe
 from headrace.schema import ColumnType
+from headrace.source.balanced import combine_balanced
 from headrace.source.internal_columns import (
     LABEL,
     MALFORMED,
@@ -179,9 +180,7 @@ def check_rows(
             F.when(violated, F.lit(1 << i)).otherwise(F.lit(0)).cast("long")
             for i, (_, violated, _) in enumerate(conditions[start : start + CHECKS_PER_MASK])
         ]
-        joined_bits = bits[0]
-        for bit in bits[1:]:
-            joined_bits = joined_bits.bitwiseOR(bit)
+        joined_bits = combine_balanced(bits, lambda first, second: first.bitwiseOR(second))
         masks.append(joined_bits.alias(name_mask(start // CHECKS_PER_MASK)))
     rows = rows.select(*(col(name) for name in schema.names), *masks)
     schema = schema.with_columns({name_mask(i): T.LongType() for i in range(len(masks))})

@@ -9,6 +9,7 @@ from headrace.errors import HeadraceError, InvalidTextError, LakeError
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
 _SERVER_STACK = "\n\nJVM stacktrace:"  # Spark Connect's errors end with it
+_MESSAGES = "google.protobuf.message"  # of the errors of what Connect's client writes
 _LOST_SESSION = re.compile(r"\[INVALID_HANDLE\.(SESSION|OPERATION)_\w+\]")
 _LOST_SERVER = re.compile(
     r"status = StatusCode\.(UNAVAILABLE|DEADLINE_EXCEEDED)\s+details = \"([^\"]*)\""
@@ -34,6 +35,13 @@ def explain_spark_errors(context: str) -> Iterator[None]:
         if found := _INVALID_TEXT.search(str(error)):
             raise InvalidTextError(found[1]) from None
         raise LakeError(f"{context}: {summarize_error(str(error))}") from error
+    except Exception as error:
+        if type(error).__module__ != _MESSAGES:
+            raise
+        raise LakeError(
+            f"{context}: an expression is nested more deeply than Spark Connect takes; split it "
+            "into several rules"
+        ) from error
 
 
 @contextmanager
