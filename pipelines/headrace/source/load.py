@@ -89,11 +89,12 @@ def load_table(
             reads other files than were listed; or files have types that no common type holds.
     """
     where = str(table.table or table.path)
-    _forget_cached_rows(spark, table, where)
+    place = find_engine(spark).resolve_path(where) if table.path else where
+    _forget_cached_rows(spark, table, place)
     if table.table:
         with explain_load_errors(name, table, where):
             return LoadedTable(load_catalog_table(spark, name, table.table), None)
-    *first_ways, last_way = choose_files(where, listing, paths)
+    *first_ways, last_way = choose_files(place, listing, paths)
     for files in first_ways:
         with suppress(Exception):  # what is wrong is said by the last way
             loaded = _load_files(spark, name, table, needed, listing, paths, files)

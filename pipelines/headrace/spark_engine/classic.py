@@ -55,6 +55,9 @@ class ClassicEngine(SparkEngine):
     def cancel_on_failure(self, tag: str) -> AbstractContextManager[None]:
         return nullcontext()  # what this process started ends with its JVM
 
+    def resolve_path(self, path: str) -> str:
+        return path
+
     def resolve_plan(self, frame: "DataFrame") -> None:
         """Do nothing: Spark resolved the frame when it was made."""
 

@@ -1,6 +1,7 @@
 """Ask a Spark behind Spark Connect: there is no JVM here, and a frame is no more than a description
 of itself until the server looks at it."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 _NO_COLUMN = "`headrace` int"  # a schema that no file is opened for
 _PARTITIONS = re.compile(r"splits=(?:Some\()?(\d+)")
+_ABSOLUTE = re.compile(r"/|[a-zA-Z][\w+.-]*:")
 _COUNTED_ROWS = 1 << 16
 _CANCEL_SECONDS, _FORGET_SECONDS = 15.0, 5.0
 _HADOOP = "spark.hadoop."
@@ -134,8 +136,13 @@ class ConnectEngine(SparkEngine):
         finally:
             self.session.removeTag(tag)
 
+    def resolve_path(self, path: str) -> str:
+        # A server has another working directory than this process.
+        return path if _ABSOLUTE.match(path) else os.path.abspath(path)  # noqa: PTH100 a pattern
+
     def resolve_plan(self, frame: "DataFrame") -> None:
-        _ = frame.schema
+        # Not by its schema, which PySpark takes from the frame below where it cannot differ.
+        _ = frame.isStreaming
 
     def parse_expression(self, text: str) -> None:
         import pyspark.sql.functions as F

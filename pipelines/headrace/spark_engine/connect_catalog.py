@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 _TABLES = ("MANAGED", "EXTERNAL")
 _PART = re.compile(r"`((?:[^`]|``)+)`|([^`.]+)")
-_SCAN = re.compile(r"\b\w*Scan (\w+)")
+# A table whose Parquet files are read. Files that a view reads by their path have their own names.
+_SCANNED = re.compile(r"Scan parquet ([^\[\s]+)\[")
+_DETAILS = "# Detailed Table Information"
 _PARTITIONING = "# Partition Information"
 
 
 def describe_table(spark: "SparkSession", table: str) -> dict[str, str]:
     """Describe a table: Location, Provider, Type and the like, as far as its catalog says."""
     rows = spark.sql(f"DESCRIBE TABLE EXTENDED {table}").collect()
-    return {row["col_name"]: row["data_type"] for row in rows if row["data_type"]}
+    names = [row["col_name"] for row in rows]
+    if _DETAILS not in names:
+        return {}
+    details = rows[names.index(_DETAILS) + 1 :]  # before them are columns, of whatever names
+    return {row["col_name"]: row["data_type"] for row in details if row["data_type"]}
 
 
 def find_relations(
@@ -32,17 +38,23 @@ def find_relations(
         spark: the session.
         frame: rows of the table.
         table: its name in the catalog.
-        plan: text of the frame's plan, which says in which formats files are read.
+        plan: text of the frame's plan, which names the tables whose files are read.
     """
-    formats = {*_SCAN.findall(plan)}
-    if "parquet" not in formats:
-        return []
-    urls = sorted(str(url) for url in frame.inputFiles())
-    if len(formats) > 1:  # a view of several tables: by their names
-        urls = [url for url in urls if url.endswith(".parquet")]
     described = describe_table(spark, table)
-    is_table = described.get("Type") in _TABLES
-    return [FileRelation(urls, frame.columns, is_table, described)] if urls else []
+    if described.get("Type") not in _TABLES:
+        tables = dict.fromkeys(_quote_name(name) for name in _SCANNED.findall(plan))
+        return [_list_files(spark.read.table(name), False, {}) for name in tables]
+    return [_list_files(frame, True, described)] if _SCANNED.search(plan) else []
+
+
+def _list_files(frame: "DataFrame", is_table: bool, handle: Mapping[str, str]) -> FileRelation:
+    urls = sorted(str(url) for url in frame.inputFiles())
+    return FileRelation(urls, frame.columns, is_table, handle)
+
+
+def _quote_name(name: str) -> str:
+    """Quote a table's name, whose parts plans write without quotes."""
+    return ".".join(f"`{part}`" for part in name.split("."))
 
 
 def _is_plain_parquet(described: Mapping[str, str]) -> bool:

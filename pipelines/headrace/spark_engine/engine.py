@@ -105,6 +105,10 @@ class SparkEngine(ABC):
         """Cancel what the block started where it fails, if it would go on without this process."""
 
     @abstractmethod
+    def resolve_path(self, path: str) -> str:
+        """Return a path or URL of a table as Spark's driver has to be given it."""
+
+    @abstractmethod
     def resolve_plan(self, frame: "DataFrame") -> None:
         """Have Spark say now whether it understands a frame, and not when rows are asked for.
 
