@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,23 +268,39 @@ def test_an_increments_partitions_are_chosen_by_their_folders(
     assert done.result["ledger"]["read"] == 150
 
 
+@contextmanager
+def slow_build(workdir: Path, server: ConnectServer) -> Iterator[subprocess.Popen]:
+    """A build while the server works on its rows, of which each takes three seconds."""
+    recipe = write_recipe(workdir, clean={"rules": [{"kind": "expr", "expression": SLEEP}]})
+    process = subprocess.Popen(
+        [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(workdir)],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "SPARK_REMOTE": server.url},
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "fitting on" in line:
+                break
+        deadline = time.monotonic() + 240
+        begun: set[str] = set()
+        while not begun & server.list_open_operations():  # none of the short ones before
+            begun = server.list_open_operations()
+            assert time.monotonic() < deadline, "the server got nothing to do"
+            time.sleep(5)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_build_that_is_terminated_leaves_the_server_nothing_to_do(
     tmp_path: Path, server: ConnectServer
 ) -> None:
-    recipe = write_recipe(tmp_path, clean={"rules": [{"kind": "expr", "expression": SLEEP}]})
-    process = subprocess.Popen(
-        [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(tmp_path)],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "SPARK_REMOTE": server.url},
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:  # one row takes three seconds, all take seven minutes
-        if "fitting on" in line:
-            break
-    time.sleep(10)
-    assert server.list_open_operations()
-    process.send_signal(signal.SIGTERM)
-    assert "terminated by SIGTERM" in process.stderr.read()
-    assert process.wait(timeout=120) == 143
+    with slow_build(tmp_path, server) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert "terminated by SIGTERM" in process.stderr.read()
+        assert process.wait(timeout=120) == 143
     deadline = time.monotonic() + 60
     while server.list_open_operations():
         assert time.monotonic() < deadline, server.list_open_operations()
@@ -325,24 +342,17 @@ def test_doctor_needs_no_java_here(tmp_path: Path, server: ConnectServer) -> Non
 
 
 def test_a_server_that_dies_is_named(tmp_path: Path) -> None:
-    with ConnectServer(tmp_path / "server") as server:
-        workdir = tmp_path / "w"
-        workdir.mkdir()
-        recipe = write_recipe(workdir, clean={"rules": [{"kind": "expr", "expression": SLEEP}]})
-        process = subprocess.Popen(
-            [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(workdir)],
-            stderr=subprocess.PIPE, text=True, env={**os.environ, "SPARK_REMOTE": server.url},
-        )  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "fitting on" in line:
-                break
-        time.sleep(5)
+    (tmp_path / "w").mkdir()
+    with (
+        ConnectServer(tmp_path / "server") as server,
+        slow_build(tmp_path / "w", server) as process,
+    ):
         server.kill()
-        rest = process.stderr.read()
+        assert process.stderr is not None
+        said = process.stderr.read()
         assert process.wait(timeout=600) == 1
-        assert "recipe 'daily': the Spark Connect server is lost" in rest
-        assert "Traceback" not in rest
+    assert "recipe 'daily': the Spark Connect server is lost" in said
+    assert "Traceback" not in said
 
 
 def test_a_server_that_cannot_run_it_is_refused(tmp_path: Path) -> None:
