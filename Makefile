@@ -61,6 +61,10 @@ PYTHON ?= 3.11
 test-stack: setup ## test on other versions: STACK=oldest|locked|newest PYTHON=3.12 SPARK=3.5; docs/stacks.md
 	@$(BIN)/python scripts/test_stack.py $(STACK) --python $(PYTHON) --spark "$(SPARK)" $(if $(TESTS),-- $(TESTS))
 
+.PHONY: test-connect
+test-connect: setup ## test the Spark stages through a Spark Connect server: half an hour
+	@scripts/test-connect.sh $(TESTS)
+
 .PHONY: docs
 docs: setup ## write docs/recipe.md, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md

@@ -18,6 +18,7 @@ PLANTED = {
     "home-of-horovod": ("pipelines/headrace/train/step.py", "import horovod.tensorflow"),
     "home-of-deltalake": ("pipelines/headrace/score/plan.py", "import deltalake"),
     "home-of-petastorm": ("pipelines/headrace/train/streams.py", "import petastorm"),
+    "home-of-grpc": ("pipelines/headrace/source/spark_errors.py", "import grpc"),
     "homes-of-tensorflow": ("pipelines/headrace/prepare/plan.py", "import tensorflow"),
     "homes-of-spark": ("pipelines/headrace/stream/worker.py", "import pyspark"),
     "spark-session": ("pipelines/headrace/train/loop.py", "import headrace.source.read"),

@@ -25,6 +25,24 @@ def test_redact_masks_secret_keys_and_uri_credentials() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "sc://host:443/;use_ssl=true;token=dapi0123;x=1",
+            "sc://host:443/;use_ssl=true;token=***;x=1",
+        ),
+        ("sc://host:443/;x-api-key=dapi0123", "sc://host:443/;x-api-key=***"),
+        ("sc://me:dapi0123@host:443/;user_id=me", "sc://***@host:443/;user_id=me"),
+    ],
+)
+def test_a_token_of_a_spark_connect_server_is_masked(url: str, shown: str) -> None:
+    assert redact_text(f"no answer from {url}", {}) == f"no answer from {shown}"
+    assert redact_recipe({"spark": {"remote": url}}) == {"spark": {"remote": shown}}
+    # Messages of gRPC may have it alone.
+    assert redact_text("bearer dapi0123", {"SPARK_REMOTE": url}) == "bearer ***"
+
+
 def test_a_recipe_keeps_its_columns_whatever_they_are_called() -> None:
     tree = {
         "source": {

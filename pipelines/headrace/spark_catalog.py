@@ -4,11 +4,12 @@ Both are Delta tables, and the catalog keeps no more of one than its name, its f
 what is registered once shows the newest version always.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError, get_first_line
 from headrace.lake.storage import normalize_s3_scheme
 from headrace.redaction import redact_text
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -97,11 +98,8 @@ def find_place(spark: "SparkSession", name: str) -> str | None:
     """
     parts = _parse_name(spark, "table", name)
     if _is_session_catalog(spark, parts):
-        catalog, identifier = _open_session_catalog(spark, parts)
-        uri = catalog.getTableMetadata(identifier).storage().locationUri()
-        if not uri.isDefined():
-            return None
-        return normalize_s3_scheme(_make_path(spark, uri.get()).toString())
+        place = find_engine(spark).find_session_place(_quote(parts))
+        return None if place is None else normalize_s3_scheme(place)
     rows = spark.sql(f"DESCRIBE TABLE EXTENDED {_quote(parts)}").collect()
     places = [row["data_type"] for row in rows if row["col_name"] == "Location"]
     return _qualify(spark, places[-1]) if places else None
@@ -112,13 +110,12 @@ def _parse_name(spark: "SparkSession", key: str, name: str) -> list[str]:
     from pyspark.errors import ParseException
 
     try:
-        parts = spark._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(name)
+        return find_engine(spark).parse_table_name(name)
     except ParseException:
         raise LakeError(
             f"{key}: {name!r} is no name of a table; write schema.table, and names with other "
             "characters than letters, digits and _ within backquotes"
         ) from None
-    return [str(parts.apply(position)) for position in range(parts.size())]
 
 
 def _quote(parts: list[str]) -> str:
@@ -133,19 +130,11 @@ def _is_session_catalog(spark: "SparkSession", parts: list[str]) -> bool:
     return len(parts) > 1 or spark.catalog.currentCatalog() == _SESSION_CATALOG
 
 
-def _open_session_catalog(spark: "SparkSession", parts: list[str]) -> tuple[Any, Any]:
-    """Return Spark's own catalog, and a name as it takes it: it loads no table to look it up, so
-    that no JAR of the table's format is needed."""
-    state = spark._jsparkSession.sessionState()
-    return state.catalog(), state.sqlParser().parseTableIdentifier(_quote(parts))
-
-
 def _is_taken(spark: "SparkSession", parts: list[str]) -> bool:
     """Return whether a catalog has a table or view of a name."""
     if not _is_session_catalog(spark, parts):
         return spark.catalog.tableExists(_quote(parts))
-    catalog, identifier = _open_session_catalog(spark, parts)
-    return bool(catalog.tableExists(identifier))
+    return find_engine(spark).has_session_table(_quote(parts))
 
 
 def _ends_with_session(spark: "SparkSession", parts: list[str]) -> bool:
@@ -157,7 +146,8 @@ def _ends_with_session(spark: "SparkSession", parts: list[str]) -> bool:
 def _has_delta(spark: "SparkSession", root: str) -> bool:
     """Return whether a session has the data source of Delta."""
     try:
-        spark.read.format("delta").load(_to_hadoop(spark, root))
+        frame = spark.read.format("delta").load(_to_hadoop(spark, root))
+        find_engine(spark).resolve_plan(frame)
     except Exception as error:  # that there is no table yet is another error
         return "DATA_SOURCE_NOT_FOUND" not in str(error)
     return True
@@ -167,22 +157,11 @@ def _to_hadoop(spark: "SparkSession", root: str) -> str:
     """Return a root as Spark takes it: local ones as URLs, S3 by the scheme that is installed."""
     if "://" not in root:
         return f"file://{root}"
-    if root.startswith("s3://") and not spark._jsc.hadoopConfiguration().get("fs.s3.impl"):
+    if root.startswith("s3://") and not find_engine(spark).get_hadoop_setting("fs.s3.impl"):
         return root.replace("s3://", "s3a://", 1)
     return root
 
 
 def _qualify(spark: "SparkSession", root: str) -> str:
     """Return a root as a catalog has it: the name node or bucket that is meant is in it."""
-    path = _make_path(spark, _to_hadoop(spark, root))
-    try:
-        system = path.getFileSystem(spark._jsc.hadoopConfiguration())
-        return normalize_s3_scheme(system.makeQualified(path).toString())
-    except Exception:  # a store whose JAR is missing: its URL is as it was written
-        return normalize_s3_scheme(path.toString())
-
-
-def _make_path(spark: "SparkSession", place: Any) -> Any:
-    """Make a path of Hadoop's of a text, which is not decoded, or of a URI of Java's."""
-    jvm: Any = spark._jvm
-    return jvm.org.apache.hadoop.fs.Path(place)
+    return normalize_s3_scheme(find_engine(spark).qualify_path(_to_hadoop(spark, root)))

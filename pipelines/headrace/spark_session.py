@@ -2,8 +2,9 @@
 
 Started by `spark-submit` (or in a notebook that has one), the session and its master are the
 cluster's and only the settings that results (`recipe/spark_settings.py`) or speed depend on are
-set. Otherwise a local session is started on loopback, its JVM's log going to a file. Reading and
-writing belong to the stages.
+set. Where the recipe or the environment names a server of Spark Connect, the session is one of that
+server's. Otherwise a local session is started on loopback, its JVM's log going to a file. Reading
+and writing belong to the stages.
 """
 
 import locale
@@ -23,39 +24,32 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import MachineError, get_first_line, get_text
 from headrace.guard import remove_at_end
+from headrace.progress import Progress, Report, ignore_progress
 from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
-from headrace.recipe.spark_settings import (
-    ALLOWED,
-    LEGACY_PREFIX,
-    PINNED,
-    REFUSED,
-    find_unpinned,
-    format_setting,
-)
+from headrace.recipe.spark_settings import PINNED
 from headrace.redaction import SPARK_PATTERN
+from headrace.spark_engine.find_engine import is_remote
+from headrace.spark_engine.remote import close_session, find_remote, open_session
+from headrace.spark_engine.session_settings import (
+    SPEED_DEPENDS_ON,
+    complete_remote_session,
+    complete_session,
+    format_settings,
+)
 from headrace.spark_gateway import start_gateway, stop_gateway
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# A generated method of more than 8,000 bytes of byte-code is never compiled by the JVM; Spark's own
-# limit is 65,535. Measured at 4 million rows of 41 columns: 222 s of CPU in the JVM with the lower
-# limit, 371 s without (writing the lake, some 60 s, was part of the second).
-_SPEED_DEPENDS_ON = {"spark.sql.codegen.hugeMethodLimit": "8000"}
-
 _STOP_SECONDS = 30.0
 
-# A worker that crashes says where it was, and a page that differs from its checksum is an error
-# (by default parquet-mr reads it).
-_SEEN_DAMAGE = {
-    "spark.sql.execution.pyspark.udf.faulthandler.enabled": "true",
-    "parquet.page.verify-checksum.enabled": "true",
-}
 # Between key and value of a line of spark-defaults.conf, which is one of Java's properties.
 _SEPARATOR = re.compile(r"\s*[=:\s]\s*")
 # Folders of shuffle files of sessions that `spark_session` started in this process: one or none.
 _started_here: list[str] = []
+# Sessions of a server that it opened in this process: one or none.
+_opened_here: "list[SparkSession]" = []
 
 _LOCAL = {
     "spark.ui.enabled": "false",
@@ -66,25 +60,45 @@ _LOCAL = {
 }
 
 
-def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSession":
+def spark_session(
+    settings: Spark, *, app_name: str, scratch: str, report: Report = ignore_progress
+) -> "SparkSession":
     """Return the running session, or start a new one.
 
     Args:
         settings: the recipe's `spark` section; its `conf` goes before ours, but for `PINNED`.
         app_name: shown in Spark's own UI.
         scratch: local folder for the log (`spark.log`), shuffle files and the warehouse.
+        report: told what is started, or which server is used, and what differs there.
 
     Raises:
-        MachineError: Java is missing, too old, or Spark did not start.
+        MachineError: Java is missing, too old, or Spark did not start; a server does not answer, or
+            was started with settings that would change rows.
     """
     # Rows go to Python as Arrow here; what PySpark says of pandas 3 is about functions on frames.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession
 
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    submitted = is_submitted()
     running = SparkSession.getActiveSession()
+    remote = find_remote(settings.remote)
+    if remote is not None and submitted:
+        raise MachineError(
+            f"spark-submit brought a Spark, and {remote.named_by} names the Spark Connect server "
+            f"{remote.address}; start the job without spark-submit, or unset {remote.named_by}"
+        )
+    if running is not None and is_remote(running):
+        return complete_remote_session(running, remote, settings, report)
+    if remote is not None:
+        report(Progress(f"connecting to Spark at {remote.address} ({remote.named_by})"))
+        conf = {**SPEED_DEPENDS_ON, **format_settings(settings), **PINNED}
+        of_session = {k: v for k, v in conf.items() if k.startswith("spark.sql.")}
+        session = open_session(remote, app_name, of_session)
+        _opened_here.append(session)
+        return complete_remote_session(session, remote, settings, report)
+    report(Progress("starting Spark"))
     builder = SparkSession.builder.appName(app_name)
-    conf = {**_SPEED_DEPENDS_ON}
+    conf = {**SPEED_DEPENDS_ON}
     if not submitted and running is None:
         check_java()
         check_user()
@@ -102,19 +116,19 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
             "spark.local.dir": shuffle_folder,
             "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         }
-    conf |= {key: format_setting(value) for key, value in settings.conf.items()}
+    conf |= format_settings(settings)
     conf |= PINNED
     conf.setdefault("spark.redaction.regex", SPARK_PATTERN)
     for key, value in conf.items():
         builder = builder.config(key, value)
     if submitted or running is not None:
-        return _complete_session(builder.getOrCreate(), settings)
+        return complete_session(builder.getOrCreate(), settings)
     log = folder / "spark.log"
     try:
         names = {"spark.master": settings.master, "spark.app.name": app_name}
         with redirect_stderr(str(log)), start_gateway({**names, **conf}):
             session = builder.getOrCreate()
-            session = _complete_session(session, settings)
+            session = complete_session(session, settings)
         _started_here.append(shuffle_folder)
         return session
     except MachineError:
@@ -124,6 +138,20 @@ def spark_session(settings: Spark, *, app_name: str, scratch: str) -> "SparkSess
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
+
+
+def is_submitted() -> bool:
+    """Return whether spark-submit started this process, and brought its Spark."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def starts_java(settings: Spark) -> bool:
+    """Return whether a stage with these settings starts a JVM on this machine.
+
+    Raises:
+        MachineError: the environment names a server by what is no URL.
+    """
+    return not is_submitted() and find_remote(settings.remote) is None
 
 
 def _make_shuffle_folder(master: str, scratch: Path) -> str:
@@ -141,10 +169,13 @@ def _make_shuffle_folder(master: str, scratch: Path) -> str:
 def stop_own_session() -> None:
     """Stop the session and its JVM if `spark_session` started them in this process.
 
-    Under `spark-submit` the session belongs to the cluster and ends with the job.
+    Under `spark-submit` the session belongs to the cluster and ends with the job. One of a server
+    that was opened here ends there, with all that it runs.
     """
     from pyspark.sql import SparkSession
 
+    while _opened_here:
+        close_session(_opened_here.pop())
     if not _started_here:
         return
     folders = list(_started_here)
@@ -235,37 +266,3 @@ def check_user() -> None:
             f"does not start; add one (as root: echo 'headrace:x:{number}:{os.getgid()}::/tmp:"
             "/bin/sh' >> /etc/passwd), or run as a user of the image (Kubernetes: runAsUser)"
         ) from None
-
-
-def _complete_session(session: "SparkSession", settings: Spark) -> "SparkSession":
-    """Set what rows and values depend on, whatever the cluster or the caller has set.
-
-    The working directory is kept out of the search path of Spark's Python workers as well: Spark
-    starts them by `python -m`, which would import a folder `headrace` that lies there.
-
-    Raises:
-        MachineError: Spark was started with a setting that cannot be undone.
-    """
-    session.sparkContext.environment["PYTHONSAFEPATH"] = "1"
-    for key, value in _SEEN_DAMAGE.items():
-        session.conf.set(key, value)
-    started_with = dict(session.sparkContext.getConf().getAll())
-    for key in [*REFUSED, *(key for key in PINNED if not key.startswith("spark.sql."))]:
-        if key in find_unpinned(started_with):
-            raise MachineError(
-                f"Spark was started with {key} = {started_with[key]}, which leaves out files of a "
-                "table; remove it from spark-defaults.conf or the options of spark-submit"
-            )
-    for key, value in PINNED.items():
-        if key.startswith("spark.sql."):
-            session.conf.set(key, value)
-    for key in _list_settings(session):
-        is_allowed = key in PINNED or (key in ALLOWED and key in settings.conf)
-        if key.startswith(LEGACY_PREFIX) and not is_allowed:
-            session.conf.unset(key)
-    return session
-
-
-def _list_settings(session: "SparkSession") -> list[str]:
-    """List the settings of a session, those of its cluster included."""
-    return [row["key"] for row in session.sql("SET").collect()]

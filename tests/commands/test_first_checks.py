@@ -20,6 +20,7 @@ from headrace.commands.first_checks import (
     is_of_environment,
 )
 from headrace.errors import MachineError
+from headrace.recipe.sections import Spark
 from headrace.spark_gateway import choose_java_folder
 from headrace.spark_session import check_user
 from tests.commands.stage_outcomes import run_command
@@ -46,7 +47,7 @@ def test_a_user_without_a_name_is_told_what_to_add(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MachineError, match=r"user id \d+ has no entry .*>> /etc/passwd"):
         check_user()
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")  # the driver's JVM runs already
-    check_first("/tmp", spark=True)
+    check_first("/tmp", spark=Spark())
 
 
 @pytest.mark.parametrize("below", ["", "a", "a/b/c"])

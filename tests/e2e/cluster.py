@@ -48,7 +48,7 @@ class Cluster:
         """
         self.folder = folder
         self._master, self._places = master, list(workers)
-        self.python = _python_without_headrace(folder / "python")
+        self.python = python_without_headrace(folder / "python")
         self.package = _package(folder / "dist")
         self._gpus = folder / "gpus.sh"
         self._gpus.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": ["{GPU}"]}}\'\n')
@@ -217,7 +217,7 @@ class Watch:
             self._then()
 
 
-def _python_without_headrace(folder: Path) -> str:
+def python_without_headrace(folder: Path) -> str:
     """An interpreter with this environment's packages, and without this checkout."""
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next((folder / "lib").glob("python*/site-packages"))
@@ -228,6 +228,7 @@ def _python_without_headrace(folder: Path) -> str:
     found = subprocess.run(
         [python, "-c", "import pyspark; import headrace"],
         capture_output=True, text=True, check=False, cwd=folder,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
     )  # fmt: skip
     assert "No module named 'headrace'" in found.stderr, found
     return python

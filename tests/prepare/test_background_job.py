@@ -25,6 +25,7 @@ def test_its_result_is_handed_over(spark: object) -> None:
         assert count.result() == 1
 
 
+@pytest.mark.classic  # the tracker of jobs is the context's
 def test_it_ends_where_the_block_fails(spark: object) -> None:
     started = time.monotonic()
     with pytest.raises(KeyError, match="first"), BackgroundJob(spark.range(1), "two") as background:

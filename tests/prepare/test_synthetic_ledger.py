@@ -173,6 +173,7 @@ def counted_reads(spark: object) -> Iterator[None]:
     settings.unset("parquet.hadoop.vectored.io.enabled")
 
 
+@pytest.mark.classic
 @pytest.mark.usefixtures("counted_reads")
 @pytest.mark.parametrize("read_with", ["spark", "auto"])
 def test_the_lake_is_read_twice_at_most(

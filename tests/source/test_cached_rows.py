@@ -52,6 +52,7 @@ def test_a_table_of_the_catalog_that_a_program_cached(tmp_path: Path, spark: Spa
         spark.sql("drop table cached_rows")
 
 
+@pytest.mark.classic
 def test_a_build_leaves_nothing_cached(tmp_path: Path, spark: SparkSession) -> None:
     for day in (1, 2):
         write_day(tmp_path, day)

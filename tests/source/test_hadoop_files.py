@@ -11,9 +11,11 @@ from deltalake import write_deltalake
 
 from headrace.errors import LakeError
 from headrace.recipe.lake_sections import Table
-from headrace.source.hadoop_files import HadoopFiles, list_by_spark
+from headrace.source.hadoop_files import list_by_spark
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.tables import open_table
+from headrace.spark_engine.classic_files import HadoopFiles
+from headrace.spark_engine.find_engine import find_engine
 
 pytestmark = pytest.mark.spark
 
@@ -73,6 +75,22 @@ def test_no_table_with_a_log_is_read_as_its_files(spark: Any, tmp_path: Path) ->
     (tmp_path / "hudi" / ".hoodie").mkdir()
     with pytest.raises(LakeError, match=r"/hudi is a Hudi table"):
         read_ids(spark, f"{tmp_path}/hudi")
+
+
+def test_a_server_is_asked_for_logs_alone(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a store that a server reaches, and nothing here: the folder is not listed."""
+    monkeypatch.setattr(type(find_engine(spark)), "open_store", lambda engine, scheme: None)
+    write_deltalake(tmp_path / "delta", pa.table({"id": [1]}))
+    for name, log in (("ice", "metadata/v1.metadata.json"), ("hudi", ".hoodie/x"), ("plain", "_x")):
+        write_ids(tmp_path / name / "a.parquet", 1)
+        (tmp_path / name / log).parent.mkdir(exist_ok=True)
+        (tmp_path / name / log).touch()
+    for name, kind in (("delta", "a Delta"), ("ice", "an Iceberg"), ("hudi", "a Hudi")):
+        with pytest.raises(LakeError, match=f"/{name}/? is {kind} table"):
+            read_ids(spark, f"{tmp_path}/{name}/")
+    assert read_ids(spark, f"{tmp_path}/plain") == [1]
 
 
 def test_what_cannot_be_looked_at_is_an_error(spark: Any, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from headrace.source.read import find_fit_inputs, read_raw
 from headrace.source.rules import Check, check_rows
 from headrace.source.tables import RawTable
 from tests.prepare.tiny_builds import has_published_nothing, read_rows
+from tests.source.plans import describe_physical_plan
 
 ROWS = 3000
 
@@ -111,7 +112,7 @@ def plan_late_columns(spark: object, workdir: Path, **changes: Any) -> tuple[set
     columns = select_late_columns(raw.main, checked.checks, fit_inputs.raw)
     assert not columns or find_local_files(raw.main)
     tagged = assign_rows(checked, recipe, fit_inputs.raw, columns)
-    plan = tagged._jdf.queryExecution().executedPlan().toString()
+    plan = describe_physical_plan(tagged)
     schema = next(line for line in plan.splitlines() if "FileScan" in line)
     return set(columns), has_file_order(tagged), schema[schema.index("ReadSchema:") :]
 

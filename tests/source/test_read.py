@@ -10,12 +10,13 @@ from headrace.prepare.plan import make_plan
 from headrace.source.read import read_raw
 from tests import tiny
 from tests.prepare.tiny_builds import build_anew
+from tests.source.plans import describe_physical_plan
 
 pytestmark = [pytest.mark.spark, pytest.mark.usefixtures("tiny_lake")]
 
 
 def plan_of(frame: object) -> str:
-    return frame._jdf.queryExecution().executedPlan().toString()
+    return describe_physical_plan(frame)
 
 
 def test_the_plan_reads_only_the_columns_and_partitions_that_are_wanted(

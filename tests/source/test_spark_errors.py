@@ -3,7 +3,11 @@
 import pytest
 
 from headrace.errors import LakeError
-from headrace.source.spark_errors import explain_spark_errors, summarize_error
+from headrace.source.spark_errors import (
+    explain_lost_server,
+    explain_spark_errors,
+    summarize_error,
+)
 
 FOOTER = """An error occurred while calling o50.load.
 : org.apache.spark.SparkException: [CANNOT_READ_FILE_FOOTER] Could not read footer for file: \
@@ -29,6 +33,37 @@ JAVA = """An error occurred while calling o7.count.
 : org.apache.spark.SparkException: Job aborted
 \tat x
 Caused by: java.lang.ArithmeticException: long overflow
+"""
+CONNECT_SQL = """[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved. \
+SQLSTATE: 42703; line 1 pos 0;
+'Filter ('nope = 1)
+
+
+JVM stacktrace:
+org.apache.spark.sql.catalyst.ExtendedAnalysisException
+\tat org.apache.spark.sql.errors.QueryCompilationErrors$.unresolvedAttributeError(Q.scala:551)
+"""
+CONNECT_PATTERN = """[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in \
+`rlike` is invalid: '('. SQLSTATE: 22023
+
+JVM stacktrace:
+org.apache.spark.SparkRuntimeException
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.invalidPatternError(Q.scala:2740)
+"""
+CONNECT_WORKER = """
+  An exception was thrown from the Python worker. Please see the stack trace below.
+[PYTHON_EXCEPTION] An exception was thrown from the Python worker: \
+Traceback (most recent call last):
+  File "/x/late.py", line 3, in read
+    raise LakeError(text)
+headrace.errors.LakeError: table 't': a.parquet cannot be read; restore it
+ SQLSTATE: 38000
+
+JVM stacktrace:
+org.apache.spark.api.python.PythonException
+"""
+LOST_SESSION = """[INVALID_HANDLE.SESSION_NOT_FOUND] The handle 5f2d is invalid. \
+Session not found. SQLSTATE: HY000
 """
 SQL = """[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved. \
 SQLSTATE: 42703; line 1 pos 0;
@@ -60,6 +95,22 @@ SQLSTATE: 42703; line 1 pos 0;
             "[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved.; "
             "line 1 pos 0",
         ),
+        (
+            CONNECT_SQL,
+            "[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `nope` cannot be resolved.; "
+            "line 1 pos 0",
+        ),
+        (
+            CONNECT_PATTERN,
+            "[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in `rlike` is "
+            "invalid: '('",
+        ),
+        (CONNECT_WORKER, "table 't': a.parquet cannot be read; restore it"),
+        (
+            LOST_SESSION,
+            "the Spark Connect server has ended this session, or was started again; run the "
+            "command again",
+        ),
         ("x is not a Parquet file", "a file is not a readable Parquet file; restore or remove it"),
         (
             "ParquetDecodingException: bad page",
@@ -82,11 +133,27 @@ def test_an_error_of_spark_says_what_was_done(spark: object) -> None:
         pytest.raises(LakeError, match=r"^table 't': .*nope.* cannot be resolved"),
         explain_spark_errors("table 't'"),
     ):
-        spark.range(1).where("nope = 1")
+        spark.range(1).where("nope = 1").collect()
 
 
-def test_other_errors_pass() -> None:
-    with pytest.raises(LakeError, match=r"^as it is$"), explain_spark_errors("table 't'"):
-        raise LakeError("as it is")
-    with pytest.raises(KeyError), explain_spark_errors("table 't'"):
-        raise KeyError("x")
+def test_a_server_that_is_lost_is_an_error_of_the_build() -> None:
+    """As Spark's client raises what it has tried for long enough."""
+    grpc = pytest.importorskip("grpc")
+    from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+
+    with (
+        grpc.insecure_channel("127.0.0.1:1") as channel,
+        pytest.raises(LakeError, match=r"^recipe 'a': the Spark Connect server is lost \(.*; run"),
+        explain_lost_server("recipe 'a'"),
+    ):
+        try:
+            channel.unary_unary("/spark.connect.SparkConnectService/Config")(b"", timeout=20)
+        except grpc.RpcError as error:
+            raise SparkConnectGrpcException(str(error)) from None
+
+
+def test_other_errors_pass_for_who_knows_what_was_done() -> None:
+    from pyspark.errors import AnalysisException
+
+    with pytest.raises(AnalysisException), explain_lost_server("recipe 'a'"):
+        raise AnalysisException("no such column")

@@ -12,6 +12,7 @@ from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
     from headrace.recipe import Recipe
+    from headrace.recipe.sections import Spark
     from headrace.stream.block_reader import Engine
 
 # Errors of the system that whoever runs a command can mend, and a developer cannot.
@@ -27,7 +28,7 @@ _FIXES = {"reached": "is it running, and may this host reach it?"}
 def check_first(
     workdir: str,
     *,
-    spark: bool = False,
+    spark: "Spark | None" = None,
     dataset: str = "",
     checkpoints: str | None = None,
     engine: "Engine | None" = None,
@@ -36,7 +37,7 @@ def check_first(
 
     Args:
         workdir: local folder of the command.
-        spark: whether it starts Spark here.
+        spark: settings of its Spark; None where it needs none.
         dataset: root of what it publishes; "" where it publishes nothing.
         checkpoints: folder or URL, where one is configured.
         engine: what its ranks read with; None where it starts none.
@@ -50,10 +51,11 @@ def check_first(
         from headrace.stream.block_reader import check_engine
 
         check_engine(engine)
-    if spark and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        from headrace.spark_session import check_user
+    if spark is not None:
+        from headrace.spark_session import check_user, starts_java
 
-        check_user()
+        if starts_java(spark):
+            check_user()
     for what, root in (("the dataset", dataset), ("checkpoints", checkpoints)):
         if root:
             check_writable(root, what)
@@ -63,7 +65,7 @@ def check_recipe_folders(recipe: "Recipe", workdir: str, *, trains: bool, prepar
     """Check what the stages of a recipe write, and what ranks read with; see `check_first`."""
     check_first(
         workdir,
-        spark=prepares,
+        spark=recipe.spark if prepares else None,
         dataset=recipe.dataset.path if prepares else "",
         checkpoints=recipe.train.checkpoint.path if trains else None,
         engine=recipe.stream.engine if trains else None,

@@ -67,7 +67,7 @@ def score(
         from headrace.spark_session import stop_own_session_afterwards
 
         loaded = command.open_recipe(recipe, workdir, set_)
-        check_first(workdir, spark=True)
+        check_first(workdir, spark=loaded.spark)
         check_writable(output, "predictions (--output)")
         with command.console.track_stage("score") as report:
             with stop_own_session_afterwards():

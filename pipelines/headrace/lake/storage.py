@@ -252,6 +252,26 @@ def explain_storage_errors(root: str) -> Iterator[None]:
         ) from error
 
 
+def refuse_unseen_file(root: str, path: str) -> None:
+    """Refuse a root where a file that a task of Spark wrote is not seen from here.
+
+    Args:
+        root: folder or URL that the task wrote to.
+        path: of its file, relative to the root.
+
+    Raises:
+        DatasetError: the hosts of tasks have another folder of that name.
+    """
+    files, base = open_filesystem(root)
+    with explain_storage_errors(root):
+        if files.exists(f"{base}/{path}"):
+            return
+    raise DatasetError(
+        f"Spark's tasks wrote {path} to {redact_text(root)}, and it is not there as this host sees "
+        "it: name a folder or URL that the hosts of Spark and this one share. Nothing was published"
+    )
+
+
 @contextmanager
 def explain_table_errors(path: str) -> Iterator[None]:
     """Turn an error of a raw table's store within the block into a human-readable one.

@@ -4,10 +4,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from headrace.spark_engine.find_engine import find_engine
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _Result = TypeVar("_Result")
+
+
+def name_jobs(build_id: str) -> str:
+    """Return the tag of the jobs of a build."""
+    return f"headrace-{build_id}"
 
 
 class BackgroundJob:
@@ -17,15 +24,15 @@ class BackgroundJob:
     """
 
     def __init__(self, frame: "DataFrame", build_id: str) -> None:
-        self._context = frame.sparkSession.sparkContext
-        self._tag = f"headrace-{build_id}"
+        self._engine = find_engine(frame.sparkSession)
+        self._tag = name_jobs(build_id)
         self._pool = ThreadPoolExecutor(1)
 
     def start(self, work: "Callable[[], _Result]") -> "Future[_Result]":
         """Start the work, whose jobs are cancelled where the block fails."""
 
         def run_tagged() -> "_Result":
-            self._context.addJobTag(self._tag)
+            self._engine.tag_jobs(self._tag)
             return work()
 
         return self._pool.submit(run_tagged)
@@ -35,5 +42,5 @@ class BackgroundJob:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self._context.cancelJobsWithTag(self._tag)
+            self._engine.cancel_jobs(self._tag)
         self._pool.shutdown()

@@ -57,6 +57,7 @@ from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import SMALL_KINDS
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs, compute_class_weights
 from headrace.transform.spec import TransformSpec
 from headrace.transform.summaries import LABEL_KEY
@@ -177,7 +178,7 @@ def build_rows(
         written = _write_rows(attempt, raw, clean, rejected, blobs, fitted.spec, write_options)
         attempt.timer.record_step("write")
     finally:
-        blobs.unpersist()
+        find_engine(blobs.sparkSession).unpersist(blobs)
         if options.late:
             options.late.unpersist()
     profile = build_profile(fit_inputs, axes, checked, fitted.counts, written)
@@ -228,7 +229,7 @@ def _shuffle_rows(
         join_keys_folder=locate_join_keys(attempt.root, attempt.build_id),
         has_large_rows=is_large,
         collect_statistics=plan.reused_version is None,
-        late=session.sparkContext.broadcast(clean.late) if clean.late else None,
+        late=find_engine(session).share(clean.late) if clean.late else None,
         passthrough=tuple(clean.passthrough),
         checked_texts=frozenset(c.texts for c in clean.checked.checks if c.texts),
     )

@@ -37,6 +37,7 @@ from headrace.prepare.attempt import (
     StepTimer,
     make_build_id,
 )
+from headrace.prepare.background_job import name_jobs
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.erase import plan_erasure
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
@@ -49,7 +50,9 @@ from headrace.source.keys import KEY_DEFINITION
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
+from headrace.source.spark_errors import explain_lost_server
 from headrace.spark_catalog import check_registration, register_table
+from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
 
 _TABLE_KEY = "dataset.catalog_table"
@@ -211,6 +214,17 @@ def _run_attempt(
         return _open_prepared(attempt, plan, published)
     spark = spark or _start_spark(recipe, workdir, report)
     timer.record_step("start_spark")
+    with (
+        explain_lost_server(f"recipe {recipe.name!r}"),
+        find_engine(spark).cancel_on_failure(name_jobs(attempt.build_id)),
+    ):
+        return _build_until_published(attempt, plan, spark, digests)
+
+
+def _build_until_published(
+    attempt: Attempt, plan: Plan, spark: "SparkSession", digests: "dict[str, pa.Table]"
+) -> Prepared:
+    timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     while True:
         report(Progress("reading tables"))
         follow = plan.partitioning != "table"
@@ -265,9 +279,11 @@ def _revise_plan(
 
 def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
     """Start the session of the stage, or use the one that runs."""
-    report(Progress("starting Spark"))
     return spark_session(
-        recipe.spark, app_name=f"headrace prepare {recipe.name}", scratch=f"{workdir}/spark"
+        recipe.spark,
+        app_name=f"headrace prepare {recipe.name}",
+        scratch=f"{workdir}/spark",
+        report=report,
     )
 
 

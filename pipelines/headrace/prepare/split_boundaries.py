@@ -26,6 +26,7 @@ from headrace.recipe import sections as s
 from headrace.recipe.times import format_micros, parse_distance_to_micros
 from headrace.source.internal_columns import TIME
 from headrace.source.rules import CheckedRows
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -82,7 +83,7 @@ def resolve_boundaries(
         newest = _find_newest(times, time, latest)
         return cut_shares(time, newest, partial(_count_groups, times))
     finally:
-        times.unpersist()
+        find_engine(times.sparkSession).unpersist(times)
 
 
 def subtract_distances(time: s.TimeSplit, newest: int | None) -> TimeBoundaries:

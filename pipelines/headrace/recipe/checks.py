@@ -25,7 +25,7 @@ from headrace.recipe.evaluate_checks import check_evaluation, check_references, 
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
 from headrace.recipe.reader_options import check_reader_options
-from headrace.recipe.spark_settings import find_unpinned, format_setting
+from headrace.recipe.spark_checks import check_ranks_on_spark, check_spark
 from headrace.recipe.split_checks import check_split
 from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
@@ -186,18 +186,6 @@ def _check_passthrough_columns(dataset: s.Dataset, features: dict[str, s.Feature
     return problems
 
 
-def _check_spark(spark: s.Spark) -> list[Problem]:
-    return [
-        Problem(
-            f'spark.conf."{key}"',
-            f"is {format_setting(spark.conf[key])}; rows or their values depend on it, and in "
-            f"every session of Headrace it is {pinned}",
-            "remove it",
-        )
-        for key, pinned in find_unpinned(spark.conf).items()
-    ]
-
-
 _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_tables, ("source",)),
     (_check_joins, ("source",)),
@@ -227,5 +215,6 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_references, ("evaluate", "label", "features")),
     (check_slices, ("evaluate", "features", "dataset", "derive", "source")),
     (check_reader_options, ("source",)),
-    (_check_spark, ("spark",)),
+    (check_spark, ("spark",)),
+    (check_ranks_on_spark, ("spark", "train")),
 ]

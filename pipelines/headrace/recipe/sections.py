@@ -158,7 +158,10 @@ class Spark(Section):
     """Settings for the Spark session that a stage starts (under spark-submit: the defaults)."""
 
     master: str = "local[*]"
-    """Used where the job was not started by spark-submit."""
+    """Used where the job was not started by spark-submit, and no server is named."""
+    remote: str | None = None
+    """A server of Spark Connect, `sc://host:port` (docs/spark-connect.md), in place of a Spark that
+    is started here. Where the recipe has none, SPARK_REMOTE in the environment may name one."""
     conf: dict[str, str | int | float | bool] = {}
 
 

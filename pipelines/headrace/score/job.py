@@ -14,6 +14,7 @@ from headrace.lake.damage import explain_damage
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.predictions import publish_predictions
 from headrace.lake.score_record import ScoreRecord
+from headrace.lake.storage import refuse_unseen_file
 from headrace.lake.transform_file import check_transform_digest
 from headrace.progress import Progress
 from headrace.score.attempt import ScoreAttempt
@@ -38,6 +39,7 @@ from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.quarantine.in_tasks import remove_other_files
 from headrace.source.quarantine.writer import get_quarantine_path, locate_quarantine
 from headrace.source.spark_errors import explain_spark_errors
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -168,9 +170,9 @@ def _predict_checked_rows(
         )
         refuse_other_columns(schema, attempt.root, base)
         scoring = _build_options(attempt, rows, spec, reference, schema, by, packed_file)
-        context = spark.sparkContext
-        context.addFile(packed_file)
-        shared = context.broadcast(scoring)
+        engine = find_engine(spark)
+        engine.send_file(packed_file)
+        shared = engine.share(scoring)
         attempt.report(Progress(f"scoring {rows.raw.rows_read:,} rows with {attempt.model.uri}"))
         results = TaskResults()
         try:
@@ -181,6 +183,8 @@ def _predict_checked_rows(
                     results.add_bytes(bytes(row["results"]))
         finally:
             shared.unpersist()
+        if results.files:
+            refuse_unseen_file(attempt.root, results.files[0].path)
         return _Predicted(rows, results, schema, by)
     finally:
         rows.raw.unpersist()

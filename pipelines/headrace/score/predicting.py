@@ -9,7 +9,7 @@ commit names, and its second attempt writes another one.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +28,9 @@ from headrace.source.late_reader import LateReader
 from headrace.source.partition_index import PartitionIndex
 from headrace.source.quarantine.in_tasks import RejectedRows
 from headrace.source.quarantine.writer import locate_quarantine
+from headrace.spark_engine.engine import Shared
 from headrace.transform.arrow import ArrowTransform, load_transform, stack_inputs
 from headrace.transform.spec import TransformSpec
-
-if TYPE_CHECKING:
-    from pyspark import Broadcast
 
 RESULTS_DDL = "results binary"
 _MAX_INPUTS = 4_194_304  # numbers in the inputs of one prediction: lists and images are wide
@@ -76,7 +74,7 @@ class ScoreOptions:
 
 
 def build_scorer(
-    shared: "Broadcast[ScoreOptions]", names: list[str]
+    shared: Shared[ScoreOptions], names: list[str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow`; each task yields one row, `TaskResults` as bytes.
 

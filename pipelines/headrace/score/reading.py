@@ -25,6 +25,7 @@ from headrace.source.rules import CheckedRows, check_rows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import convert_to_kind
 from headrace.source.windows import add_windows
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.rule_names import list_rule_names
 from headrace.transform.spec import TransformSpec
 
@@ -189,6 +190,7 @@ def read_rows_to_score(
             if has_file_order(frame):
                 return RowsToScore(frame, checked, raw, late, left_out)
         frame = _select_columns(rows, checked, schema, kinds, written, bucket, raw, {})
+        find_engine(spark).resolve_plan(frame)
     return RowsToScore(frame, checked, raw, None, left_out)
 
 
@@ -265,7 +267,8 @@ def _can_compile(rule: "s.Rule", rows: "DataFrame", schema: RawSchema) -> bool:
 
     if isinstance(rule, s.Expr):
         try:
-            rows.select(F.expr(rule.expression))
+            frame = rows.select(F.expr(rule.expression))
+            find_engine(rows.sparkSession).resolve_plan(frame)
         except AnalysisException:
             return False
         return True

@@ -26,7 +26,9 @@ from headrace.score.plan import make_plan
 from headrace.score.reading import list_written_columns, replace_main_table
 from headrace.score.session import warm_up_workers
 from headrace.score.table import normalize_table_name, refuse_overlapping_tables
+from headrace.source.spark_errors import explain_lost_server
 from headrace.spark_catalog import check_registration, register_table
+from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
 from headrace.tracking.model import ModelVersion, download_model_file, find_model
 from headrace.tracking.registry import find_champion
@@ -160,9 +162,13 @@ def _score(
     def run_attempt() -> Published:
         if spark is None:
             return publish_removal(attempt)
-        return score_rows(
-            attempt, spark, lambda name, folder: download_model_file(store, model, name, folder)
-        )
+        with (
+            explain_lost_server(f"scoring {plan.source}"),
+            find_engine(spark).cancel_on_failure(f"headrace-{attempt.build_id}"),
+        ):
+            return score_rows(
+                attempt, spark, lambda name, folder: download_model_file(store, model, name, folder)
+            )
 
     version, record = _discard_on_failure(attempt, run_attempt)
     seconds = {"total": round(time.monotonic() - began, 2)}
@@ -171,9 +177,11 @@ def _score(
 
 def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
     """Start the session of the job, or use the one that runs."""
-    report(Progress("starting Spark"))
     return spark_session(
-        recipe.spark, app_name=f"headrace score {recipe.name}", scratch=f"{workdir}/spark"
+        recipe.spark,
+        app_name=f"headrace score {recipe.name}",
+        scratch=f"{workdir}/spark",
+        report=report,
     )
 
 

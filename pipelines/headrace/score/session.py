@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.recipe import Recipe
 from headrace.score.network import import_tensorflow
 from headrace.source.types import SMALL_KINDS
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -25,13 +26,11 @@ def configure_session(spark: "SparkSession", spec: TransformSpec, recipe: Recipe
     files on 2 cores: 1.3 and 0.7 million). Batches have as many rows as are predicted at once,
     unless lists and images make rows large.
     """
-    settings = {
-        "spark.sql.files.minPartitionNum": _PARTITIONS_PER_CORE
-        * spark.sparkContext.defaultParallelism
-    }
+    engine = find_engine(spark)
+    settings = {"spark.sql.files.minPartitionNum": _PARTITIONS_PER_CORE * engine.get_parallelism()}
     if SMALL_KINDS.issuperset(column.kind for column in spec.raw):
         settings["spark.sql.execution.arrow.maxRecordsPerBatch"] = recipe.score.batch_rows
-    configured = {key for key, _ in spark.sparkContext.getConf().getAll()} | {*recipe.spark.conf}
+    configured = {*engine.list_start_settings(), *recipe.spark.conf}
     for key, value in settings.items():
         if key not in configured:
             spark.conf.set(key, str(value))
@@ -43,7 +42,7 @@ def warm_up_workers(spark: "SparkSession") -> None:
     Importing TensorFlow takes them seconds, and until the first rows come they have nothing else to
     do (2 million rows on 2 cores: 36 s without, 33 s with).
     """
-    cores = spark.sparkContext.defaultParallelism
+    cores = find_engine(spark).get_parallelism()
 
     def import_in_workers() -> None:
         with contextlib.suppress(Exception):  # whatever it is, scoring runs into it and reports it

@@ -5,10 +5,9 @@ Hive knows names in small letters alone, so a table `x, place` may lie over file
 by their own names. What `char(n)` fills up with spaces is cut off again.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from headrace.errors import DatasetError, LakeError
 from headrace.lake.storage import open_filesystem
 from headrace.source.internal_columns import col
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -40,14 +40,13 @@ def load_catalog_table(spark: "SparkSession", name: str, table: str) -> "DataFra
 
     frame = spark.read.table(table)
     declared = frame.schema
-    root = frame._jdf.queryExecution().analyzed()
-    for relation in _find_relations(root):
-        spelled = _find_spellings(spark, relation)
-        columns = [str(name) for name in relation.dataSchema().fieldNames()]
-        others = {c: found for c in columns if (found := _find_others(c, spelled))}
+    engine = find_engine(spark)
+    for relation in engine.find_relations(frame, table):
+        spelled = _find_spellings(spark, relation.urls)
+        others = {c: found for c in relation.columns if (found := _find_others(c, spelled))}
         if not others:
             continue
-        if not _is_table_itself(root):
+        if not relation.is_table:
             column, (other, url) = next(iter(others.items()))
             raise LakeError(
                 f"table {name!r} ({table}): it is a view of a table that declares column "
@@ -55,7 +54,7 @@ def load_catalog_table(spark: "SparkSession", name: str, table: str) -> "DataFra
                 "name that table in the recipe, or declare the column as the files have it"
             )
         renamed = {c: _choose_spelling(name, table, c, spelled) for c in others}
-        frame = _read_with_names(spark, relation, renamed)
+        frame = engine.read_with_names(relation, table, renamed)
         frame = frame.select(*(col(renamed.get(c, c)).alias(c) for c in declared.names))
     padded = {
         f.name for f in declared.fields if str(f.metadata.get(_CHAR_TYPE, "")).startswith("char(")
@@ -67,32 +66,8 @@ def load_catalog_table(spark: "SparkSession", name: str, table: str) -> "DataFra
     )
 
 
-def _find_relations(plan: Any) -> list[Any]:
-    """Return the relations of Parquet files that a plan reads."""
-    found = []
-    leaves = plan.collectLeaves()
-    for position in range(leaves.size()):
-        leaf = leaves.apply(position)
-        if leaf.getClass().getSimpleName() == "LogicalRelation":
-            relation = leaf.relation()
-            is_files = relation.getClass().getSimpleName() == "HadoopFsRelation"
-            if is_files and "Parquet" in relation.fileFormat().getClass().getSimpleName():
-                found.append(relation)
-    return found
-
-
-def _is_table_itself(plan: Any) -> bool:
-    """Return whether a plan reads one table, and nothing of it is computed but paddings."""
-    while plan.children().size() == 1:
-        if plan.getClass().getSimpleName() not in ("SubqueryAlias", "Project"):
-            return False
-        plan = plan.children().head()
-    return bool(plan.getClass().getSimpleName() == "LogicalRelation")
-
-
-def _find_spellings(spark: "SparkSession", relation: Any) -> list[tuple[str, frozenset[str]]]:
-    """Return the files of a relation and the names of their columns."""
-    urls = sorted(str(url) for url in relation.inputFiles())
+def _find_spellings(spark: "SparkSession", urls: Sequence[str]) -> list[tuple[str, frozenset[str]]]:
+    """Return the files of a table and the names of their columns."""
 
     def read_names(url: str) -> tuple[str, frozenset[str]]:
         filesystem, path = open_filesystem(unquote(url))
@@ -138,24 +113,3 @@ def _choose_spelling(
         f"table {name!r} ({table}): column {column!r} is {listed}; of a catalog's table one "
         f"spelling is read. Rewrite the files, or name their folder by source.tables.{name}.path"
     )
-
-
-def _read_with_names(spark: "SparkSession", relation: Any, names: dict[str, str]) -> "DataFrame":
-    """Read a relation by the names that its files have."""
-    import pyspark.sql.types as T
-    from pyspark.sql import DataFrame
-
-    jvm: Any = spark._jvm
-    schema = T.StructType.fromJson(json.loads(relation.dataSchema().json()))
-    fields = [T.StructField(names.get(f.name, f.name), f.dataType, True) for f in schema.fields]
-    typed = jvm.org.apache.spark.sql.types.DataType.fromJson(T.StructType(fields).json())
-    copy = jvm.org.apache.spark.sql.execution.datasources.HadoopFsRelation(
-        relation.location(),
-        relation.partitionSchema(),
-        typed,
-        relation.bucketSpec(),
-        relation.fileFormat(),
-        relation.options(),
-        spark._jsparkSession,
-    )
-    return DataFrame(spark._jsparkSession.baseRelationToDataFrame(copy), spark)

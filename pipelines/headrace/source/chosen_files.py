@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from headrace.source.listing import Listing
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -92,7 +93,7 @@ def find_unequal_file(
     """
     expected = {*(listing.files if paths is None else paths)}
     read: set[str] = set()
-    for url in _list_read_files(frame):
+    for url in find_engine(frame.sparkSession).list_read_files(frame):
         path = listing.find_url(url)
         if path not in expected:
             return f"Spark reads {unquote(url)}, which is not among the files that were listed"
@@ -103,15 +104,6 @@ def find_unequal_file(
         (url,) = listing.list_urls([min(expected - read)])
         return f"{url} was listed, and Spark does not read it"
     return None
-
-
-def _list_read_files(frame: "DataFrame") -> list[str]:
-    """Return the URLs of the files that Spark reads, as often as it does: `inputFiles` of a frame
-    has each once."""
-    leaves = frame._jdf.queryExecution().analyzed().collectLeaves()
-    plans = [leaves.apply(i) for i in range(leaves.size())]
-    files = [plan for plan in plans if plan.getClass().getSimpleName() == "LogicalRelation"]
-    return [str(url) for plan in files for url in plan.relation().location().inputFiles()]
 
 
 def _has_partitions(listing: Listing) -> bool:

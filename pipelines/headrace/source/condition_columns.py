@@ -2,11 +2,11 @@
 `transform`."""
 
 from collections.abc import Callable, Mapping
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from headrace.columns.values import MISSING_INTEGER
 from headrace.schema import ColumnType
+from headrace.source.balanced import combine_balanced
 from headrace.source.internal_columns import col, is_internal
 from headrace.source.raw_schema import RawSchema
 from headrace.source.types import RAW_KINDS, is_finite
@@ -68,7 +68,7 @@ def _build(node: Condition, schema: RawSchema, build: _Build) -> "Column":
         # A list of many is looked up by its bits, and -0.0 has others than 0.0.
         value = value + F.lit(0.0) if node.args[0].type == "real" else value
         return value.isin(*(v + 0.0 if isinstance(v, float) else v for v in node.values))
-    args = [build(arg) for arg in node.args]
+    args = [build(arg) for arg in _list_args(node)]
     if node.op == "time_part":
         part = {"day": "dayofmonth", "day_of_year": "dayofyear"}.get(
             str(node.value), str(node.value)
@@ -85,6 +85,21 @@ def _build(node: Condition, schema: RawSchema, build: _Build) -> "Column":
     result = _OPERATIONS[node.op](args)
     is_computed = node.op in ("add", "subtract", "multiply", "divide")
     return _without_nan(result) if is_computed and node.type == "real" else result
+
+
+def _list_args(node: Condition) -> list[Condition]:
+    """List what a condition is of; those of a chain of and, or of or, all at once."""
+    if node.op not in ("and", "or"):
+        return list(node.args)
+    listed: list[Condition] = []
+    pending = list(reversed(node.args))
+    while pending:
+        arg = pending.pop()
+        if arg.op == node.op:
+            pending += reversed(arg.args)
+        else:
+            listed.append(arg)
+    return listed
 
 
 def _build_column(node: Condition, schema: RawSchema) -> "Column":
@@ -137,8 +152,8 @@ _OPERATIONS: Mapping[str, Callable[[list["Column"]], "Column"]] = {
     "equal": lambda args: args[0] == args[1],
     "less": lambda args: args[0] < args[1],
     "less_or_equal": lambda args: args[0] <= args[1],
-    "and": lambda args: reduce(lambda a, b: a & b, args),
-    "or": lambda args: reduce(lambda a, b: a | b, args),
+    "and": lambda args: combine_balanced(args, lambda a, b: a & b),
+    "or": lambda args: combine_balanced(args, lambda a, b: a | b),
     "not": lambda args: ~args[0],
     "is_null": lambda args: args[0].isNull(),
     "add": _compute("try_add"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
+from headrace.source.balanced import combine_balanced
 from headrace.source.internal_columns import MALFORMED, NOT_CASTABLE, col, name_before_cast
 from headrace.source.tables import RawTable
 from headrace.source.types import has_lost_elements, is_lost
@@ -39,10 +40,11 @@ def load_joined_table(table: RawTable, join: s.Join) -> JoinedTable:
     from pyspark import StorageLevel
 
     checked = [c for c in table.casts if c in {*join.key, *join.columns.values()}]
-    is_bad = F.lit(False)
+    lost = [F.lit(False)]
     for column in checked:
         has_lost = has_lost_elements if table.casts[column].startswith("list") else is_lost
-        is_bad = is_bad | has_lost(column, name_before_cast(column))
+        lost.append(has_lost(column, name_before_cast(column)))
+    is_bad = combine_balanced(lost, lambda first, second: first | second)
     malformed = MALFORMED in table.schema.names
     columns = [col(key) for key in join.key]
     columns += [col(column).alias(name) for name, column in join.columns.items()]

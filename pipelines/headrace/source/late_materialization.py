@@ -9,7 +9,6 @@ Measured (2 cores, 1 million rows of 41 columns): reading in Spark and handing o
 24 s of CPU, pyarrow needs some 2 s.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,15 +20,12 @@ from headrace.source.internal_columns import POSITION
 from headrace.source.local_files import LocalFile, find_local_files
 from headrace.source.rules import Check
 from headrace.source.tables import RawTable
+from headrace.spark_engine.find_engine import find_engine
+from headrace.spark_engine.plan_text import keeps_file_order
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-# Operators of Spark after which rows are no longer in the order of their files.
-_SHUFFLES = re.compile(
-    r"^[\s:+*()\d-]*(SortMergeJoin|ShuffledHashJoin|CartesianProduct|Window|\w*Exchange|Sort)\b",
-    re.MULTILINE,
-)
 # Spark's type -> (type in Arrow, types in a file that are read as such, in the words of
 # `file_columns.describe_type`). A column of nulls alone has the type null.
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "null")
@@ -123,4 +119,4 @@ def _has_exact_names(main: RawTable) -> bool:
 
 def has_file_order(rows: "DataFrame") -> bool:
     """Return whether Spark's plan leaves rows in the order of their files."""
-    return not _SHUFFLES.search(rows._jdf.queryExecution().sparkPlan().toString())
+    return keeps_file_order(find_engine(rows.sparkSession).describe_plan(rows))

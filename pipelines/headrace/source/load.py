@@ -39,6 +39,8 @@ from headrace.source.typed_files import (
     note_folder_columns,
     read_group,
 )
+from headrace.spark_engine.find_engine import find_engine
+from headrace.spark_engine.plan_text import filters_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
@@ -91,11 +93,12 @@ def load_table(
     """
     where = str(table.table or table.path)
     expected = list_by_spark(spark, name, table) if listing is None else listing
-    with explain_load_errors(name, table, where):
-        _forget_cached_rows(spark, table, where)
-        if table.table:
+    place = find_engine(spark).resolve_path(where) if table.path else where
+    _forget_cached_rows(spark, table, place)
+    if table.table:
+        with explain_load_errors(name, table, where):
             return LoadedTable(load_catalog_table(spark, name, table.table), None)
-    *first_ways, last_way = choose_files(where, expected, paths)
+    *first_ways, last_way = choose_files(place, expected, paths)
     for files in first_ways:
         with suppress(Exception):  # what is wrong is said by the last way
             loaded = _load_files(spark, name, table, needed, listing, paths, files)
@@ -103,6 +106,7 @@ def load_table(
                 return loaded
     with explain_load_errors(name, table, where):
         loaded = _load_files(spark, name, table, needed, listing, paths, last_way)
+        find_engine(spark).resolve_plan(loaded.frame)
         unequal = find_unequal_file(loaded.frame, expected, paths) if expected is not None else None
     if unequal is not None and not _SELECTING_OPTIONS & {
         option.lower() for option in table.options
@@ -157,7 +161,9 @@ def _load_files(
         except LakeError as error:
             raise LakeError(f"table {name!r} ({table.path}): {error}") from None
         common = CommonColumns((), notes=tuple(notes))
-        return LoadedTable(frame, find_partition_columns(frame, table), common)
+        reader = spark.read.format(table.format).options(**options)
+        names = _find_partition_columns(frame, reader, files.all, table)
+        return LoadedTable(frame, names, common)
     elif listing is not None and table.format in ("parquet", "orc"):
         return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
     else:
@@ -170,7 +176,8 @@ def _load_files(
         if table.format in ("parquet", "orc") and schema != frame.schema:
             reader = spark.read.format(table.format).options(**options)
             frame = reader.schema(schema).load(files.chosen)
-    return LoadedTable(frame, find_partition_columns(frame, table))
+    reader = spark.read.format(table.format).options(**options)
+    return LoadedTable(frame, _find_partition_columns(frame, reader, files.chosen, table))
 
 
 def _load_typed_files(
@@ -217,7 +224,7 @@ def _load_typed_files(
         groups = group_files(chosen, common.columns, types, widens=widens)
     folder_texts = [T.StructField(text, T.StringType()) for text in sorted(texts)]
     frame = reader.schema(T.StructType([*build_schema(types), *folder_texts])).load(files.all)
-    names = find_partition_columns(frame, table) or []
+    names = _find_partition_columns(frame, reader, files.all, table) or []
     if any(group.stored for group in groups):
         reader = reader.options(**get_name_options(listing))
         fields = [frame.schema[n] for n in names]
@@ -258,7 +265,8 @@ def _find_folder_columns(
         return []
     if listing.root:
         return list(listing.get_values(next(iter(listing.files))))
-    return find_partition_columns(reader.schema(_NO_COLUMN).load(files.all), table) or []
+    frame = reader.schema(_NO_COLUMN).load(files.all)
+    return _find_partition_columns(frame, reader, files.all, table) or []
 
 
 def _list_schemas(
@@ -306,17 +314,13 @@ def _widen_numbers(frame: "DataFrame") -> "StructType":
     return T.StructType(fields)
 
 
-def find_partition_columns(frame: "DataFrame", table: s.Table) -> list[str] | None:
+def _find_partition_columns(
+    frame: "DataFrame", reader: "DataFrameReader", files: str | list[str], table: s.Table
+) -> list[str] | None:
     """Return the columns that are in no file; None where a table is not its files."""
     if table.format not in FILE_FORMATS or table.table:
         return None
-    plan = frame._jdf.queryExecution().analyzed()
-    try:
-        while plan.children().size() == 1:  # what is computed from its rows
-            plan = plan.children().head()
-        return list(plan.relation().partitionSchema().fieldNames())
-    except Exception:  # py4j: not a relation of files
-        return None
+    return find_engine(frame.sparkSession).find_partition_columns(frame, reader, files)
 
 
 def select_partitions(frame: "DataFrame", name: str, condition: str) -> "DataFrame":
@@ -330,8 +334,7 @@ def select_partitions(frame: "DataFrame", name: str, condition: str) -> "DataFra
     selected = frame.where(F.expr(condition))
     # Spark plans conditions on partition columns into the scan's list of files; a Filter above the
     # scan is one on rows.
-    plan = selected._jdf.queryExecution().sparkPlan().toString()
-    if any(line.lstrip(" :+-").startswith("Filter ") for line in plan.splitlines()):
+    if filters_rows(find_engine(frame.sparkSession).describe_plan(selected)):
         raise LakeError(
             f"source.tables.{name}.partitions ({condition}) uses columns that are no partition "
             "columns, so rows would be left out before the ledger counts them; use "

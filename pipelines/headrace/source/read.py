@@ -43,6 +43,7 @@ from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable, open_table
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs
 from headrace.transform.fit_rules import RuleSource, fit_rules
 from headrace.transform.rules import select_rejecting_rules
@@ -113,7 +114,7 @@ class RawRows:
     def unpersist(self) -> None:
         """Have Spark forget what it cached."""
         for frame in self.cached:
-            frame.unpersist()
+            find_engine(frame.sparkSession).unpersist(frame)
 
 
 def read_raw(
@@ -194,6 +195,7 @@ def read_raw(
                 if key_types == lookup.key_types:
                     rows, followed = keyed, [*followed, lookup]
             rows = rows.join(right, on=list(join.key), how="left")
+            find_engine(spark).resolve_plan(rows)
         sources[join.table] = _describe_source(table, count, lookups.get(join.table))
     schema = RawSchema.from_frame(rows)
     return RawRows(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
+from headrace.source.balanced import combine_balanced
 from headrace.source.condition_columns import (
     build_condition_column,
     has_value,
@@ -20,6 +21,7 @@ from headrace.source.condition_columns import (
 from headrace.source.internal_columns import col, name_count
 from headrace.source.keys import has_whole_key
 from headrace.source.raw_schema import RawSchema
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.java_pattern import NoTranslationError
 from headrace.transform.literals import Literal, read_limit, read_literal
 from headrace.transform.sql_condition import read_sql_condition
@@ -76,9 +78,7 @@ def build_condition(
         )
         return RuleCondition(_null_as_false(violated), reason)
     if isinstance(rule, s.Regex):
-        jvm = spark.sparkContext._jvm
-        assert jvm is not None
-        jvm.java.util.regex.Pattern.compile(rule.pattern)  # or it fails in some task, unnamed
+        find_engine(spark).compile_pattern(rule.pattern)  # or it fails in some task, unnamed
         violated = ~col(rule.column).cast("string").rlike(rule.pattern)
         reason = F.concat(
             F.lit(f"{rule.column}: "),
@@ -92,7 +92,8 @@ def build_condition(
         except NoTranslationError:
             violated = ~F.expr(f"({rule.expression})")
         else:
-            F.expr(f"({rule.expression})")  # Spark's parser has the last word on what is SQL
+            # Spark's parser has the last word on what is SQL.
+            find_engine(spark).parse_expression(f"({rule.expression})")
             violated = ~build_condition_column(parsed, schema)
         return RuleCondition(_null_as_false(violated), F.lit(f"not {rule.expression}"))
     return _build_unique(index, rule)
@@ -110,9 +111,7 @@ def _build_not_null(rule: s.NotNull, schema: RawSchema) -> RuleCondition:
     import pyspark.sql.functions as F
 
     missing = [~has_value(column, schema) for column in rule.columns]
-    violated = missing[0]
-    for column_missing in missing[1:]:
-        violated = violated | column_missing
+    violated = combine_balanced(missing, lambda first, second: first | second)
     names = [F.when(m, F.lit(c)) for m, c in zip(missing, rule.columns, strict=True)]
     return RuleCondition(violated, F.concat(F.concat_ws(", ", *names), F.lit(" is missing")))
 

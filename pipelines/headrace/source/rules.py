@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.recipe import Recipe
+from headrace.source.balanced import combine_balanced
 from headrace.source.image_checks import (
     ImageColumn,
     build_image_conditions,
@@ -33,6 +34,7 @@ from headrace.source.rule_conditions import build_condition, quote_value
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.tables import RawTable
 from headrace.source.types import has_lost_elements, is_lost
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.rule_names import choose_unused_name, name_rule
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ def check_rows(
             if condition.count is not None:
                 rows = rows.withColumn(name_count(index), condition.count)
                 counts[name_count(index)] = T.LongType()
-            rows.select(condition.violated)  # Spark resolves it, or says why not
+            # Spark resolves it, or says why not.
+            find_engine(rows.sparkSession).resolve_plan(rows.select(condition.violated))
         name = choose_unused_name(rule.name or name_rule(rule), names)
         nulls = getattr(rule, "column", None) if rule.on_violation == "null" else None
         check = Check(name, rule.on_violation, rule.max_fraction, nulls, keeps_as_read=keep_as_read)
@@ -165,9 +168,7 @@ def check_rows(
             F.when(violated, F.lit(1 << i)).otherwise(F.lit(0)).cast("long")
             for i, (_, violated, _) in enumerate(conditions[start : start + CHECKS_PER_MASK])
         ]
-        joined_bits = bits[0]
-        for bit in bits[1:]:
-            joined_bits = joined_bits.bitwiseOR(bit)
+        joined_bits = combine_balanced(bits, lambda first, second: first.bitwiseOR(second))
         masks.append(joined_bits.alias(name_mask(start // CHECKS_PER_MASK)))
     rows = rows.select(*(col(name) for name in schema.names), *masks)
     schema = schema.with_columns({name_mask(i): T.LongType() for i in range(len(masks))})

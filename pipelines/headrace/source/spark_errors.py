@@ -8,6 +8,12 @@ from headrace.errors import HeadraceError, InvalidTextError, LakeError
 
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
+_SERVER_STACK = "\n\nJVM stacktrace:"  # Spark Connect's errors end with it
+_MESSAGES = "google.protobuf.message"  # of the errors of what Connect's client writes
+_LOST_SESSION = re.compile(r"\[INVALID_HANDLE\.(SESSION|OPERATION)_\w+\]")
+_LOST_SERVER = re.compile(
+    r"status = StatusCode\.(UNAVAILABLE|DEADLINE_EXCEEDED)\s+details = \"([^\"]*)\""
+)
 _INVALID_TEXT = re.compile(r"headrace\.errors\.InvalidTextError: (\[.*\])")
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
@@ -29,10 +35,46 @@ def explain_spark_errors(context: str) -> Iterator[None]:
         if found := _INVALID_TEXT.search(str(error)):
             raise InvalidTextError(found[1]) from None
         raise LakeError(f"{context}: {summarize_error(str(error))}") from error
+    except Exception as error:
+        if type(error).__module__ != _MESSAGES:
+            raise
+        raise LakeError(
+            f"{context}: an expression is nested more deeply than Spark Connect takes; split it "
+            "into several rules"
+        ) from error
+
+
+@contextmanager
+def explain_lost_server(context: str) -> Iterator[None]:
+    """Turn an error of Spark inside the block into a `LakeError` where its server is gone."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        if loss := _describe_loss(str(error)):
+            raise LakeError(f"{context}: {loss}") from error
+        raise
+
+
+def _describe_loss(text: str) -> str | None:
+    """Describe an error of a server of Spark Connect that is gone; None for others."""
+    if _LOST_SESSION.search(text):
+        return (
+            "the Spark Connect server has ended this session, or was started again; run the "
+            "command again"
+        )
+    if lost := _LOST_SERVER.search(text):
+        return (
+            f"the Spark Connect server is lost ({lost[2]}); run the command again once it is back"
+        )
+    return None
 
 
 def summarize_error(text: str) -> str:
     """Return the sentence of an error's text, of hundreds of lines, that a user can act on."""
+    if loss := _describe_loss(text):
+        return loss
     file = _FILE.search(text)
     inner = re.findall(r"headrace\.errors\.\w+: (.+)", text)
     if inner:
@@ -62,7 +104,8 @@ def summarize_error(text: str) -> str:
     worker = re.findall(r"^\s*((?:[\w.]+(?:Error|Exception|Invalid)): .+)$", text, re.MULTILINE)
     if worker and ("PythonException" in text or "thrown from the Python worker" in text):
         return str(worker[-1])
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = text.partition(_SERVER_STACK)[0]
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     noise = ("at ", "== SQL", "'", "JVM", "py4j")
     first = next((line for line in lines if not line.startswith(noise)), "unknown error")
     sentence = re.sub(r"\s*SQLSTATE: \w+", "", first)

@@ -18,6 +18,7 @@ from headrace.source.needed_columns import NeededColumns
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import can_become, cast_column, list_castable_types, needs_check
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
@@ -106,6 +107,7 @@ def open_table(
     if table.where:
         with explain_spark_errors(f"source.tables.{name}.where ({table.where})"):
             frame = frame.where(table.where)
+            find_engine(spark).resolve_plan(frame)
     types = stored.raw_types
     contract = [
         Column(c, list_castable_types(t), f"source.tables.{name}.columns")

@@ -62,7 +62,7 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         machine.check_host_name,
         machine.check_user_name,
         lambda: machine.check_executable_folder(workdir),
-        engines.check_java,
+        lambda: engines.check_java(recipe),
         lambda: engines.check_spark(recipe, workdir),
         extras.check_extras,
         engines.check_tensorflow,

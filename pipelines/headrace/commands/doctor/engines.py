@@ -19,6 +19,7 @@ from headrace.processes import build_python_command
 from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark, Stream
 from headrace.recipe.spark_settings import PINNED, find_unpinned
+from headrace.spark_engine.find_engine import find_engine
 
 _TIMEOUT = 180  # seconds
 _SETUP = "run make setup, or reinstall headrace[train] and run headrace install-horovod"
@@ -56,11 +57,13 @@ print(json.dumps({name: version(name) for name in dict.fromkeys((sys.argv[1], "p
 _facts: dict[str, object] = {}
 
 
-def check_java() -> list[Finding]:
-    """Check that there is a Java that Spark can run on."""
+def check_java(recipe: Recipe | None = None) -> list[Finding]:
+    """Check that there is a Java that Spark can run on, unless Spark runs elsewhere."""
     from headrace import spark_session
 
     try:
+        if not spark_session.starts_java(recipe.spark if recipe else Spark()):
+            return [report_ok("java", "not needed here: Spark runs elsewhere")]
         spark_session.check_java()
     except HeadraceError as error:
         return [report_failure("java", *_split_message(str(error)))]
@@ -101,9 +104,9 @@ def check_spark(recipe: Recipe | None, workdir: str) -> list[Finding]:
                 settings, app_name="headrace doctor", scratch=f"{workdir}/spark"
             )
             rows = session.range(1000).selectExpr("sum(id)").first()
-            master = session.sparkContext.master
-            jvm = session.sparkContext._jvm
-            encoding = str(jvm.System.getProperty("sun.jnu.encoding")) if jvm else "unknown"
+            engine = find_engine(session)
+            master = engine.get_master()
+            encoding = engine.get_java_property("sun.jnu.encoding")
     except HeadraceError as error:
         return [*findings, report_failure("spark", *_split_message(str(error)))]
     except Exception as error:

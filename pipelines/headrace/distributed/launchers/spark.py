@@ -16,9 +16,10 @@ from typing import Any
 from headrace.distributed.supervise.agent import AgentConnection, run_agent
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.task import RankTask
-from headrace.errors import RankError
+from headrace.errors import MachineError, RankError
 from headrace.progress import Report
 from headrace.recipe.sections import Spark
+from headrace.spark_engine.remote import find_remote
 from headrace.spark_session import spark_session, stop_own_session
 
 
@@ -35,6 +36,12 @@ class SparkLauncher(ControlServer):
             secret: of this run.
             task, report: see `control_server.ControlServer`.
         """
+        if remote := find_remote(settings.remote):
+            raise MachineError(
+                f"train.launcher.kind spark needs a SparkContext, and {remote.named_by} names the "
+                f"Spark Connect server {remote.address}, which has none; set train.launcher.kind "
+                f"to local or hosts, or train by spark-submit without {remote.named_by}"
+            )
         self._session = spark_session(settings, app_name="headrace train", scratch=scratch)
         self._context = self._session.sparkContext
         super().__init__(

@@ -26,6 +26,7 @@ from headrace.recipe import Recipe
 from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.listing import has_same_files
 from headrace.source.partition_index import PartitionIndex
+from headrace.spark_engine.find_engine import find_engine
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -216,7 +217,7 @@ def read_unread_keys(
     if not work:
         return None
     frame = spark.createDataFrame(work, "kind string, path string, name string")
-    cores = spark.sparkContext.defaultParallelism
+    cores = find_engine(spark).get_parallelism()
     frame = frame.repartition(min(len(work), cores))
     return frame.mapInArrow(_build_reader(partitioner, retained), BLOB_DDL)
 

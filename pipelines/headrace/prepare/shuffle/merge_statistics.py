@@ -24,6 +24,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     read_blobs,
 )
 from headrace.prepare.shuffle.task_counts import TaskCounts
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
 from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
@@ -66,7 +67,7 @@ def merge_statistics(
     limits = {key: _CountLimits.for_request(key, fit_inputs) for key in requests}
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
-    tasks = min(len(limits) + 2, 2 * blobs.sparkSession.sparkContext.defaultParallelism)
+    tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
     counts, statistics = TaskCounts(), Statistics()
     for row in merged.mapInArrow(_build_merge(limits), BLOB_DDL).collect():

@@ -1,15 +1,12 @@
 """The options of the first job's tasks."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.source.late_materialization import LateColumns
 from headrace.source.partition_index import PartitionIndex
+from headrace.spark_engine.engine import Shared
 from headrace.transform.fit import FitInputs
-
-if TYPE_CHECKING:
-    from pyspark import Broadcast
 
 BUFFER_BYTES = 128 * 2**20
 """Rows that a task holds before it passes them on."""
@@ -43,7 +40,7 @@ class ShuffleOptions:
     join_keys_folder: str = ""
     has_large_rows: bool = False
     collect_statistics: bool = True
-    late: "Broadcast[LateColumns] | None" = None
+    late: Shared[LateColumns] | None = None
     passthrough: tuple[str, ...] = ()
     checked_texts: frozenset[str] = frozenset()
 

@@ -50,6 +50,7 @@ from headrace.source.internal_columns import (
     WEIGHT,
     with_safe_names,
 )
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.arrow import read_columns
 from headrace.transform.rules import find_nulled
 from headrace.transform.summaries import LABEL_KEY
@@ -82,7 +83,7 @@ def shuffle_rows(
     import pyspark.sql.functions as F
 
     blobs = with_safe_names(rows).mapInArrow(make_map_function(options, rows.columns), BLOB_DDL)
-    cores = rows.sparkSession.sparkContext.defaultParallelism
+    cores = find_engine(rows.sparkSession).get_parallelism()
     if unread is not None:
         blobs = blobs.unionAll(unread)
     # Lists and images are large: their tasks hold one target each.

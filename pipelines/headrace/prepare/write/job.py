@@ -21,6 +21,7 @@ from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.profile import FileTally
+from headrace.lake.storage import refuse_unseen_file
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     ORDERED,
@@ -42,12 +43,13 @@ from headrace.prepare.write.schema import (
 )
 from headrace.prepare.write.tally import count_file
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
+from headrace.spark_engine.engine import Shared
+from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.arrow import ArrowTransform, load_transform
 from headrace.transform.rules import find_nulled
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
-    from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
 _FILE, _TALLY, _UNSEEN, _EXAMPLES = "file", "tally", "unseen", "examples"
@@ -120,8 +122,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
     """
     import pyspark.sql.functions as F
 
-    context = blobs.sparkSession.sparkContext
-    shared = context.broadcast((options, spec.to_json()))
+    shared = find_engine(blobs.sparkSession).share((options, spec.to_json()))
     try:
         rows = blobs.where(F.col("kind") == ROWS).mapInArrow(_build_writer(shared), BLOB_DDL)
         results = rows.collect()
@@ -140,6 +141,8 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
             examples.append((row["target"], bytes(row["blob"])))
         else:
             unseen[row["name"]] += int(bytes(row["blob"]))
+    if files:
+        refuse_unseen_file(options.root, files[0].path)
     return Written(
         files=sorted(files, key=lambda f: f.path),
         tallies=tallies,
@@ -149,7 +152,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
 
 
 def _build_writer(
-    shared: "Broadcast[tuple[WriteOptions, str]]",
+    shared: Shared[tuple[WriteOptions, str]],
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that writes the targets of a task."""
 
