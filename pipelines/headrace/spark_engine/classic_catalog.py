@@ -14,7 +14,7 @@ def find_relations(frame: "DataFrame") -> list[FileRelation]:
     """Find the Parquet files that a plan reads."""
     root = frame._jdf.queryExecution().analyzed()
     is_table = _is_table_itself(root)
-    found = []
+    relations = []
     leaves = root.collectLeaves()
     for position in range(leaves.size()):
         leaf = leaves.apply(position)
@@ -24,8 +24,8 @@ def find_relations(frame: "DataFrame") -> list[FileRelation]:
             if is_files and "Parquet" in relation.fileFormat().getClass().getSimpleName():
                 urls = sorted(str(url) for url in relation.inputFiles())
                 columns = [str(name) for name in relation.dataSchema().fieldNames()]
-                found.append(FileRelation(urls, columns, is_table, relation))
-    return found
+                relations.append(FileRelation(urls, columns, is_table, relation))
+    return relations
 
 
 def _is_table_itself(plan: Any) -> bool:

@@ -91,9 +91,9 @@ class ConnectEngine(SparkEngine):
                     continue
             except PySparkException:  # it is set when a server starts, or not by its users
                 pass
-            found = known.get(key) or self._find_default(key)
-            if found is None or found.lower() != value.lower():
-                others[key] = "not set" if found is None else found
+            kept = known.get(key) or self._find_default(key)
+            if kept is None or kept.lower() != value.lower():
+                others[key] = "not set" if kept is None else kept
         return others
 
     def _is_of_session(self, key: str) -> bool:

@@ -89,8 +89,8 @@ def _list_versions() -> dict[str, str]:
 def _explain_failure(text: str) -> str:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if "PYTHON_VERSION_MISMATCH" in text:
-        found = re.search(r"Python in worker has different version:? \(?([\d., ]+?)\)?[,: ]", text)
-        there = f" ({found[1].strip()})" if found else ""
+        named = re.search(r"Python in worker has different version:? \(?([\d., ]+?)\)?[,: ]", text)
+        there = f" ({named[1].strip()})" if named else ""
         return (
             f"run another Python{there} than this one, {here}, and Spark sends functions between "
             f"equal ones only; start the server with PYSPARK_PYTHON of Python {here}, or run "
