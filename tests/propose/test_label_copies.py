@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.stats  # noqa: F401 - imported where it is used, which would be within a deadline here
 from hypothesis import given
 from hypothesis import strategies as st
 
