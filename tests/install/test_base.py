@@ -141,13 +141,16 @@ def test_base_inspects_compares_restores_and_vacuums(
     dataset = str(workdir / "dataset")
     for words in (
         ["inspect", dataset],
-        ["inspect", dataset, "--shuffle"],
         ["diff", dataset, "0", "0"],
         ["vacuum", dataset],
         ["restore", dataset, "0"],
     ):
-        done = headrace(*words, "--json", **base)
+        done = run(str(BIN / "headrace"), *words, "--json", **base)
         assert done.code == 0, (words, done.err)
+    assert not (workdir / "mlflow").exists()
+    shuffle = headrace("inspect", dataset, "--shuffle", **base)
+    assert shuffle.code == 2
+    assert "the extra train is not installed" in shuffle.err
 
 
 @pytest.mark.long

@@ -45,7 +45,8 @@ def inspect(
 
     Example: headrace inspect var/datasets/flights --version 3
     """
-    with open_command("inspect", json_) as command:
+    # What is measured is what training reads.
+    with open_command("inspect", json_, extras=["train"] if shuffle else []) as command:
         console = command.console
         from headrace.lake import DatasetVersion
         from headrace.lake.history import list_versions
@@ -235,11 +236,14 @@ def _find_runs(dataset: "DatasetVersion", workdir: str) -> tuple[list[dict[str, 
     Returns:
         The runs as JSON objects, and why they could not be found; "" where they could.
     """
+    from headrace.extras import EXTRAS, list_missing_modules
     from headrace.recipe import Recipe
     from headrace.redaction import redact_text
     from headrace.tracking.lineage import find_runs
     from headrace.tracking.store import Store
 
+    if list_missing_modules(EXTRAS["tracking"]):
+        return [], "cannot be read: MLflow is not installed here"
     try:
         recipe = Recipe.model_validate(dataset.build.recipe)
         store = Store.from_recipe(recipe, workdir, os.environ)
