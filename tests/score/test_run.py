@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from headrace.errors import ConflictError, DatasetError, LakeError, ModelError, RecipeError
 from headrace.lake.predictions import open_predictions
@@ -309,6 +310,37 @@ def test_partitions_of_any_name(workdir: Path) -> None:
     assert not frame["event"].duplicated().any()
     assert (frame["day"] == "New York").sum() == 30
     shutil.rmtree(events)
+
+
+@pytest.mark.long
+def test_a_delta_table_is_scored_by_its_log(workdir: Path) -> None:
+    """Its folder holds files of earlier versions; only what commits added is read again."""
+    place = workdir / "lake" / "delta"
+
+    def rows_of(day: int | None, first: int) -> pa.Table:
+        rows = day_of(first)
+        return rows.append_column("day", pa.array([day] * rows.num_rows, pa.int64()))
+
+    write_deltalake(place, rows_of(1, 7), partition_by=["day"])
+    write_deltalake(place, rows_of(1, 1), mode="overwrite")
+    write_deltalake(place, rows_of(None, 2), mode="append")
+    table = {"table": str(place), "output": "delta-scores"}
+    first = score_events(workdir, **table)
+    assert (first.record.ledger.read, first.record.ledger.scored) == (300, 294)
+    expected = {*range(1000, 1150), *range(2000, 2150)}
+    rejected = pq.read_table(first.quarantine).to_pandas()
+    scored = DeltaTable(first.root).to_pyarrow_table()["event"].to_pylist()
+    assert sorted([*scored, *rejected["event"]]) == sorted(expected)
+    days = dict(zip(rejected["event"], rejected["day"], strict=True))
+    assert {None if pd.isna(d) else d for d in days.values()} == {"1", None}
+    DeltaTable(place).optimize.compact()
+    assert score_events(workdir, **table).record.processed_ledger.read in (0, 300)
+    write_deltalake(place, rows_of(3, 3), mode="append")
+    again = score_events(workdir, **table)
+    assert again.record.processed_ledger.read == 150
+    assert again.record.ledger.scored == 441
+    shutil.rmtree(place)
+    shutil.rmtree(workdir / "delta-scores")
 
 
 def test_rules_about_the_label_are_left_out(workdir: Path) -> None:
