@@ -19,7 +19,7 @@ from tests.tiny import tiny_tree
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BY_TENSORFLOW = ("--set", "train.collectives=tensorflow")
-LONG = ("--set", "train.epochs=40")
+LONG = ("--set", "train.epochs=400")
 
 
 @pytest.fixture(scope="module")

@@ -90,10 +90,15 @@ def cut_in_mid_training(hosts: Hosts, lines: Iterator[str], ended: Callable[[], 
     return said
 
 
-def test_over_a_remote_shell(folder: Path, hosts: Hosts, tmp_path: Path) -> None:
-    local = headrace(*train(folder, tmp_path / "local")[1:])
+KINDS = pytest.mark.parametrize("collectives", ["horovod", "tensorflow"])
+
+
+@KINDS
+def test_over_a_remote_shell(folder: Path, hosts: Hosts, tmp_path: Path, collectives: str) -> None:
+    kind = ("--set", f"train.collectives={collectives}")
+    local = headrace(*train(folder, tmp_path / "local", *kind)[1:])
     assert local.code == 0, local.err
-    process = started(hosts, train(folder, tmp_path, *over_the_shell(hosts)))
+    process = started(hosts, train(folder, tmp_path, *over_the_shell(hosts), *kind))
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert local.result["weights_checksum"][0] in out
@@ -102,8 +107,12 @@ def test_over_a_remote_shell(folder: Path, hosts: Hosts, tmp_path: Path) -> None
     assert not ours(hosts)
 
 
-def test_a_host_that_is_cut_off(folder: Path, hosts: Hosts, tmp_path: Path) -> None:
-    longer = [*over_the_shell(hosts), "--set", f"train.epochs={EPOCHS}"]
+@KINDS
+def test_a_host_that_is_cut_off(
+    folder: Path, hosts: Hosts, tmp_path: Path, collectives: str
+) -> None:
+    kind = ("--set", f"train.collectives={collectives}")
+    longer = [*over_the_shell(hosts), "--set", f"train.epochs={EPOCHS}", *kind]
     process = started(hosts, train(folder, tmp_path, *longer))
     assert process.stderr is not None
     cut_in_mid_training(hosts, iter(process.stderr), lambda: process.poll() is not None)
