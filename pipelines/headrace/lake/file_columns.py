@@ -30,6 +30,8 @@ _WORDS: tuple[tuple[str, str], ...] = (
 # A column of the text of a footer, and what it is annotated as.
 _TOP_LEVEL = re.compile(r"  (required|optional|repeated) ")
 _ANNOTATION = re.compile(r" \((Variant|Map)(?:\(\d+\))?\) \{$")
+UNKNOWN_TYPE = "unknown type"
+"""A type that a later version of the format has; a file with it Spark does not read at all."""
 _LONG_DIGITS = 18
 """Digits up to which Spark wants decimals as numbers, or as bytes of one length."""
 _CHAR_TYPE = "__CHAR_VARCHAR_TYPE_STRING"
@@ -142,7 +144,7 @@ def _find_unread_types(footer: pq.FileMetaData, schema: pa.Schema) -> dict[str, 
 def _name_unread_type(leaf: pq.ColumnSchema) -> str | None:
     kind = leaf.logical_type.type
     if kind == "UNDEFINED":
-        return "unknown type"
+        return UNKNOWN_TYPE
     if kind == "DECIMAL" and leaf.physical_type == "BYTE_ARRAY" and leaf.precision <= _LONG_DIGITS:
         return "decimal of variable bytes"
     return None

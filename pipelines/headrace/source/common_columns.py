@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.errors import LakeError
-from headrace.lake.file_columns import FileColumns, FileType
+from headrace.lake.file_columns import UNKNOWN_TYPE, FileColumns, FileType
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 _REALS = ("float", "double")
@@ -32,7 +32,7 @@ _FIXES = {
         "spark.sql.legacy.parquet.nanosAsLong to true to have whole numbers"
     ),
     "time": "a time of day, which Spark does not read; write it as a text, or as minutes",
-    "unknown type": "of a type that a later version of Parquet has; write another type",
+    UNKNOWN_TYPE: "of a type that a later version of Parquet has; write another type",
     "decimal of variable bytes": (
         "a decimal of variable bytes, which Spark does not read; write it once more with Spark or "
         "Arrow"
@@ -199,6 +199,9 @@ def find_common_columns(
         found = _find_places(schemas, spellings)
         may_be_text = name in declared or name not in wanted
         column, reason = _merge_column(name, spellings, found, may_be_text, nanoseconds)
+        if any(kind == UNKNOWN_TYPE for _, kind, _ in found):  # Spark fails on the whole file
+            problems.append(f"column {name!r} {reason}")
+            continue
         if column is None or name not in wanted:
             if column is None and name in wanted:
                 problems.append(f"column {name!r} {reason}")
