@@ -273,8 +273,9 @@ def slow_build(workdir: Path, server: ConnectServer) -> Iterator[subprocess.Pope
     """A build while the server works on its rows, of which each takes three seconds."""
     recipe = write_recipe(workdir, clean={"rules": [{"kind": "expr", "expression": SLEEP}]})
     process = subprocess.Popen(
-        [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(workdir)],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "SPARK_REMOTE": server.url},
+        [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(workdir), "--json"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "SPARK_REMOTE": server.url},
     )  # fmt: skip
     try:
         assert process.stderr is not None
