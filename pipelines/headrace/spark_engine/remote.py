@@ -103,6 +103,7 @@ def open_session(remote: Remote, app_name: str, settings: Mapping[str, str]) -> 
     _check_reachable(remote)
     # It prints every error of the server with its whole stack, beside raising it.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")
     builder = SparkSession.builder.remote(remote.url).appName(app_name)
     for key, value in settings.items():
         builder = builder.config(key, value)
