@@ -15,7 +15,7 @@ _LAST_LINES = 60
 
 def main() -> None:
     """Run CMake with the arguments of this process, and end as it ends."""
-    arguments = wanted(sys.argv[1:])
+    arguments = choose_arguments(sys.argv[1:])
     log = os.environ.get("HEADRACE_BUILD_LOG")
     if not log:
         os.execvp("cmake", ["cmake", *arguments])  # noqa: S606
@@ -27,7 +27,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def wanted(arguments: list[str]) -> list[str]:
+def choose_arguments(arguments: list[str]) -> list[str]:
     """Return the arguments with the target, or where they configure with the compiler's flags."""
     if "--build" not in arguments:
         return [*arguments, "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O3 -DNDEBUG"]
