@@ -24,7 +24,7 @@ _CODE = "pipelines/headrace/tracking/model_code/raw_model.py"
 _DIGESTS = "pipelines/headrace/tracking/model_check.py"
 _STACKS = ("oldest", "newest")
 _MATRIX: tuple[tuple[list[str], dict[str, str]], ...] = (
-    *((["scripts/test-stack.sh"], {"STACK": stack}) for stack in _STACKS),
+    *((["make", "test-stack"], {"STACK": stack}) for stack in _STACKS),
     (["make", "test-all"], {}),
 )
 

@@ -147,7 +147,7 @@ def test_a_recipe_that_takes_too_long_or_too_much_is_an_error(
     import headrace_describe
 
     monkeypatch.setattr(headrace_describe, "CPU_SECONDS", 1)
-    monkeypatch.setattr(headrace_describe, "BUDGET_SECONDS", 4.0)
+    monkeypatch.setattr(headrace_describe, "BUDGET_SECONDS", 8.0)
 
     def describe(path: str) -> dict[str, Any]:
         while path == "slow":

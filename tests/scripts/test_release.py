@@ -92,8 +92,8 @@ def test_the_list_of_this_checkout_can_be_appended_to() -> None:
 
 def test_the_matrix_runs_oldest_and_newest_before_everything_of_the_lock() -> None:
     assert [release.format_step(*step) for step in release._MATRIX] == [
-        "STACK=oldest scripts/test-stack.sh",
-        "STACK=newest scripts/test-stack.sh",
+        "STACK=oldest make test-stack",
+        "STACK=newest make test-stack",
         "make test-all",
     ]
 
@@ -127,7 +127,7 @@ def test_a_dry_run_builds_everything_and_changes_nothing(clone: Path, tmp_path: 
     out = tmp_path / "out"
     done = run_release(clone, "9.8.7", "--dry-run", "--out", str(out), "--date", "2026-12-01")
     assert done.returncode == 0, done.stderr
-    assert "not run: STACK=oldest scripts/test-stack.sh" in done.stdout
+    assert "not run: STACK=oldest make test-stack" in done.stdout
     assert "+## [9.8.7] - 2026-12-01" in done.stdout
     assert '+version = "9.8.7"' in done.stdout
     names = {path.name for path in out.iterdir()}

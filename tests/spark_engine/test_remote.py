@@ -46,6 +46,14 @@ def listener() -> Iterator[socket.socket]:
         yield held
 
 
+@pytest.fixture(autouse=True)
+def no_other_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever tests ran in this process before."""
+    from pyspark import SparkContext
+
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
+
+
 def refuse(url: str) -> str:
     with pytest.raises(MachineError) as caught:
         open_session(Remote(url, "spark.remote"), "test", {})
