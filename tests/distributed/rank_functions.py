@@ -314,3 +314,22 @@ def differentiate_twice(payload: dict, ranks: Collectives, report: Report) -> di
         return y, first, outer.gradient(first, x)
 
     return {"values": [float(value) for value in derive(tf.constant(1.0))]}
+
+
+def knock_at_own_ports(payload: dict, ranks: Collectives, report: Report) -> dict:
+    """Connect to every port that this rank listens on, as anybody on this machine may try."""
+    import socket
+
+    import psutil
+
+    listening = psutil.Process().net_connections("tcp")
+    ports = {each.laddr.port for each in listening if each.status == psutil.CONN_LISTEN}
+    opened = []
+    for port in ports:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            continue
+        opened.append(port)
+    (total,) = ranks.allreduce([tf.constant(1.0)])  # the ranks are still together
+    return {"ports": len(ports), "opened": len(opened), "sum": float(total)}

@@ -19,7 +19,7 @@ from tests.tiny import tiny_tree
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 BY_TENSORFLOW = ("--set", "train.collectives=tensorflow")
-LONG = ("--set", "train.epochs=400")
+LONG = ("--set", "train.epochs=100")
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def disturb(folder: Path, workdir: Path, act: Callable[[psutil.Process], None], 
             str(BIN / "headrace"), "train", str(folder / "tiny.yaml"), "--workdir", str(workdir),
             "--ranks", "2", *LONG, *arguments,
         ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
     )  # fmt: skip
-    assert process.stderr is not None
+    assert process.stdout is not None
     lines: list[str] = []
-    for line in process.stderr:
+    for line in process.stdout:
         if re.search(r"epoch \d+ of", line) and not any("epoch" in said for said in lines):
             act(psutil.Process(process.pid))
         lines.append(line.strip())
@@ -141,8 +141,8 @@ def test_a_whole_road_without_horovod(
         "run", str(folder / "tiny.yaml"), "--workdir", str(tmp_path), "--ranks", "2", "--json",
         *BY_TENSORFLOW, **without_horovod,
     )  # fmt: skip
-    assert done.code in (0, 3), done.err
-    assert done.result["verdict"]["passed"] is (done.code == 0)
+    assert done.code == 0, done.err
+    assert done.result["verdict"]["passed"] is None  # there are no gates to judge it by
     doctor = headrace(
         "doctor", str(folder / "tiny.yaml"), "--workdir", str(tmp_path), "--json",
         *BY_TENSORFLOW, **without_horovod,

@@ -65,3 +65,11 @@ def test_a_late_rank_is_waited_for_beyond_the_timeout_of_a_frozen_one() -> None:
     )  # fmt: skip
     with pytest.raises(RankError, match=r"no rank has made progress for 20 seconds.*rank 1 of 2"):
         run_ranks(task, 2, ignore_progress)
+
+
+@pytest.mark.long
+def test_tensorflows_servers_admit_nobody_once_the_ranks_are_together() -> None:
+    """Who reaches one may run any graph."""
+    result = run("tensorflow", 2, "knock_at_own_ports")
+    assert result["ports"] > 0
+    assert (result["opened"], result["sum"]) == (0, 2.0)

@@ -48,7 +48,7 @@ def ranks(tmp_path: Path) -> TensorFlowCollectives:
     folder = RankFolder(tmp_path)
     (slot,) = assign_slots(["a"], address="x", port=1)
     folder.assign_slot(slot)
-    ranks = TensorFlowCollectives(Membership(folder, is_elastic=False), Heartbeat(), 30)
+    ranks = TensorFlowCollectives(Membership(folder, is_elastic=False), Heartbeat(), 30, 1)
     ranks.size, ranks._group = 2, Mirror()  # type: ignore[assignment]
     return ranks
 

@@ -26,7 +26,9 @@ def build_collectives(
     if task.collectives == "tensorflow":
         from headrace.distributed.rank.tensorflow_collectives import TensorFlowCollectives
 
-        return TensorFlowCollectives(membership, heartbeat, task.collective_timeout)
+        return TensorFlowCollectives(
+            membership, heartbeat, task.collective_timeout, task.threads_per_rank
+        )
     raise RankError(
         f"this rank is to use collectives {task.collectives!r}, and it knows horovod and "
         "tensorflow; is headrace of one version on all hosts?"

@@ -55,29 +55,29 @@ class ProcessGroup:
     Types are float16, bfloat16 (not to gather or broadcast), float32, float64, int32 and int64.
     """
 
-    def __init__(self, slot: Slot, timeout: float, is_done: Callable[[], bool]) -> None:
+    def __init__(
+        self, slot: Slot, timeout: float, threads: int, is_done: Callable[[], bool]
+    ) -> None:
         """
         Args:
             slot: of this rank.
             timeout: seconds after which a rank that does not answer is lost.
+            threads: of the rank's operations. TensorFlow has one pool of them in a process, which
+                belongs to whoever is first: the servers are, before the training.
             is_done: returns whether the ranks may end, one by one.
 
         Raises:
             PeerLossError: not all ranks came.
         """
-        self._rank, self._size, self._timeout, self._is_done = (
-            slot.rank,
-            slot.size,
-            timeout,
-            is_done,
-        )
+        self._rank, self._size = slot.rank, slot.size
+        self._timeout, self._is_done = timeout, is_done
         self._loss = ""
         self._closing = threading.Event()
         patience = timeout if slot.generation else max(timeout, _START_SECONDS)
         address = find_local_address(slot.address)
         with _reserve_port(address) as port:
             addresses = exchange_words(slot, "address", f"{address}:{port}", patience)
-            self._config = _make_config(self._rank)
+            self._config = _make_config(self._rank, threads)
             self._server = tf.distribute.Server(
                 {_JOB: addresses},
                 job_name=_JOB,
@@ -201,10 +201,10 @@ class _CollectiveSession:
         return source, result
 
 
-def _make_config(rank: int) -> Any:
+def _make_config(rank: int, threads: int) -> Any:
     config = tf.compat.v1.ConfigProto(
         device_count={"GPU": 0},  # the GPU is the training's; sums go through the host
-        intra_op_parallelism_threads=1,
+        intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=2,
         device_filters=[f"/job:{_JOB}/task:{rank}"],  # graphs of this rank run in this process
     )

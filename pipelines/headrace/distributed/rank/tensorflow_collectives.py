@@ -26,17 +26,22 @@ _WORD_BYTES = 4
 class TensorFlowCollectives(MemberCollectives):
     """The collectives of ranks that TensorFlow's servers connect."""
 
-    def __init__(self, membership: Membership, heartbeat: Heartbeat, timeout: float) -> None:
+    def __init__(
+        self, membership: Membership, heartbeat: Heartbeat, timeout: float, threads: int
+    ) -> None:
         """
         Args:
             membership, heartbeat: see `MemberCollectives`.
             timeout: seconds after which a rank that is frozen or cut off is lost.
+            threads: TensorFlow compute threads of the rank.
         """
-        self._timeout = timeout
+        self._timeout, self._threads = timeout, threads
         super().__init__(membership, heartbeat)
 
     def _connect(self, slot: Slot) -> None:
-        self._group = ProcessGroup(slot, self._timeout, lambda: self.heartbeat.read_position().done)
+        self._group = ProcessGroup(
+            slot, self._timeout, self._threads, lambda: self.heartbeat.read_position().done
+        )
 
     def _disconnect(self) -> None:
         self._group.close()
