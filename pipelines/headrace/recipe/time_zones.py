@@ -33,7 +33,7 @@ def _check_time_zone(name: str) -> str:
         fix = f"did you mean {close[0]}?" if close else "write one such as Europe/Berlin"
         if not zones:
             fix = "this machine has no such database; install the package tzdata"
-        raise ValueError(f"{name!r} is no time zone of the IANA database; {fix}") from None
+        raise ValueError(f"a time zone of the IANA database; {fix}") from None
     return name
 
 
