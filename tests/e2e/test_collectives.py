@@ -145,7 +145,7 @@ def test_a_whole_road_without_horovod(
     assert done.result["verdict"]["passed"] is None  # there are no gates to judge it by
     doctor = headrace(
         "doctor", str(folder / "tiny.yaml"), "--workdir", str(tmp_path), "--json",
-        *BY_TENSORFLOW, **without_horovod,
+        "--set", "train.ranks=2", *BY_TENSORFLOW, **without_horovod,
     )  # fmt: skip
     findings = {finding["name"]: finding for finding in doctor.result["findings"]}
     assert findings["horovod"]["what"] == "not installed; a single rank needs none"
