@@ -5,14 +5,11 @@ the columns that all of them have in common (Parquet, ORC; `common_columns.py`).
 the column contract are left to `tables.py`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
-from headrace.lake.file_columns import FileColumns, FileType, drop_columns
 from headrace.recipe import sections as s
 from headrace.recipe.spark_settings import format_setting
 from headrace.source.catalog_table import load_catalog_table
@@ -20,53 +17,22 @@ from headrace.source.chosen_files import (
     ChosenFiles,
     choose_files,
     find_unequal_file,
-    get_name_options,
-    list_literal_urls,
 )
-from headrace.source.common_columns import CommonColumns, find_common_columns
+from headrace.source.common_columns import CommonColumns
 from headrace.source.hadoop_files import list_by_spark
-from headrace.source.listing import FILE_FORMATS, Listing
-from headrace.source.load_errors import explain_load_errors
+from headrace.source.listing import Listing
+from headrace.source.load_errors import explain_load_errors, name_table
+from headrace.source.load_typed_files import load_typed_files
+from headrace.source.loaded_table import SELECTING_OPTIONS, LoadedTable, find_partition_columns
 from headrace.source.logged_files import load_logged_files
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.text_files import declare_texts, load_csv, load_json
-from headrace.source.typed_files import (
-    MAX_GROUPS,
-    build_schema,
-    choose_type,
-    drop_differing_columns,
-    group_files,
-    note_folder_columns,
-    read_group,
-)
 from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_engine.plan_text import filters_rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
-
-# Options of Spark's readers that choose among the files of a table, in small letters.
-_SELECTING_OPTIONS = {"pathglobfilter", "modifiedbefore", "modifiedafter"}
-_NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"
-_NO_COLUMN = "`headrace` int"  # a schema that no footer is opened for
-
-
-@dataclass(frozen=True)
-class LoadedTable:
-    """A table as Spark reads it.
-
-    Attributes:
-        frame: its rows; with FILE, and POSITION where it is known, where its files differ.
-        partition_columns: columns that are in no file; None where a table is not its files.
-        common: the columns of all files; None where their footers are not opened.
-        spark_only: columns that only Spark reads right, of files that differ.
-    """
-
-    frame: "DataFrame"
-    partition_columns: list[str] | None
-    common: CommonColumns | None = None
-    spark_only: frozenset[str] = frozenset()
 
 
 def load_table(
@@ -108,9 +74,7 @@ def load_table(
         loaded = _load_files(spark, name, table, needed, listing, paths, last_way)
         find_engine(spark).resolve_plan(loaded.frame)
         unequal = find_unequal_file(loaded.frame, expected, paths) if expected is not None else None
-    if unequal is not None and not _SELECTING_OPTIONS & {
-        option.lower() for option in table.options
-    }:
+    if unequal is not None and not SELECTING_OPTIONS & {option.lower() for option in table.options}:
         raise LakeError(f"table {name!r} ({where}): {unequal}; nothing was read")
     return loaded
 
@@ -154,18 +118,17 @@ def _load_files(
     folders = set(listing.get_values(path)) if listing is not None else set()
     texts = folders & set(table.columns)
     if table.format == "csv":
-        frame = load_csv(spark, files, options, needed.all_names, texts)
+        with name_table(name, table):
+            frame = load_csv(spark, files, options, needed.all_names, texts)
     elif table.format == "json":
-        try:
+        with name_table(name, table):
             frame, notes = load_json(spark, files, options, [*needed.types], texts)
-        except LakeError as error:
-            raise LakeError(f"table {name!r} ({table.path}): {error}") from None
         common = CommonColumns((), notes=tuple(notes))
         reader = spark.read.format(table.format).options(**options)
-        names = _find_partition_columns(frame, reader, files.all, table)
+        names = find_partition_columns(frame, reader, files.all, table)
         return LoadedTable(frame, names, common)
     elif listing is not None and table.format in ("parquet", "orc"):
-        return _load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
+        return load_typed_files(spark, name, table, needed, listing, paths, files, options, texts)
     else:
         if table.version_as_of is not None:
             options["versionAsOf"] = str(table.version_as_of)
@@ -177,119 +140,7 @@ def _load_files(
             reader = spark.read.format(table.format).options(**options)
             frame = reader.schema(schema).load(files.chosen)
     reader = spark.read.format(table.format).options(**options)
-    return LoadedTable(frame, _find_partition_columns(frame, reader, files.chosen, table))
-
-
-def _load_typed_files(
-    spark: "SparkSession",
-    name: str,
-    table: s.Table,
-    needed: NeededColumns,
-    listing: Listing,
-    paths: Collection[str] | None,
-    files: ChosenFiles,
-    options: dict[str, Any],
-    texts: Collection[str],
-) -> LoadedTable:
-    """Load files by the columns that all files of the table have in common."""
-    import pyspark.sql.types as T
-
-    reader = spark.read.format(table.format).options(**options)
-    partitions = _find_folder_columns(reader, table, listing, files)
-    schemas = _list_schemas(reader, name, table, listing, files)
-    stored = [(drop_columns(columns, partitions), found) for columns, found in schemas]
-    wanted = needed.all_names - {*partitions}
-    try:
-        common = find_common_columns(
-            stored,
-            wanted,
-            table.columns,
-            spelled=[*needed.types],
-            nanoseconds=spark.conf.get(_NANOSECONDS, "false") == "true",
-            needs_all=str(table.options.get("mergeSchema", "")).lower() == "false",
-        )
-    except LakeError as error:
-        raise LakeError(f"table {name!r} ({table.path}): {error}") from None
-    common = note_folder_columns(common, schemas, partitions)
-    accepted = needed.types
-    types = {c.name: choose_type(c, accepted.get(c.name, frozenset())) for c in common.columns}
-    read = {*(listing.files if paths is None else paths)}
-    chosen = [(columns, [p for p in found if p in read]) for columns, found in stored]
-    chosen = [(columns, found) for columns, found in chosen if found]
-    widens = not spark.version.startswith("3.")
-    groups = group_files(chosen, common.columns, types, widens=widens)
-    if len(groups) > MAX_GROUPS:
-        common = drop_differing_columns(common, groups, wanted)
-        types = {column.name: types[column.name] for column in common.columns}
-        groups = group_files(chosen, common.columns, types, widens=widens)
-    folder_texts = [T.StructField(text, T.StringType()) for text in sorted(texts)]
-    frame = reader.schema(T.StructType([*build_schema(types), *folder_texts])).load(files.all)
-    names = _find_partition_columns(frame, reader, files.all, table) or []
-    if any(group.stored for group in groups):
-        reader = reader.options(**get_name_options(listing))
-        fields = [frame.schema[n] for n in names]
-        parts = [
-            read_group(
-                reader.schema(T.StructType([*build_schema(types, group), *fields])).load(
-                    list_literal_urls(listing, group.paths)
-                ),
-                group,
-                types,
-                [*types, *names],
-                with_position=table.format == "parquet" and table.read_with != "spark",
-            )
-            for group in groups
-        ]
-        frame = reduce(lambda first, second: first.union(second), parts)
-    elif files.chosen != files.all:
-        frame = reader.schema(frame.schema).load(files.chosen)
-    return LoadedTable(frame, names, common, _find_spark_only(common, types))
-
-
-def _find_spark_only(common: CommonColumns, types: Mapping[str, FileType]) -> frozenset[str]:
-    """Find the columns of which Arrow would make other values than Spark: padded texts, and
-    decimals beside reals."""
-    return frozenset(
-        column.name
-        for column in common.columns
-        if "char" in column.kinds
-        or (types[column.name] == "double" and any(str(k).startswith("dec") for k in column.kinds))
-    )
-
-
-def _find_folder_columns(
-    reader: "DataFrameReader", table: s.Table, listing: Listing, files: ChosenFiles
-) -> list[str]:
-    """Find the columns that folders' names have, before any schema is known."""
-    if str(table.options.get("recursiveFileLookup", "")).lower() == "true":
-        return []
-    if listing.root:
-        return list(listing.get_values(next(iter(listing.files))))
-    frame = reader.schema(_NO_COLUMN).load(files.all)
-    return _find_partition_columns(frame, reader, files.all, table) or []
-
-
-def _list_schemas(
-    reader: "DataFrameReader", name: str, table: s.Table, listing: Listing, files: ChosenFiles
-) -> list[tuple[FileColumns, list[str]]]:
-    """List the columns of files, and the paths of those that have them.
-
-    Raises:
-        LakeError: a file's footer could not be read.
-    """
-    paths: Collection[str] = listing.files
-    if _SELECTING_OPTIONS & {option.lower() for option in table.options}:
-        urls = reader.schema(_NO_COLUMN).load(files.all).inputFiles()
-        paths = [path for url in urls if (path := listing.find_url(str(url))) is not None]
-    schemas, unknown = listing.group_by_columns(paths)
-    if unknown:
-        (url,) = listing.list_urls(unknown[:1])
-        kind = {"parquet": "Parquet", "orc": "ORC"}[table.format]
-        raise LakeError(
-            f"table {name!r} ({table.path}): {url} is not a readable {kind} file; restore or "
-            "remove it"
-        )
-    return schemas
+    return LoadedTable(frame, find_partition_columns(frame, reader, files.chosen, table))
 
 
 def _widen_numbers(frame: "DataFrame") -> "StructType":
@@ -312,15 +163,6 @@ def _widen_numbers(frame: "DataFrame") -> "StructType":
         for f in frame.schema.fields
     ]
     return T.StructType(fields)
-
-
-def _find_partition_columns(
-    frame: "DataFrame", reader: "DataFrameReader", files: str | list[str], table: s.Table
-) -> list[str] | None:
-    """Return the columns that are in no file; None where a table is not its files."""
-    if table.format not in FILE_FORMATS or table.table:
-        return None
-    return find_engine(frame.sparkSession).find_partition_columns(frame, reader, files)
 
 
 def select_partitions(frame: "DataFrame", name: str, condition: str) -> "DataFrame":

@@ -37,6 +37,19 @@ def explain_load_errors(name: str, table: s.Table, where: str) -> Iterator[None]
         raise
 
 
+@contextmanager
+def name_table(name: str, table: s.Table) -> Iterator[None]:
+    """Have errors about a table's files say which table it is.
+
+    Raises:
+        LakeError: the block raised one.
+    """
+    try:
+        yield
+    except LakeError as error:
+        raise LakeError(f"table {name!r} ({table.path}): {error}") from None
+
+
 def _describe_load_error(name: str, table: s.Table, where: str, error: Exception) -> str:
     if "PARAMETER_VALUE.CHARSET" in str(error):
         return (

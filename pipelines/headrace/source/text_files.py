@@ -5,15 +5,24 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
-from headrace.recipe.spark_settings import format_setting
 from headrace.source.chosen_files import ChosenFiles
 from headrace.source.internal_columns import MALFORMED, col
+from headrace.source.line_checks import (
+    count_lines,
+    digest_csv_lines,
+    digest_row,
+    find_open_quotes,
+    find_several_values,
+    is_multi_line,
+    list_folder_columns,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructField, StructType
 
 _SAMPLE_LINES = 1000  # of JSON, to learn its columns
+_MAX_OPEN_QUOTES = 10_000  # lines that are told from others by a list of digests
 
 
 def declare_texts(schema: "StructType", names: Collection[str]) -> "StructType":
@@ -39,6 +48,9 @@ def load_csv(
         options: of Spark's reader.
         needed: columns that are looked at for texts that were read wrong.
         texts: partition columns that are read as texts.
+
+    Raises:
+        LakeError: a quote is not closed on its line, and no option says what that means.
     """
     import pyspark.sql.types as T
 
@@ -52,8 +64,47 @@ def load_csv(
     fields = [*declare_texts(header.schema, texts), T.StructField(MALFORMED, T.StringType())]
     reader = spark.read.schema(T.StructType(fields)).options(**settings)
     rows = reader.option("columnNameOfCorruptRecord", MALFORMED).csv(files.chosen)
+    rows = _mark_open_quotes(rows, files.chosen, settings)
     names = [f.name for f in header.schema.fields if f.name in needed and f.name not in texts]
     return _mark_doubtful(rows, names, own, quote)
+
+
+def _mark_open_quotes(
+    rows: "DataFrame", files: str | list[str], settings: dict[str, Any]
+) -> "DataFrame":
+    """Mark rows as malformed that are cut off within quotes; refuse them where they may be records
+    of several lines, because what follows may look like a row and be none."""
+    import pyspark.sql.functions as F
+
+    spark, says_multi_line = rows.sparkSession, is_multi_line(settings)
+    names = [name for name in rows.columns if name != MALFORMED]
+    lines = None if says_multi_line else find_open_quotes(spark, files, settings, len(names))
+    found = count_lines(lines) if lines is not None else None
+    if lines is None or found is None:
+        return rows
+    told = (
+        f"{found.path}: a quote is not closed on its line ({found.example!r}; "
+        f"{found.count:,} such lines in all)"
+    )
+    if says_multi_line is None:
+        raise LakeError(
+            f"{told}, and what there is would be taken for the whole value. Set options.multiLine "
+            "to true if records go on over several lines, to false if such lines are broken (they "
+            "are counted and kept in the quarantine then), or options.quote to '' if quotes have "
+            "no meaning"
+        )
+    if found.count > _MAX_OPEN_QUOTES:
+        raise LakeError(
+            f"{told}, more than {_MAX_OPEN_QUOTES:,}: set options.multiLine to true if records go "
+            "on over several lines, or options.quote to '' if quotes have no meaning"
+        )
+    folders = list_folder_columns(spark, files, settings)
+    values = [col(name) for name in names if name not in folders]
+    digests = digest_csv_lines(lines, settings, len(values))
+    digest = digest_row(values, F.col("_metadata.file_path"))
+    reason = F.concat(F.lit("a quote is not closed on its line: "), F.to_csv(F.struct(*values)))
+    marked = F.coalesce(col(MALFORMED), F.when(digest.isin(digests), reason)).alias(MALFORMED)
+    return rows.select(*(marked if n == MALFORMED else col(n) for n in rows.columns))
 
 
 def _mark_doubtful(
@@ -103,19 +154,15 @@ def load_json(
         the rows, and what a reader should know of their files.
 
     Raises:
-        LakeError: one of the first lines has several objects.
+        LakeError: on a line something comes after the first object.
     """
     import pyspark.sql.types as T
 
     lines = spark.read.options(**options).text(files.all)
     parts = declare_texts(lines.schema, texts).fields[1:]  # partition columns
     sample = [row[0] for row in lines.limit(_SAMPLE_LINES).collect()]
-    first_lines = sample
-    if files.chosen != files.all:
-        chosen_lines = spark.read.options(**options).text(files.chosen)
-        first_lines = [row[0] for row in chosen_lines.limit(_SAMPLE_LINES).collect()]
-    if format_setting(options.get("multiLine", False)).lower() != "true":
-        _refuse_several_objects(first_lines)
+    if not is_multi_line(options):
+        _refuse_several_values(spark, files.chosen, options)
     fields = {f.name: f for f in _infer_json_fields(sample)}
     names = {*fields, *(f.name for f in parts)}
     if not {*needed} <= names:  # rare columns: look through everything once
@@ -136,21 +183,18 @@ def load_json(
     return rows, notes
 
 
-def _refuse_several_objects(lines: list[str]) -> None:
-    """Refuse lines with objects one after the other, as some writers to object stores leave them:
-    Spark reads the first of each line, and no word of the others."""
-    decoder = json.JSONDecoder()
-    for line in lines:
-        text = line.strip()
-        try:
-            _, end = decoder.raw_decode(text)
-        except ValueError:
-            continue
-        if text[end:].lstrip().startswith("{"):
-            raise LakeError(
-                f"a line has several JSON objects ({text[: end + 40]!r}), and Spark reads the "
-                "first of each line alone; write one object a line"
-            )
+def _refuse_several_values(
+    spark: "SparkSession", files: str | list[str], options: dict[str, Any]
+) -> None:
+    """Refuse lines with objects one after the other, as some writers to object stores leave them,
+    or with anything else after the first: Spark reads that one, and no word of what follows."""
+    found = count_lines(find_several_values(spark, files, options))
+    if found is not None:
+        raise LakeError(
+            f"{found.path}: on {found.count:,} lines of the table something comes after the first "
+            f"JSON object ({found.example!r}), and Spark reads the first alone; write one object a "
+            "line, and nothing else"
+        )
 
 
 def _infer_json_fields(lines: list[str]) -> "list[StructField]":
