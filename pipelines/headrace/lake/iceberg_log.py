@@ -15,6 +15,8 @@ from headrace.lake.iceberg_schema import (
     convert_schema,
     find_mapped_columns,
     find_renamed_columns,
+    has_lost_ids,
+    list_field_ids,
 )
 from headrace.lake.logged_files import (
     LoggedFile,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 _HINT = "version-hint.text"
 _SUFFIX = ".metadata.json"
-_WITH_SPARK = (
+WITH_SPARK = (
     "Read it by Spark with Iceberg's JAR (source.tables.….format: iceberg), or write it once more"
 )
 
@@ -151,7 +153,9 @@ class _Reader:
             files.append(LoggedFile(file, strip_root(path, self.base), row))
         now = Snapshot(table_id=str(table.metadata.table_uuid), version=snapshot.snapshot_id)
         commits = self._read_commits(table, since, now)
-        return TableLog("iceberg", tuple(files), now, columns, json, commits, unread)
+        lost = has_lost_ids(table.schemas().values(), table.metadata.last_column_id)
+        ids = list_field_ids(schema)
+        return TableLog("iceberg", tuple(files), now, columns, json, commits, unread, ids, lost)
 
     def _open_table(self, path: str) -> "Table":
         import gzip
@@ -210,7 +214,7 @@ class _Reader:
     def _refuse(self, what: str) -> None:
         raise UnreadFeatureError(
             f"{self.root} is an Iceberg table with {what}, which its Parquet files alone do not "
-            f"tell. {_WITH_SPARK}"
+            f"tell. {WITH_SPARK}"
         )
 
     def _read_values(self, table: "Table", file: "DataFile") -> dict[str, str | None]:

@@ -2,8 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
@@ -51,6 +53,60 @@ def find_renamed_columns(schemas: "Iterable[Schema]") -> list[str]:
         {name for found in names.values() if len(found) > 1 for name in found}
         | {name for name, found in ids.items() if len(found) > 1}
     )
+
+
+def list_field_ids(schema: "Schema") -> dict[str, int]:
+    """List the ids of a schema's columns, nested ones by dotted names."""
+    return {name: number for number, name in _list_names(schema.as_struct(), "")}
+
+
+def has_lost_ids(schemas: "Iterable[Schema]", last_id: int) -> bool:
+    """Return whether a table had columns that none of its schemas has any more.
+
+    Args:
+        schemas: all that its metadata names.
+        last_id: the highest id that it ever gave.
+    """
+    known = {number for s in schemas for number, _ in _list_names(s.as_struct(), "")}
+    return len(known) < last_id
+
+
+def find_other_id(kinds: "Iterable[pa.Field]", ids: Mapping[str, int]) -> str | None:
+    """Find a column of a file that is another column of the table, by the ids of both.
+
+    Args:
+        kinds: the file's columns; those without an id go by their names, as the format has it.
+        ids: of the table's columns.
+
+    Returns:
+        what is wrong; None where nothing is.
+    """
+    names = {number: name for name, number in ids.items()}
+    for path, number in _list_file_ids(kinds, ""):
+        if path in ids and ids[path] != number:
+            return f"its {path} is another column than the table's, by its field id {number}"
+        if path not in ids and number in names:
+            return f"its {path} is the table's {names[number]}, by its field id {number}"
+    return None
+
+
+def _list_file_ids(kinds: "Iterable[pa.Field]", prefix: str) -> Iterator[tuple[str, int]]:
+    """List the dotted names and ids of a file's columns."""
+    for item in kinds:
+        yield from _list_ids_of(item, f"{prefix}{item.name}")
+
+
+def _list_ids_of(item: pa.Field, path: str) -> Iterator[tuple[str, int]]:
+    number, kind = (item.metadata or {}).get(b"PARQUET:field_id"), item.type
+    if number is not None:
+        yield path, int(number)
+    if pa.types.is_struct(kind):
+        yield from _list_file_ids(kind, f"{path}.")
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        yield from _list_ids_of(kind.value_field, f"{path}.element")
+    elif pa.types.is_map(kind):
+        yield from _list_ids_of(kind.key_field, f"{path}.key")
+        yield from _list_ids_of(kind.item_field, f"{path}.value")
 
 
 def find_mapped_columns(mapping: "NameMapping | None", schema: "Schema") -> list[str]:

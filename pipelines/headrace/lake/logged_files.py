@@ -42,6 +42,8 @@ class TableLog:
         schema: Spark's JSON of the table's columns; empty where only the files tell them.
         commits: from an earlier snapshot to this one; empty where they are not known.
         unread: column that Spark cannot read -> why.
+        field_ids: column of an Iceberg table, nested ones dotted -> its id.
+        has_lost_ids: whether the table had columns that no schema in its metadata names any more.
     """
 
     kind: LogKind
@@ -51,6 +53,8 @@ class TableLog:
     schema: str = ""
     commits: tuple[TableCommit, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
+    field_ids: Mapping[str, int] = field(default_factory=dict)
+    has_lost_ids: bool = False
 
     @property
     def is_snapshot(self) -> bool:

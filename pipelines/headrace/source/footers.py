@@ -20,6 +20,9 @@ from headrace.lake.file_columns import (
     read_orc_columns,
     read_parquet_columns,
 )
+from headrace.lake.iceberg_log import WITH_SPARK
+from headrace.lake.iceberg_schema import find_other_id
+from headrace.lake.logged_files import UnreadFeatureError
 from headrace.lake.source_partition import SourceFile
 from headrace.recipe import sections as s
 from headrace.source.listing import Listing
@@ -47,14 +50,16 @@ def read_footers(
         schemas: columns that are known, by their digest.
 
     Raises:
-        LakeError: a file has other values of a partition column than its folder.
+        LakeError: a file has other values of a partition column than its folder, or a column that
+            is another one of an Iceberg table than its name says.
     """
 
     def open_footer(file: SourceFile) -> tuple[SourceFile, FileColumns | None]:
         same = before.get(file.path)
         digest = same.columns if same is not None and same.identity == file.identity else None
-        if same is not None and digest is not None and digest in schemas:
-            return same, schemas[digest]
+        known = schemas.get(digest) if digest is not None else None
+        if same is not None and known is not None and not _may_have_other_ids(listing, known):
+            return same, known
         try:
             with filesystem.open(paths[file.path], "rb") as stream:
                 if table.format == "orc":
@@ -63,6 +68,7 @@ def read_footers(
                     footer = pq.read_metadata(stream)
                     rows, columns = footer.num_rows, read_parquet_columns(footer)
                     _refuse_other_values(listing, file.path, footer)
+                    _refuse_other_ids(listing, file.path, footer)
         except _UNREADABLE:  # what reads it says what is wrong with it
             return file, None
         return file.model_copy(update={"rows": rows, "columns": digest_columns(columns)}), columns
@@ -71,6 +77,30 @@ def read_footers(
         opened = list(pool.map(open_footer, listing.files.values()))
     found = {file.columns: columns for file, columns in opened if file.columns and columns}
     return replace(listing, files={file.path: file for file, _ in opened}, schemas=found)
+
+
+def _may_have_other_ids(listing: Listing, columns: FileColumns) -> bool:
+    """Return whether a file whose columns are known has to be asked for their ids once more: the
+    table may have changed since, not the file."""
+    log = listing.log
+    if log is None or not log.field_ids:
+        return False
+    return log.has_lost_ids or any(name not in log.field_ids for name, _ in columns)
+
+
+def _refuse_other_ids(listing: Listing, path: str, footer: pq.FileMetaData) -> None:
+    """Refuse a file of an Iceberg table in which a name means another column than now.
+
+    The metadata tells of renamed columns as long as it names their old schemas; who maintains the
+    table may have removed those.
+    """
+    ids = listing.log.field_ids if listing.log is not None else {}
+    problem = find_other_id(footer.schema.to_arrow_schema(), ids) if ids else None
+    if problem:
+        raise UnreadFeatureError(
+            f"{listing.root} is an Iceberg table with a file that was written before a column was "
+            f"renamed, or dropped and added again: {path}: {problem}. {WITH_SPARK}"
+        )
 
 
 def _refuse_other_values(listing: Listing, path: str, footer: pq.FileMetaData) -> None:
