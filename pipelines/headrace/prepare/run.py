@@ -47,6 +47,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import LABEL
 from headrace.source.keys import KEY_DEFINITION
+from headrace.source.listed_types import refuse_other_literals
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
@@ -188,6 +189,7 @@ def _prepare_once(
     if plan.is_up_to_date and request.erase is None:
         assert base is not None
         return Prepared(base, timer.seconds, published=False, why=plan.why)
+    refuse_other_literals(recipe, plan.listing, plan.lookups)
     build_id = make_build_id(now)
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
     if version is not None:

@@ -1,0 +1,95 @@
+"""Tell the types of columns by what is known before Spark starts: footers, logs and declarations.
+
+What they do not tell is left out, and checked when Spark has opened the tables.
+"""
+
+import json
+from collections.abc import Mapping
+
+from headrace.errors import LakeError
+from headrace.lake.file_columns import FileType
+from headrace.recipe import Recipe
+from headrace.recipe import sections as s
+from headrace.recipe.declared_types import parse_declared_type
+from headrace.schema import ColumnType
+from headrace.source.common_columns import find_common_columns
+from headrace.source.listing import Listing
+from headrace.transform.literals import find_literal_problems
+
+_OF_FILES: Mapping[str, ColumnType] = {
+    **dict.fromkeys(
+        ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"), ColumnType.INTEGER
+    ),
+    **dict.fromkeys(("float", "double"), ColumnType.REAL),
+    **dict.fromkeys(("string", "char"), ColumnType.STRING),
+    **dict.fromkeys(("date", "timestamp", "timestamp_ntz"), ColumnType.TIMESTAMP),
+    "boolean": ColumnType.BOOLEAN,
+}
+_OF_LOGS: Mapping[str, ColumnType] = {
+    **dict.fromkeys(("byte", "short", "integer", "long"), ColumnType.INTEGER),
+    **dict.fromkeys(("float", "double"), ColumnType.REAL),
+    **dict.fromkeys(("date", "timestamp", "timestamp_ntz"), ColumnType.TIMESTAMP),
+    "string": ColumnType.STRING,
+    "boolean": ColumnType.BOOLEAN,
+}
+
+
+def refuse_other_literals(
+    recipe: Recipe, main: Listing | None, joined: Mapping[str, Listing]
+) -> None:
+    """Refuse literals of rules that are not of their columns' types, as far as types are known.
+
+    Args:
+        recipe: with the rules.
+        main: files of the main table; None where only Spark knows them.
+        joined: joined table -> its files, likewise.
+
+    Raises:
+        LakeError: with every such literal.
+    """
+    source = recipe.source
+    types = find_listed_types(source.tables[source.main], main)
+    for join in source.joins:
+        of_table = find_listed_types(source.tables[join.table], joined.get(join.table))
+        types |= {name: of_table[c] for name, c in join.columns.items() if c in of_table}
+    problems = find_literal_problems(recipe, types)
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+
+
+def find_listed_types(table: s.Table, listing: Listing | None) -> dict[str, ColumnType]:
+    """Find the types of a table's columns; those that nothing but Spark knows are left out.
+
+    Args:
+        table: the recipe's; types that it declares come first.
+        listing: its files; None where they are not known.
+    """
+    types: dict[str, ColumnType] = {}
+    if listing is not None and listing.log is not None and listing.log.schema:
+        fields = json.loads(listing.log.schema)["fields"]
+        found = {item["name"]: _find_logged_type(item["type"]) for item in fields}
+        types = {name: kind for name, kind in found.items() if kind is not None}
+    elif listing is not None and listing.schemas:
+        groups, _ = listing.group_by_columns(listing.files)
+        folders = {name for path in listing.files for name in listing.get_values(path)}
+        for column in find_common_columns(groups, ()).columns:
+            kind = _find_file_type(column.kind)
+            if kind is not None and column.name not in folders:
+                types[column.name] = kind
+    for name, declared in table.columns.items():
+        word = parse_declared_type(declared).word
+        types[name] = ColumnType.TIMESTAMP if word == "date" else ColumnType(word)
+    return types
+
+
+def _find_logged_type(kind: object) -> ColumnType | None:
+    if not isinstance(kind, str):
+        return None
+    return ColumnType.REAL if kind.startswith("decimal") else _OF_LOGS.get(kind)
+
+
+def _find_file_type(kind: FileType) -> ColumnType | None:
+    if not isinstance(kind, str):
+        return None
+    return ColumnType.REAL if kind.startswith("decimal(") else _OF_FILES.get(kind)
