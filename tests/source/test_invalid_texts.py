@@ -1,5 +1,6 @@
 """Texts that are no UTF-8: their rows are quarantined with column and file, and nothing else."""
 
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,6 +47,27 @@ def test_what_a_task_looks_at() -> None:
     assert replace_invalid_bytes(view).to_pylist() == ["é", "caf\ufffd"]
     assert replace_invalid_bytes(good) is good
     assert replace_invalid_bytes(numbers) is numbers
+
+
+def test_the_look_at_all_bytes_says_the_same_as_one_at_every_text() -> None:
+    rng = random.Random(3)
+    values = [b"", b"a", b"plain text", GOOD, BAD, None, b"\xc3", b"\xa9"]
+    for _ in range(300):
+        weights = [5, 5, 5, *(rng.choice([0, 0, 1]) for _ in range(3)), *([rng.choice([0, 1])] * 2)]
+        array = texts(*rng.choices(values, weights, k=rng.randint(0, 12)))
+        if rng.random() < 0.3:
+            offsets = array.cast(pa.large_binary()).buffers()
+            array = pa.Array.from_buffers(pa.large_string(), len(array), offsets)
+        part = array.slice(rng.randint(0, len(array)), rng.randint(0, len(array)))
+        wrong = any(not is_utf8(v) for v in part.cast(pa.large_binary()).to_pylist())
+        assert has_invalid_text(pa.chunked_array([part], part.type)) is wrong, part
+
+
+def is_utf8(value: bytes | None) -> bool:
+    try:
+        return value is None or value.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def with_bad_texts(workdir: Path, column: str, rows: list[int]) -> None:

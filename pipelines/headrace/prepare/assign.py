@@ -7,6 +7,7 @@ executors, or what else is in the lake. Rows without a key get theirs later
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from headrace.columns.values import RawKind
@@ -219,8 +220,8 @@ def _list_nulls(columns: "list[Column]") -> "Column":
     import pyspark.sql.functions as F
 
     marks = [F.when(column.isNull(), F.lit(str(i))) for i, column in enumerate(columns)]
-    text = F.concat_ws(",", *marks)
-    return F.when(text != "", text)
+    has_null = reduce(lambda one, other: one | other, [column.isNull() for column in columns])
+    return F.when(has_null, F.concat_ws(",", *marks))
 
 
 def _make_hashable(name: str, schema: RawSchema) -> "Column":

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MAX_FILES = 2000  # of a table, whose names are part of a query
 _SHOWN_BYTES = 40
+_ASCII_END = 128
 
 
 def refuse_invalid_texts(table: pa.Table, columns: Mapping[str, str]) -> None:
@@ -49,10 +51,31 @@ def has_invalid_text(column: pa.ChunkedArray) -> bool:
         return False
     try:
         for chunk in column.chunks:
-            chunk.validate(full=True)
+            texts = chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else chunk
+            if not _is_ascii(texts):
+                texts.validate(full=True)
     except pa.ArrowInvalid:
         return True
     return False
+
+
+def _is_ascii(texts: pa.Array) -> bool:
+    """Return whether texts are known to have ASCII alone, by one look at all of their bytes.
+
+    Arrow looks at one value after the other: 5 million rows of 26 texts took it 2.8 s.
+    """
+    if pa.types.is_string(texts.type):
+        kind = np.int32
+    elif pa.types.is_large_string(texts.type):
+        kind = np.int64
+    else:
+        return False
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return True
+    bounds = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
+    begin, end = int(bounds[0]), int(bounds[-1])
+    return begin == end or np.frombuffer(data, np.uint8)[begin:end].max() < _ASCII_END
 
 
 def replace_invalid_bytes(array: pa.Array) -> pa.Array:

@@ -280,6 +280,8 @@ def _build_cross_duplicates(
 ) -> pa.Table:
     """Return cross duplicates: the keys of some rows, and the source partitions of both."""
     keys = table.select([ROW_ID, KEY_DIGEST]).take(pa.array(rows, pa.int64()))
+    if pa.types.is_fixed_size_binary(keys[KEY_DIGEST].type):  # files have bytes of any length
+        keys = keys.set_column(1, KEY_DIGEST, keys[KEY_DIGEST].cast(pa.binary()))
     for column, names in (("loser", loser), ("winner", winner)):
         keys = keys.append_column(column, pa.array(list(names), pa.string()))
     return keys.replace_schema_metadata(None)

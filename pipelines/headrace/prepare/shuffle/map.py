@@ -27,6 +27,7 @@ from headrace.source.dictionaries import estimate_decoded_bytes, take_rows, unif
 from headrace.source.internal_columns import (
     BUCKET,
     FILE,
+    KEY_DIGEST,
     LABEL,
     PARTITION,
     PROBLEMS,
@@ -36,6 +37,7 @@ from headrace.source.internal_columns import (
     name_mask,
 )
 from headrace.source.invalid_texts import list_text_columns, refuse_invalid_texts
+from headrace.source.keys import DIGEST_BYTES
 from headrace.source.late_reader import LateReader
 from headrace.source.partition_index import PartitionIndex
 from headrace.source.problems import split_problems
@@ -77,7 +79,7 @@ def make_map_function(
             _count_rows(batch, partition, options.checks, counts)
             join_keys.add_rows(batch, partition)
             table = pa.Table.from_batches([batch])
-            table = table.drop_columns(_list_count_columns(batch.schema.names))
+            table = _fix_digests(table.drop_columns(_list_count_columns(batch.schema.names)))
             table = table.append_column(PARTITION, pa.array(partition))
             begin = 0
             while begin < table.num_rows:
@@ -121,6 +123,16 @@ def _add_row_ids(table: pa.Table, raw: list[str]) -> pa.Table:
     identity[keyless.to_numpy()] = hash_rows([rows[name] for name in raw], tie).view(np.int64)
     index = table.column_names.index(ROW_ID)
     return table.set_column(index, ROW_ID, pa.array(identity))
+
+
+def _fix_digests(table: pa.Table) -> pa.Table:
+    """Give digests of keys, which Spark hands over as bytes of any length, the one that they have:
+    they are copied faster so, and with 4 bytes less for each row."""
+    if KEY_DIGEST not in table.column_names or not pa.types.is_binary(table[KEY_DIGEST].type):
+        return table
+    index = table.column_names.index(KEY_DIGEST)
+    digests = table[KEY_DIGEST].cast(pa.binary(DIGEST_BYTES))
+    return table.set_column(index, KEY_DIGEST, digests)
 
 
 def _list_count_columns(names: list[str]) -> list[str]:

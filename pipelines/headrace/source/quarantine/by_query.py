@@ -30,7 +30,7 @@ from headrace.source.rules import CheckedRows
 from headrace.source.tables import RawTable
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 # Types of columns that Spark does not hand to Arrow; they are kept as texts.
 _AS_TEXT = ("CalendarIntervalType", "YearMonthIntervalType", "DayTimeIntervalType", "VariantType")
@@ -50,12 +50,7 @@ def write_quarantine(
     Raises:
         LedgerError: another number of rows was rejected this time, so the lake changed meanwhile.
     """
-    rejected = checked.violates_any("quarantine")
-    assert rejected is not None
-    # Rules and reasons are split by the tasks. As SQL they are part of the filter's generated
-    # method from Spark 4.1 on, which is then too long to be compiled: at 1 million rows this query
-    # took 7.0 s of CPU in the JVM with 4.3, and 1.7 s with 4.0.
-    frame = checked.rows.where(rejected).select(*_select_as_read(checked, main), col(PROBLEMS))
+    frame = select_rejected(checked, main)
     writer = _build_writer(
         locate_quarantine(root, build_id),
         frame.columns[:-1],
@@ -69,6 +64,21 @@ def write_quarantine(
             "they were counted; the source changed during the build. Nothing was published; run "
             "the build again"
         )
+
+
+def select_rejected(checked: CheckedRows, main: RawTable) -> "DataFrame":
+    """Select the rows that a quarantine check rejected, as they were read, and their PROBLEMS.
+
+    Args:
+        checked: with a quarantine check.
+        main: names the columns.
+    """
+    rejected = checked.violates_any("quarantine")
+    assert rejected is not None
+    # Rules and reasons are split by the tasks. As SQL they are part of the filter's generated
+    # method from Spark 4.1 on, which is then too long to be compiled: at 1 million rows this query
+    # took 7.0 s of CPU in the JVM with 4.3, and 1.7 s with 4.0.
+    return checked.rows.where(rejected).select(*_select_as_read(checked, main), col(PROBLEMS))
 
 
 def _build_writer(
