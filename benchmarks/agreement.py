@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from benchmarks.report import format_table
 from headrace.examples.synthetic import CATEGORICAL, NUMERIC
 
+_EXPECTED: dict[str, pa.DataType] = {"row_id": pa.int64(), "label": pa.float32()}
+_EXPECTED |= dict.fromkeys(NUMERIC, pa.float32()) | dict.fromkeys(CATEGORICAL, pa.int32())
 _SPLITS = ("train", "validation", "test")
 _SAME_SPLIT_FUNCTION = ("plain_spark", "spark_ml")
 _ROWS_PER_BATCH = 65_536
@@ -67,11 +69,11 @@ def measure_output(contender: str, files: Mapping[str, list[str]]) -> Output:
         for path in files.get(split, []):
             # Not `read_table`, which would add the folder's name as a column.
             file = pq.ParquetFile(path)
-            column_problems = _find_column_problems(file.schema_arrow)
+            column_problems = _find_column_problems(file.schema_arrow, split)
             problems.update(column_problems)
             if column_problems:
                 continue
-            for batch in file.iter_batches(_ROWS_PER_BATCH):
+            for batch in file.iter_batches(_ROWS_PER_BATCH, columns=[*_EXPECTED]):
                 problems.update(
                     f"{name} holds nulls"
                     for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -168,13 +170,14 @@ def _format_output(name: str, output: Output) -> list[str]:
     return [name, *rows, f"{output.positive:,}", mean, std, f"{sum(output.vocabulary.values()):,}"]
 
 
-def _find_column_problems(schema: pa.Schema) -> list[str]:
-    expected = {"row_id": pa.int64(), "label": pa.float32()}
-    expected |= dict.fromkeys(NUMERIC, pa.float32()) | dict.fromkeys(CATEGORICAL, pa.int32())
+def _find_column_problems(schema: pa.Schema, split: str) -> list[str]:
     types = dict(zip(schema.names, schema.types, strict=True))
     problems = [
         f"column {name} is {types.get(name, 'missing')}, expected {kind}"
-        for name, kind in expected.items()
+        for name, kind in _EXPECTED.items()
         if types.get(name) != kind
     ]
-    return problems + [f"column {name} is not expected" for name in types if name not in expected]
+    unexpected = [name for name in types if name not in _EXPECTED]
+    if split == "test":  # Headrace alone keeps raw values beside the rows that are judged
+        unexpected = [name for name in unexpected if not name.startswith("raw_")]
+    return problems + [f"column {name} is not expected" for name in unexpected]

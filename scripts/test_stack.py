@@ -30,6 +30,8 @@ TESTS = [
 ]  # fmt: skip
 """What an upgrade has broken before: the reader, the step, MLflow, both executions of a transform,
 and a whole road."""
+SPREAD = ["--numprocesses", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""As `make test` runs tests."""
 SHOWN = (
     "tensorflow", "keras", "pyspark", "pyarrow", "numpy", "pandas", "mlflow", "deltalake",
     "scikit-learn", "pydantic",
@@ -62,7 +64,7 @@ def main(arguments: list[str]) -> int:
     if problem:
         record(cell | {"closing": f"not installed: {problem}", "versions": {}})
         return 1
-    command = [environment / "bin" / "python", "-m", "pytest", *(options.tests or TESTS)]
+    command = [environment / "bin" / "python", "-m", "pytest", *SPREAD, *(options.tests or TESTS)]
     closing, status = run_tests(command, environment)
     record(cell | {"closing": closing, "versions": read_versions(uv, environment)})
     return status
