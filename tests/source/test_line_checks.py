@@ -94,7 +94,8 @@ def test_a_broken_line_of_the_right_length_goes_to_quarantine_and_its_like_stay(
         ('1\t"a, b"\t1', {"sep": "\\t"}),
         ('1||"a | b"||1', {"sep": "||"}),
         ('# "open\n1,a,1', {"comment": "#"}),
-        ('1,"a",1,"too", many', {}),
+        ('1,"a",1,"too", many', {"maxColumns": "5"}),
+        ('1,"a",1', {"maxColumns": "3", "maxCharsPerColumn": "5"}),
     ],
 )  # fmt: skip
 def test_lines_that_are_whole_are_read_in_every_dialect(

@@ -189,6 +189,7 @@ def _open_lines(
 def _format(options: Mapping[str, Any]) -> dict[str, str]:
     """Return options for parsing one line, which has been decoded already."""
     left_out = {"charset", "encoding", "header", "linesep", "multiline"}
+    left_out |= {"maxcharspercolumn", "maxcolumns"}  # our end is one more
     return {
         key: format_setting(value) for key, value in options.items() if key.lower() not in left_out
     } | {"columnPruning": "false"}
