@@ -4,6 +4,7 @@
     python scripts/test_stack.py newest                 # the highest that it allows, today
     python scripts/test_stack.py locked --python 3.13   # those of uv.lock, on another Python
     python scripts/test_stack.py newest --spark 3.5 -- tests/stream
+    python scripts/test_stack.py oldest --python 3.13 --reason "scipy 1.11 has no wheel for it"
 
 The environment is made by uv from a copy of pyproject.toml, and kept in `.tools/stacks`. What was
 run, on what, when and with which closing line, goes into docs/stacks.json and from there into the
@@ -46,9 +47,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("stack", choices=list(RESOLUTIONS))
     parser.add_argument("--python", default="3.11", help="for example 3.12")
     parser.add_argument("--spark", default="", help="series of pyspark, for example 3.5")
+    parser.add_argument(
+        "--reason", default="", help="why it is not run, for the table; runs nothing"
+    )
     parser.add_argument("tests", nargs="*", help="of pytest; what upgrades break by default")
     options = parser.parse_args(arguments)
     cell = {"stack": options.stack, "python": options.python, "spark": options.spark}
+    if options.reason:
+        record(cell | {"closing": f"not run: {options.reason}", "versions": {}})
+        return 0
     uv = find_uv()
     if uv is None:
         print("test-stack: no uv; run `make setup` first", file=sys.stderr)
@@ -60,6 +67,8 @@ def main(arguments: list[str]) -> int:
         print(f"test-stack: {reason}", file=sys.stderr)
         return 3
     environment = STACKS / "-".join(word for word in cell.values() if word)
+    if options.tests:
+        cell["tests"] = " ".join(options.tests)
     problem = make_environment(uv, interpreter, environment, options.stack, options.spark)
     if problem:
         record(cell | {"closing": f"not installed: {problem}", "versions": {}})
@@ -182,7 +191,7 @@ def format_table(cells: list[dict[str, Any]]) -> str:
             cell["python"],
             *(cell["versions"].get(name, "") for name in SHOWN),
             cell["date"],
-            cell["closing"],
+            cell["closing"] + (f" (of {cell['tests']})" if "tests" in cell else ""),
         ]
         for cell in cells
     ]

@@ -62,6 +62,19 @@ def test_a_result_replaces_the_earlier_one_of_its_stack_alone(
     assert rows[1].startswith("| newest, Spark 3.5 | 3.12 |")
 
 
+def test_cells_that_were_not_run_or_not_wholly_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(STACKS, "RESULTS", tmp_path / "stacks.json")
+    monkeypatch.setattr(STACKS, "TABLE", tmp_path / "stacks.md")
+    assert STACKS.main(["oldest", "--python", "3.13", "--reason", "no wheel of scipy"]) == 0
+    part = {"stack": "locked", "python": "3.13", "spark": "", "tests": "tests/e2e"}
+    STACKS.record(part | {"closing": "3 passed in 9s", "versions": {}})
+    rows = (tmp_path / "stacks.md").read_text().splitlines()[-2:]
+    assert rows[0].endswith("| not run: no wheel of scipy |")
+    assert rows[1].endswith("| 3 passed in 9s (of tests/e2e) |")
+
+
 def test_the_table_in_docs_is_that_of_the_results() -> None:
     cells = json.loads((ROOT / "docs/stacks.json").read_text(encoding="utf-8"))
     assert (ROOT / "docs/stacks.md").read_text(encoding="utf-8") == STACKS.format_table(cells)
