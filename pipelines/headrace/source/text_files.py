@@ -84,7 +84,7 @@ def _mark_open_quotes(
         return rows
     told = (
         f"{found.path}: a quote is not closed on its line ({found.example!r}; "
-        f"{found.count:,} such lines in all)"
+        f"{found.count:,} such line{'s' * (found.count > 1)} in all)"
     )
     if says_multi_line is None:
         raise LakeError(
@@ -190,8 +190,9 @@ def _refuse_several_values(
     or with anything else after the first: Spark reads that one, and no word of what follows."""
     found = count_lines(find_several_values(spark, files, options))
     if found is not None:
+        lines = "1 line" if found.count == 1 else f"{found.count:,} lines"
         raise LakeError(
-            f"{found.path}: on {found.count:,} lines of the table something comes after the first "
+            f"{found.path}: on {lines} of the table something comes after the first "
             f"JSON object ({found.example!r}), and Spark reads the first alone; write one object a "
             "line, and nothing else"
         )

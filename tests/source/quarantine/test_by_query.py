@@ -73,6 +73,6 @@ def test_the_query_for_rejected_rows_is_compiled(spark: Any, tmp_path: Path) -> 
     recipe = tiny_recipe(tmp_path, "features={x: {kind: standardize}}", "derive={}")
     query = select_rejected(check_rows(main.frame, main.schema, recipe, main), main)
     plan = query._jdf.queryExecution().executedPlan()
-    stages = spark._jvm.org.apache.spark.sql.execution.debug.codegenStringSeq(plan)
+    stages = spark._jvm.org.apache.spark.sql.execution.debug.package.codegenStringSeq(plan)
     sizes = [stages.apply(i)._3().maxMethodCodeSize() for i in range(stages.size())]
     assert 0 < max(sizes) <= 8000
