@@ -257,7 +257,12 @@ def test_a_server_that_does_not_answer_holds_no_rank_up_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others wait in their first sum, which has a time limit."""
-    monkeypatch.setattr(tracked_run, "check_store", lambda *_, **__: time.sleep(3))
+
+    def fail_late(*_: Any, **__: Any) -> None:
+        time.sleep(3)
+        raise StoreError("gone")  # or MLflow would go on with this address in the tests after it
+
+    monkeypatch.setattr(tracked_run, "check_store", fail_late)
     store = Store("http://127.0.0.1:9", "e", "m", None)
     recipe = tiny_recipe(tmp_path, "train.collective_timeout=1")
     began = time.monotonic()
