@@ -98,16 +98,16 @@ def test_a_broken_line_of_the_right_length_goes_to_quarantine_and_its_like_stay(
         ('1,"a",1', {"maxColumns": "3", "maxCharsPerColumn": "5"}),
     ],
 )  # fmt: skip
-def test_lines_that_are_whole_are_read_in_every_dialect(
+def test_open_quotes_are_told_from_whole_lines_in_every_dialect(
     spark: Any, tmp_path: Path, line: str, options: dict[str, str]
 ) -> None:
-    separator = {"\\t": "\t"}.get(options.get("sep", ","), options.get("sep", ","))
-    header = separator.join(["id", "text", "label"])
-    folder = write_file(tmp_path / "t", "a.csv", f"{header}\n{line}\n")
-    assert len(read_rows(spark, folder, "csv", **options)) == 1
-    write_file(tmp_path / "t", "b.csv", f"{header}\n2{separator}{options.get('quote', chr(34))}a\n")
-    with pytest.raises(LakeError, match=r"b\.csv: a quote is not closed"):
-        read_rows(spark, folder, "csv", **options)
+    quote, separator = options.get("quote", '"'), options.get("sep", ",").replace("\\t", "\t")
+    is_open = f"2{separator}{quote}a"
+    folder = write_file(tmp_path / "t", "a.csv", f"id\n{line}\n{is_open}\n")
+    settings = {"header": "true", "escape": quote} | options
+    found = find_open_quotes(spark, folder, settings, 3)
+    assert found is not None
+    assert [row[0] for row in found.collect()] == [is_open]
 
 
 def test_lines_are_looked_at_in_the_encoding_of_the_file(spark: Any, tmp_path: Path) -> None:
@@ -152,32 +152,36 @@ def test_random_lines_are_judged_as_by_pythons_reader(spark: Any, tmp_path: Path
     assert counted.count == expected
 
 
-@pytest.mark.parametrize(
-    ("line", "is_whole"),
-    [
-        ('{"id": "1", "text": "}{"}', True),
-        ('{"id": "1", "text": {"a": [1, {"b": 2}]}} ', True),
-        ('{"id": "1"', True),  # malformed, and counted as such
-        ('{"id": "1"}{"id": "2"}', False),
-        ('{"id": "1"} {"id": "2"}', False),
-        ('{"id": "1"},{"id": "2"}', False),
-        ('{"id": "1"},', False),
-        ('{"id": "1"} rest', False),
-        ('{"id": "1"}}', False),
-        ('{"id": "1"}]', False),
-        ('{"id": "1", "text": {"a": 1}}{"id": "2"}', False),
-        ('{"id": "1"}\t"', False),
-    ],
-)  # fmt: skip
-def test_what_follows_an_object_on_its_line_is_refused_wherever_the_line_is(
-    spark: Any, tmp_path: Path, line: str, is_whole: bool
-) -> None:
+WHOLE = [
+    '{"id": "1", "text": "}{"}',
+    '{"id": "1", "text": {"a": [1, {"b": 2}]}} ',
+    '{"id": "1"',  # malformed, and counted as such
+]
+CUT = [
+    '{"id": "1"}{"id": "2"}',
+    '{"id": "1"} {"id": "2"}',
+    '{"id": "1"},{"id": "2"}',
+    '{"id": "1"},',
+    '{"id": "1"} rest',
+    '{"id": "1"}}',
+    '{"id": "1"}]',
+    '{"id": "1", "text": {"a": 1}}{"id": "2"}',
+    '{"id": "1"}\t"',
+]
+
+
+def test_what_follows_an_object_on_its_line_is_found(spark: Any, tmp_path: Path) -> None:
+    folder = write_file(tmp_path / "t", "a.json", "\n".join([*WHOLE, "", *CUT]))
+    found = find_several_values(spark, folder, {}).collect()
+    assert [row[0] for row in found] == CUT
+
+
+def test_a_line_of_json_is_refused_wherever_it_is(spark: Any, tmp_path: Path) -> None:
     good = [json.dumps({"id": str(i), "text": "t", "label": "1"}) for i in range(1200)]
-    folder = write_file(tmp_path / "t", "a.json", "\n".join([*good, "", line]))
-    if is_whole:
-        assert len(read_rows(spark, folder, "json")) == 1201
-        return
-    with pytest.raises(LakeError, match=r"a\.json: on 1 lines? of the table something comes after"):
+    folder = write_file(tmp_path / "t", "a.json", "\n".join([*good, "", *WHOLE]))
+    assert len(read_rows(spark, folder, "json")) == 1203
+    write_file(tmp_path / "t", "b.json", "\n".join([*good, *CUT]))
+    with pytest.raises(LakeError, match=r"b\.json: on 9 lines of the table something comes after"):
         read_rows(spark, folder, "json")
 
 
