@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -376,3 +377,26 @@ def test_a_server_that_cannot_run_it_is_refused(tmp_path: Path) -> None:
         assert f"the tasks of the Spark Connect server {server.url} have no Python package" in (
             done.err
         )
+
+
+def test_a_session_that_has_the_package_is_sent_no_second_one(
+    server: ConnectServer, tmp_path: Path
+) -> None:
+    """Between two commands of a notebook modules are compiled, which the archive takes along."""
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    from headrace.spark_engine.package_archive import write_archive
+    from headrace.spark_engine.session_settings import send_package
+
+    session = SparkSession.builder.remote(server.url).create()
+    try:
+        archive = write_archive(str(tmp_path))
+        send_package(session, archive)
+        with zipfile.ZipFile(archive, "a") as file:
+            file.writestr("headrace/compiled_since.pyc", b"")
+        with pytest.raises(PySparkException, match="ARTIFACT_ALREADY_EXISTS"):
+            session.addArtifacts(archive, pyfile=True)
+        send_package(session, archive)
+    finally:
+        session.stop()

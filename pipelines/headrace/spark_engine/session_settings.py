@@ -92,10 +92,25 @@ def complete_remote_session(
         report(Progress(f"the Spark Connect server {address} keeps settings of its own: {listed}"))
     with tempfile.TemporaryDirectory(prefix="headrace-package-") as folder:
         archive = write_archive(folder)
-        session.addArtifacts(archive, pyfile=True)
+        send_package(session, archive)
     for remark in check_workers(session, Path(archive).name, address):
         report(Progress(remark))
     return session
+
+
+def send_package(session: "SparkSession", archive: str) -> None:
+    """Send the archive of this package to a server, unless its session has it.
+
+    One of the same name has the same modules. Its bytes may differ, because modules are compiled
+    since, and a server takes no second archive of a name.
+    """
+    from pyspark.errors import PySparkException
+
+    try:
+        session.addArtifacts(archive, pyfile=True)
+    except PySparkException as error:
+        if "ARTIFACT_ALREADY_EXISTS" not in str(error):
+            raise
 
 
 def _set_needed(session: "SparkSession", needed: Mapping[str, str], address: str) -> None:
