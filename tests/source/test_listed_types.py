@@ -15,7 +15,7 @@ from headrace.progress import ignore_progress
 from headrace.recipe.sections import Table
 from headrace.schema import ColumnType
 from headrace.source.list_table import list_table
-from headrace.source.listed_types import find_listed_types
+from headrace.source.listed_types import find_listed_types, refuse_other_literals
 from tests import tiny
 
 ROWS = pa.table(
@@ -93,3 +93,20 @@ def test_a_literal_of_another_type_is_refused_before_spark_starts(
     error, expected = (LakeError, words) if words else (RuntimeError, "Spark starts")
     with pytest.raises(error, match=expected):
         prepare(recipe, workdir=str(tmp_path), report=ignore_progress)
+
+
+def test_a_column_that_a_join_replaces_is_not_held_to_its_old_type(
+    tmp_path: Path,
+) -> None:
+    tiny.write_tiny_lake(tmp_path / "lake")
+    rule = "clean.rules=[{kind: range, column: note, max: 5}]"
+    join = "source.joins.0.columns={size: size, note: size}"
+    for overrides, is_real in (([rule, join], True), ([rule], False)):
+        recipe = tiny.tiny_recipe(tmp_path, *overrides)
+        tables = {name: list_table(table, {}) for name, table in recipe.source.tables.items()}
+        if is_real:
+            refuse_other_literals(recipe, tables["visits"], {"shops": tables["shops"]})
+            refuse_other_literals(recipe, tables["visits"], {})  # only Spark knows the joined one
+        else:
+            with pytest.raises(LakeError, match="'note' is string"):
+                refuse_other_literals(recipe, tables["visits"], {"shops": tables["shops"]})

@@ -14,6 +14,7 @@ from headrace.recipe.declared_types import parse_declared_type
 from headrace.schema import ColumnType
 from headrace.source.common_columns import find_common_columns
 from headrace.source.listing import Listing
+from headrace.source.load_errors import name_table
 from headrace.transform.literals import find_literal_problems
 
 _OF_FILES: Mapping[str, ColumnType] = {
@@ -45,13 +46,22 @@ def refuse_other_literals(
         joined: joined table -> its files, likewise.
 
     Raises:
-        LakeError: with every such literal.
+        LakeError: with every such literal; or Spark would not read a table's files.
     """
     source = recipe.source
-    types = find_listed_types(source.tables[source.main], main)
+    with name_table(source.main, source.tables[source.main]):
+        types = find_listed_types(source.tables[source.main], main)
     for join in source.joins:
-        of_table = find_listed_types(source.tables[join.table], joined.get(join.table))
-        types |= {name: of_table[c] for name, c in join.columns.items() if c in of_table}
+        table = source.tables[join.table]
+        with name_table(join.table, table):
+            of_table = find_listed_types(table, joined.get(join.table))
+        for name, column in join.columns.items():
+            types.pop(name, None)  # of the main table, which the joined column goes before
+            if column in of_table:
+                types[name] = of_table[column]
+    if source.windows:  # its columns have types of their own
+        for name in (*source.windows.columns, *source.windows.targets):
+            types.pop(name, None)
     problems = find_literal_problems(recipe, types)
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
