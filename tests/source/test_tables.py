@@ -39,8 +39,9 @@ def opened(spark: Any, folder: Path, needed: list[str] | None = None, **changes:
 
 def test_columns_without_a_declared_type_stay_as_they_are(spark: object, tmp_path: Path) -> None:
     table = opened(spark, tmp_path)
-    assert table.stored.names == ["id", "price", "a.b", "pixels", "day"]
-    assert table.schema.names == [*table.stored.names, FILE, POSITION]
+    own = ["id", "price", "a.b", "pixels", "day"]
+    assert [*table.stored.raw_types] == own
+    assert table.schema.names == [*own, FILE, POSITION]
     assert (table.partition_columns, table.extra, table.problems) == (["day"], [], [])
     assert table.casts == {}
     assert table.frame.count() == 3

@@ -289,7 +289,8 @@ def to_spark_type(kind: FileType) -> "DataType":
     import pyspark.sql.types as T
 
     words: dict[str, Any] = {
-        "null": T.LongType, "boolean": T.BooleanType, "int8": T.ByteType, "int16": T.ShortType,
+        # What Parquet has of a null is 32 bits, and Spark 3 reads it as no more.
+        "null": T.IntegerType, "boolean": T.BooleanType, "int8": T.ByteType, "int16": T.ShortType,
         "int32": T.IntegerType, "int64": T.LongType, "uint8": T.ShortType,
         "uint16": T.IntegerType, "uint32": T.LongType, "timestamp_ns": T.LongType,
         "float": T.FloatType, "double": T.DoubleType, "date": T.DateType,

@@ -123,25 +123,26 @@ def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
     column = col(name)
     declaration = parse_declared_type(declared)
     if declaration.unit:
-        return _read_epoch(column, stored, declaration)
+        return _read_epoch(name, stored, declaration)
     if declaration.pattern:
         time = F.try_to_timestamp(F.trim(column.cast("string")), F.lit(declaration.pattern))
         return time.cast(_SQL[declaration.word])
-    result = F.expr(f"try_cast({quote_name(name)} AS {_SQL[declared]})")
+    result = _try_cast(quote_name(name), _SQL[declared])
     if declared == "integer" and stored is ColumnType.REAL:
         # Since Spark 4.1 `floor` fails on numbers beyond its type, where the cast is null.
         return F.when(column % 1 == 0, result)
     if declared == "integer" and stored is ColumnType.STRING:
         # 12.0 is a whole number, as it comes from where a null made floats of integers.
-        whole = F.regexp_extract(column, r"^([\x00-\x20\x7f]*[-+]?[0-9]+)\.0*[\x00-\x20\x7f]*$", 1)
+        whole = r"'^([\x00-\x20\x7f]*[-+]?[0-9]+)\.0*[\x00-\x20\x7f]*$'"
+        digits = f"nullif(regexp_extract({quote_name(name)}, r{whole}, 1), '')"
         return F.when(~F.contains(column, F.lit(".")), result).otherwise(
-            F.nullif(whole, F.lit("")).try_cast("bigint")
+            _try_cast(digits, "bigint")
         )
     if declared in ("timestamp", "date") and stored is ColumnType.STRING:
         if declared == "timestamp":  # Spark wants seconds where there is a zone
-            zoned = r"^([^:]*[ T][0-9]{1,2}:[0-9]{1,2})( ?[^ :0-9].*)$"
-            with_seconds = F.regexp_replace(column, zoned, "$1:00$2")
-            result = F.coalesce(result, with_seconds.try_cast("timestamp"))
+            zoned = r"'^([^:]*[ T][0-9]{1,2}:[0-9]{1,2})( ?[^ :0-9].*)$'"
+            with_seconds = f"regexp_replace({quote_name(name)}, r{zoned}, '$1:00$2')"
+            result = F.coalesce(result, _try_cast(with_seconds, "timestamp"))
         return _refuse_odd_times(column, result, has_clock=declared == "timestamp")
     if declared == "real" and stored is ColumnType.STRING:
         # Java reads 1d, 2f and 0x1p3 as numbers; people do not. Hardly any text has such a letter,
@@ -160,6 +161,13 @@ def cast_column(name: str, stored: ColumnType, declared: str) -> "SparkColumn":
     return result
 
 
+def _try_cast(sql: str, type_: str) -> "SparkColumn":
+    """Cast an expression; null where it does not cast. Only from 4.0 on a `Column` can do that."""
+    import pyspark.sql.functions as F
+
+    return F.expr(f"try_cast({sql} AS {type_})")
+
+
 def _refuse_odd_times(
     text: "SparkColumn", time: "SparkColumn", *, has_clock: bool
 ) -> "SparkColumn":
@@ -175,21 +183,21 @@ def _refuse_odd_times(
     return F.when(known_year & ~(only_clock | other_zone if has_clock else only_clock), time)
 
 
-def _read_epoch(
-    column: "SparkColumn", stored: ColumnType, declaration: TypeDeclaration
-) -> "SparkColumn":
+def _read_epoch(name: str, stored: ColumnType, declaration: TypeDeclaration) -> "SparkColumn":
     """Return the time that numbers since 1970 say; null where it is in no year from 1 to 9999."""
     import pyspark.sql.functions as F
 
+    column = col(name)
     if stored is ColumnType.INTEGER:
         whole, real = column.cast("bigint"), F.lit(None).cast("double")
     elif stored is ColumnType.REAL:
         whole, real = F.lit(None).cast("bigint"), column.cast("double")
     else:
         text = F.trim(column)
-        is_whole = text.rlike(r"^[+-]?[0-9]{1,19}$")
         is_real = text.rlike(r"^[+-]?[0-9]+\.[0-9]*$")
-        whole = F.when(is_whole, text).try_cast("bigint")
+        trimmed = f"trim({quote_name(name)})"
+        digits = f"CASE WHEN {trimmed} RLIKE r'^[+-]?[0-9]{{1,19}}$' THEN {trimmed} END"
+        whole = _try_cast(digits, "bigint")
         real = F.when(is_real, text).cast("double")
     factor = EPOCH_UNITS[declaration.unit]
     if factor:
