@@ -197,7 +197,12 @@ def check_tensorflow() -> list[Finding]:
 
 
 def check_stream(recipe: Recipe | None) -> list[Finding]:
-    """Check that the engine that reads files, the recipe's where there is one, can be imported."""
+    """Check that the engine that reads files, the recipe's where there is one, can be imported.
+
+    Where nothing can train, nothing reads them.
+    """
+    if find_spec("tensorflow") is None:
+        return []
     engine = (recipe.stream if recipe else Stream()).engine
     done = subprocess.run(
         build_python_command("-c", _ENGINE, engine),
