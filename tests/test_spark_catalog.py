@@ -54,6 +54,7 @@ def hive(spark: "SparkSession", monkeypatch: pytest.MonkeyPatch) -> "SparkSessio
 
 
 @pytest.mark.spark
+@pytest.mark.classic  # SQL tells no place of a table of the source that stands in for Delta's
 @pytest.mark.parametrize("folder", ["plain", "a b", "it's 50", "größe", "x=1"])
 def test_a_table_is_registered_once_at_its_place(
     hive: "SparkSession", tmp_path: Path, folder: str

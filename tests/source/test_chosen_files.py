@@ -94,6 +94,7 @@ def test_no_file_is_read_twice(spark: Any, tmp_path: Path, format_: str) -> None
 
 
 @spark_test
+@pytest.mark.classic  # a server names each file once
 def test_a_file_that_spark_reads_twice_is_found(spark: Any, tmp_path: Path) -> None:
     write_ids(tmp_path / "a.parquet", 1)
     frame = spark.read.parquet(f"{tmp_path}/a.parquet", f"{tmp_path}/a.parquet")

@@ -32,6 +32,7 @@ def read_ids(spark: Any, path: str, **keys: Any) -> list[int]:
     return sorted(row["id"] for row in opened.frame.select("id").collect())
 
 
+@pytest.mark.classic  # a server lists nothing for others
 @pytest.mark.parametrize("scheme", ["", "file://", "file:"])
 def test_files_are_listed_as_others_are(spark: Any, tmp_path: Path, scheme: str) -> None:
     names = ["a.parquet", "plain/x#1 50%25.parquet", "[1]/{2}.parquet"]
@@ -46,6 +47,7 @@ def test_files_are_listed_as_others_are(spark: Any, tmp_path: Path, scheme: str)
     assert read_ids(spark, f"{scheme}{tmp_path}") == [0, 1, 2]
 
 
+@pytest.mark.classic  # a server lists nothing for others
 def test_partitions_and_patterns(spark: Any, tmp_path: Path) -> None:
     for day in (1, 2, 3):
         write_ids(tmp_path / f"day={day}" / "more" / "a.parquet", day)
@@ -58,6 +60,7 @@ def test_partitions_and_patterns(spark: Any, tmp_path: Path) -> None:
         read_ids(spark, str(tmp_path))
 
 
+@pytest.mark.classic  # a server lists nothing for others
 def test_no_table_with_a_log_is_read_as_its_files(spark: Any, tmp_path: Path) -> None:
     rows = pa.table({"id": [1], "day": [1]})
     write_deltalake(tmp_path / "t", rows, partition_by=["day"])
@@ -88,11 +91,17 @@ def test_a_server_is_asked_for_logs_alone(
         (tmp_path / name / log).parent.mkdir(exist_ok=True)
         (tmp_path / name / log).touch()
     for name, kind in (("delta", "a Delta"), ("ice", "an Iceberg"), ("hudi", "a Hudi")):
-        with pytest.raises(LakeError, match=f"/{name}/? is {kind} table"):
+        with pytest.raises(LakeError, match=f"table 't': .*/{name}/? is {kind} table"):
             read_ids(spark, f"{tmp_path}/{name}/")
     assert read_ids(spark, f"{tmp_path}/plain") == [1]
+    # Part of such a table, and folders that have one somewhere below them.
+    write_ids(tmp_path / "delta" / "day=1" / "a.parquet", 1)
+    for path in ("delta/day=1", "delta/day=*", "."):
+        with pytest.raises(LakeError, match=r"is a Delta table, and not .*tables\.t\.format"):
+            read_ids(spark, f"{tmp_path}/{path}")
 
 
+@pytest.mark.classic  # a server lists nothing for others
 def test_what_cannot_be_looked_at_is_an_error(spark: Any, tmp_path: Path) -> None:
     with pytest.raises(LakeError, match=r"table 't': there is nothing at .*/none"):
         read_ids(spark, f"{tmp_path}/none")

@@ -5,6 +5,8 @@ is looked at here: whether the folder is a table with a log, or a part of one, a
 files that Spark leaves out.
 """
 
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError
@@ -49,10 +51,11 @@ def list_by_spark(spark: "SparkSession", name: str, table: s.Table) -> Listing |
     engine = find_engine(spark)
     files = engine.open_store(scheme + separator)
     if files is None:  # it is a server that reaches the store
-        place = engine.resolve_path(table.path).rstrip("/")
-        for log_kind, pattern in _LOGS:
-            if engine.has_file(f"{place}/{pattern}"):
-                raise LakeError(_explain_log(table.path, log_kind))
+        for folder, below in _list_folders(engine.resolve_path(table.path)):
+            for log_kind, pattern in _LOGS:
+                if engine.has_file(f"{folder}{below}{pattern}"):
+                    text = _explain_log(folder + below.rstrip("/"), log_kind)
+                    raise name_table(LakeError(text), name)
         return None
     base = base.rstrip("/") or "/"
     try:
@@ -68,6 +71,21 @@ def list_by_spark(spark: "SparkSession", name: str, table: s.Table) -> Listing |
     except LakeError as error:
         raise name_table(error, name) from None
     return listing
+
+
+def _list_folders(url: str) -> Iterator[tuple[str, str]]:
+    """List where a log may be whose table has files of a path: it, its parents, folders below it.
+
+    Args:
+        url: of the path; it may be a pattern.
+
+    Yields:
+        a folder, and a pattern of folders below it that ends with a slash.
+    """
+    scheme, separator, path = url.rstrip("/").rpartition("://")
+    yield from ((f"{scheme}{separator}{path}", "/*" * depth + "/") for depth in (0, 1, 2))
+    for parent in [*PurePosixPath(path).parents][:-1]:
+        yield f"{scheme}{separator}{parent}", "/"
 
 
 def _explain_log(path: str, kind: LogKind) -> str:

@@ -184,10 +184,8 @@ def check_rows(
         rows = rows.select("*", *(col(c).alias(name_as_read(c)) for c in nulled_columns))
         checked = replace(checked, schema=checked.schema.with_columns(copies))
     for column in nulled_columns:
-        is_nulled = F.lit(False)
-        for i, check in enumerate(checked.checks):
-            if check.nulls == column:
-                is_nulled = is_nulled | checked.violates_check(i)
+        own = [checked.violates_check(i) for i, c in enumerate(checked.checks) if c.nulls == column]
+        is_nulled = combine_balanced(own, lambda first, second: first | second)
         rows = rows.withColumn(column, F.when(~is_nulled, col(column)))
     return replace(checked, rows=rows)
 

@@ -160,7 +160,9 @@ def load_json(
 
     lines = spark.read.options(**options).text(files.all)
     parts = declare_texts(lines.schema, texts).fields[1:]  # partition columns
-    sample = [row[0] for row in lines.limit(_SAMPLE_LINES).collect()]
+    # As bytes: through Spark Connect a text that is no UTF-8 cannot be fetched.
+    first_lines = lines.select(lines[0].cast("binary")).limit(_SAMPLE_LINES).collect()
+    sample = [bytes(row[0]).decode("utf-8", "replace") for row in first_lines]
     if not is_multi_line(options):
         _refuse_several_values(spark, files.chosen, options)
     fields = {f.name: f for f in _infer_json_fields(sample)}
