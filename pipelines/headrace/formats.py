@@ -152,9 +152,15 @@ def _mark_ended(tree: Tree) -> Tree:
     return {**tree, "state": {**state, **position, "is_ended": is_ended}}
 
 
-CHECKPOINT = Format("checkpoint", 3, key="format", steps={2: _mark_ended})
+def _keep_separate_tables(tree: Tree) -> Tree:
+    """Say that every categorical had an embedding table of its own."""
+    return {**tree, "shared_tables": False}
+
+
+CHECKPOINT = Format("checkpoint", 4, key="format", steps={2: _mark_ended, 3: _keep_separate_tables})
 """The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them.
-3: it has the settings that its state depends on, and says whether it stopped early."""
+3: it has the settings that its state depends on, and says whether it stopped early. 4: it says
+whether categoricals share embedding tables."""
 MODEL = Format("registered model", 1)
 """Headrace's entry in a model's metadata, and the files beside its network."""
 

@@ -64,7 +64,8 @@ def train_steps(payload: dict, ranks: Collectives, report: Report) -> dict:
     from headrace.recipe.sections import Augment, Mlp, Optimizer
     from headrace.train.augment import Augmentation
     from headrace.train.optimizer import build_optimizer
-    from headrace.train.step import StepOptions, TrainStep
+    from headrace.train.step import TrainStep
+    from headrace.train.step_options import StepOptions
     from headrace.transform.spec import RawColumn, TransformSpec
 
     spec = TransformSpec(

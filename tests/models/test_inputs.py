@@ -34,9 +34,9 @@ def test_the_width_of_an_embedding_is_the_root_of_its_ids(cardinality: int, widt
     assert choose_embedding_width(cardinality, 16) == width
 
 
-def test_one_embedding_per_categorical_beside_the_numbers() -> None:
+def test_a_table_per_width_beside_the_numbers() -> None:
     model = build_model(Mlp(kind="mlp", hidden=[1]), make_spec(NUMBER, WORD, HASH))
-    word, crossed = model.get_layer("embed.w"), model.get_layer("embed.h")
+    word, crossed = model.get_layer("table.2"), model.get_layer("table.11")
     assert (word.input_dim, word.output_dim) == (4, 2)
     assert (crossed.input_dim, crossed.output_dim) == (101, 11)
     assert model.get_layer("features.all").output.shape == (None, 1 + 2 + 11)

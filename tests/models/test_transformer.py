@@ -104,7 +104,7 @@ def test_a_table_has_a_vector_per_feature() -> None:
     model = build_model(settings, make_spec(NUMBER, WORD))
     model.get_layer("embed.numbers").set_weights([np.array([[1.0, 2.0]]), np.array([[0.5, 0.0]])])
     words = np.array([[0.0, 0], [1, 1], [7, 8], [9, 9]])
-    model.get_layer("embed.w").set_weights([words])
+    model.get_layer("table.2").set_weights([words])
     vectors = keras.Model(model.input, model.get_layer("features.vectors").output)
     output = vectors({"numeric": np.array([[3.0]], "f"), "categorical": np.array([[2]], "i4")})
     np.testing.assert_allclose(output, [[[3 * 1 + 0.5, 3 * 2], [7, 8]]])

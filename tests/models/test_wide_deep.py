@@ -10,7 +10,7 @@ from tests.models.specs import NUMBER, WORD, make_spec
 def test_wide_and_deep_by_hand() -> None:
     """Logit = deep + 2 x + the id's own weight."""
     model = build_model(s.WideDeep(kind="wide_deep", hidden=[1]), make_spec(NUMBER, WORD))
-    model.get_layer("wide.w").set_weights([np.array([[0.0], [1.0], [10.0], [100.0]])])
+    model.get_layer("wide.1").set_weights([np.array([[0.0], [1.0], [10.0], [100.0]])])
     deep = model.get_layer("hidden.0")
     deep.set_weights([np.zeros_like(w) for w in deep.get_weights()])
     model.get_layer("output.dense").set_weights([np.array([[5.0], [2.0], [1.0]]), np.zeros(1)])

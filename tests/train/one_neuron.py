@@ -12,7 +12,8 @@ from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.optimizer import build_optimizer
-from headrace.train.step import StepOptions, TrainStep
+from headrace.train.step import TrainStep
+from headrace.train.step_options import StepOptions
 from headrace.transform.spec import RawColumn, TransformSpec
 
 BINARY = LabelSpec()

@@ -33,7 +33,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert location.endswith("/t/a/step-000000007.ckpt")
     saved = read_checkpoint(location)
     assert saved.location == location
-    assert saved.state == {"format": 3, "epoch": 1, "text": "é"}
+    assert saved.state == {"format": 4, "epoch": 1, "text": "é"}
     assert saved.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(saved.arrays[name], array)
@@ -58,8 +58,8 @@ def test_one_of_a_newer_headrace_is_not_skipped(tmp_path: Path) -> None:
     """The training would continue from before it, or start over."""
     checkpoints = Checkpoints(str(tmp_path))
     checkpoints.write_checkpoint("a", 1, {}, ARRAYS)
-    checkpoints.write_checkpoint("a", 2, {"format": 4}, ARRAYS)
-    with pytest.raises(FormatError, match="is of format 4, this Headrace knows format 1 to 3 of a"):
+    checkpoints.write_checkpoint("a", 2, {"format": 5}, ARRAYS)
+    with pytest.raises(FormatError, match="is of format 5, this Headrace knows format 1 to 4 of a"):
         checkpoints.read_newest("a")
 
 

@@ -197,7 +197,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_message(tmp_path: Path) -> None:
 
 def test_one_of_a_newer_headrace_is_an_error_unless_none_is_asked_for(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path))
-    checkpoints.write_checkpoint("a", 1, {"format": 4}, ARRAYS)
+    checkpoints.write_checkpoint("a", 1, {"format": 5}, ARRAYS)
     with pytest.raises(FormatError):
         find_resume_point(checkpoints, "auto", ignore_progress)
     assert find_resume_point(checkpoints, "never", ignore_progress).saved is None

@@ -14,7 +14,8 @@ from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
 from headrace.train.loss_check import check_loss
 from headrace.train.optimizer import build_optimizer
-from headrace.train.step import StepOptions, TrainStep
+from headrace.train.step import TrainStep
+from headrace.train.step_options import StepOptions
 from tests.train.one_neuron import LABELS, batch, one_neuron, spec
 
 REGRESSION = LabelSpec(kind="regression")

@@ -24,14 +24,14 @@ def own_dtype_policy() -> Iterator[None]:
     keras.config.set_dtype_policy("float32")
 
 
-def build(folder: Path, *overrides: str, rank: int = 0) -> tuple[keras.Model, Any]:
+def build(folder: Path, *overrides: str, rank: int = 0) -> tuple[keras.Model, Any, Any]:
     collectives = SoloCollectives()
     collectives.rank = rank
     return build_initial_model(tiny_recipe(folder, *overrides), SPEC, collectives, STORE)
 
 
 def weights_of(*arguments: Any, **options: Any) -> list[list[float]]:
-    model, _ = build(*arguments, **options)
+    model, *_ = build(*arguments, **options)
     return [weights.reshape(-1).tolist() for weights in model.get_weights()]
 
 
@@ -43,22 +43,24 @@ def test_weights_are_drawn_from_the_recipes_seed_and_the_rank(tmp_path: Path) ->
 
 
 def test_the_optimizer_is_built_for_the_models_variables(tmp_path: Path) -> None:
-    model, optimizer = build(tmp_path, "train.optimizer.kind=sgd", "train.optimizer.momentum=0.9")
+    model, optimizer, _ = build(
+        tmp_path, "train.optimizer.kind=sgd", "train.optimizer.momentum=0.9"
+    )
     shapes = [tuple(v.shape) for v in optimizer.variables if v.path.endswith("momentum")]
     assert shapes == [tuple(variable.shape) for variable in model.trainable_variables]
 
 
 def test_precision_reaches_layers_and_optimizer(tmp_path: Path) -> None:
-    model, optimizer = build(tmp_path, "train.precision=mixed_float16")
+    model, optimizer, _ = build(tmp_path, "train.precision=mixed_float16")
     assert model.get_layer("hidden.0").compute_dtype == "float16"
     assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def test_rank_0_alone_loads_the_initial_model(tmp_path: Path) -> None:
-    source, _ = build(tmp_path, "train.seed=9")
+    source, *_ = build(tmp_path, "train.seed=9")
     source.save(tmp_path / "source.keras")
     initial = f"train.initial_model={tmp_path}/source.keras"
-    model, _ = build(tmp_path, initial)
+    model, *_ = build(tmp_path, initial)
     for own, other in zip(model.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)
     # the other ranks are given the weights of rank 0

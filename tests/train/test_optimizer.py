@@ -6,7 +6,8 @@ import keras
 import pytest
 
 from headrace.recipe.sections import Optimizer
-from headrace.train.optimizer import build_optimizer, get_rate_variable
+from headrace.train.optimizer import build_optimizer
+from headrace.train.row_optimizer import get_rate_variable
 
 
 def build(kind: str, precision: str = "float32", **settings: Any) -> keras.optimizers.Optimizer:

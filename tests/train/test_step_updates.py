@@ -13,8 +13,10 @@ from headrace.features.image import ImageFeature
 from headrace.features.scaled import ScaledFeature
 from headrace.models.build import build_model
 from headrace.recipe.sections import Mlp, Optimizer
+from headrace.train.gradient_sums import _choose_scales
 from headrace.train.optimizer import build_optimizer
-from headrace.train.step import StepOptions, TrainStep, _choose_scales, make_step_options
+from headrace.train.step import TrainStep
+from headrace.train.step_options import StepOptions, make_step_options
 from tests.tiny import tiny_recipe
 from tests.train.one_neuron import (
     BINARY,

@@ -1,20 +1,26 @@
 """A training starts with the weights of another model."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from headrace.errors import TrainError
-from headrace.models.build import build_model
-from headrace.recipe.sections import Mlp
+from headrace.features.buckets import BucketsFeature
+from headrace.features.tokens import TokensFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.models.build import build_model, list_model_tables
+from headrace.models.row_matching import locate_feature_rows
+from headrace.recipe.sections import Mlp, WideDeep
 from headrace.tracking.store import Store
 from headrace.train import warm_start
 from headrace.train.warm_start import load_initial_weights
-from tests.models.specs import NUMBER, WORD, make_spec
+from tests.models.specs import HASH, NUMBER, WORD, make_spec
 
 STORE = Store("sqlite:///nowhere", "e", "m", None)
+SECTION, SPEC = Mlp(kind="mlp", hidden=[4]), make_spec(NUMBER, WORD)
 
 
 def model(*hidden: int) -> keras.Model:
@@ -24,7 +30,7 @@ def model(*hidden: int) -> keras.Model:
 def test_weights_are_taken_over(tmp_path: Path) -> None:
     first, second = model(4), model(4)
     first.save(tmp_path / "first.keras")
-    load_initial_weights(second, str(tmp_path / "first.keras"), STORE)
+    load_initial_weights(second, str(tmp_path / "first.keras"), STORE, SECTION, SPEC)
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -35,13 +41,17 @@ def test_weights_of_a_registered_model_are_downloaded(
     source, target = model(4), model(4)
 
     def download(store: Store, version: str, name: str, folder: str) -> str:
-        assert (store, version, name) == (STORE, "version of models:/tides/3", "keras_model")
+        assert (store, version) == (STORE, "version of models:/tides/3")
+        if name == "transform":
+            (Path(folder) / "transform.json").write_text(SPEC.to_json())
+            return f"{folder}/transform.json"
+        assert name == "keras_model"
         source.save(f"{folder}/model.keras")
         return f"{folder}/model.keras"
 
     monkeypatch.setattr(warm_start, "find_model", lambda store, uri: f"version of {uri}")
     monkeypatch.setattr(warm_start, "download_model_file", download)
-    load_initial_weights(target, "models:/tides/3", STORE)
+    load_initial_weights(target, "models:/tides/3", STORE, SECTION, SPEC)
     for a, b in zip(source.get_weights(), target.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -49,9 +59,95 @@ def test_weights_of_a_registered_model_are_downloaded(
 def test_a_file_that_does_not_fit_is_named(tmp_path: Path) -> None:
     model(5).save(tmp_path / "five.keras")
     with pytest.raises(TrainError, match=r"five\.keras has .* weights.*hidden\.0/kernel is"):
-        load_initial_weights(model(4), str(tmp_path / "five.keras"), STORE)
+        load_initial_weights(model(4), str(tmp_path / "five.keras"), STORE, SECTION, SPEC)
     with pytest.raises(TrainError, match=r"none\.keras does not exist"):
-        load_initial_weights(model(4), str(tmp_path / "none.keras"), STORE)
+        load_initial_weights(model(4), str(tmp_path / "none.keras"), STORE, SECTION, SPEC)
     (tmp_path / "no.keras").write_text("no model")
     with pytest.raises(TrainError, match=r"no\.keras cannot be loaded"):
-        load_initial_weights(model(4), str(tmp_path / "no.keras"), STORE)
+        load_initial_weights(model(4), str(tmp_path / "no.keras"), STORE, SECTION, SPEC)
+
+
+VALUES = ("oslo", "rome", "bonn")
+NEWER = ("bonn", "kiel", "oslo", "ulm")
+
+
+def cities(values: tuple[str, ...], shared: bool = True, **options: Any) -> tuple[Any, Any, Any]:
+    """A wide and deep model over a vocabulary, tokens, hashes and intervals."""
+    spec = make_spec(
+        NUMBER,
+        VocabularyFeature(name="w", column="w", values=values, **options),
+        HASH,
+        BucketsFeature(name="b", column="x", boundaries=(1.0, float(len(values)))),
+        TokensFeature(name="_tags", column="tags", length=2, values=values),
+    )
+    section = WideDeep.model_validate(
+        {"kind": "wide_deep", "hidden": [2], "embedding_width": 2, "embeddings": {"shared": shared}}
+    )
+    built = build_model(section, spec)
+    for weight in built.weights:
+        weight.assign(np.random.default_rng(len(values)).normal(size=weight.shape))
+    return built, section, spec
+
+
+def list_rows(built: keras.Model, section: Any, spec: Any) -> dict[Any, list[list[float]]]:
+    """Return the rows of every feature, by role and name."""
+    located = locate_feature_rows(built, list_model_tables(section, spec), spec)
+    assert located is not None
+    return {
+        key: np.array(rows.layer.get_weights()[0])[rows.rows].tolist()
+        for key, rows in located.items()
+    }
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_rows_of_an_older_vocabulary_are_taken_over_by_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """Whatever the layout of the older model's tables: a row goes where its value is now."""
+    older, older_section, older_spec = cities(VALUES, shared)
+    newer, section, spec = cities(NEWER)
+    before, old = list_rows(newer, section, spec), list_rows(older, older_section, older_spec)
+
+    def download(store: Store, version: str, name: str, folder: str) -> str:
+        path = f"{folder}/{name}.keras"
+        older.save(path)
+        if name == "transform":
+            Path(path).write_text(older_spec.to_json())
+        return path
+
+    monkeypatch.setattr(warm_start, "find_model", lambda store, uri: uri)
+    monkeypatch.setattr(warm_start, "download_model_file", download)
+    taken = load_initial_weights(newer, "models:/cities/1", STORE, section, spec)
+    after = list_rows(newer, section, spec)
+    for role, name in (("table", "w"), ("wide", "w"), ("embed", "_tags")):
+        own, theirs, initial = after[role, name], old[role, name], before[role, name]
+        # missing, unknown, then bonn and oslo by their value; kiel and ulm as they were initialised
+        assert own[:2] == theirs[:2]
+        assert (own[2], own[4]) == (theirs[4], theirs[2])
+        assert (own[3], own[5]) == (initial[3], initial[5])
+    for role in ("table", "wide"):  # as many buckets and intervals: by number
+        assert after[role, "h"] == old[role, "h"]
+        assert after[role, "b"] == old[role, "b"]
+    for name in ("hidden.0", "output.dense"):
+        for a, b in zip(
+            newer.get_layer(name).get_weights(), older.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+    counts = {(item.feature, item.kept, item.new, item.gone) for item in taken}
+    assert counts == {("w", 4, 2, 1), ("_tags", 4, 2, 1), ("h", 101, 0, 0), ("b", 4, 0, 0)}
+    assert "w: 4 ids kept, 2 new, 1 gone" in {item.describe() for item in taken}
+
+
+def test_a_width_that_follows_from_another_number_of_ids_is_named() -> None:
+    values = tuple(f"city {i}" for i in range(30))
+    section = Mlp(kind="mlp", hidden=[4], embedding_width=16)
+    spec = make_spec(NUMBER, VocabularyFeature(name="w", column="w", values=values))
+    smaller = make_spec(NUMBER, WORD)
+    source = build_model(section, smaller)
+    target = build_model(section, spec)
+    located = [
+        locate_feature_rows(m, list_model_tables(section, s), s)
+        for m, s in ((target, spec), (source, smaller))
+    ]
+    with pytest.raises(TrainError, match=r"embeddings of 2 numbers for w, the recipe's model of 6"):
+        warm_start._copy_weights(target, source, located[0], located[1], "models:/cities/1")

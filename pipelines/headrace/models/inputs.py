@@ -1,11 +1,15 @@
 """Make the Keras inputs of a model, and flatten those that a family's own layers do not read."""
 
-import math
-
 import keras
 
 from headrace.features.kind import FittedFeature
 from headrace.features.kinds import get_form
+from headrace.models.embedding_tables import (
+    EmbeddingTable,
+    choose_embedding_width,
+    embed_ids,
+    plan_tables,
+)
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -27,9 +31,9 @@ def flatten_inputs(
 ) -> list[keras.KerasTensor]:
     """Return the inputs as flat vectors, each float32 (batch, columns).
 
-    Numbers and series as they are, one embedding per categorical, the mean of the embeddings of
-    tokens (ids 0, padding, left out; zeros where there is nothing else), images scaled to 0 to 1
-    and flattened.
+    Numbers and series as they are, the embeddings of categoricals by table, the mean of the
+    embeddings of tokens (ids 0, padding, left out; zeros where there is nothing else), images
+    scaled to 0 to 1 and flattened.
 
     Args:
         model: the recipe's section; the width of embeddings is read.
@@ -40,11 +44,11 @@ def flatten_inputs(
     parts = []
     if "numeric" in inputs and "numeric" not in without:
         parts.append(inputs["numeric"])
-    for position, feature in enumerate(spec.categorical):
-        if "categorical" in without:
-            break
-        embed = _make_embedding(feature.name, feature.cardinality, model)
-        parts.append(embed(inputs["categorical"][:, position]))
+    if "categorical" not in without:
+        for table in list_tables(model, spec):
+            embedded = embed_ids(table, inputs["categorical"])
+            size = len(table.features) * table.width
+            parts.append(keras.layers.Reshape((size,), name=f"{table.name}.flat")(embedded))
     for shaped in spec.shaped:
         if shaped.name in without:
             continue
@@ -73,9 +77,13 @@ def join_features(parts: list[keras.KerasTensor]) -> keras.KerasTensor:
     return keras.layers.Concatenate(name="features.all")(parts)
 
 
-def choose_embedding_width(cardinality: int, max_width: int) -> int:
-    """Choose the columns of an embedding: the square root of its ids, at most `max_width`."""
-    return min(max_width, math.ceil(math.sqrt(cardinality)))
+def list_tables(model: s.Model, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
+    """List the tables in which `flatten_inputs` looks the categoricals up."""
+    return plan_tables(
+        spec.categorical,
+        lambda ids: choose_embedding_width(ids, model.embedding_width),
+        shared=model.embeddings.shared,
+    )
 
 
 def make_regularizer(model: s.Model) -> keras.regularizers.Regularizer | None:

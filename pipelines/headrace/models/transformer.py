@@ -7,6 +7,7 @@ It is that of Vaswani et al. 2017, with the normalization in front of every part
 import keras
 
 from headrace.features.kind import FittedFeature
+from headrace.models.embedding_tables import EmbeddingTable, embed_ids, plan_tables
 from headrace.models.inputs import (
     Tensors,
     flatten_inputs,
@@ -124,14 +125,16 @@ def _embed_table(model: s.Transformer, inputs: Tensors, spec: TransformSpec) -> 
                 name="embed.numbers",
             )(inputs["numeric"])
         )
-    for position, feature in enumerate(spec.categorical):
-        embed = keras.layers.Embedding(
-            feature.cardinality, model.width, name=f"embed.{feature.name}"
-        )
-        parts.append(embed(inputs["categorical"][:, position : position + 1]))
+    for table in list_vector_tables(model, spec):
+        parts.append(embed_ids(table, inputs["categorical"]))
     return (
         keras.layers.Concatenate(axis=1, name="features.vectors")(parts) if parts[1:] else parts[0]
     )
+
+
+def list_vector_tables(model: s.Transformer, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
+    """List the tables of an encoder over a table: all are as wide as its residual stream."""
+    return plan_tables(spec.categorical, lambda _: model.width, shared=model.embeddings.shared)
 
 
 def _add_block(

@@ -6,6 +6,7 @@ the weight that each id has of its own.
 
 import keras
 
+from headrace.models.embedding_tables import EmbeddingTable, embed_ids, plan_tables
 from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
 from headrace.models.mlp import add_hidden_layers
 from headrace.recipe import sections as s
@@ -27,13 +28,18 @@ def build_wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> 
     parts = [deep]
     if "numeric" in inputs:
         parts.append(inputs["numeric"])
-    for position, feature in enumerate(spec.categorical):
-        weight = keras.layers.Embedding(
-            feature.cardinality,
-            1,
+    for table in list_wide_tables(model, spec):
+        weights = embed_ids(
+            table,
+            inputs["categorical"],
             embeddings_initializer="zeros",
             embeddings_regularizer=make_regularizer(model),
-            name=f"wide.{feature.name}",
         )
-        parts.append(weight(inputs["categorical"][:, position]))
+        shape = (len(table.features),)
+        parts.append(keras.layers.Reshape(shape, name=f"{table.name}.flat")(weights))
     return keras.layers.Concatenate(name="wide.deep")(parts) if len(parts) > 1 else deep
+
+
+def list_wide_tables(model: s.WideDeep, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
+    """List the tables of the linear part, one weight wide."""
+    return plan_tables(spec.categorical, lambda _: 1, shared=model.embeddings.shared, prefix="wide")

@@ -4,10 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from headrace.recipe.base import declare_later_key
 from headrace.recipe_section import Count, Section
 
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "elu", "selu", "silu"]
 Initializer = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"]
+
+
+class Embeddings(Section):
+    """The tables of embeddings."""
+
+    shared: bool = True
+    """Categoricals of equal width are blocks of one table, looked up together; with false each has
+    a table and a layer of its own, `embed.NAME`, as in models that an older Headrace trained."""
 
 
 class _Network(Section):
@@ -22,6 +31,7 @@ class _Network(Section):
     """Of every dense layer's output before its activation; batch is over all ranks' rows."""
     embedding_width: Count = 16
     """Largest width; a feature of n ids gets the smaller of this and ceil(sqrt(n))."""
+    embeddings: Embeddings = declare_later_key(Embeddings())
 
 
 class Mlp(_Network):

@@ -22,8 +22,10 @@ _OPTIMIZERS_BY_KEY = {
     "nesterov": ("sgd",),
     "beta_1": ("adam", "adamw", "lamb"),
     "beta_2": ("adam", "adamw", "lamb"),
-    "epsilon": ("adam", "adamw", "lamb"),
+    "epsilon": ("adam", "adamw", "lamb", "adagrad", "rowwise_adagrad"),
     "weight_decay": ("adamw", "lamb"),
+    "initial_accumulator": ("adagrad", "rowwise_adagrad"),
+    "sparse": ("sgd", "adam", "adamw"),
 }
 
 

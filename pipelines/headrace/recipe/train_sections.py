@@ -13,7 +13,9 @@ from headrace.recipe_section import Count, Fraction, NotNegative, Positive, Sect
 class Optimizer(Section):
     """The optimizer: how gradients become updates."""
 
-    kind: Literal["adam", "adamw", "lamb", "sgd"] = "adam"
+    kind: Literal["adam", "adamw", "lamb", "sgd", "adagrad", "rowwise_adagrad"] = "adam"
+    """rowwise_adagrad keeps one sum per row of an embedding table (Mudigere et al. 2022,
+    arXiv:2104.05158), and is adagrad for all other weights."""
     learning_rate: Positive = 0.001
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of sgd."""
@@ -24,6 +26,14 @@ class Optimizer(Section):
     epsilon: Positive = 1e-7
     weight_decay: NotNegative = 0.0
     """Of adamw and lamb: decoupled from the gradient, times the learning rate."""
+    initial_accumulator: NotNegative = declare_later_key(0.1)
+    """Of adagrad and rowwise_adagrad: what the sums of squares begin with."""
+    sparse: Literal["exact", "lazy"] = declare_later_key("exact")
+    """Of embedding tables. `exact`: as if every row had a gradient, which is 0 where a batch does
+    not have its id. sgd without momentum and both adagrads touch the batch's rows alone all the
+    same; with momentum, adam, adamw and lamb a step costs as much as the table is large. `lazy`
+    (sgd, adam, adamw): moments of rows without a gradient do not decay, these rows do not move by
+    them, and weight decay waits for the row's next gradient."""
     clip_norm: Positive | None = None
     """Largest norm of all gradients together, after they were summed over ranks."""
     clip_value: Positive | None = None

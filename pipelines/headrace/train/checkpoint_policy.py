@@ -23,6 +23,7 @@ from headrace.train.checkpoint import (
 )
 from headrace.train.checkpoint_writer import CheckpointWriter
 from headrace.train.finite import check_model, find_bad_arrays
+from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.state import TrainState, assign_arrays, collect_arrays
 
 
@@ -47,7 +48,7 @@ class ScheduledCheckpoints:
         settings: s.Train,
         writer: CheckpointWriter,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: AnyOptimizer,
         collect_extras: Callable[[], dict[str, Any]],
     ) -> None:
         """
@@ -193,7 +194,7 @@ def check_checkpoint_fits(checkpoint_extras: dict[str, Any], dataset: str, steps
 def restore_checkpoint(
     resume_point: ResumePoint,
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: AnyOptimizer,
     early_stopping: s.EarlyStopping | None,
     collectives: Collectives,
 ) -> tuple[TrainState, dict[str, Any]] | None:

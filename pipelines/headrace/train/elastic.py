@@ -9,6 +9,7 @@ import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.recipe import sections as s
+from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.state import TrainState
 
 
@@ -37,7 +38,7 @@ def broadcast_state(
     state: TrainState | None,
     root: int,
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: AnyOptimizer,
     early_stopping: s.EarlyStopping | None,
     collectives: Collectives,
 ) -> TrainState:

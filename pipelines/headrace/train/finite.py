@@ -12,6 +12,7 @@ import numpy as np
 from headrace.errors import TrainError
 from headrace.number_text import format_exact
 from headrace.recipe import sections as s
+from headrace.train.row_optimizer import AnyOptimizer
 
 
 def check_variables(
@@ -41,7 +42,7 @@ def check_variables(
 
 def check_model(
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer | None,
+    optimizer: AnyOptimizer | None,
     when: str,
     settings: s.Train | None = None,
 ) -> None:

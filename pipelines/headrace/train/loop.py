@@ -24,6 +24,7 @@ from headrace.recipe import sections as s
 from headrace.stream.split_stream import SplitStream
 from headrace.train.finite import check_model, suggest_fixes
 from headrace.train.learning_rate import LearningRate
+from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.state import TrainState
 from headrace.train.step import StepResult
 from headrace.train.validation import validate_split
@@ -78,7 +79,7 @@ class LoopContext:
     """
 
     model: keras.Model
-    optimizer: keras.optimizers.Optimizer
+    optimizer: AnyOptimizer
     step: Callable[..., StepResult]
     train: SplitStream
     batches: Iterator[dict[str, tf.Tensor]]

@@ -12,7 +12,7 @@ from headrace.labels.kind import RowLosses
 from headrace.labels.losses.custom import OwnLoss
 from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_logits_model
-from headrace.train.step import StepOptions
+from headrace.train.step_options import StepOptions
 
 
 def check_first_batch(

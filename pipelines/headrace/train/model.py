@@ -5,17 +5,24 @@ import keras
 from headrace.distributed.rank.collectives import Collectives
 from headrace.models.build import build_model
 from headrace.models.load import check_loadable
+from headrace.progress import Progress, Report, ignore_progress
 from headrace.recipe import Recipe
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
 from headrace.train.optimizer import build_optimizer
+from headrace.train.row_optimizer import AnyOptimizer
+from headrace.train.tables import TableTraining, choose_table_training, list_row_variables
 from headrace.train.warm_start import load_initial_weights
 from headrace.transform.spec import TransformSpec
 
 
 def build_initial_model(
-    recipe: Recipe, spec: TransformSpec, collectives: Collectives, store: Store
-) -> tuple[keras.Model, keras.optimizers.Optimizer]:
+    recipe: Recipe,
+    spec: TransformSpec,
+    collectives: Collectives,
+    store: Store,
+    report: Report = ignore_progress,
+) -> tuple[keras.Model, AnyOptimizer, list[TableTraining]]:
     """Build model and optimizer; the caller has still to broadcast the weights of rank 0.
 
     Args:
@@ -23,6 +30,10 @@ def build_initial_model(
         spec: the dataset's transform.
         collectives: the rank is mixed into the seed, and rank 0 alone loads an initial model.
         store: where a registered initial model is.
+        report: called with what was taken over from an initial model.
+
+    Returns:
+        model, optimizer, and the tables that are not trained as other weights are.
 
     Raises:
         TrainError, ModelError: see `load_initial_weights`; or the user's own model cannot be loaded
@@ -39,7 +50,10 @@ def build_initial_model(
                 model, str(folder / "model.keras"), f"the model of {recipe.model.function}"
             )
     if settings.initial_model and collectives.rank == 0:
-        load_initial_weights(model, settings.initial_model, store)
-    optimizer = build_optimizer(settings.optimizer, settings.precision)
+        rows = load_initial_weights(model, settings.initial_model, store, recipe.model, spec)
+        for feature in rows:
+            report(Progress(f"train.initial_model: {feature.describe()}"))
+    tables = choose_table_training(model, settings)
+    optimizer = build_optimizer(settings.optimizer, settings.precision, list_row_variables(tables))
     optimizer.build(model.trainable_variables)
-    return model, optimizer
+    return model, optimizer, tables

@@ -1,15 +1,17 @@
-"""Build a Keras optimizer from the recipe's `train.optimizer`."""
+"""Build an optimizer from the recipe's `train.optimizer`: Keras's, or one with tables by row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
 from headrace.recipe import sections as s
+from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer
 
 
 def build_optimizer(
-    settings: s.Optimizer, precision: str = "float32"
-) -> keras.optimizers.Optimizer:
+    settings: s.Optimizer, precision: str = "float32", tables: Sequence[keras.Variable] = ()
+) -> AnyOptimizer:
     """Build the optimizer; it is not wrapped by Horovod, for gradients are summed before it.
 
     It clips first, and thus the global gradient. With float16 arithmetic the loss is scaled, and a
@@ -18,6 +20,7 @@ def build_optimizer(
     Args:
         settings: section of the recipe.
         precision: dtype policy of the layers.
+        tables: variables that are updated by row.
     """
     options: dict[str, Any] = {
         "learning_rate": settings.learning_rate,
@@ -27,6 +30,12 @@ def build_optimizer(
     if settings.kind == "sgd":
         optimizer = keras.optimizers.SGD(
             momentum=settings.momentum, nesterov=settings.nesterov, **options
+        )
+    elif settings.kind in ("adagrad", "rowwise_adagrad"):
+        optimizer = keras.optimizers.Adagrad(
+            initial_accumulator_value=settings.initial_accumulator,
+            epsilon=settings.epsilon,
+            **options,
         )
     else:
         options |= {
@@ -43,11 +52,5 @@ def build_optimizer(
             options["weight_decay"] = settings.weight_decay
         optimizer = kinds[settings.kind](**options)
     if precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
-
-
-def get_rate_variable(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
-    """Return the variable that holds the learning rate."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return inner._learning_rate
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return RowOptimizer(optimizer, settings, tables) if tables else optimizer

@@ -48,7 +48,8 @@ from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.train.register import LabelsAndOutputs, register_model
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
-from headrace.train.step import TrainStep, make_step_options
+from headrace.train.step import TrainStep
+from headrace.train.step_options import make_step_options
 from headrace.train.streams import SplitStreams
 from headrace.train.tracked_run import (
     TrackedTraining,
@@ -87,9 +88,8 @@ class RankTraining:
         check_validation(self._recipe, self._dataset)
         store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._store = replace(store, parent=payload.get("parent_run_id"))
-        self._model, self._optimizer = build_initial_model(
-            self._recipe, self._spec, collectives, self._store
-        )
+        self._shares_tables = self._recipe.model.embeddings.shared
+        self._build_model()
         root = locate_checkpoints(self._recipe, self._dataset, payload["workdir"])
         self._checkpoints = Checkpoints(root)
         self._streams = SplitStreams(self._recipe, self._dataset, payload["workdir"])
@@ -103,6 +103,25 @@ class RankTraining:
         self._writer: CheckpointWriter | None = None
         self._tracked_training: TrackedTraining | None = None
         self._first_step = FirstStepTimer(self._started_at, lambda: self._tracked_training)
+
+    def _build_model(self) -> None:
+        """Build model and optimizer with the layout of embedding tables that the training has."""
+        model = self._recipe.model
+        embeddings = model.embeddings.model_copy(update={"shared": self._shares_tables})
+        section = model.model_copy(update={"embeddings": embeddings})
+        self._model, self._optimizer, self._tables = build_initial_model(
+            self._recipe.model_copy(update={"model": section}),
+            self._spec,
+            self._collectives,
+            self._store,
+            self._report,
+        )
+
+    def _adopt_layout(self, shares_tables: bool) -> None:
+        """Build the model anew where the training was begun with another layout of its tables."""
+        if shares_tables != self._shares_tables:
+            self._shares_tables = shares_tables
+            self._build_model()
 
     def train_epochs(self) -> None:
         """Train to the last epoch, starting from the most advanced rank or the newest checkpoint.
@@ -137,10 +156,16 @@ class RankTraining:
             tracked_training, checkpoint_policy = self._open_tracking(checkpoint_extras)
             if tracked_training:
                 tracked_training.begin_writing()  # beside what is compiled here
-            options = make_step_options(self._recipe, self._spec, collectives)
+            shards = train.canonical_shards // collectives.size
+            options = make_step_options(self._recipe, self._spec, collectives, shards)
             batches = check_first_batch(self._spec.label, options, self._model, batches)
             self._step = TrainStep(
-                self._model, self._optimizer, collectives, self._spec.label.kind, options
+                self._model,
+                self._optimizer,
+                collectives,
+                self._spec.label.kind,
+                options,
+                self._tables,
             )
             context = LoopContext(
                 model=self._model,
@@ -249,6 +274,12 @@ class RankTraining:
         if collectives.rank == 0:
             resume_point = self._find_resume_point()
             self._attempt = resume_point.attempt
+        saved = resume_point.saved
+        self._adopt_layout(
+            collectives.broadcast_object(
+                saved.state["shared_tables"] if saved else self._shares_tables
+            )
+        )
         saved_progress = restore_checkpoint(
             resume_point, self._model, self._optimizer, settings.early_stopping, collectives
         )
@@ -296,6 +327,7 @@ class RankTraining:
         if collectives.rank != most_advanced_rank:
             # Its weights are about to be replaced; if that fails half-way, it has no progress.
             self._state = None
+        self._adopt_layout(collectives.broadcast_object(self._shares_tables, most_advanced_rank))
         state = broadcast_state(
             own_state,
             most_advanced_rank,
@@ -322,7 +354,11 @@ class RankTraining:
         """Return the values of a checkpoint beside its state."""
         assert self._tracked_training is not None
         described = self._tracked_training.describe_for_checkpoint()
-        return {**described, "settings": collect_settings(self._recipe)}
+        return {
+            **described,
+            "settings": collect_settings(self._recipe),
+            "shared_tables": self._shares_tables,
+        }
 
     def _open_tracking(
         self, checkpoint_extras: dict[str, Any]

@@ -12,6 +12,7 @@ from headrace.errors import TrainError
 from headrace.recipe import sections as s
 from headrace.train.early_stopping import BestEpoch
 from headrace.train.learning_rate import Plateau
+from headrace.train.row_optimizer import AnyOptimizer
 
 
 @dataclass
@@ -99,7 +100,7 @@ class TrainState:
 
 
 def collect_arrays(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, best_weights: list[np.ndarray] | None
+    model: keras.Model, optimizer: AnyOptimizer, best_weights: list[np.ndarray] | None
 ) -> dict[str, np.ndarray]:
     """Copy all variables to arrays: `w…` of the model, `o…` of the optimizer, `b…` the best."""
     named = {"w": model.weights, "o": optimizer.variables}
@@ -113,7 +114,7 @@ def collect_arrays(
 
 def assign_arrays(
     model: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: AnyOptimizer,
     arrays: dict[str, np.ndarray],
     location: str,
 ) -> list[np.ndarray] | None:

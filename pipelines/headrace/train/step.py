@@ -1,14 +1,15 @@
 """Make one training step, exact over ranks: forward pass, loss, gradients, allreduce, update.
 
 Every rank sums its weighted losses, gradients and weights are summed over ranks in one grouped
-allreduce, and the division by the global weight comes last. The update equals that of one process
-with the whole global batch: padding rows have weight 0 and need no special case. Clipping, loss
-scaling and the optimizer see the global gradient, which is the same on every rank; so are all their
-decisions. The result is the mean loss over the global batch.
+allreduce, those of large embedding tables row by row (`gradient_sums`), and the division by the
+global weight comes last. The update equals that of one process with the whole global batch: padding
+rows have weight 0 and need no special case. Clipping, loss scaling and the optimizer see the global
+gradient, which is the same on every rank; so are all their decisions. The result is the mean loss
+over the global batch.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -16,42 +17,18 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.labels.kind import RowLosses
 from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_logits_model
-from headrace.recipe import Recipe
-from headrace.train.augment import Augmentation
+from headrace.models.gathered import count_calls
 from headrace.train.batch_norm import GlobalMoments
-from headrace.train.optimizer import get_rate_variable
-from headrace.transform.spec import TransformSpec
+from headrace.train.gradient_sums import Accumulation, GradientSums, sum_over_ranks
+from headrace.train.row_gradients import RowGradient, sum_by_id, sum_within_shards
+from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer, get_rate_variable
+from headrace.train.step_options import StepOptions
+from headrace.train.tables import TableTraining
 
 # Most random numbers that a dropout layer draws in one step.
 _DRAWS = 1024
-# Gradients of 16 bits are scaled to numbers up to two to this.
-_HALF_EXPONENT = 15.0
-
-
-@dataclass(frozen=True)
-class StepOptions:
-    """The options of a step beside loss, gradient and update.
-
-    Attributes:
-        label_smoothing: see `LabelKind.make_row_losses`.
-        compute_row_losses: loss under `train.loss`, smoothed; None for that of the label's kind.
-        hides_padding: whether the loss may be undefined for the zeros of padding rows.
-        accumulate: number of batches of an update.
-        compression: `none`, `fp16` or `bf16`, for gradients that travel between ranks.
-        augmentation: applied to the rows; None for none.
-        seed: seed of dropout, with which the rank is mixed.
-    """
-
-    label_smoothing: float = 0.0
-    compute_row_losses: RowLosses | None = None
-    hides_padding: bool = False
-    accumulate: int = 1
-    compression: str = "none"
-    augmentation: Augmentation | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,10 +57,11 @@ class TrainStep:
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: AnyOptimizer,
         collectives: Collectives,
         label_kind: str,
-        options: StepOptions = StepOptions(),
+        options: StepOptions | None = None,
+        tables: Sequence[TableTraining] = (),
     ) -> None:
         """
         Args:
@@ -92,15 +70,21 @@ class TrainStep:
             collectives: sums over ranks.
             label_kind: see `LabelSpec.kind`; it decides the loss where the options have none.
             options: the rest.
+            tables: those of `choose_table_training`.
         """
         self._model, self._optimizer, self._collectives = model, optimizer, collectives
-        self._options = options
+        options = self._options = options or StepOptions()
         self._network = build_logits_model(model)
         self._compute_row_losses = options.compute_row_losses or find_label_kind(
             label_kind
         ).make_row_losses(options.label_smoothing)
         self._names = [tensor.name for tensor in model.inputs]
-        self._variables = [v.value for v in model.trainable_variables]
+        trainable = model.trainable_variables
+        sparse = {id(table.variable): table.layer for table in tables if table.is_sparse}
+        # Position of each table whose gradient is a list of rows -> its layer.
+        self._sparse = {i: sparse[id(v)] for i, v in enumerate(trainable) if id(v) in sparse}
+        self._variables = [v._value for v in trainable]
+        self._dense_variables = [v for i, v in enumerate(self._variables) if i not in self._sparse]
         self._moments = GlobalMoments(self._network, collectives)
         self._generators = _list_seed_generators(model)
         self._rate = get_rate_variable(optimizer)
@@ -112,11 +96,10 @@ class TrainStep:
         self._forward_state_before: list[np.ndarray] = []
         self._since_update = 0
         self._allreduce_seconds: float | None = None
-        # Gradients, loss and weight since the last update.
-        self._accumulated: list[tf.Variable] = []
+        self._accumulation = None
         if options.accumulate > 1:
-            zeros = [tf.zeros_like(v) for v in self._variables] + [tf.constant(0.0)] * 2
-            self._accumulated = [tf.Variable(zero, trainable=False) for zero in zeros]
+            widths = [layer.output_dim for layer in self._sparse.values()]
+            self._accumulation = Accumulation(self._dense_variables, widths, options.shards)
         # Without AutoGraph, which would convert Keras and Horovod for nothing: 1.7 of 3.3 s.
         self._compiled = tf.function(self._run_step, reduce_retracing=True, autograph=False)
 
@@ -158,10 +141,14 @@ class TrainStep:
         if self._collectives.size == 1:
             return 0.0
         if self._allreduce_seconds is None:
-            gradients = [tf.zeros_like(variable) for variable in self._variables]
-            zeros = [*gradients, *[tf.constant(0.0)] * 2]
-            request = tf.constant(0.0)
-            sum_zeros = tf.function(lambda: self._sum_over_ranks(zeros, request), autograph=False)
+            gradients = [tf.zeros_like(variable) for variable in self._dense_variables]
+            zero = tf.constant(0.0)
+            zeros = GradientSums(gradients, [], zero, zero)
+            compression = self._options.compression
+            sum_zeros = tf.function(
+                lambda: sum_over_ranks(zeros, zero, self._collectives, compression)[0],
+                autograph=False,
+            )
             seconds = []
             for _ in range(6):  # the first one compiles
                 started_at = time.monotonic()
@@ -187,27 +174,51 @@ class TrainStep:
         update: bool,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         sums = self._compute_gradients(batch, number)
-        if self._accumulated:
-            pairs = zip(self._accumulated, sums, strict=True)
-            sums = [tf.convert_to_tensor(total.assign_add(part)) for total, part in pairs]
+        accumulation, collectives = self._accumulation, self._collectives
+        if accumulation:
+            sums = accumulation.add_batch(sums)
         if not update:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
-        *gradients, loss, weight, requests = self._sum_over_ranks(sums, request)
-        gradients = [tf.math.divide_no_nan(gradient, weight) for gradient in gradients]
+        if accumulation:
+            sums = accumulation.merge_rows(sums)
+        (*dense, loss, weight, requests), gathered = sum_over_ranks(
+            sums, request, collectives, self._options.compression
+        )
+        gradients = self._divide_by_weight(dense, gathered, weight)
         # Counters do not depend on gradients: without this, they would count an update whose sum
         # failed because a rank was lost.
-        with tf.control_dependencies([weight, *gradients]):
+        with tf.control_dependencies([weight, *tf.nest.flatten(gradients, expand_composites=True)]):
             self._rate.assign(rate)
             self._optimizer.apply(gradients, self._model.trainable_variables)
             self.updates.assign_add(1)
-            for total in self._accumulated:
-                total.assign(tf.zeros_like(total))
+            if accumulation:
+                accumulation.reset()
         return tf.math.divide_no_nan(loss, weight), weight, requests
 
-    def _compute_gradients(
-        self, batch: Mapping[str, tf.Tensor], number: tf.Tensor
-    ) -> list[tf.Tensor]:
+    def _divide_by_weight(
+        self,
+        dense: Sequence[tf.Tensor],
+        gathered: Sequence[tuple[tf.Tensor, tf.Tensor]],
+        weight: tf.Tensor,
+    ) -> list[tf.Tensor | tf.IndexedSlices]:
+        """Return the gradient of the mean loss for every trainable variable, in their order."""
+        gradients: dict[int, tf.Tensor | tf.IndexedSlices] = {}
+        is_by_row = isinstance(self._optimizer, RowOptimizer)
+        for position, gathered_rows in zip(self._sparse, gathered, strict=True):
+            ids, rows = sum_by_id(*gathered_rows)
+            shape = tf.constant(self._variables[position].shape.as_list(), tf.int64)
+            slices = tf.IndexedSlices(tf.math.divide_no_nan(rows, weight), ids, shape)
+            gradients[position] = slices if is_by_row else tf.convert_to_tensor(slices)
+        rest = iter(dense)
+        return [
+            gradients[i] if i in gradients else tf.math.divide_no_nan(next(rest), weight)
+            for i in range(len(self._variables))
+        ]
+
+    def _compute_gradients(self, batch: Mapping[str, tf.Tensor], number: tf.Tensor) -> GradientSums:
         """Return gradients, loss and weight, summed over this rank's rows."""
+        for layer in self._sparse.values():
+            count_calls(layer)
         for position, generator in enumerate(self._generators):
             draws = tf.cast(number, tf.int64) * _DRAWS
             state = tf.stack([tf.constant(self._seed ^ position, tf.int64), draws])
@@ -237,49 +248,24 @@ class TrainStep:
             penalty = tf.add_n([*self._network.losses, tf.constant(0.0)])
             objective = self._optimizer.scale_loss(loss + weight * penalty)
         gradients = tape.gradient(objective, self._variables, unconnected_gradients="zero")
-        return [*(tf.convert_to_tensor(gradient) for gradient in gradients), loss, weight]
-
-    def _sum_over_ranks(self, local_sums: list[tf.Tensor], request: tf.Tensor) -> list[tf.Tensor]:
-        """Return gradients, loss, weight and request, summed over all ranks."""
-        compression = self._options.compression
-        if compression == "none" or self._collectives.size == 1:
-            return self._collectives.allreduce([*local_sums, request])
-        *gradients, loss, weight = local_sums
-        addends = [tf.cast(gradient, tf.float32) for gradient in gradients]
-        if compression == "bf16":
-            sums = self._collectives.allreduce_bfloat16(addends)
-            scalars = self._collectives.allreduce([loss, weight, request])
-        else:
-            # No sum is larger than that of the ranks' largest numbers: by it each gradient is
-            # brought into the range of 16 bits, by a power of two, which rounds nothing.
-            largest = tf.stack([tf.reduce_max(tf.abs(addend)) for addend in addends])
-            *scalars, bounds = self._collectives.allreduce([loss, weight, request, largest])
-            scales = tf.unstack(_choose_scales(bounds))
-            with tf.control_dependencies([bounds]):  # the same order on every rank
-                halves = [
-                    tf.cast(addend * scale, tf.float16)
-                    for addend, scale in zip(addends, scales, strict=True)
-                ]
-                halves = self._collectives.allreduce(halves)
-            sums = [
-                tf.cast(half, tf.float32) / scale
-                for half, scale in zip(halves, scales, strict=True)
-            ]
-        return [
-            *(tf.cast(total, v.dtype) for total, v in zip(sums, self._variables, strict=True)),
-            *scalars,
+        dense = [
+            tf.convert_to_tensor(gradient)
+            for position, gradient in enumerate(gradients)
+            if position not in self._sparse
         ]
+        rows = [self._sum_rows(gradients[i], layer) for i, layer in self._sparse.items()]
+        return GradientSums(dense, rows, loss, weight)
 
-
-def _choose_scales(bounds: tf.Tensor) -> tf.Tensor:
-    """Return powers of two that bring numbers up to these bounds, float32, below 2**15.
-
-    The largest of 16 bits is 65,504: sums of rounded numbers are below it, too. What is not finite
-    stays so.
-    """
-    exponents = _HALF_EXPONENT - tf.math.ceil(tf.math.log(bounds) / tf.math.log(2.0))
-    exponents = tf.clip_by_value(exponents, -115.0, 115.0)
-    return tf.where(bounds > 0, tf.pow(2.0, exponents), tf.ones_like(bounds))
+    def _sum_rows(
+        self, gradient: tf.Tensor | tf.IndexedSlices, layer: keras.layers.Embedding
+    ) -> RowGradient:
+        """Return the gradient of a table, summed within the shards of this rank."""
+        # What a layer looks up in several places lies place after place, not shard after shard.
+        shards = self._options.shards if count_calls(layer) == 1 else 1
+        if not isinstance(gradient, tf.IndexedSlices):  # read as a whole by a layer of the user's
+            gradient, shards = tf.IndexedSlices(gradient, tf.range(tf.shape(gradient)[0])), 1
+        rows = tf.cast(tf.reshape(gradient.values, [-1, layer.output_dim]), tf.float32)
+        return sum_within_shards(tf.reshape(gradient.indices, [-1]), rows, shards)
 
 
 def _hide_padding(
@@ -306,23 +292,3 @@ def _list_seed_generators(model: keras.Model) -> list[keras.random.SeedGenerator
         for layer in model._flatten_layers(include_self=False)
         if isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator)
     ]
-
-
-def make_step_options(recipe: Recipe, spec: TransformSpec, collectives: Collectives) -> StepOptions:
-    """Make the options of a rank's steps from the recipe."""
-    settings = recipe.train
-    return StepOptions(
-        label_smoothing=settings.label_smoothing,
-        compute_row_losses=spec.label.make_row_losses(settings.label_smoothing),
-        hides_padding=spec.label.loss is not None and spec.label.loss.may_be_undefined,
-        accumulate=settings.accumulate,
-        compression=settings.compression,
-        augmentation=Augmentation(
-            settings.augment,
-            images=tuple(f.name for f in spec.select_features("image")),
-            seed=settings.seed,
-            rank=collectives.rank,
-            size=collectives.size,
-        ),
-        seed=settings.seed,
-    )

@@ -54,6 +54,10 @@ class Collectives(Protocol):
     def allgather(self, array: np.ndarray) -> np.ndarray:
         """Return the concatenation of all ranks' arrays, by rank; (n, ...) with any n per rank."""
 
+    def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return each tensor's concatenation over ranks, by rank; (n, ...) with any n per rank and
+        call; may be traced."""
+
     def is_change_requested(self) -> bool:
         """Return whether the members are to change; ranks may learn it at different steps."""
 
@@ -91,6 +95,9 @@ class SoloCollectives:
 
     def allgather(self, array: np.ndarray) -> np.ndarray:
         return array
+
+    def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        return tensors
 
     def is_change_requested(self) -> bool:
         return False

@@ -56,6 +56,18 @@ class HorovodCollectives(MemberCollectives):
         with tf.compat.v1.name_scope(None):
             return self._hvd.allgather(bits, name=name)
 
+    def _gather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        gathered: list[tf.Tensor] = [None] * len(tensors)
+        # A group has one type, and messages of one group travel together.
+        for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
+            positions = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]
+            name = self._name_operation(f"rows.{dtype.name}")
+            with tf.compat.v1.name_scope(None):
+                parts = self._hvd.grouped_allgather([tensors[i] for i in positions], name=name)
+            for position, part in zip(positions, parts, strict=True):
+                gathered[position] = part
+        return gathered
+
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:
         self._hvd.broadcast_variables(variables, root_rank=root)
 

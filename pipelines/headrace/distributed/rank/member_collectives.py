@@ -77,6 +77,9 @@ class MemberCollectives(ABC):
     def allgather(self, array: np.ndarray) -> np.ndarray:
         return array if self.size == 1 else self._gather(array)
 
+    def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        return tensors if self.size == 1 else self._gather_rows(tensors)
+
     def is_change_requested(self) -> bool:
         return self.is_elastic and self._membership.is_change_requested(self.generation)
 
@@ -115,6 +118,10 @@ class MemberCollectives(ABC):
     @abstractmethod
     def _gather_bits(self, bits: tf.Tensor) -> tf.Tensor:
         """Return the concatenation of all ranks' uint16, of one number; may be traced."""
+
+    @abstractmethod
+    def _gather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Return each tensor's concatenation over ranks, as `allgather_rows` does."""
 
     @abstractmethod
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:

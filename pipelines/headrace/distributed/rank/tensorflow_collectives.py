@@ -4,6 +4,7 @@ What goes between ranks are arrays of a `process_group.ProcessGroup`, also where
 it. GPUs reduce through the host.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,28 @@ class TensorFlowCollectives(MemberCollectives):
         result = tf.TensorSpec([self.size * bits.shape[0]], tf.uint16)
         return _call_traced(gather, [bits], [result])[0]
 
+    def _gather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        results = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in tensors]
+        return _call_traced(self._gather_arrays, tensors, results)
+
+    def _gather_arrays(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return each array's concatenation over ranks; all of them travel together."""
+        counts = np.array([array.shape[0] for array in arrays], np.int64)
+        counts = self._group.gather(counts).reshape(self.size, len(arrays))
+        row_bytes = [array.dtype.itemsize * math.prod(array.shape[1:]) for array in arrays]
+        lengths = counts @ np.array(row_bytes, np.int64)
+        content = b"".join(array.tobytes() for array in arrays)
+        contents = self._gather_bytes(content, lengths.tolist())
+        parts: list[list[np.ndarray]] = [[] for _ in arrays]
+        for received, own_counts in zip(contents, counts.tolist(), strict=True):
+            start = 0
+            for part, array, count, size in zip(parts, arrays, own_counts, row_bytes, strict=True):
+                row = array.shape[1:]
+                values = np.frombuffer(received, array.dtype, count * math.prod(row), start)
+                part.append(values.reshape(count, *row))
+                start += count * size
+        return [np.concatenate(part) for part in parts]
+
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:
         for group in _group_by_bytes(variables):
             arrays = [np.asarray(variable) for variable in group]
@@ -94,17 +117,27 @@ class TensorFlowCollectives(MemberCollectives):
         lengths = self._group.gather(np.array([array.shape[0]], np.int64)).tolist()
         row = array.shape[1:]
         row_bytes = array.dtype.itemsize * int(np.prod(row))
-        content = array.tobytes().ljust(max(lengths) * row_bytes, b"\0")
+        contents = self._gather_bytes(array.tobytes(), [n * row_bytes for n in lengths])
+        return np.concatenate(
+            [
+                np.frombuffer(content, array.dtype).reshape(length, *row)
+                for content, length in zip(contents, lengths, strict=True)
+            ]
+        )
+
+    def _gather_bytes(self, content: bytes, lengths: list[int]) -> list[bytes]:
+        """Return the bytes of every rank, by rank.
+
+        Args:
+            content: of this rank.
+            lengths: of every rank's.
+        """
         parts: list[list[bytes]] = [[] for _ in range(self.size)]
-        for piece in _cut_pieces(content):
+        for piece in _cut_pieces(content.ljust(max(lengths), b"\0")):
             gathered = self._group.gather(piece).reshape(self.size, -1)
             for part, words in zip(parts, gathered, strict=True):
                 part.append(words.tobytes())
-        arrays = [
-            np.frombuffer(b"".join(part)[: length * row_bytes], array.dtype).reshape(length, *row)
-            for part, length in zip(parts, lengths, strict=True)
-        ]
-        return np.concatenate(arrays)
+        return [b"".join(part)[:length] for part, length in zip(parts, lengths, strict=True)]
 
     def _broadcast_bytes(self, content: bytes, root: int) -> bytes:
         """Return the bytes of rank `root`; those of other ranks have the same length."""

@@ -1,0 +1,128 @@
+"""Let categoricals share embedding tables: columns of equal width are looked up in one gather.
+
+A table has a block of rows per feature. The id of a feature plus its offset is the row, so that two
+hundred vocabularies are one variable and one operation, where a layer each would be built, traced,
+exported and loaded two hundred times. What a table takes is known from the fitted transform, before
+anything is built.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from headrace.features.kind import FittedFeature
+
+# Rows are numbered by int32.
+_MOST_ROWS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """An embedding table and the categoricals that share it.
+
+    Attributes:
+        name: of its Keras layer.
+        width: numbers of a row.
+        features: names of the categoricals, in the order of their blocks.
+        positions: column of each of them in the input `categorical`.
+        cardinalities: ids of each of them, so rows of its block.
+    """
+
+    name: str
+    width: int
+    features: tuple[str, ...]
+    positions: tuple[int, ...]
+    cardinalities: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """Return the rows of all blocks."""
+        return sum(self.cardinalities)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Return the first row of each feature's block."""
+        ends = np.cumsum(self.cardinalities).tolist()
+        return (0, *ends[:-1])
+
+    def locate_blocks(self) -> dict[str, range]:
+        """Return the rows of each feature's block, by the feature's name."""
+        pairs = zip(self.features, self.offsets, self.cardinalities, strict=True)
+        return {name: range(offset, offset + count) for name, offset, count in pairs}
+
+
+def choose_embedding_width(cardinality: int, max_width: int) -> int:
+    """Choose the columns of an embedding: the square root of its ids, at most `max_width`."""
+    return min(max_width, math.ceil(math.sqrt(cardinality)))
+
+
+def plan_tables(
+    categorical: Sequence[FittedFeature],
+    choose_width: Callable[[int], int],
+    *,
+    shared: bool = True,
+    prefix: str = "table",
+) -> tuple[EmbeddingTable, ...]:
+    """Plan a table for every width, in the order in which the widths first occur.
+
+    Args:
+        categorical: the features of the input `categorical`, in the order of its columns.
+        choose_width: returns the width of an embedding by the number of its ids.
+        shared: whether features share tables; otherwise each has its own, in their order.
+        prefix: of the layers' names: `prefix.WIDTH`, with `.1`, `.2`, … after it where one table
+            would have more rows than int32 can number. A table that is not shared is
+            `embed.FEATURE` in place of `table.FEATURE`.
+    """
+    if not shared:
+        prefix = "embed" if prefix == "table" else prefix
+        return tuple(
+            _make_table(f"{prefix}.{f.name}", choose_width(f.cardinality), categorical, [position])
+            for position, f in enumerate(categorical)
+        )
+    groups: dict[int, list[list[int]]] = {}
+    for position, feature in enumerate(categorical):
+        tables = groups.setdefault(choose_width(feature.cardinality), [[]])
+        rows = sum(categorical[p].cardinality for p in tables[-1])
+        if tables[-1] and rows + feature.cardinality > _MOST_ROWS:
+            tables.append([])
+        tables[-1].append(position)
+    return tuple(
+        _make_table(
+            f"{prefix}.{width}" + (f".{number}" if number else ""), width, categorical, positions
+        )
+        for width, tables in groups.items()
+        for number, positions in enumerate(tables)
+    )
+
+
+def _make_table(
+    name: str, width: int, categorical: Sequence[FittedFeature], positions: Sequence[int]
+) -> EmbeddingTable:
+    return EmbeddingTable(
+        name=name,
+        width=width,
+        features=tuple(categorical[p].name for p in positions),
+        positions=tuple(positions),
+        cardinalities=tuple(categorical[p].cardinality for p in positions),
+    )
+
+
+def embed_ids(
+    table: EmbeddingTable, categorical: keras.KerasTensor, **options: object
+) -> keras.KerasTensor:
+    """Look up the ids of a table's features, float32 (batch, features, width).
+
+    Args:
+        table: planned from the features of `categorical`.
+        categorical: the model's input, int32 (batch, columns).
+        options: for the Keras layer, beside its sizes and name.
+    """
+    ids = categorical
+    if table.positions != tuple(range(categorical.shape[1])):
+        ids = keras.ops.take(ids, np.array(table.positions, np.int32), axis=1)
+    if any(table.offsets):
+        ids = keras.ops.add(ids, np.array(table.offsets, np.int32))
+    return keras.layers.Embedding(table.rows, table.width, name=table.name, **options)(ids)

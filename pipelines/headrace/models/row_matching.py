@@ -1,0 +1,97 @@
+"""Match the rows of embedding tables of two models by what their ids stand for.
+
+A vocabulary that is fitted again gives its values other ids, and another layout puts its block
+elsewhere. Rows are matched by value, so that a model that begins with the weights of an earlier one
+knows what that one knew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from headrace.features.kind import FIRST_UNKNOWN_ID, FittedFeature
+from headrace.features.tokens import TokensFeature
+from headrace.features.vocabulary import VocabularyFeature
+from headrace.models.embedding_tables import EmbeddingTable
+from headrace.transform.spec import TransformSpec
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """The rows of one feature in a table.
+
+    Attributes:
+        layer: the Keras layer that has the table.
+        rows: of the layer's table.
+        feature: whose ids they are.
+    """
+
+    layer: keras.layers.Embedding
+    rows: range
+    feature: FittedFeature
+
+
+def locate_feature_rows(
+    model: keras.Model, tables: Sequence[EmbeddingTable], spec: TransformSpec
+) -> dict[tuple[str, str], FeatureRows] | None:
+    """Locate the rows of every categorical and list of ids; None where the model has other tables.
+
+    Args:
+        model: of `build_model`, or loaded.
+        tables: of `list_model_tables`, for the section that the model may have been built by.
+        spec: the transform that it was built for.
+
+    Returns:
+        by role (`table`, `wide` or `embed`) and the feature's name.
+    """
+    layers = {x.name: x for x in model.layers if isinstance(x, keras.layers.Embedding)}
+    features = {feature.name: feature for feature in spec.features}
+    located = {}
+    for table in tables:
+        layer = layers.get(table.name)
+        if layer is None or (layer.input_dim, layer.output_dim) != (table.rows, table.width):
+            return None
+        role = "wide" if table.name.startswith("wide.") else "table"
+        for name, rows in table.locate_blocks().items():
+            located[role, name] = FeatureRows(layer, rows, features[name])
+    for feature in spec.select_features("tokens"):
+        layer = layers.get(f"embed.{feature.name}")
+        if layer is not None and layer.input_dim == feature.cardinality:
+            rows = range(feature.cardinality)
+            located["embed", feature.name] = FeatureRows(layer, rows, feature)
+    return located
+
+
+def match_ids(source: FittedFeature, target: FittedFeature) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of both features that stand for the same, int64 (n,) each.
+
+    Values of vocabularies are matched by their text, ids of missing values with each other, and
+    those of unknown values where both have as many. Hashes and intervals are matched by number,
+    where there are as many: the quantiles of another day are the same intervals a little moved.
+    """
+    kinds = (VocabularyFeature, TokensFeature)
+    if isinstance(source, kinds) and isinstance(target, kinds) and _is_looked_up(source, target):
+        common = [0]
+        if source.unknown_ids == target.unknown_ids:
+            common = list(range(FIRST_UNKNOWN_ID + source.unknown_ids))
+        first_source, first_target = (
+            FIRST_UNKNOWN_ID + feature.unknown_ids for feature in (source, target)
+        )
+        ids = {value: first_source + position for position, value in enumerate(source.values)}
+        pairs = [
+            (ids[value], first_target + position)
+            for position, value in enumerate(target.values)
+            if value in ids
+        ]
+        matched = np.array([*((i, i) for i in common), *pairs], np.int64)
+        return matched[:, 0], matched[:, 1]
+    if type(source) is type(target) and source.cardinality == target.cardinality:
+        same = np.arange(target.cardinality)
+        return same, same
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+def _is_looked_up(*features: VocabularyFeature | TokensFeature) -> bool:
+    return all(getattr(feature, "buckets", None) is None for feature in features)

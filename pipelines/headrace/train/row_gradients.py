@@ -1,0 +1,118 @@
+"""Sum the gradients of table rows by id, in an order that the number of ranks does not change.
+
+A batch touches few rows of a large table. The gradient of the table is then a list of ids and of
+rows, with an id as often as the batch has it. Each rank sums its rows by id within every canonical
+shard; ranks own neighbouring shards, so the concatenation over ranks has the shards in their order,
+and the sum over it, id by id from the first shard to the last, is made of the same additions at any
+number of ranks. See `stream.plan`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.member_collectives import from_bits, to_bits
+
+
+class RowGradient(NamedTuple):
+    """The gradient of a table by row.
+
+    Attributes:
+        ids: int32 (n,).
+        rows: float32 (n, width).
+        shards: number of the canonical shard among those of the rank, int32 (n,).
+    """
+
+    ids: tf.Tensor
+    rows: tf.Tensor
+    shards: tf.Tensor
+
+
+def sum_within_shards(ids: tf.Tensor, rows: tf.Tensor, shards: int) -> RowGradient:
+    """Sum the rows of each id and shard; the first shard's come first.
+
+    Args:
+        ids: (n,), of a batch whose shards lie one after the other.
+        rows: float32 (n, width).
+        shards: number of them; it divides n.
+    """
+    ids = tf.cast(ids, tf.int32)
+    shard = tf.range(tf.size(ids)) // tf.maximum(tf.size(ids) // shards, 1)
+    return _sum_shards(RowGradient(ids, rows, shard), shards)
+
+
+def merge_batches(batches: RowGradient, shards: int) -> RowGradient:
+    """Sum the rows of several batches, one after the other, as `sum_within_shards` does of one."""
+    order = tf.argsort(batches.shards, stable=True)
+    return _sum_shards(RowGradient(*(tf.gather(part, order) for part in batches)), shards)
+
+
+def _sum_shards(gradient: RowGradient, shards: int) -> RowGradient:
+    if shards == 1:
+        ids, rows = sum_by_id(gradient.ids, gradient.rows)
+        return RowGradient(ids, rows, tf.zeros_like(ids))
+    keys = tf.cast(gradient.ids, tf.int64) * shards + tf.cast(gradient.shards, tf.int64)
+    keys, rows = _sum_by_key(keys, gradient.rows)
+    return RowGradient(tf.cast(keys // shards, tf.int32), rows, tf.cast(keys % shards, tf.int32))
+
+
+def sum_by_id(ids: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum the rows of each id, one after the other; ids come in the order of their first row."""
+    return _sum_by_key(ids, rows)
+
+
+def _sum_by_key(keys: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # A segment is summed by one thread, from its first row to its last.
+    unique, position = tf.unique(keys)
+    return unique, tf.math.unsorted_segment_sum(rows, position, tf.size(unique))
+
+
+def gather_over_ranks(
+    gradients: Sequence[RowGradient],
+    collectives: Collectives,
+    compression: str,
+    scales: Sequence[tf.Tensor],
+) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return ids and rows of all ranks, by rank, for every table.
+
+    Args:
+        gradients: of this rank, summed within shards.
+        collectives: the ranks, which call this together.
+        compression: see `StepOptions`.
+        scales: float32 scalars that bring each table's rows into the range of float16; read where
+            that is the compression.
+    """
+    if collectives.size == 1:
+        return [(gradient.ids, gradient.rows) for gradient in gradients]
+    messages = []
+    for number, gradient in enumerate(gradients):
+        rows = gradient.rows
+        if compression == "fp16":
+            rows = tf.cast(rows * scales[number], tf.float16)
+        elif compression == "bf16":
+            rows = to_bits(rows)
+        messages.append(_pack(gradient.ids, rows))
+    gathered = []
+    for number, message in enumerate(collectives.allgather_rows(messages)):
+        ids, rows = _unpack(message)
+        if compression == "fp16":
+            rows = tf.cast(rows, tf.float32) / scales[number]
+        elif compression == "bf16":
+            rows = from_bits(rows)
+        gathered.append((ids, rows))
+    return gathered
+
+
+def _pack(ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Put the bits of the ids before the rows: one message in place of two."""
+    words = tf.reshape(tf.bitcast(ids, rows.dtype), [tf.size(ids), 4 // rows.dtype.size])
+    return tf.concat([words, rows], axis=1)
+
+
+def _unpack(message: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the ids and rows of a message."""
+    words = 4 // message.dtype.size
+    bits = message[:, 0] if words == 1 else message[:, :words]
+    return tf.bitcast(bits, tf.int32), message[:, words:]

@@ -1,0 +1,127 @@
+"""Tables that categoricals share: every id has a row of its own, and the same model comes of it."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.features.hash import HashFeature
+from headrace.models import embedding_tables
+from headrace.models.build import build_model, list_model_tables
+from headrace.models.embedding_tables import choose_embedding_width, plan_tables
+from headrace.models.load import load_keras_model
+from headrace.models.row_matching import locate_feature_rows
+from headrace.recipe import sections as s
+from tests.models.specs import NUMBER, make_spec
+
+SECTIONS = {
+    "mlp": {"kind": "mlp", "hidden": [4]},
+    "wide_deep": {"kind": "wide_deep", "hidden": [4]},
+    "dcn": {"kind": "dcn", "hidden": [4], "crosses": 2},
+    "transformer": {"kind": "transformer", "over": "table", "width": 4, "heads": 2, "blocks": 1},
+}
+CLASSES = {"mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn, "transformer": s.Transformer}
+
+
+def make_hashes(*cardinalities: int) -> list[HashFeature]:
+    return [
+        HashFeature(name=f"f{i}", columns=("w",), buckets=n - 1)
+        for i, n in enumerate(cardinalities)
+    ]
+
+
+@given(st.lists(st.integers(3, 400), max_size=12), st.integers(1, 20), st.booleans())
+def test_every_id_of_every_feature_has_one_row(
+    cardinalities: list[int], width: int, shared: bool
+) -> None:
+    features = make_hashes(*cardinalities)
+    tables = plan_tables(features, lambda n: choose_embedding_width(n, width), shared=shared)
+    assert sorted(p for table in tables for p in table.positions) == list(range(len(features)))
+    assert len({table.name for table in tables}) == len(tables)
+    for table in tables:
+        blocks = table.locate_blocks()
+        assert [row for rows in blocks.values() for row in rows] == list(range(table.rows))
+        for name, position in zip(table.features, table.positions, strict=True):
+            feature = features[position]
+            assert (feature.name, feature.cardinality) == (name, len(blocks[name]))
+            assert choose_embedding_width(feature.cardinality, width) == table.width
+    if shared:
+        assert len({table.width for table in tables}) == len(tables)
+    else:
+        assert [table.name for table in tables] == [f"embed.f{i}" for i in range(len(features))]
+
+
+def test_a_table_has_no_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_tables, "_MOST_ROWS", 25)
+    tables = plan_tables(make_hashes(10, 10, 4, 10, 40, 3), lambda _: 8)
+    assert [(t.name, t.features) for t in tables] == [
+        ("table.8", ("f0", "f1", "f2")),
+        ("table.8.1", ("f3",)),
+        ("table.8.2", ("f4",)),
+        ("table.8.3", ("f5",)),
+    ]
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_a_model_with_shared_tables_is_that_with_a_table_per_feature(
+    kind: str, tmp_path: Path
+) -> None:
+    """The same rows give the same output, also where Keras loaded the model in safe mode."""
+    # widths 3, 2 and 3 again, so that columns are picked and tables have several blocks
+    spec = make_spec(NUMBER, *make_hashes(9, 4, 8, 4))
+    shared = CLASSES[kind].model_validate(SECTIONS[kind])
+    separate = CLASSES[kind].model_validate({**SECTIONS[kind], "embeddings": {"shared": False}})
+    first, second = build_model(shared, spec), build_model(separate, spec)
+    rng = np.random.default_rng(0)
+    rows = [
+        locate_feature_rows(model, list_model_tables(section, spec), spec)
+        for model, section in ((first, shared), (second, separate))
+    ]
+    assert rows[0] is not None
+    assert rows[1] is not None
+    assert rows[0].keys() == rows[1].keys()
+    for key, own in rows[0].items():
+        other = rows[1][key]
+        table = np.array(own.layer.get_weights()[0])
+        values = rng.normal(size=(len(own.rows), table.shape[1])).astype(np.float32)
+        table[own.rows] = values
+        own.layer.set_weights([table])
+        other.layer.set_weights([values])
+    # what reads the embeddings takes them table by table, so in another order where widths differ
+    order = [name for table in list_model_tables(shared, spec) for name in table.features]
+    copy_other_weights(first, second, order[: len(spec.categorical)], kind)
+    batch = {
+        "numeric": rng.normal(size=(6, 1)).astype(np.float32),
+        "categorical": np.stack([rng.integers(0, n, 6) for n in (9, 4, 8, 4)], 1).astype(np.int32),
+    }
+    expected = second(batch).numpy()
+    np.testing.assert_allclose(first(batch).numpy(), expected, rtol=1e-5, atol=1e-6)
+    first.save(tmp_path / "model.keras")
+    loaded = load_keras_model(tmp_path / "model.keras", "m")
+    np.testing.assert_array_equal(loaded(batch).numpy(), first(batch).numpy())
+
+
+def copy_other_weights(
+    first: keras.Model, second: keras.Model, order: list[str], kind: str
+) -> None:
+    """Give `first` the weights of `second`, with the inputs of embeddings in its own order."""
+    widths = {"f0": 3, "f1": 2, "f2": 3, "f3": 2}
+    columns, start = {}, 1  # the number comes first
+    for name, width in widths.items():
+        columns[name] = list(range(start, start + width))
+        start += width
+    inputs = [0, *(column for name in order for column in columns[name])]
+    for layer in first.layers:
+        if isinstance(layer, keras.layers.Embedding) or not layer.weights:
+            continue
+        weights = second.get_layer(layer.name).get_weights()
+        if kind != "transformer" and layer.name in ("hidden.0", "cross.0", "cross.1"):
+            weights[0] = weights[0][inputs]
+            if layer.name.startswith("cross"):
+                weights = [weights[0][:, inputs], weights[1][inputs]]
+        elif kind == "dcn" and layer.name == "output.dense":
+            weights[0] = weights[0][[*inputs, *range(len(inputs), len(weights[0]))]]
+        layer.set_weights(weights)

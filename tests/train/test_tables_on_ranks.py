@@ -1,0 +1,150 @@
+"""Fifty steps with large tables: the weights of dense steps on one rank, on any number of ranks."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.distributed.run_ranks import run_ranks
+from headrace.distributed.task import RankTask
+from headrace.progress import ignore_progress
+
+pytestmark = pytest.mark.e2e
+
+SGD = {"optimizer": {"kind": "sgd", "learning_rate": 0.5}}
+ADAGRAD = {"kind": "adagrad", "learning_rate": 0.1}
+POLICIES: dict[str, dict[str, Any]] = {
+    "sgd": SGD,
+    "adagrad": {"optimizer": ADAGRAD},
+    "clip_norm": {"optimizer": {**ADAGRAD, "clip_norm": 0.01}},
+    "clip_value": {"optimizer": {**ADAGRAD, "clip_value": 1e-4}},
+    "accumulate": {**SGD, "accumulate": 5},
+    "wide_deep": {**SGD, "model": {"kind": "wide_deep"}},
+    "a table per feature": {**SGD, "model": {"kind": "dcn", "embeddings": {"shared": False}}},
+    # rows travel, and Keras updates all of them
+    "momentum": {"optimizer": {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9}},
+    "adam": {"optimizer": {"kind": "adam", "learning_rate": 1e-4}},
+}
+# The same at any number of ranks, and not as dense steps are.
+LAZY: dict[str, dict[str, Any]] = {
+    "rowwise": {"optimizer": {**ADAGRAD, "kind": "rowwise_adagrad"}},
+    "lazy adam": {"optimizer": {"kind": "adam", "learning_rate": 0.01, "sparse": "lazy"}},
+}
+ROUNDED: dict[str, dict[str, Any]] = {
+    "bf16": {**SGD, "compression": "bf16"},
+    "fp16": {**SGD, "compression": "fp16"},
+}
+ALL = {**POLICIES, **LAZY, **ROUNDED}
+Trained = dict[str, dict[str, Any]]
+
+
+def train(ranks: int, collectives: str = "horovod", payload: Trained = ALL) -> Trained:
+    task = RankTask("tests.train.table_steps:train_all", payload, collectives=collectives)
+    return run_ranks(task, ranks, ignore_progress)
+
+
+@pytest.fixture(scope="module")
+def both_on_one_rank() -> Trained:
+    dense = {f"dense {name}": {**policy, "sparse": False} for name, policy in ALL.items()}
+    return train(1, payload={**ALL, **dense})
+
+
+@pytest.fixture(scope="module")
+def dense(both_on_one_rank: Trained) -> Trained:
+    return {name: both_on_one_rank[f"dense {name}"] for name in ALL}
+
+
+@pytest.fixture(scope="module")
+def one_rank(both_on_one_rank: Trained) -> Trained:
+    return {name: both_on_one_rank[name] for name in ALL}
+
+
+@pytest.fixture(scope="module")
+def two_ranks() -> Trained:
+    return train(2)
+
+
+def measure_distance(a: dict[str, Any], b: dict[str, Any]) -> float:
+    assert a["weights"].keys() == b["weights"].keys()
+    return max(
+        float(np.abs(np.subtract(a["weights"][path], b["weights"][path])).max())
+        for path in a["weights"]
+    )
+
+
+def measure_moments(a: dict[str, Any], b: dict[str, Any]) -> float:
+    pairs = zip(a["moments"], b["moments"], strict=True)
+    return max(float(np.abs(np.subtract(x, y)).max()) for x, y in pairs)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_sparse_steps_make_the_weights_of_dense_ones(
+    dense: Trained, one_rank: Trained, two_ranks: Trained, policy: str
+) -> None:
+    assert dense[policy]["tables"] == []
+    assert all(is_sparse for _, is_sparse, _ in one_rank[policy]["tables"])
+    is_by_row = policy not in ("momentum", "adam")
+    assert [by_row for *_, by_row in one_rank[policy]["tables"]] == [is_by_row] * len(
+        one_rank[policy]["tables"]
+    )
+    for result in (one_rank, two_ranks):
+        assert measure_distance(dense[policy], result[policy]) < 1e-6
+        np.testing.assert_allclose(
+            result[policy]["losses"], dense[policy]["losses"], rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("policy", LAZY)
+def test_lazy_steps_do_not_depend_on_ranks(
+    dense: Trained, one_rank: Trained, two_ranks: Trained, policy: str
+) -> None:
+    """Whether a table is large or small, its rows are updated by the same rule."""
+    assert [row[1:] for row in dense[policy]["tables"]] == [[False, True]] * 2
+    assert [row[1:] for row in one_rank[policy]["tables"]] == [[True, True]] * 2
+    for result in (one_rank, two_ranks):
+        assert measure_distance(dense[policy], result[policy]) < 1e-6
+        assert measure_moments(dense[policy], result[policy]) < 1e-5
+
+
+@pytest.mark.parametrize("policy", ROUNDED)
+def test_compressed_rows_are_near(one_rank: Trained, two_ranks: Trained, policy: str) -> None:
+    limit = {"bf16": 5e-2, "fp16": 1e-3}[policy]
+    assert 0 < measure_distance(one_rank[policy], two_ranks[policy]) < limit
+
+
+def test_policies_do_something(one_rank: Trained) -> None:
+    for policy in ("clip_norm", "clip_value"):
+        assert measure_distance(one_rank["adagrad"], one_rank[policy]) > 1e-3
+    assert measure_distance(one_rank["sgd"], one_rank["accumulate"]) > 1e-3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("ranks", "collectives"), [(4, "horovod"), (2, "tensorflow"), (4, "tensorflow")]
+)
+def test_any_collectives_and_four_ranks(
+    dense: Trained, two_ranks: Trained, ranks: int, collectives: str
+) -> None:
+    result = train(ranks, collectives)
+    for policy in (*POLICIES, *LAZY):
+        assert measure_distance(dense[policy], result[policy]) < 1e-6, policy
+    for policy in ROUNDED:
+        assert measure_distance(dense[policy], result[policy]) < 5e-2, policy
+
+
+@pytest.mark.parametrize(
+    "collectives", ["horovod", pytest.param("tensorflow", marks=pytest.mark.long)]
+)
+def test_rows_are_gathered_whatever_their_number(collectives: str) -> None:
+    """Of several types, of another length on each rank and in each call, none among them."""
+    lengths = [[3, 1, 2], [3, 1, 2], [0, 4, 0], [700, 0, 90], [0, 0, 0]]
+    task = RankTask(
+        "tests.train.table_steps:gather_rows", {"lengths": lengths}, collectives=collectives
+    )
+    result = run_ranks(task, 3, ignore_progress)
+    for call, counts in enumerate(lengths):
+        ids = [
+            i + 100 * rank + 1000 * call for rank, count in enumerate(counts) for i in range(count)
+        ]
+        expected = [ids, [[float(i), float(-i)] for i in ids], [i % 7 for i in ids]]
+        assert result["gathered"][call] == expected
