@@ -152,6 +152,7 @@ OWN = f"{__name__}:halve_inputs"
 LEARNERS = [
     (s.WideDeep(kind="wide_deep", hidden=[4]), (NUMBER, WORD, HASH)),
     (s.Dcn(kind="dcn", crosses=2, hidden=[4]), (NUMBER, WORD)),
+    (s.Dlrm(kind="dlrm", hidden=[4], embedding_width=4), (NUMBER, WORD, HASH, TOKENS)),
     (s.Resnet(kind="resnet", filters=[4, 8], blocks=1, dropout=0.1), (IMAGE, NUMBER)),
     (s.Rnn(kind="rnn", units=[4, 3], bidirectional=True), (SERIES, WIND)),
     (s.Transformer(kind="transformer", over="text", width=8, heads=2), (TOKENS, NUMBER)),

@@ -21,9 +21,13 @@ SECTIONS = {
     "mlp": {"kind": "mlp", "hidden": [4]},
     "wide_deep": {"kind": "wide_deep", "hidden": [4]},
     "dcn": {"kind": "dcn", "hidden": [4], "crosses": 2},
+    "dlrm": {"kind": "dlrm", "hidden": [4], "embedding_width": 3},
     "transformer": {"kind": "transformer", "over": "table", "width": 4, "heads": 2, "blocks": 1},
 }
-CLASSES = {"mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn, "transformer": s.Transformer}
+CLASSES = {
+    "mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn, "dlrm": s.Dlrm,
+    "transformer": s.Transformer,
+}  # fmt: skip
 
 
 def make_hashes(*cardinalities: int) -> list[HashFeature]:
@@ -118,7 +122,7 @@ def copy_other_weights(
         if isinstance(layer, keras.layers.Embedding) or not layer.weights:
             continue
         weights = second.get_layer(layer.name).get_weights()
-        if kind != "transformer" and layer.name in ("hidden.0", "cross.0", "cross.1"):
+        if kind not in ("transformer", "dlrm") and layer.name in ("hidden.0", "cross.0", "cross.1"):
             weights[0] = weights[0][inputs]
             if layer.name.startswith("cross"):
                 weights = [weights[0][:, inputs], weights[1][inputs]]

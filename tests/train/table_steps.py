@@ -64,7 +64,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
         ranks: the ranks.
 
     Returns:
-        weights by path, flat; moments; losses; and how tables were trained.
+        weights by path, flat; moments; losses; how tables were trained, and what that cost.
     """
     tables._ROWS_PER_ID = 0 if payload.get("sparse", True) else 10**9
     keras.utils.set_random_seed(3 + ranks.rank)
@@ -100,7 +100,13 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
         update = (number + 1) % options.accumulate == 0
         rate = settings.optimizer.learning_rate
         losses.append(float(step(batch, number, rate=rate, update=update).loss))
+    variables = [*model.weights, *optimizer.variables]
+    before = [variable.numpy().tobytes() for variable in variables]
+    seconds = step.measure_table_seconds()
+    assert [variable.numpy().tobytes() for variable in variables] == before
     return {
+        "seconds": seconds,
+        "counts": step.describe_tables(),
         "weights": {v.path: np.asarray(v.numpy()).reshape(-1).tolist() for v in model.weights},
         "moments": [np.asarray(v.numpy()).reshape(-1).tolist() for v in optimizer.variables],
         "losses": losses,

@@ -118,6 +118,28 @@ def test_policies_do_something(one_rank: Trained) -> None:
     assert measure_distance(one_rank["sgd"], one_rank["accumulate"]) > 1e-3
 
 
+def test_the_cost_of_tables_is_counted_and_measured(
+    dense: Trained, one_rank: Trained, two_ranks: Trained
+) -> None:
+    assert (dense["sgd"]["counts"], dense["sgd"]["seconds"]) == ({}, {})
+    alone, both = one_rank["sgd"], two_ranks["sgd"]
+    rows = alone["counts"]["table_rows_per_update"]
+    # ids of two columns and three words of 64 rows, some of them more than once
+    assert 64 < rows < 64 * 5
+    assert both["counts"]["table_rows_per_update"] == rows
+    assert alone["counts"]["table_bytes_per_update"] == 0
+    assert alone["seconds"]["exchange"] == 0
+    assert both["seconds"]["exchange"] > 0
+    # a row of 16 numbers and its id; a rank sends at most what it looked up
+    assert rows / 2 * 68 <= both["counts"]["table_bytes_per_update"] <= 32 * 5 * 68
+    halved = two_ranks["bf16"]["counts"]["table_bytes_per_update"]
+    assert halved / both["counts"]["table_bytes_per_update"] == pytest.approx(36 / 68, rel=0.02)
+    for result in (alone, both):
+        assert result["seconds"]["lookup"] > 0
+        assert result["seconds"]["update"] > 0
+    assert "update" not in one_rank["adam"]["seconds"]  # Keras's, of all rows
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("ranks", "collectives"), [(4, "horovod"), (2, "tensorflow"), (4, "tensorflow")]

@@ -8,6 +8,7 @@ from headrace.models.cnn import build_cnn
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.models.custom import build_custom
 from headrace.models.dcn import build_dcn
+from headrace.models.dlrm import build_dlrm, list_dlrm_tables
 from headrace.models.embedding_tables import EmbeddingTable
 from headrace.models.inputs import Tensors, list_tables, make_inputs
 from headrace.models.mlp import build_mlp
@@ -66,6 +67,8 @@ def list_model_tables(model: s.Model, spec: TransformSpec) -> tuple[EmbeddingTab
             return ()
         case s.WideDeep():
             return (*list_tables(model, spec), *list_wide_tables(model, spec))
+        case s.Dlrm():
+            return list_dlrm_tables(model, spec)
         case s.Transformer() if model.over == "table":
             return list_vector_tables(model, spec)
         case _:
@@ -80,6 +83,8 @@ def _build_network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> kera
             return build_wide_deep(model, inputs, spec)
         case s.Dcn():
             return build_dcn(model, inputs, spec)
+        case s.Dlrm():
+            return build_dlrm(model, inputs, spec)
         case s.Resnet():
             return build_resnet(model, inputs, spec)
         case s.Python():

@@ -19,6 +19,7 @@ def find_compatibility_problems(model: s.Model, spec: TransformSpec) -> list[Pro
         series={f.name: f.shape[0] for f in spec.select_features("series")},
         images=[f.name for f in spec.select_features("image")],
         plain=bool(spec.inputs.keys() & {"numeric", "categorical"}),
+        categorical=bool(spec.categorical),
     )
     nouns = spec.label.definition.class_nouns
     if nouns and len(spec.label.classes) < 2:

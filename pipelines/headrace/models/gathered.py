@@ -49,12 +49,17 @@ def gather_from_tables(layers: Iterable[keras.layers.Embedding]) -> None:
         layer.call = _Gather(layer)
 
 
+def get_table(layer: keras.layers.Embedding) -> tf.Variable:
+    """Return the variable of a layer's table, which `tf.gather` reads without copying it."""
+    return layer._embeddings._value
+
+
 class _Gather:
     """The function that replaces a layer's own `call` method."""
 
     def __init__(self, layer: keras.layers.Embedding) -> None:
         # Not `value`, which is a cast of the whole table where layers compute with 16 bits.
-        self._table, self._dtype = layer._embeddings._value, layer.compute_dtype
+        self._table, self._dtype = get_table(layer), layer.compute_dtype
         self.calls = 0
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -54,8 +54,8 @@ def flatten_inputs(
             continue
         tensor = inputs[shaped.name]
         if get_form(shaped) == "tokens":
-            embedded = _make_embedding(shaped.name, shaped.cardinality, model)(tensor)
-            parts.append(_average_tokens(embedded, tensor))
+            width = choose_embedding_width(shaped.cardinality, model.embedding_width)
+            parts.append(embed_tokens(shaped, tensor, width))
         elif get_form(shaped) == "image":
             parts.append(
                 keras.layers.Flatten(name=f"flat.{shaped.name}")(scale_image(shaped, tensor))
@@ -93,16 +93,14 @@ def make_regularizer(model: s.Model) -> keras.regularizers.Regularizer | None:
     return keras.regularizers.L1L2(l1=model.l1, l2=model.l2)
 
 
-def _make_embedding(name: str, cardinality: int, model: s.Model) -> keras.layers.Embedding:
-    width = choose_embedding_width(cardinality, model.embedding_width)
-    return keras.layers.Embedding(cardinality, width, name=f"embed.{name}")
+def embed_tokens(feature: FittedFeature, ids: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Return the mean of the embeddings of a list of ids, float32 (batch, width).
 
-
-def _average_tokens(embedded: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the mean over tokens, float32 (batch, width) of (batch, length, width).
-
-    GlobalAveragePooling1D with a mask would divide by 0 where all ids are padding.
+    Ids 0, padding, are left out; GlobalAveragePooling1D with a mask would divide by 0 where all are
+    0.
     """
+    name = f"embed.{feature.name}"
+    embedded = keras.layers.Embedding(feature.cardinality, width, name=name)(ids)
     mask = keras.ops.expand_dims(keras.ops.cast(keras.ops.not_equal(ids, 0), "float32"), -1)
     count = keras.ops.maximum(keras.ops.sum(mask, axis=1), 1.0)
     return keras.ops.sum(embedded * mask, axis=1) / count

@@ -1,5 +1,7 @@
 """Build a multi-layer perceptron: all inputs flat and side by side, then dense layers."""
 
+from collections.abc import Sequence
+
 import keras
 
 from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
@@ -18,16 +20,23 @@ def build_mlp(model: s.Mlp, inputs: Tensors, spec: TransformSpec) -> keras.Keras
     return add_hidden_layers(model, join_features(flatten_inputs(model, inputs, spec)))
 
 
-def add_hidden_layers(model: s.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """Add the dense layers `model.hidden`, each with normalization and dropout as the recipe says.
+def add_hidden_layers(
+    model: s.Model,
+    tensor: keras.KerasTensor,
+    sizes: Sequence[int] | None = None,
+    prefix: str = "hidden",
+) -> keras.KerasTensor:
+    """Add dense layers, each with normalization and dropout as the recipe says.
 
     Args:
         model: the recipe's section.
         tensor: float32 (batch, columns).
+        sizes: units of each layer; those of `model.hidden` where it is None.
+        prefix: of the layers' names.
     """
     has_normalization = model.normalize != "none"
-    for number, units in enumerate(model.hidden):
-        name = f"hidden.{number}"
+    for number, units in enumerate(model.hidden if sizes is None else sizes):
+        name = f"{prefix}.{number}"
         tensor = keras.layers.Dense(
             units,
             activation=None if has_normalization else model.activation,

@@ -154,6 +154,7 @@ def _check_model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem
         series={n: f.shape[0] for n, f in features.items() if get_form(f) == "series"},
         images=[n for n, f in features.items() if get_form(f) == "image"],
         plain=any(not f.shape for f in features.values()),
+        categorical=any(get_form(f) == "ids" for f in features.values()),
     )
 
 

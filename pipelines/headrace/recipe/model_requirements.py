@@ -44,6 +44,7 @@ def find_model_problems(
     series: Mapping[str, int],
     images: Collection[str],
     plain: bool = True,
+    categorical: bool = True,
 ) -> list[Problem]:
     """Return why a model of this family cannot be built over such features.
 
@@ -53,6 +54,7 @@ def find_model_problems(
         series: name of every feature that is a list of numbers -> its length.
         images: names of features that are images.
         plain: whether there is any number or categorical.
+        categorical: whether there is any categorical.
     """
     problems = [
         Problem(f"features.{name}", "the name is taken in the model's batches", "rename it")
@@ -82,6 +84,15 @@ def find_model_problems(
     if over == "table" and not plain:
         problems.append(
             Problem("model.over", "there is no number and no categorical among the features")
+        )
+    if isinstance(model, s.Dlrm) and not (tokens or categorical):
+        problems.append(
+            Problem(
+                "model.kind",
+                "dlrm multiplies embeddings, and there is no categorical and no list of ids among "
+                "the features",
+                "add one under features, or use mlp",
+            )
         )
     if isinstance(model, s.Rnn) or over == "series":
         if not series:

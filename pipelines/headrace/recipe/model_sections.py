@@ -59,6 +59,18 @@ class Dcn(_Network):
     hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
 
 
+class Dlrm(_Network):
+    """A recommendation model: dense layers make a vector of the numbers, embeddings have its width,
+    and dense layers get the dot products of all pairs of them (Naumov et al. 2019,
+    arXiv:1906.00091). Every embedding is `embedding_width` wide, whatever the number of its ids."""
+
+    kind: Literal["dlrm"]
+    bottom: list[Count] = [64]
+    """Dense layers over the numbers, before the one that is `embedding_width` wide."""
+    hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
+    """Dense layers over the products and the vector of the numbers."""
+
+
 class Cnn(_Network):
     """Convolutions with pooling over one image, then dense layers with the other inputs beside."""
 
@@ -123,5 +135,6 @@ class Python(_Network):
 
 
 Model = Annotated[
-    Mlp | WideDeep | Dcn | Cnn | Resnet | Rnn | Transformer | Python, Field(discriminator="kind")
+    Mlp | WideDeep | Dcn | Dlrm | Cnn | Resnet | Rnn | Transformer | Python,
+    Field(discriminator="kind"),
 ]

@@ -76,6 +76,8 @@ class LoopContext:
         log_steps: called with a step's metrics and number, every `log_every` steps.
         log_every: None where steps are not logged.
         measure_allreduce_seconds: returns how long the sum of a step's gradients over ranks takes.
+        measure_table_seconds: returns how long lookup, exchange and update of sparse tables take.
+        describe_tables: returns rows and bytes of sparse tables per update, by name of a metric.
     """
 
     model: keras.Model
@@ -95,6 +97,8 @@ class LoopContext:
     log_steps: Callable[[Mapping[str, float], int], None] | None = None
     log_every: int | None = None
     measure_allreduce_seconds: Callable[[], float] = lambda: 0.0
+    measure_table_seconds: Callable[[], Mapping[str, float]] = dict
+    describe_tables: Callable[[], Mapping[str, float]] = dict
 
 
 def run_epochs(context: LoopContext, state: TrainState) -> None:
@@ -251,6 +255,7 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
     seconds = time.monotonic() - started_at
     last_rate = context.rate.compute_rate((epoch + 1) * steps - 1, state.plateau.reductions)
     allreduce_seconds = context.measure_allreduce_seconds() * (steps - first_step)
+    table_seconds = context.measure_table_seconds()
     if first_step < steps:  # else the checkpoint was written after the last step
         state.rates.append(context.train.rows * (steps - first_step) / steps / seconds)
     state.waited, state.worked = state.waited + waited, state.worked + seconds
@@ -260,6 +265,11 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         "input_wait_share": waited / seconds,
         # Measured outside of the steps, so it may be slower than in them on a shared machine.
         "allreduce_share": min(1.0, allreduce_seconds / seconds),
+        **{
+            f"table_{part}_share": min(1.0, own * (steps - first_step) / seconds)
+            for part, own in table_seconds.items()
+        },
+        **context.describe_tables(),
         **{
             f"step_milliseconds_p{share}": float(np.percentile(step_seconds or [0.0], share)) * 1000
             for share in (50, 95, 99)

@@ -185,6 +185,8 @@ class RankTraining:
                 log_steps=tracked_training.log_steps if tracked_training else None,
                 log_every=self._recipe.tracking.every_steps,
                 measure_allreduce_seconds=self._step.measure_allreduce_seconds,
+                measure_table_seconds=self._step.measure_table_seconds,
+                describe_tables=self._step.describe_tables,
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))

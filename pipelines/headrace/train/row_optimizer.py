@@ -111,6 +111,32 @@ class RowOptimizer:
                 tf.cond(is_finite, update_tables, lambda: tf.constant(False))
             self._optimizer.apply(others, [v for _, v in dense])
 
+    def rehearse(self, tables: Sequence[keras.Variable], ids: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Update rows of tables by no gradient, and put back what they and their slots had.
+
+        Args:
+            tables: some of those that are updated by row, and others, which are left alone.
+            ids: int32 (n,) for each table, each once.
+
+        Returns:
+            a number that has been computed when all is done.
+        """
+        done = tf.constant(0.0)
+        for table, rows in zip(tables, ids, strict=True):
+            rule = self._rules.get(id(table))
+            if rule is None:
+                continue
+            variables = [v._value for v in (table, *rule.slots)]
+            with tf.control_dependencies([done]):
+                before = [tf.gather(variable, rows) for variable in variables]
+            with tf.control_dependencies(before):
+                rate, number = tf.constant(0.0), tf.constant(1.0)
+                rule.update_rows(rows, tf.zeros_like(before[0]), rate, number)
+                for variable, values in zip(variables, before, strict=True):
+                    variable.scatter_update(tf.IndexedSlices(values, rows))
+                done = tf.reduce_sum(before[0][:1])
+        return done
+
     def _select_touched(self, ids: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Leave out rows without a gradient, which a lazy rule would move by their moments."""
         if is_exact(self._settings):

@@ -25,6 +25,7 @@ from headrace.train.gradient_sums import Accumulation, GradientSums, sum_over_ra
 from headrace.train.row_gradients import RowGradient, sum_by_id, sum_within_shards
 from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer, get_rate_variable
 from headrace.train.step_options import StepOptions
+from headrace.train.table_meter import TableMeter
 from headrace.train.tables import TableTraining
 
 # Most random numbers that a dropout layer draws in one step.
@@ -96,6 +97,7 @@ class TrainStep:
         self._forward_state_before: list[np.ndarray] = []
         self._since_update = 0
         self._allreduce_seconds: float | None = None
+        self._meter = TableMeter(list(self._sparse.values()), collectives, options.compression)
         self._accumulation = None
         if options.accumulate > 1:
             widths = [layer.output_dim for layer in self._sparse.values()]
@@ -157,6 +159,14 @@ class TrainStep:
             self._allreduce_seconds = float(np.median(seconds[1:]))
         return self._allreduce_seconds
 
+    def describe_tables(self) -> dict[str, float]:
+        """Return rows and bytes of sparse tables per update; see `TableMeter`."""
+        return self._meter.describe_updates()
+
+    def measure_table_seconds(self) -> dict[str, float]:
+        """Measure lookup, exchange and update of sparse tables alone; see `TableMeter`."""
+        return self._meter.measure_seconds(self._optimizer)
+
     def undo_batches(self) -> None:
         """Restore what batches since the last update changed, after a step failed half-way."""
         if self._since_update:
@@ -184,13 +194,15 @@ class TrainStep:
         (*dense, loss, weight, requests), gathered = sum_over_ranks(
             sums, request, collectives, self._options.compression
         )
-        gradients = self._divide_by_weight(dense, gathered, weight)
+        touched = [sum_by_id(*rows) for rows in gathered]
+        gradients = self._divide_by_weight(dense, touched, weight)
         # Counters do not depend on gradients: without this, they would count an update whose sum
         # failed because a rank was lost.
         with tf.control_dependencies([weight, *tf.nest.flatten(gradients, expand_composites=True)]):
             self._rate.assign(rate)
             self._optimizer.apply(gradients, self._model.trainable_variables)
             self.updates.assign_add(1)
+            self._meter.count_update(sums.rows, touched)
             if accumulation:
                 accumulation.reset()
         return tf.math.divide_no_nan(loss, weight), weight, requests
@@ -198,14 +210,13 @@ class TrainStep:
     def _divide_by_weight(
         self,
         dense: Sequence[tf.Tensor],
-        gathered: Sequence[tuple[tf.Tensor, tf.Tensor]],
+        touched: Sequence[tuple[tf.Tensor, tf.Tensor]],
         weight: tf.Tensor,
     ) -> list[tf.Tensor | tf.IndexedSlices]:
         """Return the gradient of the mean loss for every trainable variable, in their order."""
         gradients: dict[int, tf.Tensor | tf.IndexedSlices] = {}
         is_by_row = isinstance(self._optimizer, RowOptimizer)
-        for position, gathered_rows in zip(self._sparse, gathered, strict=True):
-            ids, rows = sum_by_id(*gathered_rows)
+        for position, (ids, rows) in zip(self._sparse, touched, strict=True):
             shape = tf.constant(self._variables[position].shape.as_list(), tf.int64)
             slices = tf.IndexedSlices(tf.math.divide_no_nan(rows, weight), ids, shape)
             gradients[position] = slices if is_by_row else tf.convert_to_tensor(slices)

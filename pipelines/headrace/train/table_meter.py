@@ -1,0 +1,124 @@
+"""Measure what sparse tables cost a training: rows, bytes, and the time of each part alone."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from headrace.distributed.rank.collectives import Collectives
+from headrace.models.gathered import get_table
+from headrace.train.row_gradients import RowGradient, gather_over_ranks
+from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer
+
+# Of a row on its way between ranks, by compression.
+_ID_BYTES, _NUMBER_BYTES = 4, {"none": 4, "fp16": 2, "bf16": 2}
+_MEASUREMENTS = 5
+
+
+class TableMeter:
+    """The counts of a training's updates, and a way to time their parts."""
+
+    def __init__(
+        self,
+        layers: Sequence[keras.layers.Embedding],
+        collectives: Collectives,
+        compression: str,
+    ) -> None:
+        """
+        Args:
+            layers: whose tables have gradients of rows.
+            collectives: the ranks.
+            compression: see `StepOptions`.
+        """
+        self._layers, self._collectives = list(layers), collectives
+        self._compression = compression
+        self._row_bytes = [
+            _ID_BYTES + layer.output_dim * _NUMBER_BYTES[compression] for layer in layers
+        ]
+        self._updates, self._touched, self._sent = (
+            tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(3)
+        )
+        # Ids of the last update: those that this rank sent, and those of all ranks, each once.
+        self._last_ids = [
+            tuple(tf.Variable(tf.zeros(0, tf.int32), shape=[None], trainable=False) for _ in "12")
+            for _ in layers
+        ]
+        self._seconds: dict[str, float] = {}
+
+    def count_update(
+        self, sent: Sequence[RowGradient], touched: Sequence[tuple[tf.Tensor, tf.Tensor]]
+    ) -> None:
+        """Count an update, within the step's graph.
+
+        Args:
+            sent: what this rank has of every table.
+            touched: ids of all ranks, each once, and their rows.
+        """
+        if not self._layers:
+            return
+        self._updates.assign_add(1)
+        self._touched.assign_add(tf.add_n([tf.size(ids, tf.int64) for ids, _ in touched]))
+        if self._collectives.size > 1:
+            pairs = zip(sent, self._row_bytes, strict=True)
+            self._sent.assign_add(tf.add_n([tf.size(s.ids, tf.int64) * b for s, b in pairs]))
+        for (own, all_), gradient, (ids, _) in zip(self._last_ids, sent, touched, strict=True):
+            own.assign(gradient.ids)
+            all_.assign(ids)
+
+    def describe_updates(self) -> dict[str, float]:
+        """Return the means of an update so far, by name; empty where no table is sparse.
+
+        `table_rows_per_update` is of all ranks, `table_bytes_per_update` what this rank sent.
+        """
+        updates = int(self._updates)
+        if not updates:
+            return {}
+        return {
+            "table_rows_per_update": int(self._touched) / updates,
+            "table_bytes_per_update": int(self._sent) / updates,
+        }
+
+    def measure_seconds(self, optimizer: AnyOptimizer) -> dict[str, float]:
+        """Measure the parts of the last update once more, alone: lookup, exchange and update.
+
+        All ranks call this together. It is measured once, the median of five; afterwards tables and
+        moments have the bits that they had.
+
+        Args:
+            optimizer: of the training. What Keras updates as a whole has no `update` here.
+        """
+        if not self._seconds and self._layers and int(self._updates):
+            self._seconds = {
+                "lookup": _time_calls(self._look_up),
+                "exchange": _time_calls(self._exchange) if self._collectives.size > 1 else 0.0,
+            }
+            if isinstance(optimizer, RowOptimizer):
+                tables = [layer._embeddings for layer in self._layers]
+                ids = [tf.convert_to_tensor(all_) for _, all_ in self._last_ids]
+                self._seconds["update"] = _time_calls(lambda: optimizer.rehearse(tables, ids))
+        return self._seconds
+
+    def _look_up(self) -> tf.Tensor:
+        pairs = zip(self._layers, self._last_ids, strict=True)
+        return tf.add_n([tf.reduce_max(tf.gather(get_table(x), own)) for x, (own, _) in pairs])
+
+    def _exchange(self) -> tf.Tensor:
+        gradients = [
+            RowGradient(own, tf.zeros((tf.size(own), layer.output_dim)), tf.zeros_like(own))
+            for layer, (own, _) in zip(self._layers, self._last_ids, strict=True)
+        ]
+        ones = [tf.constant(1.0)] * len(gradients)
+        gathered = gather_over_ranks(gradients, self._collectives, self._compression, ones)
+        return tf.add_n([tf.reduce_max(rows) for _, rows in gathered])
+
+
+def _time_calls(function: Callable[[], tf.Tensor]) -> float:
+    compiled = tf.function(function, autograph=False)
+    seconds = []
+    for _ in range(_MEASUREMENTS + 1):  # the first one compiles
+        started_at = time.monotonic()
+        float(compiled())
+        seconds.append(time.monotonic() - started_at)
+    return statistics.median(seconds[1:])
