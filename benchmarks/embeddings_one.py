@@ -26,8 +26,8 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
         report: not used.
 
     Returns:
-        median milliseconds of a step, of which those of the exchange alone, bytes that this rank
-        sends in a step, and its peak of memory in MiB.
+        median milliseconds of a step, samples of all ranks in a second, and this rank's peak of
+        memory in MiB.
     """
     import keras
     import tensorflow as tf
@@ -67,14 +67,14 @@ def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
     from headrace.features.hash import HashFeature
     from headrace.models.build import build_model
     from headrace.recipe import sections as s
-    from headrace.train import tables
+    from headrace.train import table_policy, tables
     from headrace.train.optimizer import build_optimizer
     from headrace.train.step import TrainStep
     from headrace.train.step_options import StepOptions
     from headrace.transform.spec import RawColumn, TransformSpec
 
     if payload["way"] == "dense":
-        tables._ROWS_PER_ID = 10**9
+        table_policy._ROWS_PER_ID = 10**9
     names = [f"c{i}" for i in range(payload["columns"])]
     spec = TransformSpec(
         raw=tuple(RawColumn(name=name, kind="string", nullable=False) for name in names),

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.features.hash import HashFeature
-from headrace.models import embedding_tables
-from headrace.models.build import build_model, list_model_tables
-from headrace.models.embedding_tables import choose_embedding_width, plan_tables
+from headrace.models import table_plans
+from headrace.models.build import build_model
 from headrace.models.load import load_keras_model
 from headrace.models.row_matching import locate_feature_rows
+from headrace.models.table_plans import choose_embedding_width, list_model_tables, plan_tables
 from headrace.recipe import sections as s
 from tests.models.specs import NUMBER, make_spec
 
@@ -59,7 +59,7 @@ def test_every_id_of_every_feature_has_one_row(
 
 
 def test_a_table_has_no_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding_tables, "_MOST_ROWS", 25)
+    monkeypatch.setattr(table_plans, "_MOST_ROWS", 25)
     tables = plan_tables(make_hashes(10, 10, 4, 10, 40, 3), lambda _: 8)
     assert [(t.name, t.features) for t in tables] == [
         ("table.8", ("f0", "f1", "f2")),

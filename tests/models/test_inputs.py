@@ -6,13 +6,13 @@ import pytest
 
 from headrace.models.build import build_model
 from headrace.models.inputs import (
-    choose_embedding_width,
     flatten_inputs,
     list_series_names,
     make_inputs,
     make_regularizer,
     stack_series,
 )
+from headrace.models.table_plans import choose_embedding_width
 from headrace.recipe.sections import Mlp
 from tests.models.specs import (
     EVERY,

@@ -14,7 +14,7 @@ from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_model
 from headrace.progress import Report
 from headrace.recipe import sections as s
-from headrace.train import tables
+from headrace.train import table_policy, tables
 from headrace.train.optimizer import build_optimizer
 from headrace.train.step import TrainStep
 from headrace.train.step_options import StepOptions
@@ -66,7 +66,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
     Returns:
         weights by path, flat; moments; losses; how tables were trained, and what that cost.
     """
-    tables._ROWS_PER_ID = 0 if payload.get("sparse", True) else 10**9
+    table_policy._ROWS_PER_ID = 0 if payload.get("sparse", True) else 10**9
     keras.utils.set_random_seed(3 + ranks.rank)
     keras.config.set_dtype_policy(payload.get("precision", "float32"))
     section = {"kind": "mlp", "hidden": [8], **payload.get("model", {})}

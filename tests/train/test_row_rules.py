@@ -10,7 +10,7 @@ import tensorflow as tf
 from headrace.recipe.sections import Optimizer
 from headrace.train.optimizer import build_optimizer
 from headrace.train.row_optimizer import RowOptimizer, get_rate_variable
-from headrace.train.row_rules import has_rule, is_exact
+from headrace.train.table_policy import has_rule, is_exact
 
 START = np.arange(15, dtype=np.float32).reshape(5, 3) / 10
 BIAS = np.array([1.0, -1.0], np.float32)

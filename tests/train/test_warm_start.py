@@ -11,8 +11,9 @@ from headrace.errors import TrainError
 from headrace.features.buckets import BucketsFeature
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
-from headrace.models.build import build_model, list_model_tables
+from headrace.models.build import build_model
 from headrace.models.row_matching import locate_feature_rows
+from headrace.models.table_plans import list_model_tables
 from headrace.recipe.sections import Mlp, WideDeep
 from headrace.tracking.store import Store
 from headrace.train import warm_start

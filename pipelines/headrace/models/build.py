@@ -8,14 +8,13 @@ from headrace.models.cnn import build_cnn
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.models.custom import build_custom
 from headrace.models.dcn import build_dcn
-from headrace.models.dlrm import build_dlrm, list_dlrm_tables
-from headrace.models.embedding_tables import EmbeddingTable
-from headrace.models.inputs import Tensors, list_tables, make_inputs
+from headrace.models.dlrm import build_dlrm
+from headrace.models.inputs import Tensors, make_inputs
 from headrace.models.mlp import build_mlp
 from headrace.models.resnet import build_resnet
 from headrace.models.rnn import build_rnn
-from headrace.models.transformer import build_transformer, list_vector_tables
-from headrace.models.wide_deep import build_wide_deep, list_wide_tables
+from headrace.models.transformer import build_transformer
+from headrace.models.wide_deep import build_wide_deep
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -55,24 +54,6 @@ def build_logits_model(model: keras.Model) -> keras.Model:
     The loss of logits is exact where that of probabilities is rounded to 0 or 1.
     """
     return keras.Model(model.input, model.get_layer(LOGITS).output)
-
-
-def list_model_tables(model: s.Model, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
-    """List the tables of categoricals that `build_model` makes, of every family but the user's own.
-
-    Lists of ids have a table each, `embed.NAME`, which is not among them.
-    """
-    match model:
-        case s.Python():
-            return ()
-        case s.WideDeep():
-            return (*list_tables(model, spec), *list_wide_tables(model, spec))
-        case s.Dlrm():
-            return list_dlrm_tables(model, spec)
-        case s.Transformer() if model.over == "table":
-            return list_vector_tables(model, spec)
-        case _:
-            return list_tables(model, spec)
 
 
 def _build_network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> keras.KerasTensor:

@@ -10,9 +10,10 @@ import itertools
 import keras
 import numpy as np
 
-from headrace.models.embedding_tables import EmbeddingTable, embed_ids, plan_tables
+from headrace.models.embedding_tables import embed_ids
 from headrace.models.inputs import Tensors, embed_tokens, flatten_inputs, join_features
 from headrace.models.mlp import add_hidden_layers
+from headrace.models.table_plans import list_tables
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -30,7 +31,7 @@ def build_dlrm(model: s.Dlrm, inputs: Tensors, spec: TransformSpec) -> keras.Ker
     tokens = spec.select_features("tokens")
     without = ("categorical", *(feature.name for feature in tokens))
     numbers = flatten_inputs(model, inputs, spec, without=without)
-    vectors = [embed_ids(table, inputs["categorical"]) for table in list_dlrm_tables(model, spec)]
+    vectors = [embed_ids(table, inputs["categorical"]) for table in list_tables(model, spec)]
     vectors += [
         keras.ops.expand_dims(embed_tokens(feature, inputs[feature.name], width), 1)
         for feature in tokens
@@ -50,13 +51,6 @@ def build_dlrm(model: s.Dlrm, inputs: Tensors, spec: TransformSpec) -> keras.Ker
         parts.append(keras.layers.Flatten(name="vector")(stacked))
     top = keras.layers.Concatenate(name="products.all")(parts) if parts[1:] else parts[0]
     return add_hidden_layers(model, top)
-
-
-def list_dlrm_tables(model: s.Dlrm, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
-    """List the tables of the categoricals, all of which have one width."""
-    return plan_tables(
-        spec.categorical, lambda _: model.embedding_width, shared=model.embeddings.shared
-    )
 
 
 def _multiply_pairs(vectors: keras.KerasTensor) -> keras.KerasTensor:

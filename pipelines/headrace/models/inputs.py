@@ -4,12 +4,8 @@ import keras
 
 from headrace.features.kind import FittedFeature
 from headrace.features.kinds import get_form
-from headrace.models.embedding_tables import (
-    EmbeddingTable,
-    choose_embedding_width,
-    embed_ids,
-    plan_tables,
-)
+from headrace.models.embedding_tables import embed_ids
+from headrace.models.table_plans import choose_embedding_width, list_tables
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -75,15 +71,6 @@ def join_features(parts: list[keras.KerasTensor]) -> keras.KerasTensor:
     if len(parts) == 1:
         return parts[0]
     return keras.layers.Concatenate(name="features.all")(parts)
-
-
-def list_tables(model: s.Model, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
-    """List the tables in which `flatten_inputs` looks the categoricals up."""
-    return plan_tables(
-        spec.categorical,
-        lambda ids: choose_embedding_width(ids, model.embedding_width),
-        shared=model.embeddings.shared,
-    )
 
 
 def make_regularizer(model: s.Model) -> keras.regularizers.Regularizer | None:

@@ -14,7 +14,7 @@ import numpy as np
 from headrace.features.kind import FIRST_UNKNOWN_ID, FittedFeature
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
-from headrace.models.embedding_tables import EmbeddingTable
+from headrace.models.table_plans import EmbeddingTable
 from headrace.transform.spec import TransformSpec
 
 

@@ -7,7 +7,7 @@ It is that of Vaswani et al. 2017, with the normalization in front of every part
 import keras
 
 from headrace.features.kind import FittedFeature
-from headrace.models.embedding_tables import EmbeddingTable, embed_ids, plan_tables
+from headrace.models.embedding_tables import embed_ids
 from headrace.models.inputs import (
     Tensors,
     flatten_inputs,
@@ -17,6 +17,7 @@ from headrace.models.inputs import (
     stack_series,
 )
 from headrace.models.mlp import add_hidden_layers
+from headrace.models.table_plans import list_tables
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -125,16 +126,11 @@ def _embed_table(model: s.Transformer, inputs: Tensors, spec: TransformSpec) -> 
                 name="embed.numbers",
             )(inputs["numeric"])
         )
-    for table in list_vector_tables(model, spec):
+    for table in list_tables(model, spec):
         parts.append(embed_ids(table, inputs["categorical"]))
     return (
         keras.layers.Concatenate(axis=1, name="features.vectors")(parts) if parts[1:] else parts[0]
     )
-
-
-def list_vector_tables(model: s.Transformer, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
-    """List the tables of an encoder over a table: all are as wide as its residual stream."""
-    return plan_tables(spec.categorical, lambda _: model.width, shared=model.embeddings.shared)
 
 
 def _add_block(

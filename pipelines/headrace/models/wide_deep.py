@@ -6,9 +6,10 @@ the weight that each id has of its own.
 
 import keras
 
-from headrace.models.embedding_tables import EmbeddingTable, embed_ids, plan_tables
+from headrace.models.embedding_tables import embed_ids
 from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
 from headrace.models.mlp import add_hidden_layers
+from headrace.models.table_plans import list_wide_tables
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -38,8 +39,3 @@ def build_wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> 
         shape = (len(table.features),)
         parts.append(keras.layers.Reshape(shape, name=f"{table.name}.flat")(weights))
     return keras.layers.Concatenate(name="wide.deep")(parts) if len(parts) > 1 else deep
-
-
-def list_wide_tables(model: s.WideDeep, spec: TransformSpec) -> tuple[EmbeddingTable, ...]:
-    """List the tables of the linear part, one weight wide."""
-    return plan_tables(spec.categorical, lambda _: 1, shared=model.embeddings.shared, prefix="wide")

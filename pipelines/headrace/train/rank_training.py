@@ -51,6 +51,7 @@ from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep
 from headrace.train.step_options import make_step_options
 from headrace.train.streams import SplitStreams
+from headrace.train.table_policy import describe_cost, predict_table_costs
 from headrace.train.tracked_run import (
     TrackedTraining,
     build_machine_tags,
@@ -190,6 +191,7 @@ class RankTraining:
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))
+            self._report_tables()
             if tracked_training:
                 attempt = f"{self._checkpoints.root}/{self._attempt}"
                 tracked_training.set_tags(build_machine_tags(devices, attempt))
@@ -251,6 +253,16 @@ class RankTraining:
         }
         result = build_train_result(run, model_uri, state, self._checksums)
         return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
+
+    def _report_tables(self) -> None:
+        """Report on rank 0 what the tables take that are not trained as other weights are."""
+        if self._collectives.rank or not self._tables:
+            return
+        trained = {table.layer.name for table in self._tables}
+        settings = self._recipe.train.model_copy(update={"ranks": self._collectives.size})
+        for cost in predict_table_costs(self._recipe.model, self._spec, settings):
+            if cost.name in trained:
+                self._report(Progress(describe_cost(cost)))
 
     def rewind_to_last_update(self) -> None:
         """Take back what was done since the last update, before this rank joins others."""

@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 
 from headrace.recipe import sections as s
-from headrace.train.row_rules import is_exact, make_rule
+from headrace.train.row_rules import make_rule
+from headrace.train.table_policy import is_exact
 
 
 class RowOptimizer:

@@ -123,18 +123,6 @@ _RULES: dict[str, type[RowRule]] = {
 }  # fmt: skip
 
 
-def has_rule(settings: s.Optimizer) -> bool:
-    """Return whether tables are updated row by row under these settings, exactly or as asked."""
-    if settings.kind not in _RULES:
-        return False
-    return settings.sparse == "lazy" or is_exact(settings)
-
-
-def is_exact(settings: s.Optimizer) -> bool:
-    """Return whether the rule changes a table as an update of all its rows does."""
-    return (settings.kind == "sgd" and not settings.momentum) or "adagrad" in settings.kind
-
-
 def make_rule(table: keras.Variable, settings: s.Optimizer) -> RowRule:
     """Make the rule of a table; its slots begin as Keras's do."""
     return _RULES[settings.kind](table, settings)

@@ -1,8 +1,6 @@
-"""Choose how each embedding table of a model is trained: what travels, and what is updated.
+"""Find the embedding tables of a model, and choose how each is trained (`table_policy`).
 
-Two questions, answered for every table that no regularizer or constraint makes dense. Is its
-gradient a list of rows? Where the table is larger than what the ranks would send of a batch. Is it
-updated by row? Where the optimizer has a rule that is exact, or was asked to be lazy.
+Tables that a regularizer or a constraint makes dense are left to Keras.
 """
 
 import math
@@ -13,11 +11,7 @@ import keras
 
 from headrace.models.gathered import gather_from_tables, list_tables_to_gather
 from headrace.recipe import sections as s
-from headrace.train.row_rules import has_rule, is_exact
-
-# A table with fewer rows for each id of a global batch has a dense gradient: the sum of all its
-# rows then costs less than to gather, to sort and to sum those of the batch.
-_ROWS_PER_ID = 2
+from headrace.train.table_policy import is_by_row, is_sparse
 
 
 @dataclass(frozen=True)
@@ -47,18 +41,12 @@ def choose_table_training(model: keras.Model, settings: s.Train) -> list[TableTr
         model: of `models.build`; in a `python` model, nested models count too.
         settings: optimizer and global batch.
     """
-    optimizer = settings.optimizer
     chosen = []
     for layer in list_tables_to_gather(model):
-        ids = settings.global_batch_size * _count_ids_per_row(layer)
-        is_sparse = layer.input_dim > _ROWS_PER_ID * ids
-        # What is lazy, or one sum per row, is what the recipe says, whatever the table's size.
-        differs = has_rule(optimizer) and (
-            not is_exact(optimizer) or optimizer.kind == "rowwise_adagrad"
-        )
-        is_by_row = differs or (is_sparse and has_rule(optimizer))
-        if is_sparse or is_by_row:
-            chosen.append(TableTraining(layer, is_sparse, is_by_row))
+        sparse = is_sparse(layer.input_dim, _count_ids_per_row(layer), settings.global_batch_size)
+        by_row = is_by_row(settings.optimizer, sparse=sparse)
+        if sparse or by_row:
+            chosen.append(TableTraining(layer, sparse, by_row))
     gather_from_tables(table.layer for table in chosen if table.is_sparse)
     return chosen
 

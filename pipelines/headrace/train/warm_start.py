@@ -13,9 +13,9 @@ import keras
 import numpy as np
 
 from headrace.errors import ModelError, TrainError
-from headrace.models.build import list_model_tables
 from headrace.models.load import load_keras_model
 from headrace.models.row_matching import FeatureRows, locate_feature_rows, match_ids
+from headrace.models.table_plans import list_model_tables
 from headrace.recipe import sections as s
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder

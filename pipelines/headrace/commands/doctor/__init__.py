@@ -52,7 +52,7 @@ def doctor(
 
 def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
     """Return all checks, what fails most often and fastest first."""
-    from headrace.commands.doctor import engines, extras, machine, services
+    from headrace.commands.doctor import embeddings, engines, extras, machine, services
 
     checks: list[Check] = [
         machine.check_python,
@@ -72,7 +72,11 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
         lambda: services.check_mlflow(recipe, workdir),
     ]
     if recipe is not None:
-        checks += [lambda: services.check_tables(recipe), lambda: services.check_dataset(recipe)]
+        checks += [
+            lambda: services.check_tables(recipe),
+            lambda: services.check_dataset(recipe),
+            lambda: embeddings.check_embeddings(recipe),
+        ]
     checks.append(lambda: services.check_clock(recipe, os.environ))
     return checks
 
