@@ -8,8 +8,8 @@
 | case | what it does |
 |---|---|
 | small, large | 1,000 and 10 million rows of 16 on 2 ranks: SGD, Adagrad, lazy Adam |
-| sparse, dense | a million rows of 64 on 2 ranks: lazy Adam by row; Adam with a gradient of all rows |
-| ours, bare | 10 million rows on one rank: SGD here, and in a TensorFlow loop that gathers and scatters by hand |
+| sparse, dense | a million rows of 64 on 2 ranks: lazy Adam by row; Adam over all rows |
+| ours, bare | 10 million rows on one rank: SGD, and a TensorFlow loop that scatters by hand |
 
 The network is an MLP of 128 and 64 units over the embeddings; batches of uniform ids are in memory.
 Cases alternate within a round, and every rank has a core (or a GPU) of its own.

@@ -64,9 +64,11 @@ def sum_by_id(ids: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _sum_by_key(keys: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # A segment is summed by one thread, from its first row to its last.
-    unique, position = tf.unique(keys)
-    return unique, tf.math.unsorted_segment_sum(rows, position, tf.size(unique))
+    # On a CPU a segment is summed by one thread, from its first row to its last. A GPU would add in
+    # any order, and ranks would drift apart: every rank makes these sums for itself.
+    with tf.device("/CPU:0"):
+        unique, position = tf.unique(keys)
+        return unique, tf.math.unsorted_segment_sum(rows, position, tf.size(unique))
 
 
 def gather_over_ranks(
