@@ -40,6 +40,9 @@ CARDINALITY = dict(zip(CATEGORICAL, _CARDINALITIES, strict=True))
 # Share of rows, independent of each other; duplicates are a share of all rows.
 SHARES = {"duplicates": 0.01, "nulls": 0.05, "garbage": 0.002, "outliers": 0.001}
 ROWS_PER_TASK = 500_000
+# The logit of the label: a constant, two numbers, and what the categories of these columns add.
+_INTERCEPT = -2.2
+_TELLING = ("c1", "c2", "c6", "c9", "c14", "c17")
 
 
 def ensure_synthetic_lake(
@@ -113,11 +116,8 @@ def generate_clicks(event: np.ndarray, seed: int, days: int, distinct: int) -> p
     """
     numeric = {name: _draw_heavy_tail(seed, name, event) for name in NUMERIC}
     rank = {name: _draw_rank(seed, name, event) for name in CATEGORICAL}
-    logit = -2.2 + 0.5 * (np.log1p(np.minimum(numeric["i1"], 1e4)) - 1.7)
-    logit -= 0.4 * (np.log1p(np.minimum(numeric["i2"], 1e4)) - 1.7)
-    for name in ("c1", "c2", "c6", "c9", "c14", "c17"):
-        logit += 2 * _draw_uniform(0, f"{name}.effect", rank[name]) - 1  # what the category adds
-    label = _draw_uniform(seed, "label", event) < 1 / (1 + np.exp(-logit))
+    logit = _add_effects(_compute_effects(numeric, rank))
+    label = _draw_labels(seed, event, logit)
     columns: dict[str, pa.Array] = {
         "event_id": pa.array(event),
         "label": pa.array(label.astype(np.int32)),
@@ -137,6 +137,52 @@ def generate_clicks(event: np.ndarray, seed: int, days: int, distinct: int) -> p
     day = np.datetime64("2026-01-01") + (event * days // distinct)
     columns["day"] = pa.array(day.astype("datetime64[D]").astype(str))
     return pa.RecordBatch.from_pydict(columns)
+
+
+def compute_best_logits(event: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the labels of events, and the logits that nobody who sees their columns can better.
+
+    Where a column is null, its part of the logit is the mean over the other events.
+
+    Args:
+        event: event_ids, int64 of shape (n,).
+        seed: of the lake.
+
+    Returns:
+        labels, bool (n,), and logits, float64 (n,).
+    """
+    numeric = {name: _draw_heavy_tail(seed, name, event) for name in NUMERIC[:2]}
+    rank = {name: _draw_rank(seed, name, event) for name in _TELLING}
+    effects = _compute_effects(numeric, rank)
+    label = _draw_labels(seed, event, _add_effects(effects))
+    for name, effect in effects.items():
+        is_null = _draw_uniform(seed, f"{name}.null", event) < SHARES["nulls"]
+        effects[name] = np.where(is_null, effect[~is_null].mean(), effect)
+    return label, _add_effects(effects)
+
+
+def _compute_effects(
+    numeric: dict[str, np.ndarray], rank: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Compute what each column adds to the logit, by its name."""
+    effects = {
+        name: factor * (np.log1p(np.minimum(numeric[name], 1e4)) - 1.7)
+        for name, factor in (("i1", 0.5), ("i2", -0.4))
+    }
+    for name in _TELLING:
+        effects[name] = 2 * _draw_uniform(0, f"{name}.effect", rank[name]) - 1
+    return effects
+
+
+def _add_effects(effects: dict[str, np.ndarray]) -> np.ndarray:
+    logit = np.full(len(next(iter(effects.values()))), _INTERCEPT)
+    for effect in effects.values():
+        logit = logit + effect
+    return logit
+
+
+def _draw_labels(seed: int, event: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    return _draw_uniform(seed, "label", event) < 1 / (1 + np.exp(-logit))
 
 
 def _hash_bits(seed: int, purpose: str, key: np.ndarray) -> np.ndarray:
