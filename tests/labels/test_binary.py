@@ -134,6 +134,8 @@ def test_metrics_by_hand() -> None:
     p = [0.9, 0.6, 0.2, 0.3, 0.5, 0.6, 0.7, 0.9]  # of the label that is true
     assert metrics["log_loss"] == pytest.approx(-np.mean(np.log(p)), abs=1e-7)
     assert metrics["brier"] == pytest.approx(np.mean((1 - np.array(p)) ** 2), abs=1e-7)
+    entropy = -(3 / 8 * np.log(3 / 8) + 5 / 8 * np.log(5 / 8))
+    assert metrics["normalized_entropy"] == pytest.approx(metrics["log_loss"] / entropy)
 
 
 def test_a_weight_of_2_counts_as_two_rows() -> None:
@@ -196,5 +198,9 @@ def test_metrics_equal_those_of_scikit_learn(rows: list[np.ndarray]) -> None:
     if len(np.unique(truth[weight > 0])) == 2:
         expected["roc_auc"] = sk.roc_auc_score(truth, score, **options)
         expected["pr_auc"] = sk.average_precision_score(truth, score, **options)
+        # over the loss of the best constant
+        constant = np.full(len(truth), np.average(truth, weights=weight))
+        best = sk.log_loss(truth, constant, labels=[0, 1], **options)
+        expected["normalized_entropy"] = expected["log_loss"] / best
     del metrics["calibration_error"]  # scikit-learn has none
     assert metrics == pytest.approx(expected, abs=TOLERANCE, rel=TOLERANCE)

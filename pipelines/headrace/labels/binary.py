@@ -69,7 +69,8 @@ class BinaryScorer:
         Returns:
             accuracy; precision, recall and f1 of label 1, and the same names ending in _macro,
             _micro and _weighted of both labels; log_loss, brier, calibration_error; roc_auc and
-            pr_auc (average precision) where both labels have weight. Precision and recall are 0
+            pr_auc (average precision), and normalized_entropy, log_loss over that of the share of
+            positives (He et al. 2014), where both labels have weight. Precision and recall are 0
             where nothing was predicted or nothing is positive.
         """
         matrix = count_confusion(self._truth, self._predicted, weight, 2)
@@ -89,6 +90,9 @@ class BinaryScorer:
         if true[-1] > 0 and false[-1] > 0:
             metrics["roc_auc"] = compute_roc_auc(true, false)
             metrics["pr_auc"] = compute_average_precision(true, false)
+            share = float(weight @ self._truth / total)
+            entropy = -(share * np.log(share) + (1 - share) * np.log1p(-share))
+            metrics["normalized_entropy"] = metrics["log_loss"] / float(entropy)
         return metrics
 
     def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
@@ -116,7 +120,7 @@ class Binary(LabelKind):
     sql_hint = "boolean; write a condition, for example `label = 1`"
     metrics = list_directions(
         ("roc_auc", "pr_auc", "accuracy", "precision", "recall", "f1", *AVERAGES),
-        PROBABILITY_LOSSES,
+        (*PROBABILITY_LOSSES, "normalized_entropy"),
     )
     loss_metrics = list_directions(("d2_focal",), ("loss", "focal_loss"))
     undirected_metrics = (
