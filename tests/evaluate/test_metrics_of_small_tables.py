@@ -85,8 +85,8 @@ def score_binary(rows: Rows, weight: np.ndarray) -> dict[str, float]:
     if len(np.unique(truth[weight > 0])) == 2:
         result["roc_auc"] = sk.roc_auc_score(truth, score, **options)
         result["pr_auc"] = sk.average_precision_score(truth, score, **options)
-        share = np.average(truth, weights=options["sample_weight"])
-        constant = sk.log_loss(truth, np.full(len(truth), share), labels=[0, 1], **options)
+        rare = min(weight[truth == value].sum() for value in (0, 1)) / weight.sum()
+        constant = -rare * np.log(rare) - (1 - rare) * np.log1p(-rare)
         result["normalized_entropy"] = result["log_loss"] / constant
     return result
 

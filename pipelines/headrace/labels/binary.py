@@ -90,8 +90,8 @@ class BinaryScorer:
         if true[-1] > 0 and false[-1] > 0:
             metrics["roc_auc"] = compute_roc_auc(true, false)
             metrics["pr_auc"] = compute_average_precision(true, false)
-            share = float(weight @ self._truth / total)
-            entropy = -(share * np.log(share) + (1 - share) * np.log1p(-share))
+            rare = min(true[-1], false[-1]) / total  # of the other label 1 - rare would be rounded
+            entropy = -(rare * np.log(rare) + (1 - rare) * np.log1p(-rare))
             metrics["normalized_entropy"] = metrics["log_loss"] / float(entropy)
         return metrics
 
