@@ -10,6 +10,7 @@ from headrace.train.row_gradients import (
     RowGradient,
     _pack,
     _unpack,
+    fill_up,
     merge_batches,
     sum_by_id,
     sum_within_shards,
@@ -33,6 +34,8 @@ def sum_on_ranks(ids: np.ndarray, rows: np.ndarray, ranks: int) -> tuple[np.ndar
         sum_within_shards(tf.constant(own_ids), tf.constant(own_rows), SHARDS // ranks)
         for own_ids, own_rows in zip(np.split(ids, ranks), np.split(rows, ranks), strict=True)
     ]
+    if ranks > 1:
+        parts = [fill_up(part) for part in parts]
     gathered = [tf.concat([getattr(part, name) for part in parts], 0) for name in ("ids", "rows")]
     summed_ids, summed_rows = sum_by_id(*gathered)
     return summed_ids.numpy(), summed_rows.numpy()
@@ -123,6 +126,31 @@ def test_threads_do_not_change_the_order() -> None:
     for row in rows[ids == first]:
         total += row
     np.testing.assert_array_equal(np.frombuffer(sums.pop(), np.float32)[:3], total)
+
+
+@pytest.mark.parametrize(
+    ("rows", "filled_up"),
+    [
+        (1, 1),
+        (7, 7),
+        (15, 15),
+        (16, 16),
+        (17, 18),
+        (33, 36),
+        (1000, 1024),
+        (1025, 1152),
+        (1900, 1920),
+    ],
+)
+def test_few_numbers_of_rows_are_sent(rows: int, filled_up: int) -> None:
+    ids, values = draw_rows(np.random.default_rng(0), rows, 10**6)
+    gradient = RowGradient(tf.constant(ids), tf.constant(values), tf.zeros(rows, tf.int32))
+    result = fill_up(gradient)
+    assert {len(part) for part in result} == {filled_up}
+    np.testing.assert_array_equal(result.ids[:rows], ids)
+    np.testing.assert_array_equal(result.rows[:rows], values)
+    assert set(result.ids[rows:].numpy().tolist()) <= {int(ids[0])}
+    assert not result.rows[rows:].numpy().any()
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float16, tf.uint16])

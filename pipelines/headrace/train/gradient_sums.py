@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.train.row_gradients import RowGradient, gather_over_ranks, merge_batches
+from headrace.train.row_gradients import RowGradient, fill_up, gather_over_ranks, merge_batches
 
 # Gradients of 16 bits are scaled to numbers up to two to this.
 _HALF_EXPONENT = 15.0
@@ -26,6 +26,11 @@ class GradientSums:
     rows: list[RowGradient]
     loss: tf.Tensor
     weight: tf.Tensor
+
+
+def fill_up_rows(sums: GradientSums) -> GradientSums:
+    """Return the sums with as many rows of each table as a message has, see `fill_up`."""
+    return GradientSums(sums.dense, [fill_up(rows) for rows in sums.rows], sums.loss, sums.weight)
 
 
 class Accumulation:

@@ -21,7 +21,12 @@ from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_logits_model
 from headrace.models.gathered import count_calls
 from headrace.train.batch_norm import GlobalMoments
-from headrace.train.gradient_sums import Accumulation, GradientSums, sum_over_ranks
+from headrace.train.gradient_sums import (
+    Accumulation,
+    GradientSums,
+    fill_up_rows,
+    sum_over_ranks,
+)
 from headrace.train.row_gradients import RowGradient, sum_by_id, sum_within_shards
 from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer, get_rate_variable
 from headrace.train.step_options import StepOptions
@@ -191,6 +196,8 @@ class TrainStep:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
         if accumulation:
             sums = accumulation.merge_rows(sums)
+        if collectives.size > 1:
+            sums = fill_up_rows(sums)
         (*dense, loss, weight, requests), gathered = sum_over_ranks(
             sums, request, collectives, self._options.compression
         )
