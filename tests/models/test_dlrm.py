@@ -58,6 +58,13 @@ def test_it_is_built_over_whatever_has_ids(features: tuple) -> None:
     assert np.isfinite(model(draw_inputs(spec, 5))).all()
 
 
+def test_a_feature_may_have_any_name() -> None:
+    names = ("products", "vectors", "vector", "bottom", "numbers", "table")
+    features = [TOKENS.model_copy(update={"name": name}) for name in names]
+    model = build_model(s.Dlrm(kind="dlrm", hidden=[4]), make_spec(NUMBER, WORD, *features))
+    assert {tensor.name for tensor in model.inputs} >= set(names)
+
+
 def test_without_ids_there_is_nothing_to_multiply() -> None:
     with pytest.raises(
         RecipeError, match="dlrm multiplies embeddings, and there is no categorical"

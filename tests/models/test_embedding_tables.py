@@ -58,6 +58,28 @@ def test_every_id_of_every_feature_has_one_row(
         assert [table.name for table in tables] == [f"embed.f{i}" for i in range(len(features))]
 
 
+BEFORE = {
+    "mlp": ["embed.f0", "embed.f1", "embed.f2", "embed.f3", "hidden.0", "output.dense"],
+    "wide_deep": [
+        "embed.f0", "embed.f1", "embed.f2", "embed.f3", "hidden.0",
+        "wide.f0", "wide.f1", "wide.f2", "wide.f3", "output.dense",
+    ],
+    "dcn": ["embed.f0", "embed.f1", "embed.f2", "embed.f3", "cross.0", "cross.1", "hidden.0",
+            "output.dense"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_tables_of_one_feature_are_built_as_before(kind: str) -> None:
+    """What an older Headrace saved of a training goes by the order of the weights."""
+    section = {**SECTIONS[kind], "embeddings": {"shared": False}}
+    model = build_model(
+        CLASSES[kind].model_validate(section), make_spec(NUMBER, *make_hashes(9, 4, 8, 4))
+    )
+    layers = list(dict.fromkeys(weight.path.split("/")[0] for weight in model.weights))
+    assert layers == BEFORE[kind]
+
+
 def test_a_table_has_no_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_plans, "_MOST_ROWS", 25)
     tables = plan_tables(make_hashes(10, 10, 4, 10, 40, 3), lambda _: 8)

@@ -77,6 +77,15 @@ def test_a_layer_of_the_users_own_is_left_to_keras() -> None:
     assert list_tables_to_gather(keras.Model(inputs, Doubled(7, 3)(inputs))) == []
 
 
+def test_ids_below_zero_count_from_the_end_as_before() -> None:
+    inputs = keras.Input((2,), dtype="int32")
+    table = keras.layers.Embedding(7, 3)
+    model = keras.Model(inputs, keras.layers.Flatten()(table(inputs - 1)))
+    before = model(IDS).numpy()
+    gather_from_tables(list_tables_to_gather(model))
+    np.testing.assert_array_equal(model(IDS).numpy(), before)
+
+
 def test_padding_is_masked_as_before() -> None:
     inputs = keras.Input((2,), dtype="int32")
     table = keras.layers.Embedding(7, 3, mask_zero=True)

@@ -1,20 +1,17 @@
-"""Model and optimizer of a recipe: seeds, precision, and the initial model of rank 0."""
+"""Model and optimizer of a recipe: seeds and precision."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 
 from headrace.distributed.rank.collectives import SoloCollectives
-from headrace.tracking.store import Store
 from headrace.train.model import build_initial_model
 from tests.models.specs import NUMBER, WORD, make_spec
 from tests.tiny import tiny_recipe
 
-STORE = Store("sqlite:///nowhere", "e", "m", None)
 SPEC = make_spec(NUMBER, WORD)
 
 
@@ -27,7 +24,7 @@ def own_dtype_policy() -> Iterator[None]:
 def build(folder: Path, *overrides: str, rank: int = 0) -> tuple[keras.Model, Any, Any]:
     collectives = SoloCollectives()
     collectives.rank = rank
-    return build_initial_model(tiny_recipe(folder, *overrides), SPEC, collectives, STORE)
+    return build_initial_model(tiny_recipe(folder, *overrides), SPEC, collectives)
 
 
 def weights_of(*arguments: Any, **options: Any) -> list[list[float]]:
@@ -54,14 +51,3 @@ def test_precision_reaches_layers_and_optimizer(tmp_path: Path) -> None:
     model, optimizer, _ = build(tmp_path, "train.precision=mixed_float16")
     assert model.get_layer("hidden.0").compute_dtype == "float16"
     assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-
-
-def test_rank_0_alone_loads_the_initial_model(tmp_path: Path) -> None:
-    source, *_ = build(tmp_path, "train.seed=9")
-    source.save(tmp_path / "source.keras")
-    initial = f"train.initial_model={tmp_path}/source.keras"
-    model, *_ = build(tmp_path, initial)
-    for own, other in zip(model.get_weights(), source.get_weights(), strict=True):
-        np.testing.assert_array_equal(own, other)
-    # the other ranks are given the weights of rank 0
-    assert weights_of(tmp_path, initial, rank=1) == weights_of(tmp_path, rank=1)

@@ -65,16 +65,20 @@ def test_the_prediction_is_what_is_built(name: str, optimizer: str, global_batch
 
 
 def test_what_a_rank_sends_is_its_part_of_the_batch_at_most() -> None:
-    """Two ids of 64 rows, 32 of them on a rank; half of the bytes where numbers have 16 bits."""
+    """Two ids of 64 rows, 32 of them on a rank, filled up by an eighth; half of it in 16 bits."""
     train = {"optimizer": {"kind": "sgd"}, "global_batch_size": 64, "ranks": 2}
     sent = {}
     for compression in ("none", "bf16"):
         settings = s.Train.model_validate({**train, "compression": compression})
         for cost in predict_table_costs(MODELS["mlp"], SPEC, settings):
             sent[cost.name, compression] = cost.sent_bytes
-    assert sent["table.16", "none"] == 2 * 32 * (4 + 16 * 4)
-    assert sent["table.16", "bf16"] == 2 * 32 * (4 + 16 * 2)
-    assert sent["embed.tags", "none"] == 3 * 32 * (4 + 16 * 4)
+    assert sent["table.16", "none"] == 2 * 32 * (4 + 16 * 4) * 9 // 8
+    assert sent["table.16", "bf16"] == 2 * 32 * (4 + 16 * 2) * 9 // 8
+    assert sent["embed.tags", "none"] == 3 * 32 * (4 + 16 * 4) * 9 // 8
+    several = s.Train.model_validate({**train, "accumulate": 4})
+    for cost in predict_table_costs(MODELS["mlp"], SPEC, several):
+        if cost.is_sparse:
+            assert cost.sent_bytes == 4 * sent[cost.name, "none"]
     dense = s.Train.model_validate({**train, "global_batch_size": 8192})
     (table, tags) = predict_table_costs(MODELS["mlp"], SPEC, dense)
     assert (table.sent_bytes, tags.sent_bytes) == (3502 * 64, 402 * 64)

@@ -76,6 +76,34 @@ def test_a_table_within_a_nested_model_is_found() -> None:
     settings = s.Train.model_validate({"optimizer": {"kind": "sgd"}, "global_batch_size": 100})
     (table,) = choose_table_training(built, settings)
     assert (table.layer.name, table.is_sparse) == ("inner", True)
-    # three ids a row: 900 rows are no more than 2 · 3 · 150
+    # three ids a row: 900 rows are no more than 2 · 3 · 150, of one batch or of three
     larger = settings.model_copy(update={"global_batch_size": 150})
     assert choose_table_training(built, larger) == []
+    several = settings.model_copy(update={"global_batch_size": 50, "accumulate": 3})
+    assert choose_table_training(built, several) == []
+
+
+class Positions(keras.layers.Layer):
+    """Words beside their positions, as in Keras's own example of a Transformer."""
+
+    def __init__(self, words: int, length: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.words = keras.layers.Embedding(words, 2, name="words")
+        self.positions = keras.layers.Embedding(length, 2, name="positions")
+
+    def call(self, ids: Any) -> Any:
+        return self.words(ids) + self.positions(keras.ops.arange(ids.shape[1]))
+
+
+def test_of_a_layer_of_the_users_own_nobody_knows_what_it_looks_up() -> None:
+    """Its tables are dense, for whatever they are; a rule that is asked for holds for them too."""
+    ids = keras.Input((10,), dtype="int32", name="ids")
+    flat = keras.layers.Flatten()(Positions(5000, 10)(ids))
+    built = keras.Model(ids, keras.layers.Dense(1)(flat))
+    settings = s.Train.model_validate({"optimizer": {"kind": "sgd"}, "global_batch_size": 8})
+    assert choose_table_training(built, settings) == []
+    lazy = s.Train.model_validate({"optimizer": {"kind": "adam", "sparse": "lazy"}})
+    chosen = choose_table_training(built, lazy)
+    assert {(t.layer.name, t.is_sparse, t.is_by_row) for t in chosen} == {
+        ("words", False, True), ("positions", False, True),
+    }  # fmt: skip

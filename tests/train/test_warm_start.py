@@ -6,22 +6,30 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from headrace.errors import TrainError
 from headrace.features.buckets import BucketsFeature
+from headrace.features.hash import HashFeature
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.models.build import build_model
 from headrace.models.row_matching import locate_feature_rows
 from headrace.models.table_plans import list_model_tables
-from headrace.recipe.sections import Mlp, WideDeep
+from headrace.recipe.sections import Embeddings, Mlp, Model, WideDeep
 from headrace.tracking.store import Store
 from headrace.train import warm_start
-from headrace.train.warm_start import load_initial_weights
-from tests.models.specs import HASH, NUMBER, WORD, make_spec
+from headrace.train.warm_start import InitialModel, RowsTakenOver
+from tests.models.specs import HASH, NUMBER, WORD, draw_inputs, make_spec
 
 STORE = Store("sqlite:///nowhere", "e", "m", None)
 SECTION, SPEC = Mlp(kind="mlp", hidden=[4]), make_spec(NUMBER, WORD)
+
+
+def load_initial_weights(
+    target: keras.Model, source: str, store: Store, section: Any, spec: Any
+) -> list[RowsTakenOver]:
+    return InitialModel(source, store, section, spec).copy_weights(target)
 
 
 def model(*hidden: int) -> keras.Model:
@@ -104,9 +112,9 @@ def list_rows(built: keras.Model, section: Any, spec: Any) -> dict[Any, list[lis
 def test_rows_of_an_older_vocabulary_are_taken_over_by_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
 ) -> None:
-    """Whatever the layout of the older model's tables: a row goes where its value is now."""
+    """Whatever the layout of tables: a row goes where its value is now."""
     older, older_section, older_spec = cities(VALUES, shared)
-    newer, section, spec = cities(NEWER)
+    newer, section, spec = cities(NEWER, shared)
     before, old = list_rows(newer, section, spec), list_rows(older, older_section, older_spec)
 
     def download(store: Store, version: str, name: str, folder: str) -> str:
@@ -137,6 +145,32 @@ def test_rows_of_an_older_vocabulary_are_taken_over_by_value(
     counts = {(item.feature, item.kept, item.new, item.gone) for item in taken}
     assert counts == {("w", 4, 2, 1), ("_tags", 4, 2, 1), ("h", 101, 0, 0), ("b", 4, 0, 0)}
     assert "w: 4 ids kept, 2 new, 1 gone" in {item.describe() for item in taken}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("kind", ["mlp", "wide_deep", "dcn", "dlrm", "transformer"])
+def test_a_model_that_begins_with_another_one_answers_as_that_does(
+    tmp_path: Path, kind: str, shared: bool
+) -> None:
+    """With widths that do not come in groups, whichever layout the recipe has by default."""
+    hashes = [HashFeature(name=f"f{i}", columns=("w",), buckets=n) for i, n in enumerate((8, 3, 7))]
+    spec = make_spec(NUMBER, *hashes)
+    tree = {"kind": kind, "embeddings": {"shared": shared}}
+    tree |= {"over": "table", "width": 4, "heads": 2} if kind == "transformer" else {"hidden": [4]}
+    section = TypeAdapter(Model).validate_python(tree)
+    source = build_model(section, spec)
+    source.save(tmp_path / "source.keras")
+    other = section.model_copy(update={"embeddings": Embeddings(shared=not shared)})
+    initial = InitialModel(str(tmp_path / "source.keras"), STORE, other, spec)
+    assert initial.shares_tables is shared
+    layout = other.model_copy(update={"embeddings": Embeddings(shared=shared)})
+    target = build_model(layout, spec)
+    initial.copy_weights(target)
+    batch = draw_inputs(spec, 7)
+    np.testing.assert_array_equal(target(batch), source(batch))
+    # into the other layout it does not go: columns are elsewhere there
+    with pytest.raises(TrainError, match="use the model section and the dataset"):
+        initial.copy_weights(build_model(other, spec))
 
 
 def test_a_width_that_follows_from_another_number_of_ids_is_named() -> None:

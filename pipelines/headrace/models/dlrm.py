@@ -44,11 +44,11 @@ def build_dlrm(model: s.Dlrm, inputs: Tensors, spec: TransformSpec) -> keras.Ker
         parts.append(bottom)
     stacked = vectors[0]
     if len(vectors) > 1:
-        stacked = keras.layers.Concatenate(axis=1, name="vectors")(vectors)
+        stacked = keras.layers.Concatenate(axis=1, name="vectors.all")(vectors)
     if stacked.shape[1] > 1:
         parts.append(_multiply_pairs(stacked))
     elif not numbers:  # one vector, which has nobody to be multiplied with
-        parts.append(keras.layers.Flatten(name="vector")(stacked))
+        parts.append(keras.layers.Flatten(name="vector.flat")(stacked))
     top = keras.layers.Concatenate(name="products.all")(parts) if parts[1:] else parts[0]
     return add_hidden_layers(model, top)
 
@@ -60,7 +60,7 @@ def _multiply_pairs(vectors: keras.KerasTensor) -> keras.KerasTensor:
         vectors: float32 (batch, n, width).
     """
     count = vectors.shape[1]
-    products = keras.layers.Dot(axes=2, name="products")([vectors, vectors])
-    flat = keras.layers.Reshape((count * count,), name="products.flat")(products)
+    products = keras.layers.Dot(axes=2, name="products.pairs")([vectors, vectors])
+    flat = keras.layers.Reshape((count * count,), name="products.pairs.flat")(products)
     pairs = [i * count + j for i, j in itertools.combinations(range(count), 2)]
     return keras.ops.take(flat, np.array(pairs, np.int32), axis=1)

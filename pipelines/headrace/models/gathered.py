@@ -39,6 +39,22 @@ def count_calls(layer: keras.layers.Embedding) -> int:
     return calls
 
 
+def get_first_dimension(layer: keras.layers.Embedding) -> tf.Tensor | None:
+    """Return the first dimension of what a layer was called with last, int32.
+
+    None where that was in another graph, such as that of a loop over the steps of a sequence.
+    """
+    gather = layer.call
+    assert isinstance(gather, _Gather)
+    size = gather.first_dimension
+    is_here = tf.executing_eagerly() or getattr(size, "graph", None) is _get_graph()
+    return size if is_here else None
+
+
+def _get_graph() -> tf.Graph:
+    return tf.compat.v1.get_default_graph()
+
+
 def gather_from_tables(layers: Iterable[keras.layers.Embedding]) -> None:
     """Replace the method with which the layers look up, from now on.
 
@@ -61,8 +77,12 @@ class _Gather:
         # Not `value`, which is a cast of the whole table where layers compute with 16 bits.
         self._table, self._dtype = get_table(layer), layer.compute_dtype
         self.calls = 0
+        self.first_dimension: tf.Tensor | None = None
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         self.calls += 1
         ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
+        rows = tf.cast(self._table.shape[0], ids.dtype)
+        ids = tf.where(ids < 0, ids + rows, ids)  # as Keras counts from the end
+        self.first_dimension = tf.shape(ids)[0] if ids.shape.rank else tf.constant(1)
         return tf.cast(tf.gather(self._table, ids), self._dtype)

@@ -4,7 +4,7 @@ import keras
 
 from headrace.features.kind import FittedFeature
 from headrace.features.kinds import get_form
-from headrace.models.embedding_tables import embed_ids
+from headrace.models.embedding_tables import embed_flat
 from headrace.models.table_plans import choose_embedding_width, list_tables
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
@@ -42,9 +42,7 @@ def flatten_inputs(
         parts.append(inputs["numeric"])
     if "categorical" not in without:
         for table in list_tables(model, spec):
-            embedded = embed_ids(table, inputs["categorical"])
-            size = len(table.features) * table.width
-            parts.append(keras.layers.Reshape((size,), name=f"{table.name}.flat")(embedded))
+            parts.append(embed_flat(table, inputs["categorical"]))
     for shaped in spec.shaped:
         if shaped.name in without:
             continue

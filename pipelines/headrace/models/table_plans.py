@@ -8,7 +8,7 @@ anything is built.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class EmbeddingTable:
         features: names of the categoricals, in the order of their blocks.
         positions: column of each of them in the input `categorical`.
         cardinalities: ids of each of them, so rows of its block.
+        is_shared: whether features may share it; otherwise it is that of one feature, and its layer
+            is built as an older Headrace did.
     """
 
     name: str
@@ -37,6 +39,7 @@ class EmbeddingTable:
     features: tuple[str, ...]
     positions: tuple[int, ...]
     cardinalities: tuple[int, ...]
+    is_shared: bool = True
 
     @property
     def rows(self) -> int:
@@ -80,7 +83,12 @@ def plan_tables(
     if not shared:
         prefix = "embed" if prefix == "table" else prefix
         return tuple(
-            _make_table(f"{prefix}.{f.name}", choose_width(f.cardinality), categorical, [position])
+            replace(
+                _make_table(
+                    f"{prefix}.{f.name}", choose_width(f.cardinality), categorical, [position]
+                ),
+                is_shared=False,
+            )
             for position, f in enumerate(categorical)
         )
     groups: dict[int, list[list[int]]] = {}

@@ -6,7 +6,7 @@ the weight that each id has of its own.
 
 import keras
 
-from headrace.models.embedding_tables import embed_ids
+from headrace.models.embedding_tables import embed_flat
 from headrace.models.inputs import Tensors, flatten_inputs, join_features, make_regularizer
 from headrace.models.mlp import add_hidden_layers
 from headrace.models.table_plans import list_wide_tables
@@ -30,12 +30,11 @@ def build_wide_deep(model: s.WideDeep, inputs: Tensors, spec: TransformSpec) -> 
     if "numeric" in inputs:
         parts.append(inputs["numeric"])
     for table in list_wide_tables(model, spec):
-        weights = embed_ids(
+        weights = embed_flat(
             table,
             inputs["categorical"],
             embeddings_initializer="zeros",
             embeddings_regularizer=make_regularizer(model),
         )
-        shape = (len(table.features),)
-        parts.append(keras.layers.Reshape(shape, name=f"{table.name}.flat")(weights))
+        parts.append(weights)
     return keras.layers.Concatenate(name="wide.deep")(parts) if len(parts) > 1 else deep

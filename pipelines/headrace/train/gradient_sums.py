@@ -57,21 +57,13 @@ class Accumulation:
             tf.convert_to_tensor(total.assign_add(part))
             for total, part in zip(self._totals, parts, strict=True)
         ]
-        rows = [
-            RowGradient(
-                *(
-                    tf.convert_to_tensor(variable.assign(tf.concat([variable, values], 0)))
-                    for variable, values in zip(total, part, strict=True)
-                )
-            )
-            for total, part in zip(self._rows, sums.rows, strict=True)
-        ]
+        rows = []
+        for total, part in zip(self._rows, sums.rows, strict=True):
+            both = RowGradient(*(tf.concat(pair, 0) for pair in zip(total, part, strict=True)))
+            merged = merge_batches(both, self._shards)
+            pairs = zip(total, merged, strict=True)
+            rows.append(RowGradient(*(tf.convert_to_tensor(v.assign(new)) for v, new in pairs)))
         return GradientSums(dense, rows, loss, weight)
-
-    def merge_rows(self, sums: GradientSums) -> GradientSums:
-        """Return the sums with each table's rows as those of one batch."""
-        rows = [merge_batches(total, self._shards) for total in sums.rows]
-        return GradientSums(sums.dense, rows, sums.loss, sums.weight)
 
     def reset(self) -> None:
         """Begin anew, after an update."""
@@ -109,7 +101,8 @@ def sum_over_ranks(
         # No sum is larger than that of the ranks' largest numbers: by it each gradient is
         # brought into the range of 16 bits, by a power of two, which rounds nothing.
         parts = [*addends, *(gradient.rows for gradient in sums.rows)]
-        largest = tf.stack([tf.reduce_max(tf.abs(part)) for part in parts])
+        # A rank may have no row of a table: the largest of none is no infinity.
+        largest = tf.stack([tf.maximum(tf.reduce_max(tf.abs(part)), 0.0) for part in parts])
         *scalars, bounds = collectives.allreduce([*scalars, largest])
         scales = tf.unstack(_choose_scales(bounds))
         scales, row_scales = scales[: len(addends)], scales[len(addends) :]

@@ -254,8 +254,8 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
     _check_loss(float(np.sum(state.losses)), epoch, steps, settings)
     seconds = time.monotonic() - started_at
     last_rate = context.rate.compute_rate((epoch + 1) * steps - 1, state.plateau.reductions)
-    allreduce_seconds = context.measure_allreduce_seconds() * (steps - first_step)
-    table_seconds = context.measure_table_seconds()
+    updates = -(-(steps - first_step) // settings.accumulate)
+    allreduce_seconds = context.measure_allreduce_seconds() * updates
     if first_step < steps:  # else the checkpoint was written after the last step
         state.rates.append(context.train.rows * (steps - first_step) / steps / seconds)
     state.waited, state.worked = state.waited + waited, state.worked + seconds
@@ -266,8 +266,9 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         # Measured outside of the steps, so it may be slower than in them on a shared machine.
         "allreduce_share": min(1.0, allreduce_seconds / seconds),
         **{
-            f"table_{part}_share": min(1.0, own * (steps - first_step) / seconds)
-            for part, own in table_seconds.items()
+            f"table_{part}_share": min(1.0, own * count / seconds)
+            for part, own in context.measure_table_seconds().items()
+            for count in [steps - first_step if part == "lookup" else updates]
         },
         **context.describe_tables(),
         **{

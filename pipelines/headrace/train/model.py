@@ -5,14 +5,11 @@ import keras
 from headrace.distributed.rank.collectives import Collectives
 from headrace.models.build import build_model
 from headrace.models.load import check_loadable
-from headrace.progress import Progress, Report, ignore_progress
 from headrace.recipe import Recipe
 from headrace.tracking.run import make_artifact_folder
-from headrace.tracking.store import Store
 from headrace.train.optimizer import build_optimizer
 from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.tables import TableTraining, choose_table_training, list_row_variables
-from headrace.train.warm_start import load_initial_weights
 from headrace.transform.spec import TransformSpec
 
 
@@ -20,24 +17,19 @@ def build_initial_model(
     recipe: Recipe,
     spec: TransformSpec,
     collectives: Collectives,
-    store: Store,
-    report: Report = ignore_progress,
 ) -> tuple[keras.Model, AnyOptimizer, list[TableTraining]]:
     """Build model and optimizer; the caller has still to broadcast the weights of rank 0.
 
     Args:
-        recipe: model, train.optimizer, train.precision, train.seed and train.initial_model count.
+        recipe: model, train.optimizer, train.precision and train.seed count.
         spec: the dataset's transform.
-        collectives: the rank is mixed into the seed, and rank 0 alone loads an initial model.
-        store: where a registered initial model is.
-        report: called with what was taken over from an initial model.
+        collectives: the rank is mixed into the seed.
 
     Returns:
         model, optimizer, and the tables that are not trained as other weights are.
 
     Raises:
-        TrainError, ModelError: see `load_initial_weights`; or the user's own model cannot be loaded
-            again.
+        ModelError: the user's own model cannot be loaded again.
     """
     settings = recipe.train
     keras.utils.set_random_seed(settings.seed + collectives.rank)
@@ -49,10 +41,6 @@ def build_initial_model(
             check_loadable(
                 model, str(folder / "model.keras"), f"the model of {recipe.model.function}"
             )
-    if settings.initial_model and collectives.rank == 0:
-        rows = load_initial_weights(model, settings.initial_model, store, recipe.model, spec)
-        for feature in rows:
-            report(Progress(f"train.initial_model: {feature.describe()}"))
     tables = choose_table_training(model, settings)
     optimizer = build_optimizer(settings.optimizer, settings.precision, list_row_variables(tables))
     optimizer.build(model.trainable_variables)

@@ -17,6 +17,7 @@ from headrace.distributed.rank.devices import gather_devices
 from headrace.errors import PreemptedError, RankError, StoreError
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
+from headrace.models.table_plans import list_model_tables
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.signals import record_termination
@@ -51,7 +52,7 @@ from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep
 from headrace.train.step_options import make_step_options
 from headrace.train.streams import SplitStreams
-from headrace.train.table_policy import describe_cost, predict_table_costs
+from headrace.train.table_policy import describe_cost, predict_cost
 from headrace.train.tracked_run import (
     TrackedTraining,
     build_machine_tags,
@@ -59,6 +60,7 @@ from headrace.train.tracked_run import (
     describe_devices,
 )
 from headrace.train.validation import gather_predictions
+from headrace.train.warm_start import InitialModel
 from headrace.train.weight_check import compare_weights
 
 
@@ -111,17 +113,16 @@ class RankTraining:
         embeddings = model.embeddings.model_copy(update={"shared": self._shares_tables})
         section = model.model_copy(update={"embeddings": embeddings})
         self._model, self._optimizer, self._tables = build_initial_model(
-            self._recipe.model_copy(update={"model": section}),
-            self._spec,
-            self._collectives,
-            self._store,
-            self._report,
+            self._recipe.model_copy(update={"model": section}), self._spec, self._collectives
         )
 
     def _adopt_layout(self, shares_tables: bool) -> None:
         """Build the model anew where the training was begun with another layout of its tables."""
-        if shares_tables != self._shares_tables:
-            self._shares_tables = shares_tables
+        if shares_tables == self._shares_tables:
+            return
+        self._shares_tables = shares_tables
+        if list_model_tables(self._recipe.model, self._spec):
+            del self._model, self._optimizer, self._tables  # before there are others beside them
             self._build_model()
 
     def train_epochs(self) -> None:
@@ -256,13 +257,11 @@ class RankTraining:
 
     def _report_tables(self) -> None:
         """Report on rank 0 what the tables take that are not trained as other weights are."""
-        if self._collectives.rank or not self._tables:
-            return
-        trained = {table.layer.name for table in self._tables}
         settings = self._recipe.train.model_copy(update={"ranks": self._collectives.size})
-        for cost in predict_table_costs(self._recipe.model, self._spec, settings):
-            if cost.name in trained:
-                self._report(Progress(describe_cost(cost)))
+        for table in self._tables if self._collectives.rank == 0 else ():
+            name, rows, width = table.layer.name, table.layer.input_dim, table.layer.output_dim
+            cost = predict_cost(name, rows, width, table.ids_per_row, settings)
+            self._report(Progress(describe_cost(cost)))
 
     def rewind_to_last_update(self) -> None:
         """Take back what was done since the last update, before this rank joins others."""
@@ -312,9 +311,30 @@ class RankTraining:
             raise RankError(
                 "all ranks that had the training's progress are lost, and there is no checkpoint"
             )
+        if settings.initial_model:
+            self._take_initial_weights(settings.initial_model)
         # The initial weights are rank 0's.
         collectives.broadcast_variables([*self._model.weights, *self._optimizer.variables])
         return TrainState(BestEpoch(settings.early_stopping)), {}
+
+    def _take_initial_weights(self, source: str) -> None:
+        """Set the weights on rank 0 to those of another model, in the layout that it has."""
+        initial, shares_tables = None, self._shares_tables
+        if self._collectives.rank == 0:
+            initial = InitialModel(source, self._store, self._recipe.model, self._spec)
+            if initial.shares_tables is not None:
+                shares_tables = initial.shares_tables
+        shares_tables = self._collectives.broadcast_object(shares_tables)
+        if shares_tables != self._shares_tables:
+            words = "share tables" if shares_tables else "have a table each"
+            text = (
+                f"train.initial_model: its categoricals {words}, and so do those of this training"
+            )
+            self._report(Progress(text))
+        self._adopt_layout(shares_tables)
+        if initial:
+            for feature in initial.copy_weights(self._model):
+                self._report(Progress(f"train.initial_model: {feature.describe()}"))
 
     def _find_resume_point(self) -> ResumePoint:
         """Find the attempt and its checkpoint, on rank 0."""

@@ -31,16 +31,21 @@ class RowGradient(NamedTuple):
     shards: tf.Tensor
 
 
-def sum_within_shards(ids: tf.Tensor, rows: tf.Tensor, shards: int) -> RowGradient:
+def sum_within_shards(
+    ids: tf.Tensor, rows: tf.Tensor, shards: int, is_batch: tf.Tensor | bool = True
+) -> RowGradient:
     """Sum the rows of each id and shard; the first shard's come first.
 
     Args:
         ids: (n,), of a batch whose shards lie one after the other.
         rows: float32 (n, width).
         shards: number of them; it divides n.
+        is_batch: whether the ids are those of the batch's rows, as many of each; otherwise they
+            belong to no shard, and all are summed as one.
     """
     ids = tf.cast(ids, tf.int32)
-    shard = tf.range(tf.size(ids)) // tf.maximum(tf.size(ids) // shards, 1)
+    of_shard = tf.maximum(tf.size(ids) // shards, 1)
+    shard = tf.where(is_batch, tf.range(tf.size(ids)) // of_shard, 0)
     return _sum_shards(RowGradient(ids, rows, shard), shards)
 
 

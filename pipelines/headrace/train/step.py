@@ -19,7 +19,7 @@ import tensorflow as tf
 from headrace.distributed.rank.collectives import Collectives
 from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_logits_model
-from headrace.models.gathered import count_calls
+from headrace.models.gathered import count_calls, get_first_dimension
 from headrace.train.batch_norm import GlobalMoments
 from headrace.train.gradient_sums import (
     Accumulation,
@@ -50,6 +50,18 @@ class StepResult:
     loss: tf.Tensor
     weight: tf.Tensor
     requests: tf.Tensor
+
+
+class _WholeTablesError(Exception):
+    """The signal that tables are read as a whole too, so that their gradients are no lists of rows.
+
+    Attributes:
+        positions: of their variables.
+    """
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__()
+        self.positions = positions
 
 
 class TrainStep:
@@ -90,7 +102,6 @@ class TrainStep:
         # Position of each table whose gradient is a list of rows -> its layer.
         self._sparse = {i: sparse[id(v)] for i, v in enumerate(trainable) if id(v) in sparse}
         self._variables = [v._value for v in trainable]
-        self._dense_variables = [v for i, v in enumerate(self._variables) if i not in self._sparse]
         self._moments = GlobalMoments(self._network, collectives)
         self._generators = _list_seed_generators(model)
         self._rate = get_rate_variable(optimizer)
@@ -102,10 +113,16 @@ class TrainStep:
         self._forward_state_before: list[np.ndarray] = []
         self._since_update = 0
         self._allreduce_seconds: float | None = None
-        self._meter = TableMeter(list(self._sparse.values()), collectives, options.compression)
+        self._prepare_sums()
+
+    def _prepare_sums(self) -> None:
+        """Make what sums gradients, and the step to be traced."""
+        options, layers = self._options, list(self._sparse.values())
+        self._dense_variables = [v for i, v in enumerate(self._variables) if i not in self._sparse]
+        self._meter = TableMeter(layers, self._collectives, options.compression)
         self._accumulation = None
         if options.accumulate > 1:
-            widths = [layer.output_dim for layer in self._sparse.values()]
+            widths = [layer.output_dim for layer in layers]
             self._accumulation = Accumulation(self._dense_variables, widths, options.shards)
         # Without AutoGraph, which would convert Keras and Horovod for nothing: 1.7 of 3.3 s.
         self._compiled = tf.function(self._run_step, reduce_retracing=True, autograph=False)
@@ -133,9 +150,13 @@ class TrainStep:
         if self._collectives.is_elastic and not self._since_update:
             self._forward_state_before = [np.array(variable) for variable in self._forward_state]
         self._since_update += 1
-        result = StepResult(
-            *self._compiled(batch, *numbers, tf.constant(request, tf.float32), update)
-        )
+        arguments = (batch, *numbers, tf.constant(request, tf.float32), update)
+        try:
+            result = StepResult(*self._compiled(*arguments))
+        except _WholeTablesError as error:  # in the trace of the first step
+            self._sparse = {i: x for i, x in self._sparse.items() if i not in error.positions}
+            self._prepare_sums()
+            result = StepResult(*self._compiled(*arguments))
         if update:
             self._since_update = 0
         return result
@@ -194,8 +215,6 @@ class TrainStep:
             sums = accumulation.add_batch(sums)
         if not update:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
-        if accumulation:
-            sums = accumulation.merge_rows(sums)
         if collectives.size > 1:
             sums = fill_up_rows(sums)
         (*dense, loss, weight, requests), gathered = sum_over_ranks(
@@ -266,24 +285,32 @@ class TrainStep:
             penalty = tf.add_n([*self._network.losses, tf.constant(0.0)])
             objective = self._optimizer.scale_loss(loss + weight * penalty)
         gradients = tape.gradient(objective, self._variables, unconnected_gradients="zero")
+        whole = [i for i in self._sparse if not isinstance(gradients[i], tf.IndexedSlices)]
+        if whole:
+            raise _WholeTablesError(whole)
         dense = [
             tf.convert_to_tensor(gradient)
             for position, gradient in enumerate(gradients)
             if position not in self._sparse
         ]
-        rows = [self._sum_rows(gradients[i], layer) for i, layer in self._sparse.items()]
+        batch_rows = tf.size(batch["weight"])
+        rows = [
+            self._sum_rows(gradients[i], layer, batch_rows) for i, layer in self._sparse.items()
+        ]
+        self._meter.note_lookups([gradients[i].indices for i in self._sparse])
         return GradientSums(dense, rows, loss, weight)
 
     def _sum_rows(
-        self, gradient: tf.Tensor | tf.IndexedSlices, layer: keras.layers.Embedding
+        self, gradient: tf.IndexedSlices, layer: keras.layers.Embedding, batch_rows: tf.Tensor
     ) -> RowGradient:
         """Return the gradient of a table, summed within the shards of this rank."""
-        # What a layer looks up in several places lies place after place, not shard after shard.
-        shards = self._options.shards if count_calls(layer) == 1 else 1
-        if not isinstance(gradient, tf.IndexedSlices):  # read as a whole by a layer of the user's
-            gradient, shards = tf.IndexedSlices(gradient, tf.range(tf.shape(gradient)[0])), 1
+        # What a layer looks up in several places lies place after place, and not shard after shard.
+        first = get_first_dimension(layer)
+        has_shards = count_calls(layer) == 1 and first is not None
+        is_batch = tf.equal(first, batch_rows) if has_shards else False
         rows = tf.cast(tf.reshape(gradient.values, [-1, layer.output_dim]), tf.float32)
-        return sum_within_shards(tf.reshape(gradient.indices, [-1]), rows, shards)
+        ids = tf.reshape(gradient.indices, [-1])
+        return sum_within_shards(ids, rows, self._options.shards, is_batch)
 
 
 def _hide_padding(

@@ -40,12 +40,18 @@ class TableMeter:
         self._updates, self._touched, self._sent = (
             tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(3)
         )
-        # Ids of the last update: those that this rank sent, and those of all ranks, each once.
-        self._last_ids = [
-            tuple(tf.Variable(tf.zeros(0, tf.int32), shape=[None], trainable=False) for _ in "12")
-            for _ in layers
-        ]
+        self._counted = (0, 0, 0)
+        # Ids of the last batch as it looked them up; of the last update those that this rank sent,
+        # and those of all ranks, each once.
+        self._looked_up, self._sent_ids, self._touched_ids = (
+            [_make_ids() for _ in self._layers] for _ in range(3)
+        )
         self._seconds: dict[str, float] = {}
+
+    def note_lookups(self, ids: Sequence[tf.Tensor]) -> None:
+        """Note the ids of a batch for every table, within the step's graph."""
+        for variable, own in zip(self._looked_up, ids, strict=True):
+            variable.assign(tf.cast(tf.reshape(own, [-1]), tf.int32))
 
     def count_update(
         self, sent: Sequence[RowGradient], touched: Sequence[tuple[tf.Tensor, tf.Tensor]]
@@ -63,21 +69,24 @@ class TableMeter:
         if self._collectives.size > 1:
             pairs = zip(sent, self._row_bytes, strict=True)
             self._sent.assign_add(tf.add_n([tf.size(s.ids, tf.int64) * b for s, b in pairs]))
-        for (own, all_), gradient, (ids, _) in zip(self._last_ids, sent, touched, strict=True):
-            own.assign(gradient.ids)
-            all_.assign(ids)
+        for variable, gradient in zip(self._sent_ids, sent, strict=True):
+            variable.assign(gradient.ids)
+        for variable, (ids, _) in zip(self._touched_ids, touched, strict=True):
+            variable.assign(ids)
 
     def describe_updates(self) -> dict[str, float]:
-        """Return the means of an update so far, by name; empty where no table is sparse.
+        """Return means of the updates since this was asked last; empty where no table is sparse.
 
         `table_rows_per_update` is of all ranks, `table_bytes_per_update` what this rank sent.
         """
-        updates = int(self._updates)
+        now = (int(self._updates), int(self._touched), int(self._sent))
+        updates, rows, bytes_ = (new - old for new, old in zip(now, self._counted, strict=True))
+        self._counted = now
         if not updates:
             return {}
         return {
-            "table_rows_per_update": int(self._touched) / updates,
-            "table_bytes_per_update": int(self._sent) / updates,
+            "table_rows_per_update": rows / updates,
+            "table_bytes_per_update": bytes_ / updates,
         }
 
     def measure_seconds(self, optimizer: AnyOptimizer) -> dict[str, float]:
@@ -96,22 +105,27 @@ class TableMeter:
             }
             if isinstance(optimizer, RowOptimizer):
                 tables = [layer._embeddings for layer in self._layers]
-                ids = [tf.convert_to_tensor(all_) for _, all_ in self._last_ids]
+                ids = [tf.convert_to_tensor(variable) for variable in self._touched_ids]
                 self._seconds["update"] = _time_calls(lambda: optimizer.rehearse(tables, ids))
         return self._seconds
 
     def _look_up(self) -> tf.Tensor:
-        pairs = zip(self._layers, self._last_ids, strict=True)
-        return tf.add_n([tf.reduce_max(tf.gather(get_table(x), own)) for x, (own, _) in pairs])
+        pairs = zip(self._layers, self._looked_up, strict=True)
+        return tf.add_n([tf.reduce_max(tf.gather(get_table(x), ids)) for x, ids in pairs])
 
     def _exchange(self) -> tf.Tensor:
         gradients = [
             RowGradient(own, tf.zeros((tf.size(own), layer.output_dim)), tf.zeros_like(own))
-            for layer, (own, _) in zip(self._layers, self._last_ids, strict=True)
+            for layer, own in zip(self._layers, self._sent_ids, strict=True)
         ]
         ones = [tf.constant(1.0)] * len(gradients)
         gathered = gather_over_ranks(gradients, self._collectives, self._compression, ones)
         return tf.add_n([tf.reduce_max(rows) for _, rows in gathered])
+
+
+def _make_ids() -> tf.Variable:
+    """Return a variable that holds any number of ids, none at first."""
+    return tf.Variable(tf.zeros(0, tf.int32), shape=[None], trainable=False)
 
 
 def _time_calls(function: Callable[[], tf.Tensor]) -> float:

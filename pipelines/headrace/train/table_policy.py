@@ -12,8 +12,8 @@ from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
 _ROWS_PER_ID = 2
-"""A table with fewer rows for each id of a global batch has a dense gradient: the sum of all its
-rows then costs less than to gather, to sort and to sum those of the batch."""
+"""A table with fewer rows for each id of an update has a dense gradient: the sum of all its rows
+then costs less than to gather and to sum those that were looked up."""
 
 _RULES = ("sgd", "adagrad", "rowwise_adagrad", "adam", "adamw")
 _NUMBER_BYTES = {"none": 4, "fp16": 2, "bf16": 2}
@@ -32,9 +32,13 @@ def is_exact(settings: s.Optimizer) -> bool:
     return (settings.kind == "sgd" and not settings.momentum) or "adagrad" in settings.kind
 
 
-def is_sparse(rows: int, ids_per_row: int, global_batch_size: int) -> bool:
-    """Return whether the gradient of a table of so many rows is a list of rows."""
-    return rows > _ROWS_PER_ID * ids_per_row * global_batch_size
+def is_sparse(rows: int, ids_per_row: int, settings: s.Train) -> bool:
+    """Return whether the gradient of a table of so many rows is a list of rows.
+
+    It is none where `ids_per_row` is 0, not known: an update may touch more rows than there are.
+    """
+    ids = ids_per_row * settings.global_batch_size * settings.accumulate
+    return ids > 0 and rows > _ROWS_PER_ID * ids
 
 
 def is_by_row(settings: s.Optimizer, *, sparse: bool) -> bool:
@@ -94,7 +98,7 @@ def predict_table_costs(recipe: s.Model, spec: TransformSpec, settings: s.Train)
     # A regularizer of embeddings makes every row count in every step.
     has_dense = isinstance(recipe, s.WideDeep) and bool(recipe.l1 or recipe.l2)
     return [
-        _predict_cost(*table, settings, dense=has_dense and table[0].startswith("wide."))
+        predict_cost(*table, settings, dense=has_dense and table[0].startswith("wide."))
         for table in tables
     ]
 
@@ -107,11 +111,20 @@ def _find_token_width(recipe: s.Model, cardinality: int) -> int:
     return choose_embedding_width(cardinality, recipe.embedding_width)
 
 
-def _predict_cost(
-    name: str, rows: int, width: int, ids_per_row: int, settings: s.Train, *, dense: bool
+def predict_cost(
+    name: str, rows: int, width: int, ids_per_row: int, settings: s.Train, *, dense: bool = False
 ) -> TableCost:
-    optimizer, batch = settings.optimizer, settings.global_batch_size
-    sparse = not dense and is_sparse(rows, ids_per_row, batch)
+    """Predict what one table takes.
+
+    Args:
+        name: of its layer.
+        rows, width: its shape.
+        ids_per_row: ids that are looked up for a row of a batch.
+        settings: optimizer, ranks, batch, accumulation and compression count.
+        dense: whether something else makes every row count.
+    """
+    optimizer = settings.optimizer
+    sparse = not dense and is_sparse(rows, ids_per_row, settings)
     by_row = not dense and is_by_row(optimizer, sparse=sparse)
     moments = {"adam": 2, "adamw": 2, "lamb": 2, "adagrad": 1, "rowwise_adagrad": 1}
     per_row = moments.get(optimizer.kind, 1 if optimizer.momentum else 0) * width
@@ -120,8 +133,9 @@ def _predict_cost(
     number_bytes = _NUMBER_BYTES[settings.compression]
     sent = rows * width * number_bytes
     if sparse:
-        ids = min(rows, ids_per_row * batch // settings.ranks)
-        sent = ids * (_ID_BYTES + width * number_bytes)
+        # An id is sent once for each of a rank's shards, and messages are filled up by an eighth.
+        ids = ids_per_row * settings.global_batch_size * settings.accumulate // settings.ranks
+        sent = ids * (_ID_BYTES + width * number_bytes) * 9 // 8
     return TableCost(
         name=name,
         rows=rows,

@@ -20,11 +20,13 @@ class TableTraining:
 
     Attributes:
         layer: the Keras layer that has it.
+        ids_per_row: ids that it looks up for a row of a batch; 0 where that is not known.
         is_sparse: whether its gradient is a list of rows.
         is_by_row: whether it is updated by row, and not by Keras's optimizer.
     """
 
     layer: keras.layers.Embedding
+    ids_per_row: int
     is_sparse: bool
     is_by_row: bool
 
@@ -43,10 +45,11 @@ def choose_table_training(model: keras.Model, settings: s.Train) -> list[TableTr
     """
     chosen = []
     for layer in list_tables_to_gather(model):
-        sparse = is_sparse(layer.input_dim, _count_ids_per_row(layer), settings.global_batch_size)
+        ids = _count_ids_per_row(layer)
+        sparse = is_sparse(layer.input_dim, ids, settings)
         by_row = is_by_row(settings.optimizer, sparse=sparse)
         if sparse or by_row:
-            chosen.append(TableTraining(layer, sparse, by_row))
+            chosen.append(TableTraining(layer, ids, sparse, by_row))
     gather_from_tables(table.layer for table in chosen if table.is_sparse)
     return chosen
 
@@ -57,10 +60,12 @@ def list_row_variables(tables: Sequence[TableTraining]) -> list[keras.Variable]:
 
 
 def _count_ids_per_row(layer: keras.layers.Embedding) -> int:
-    """Count the ids that a layer looks up for a row; 1 where the shapes do not say."""
-    counts = [
-        math.prod(size or 1 for size in tensor.shape[1:])
-        for node in layer._inbound_nodes
-        for tensor in node.input_tensors
-    ]
-    return max(1, sum(counts))
+    """Count the ids that a layer looks up for a row of a batch.
+
+    0 where that is not known: a layer within one of the user's own is in no graph, and a sequence
+    may be of any length. Such a table has a dense gradient.
+    """
+    shapes = [t.shape[1:] for node in layer._inbound_nodes for t in node.input_tensors]
+    if any(None in shape for shape in shapes):
+        return 0
+    return sum(map(math.prod, shapes))

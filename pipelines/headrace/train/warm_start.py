@@ -45,69 +45,91 @@ class RowsTakenOver:
         return f"{self.feature}: {self.kept:,} ids kept, {self.new:,} new, {self.gone:,} gone"
 
 
-def load_initial_weights(
-    model: keras.Model, source: str, store: Store, section: s.Model, spec: TransformSpec
-) -> list[RowsTakenOver]:
-    """Set the weights of `model` to those of a `.keras` file or of a registered model.
+class InitialModel:
+    """A model whose weights a training begins with.
 
-    Args:
-        model: whose weights are set.
-        source: path of a file, or `models:/NAME/VERSION`.
-        store: where registered models are.
-        section: that `model` was built by.
-        spec: the transform that it was built for. A file has none of its own and is taken to be
-            trained on the same one.
-
-    Returns:
-        counts of rows, for every feature with ids.
-
-    Raises:
-        TrainError: there is no such file, it is no model, its weights have other shapes, or they
-            are not finite.
-        ModelError: the registry has no such model.
+    Attributes:
+        shares_tables: whether its categoricals share embedding tables; None where it has none that
+            are known, as a model of the user's own.
     """
-    is_registered = source.startswith("models:/")
-    source_spec = spec
-    with make_artifact_folder() if is_registered else nullcontext(Path()) as folder:
-        file = source
-        if is_registered:
-            version = find_model(store, source)
-            file = download_model_file(store, version, "keras_model", str(folder))
-            transform = download_model_file(store, version, "transform", str(folder))
-            text = Path(transform).read_text(encoding="utf-8")
-            source_spec = TransformSpec.from_json(text, f"the transform of {source}")
-        elif not Path(file).is_file():
-            raise TrainError(f"train.initial_model {source} does not exist")
-        try:
-            source_model = load_keras_model(file, f"train.initial_model {source}")
-        except ModelError as error:
-            raise TrainError(str(error)) from None
-    check_model(source_model, None, f"in train.initial_model {source}")
-    rows = _locate_rows(model, section, spec)
-    source_rows = _locate_rows(source_model, section, source_spec)
-    if rows is None or source_rows is None:  # a model of the user's own, or of another family
-        rows, source_rows = {}, {}
-    _copy_weights(model, source_model, rows, source_rows, source)
-    return [_copy_rows(rows[key], source_rows[key]) for key in rows if key in source_rows]
+
+    def __init__(self, source: str, store: Store, section: s.Model, spec: TransformSpec) -> None:
+        """Load a `.keras` file or a registered model.
+
+        Args:
+            source: path of a file, or `models:/NAME/VERSION`.
+            store: where registered models are.
+            section: of the model that is to be trained.
+            spec: its transform. A file has none of its own and is taken to be trained on the same
+                one.
+
+        Raises:
+            TrainError: there is no such file, it is no model, or its weights are not finite.
+            ModelError: the registry has no such model.
+        """
+        self._source, self._section, self._spec = source, section, spec
+        is_registered = source.startswith("models:/")
+        source_spec = spec
+        with make_artifact_folder() if is_registered else nullcontext(Path()) as folder:
+            file = source
+            if is_registered:
+                version = find_model(store, source)
+                file = download_model_file(store, version, "keras_model", str(folder))
+                transform = download_model_file(store, version, "transform", str(folder))
+                text = Path(transform).read_text(encoding="utf-8")
+                source_spec = TransformSpec.from_json(text, f"the transform of {source}")
+            elif not Path(file).is_file():
+                raise TrainError(f"train.initial_model {source} does not exist")
+            try:
+                self._model = load_keras_model(file, f"train.initial_model {source}")
+            except ModelError as error:
+                raise TrainError(str(error)) from None
+        check_model(self._model, None, f"in train.initial_model {source}")
+        self.shares_tables, self._rows = _locate_rows(self._model, section, source_spec)
+
+    def copy_weights(self, model: keras.Model) -> list[RowsTakenOver]:
+        """Set the weights of a model of the same layout of tables.
+
+        Args:
+            model: built by the section and for the transform that this was loaded for.
+
+        Returns:
+            counts of rows, for every feature with ids.
+
+        Raises:
+            TrainError: weights have other shapes.
+        """
+        layout, rows = _locate_rows(model, self._section, self._spec)
+        source_rows = self._rows
+        if layout is None or layout != self.shares_tables:  # another family, or one of the user's
+            rows, source_rows = {}, {}
+        _copy_weights(model, self._model, rows, source_rows, self._source)
+        return _copy_rows(rows, source_rows)
+
+
+Rows = Mapping[tuple[str, str], FeatureRows]
+"""See `locate_feature_rows`."""
 
 
 def _locate_rows(
     model: keras.Model, section: s.Model, spec: TransformSpec
-) -> dict[tuple[str, str], FeatureRows] | None:
-    """Locate a model's rows by feature, whichever layout its tables have."""
+) -> tuple[bool | None, Rows]:
+    """Return whether tables are shared, and each feature's rows; None and none where not known."""
     for shared in (True, False):
         layout = section.model_copy(update={"embeddings": s.Embeddings(shared=shared)})
-        rows = locate_feature_rows(model, list_model_tables(layout, spec), spec)
+        tables = list_model_tables(layout, spec)
+        rows = locate_feature_rows(model, tables, spec) if tables else None
         if rows is not None:
-            return rows
-    return None
+            return shared, rows
+    rows = locate_feature_rows(model, (), spec) if not spec.categorical else None
+    return None, rows or {}
 
 
 def _copy_weights(
     model: keras.Model,
     source_model: keras.Model,
-    rows: Mapping[tuple[str, str], FeatureRows],
-    source_rows: Mapping[tuple[str, str], FeatureRows],
+    rows: Rows,
+    source_rows: Rows,
     source: str,
 ) -> None:
     """Copy all weights but those of tables whose rows are matched."""
@@ -138,23 +160,28 @@ def _copy_weights(
         weight.assign(source_weight)
 
 
-def _list_other_weights(
-    model: keras.Model, rows: Mapping[tuple[str, str], FeatureRows]
-) -> Sequence[keras.Variable]:
+def _list_other_weights(model: keras.Model, rows: Rows) -> Sequence[keras.Variable]:
     tables = {id(located.layer.embeddings) for located in rows.values()}
     return [weight for weight in model.weights if id(weight) not in tables]
 
 
-def _copy_rows(target: FeatureRows, source: FeatureRows) -> RowsTakenOver:
-    """Copy the rows of the ids that both features have, and count them."""
-    source_ids, ids = match_ids(source.feature, target.feature)
-    table = np.array(keras.ops.convert_to_numpy(target.layer.embeddings))
-    source_table = keras.ops.convert_to_numpy(source.layer.embeddings)
-    table[target.rows.start + ids] = source_table[source.rows.start + source_ids]
-    target.layer.embeddings.assign(table)
-    return RowsTakenOver(
-        feature=target.feature.name,
-        kept=len(ids),
-        new=len(target.rows) - len(ids),
-        gone=len(source.rows) - len(ids),
-    )
+def _copy_rows(rows: Rows, source_rows: Rows) -> list[RowsTakenOver]:
+    """Copy the rows of the ids that both features have, a table at a time, and count them."""
+    common = [(rows[key], source_rows[key]) for key in rows if key in source_rows]
+    counts = []
+    for layer in {id(target.layer): target.layer for target, _ in common}.values():
+        table = np.array(keras.ops.convert_to_numpy(layer.embeddings))
+        source_tables: dict[int, np.ndarray] = {}
+        for target, source in common:
+            if target.layer is not layer:
+                continue
+            source_id = id(source.layer)
+            if source_id not in source_tables:
+                source_tables[source_id] = keras.ops.convert_to_numpy(source.layer.embeddings)
+            source_ids, ids = match_ids(source.feature, target.feature)
+            taken = source_tables[source_id][source.rows.start + source_ids]
+            table[target.rows.start + ids] = taken
+            new, gone = len(target.rows) - len(ids), len(source.rows) - len(ids)
+            counts.append(RowsTakenOver(target.feature.name, len(ids), new, gone))
+        layer.embeddings.assign(table)
+    return counts

@@ -8,6 +8,9 @@ from headrace.recipe import Recipe
 
 _LARGE_BYTES = 64 * 2**20
 _GIB = 2**30
+_LAZY = "set train.optimizer.sparse: lazy, or "
+# Of optimizers that have no lazy form.
+_FIXES = {"lamb": "set train.optimizer to kind: adamw with sparse: lazy, or to "}
 
 
 def check_embeddings(recipe: Recipe) -> list[Finding]:
@@ -33,8 +36,8 @@ def check_embeddings(recipe: Recipe) -> list[Finding]:
                     "embeddings",
                     f"{describe_cost(cost)}, {settings.optimizer.kind} moves every row in every "
                     "step",
-                    "set train.optimizer.sparse: lazy, or kind: rowwise_adagrad, and a step costs "
-                    "what its batch has",
+                    f"{_FIXES.get(settings.optimizer.kind, _LAZY)}kind: rowwise_adagrad: a step "
+                    "then costs what its batch has",
                 )
             )
         else:
