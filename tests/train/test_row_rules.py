@@ -102,6 +102,15 @@ def test_a_lazy_rule_leaves_rows_without_a_gradient_where_they_are(
     assert (dense[1] != once[1]).all()
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("settings", [{"kind": "adamw", "weight_decay": 0.5}, {"kind": "adam"}])
+def test_a_batch_of_padding_alone_moves_no_row(settings: dict[str, Any], precision: str) -> None:
+    lazy = {**settings, "sparse": "lazy", "clip_norm": 1.0}
+    table, bias = update(lazy, [{0: [0.0] * 3, 1: [0.0] * 3}], by_row=True, precision=precision)
+    np.testing.assert_array_equal(table, START)
+    assert (bias != BIAS).all()
+
+
 def test_lazy_adam_by_hand() -> None:
     """The second gradient of a row is its second moment, and the third update of the training."""
     settings = {"kind": "adam", "sparse": "lazy", "beta_1": 0.5, "beta_2": 0.75, "epsilon": 1e-3}
