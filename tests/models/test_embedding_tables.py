@@ -5,12 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.features.hash import HashFeature
 from headrace.models import table_plans
 from headrace.models.build import build_model
+from headrace.models.embedding_tables import _select_rows
 from headrace.models.load import load_keras_model
 from headrace.models.row_matching import locate_feature_rows
 from headrace.models.table_plans import choose_embedding_width, list_model_tables, plan_tables
@@ -78,6 +79,59 @@ def test_tables_of_one_feature_are_built_as_before(kind: str) -> None:
     )
     layers = list(dict.fromkeys(weight.path.split("/")[0] for weight in model.weights))
     assert layers == BEFORE[kind]
+
+
+@given(st.lists(st.integers(3, 3000), min_size=1, max_size=6), st.integers(4, 500), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_no_two_ids_of_a_composed_feature_share_both_rows(
+    cardinalities: list[int], above: int, shared: bool
+) -> None:
+    features = make_hashes(*cardinalities)
+    tables = plan_tables(features, lambda _: 4, shared=shared, compose_above=above)
+    assert sorted(p for table in tables for p in table.positions) == list(range(len(features)))
+    for table in tables:
+        is_composed = any(features[p].cardinality > above for p in table.positions)
+        assert is_composed == bool(table.divisors) == table.name.startswith("composed.")
+        if not is_composed:
+            continue
+        assert all(features[p].cardinality > above for p in table.positions)
+        largest = max(features[p].cardinality for p in table.positions)
+        ids = np.zeros((largest, len(features)), np.int32)
+        for position in table.positions:
+            count = features[position].cardinality
+            ids[:, position] = np.minimum(np.arange(largest), count - 1)
+        rows = np.asarray(_select_rows(table, keras.ops.convert_to_tensor(ids)))
+        assert rows.shape == (largest, table.ids_per_row)
+        size = len(table.positions)
+        blocks = list(table.locate_blocks().values())
+        for number, position in enumerate(table.positions):
+            count = features[position].cardinality
+            pairs = rows[:count, [number, number + size]]
+            assert len({tuple(pair) for pair in pairs.tolist()}) == count
+            assert set(pairs.reshape(-1).tolist()) <= {*blocks[number]}
+            assert len(blocks[number]) <= 2 * np.sqrt(count) + 2
+            assert not {*pairs[:, 0].tolist()} & {*pairs[:, 1].tolist()}
+
+
+def test_composed_embeddings_are_products(tmp_path: Path) -> None:
+    embeddings = {"compose_above": 20}
+    section = s.Mlp.model_validate({**SECTIONS["mlp"], "embeddings": embeddings})
+    spec = make_spec(NUMBER, *make_hashes(9, 30, 8))
+    model = build_model(section, spec)
+    names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Embedding)]
+    assert sorted(names) == ["composed.6", "table.3"]
+    table = model.get_layer("composed.6")
+    assert table.input_dim == 5 + 6  # quotients of 30 by 6, and remainders
+    values = np.random.default_rng(0).normal(size=(11, 6)).astype(np.float32)
+    table.set_weights([values])
+    embedded = keras.Model(model.inputs, model.get_layer("composed.6.flat").output)
+    ids = np.array([[0, 0, 0], [0, 29, 0], [8, 17, 7]], np.int32)
+    batch = {"numeric": np.zeros((3, 1), np.float32), "categorical": ids}
+    expected = [values[i // 6] * values[5 + i % 6] for i in (0, 29, 17)]
+    np.testing.assert_allclose(embedded(batch), expected, rtol=1e-6)
+    model.save(tmp_path / "model.keras")
+    loaded = load_keras_model(tmp_path / "model.keras", "m")
+    np.testing.assert_array_equal(loaded(batch), model(batch))
 
 
 def test_a_table_has_no_more_rows_than_can_be_numbered(monkeypatch: pytest.MonkeyPatch) -> None:

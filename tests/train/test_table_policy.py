@@ -18,6 +18,7 @@ MODELS: dict[str, s.Model] = {
     "wide_deep": s.WideDeep(kind="wide_deep", hidden=[4]),
     "regularized": s.WideDeep(kind="wide_deep", hidden=[4], l2=0.1),
     "dcn": s.Dcn(kind="dcn", hidden=[4], embedding_width=7),
+    "composed": s.Dcn(kind="dcn", hidden=[4], embeddings=s.Embeddings(compose_above=600)),
     "dlrm": s.Dlrm(kind="dlrm", hidden=[4], embedding_width=5),
     "table": s.Transformer(kind="transformer", over="table", width=6, heads=2, blocks=1),
     "text": s.Transformer(kind="transformer", over="text", width=6, heads=2, blocks=1),

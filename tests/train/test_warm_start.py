@@ -173,6 +173,35 @@ def test_a_model_that_begins_with_another_one_answers_as_that_does(
         initial.copy_weights(build_model(other, spec))
 
 
+def test_composed_embeddings_are_taken_over_with_their_vocabulary_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings = Embeddings(compose_above=4)
+    section = Mlp(kind="mlp", hidden=[4], embedding_width=2, embeddings=embeddings)
+    older, same, newer = (
+        make_spec(NUMBER, VocabularyFeature(name="w", column="w", values=values))
+        for values in (VALUES, VALUES, ("rome", "oslo", "bonn"))
+    )
+    source = build_model(section, older)
+
+    def download(store: Store, version: str, name: str, folder: str) -> str:
+        path = f"{folder}/{name}.keras"
+        source.save(path)
+        if name == "transform":
+            Path(path).write_text(older.to_json())
+        return path
+
+    monkeypatch.setattr(warm_start, "find_model", lambda store, uri: uri)
+    monkeypatch.setattr(warm_start, "download_model_file", download)
+    target = build_model(section, same)
+    assert load_initial_weights(target, "models:/cities/1", STORE, section, same) == []
+    for a, b in zip(source.get_weights(), target.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    target = build_model(section, newer)
+    with pytest.raises(TrainError, match=r"other ids for w, whose embeddings are composed"):
+        load_initial_weights(target, "models:/cities/1", STORE, section, newer)
+
+
 def test_a_width_that_follows_from_another_number_of_ids_is_named() -> None:
     values = tuple(f"city {i}" for i in range(30))
     section = Mlp(kind="mlp", hidden=[4], embedding_width=16)

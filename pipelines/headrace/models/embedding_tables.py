@@ -4,6 +4,8 @@ A table of one feature alone is built as an older Headrace built it, operation b
 saved of a training goes by the order of the weights.
 """
 
+import math
+
 import keras
 import numpy as np
 
@@ -20,7 +22,7 @@ def embed_ids(table: EmbeddingTable, categorical: keras.KerasTensor) -> keras.Ke
     if not table.is_shared:
         (position,) = table.positions
         return _make_layer(table)(categorical[:, position : position + 1])
-    return _make_layer(table)(_select_rows(table, categorical))
+    return _look_up(table, categorical)
 
 
 def embed_flat(
@@ -36,19 +38,42 @@ def embed_flat(
     if not table.is_shared:
         (position,) = table.positions
         return _make_layer(table, **options)(categorical[:, position])
-    embedded = _make_layer(table, **options)(_select_rows(table, categorical))
+    embedded = _look_up(table, categorical, **options)
     size = len(table.features) * table.width
     return keras.layers.Reshape((size,), name=f"{table.name}.flat")(embedded)
 
 
+def _look_up(
+    table: EmbeddingTable, categorical: keras.KerasTensor, **options: object
+) -> keras.KerasTensor:
+    """Return the embeddings of a shared or composed table, float32 (batch, features, width)."""
+    if not table.divisors:
+        return _make_layer(table, **options)(_select_rows(table, categorical))
+    # Products of two numbers of this range are about as large as Keras's own embeddings.
+    range_ = keras.initializers.RandomUniform(-math.sqrt(0.05), math.sqrt(0.05))
+    layer = _make_layer(table, embeddings_initializer=range_, **options)
+    rows = layer(_select_rows(table, categorical))
+    shape = (2, len(table.features), table.width)
+    pairs = keras.layers.Reshape(shape, name=f"{table.name}.pairs")(rows)
+    return keras.ops.prod(pairs, axis=1)
+
+
 def _select_rows(table: EmbeddingTable, categorical: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the rows of the table that the features' ids stand for, int32 (batch, features)."""
-    rows = categorical
+    """Return the rows of the table that the features' ids stand for, int32 (batch, features).
+
+    Of a composed table those of all quotients, then those of all remainders.
+    """
+    rows, offsets = categorical, np.array(table.offsets, np.int32)
     if table.positions != tuple(range(categorical.shape[1])):
         rows = keras.ops.take(rows, np.array(table.positions, np.int32), axis=1)
-    if any(table.offsets):
-        rows = keras.ops.add(rows, np.array(table.offsets, np.int32))
-    return rows
+    if table.divisors:
+        divisors = np.array(table.divisors, np.int32)
+        quotients = np.array(table.block_rows, np.int32) - divisors
+        parts = [keras.ops.floor_divide(rows, divisors), keras.ops.mod(rows, divisors)]
+        starts = [offsets, offsets + quotients]
+        parts = [keras.ops.add(part, start) for part, start in zip(parts, starts, strict=True)]
+        return keras.ops.concatenate(parts, axis=1)
+    return keras.ops.add(rows, offsets) if offsets.any() else rows
 
 
 def _make_layer(table: EmbeddingTable, **options: object) -> keras.layers.Embedding:

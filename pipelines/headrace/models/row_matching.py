@@ -53,6 +53,8 @@ def locate_feature_rows(
         layer = layers.get(table.name)
         if layer is None or (layer.input_dim, layer.output_dim) != (table.rows, table.width):
             return None
+        if table.divisors:  # no row stands for one id
+            continue
         role = "wide" if table.name.startswith("wide.") else "table"
         for name, rows in table.locate_blocks().items():
             located[role, name] = FeatureRows(layer, rows, features[name])

@@ -29,7 +29,9 @@ class EmbeddingTable:
         width: numbers of a row.
         features: names of the categoricals, in the order of their blocks.
         positions: column of each of them in the input `categorical`.
-        cardinalities: ids of each of them, so rows of its block.
+        block_rows: rows of each of their blocks.
+        divisors: of a composed table, by what each feature's ids are divided: its block has a row
+            for each quotient and then for each remainder. Empty where an id has a row of its own.
         is_shared: whether features may share it; otherwise it is that of one feature, and its layer
             is built as an older Headrace did.
     """
@@ -38,23 +40,29 @@ class EmbeddingTable:
     width: int
     features: tuple[str, ...]
     positions: tuple[int, ...]
-    cardinalities: tuple[int, ...]
+    block_rows: tuple[int, ...]
+    divisors: tuple[int, ...] = ()
     is_shared: bool = True
 
     @property
     def rows(self) -> int:
         """Return the rows of all blocks."""
-        return sum(self.cardinalities)
+        return sum(self.block_rows)
 
     @property
     def offsets(self) -> tuple[int, ...]:
         """Return the first row of each feature's block."""
-        ends = np.cumsum(self.cardinalities).tolist()
+        ends = np.cumsum(self.block_rows).tolist()
         return (0, *ends[:-1])
+
+    @property
+    def ids_per_row(self) -> int:
+        """Return how many rows are looked up for a row of a batch."""
+        return len(self.features) * (2 if self.divisors else 1)
 
     def locate_blocks(self) -> dict[str, range]:
         """Return the rows of each feature's block, by the feature's name."""
-        pairs = zip(self.features, self.offsets, self.cardinalities, strict=True)
+        pairs = zip(self.features, self.offsets, self.block_rows, strict=True)
         return {name: range(offset, offset + count) for name, offset, count in pairs}
 
 
@@ -69,6 +77,7 @@ def plan_tables(
     *,
     shared: bool = True,
     prefix: str = "table",
+    compose_above: int | None = None,
 ) -> tuple[EmbeddingTable, ...]:
     """Plan a table for every width, in the order in which the widths first occur.
 
@@ -79,20 +88,44 @@ def plan_tables(
         prefix: of the layers' names: `prefix.WIDTH`, with `.1`, `.2`, … after it where one table
             would have more rows than int32 can number. A table that is not shared is
             `embed.FEATURE` in place of `table.FEATURE`.
+        compose_above: features of more ids are in composed tables, `composed.WIDTH`, after the
+            others; None for none.
     """
+    if compose_above is not None:
+        few = [f.cardinality <= compose_above for f in categorical]
+        plans = [
+            _plan_group(categorical, [p for p, is_few in enumerate(few) if is_few == own],
+                        choose_width, shared, prefix if own else "composed")
+            for own in (True, False)
+        ]  # fmt: skip
+        return (*plans[0], *plans[1])
+    return _plan_group(categorical, range(len(categorical)), choose_width, shared, prefix)
+
+
+def _plan_group(
+    categorical: Sequence[FittedFeature],
+    positions: Sequence[int],
+    choose_width: Callable[[int], int],
+    shared: bool,
+    prefix: str,
+) -> tuple[EmbeddingTable, ...]:
+    """Plan the tables of the features at some positions; see `plan_tables`."""
+    is_composed = prefix == "composed"
     if not shared:
         prefix = "embed" if prefix == "table" else prefix
+        own = [
+            (p, f"{prefix}.{categorical[p].name}", categorical[p].cardinality) for p in positions
+        ]
         return tuple(
             replace(
-                _make_table(
-                    f"{prefix}.{f.name}", choose_width(f.cardinality), categorical, [position]
-                ),
-                is_shared=False,
+                _make_table(name, choose_width(ids), categorical, [position], is_composed),
+                is_shared=is_composed,
             )
-            for position, f in enumerate(categorical)
+            for position, name, ids in own
         )
     groups: dict[int, list[list[int]]] = {}
-    for position, feature in enumerate(categorical):
+    for position in positions:
+        feature = categorical[position]
         tables = groups.setdefault(choose_width(feature.cardinality), [[]])
         rows = sum(categorical[p].cardinality for p in tables[-1])
         if tables[-1] and rows + feature.cardinality > _MOST_ROWS:
@@ -100,22 +133,35 @@ def plan_tables(
         tables[-1].append(position)
     return tuple(
         _make_table(
-            f"{prefix}.{width}" + (f".{number}" if number else ""), width, categorical, positions
+            f"{prefix}.{width}" + (f".{number}" if number else ""),
+            width,
+            categorical,
+            members,
+            is_composed,
         )
         for width, tables in groups.items()
-        for number, positions in enumerate(tables)
+        for number, members in enumerate(tables)
     )
 
 
 def _make_table(
-    name: str, width: int, categorical: Sequence[FittedFeature], positions: Sequence[int]
+    name: str,
+    width: int,
+    categorical: Sequence[FittedFeature],
+    positions: Sequence[int],
+    is_composed: bool,
 ) -> EmbeddingTable:
+    ids = [categorical[p].cardinality for p in positions]
+    divisors = tuple(math.ceil(math.sqrt(count)) for count in ids) if is_composed else ()
+    pairs = zip(ids, divisors, strict=False)
+    blocks = [-(-count // divisor) + divisor for count, divisor in pairs] if divisors else ids
     return EmbeddingTable(
         name=name,
         width=width,
         features=tuple(categorical[p].name for p in positions),
         positions=tuple(positions),
-        cardinalities=tuple(categorical[p].cardinality for p in positions),
+        block_rows=tuple(blocks),
+        divisors=divisors,
     )
 
 
@@ -150,6 +196,7 @@ def list_tables(model: s.Model, spec: TransformSpec) -> tuple[EmbeddingTable, ..
         spec.categorical,
         lambda ids: widest if is_fixed else choose_embedding_width(ids, widest),
         shared=model.embeddings.shared,
+        compose_above=model.embeddings.compose_above,
     )
 
 

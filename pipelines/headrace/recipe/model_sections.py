@@ -17,6 +17,11 @@ class Embeddings(Section):
     shared: bool = True
     """Categoricals of equal width are blocks of one table, looked up together; with false each has
     a table and a layer of its own, `embed.NAME`, as in models that an older Headrace trained."""
+    compose_above: Annotated[int, Field(ge=4)] | None = None
+    """A categorical of more ids has two small tables in place of one row per id, looked up by the
+    quotient and the remainder of the id, whose rows are multiplied (Shi et al. 2019,
+    arXiv:1909.02107): twice the root of as many rows. No two ids share both. Not in the linear part
+    of `wide_deep`."""
 
 
 class _Network(Section):

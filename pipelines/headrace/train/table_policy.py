@@ -86,7 +86,7 @@ def predict_table_costs(recipe: s.Model, spec: TransformSpec, settings: s.Train)
         settings: optimizer, ranks, batch and compression count.
     """
     tables = [
-        (table.name, table.rows, table.width, len(table.features))
+        (table.name, table.rows, table.width, table.ids_per_row)
         for table in list_model_tables(recipe, spec)
     ]
     if not isinstance(recipe, s.Python):

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 from headrace.errors import ModelError, TrainError
+from headrace.features.kind import FittedFeature
 from headrace.models.load import load_keras_model
 from headrace.models.row_matching import FeatureRows, locate_feature_rows, match_ids
-from headrace.models.table_plans import list_model_tables
+from headrace.models.table_plans import EmbeddingTable, list_model_tables
 from headrace.recipe import sections as s
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
@@ -85,6 +86,7 @@ class InitialModel:
             except ModelError as error:
                 raise TrainError(str(error)) from None
         check_model(self._model, None, f"in train.initial_model {source}")
+        self._source_spec = source_spec
         self.shares_tables, self._rows = _locate_rows(self._model, section, source_spec)
 
     def copy_weights(self, model: keras.Model) -> list[RowsTakenOver]:
@@ -103,8 +105,40 @@ class InitialModel:
         source_rows = self._rows
         if layout is None or layout != self.shares_tables:  # another family, or one of the user's
             rows, source_rows = {}, {}
+        elif layout is not None:
+            self._check_composed(layout)
         _copy_weights(model, self._model, rows, source_rows, self._source)
         return _copy_rows(rows, source_rows)
+
+    def _check_composed(self, shared: bool) -> None:
+        """Check that ids of composed tables are those of before: none of their rows is of one id.
+
+        Raises:
+            TrainError: a vocabulary has changed.
+        """
+        features = {feature.name: feature for feature in self._spec.features}
+        source_features = {feature.name: feature for feature in self._source_spec.features}
+        for table in _plan_layout(self._section, self._spec, shared):
+            for name in table.features if table.divisors else ():
+                if not _has_same_ids(source_features.get(name), features[name]):
+                    raise TrainError(
+                        f"train.initial_model {self._source} has other ids for {name}, whose "
+                        "embeddings are composed (model.embeddings.compose_above): they cannot be "
+                        "taken over by value; use the vocabulary that it was trained with"
+                    )
+
+
+def _has_same_ids(source: FittedFeature | None, target: FittedFeature) -> bool:
+    """Return whether every id of a feature stands for the same in another one."""
+    if source is None or source.cardinality != target.cardinality:
+        return False
+    source_ids, ids = match_ids(source, target)
+    return len(ids) == target.cardinality and bool((source_ids == ids).all())
+
+
+def _plan_layout(section: s.Model, spec: TransformSpec, shared: bool) -> tuple[EmbeddingTable, ...]:
+    embeddings = section.embeddings.model_copy(update={"shared": shared})
+    return list_model_tables(section.model_copy(update={"embeddings": embeddings}), spec)
 
 
 Rows = Mapping[tuple[str, str], FeatureRows]
@@ -116,8 +150,7 @@ def _locate_rows(
 ) -> tuple[bool | None, Rows]:
     """Return whether tables are shared, and each feature's rows; None and none where not known."""
     for shared in (True, False):
-        layout = section.model_copy(update={"embeddings": s.Embeddings(shared=shared)})
-        tables = list_model_tables(layout, spec)
+        tables = _plan_layout(section, spec, shared)
         rows = locate_feature_rows(model, tables, spec) if tables else None
         if rows is not None:
             return shared, rows
