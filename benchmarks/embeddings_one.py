@@ -19,15 +19,16 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
     """Train `steps` steps of an MLP over columns that share a table, this rank on its own core.
 
     Args:
-        payload: `rows` of the table, `width`, `columns`, `global_batch`, `hidden`, `steps`, `warm`,
-            `optimizer` (recipe keys), and `way`: `headrace`, `dense` (as if the table were small)
-            or `bare` (a TensorFlow loop that gathers and scatters by hand, plain SGD).
+        payload: `rows` of the table, `width`, `columns`, `global_batch`, `hidden` or `model`
+            (recipe keys), `numbers` beside the ids, `steps`, `warm`, `optimizer` (recipe keys), and
+            `way`: `headrace`, `dense` (as if the table were small) or `bare` (a TensorFlow loop
+            that gathers and scatters by hand, plain SGD).
         ranks: the ranks.
         report: not used.
 
     Returns:
-        median milliseconds of a step, samples of all ranks in a second, and this rank's peak of
-        memory in MiB.
+        median milliseconds of a step, samples of all ranks in a second, this rank's peak of memory
+        in MiB, and the seconds of parts of a step alone.
     """
     import keras
     import tensorflow as tf
@@ -41,6 +42,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
     share = payload["rows"] // columns
     batches = [
         {
+            "numeric": tf.constant(rng.normal(size=(rows, payload.get("numbers", 0))), tf.float32),
             "categorical": tf.constant(rng.integers(0, share, (rows, columns)), tf.int32),
             "label": tf.constant(rng.integers(0, 2, rows), tf.float32),
             "weight": tf.ones(rows),
@@ -49,7 +51,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
     ]
     keras.utils.set_random_seed(1)
     build = _build_bare_step if payload["way"] == "bare" else _build_step
-    step = build(payload, ranks, share)
+    step, measure_parts = build(payload, ranks, share)
     seconds = []
     for number in range(payload["warm"] + payload["steps"]):
         started_at = time.perf_counter()
@@ -60,11 +62,15 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
         "step_milliseconds": statistics.median(seconds) * 1000,
         "samples_per_second": payload["global_batch"] / statistics.median(seconds),
         "resident_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "seconds": measure_parts(),
     }
 
 
 def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
+    from pydantic import TypeAdapter
+
     from headrace.features.hash import HashFeature
+    from headrace.features.scaled import ScaledFeature
     from headrace.models.build import build_model
     from headrace.recipe import sections as s
     from headrace.train import table_policy, tables
@@ -76,13 +82,18 @@ def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
     if payload["way"] == "dense":
         table_policy._ROWS_PER_ID = 10**9
     names = [f"c{i}" for i in range(payload["columns"])]
+    numbers = [f"n{i}" for i in range(payload.get("numbers", 0))]
+    raw = [RawColumn(name=name, kind="string", nullable=False) for name in names]
+    raw += [RawColumn(name=name, kind="real", nullable=False) for name in numbers]
+    features = [HashFeature(name=n, columns=(n,), buckets=share - 1) for n in names]
     spec = TransformSpec(
-        raw=tuple(RawColumn(name=name, kind="string", nullable=False) for name in names),
+        raw=tuple(raw),
         derived=(),
-        features=tuple(HashFeature(name=n, columns=(n,), buckets=share - 1) for n in names),
+        features=(*features, *(ScaledFeature(name=n, column=n) for n in numbers)),
     )
-    section = s.Mlp(kind="mlp", hidden=payload["hidden"], embedding_width=payload["width"])
-    model = build_model(section, spec)
+    tree = payload.get("model") or {"kind": "mlp", "hidden": payload["hidden"]}
+    tree = {**tree, "embedding_width": payload["width"]}
+    model = build_model(TypeAdapter(s.Model).validate_python(tree), spec)
     settings = s.Train.model_validate(
         {"optimizer": payload["optimizer"], "global_batch_size": payload["global_batch"]}
     )
@@ -93,7 +104,11 @@ def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
     options = StepOptions(shards=16 // ranks.size)
     step = TrainStep(model, optimizer, ranks, "binary", options, training)
     rate = settings.optimizer.learning_rate
-    return lambda batch, number: step(batch, number, rate=rate).loss
+
+    def measure_parts() -> dict[str, float]:
+        return {**step.measure_table_seconds(), "allreduce": step.measure_allreduce_seconds()}
+
+    return lambda batch, number: step(batch, number, rate=rate).loss, measure_parts
 
 
 def _build_bare_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
@@ -123,4 +138,4 @@ def _build_bare_step(payload: dict[str, Any], ranks: Collectives, share: int) ->
         table.scatter_sub(tf.IndexedSlices(rate * by_rows, ids))
         return loss
 
-    return lambda batch, _: step(batch)
+    return lambda batch, _: step(batch), dict
