@@ -26,8 +26,16 @@ def prepare_clicks(lake: str, out: str, workdir: str, extra: tuple[str, ...]) ->
     }
 
 
-def build_clicks_recipe(lake: str, out: str, extra: tuple[str, ...] = ()) -> Recipe:
-    """Build the recipe: 13 standardized numbers, 26 and `extra` vocabularies, split 80/10/10."""
+def build_clicks_recipe(
+    lake: str, out: str, extra: tuple[str, ...] = (), numbers: str = "standardize"
+) -> Recipe:
+    """Build the recipe: 13 numbers, 26 and `extra` vocabularies, split 80/10/10.
+
+    Args:
+        lake, out: folders of the lake and of the dataset.
+        extra: further vocabularies.
+        numbers: kind of the features of numbers.
+    """
     tree = {
         "name": "clicks",
         "source": {
@@ -46,7 +54,7 @@ def build_clicks_recipe(lake: str, out: str, extra: tuple[str, ...] = ()) -> Rec
             "fractions": {"train": 0.8, "validation": 0.1, "test": 0.1},
         },
         "features": {
-            **{name: {"kind": "standardize"} for name in NUMERIC},
+            **{name: {"kind": numbers} for name in NUMERIC},
             **{name: {"kind": "vocabulary"} for name in (*CATEGORICAL, *extra)},
         },
         "dataset": {"path": out},
