@@ -1,9 +1,12 @@
 """A training that is ended and started again, and one that nobody disturbed to compare it with."""
 
+import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.running import headrace, prepared_tiny
+from tests.e2e.running import BIN, ROOT, headrace, prepared_tiny
 from tests.tiny import tiny_tree
 
 EPOCHS = 40
@@ -33,6 +36,36 @@ def train_undisturbed(folder: Path, workdir: Path, *options: str) -> dict[str, A
     done = headrace(*build_command(folder, workdir, *options))
     assert done.code == 0, done.err
     return done.result
+
+
+def disturb_training(
+    folder: Path, workdir: Path, epoch: int, act: Callable[[int], None]
+) -> tuple[int, str]:
+    """Train, and act on the launcher's process when an epoch is reported; return code and output.
+
+    Args:
+        folder: with the recipe.
+        workdir: of the command.
+        epoch: first one at which to act; it is done once.
+        act: called with the process, which leads its group.
+    """
+    process = subprocess.Popen(
+        [str(BIN / "headrace"), *build_command(folder, workdir)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    said, is_done = "", False
+    for line in process.stderr:
+        said += line
+        reached = re.search(r"epoch (\d+) of", line)
+        if not is_done and reached and int(reached[1]) >= epoch:
+            is_done = True
+            act(process.pid)
+    return process.wait(timeout=60), said
 
 
 def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from tests.e2e.resuming import (
     EPOCHS,
     assert_same,
     build_command,
+    disturb_training,
     prepare_long_training,
     train_undisturbed,
 )
@@ -36,22 +37,7 @@ def undisturbed(folder: Path) -> dict:
 
 def disturbed(folder: Path, workdir: Path, epoch: int, act: Callable[[int], None]) -> int:
     """Train, and act on the process group when an epoch is reported; returns the exit code."""
-    process = subprocess.Popen(
-        [str(BIN / "headrace"), *build_command(folder, workdir)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        found = re.search(r"epoch (\d+) of", line)
-        if found and int(found[1]) >= epoch:
-            act(process.pid)
-            break
-    process.stderr.read()
-    return process.wait(timeout=60)
+    return disturb_training(folder, workdir, epoch, act)[0]
 
 
 def kill(group: int) -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.e2e.resuming import assert_same, build_command, train_undisturbed
-from tests.e2e.running import BIN, ROOT, headrace, prepared_tiny
+from tests.e2e.resuming import (
+    assert_same,
+    build_command,
+    disturb_training,
+    train_undisturbed,
+)
+from tests.e2e.running import headrace, prepared_tiny
 from tests.e2e.test_elastic import is_rank
 from tests.tiny import tiny_tree
 
@@ -37,30 +42,16 @@ def make_tree(**train: Any) -> dict[str, Any]:
     return tree
 
 
-def train_until(folder: Path, workdir: Path, epoch: int, *, lost: int | None) -> tuple[int, str]:
-    """Train, and at an epoch kill all processes, or one rank alone; return code and output."""
-    process = subprocess.Popen(
-        [str(BIN / "headrace"), *build_command(folder, workdir)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    said, is_done = "", False
-    for line in process.stderr:
-        said += line
-        reached = re.search(r"epoch (\d+) of", line)
-        if is_done or not reached or int(reached[1]) < epoch:
-            continue
-        is_done = True
-        if lost is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            ranks = [p for p in psutil.Process(process.pid).children() if is_rank(p)]
-            sorted(ranks, key=lambda p: p.pid)[lost].send_signal(signal.SIGKILL)
-    return process.wait(timeout=60), said
+def kill_all(launcher: int) -> None:
+    os.killpg(launcher, signal.SIGKILL)
+
+
+def kill_rank(number: int) -> Callable[[int], None]:
+    def kill(launcher: int) -> None:
+        ranks = [p for p in psutil.Process(launcher).children() if is_rank(p)]
+        sorted(ranks, key=lambda p: p.pid)[number].send_signal(signal.SIGKILL)
+
+    return kill
 
 
 def read_weights(workdir: Path) -> dict[str, np.ndarray]:
@@ -85,7 +76,7 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: dict[s
     tree = make_tree(optimizer=optimizer, accumulate=2, checkpoint=checkpoint)
     folder = prepared_tiny(tmp_path / "folder", tree)
     undisturbed = train_undisturbed(folder, tmp_path / "undisturbed")
-    code, said = train_until(folder, tmp_path / "w", 23, lost=None)
+    code, said = disturb_training(folder, tmp_path / "w", 23, kill_all)
     assert code == -signal.SIGKILL
     assert re.search(r"table\.4: 3,\d{3} rows of 4, .* updated by row; a rank sends at most", said)
     done = headrace(*build_command(folder, tmp_path / "w"))
@@ -104,7 +95,7 @@ def test_a_lost_rank_is_replaced(tmp_path: Path, lost: int) -> None:
     folder = prepared_tiny(tmp_path / "folder", tree)
     train_undisturbed(folder, tmp_path / "undisturbed")
     expected = read_weights(tmp_path / "undisturbed")
-    code, said = train_until(folder, tmp_path / "w", 5, lost=lost)
+    code, said = disturb_training(folder, tmp_path / "w", 5, kill_rank(lost))
     assert code == 0, said
     assert f"rank {lost} of 2 was killed by SIGKILL" in said
     assert "going on with 2 ranks instead of 1" in said

@@ -16,7 +16,7 @@ from headrace.features.vocabulary import VocabularyFeature
 from headrace.models.build import build_model
 from headrace.models.row_matching import locate_feature_rows
 from headrace.models.table_plans import list_model_tables
-from headrace.recipe.sections import Embeddings, Mlp, Model, WideDeep
+from headrace.recipe.sections import Embeddings, Mlp, Model, Python, Transformer, WideDeep
 from headrace.tracking.store import Store
 from headrace.train import warm_start
 from headrace.train.warm_start import InitialModel, RowsTakenOver
@@ -30,6 +30,21 @@ def load_initial_weights(
     target: keras.Model, source: str, store: Store, section: Any, spec: Any
 ) -> list[RowsTakenOver]:
     return InitialModel(source, store, section, spec).copy_weights(target)
+
+
+def serve_model(monkeypatch: pytest.MonkeyPatch, source: keras.Model, spec: Any) -> None:
+    """Have the registry's files of whatever model be those of this one."""
+
+    def download(store: Store, version: str, name: str, folder: str) -> str:
+        path = f"{folder}/{name}.keras"
+        if name == "transform":
+            Path(path).write_text(spec.to_json())
+        else:
+            source.save(path)
+        return path
+
+    monkeypatch.setattr(warm_start, "find_model", lambda store, uri: uri)
+    monkeypatch.setattr(warm_start, "download_model_file", download)
 
 
 def model(*hidden: int) -> keras.Model:
@@ -117,15 +132,7 @@ def test_rows_of_an_older_vocabulary_are_taken_over_by_value(
     newer, section, spec = cities(NEWER, shared)
     before, old = list_rows(newer, section, spec), list_rows(older, older_section, older_spec)
 
-    def download(store: Store, version: str, name: str, folder: str) -> str:
-        path = f"{folder}/{name}.keras"
-        older.save(path)
-        if name == "transform":
-            Path(path).write_text(older_spec.to_json())
-        return path
-
-    monkeypatch.setattr(warm_start, "find_model", lambda store, uri: uri)
-    monkeypatch.setattr(warm_start, "download_model_file", download)
+    serve_model(monkeypatch, older, older_spec)
     taken = load_initial_weights(newer, "models:/cities/1", STORE, section, spec)
     after = list_rows(newer, section, spec)
     for role, name in (("table", "w"), ("wide", "w"), ("embed", "_tags")):
@@ -184,22 +191,51 @@ def test_composed_embeddings_are_taken_over_with_their_vocabulary_alone(
     )
     source = build_model(section, older)
 
-    def download(store: Store, version: str, name: str, folder: str) -> str:
-        path = f"{folder}/{name}.keras"
-        source.save(path)
-        if name == "transform":
-            Path(path).write_text(older.to_json())
-        return path
-
-    monkeypatch.setattr(warm_start, "find_model", lambda store, uri: uri)
-    monkeypatch.setattr(warm_start, "download_model_file", download)
+    serve_model(monkeypatch, source, older)
     target = build_model(section, same)
     assert load_initial_weights(target, "models:/cities/1", STORE, section, same) == []
     for a, b in zip(source.get_weights(), target.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     target = build_model(section, newer)
-    with pytest.raises(TrainError, match=r"other ids for w, whose embeddings are composed"):
+    with pytest.raises(TrainError, match=r"other ids for w, and rows of a mlp"):
         load_initial_weights(target, "models:/cities/1", STORE, section, newer)
+
+
+def look_up(inputs: Any, spec: Any) -> Any:
+    """A user's own network over the word."""
+    return keras.layers.Flatten()(keras.layers.Embedding(5, 2)(inputs["categorical"]))
+
+
+def test_a_model_of_the_users_own_is_taken_over_with_its_vocabulary_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many ids of other values have the same shapes, and would be taken for each other."""
+    section = Python(kind="python", function=f"{__name__}:look_up")
+    older, newer = (
+        make_spec(NUMBER, VocabularyFeature(name="w", column="w", values=values))
+        for values in (VALUES, ("rome", "oslo", "bonn"))
+    )
+    serve_model(monkeypatch, build_model(section, older), older)
+    target = build_model(section, older)
+    assert load_initial_weights(target, "models:/cities/1", STORE, section, older) == []
+    with pytest.raises(TrainError, match=r"other ids for w, and rows of a python model's table"):
+        load_initial_weights(target, "models:/cities/1", STORE, section, newer)
+
+
+def test_words_of_a_text_are_taken_over_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model that has lists of ids and no categorical."""
+    section = Transformer(kind="transformer", over="text", width=4, heads=2, blocks=1)
+    older, newer = (
+        make_spec(TokensFeature(name="_tags", column="tags", length=4, values=values))
+        for values in (VALUES, ("rome", "oslo", "kiel"))
+    )
+    source, target = build_model(section, older), build_model(section, newer)
+    serve_model(monkeypatch, source, older)
+    (initial,) = target.get_layer("embed._tags").get_weights()
+    (taken,) = load_initial_weights(target, "models:/cities/1", STORE, section, newer)
+    assert (taken.kept, taken.new, taken.gone) == (4, 1, 1)
+    before, after = (m.get_layer("embed._tags").get_weights()[0] for m in (source, target))
+    np.testing.assert_array_equal(after, np.stack([*before[[0, 1, 3, 2]], initial[4]]))
 
 
 def test_a_width_that_follows_from_another_number_of_ids_is_named() -> None:

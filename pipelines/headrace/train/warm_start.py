@@ -4,7 +4,7 @@ Rows of embedding tables are taken over by what their ids stand for (`models.row
 other model may have older vocabularies. All other weights have to have the same shapes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,29 +103,35 @@ class InitialModel:
         """
         layout, rows = _locate_rows(model, self._section, self._spec)
         source_rows = self._rows
-        if layout is None or layout != self.shares_tables:  # another family, or one of the user's
+        if layout != self.shares_tables:  # another family
             rows, source_rows = {}, {}
-        elif layout is not None:
-            self._check_composed(layout)
+        self._check_ids({name for _, name in rows.keys() & source_rows.keys()})
         _copy_weights(model, self._model, rows, source_rows, self._source)
         return _copy_rows(rows, source_rows)
 
-    def _check_composed(self, shared: bool) -> None:
-        """Check that ids of composed tables are those of before: none of their rows is of one id.
+    def _check_ids(self, located: Collection[str]) -> None:
+        """Check that ids stand for what they did, of features whose rows cannot be told apart.
+
+        Args:
+            located: names of features whose rows are matched by value. Not among them are those of
+                composed tables, of which no row is of one id, and those that a model of the user's
+                own looks up.
 
         Raises:
-            TrainError: a vocabulary has changed.
+            TrainError: they stand for something else, so that rows would be taken for those of
+                other values.
         """
-        features = {feature.name: feature for feature in self._spec.features}
         source_features = {feature.name: feature for feature in self._source_spec.features}
-        for table in _plan_layout(self._section, self._spec, shared):
-            for name in table.features if table.divisors else ():
-                if not _has_same_ids(source_features.get(name), features[name]):
-                    raise TrainError(
-                        f"train.initial_model {self._source} has other ids for {name}, whose "
-                        "embeddings are composed (model.embeddings.compose_above): they cannot be "
-                        "taken over by value; use the vocabulary that it was trained with"
-                    )
+        for feature in self._spec.features:
+            if not feature.cardinality or feature.name in located:
+                continue
+            if not _has_same_ids(source_features.get(feature.name), feature):
+                raise TrainError(
+                    f"train.initial_model {self._source} has other ids for {feature.name}, and "
+                    f"rows of a {self._section.kind} model's table cannot be matched by value "
+                    "(model.embeddings.compose_above, model.kind: python, another model section): "
+                    "use the vocabulary that it was trained with"
+                )
 
 
 def _has_same_ids(source: FittedFeature | None, target: FittedFeature) -> bool:
@@ -151,11 +157,10 @@ def _locate_rows(
     """Return whether tables are shared, and each feature's rows; None and none where not known."""
     for shared in (True, False):
         tables = _plan_layout(section, spec, shared)
-        rows = locate_feature_rows(model, tables, spec) if tables else None
-        if rows is not None:
+        if tables and (rows := locate_feature_rows(model, tables, spec)) is not None:
             return shared, rows
-    rows = locate_feature_rows(model, (), spec) if not spec.categorical else None
-    return None, rows or {}
+    has_tables = bool(_plan_layout(section, spec, shared=True))
+    return None, {} if has_tables else locate_feature_rows(model, (), spec) or {}
 
 
 def _copy_weights(
