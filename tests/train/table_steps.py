@@ -12,12 +12,15 @@ from headrace.features.scaled import ScaledFeature
 from headrace.features.tokens import TokensFeature
 from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_model
+from headrace.models.table_storage import build_tables
 from headrace.progress import Report
 from headrace.recipe import sections as s
 from headrace.train import table_policy, tables
 from headrace.train.optimizer import build_optimizer
+from headrace.train.sharded_tables import make_table_builder
 from headrace.train.step import TrainStep
 from headrace.train.step_options import StepOptions
+from headrace.train.variables import list_shard_variables, list_whole_variables
 from headrace.transform.spec import RawColumn, TransformSpec
 
 ROWS, SHARDS, PADDING = 64, 8, 5
@@ -67,11 +70,12 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
         weights by path, flat; moments; losses; how tables were trained, and what that cost.
     """
     table_policy._ROWS_PER_ID = 0 if payload.get("sparse", True) else 10**9
-    keras.utils.set_random_seed(3 + ranks.rank)
+    keras.utils.set_random_seed(3 + (0 if "shard_above" in payload else ranks.rank))
     keras.config.set_dtype_policy(payload.get("precision", "float32"))
     section = {"kind": "mlp", "hidden": [8], **payload.get("model", {})}
     kinds = {"mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn}
-    model = build_model(kinds[section["kind"]].model_validate(section), SPEC)
+    with build_tables(make_table_builder(payload.get("shard_above"), ranks)):
+        model = build_model(kinds[section["kind"]].model_validate(section), SPEC)
     keras.config.set_dtype_policy("float32")
     settings = s.Train.model_validate(
         {"optimizer": payload["optimizer"], "global_batch_size": ROWS}
@@ -81,9 +85,11 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
         settings.optimizer,
         payload.get("precision", "float32"),
         tables.list_row_variables(training),
+        [table.variable for table in training if table.shard],
+        ranks,
     )
     optimizer.build(model.trainable_variables)
-    ranks.broadcast_variables([*model.weights, *optimizer.variables])
+    ranks.broadcast_variables(list_whole_variables(model, optimizer).all)
     options = StepOptions(
         compute_row_losses=find_label_kind("binary").make_row_losses(0.0),
         accumulate=payload.get("accumulate", 1),
@@ -104,11 +110,24 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
     before = [variable.numpy().tobytes() for variable in variables]
     seconds = step.measure_table_seconds()
     assert [variable.numpy().tobytes() for variable in variables] == before
+    shards = {id(v) for t in training if t.shard for v in list_shard_variables(t.shard, optimizer)}
+
+    def collect(variable: keras.Variable) -> list[float]:
+        values = np.asarray(variable.numpy())
+        if id(variable) in shards:
+            parts = ranks.allgather(values)
+            order = np.argsort(
+                np.concatenate([np.arange(r, len(parts), ranks.size) for r in range(ranks.size)])
+            )
+            values = parts[order]
+        return values.reshape(-1).tolist()
+
     return {
         "seconds": seconds,
         "counts": step.describe_tables(),
-        "weights": {v.path: np.asarray(v.numpy()).reshape(-1).tolist() for v in model.weights},
-        "moments": [np.asarray(v.numpy()).reshape(-1).tolist() for v in optimizer.variables],
+        "shards": [int(np.prod(t.variable.shape)) for t in training if t.shard],
+        "weights": {v.path: collect(v) for v in model.weights},
+        "moments": [collect(v) for v in optimizer.variables],
         "losses": losses,
         "tables": [[t.layer.name, t.is_sparse, t.is_by_row] for t in training],
     }

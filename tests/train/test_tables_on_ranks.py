@@ -35,6 +35,8 @@ ROUNDED: dict[str, dict[str, Any]] = {
     "fp16": {**SGD, "compression": "fp16"},
 }
 ALL = {**POLICIES, **LAZY, **ROUNDED}
+# What has a table that may be split over ranks.
+SHARDED = {name: p for name, p in ALL.items() if name not in ("momentum", "adam")}
 Trained = dict[str, dict[str, Any]]
 
 
@@ -62,6 +64,11 @@ def one_rank(both_on_one_rank: Trained) -> Trained:
 @pytest.fixture(scope="module")
 def two_ranks() -> Trained:
     return train(2)
+
+
+@pytest.fixture(scope="module")
+def sharded() -> Trained:
+    return train(2, payload={n: {**p, "shard_above": 1} for n, p in SHARDED.items()})
 
 
 def measure_distance(a: dict[str, Any], b: dict[str, Any]) -> float:
@@ -110,6 +117,24 @@ def test_lazy_steps_do_not_depend_on_ranks(
 def test_compressed_rows_are_near(one_rank: Trained, two_ranks: Trained, policy: str) -> None:
     limit = {"bf16": 5e-2, "fp16": 1e-3}[policy]
     assert 0 < measure_distance(one_rank[policy], two_ranks[policy]) < limit
+
+
+@pytest.mark.parametrize("policy", SHARDED)
+def test_sharded_tables_make_the_weights_of_whole_ones(
+    two_ranks: Trained, sharded: Trained, policy: str
+) -> None:
+    """Each rank has half of the rows, and adds the same numbers in the same order."""
+    found, expected = sharded[policy], two_ranks[policy]
+    assert found["shards"]
+    if policy in ("sgd", "adagrad", "lazy adam", "wide_deep", "accumulate", "bf16"):
+        assert measure_distance(found, expected) == 0
+        assert measure_moments(found, expected) == 0
+    else:  # what decides over all rows together is summed by rank; a mean over a row is rounded by
+        # how many rows there are
+        assert measure_distance(found, expected) < 1e-6
+    np.testing.assert_allclose(found["losses"], expected["losses"], rtol=0, atol=1e-6)
+    for name in ("table_rows_per_update",):
+        assert found["counts"][name] == expected["counts"][name]
 
 
 def test_policies_do_something(one_rank: Trained) -> None:

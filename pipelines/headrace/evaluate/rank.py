@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from headrace.columns.dataset_columns import ROW_ID
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.shared_file import share_file
 from headrace.errors import DatasetError
 from headrace.evaluate.analysis import (
     Analysis,
@@ -150,17 +151,14 @@ class _RankEvaluation:
         )
 
     def _load_model(self, uri: str) -> keras.Model:
-        """Load a registered model; rank 0 downloads it and broadcasts the file."""
+        """Load a registered model; rank 0 downloads it for all."""
         with tempfile.TemporaryDirectory(prefix="headrace-evaluate-") as folder:
-            content = None
+            file = Path(folder) / "received.keras"
             if self._collectives.rank == 0:
                 model = find_model(self._store, uri)
-                content = Path(
-                    download_model_file(self._store, model, "keras_model", folder)
-                ).read_bytes()
-            file = Path(folder) / "received.keras"
-            file.write_bytes(self._collectives.broadcast_object(content))
-            return load_keras_model(file, f"model {uri}")
+                file = Path(download_model_file(self._store, model, "keras_model", folder))
+            with share_file(file, self._collectives) as shared:
+                return load_keras_model(shared, f"model {uri}")
 
     def _predict_split(
         self, predictor: Predictor, split: SplitName, max_rows: int | None = None

@@ -6,10 +6,14 @@ from pathlib import Path
 import keras
 
 from headrace.errors import ModelError, get_first_line
+from headrace.models.mapped_tables import load_mapped_model
+
+_MAPPED_ABOVE = 2**28
+"""Tables of more bytes stay in the file where only some of their rows are asked for."""
 
 
 def load_keras_model(file: str | Path, name: str) -> keras.Model:
-    """Load a `.keras` file.
+    """Load a `.keras` file. Tables of more than 256 MiB stay in it, see `mapped_tables`.
 
     Layers and functions of the user's own are known where they are registered with Keras and their
     module is imported.
@@ -22,6 +26,10 @@ def load_keras_model(file: str | Path, name: str) -> keras.Model:
         ModelError: it is no model, or has a layer that nobody can find or may run.
     """
     try:
+        if Path(file).stat().st_size > _MAPPED_ABOVE:
+            mapped = load_mapped_model(file, _MAPPED_ABOVE)
+            if mapped is not None:
+                return mapped
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except (TypeError, ValueError, OSError, ImportError, AttributeError) as error:
         text = str(error)

@@ -5,6 +5,8 @@ SavedModel of its own beside it, for callers that execute the transform faster o
 loads in 0.2 s where the other one takes 0.9 s, with 26 vocabularies of 300 thousand words.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -17,6 +19,8 @@ from headrace.transform.graph import (
     make_raw_signature,
 )
 from headrace.transform.spec import TransformSpec
+
+Endpoint = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 ENDPOINT = "serve"
 VIOLATIONS = "violations"
@@ -65,6 +69,21 @@ def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> No
         folder: local, to write into.
     """
     raw_model = prepend_transform(model, spec)
+    archive = keras.export.ExportArchive()
+    archive.track(raw_model)
+    archive.add_endpoint(
+        ENDPOINT, make_raw_endpoint(raw_model, spec), input_signature=[make_raw_signature(spec)]
+    )
+    archive.write_out(folder, verbose=False)
+
+
+def make_raw_endpoint(raw_model: keras.Model, spec: TransformSpec) -> Endpoint:
+    """Return the function `serve`, see `export_raw_model`.
+
+    Args:
+        raw_model: of `prepend_transform`.
+        spec: fitted transform.
+    """
     output = spec.label.definition.output
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -74,10 +93,7 @@ def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> No
             outputs[VIOLATIONS] = find_violations(spec, inputs)
         return outputs
 
-    archive = keras.export.ExportArchive()
-    archive.track(raw_model)
-    archive.add_endpoint(ENDPOINT, serve, input_signature=[make_raw_signature(spec)])
-    archive.write_out(folder, verbose=False)
+    return serve
 
 
 def export_network(model: keras.Model, spec: TransformSpec, folder: str) -> None:
@@ -91,17 +107,35 @@ def export_network(model: keras.Model, spec: TransformSpec, folder: str) -> None
         spec: fitted transform.
         folder: local, to write into.
     """
+    module = tf.Module()
+    module.model = model  # tracks its variables, and the lookup tables of its layers
+    module.network = tf.function(
+        make_network_endpoint(model, spec),
+        input_signature=[make_network_signature(spec)],
+        autograph=False,
+    )
+    tf.saved_model.save(module, folder, signatures={NETWORK: module.network})
+
+
+def make_network_endpoint(model: keras.Model, spec: TransformSpec) -> Endpoint:
+    """Return the function of the signature `network`, see `export_network`.
+
+    Args:
+        model: of `build.build_model`.
+        spec: fitted transform.
+    """
     output, names = spec.label.definition.output, name_network_inputs(spec)
 
     def network(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         predicted = model({names[key]: tensor for key, tensor in inputs.items()}, training=False)
         return {output: convert_output(predicted, spec.label)}
 
-    signature = {
+    return network
+
+
+def make_network_signature(spec: TransformSpec) -> dict[str, tf.TensorSpec]:
+    """Return what the signature `network` takes: the inputs of the model, by position."""
+    return {
         key: tf.TensorSpec((None, *spec.inputs[name].shape), spec.inputs[name].dtype, key)
-        for key, name in names.items()
+        for key, name in name_network_inputs(spec).items()
     }
-    module = tf.Module()
-    module.model = model  # tracks its variables, and the lookup tables of its layers
-    module.network = tf.function(network, input_signature=[signature], autograph=False)
-    tf.saved_model.save(module, folder, signatures={NETWORK: module.network})

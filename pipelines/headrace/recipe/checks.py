@@ -38,6 +38,7 @@ from headrace.recipe.train_checks import (
     check_optimizer,
     check_parallel_trials,
     check_schedule,
+    check_sharded_tables,
     check_tuning,
 )
 
@@ -202,6 +203,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_launcher, ("train",)),
     (check_batches, ("train", "stream")),
     (check_optimizer, ("train",)),
+    (check_sharded_tables, ("model", "train")),
     (check_loss, ("train", "label")),
     (check_monitored_metrics, ("train", "split", "label")),
     (check_augmentation, ("train", "features", "label")),

@@ -22,6 +22,11 @@ class Embeddings(Section):
     quotient and the remainder of the id, whose rows are multiplied (Shi et al. 2019,
     arXiv:1909.02107): twice the root of as many rows. No two ids share both. Not in the linear part
     of `wide_deep`."""
+    shard_above: Annotated[int, Field(ge=1)] | None = None
+    """A table of more bytes (rows x width x 4) is split by rows over the ranks, moments with it, so
+    that it may be as large as the memory of all of them. Needs an optimizer that updates by row:
+    `sgd` without momentum, `adagrad`, `rowwise_adagrad`, or `sparse: lazy`. By default every rank
+    has every table whole."""
 
 
 class _Network(Section):

@@ -177,6 +177,30 @@ def check_optimizer(train: s.Train) -> list[Problem]:
     return problems
 
 
+def check_sharded_tables(model: s.Model, train: s.Train) -> list[Problem]:
+    """Return problems of tables that are to be split over ranks, and cannot be."""
+    if model.embeddings.shard_above is None:
+        return []
+    where, optimizer = "model.embeddings.shard_above", train.optimizer
+    problems = []
+    if isinstance(model, s.Python):
+        problems.append(Problem(where, "layers of a python model may read their tables as a whole"))
+    if isinstance(model, s.WideDeep) and (model.l1 or model.l2):
+        text = "model.l1 and model.l2 make every row of the linear part count in every step"
+        problems.append(Problem(where, text, "use 0 for both, or another model"))
+    is_exact = "adagrad" in optimizer.kind or (optimizer.kind == "sgd" and not optimizer.momentum)
+    if not is_exact and (optimizer.sparse != "lazy" or optimizer.kind == "lamb"):
+        problems.append(
+            Problem(
+                where,
+                f"{optimizer.kind} moves every row in every step, and a rank has some rows alone",
+                f"use kind: {'adamw' if optimizer.kind == 'lamb' else optimizer.kind} with "
+                "sparse: lazy, or kind: rowwise_adagrad",
+            )
+        )
+    return problems
+
+
 def check_monitored_metrics(train: s.Train, split: s.Split, label: s.Label) -> list[Problem]:
     """Return problems of early stopping and schedules that monitor an unavailable metric."""
     monitors = {

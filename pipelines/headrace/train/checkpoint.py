@@ -40,6 +40,10 @@ from headrace.train.settings_check import collect_settings
 _STATE, _MANIFEST = "state", "manifest"
 _WITHOUT_MANIFEST = 1  # format
 _NAME = re.compile(r"^step-(\d{9})\.ckpt$")
+SHARD_NAME = re.compile(
+    r"^step-(\d{9})\.table-\d+\.variable-\d+\.rank-\d{5}-of-\d{5}\.npy(\.aside)?$"
+)
+"""Of a file with rows of a sharded table, see `shard_files.py`."""
 FINISHED = "finished.json"
 
 
@@ -73,6 +77,11 @@ def name_attempt() -> str:
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
     return f"{stamp}-{int(now % 1 * 1000):03d}-{os.getpid()}"
+
+
+def name_checkpoint(step: int) -> str:
+    """Return the name of the checkpoint that is written after a number of steps."""
+    return f"step-{step:09d}.ckpt"
 
 
 class Checkpoints:
@@ -164,7 +173,7 @@ class Checkpoints:
         text = json.dumps(tree).encode()
         members: dict[str, Any] = {_STATE: np.frombuffer(text, np.uint8), **arrays}
         np.savez(buffer, **members)
-        name = f"step-{step:09d}.ckpt"
+        name = name_checkpoint(step)
         self._put_file(attempt, name, buffer.getvalue())
         return f"{self.root}/{attempt}/{name}"
 
@@ -180,13 +189,22 @@ class Checkpoints:
     def remove_older(self, attempt: str, keep: int, best_step: int | None) -> None:
         """Remove all checkpoints but the newest `keep` and the one written at `best_step`.
 
+        With them go the files of their sharded tables, and those of checkpoints that were never
+        finished, before the newest one.
+
         Raises:
             StoreError: one cannot be removed.
         """
-        names = sorted(filter(_NAME.match, self._list_names(attempt)))
-        for name in names[: len(names) - keep]:
-            if int(_NAME.match(name)[1]) == best_step:  # type: ignore[index]
-                continue
+        listed = self._list_names(attempt)
+        names = sorted(filter(_NAME.match, listed))
+        steps = {name: int(_NAME.match(name)[1]) for name in names}  # type: ignore[index]
+        older = [n for n in names[: len(names) - keep] if steps[n] != best_step]
+        kept = {steps[name] for name in names} - {steps[name] for name in older}
+        matches = ((name, SHARD_NAME.match(name)) for name in listed)
+        shards = [(name, int(match[1])) for name, match in matches if match]
+        newest = max(kept, default=math.inf)
+        # A checkpoint before its shards: there is none whose shards are gone.
+        for name in (*older, *(n for n, step in shards if step not in kept and step < newest)):
             try:
                 self._files.rm_file(f"{self._path}/{attempt}/{name}")
             except Exception as error:

@@ -13,7 +13,7 @@ from headrace.errors import StoreError, TrainError
 from headrace.file_lock import LockState
 from headrace.lake.storage import describe_error, is_storage_error, open_filesystem
 from headrace.redaction import redact_text
-from headrace.train.checkpoint import FINISHED, Checkpoints
+from headrace.train.checkpoint import FINISHED, SHARD_NAME, Checkpoints
 
 _OWN = re.compile(r"(step-\d{9}\.ckpt|finished\.json)(\.aside)?$|\.lock$")
 _ATTEMPT = re.compile(r"\d{8}T\d{6}-\d{3}-\d+$")
@@ -119,8 +119,12 @@ def _list_folders(files: Any, path: str) -> list[str]:
 def _list_files(files: Any, path: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """List an attempt's files: those that Headrace wrote, and the others."""
     entries = [entry for entry in files.ls(path, detail=True) if entry["type"] == "file"]
-    own = [entry for entry in entries if _OWN.match(_get_name(entry["name"]))]
+    own = [entry for entry in entries if _is_own(_get_name(entry["name"]))]
     return own, [entry for entry in entries if entry not in own]
+
+
+def _is_own(name: str) -> bool:
+    return bool(_OWN.match(name) or SHARD_NAME.match(name))
 
 
 def _get_name(path: str) -> str:

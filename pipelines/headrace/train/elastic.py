@@ -11,6 +11,7 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.recipe import sections as s
 from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.state import TrainState
+from headrace.train.variables import list_whole_variables
 
 
 def find_most_advanced_rank(
@@ -58,7 +59,7 @@ def broadcast_state(
     if collectives.rank == root and state is not None:
         shared = {"state": state.to_json(), "best_weights": state.best_weights}
     shared = collectives.broadcast_object(shared, root)
-    collectives.broadcast_variables([*model.weights, *optimizer.variables], root)
+    collectives.broadcast_variables(list_whole_variables(model, optimizer).all, root)
     root_state = TrainState.from_json(shared["state"], early_stopping)
     root_state.best_weights = shared["best_weights"]
     return root_state

@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from headrace.distributed.rank.collectives import Collectives
 from headrace.errors import TrainError
+from headrace.models.table_storage import list_chunks, take_rows
 from headrace.number_text import format_exact
 from headrace.recipe import sections as s
 from headrace.train.row_optimizer import AnyOptimizer
+from headrace.train.sharded_tables import list_sharded_tables
+from headrace.train.variables import list_shard_variables, list_whole_variables
 
 
 def check_variables(
@@ -45,6 +49,7 @@ def check_model(
     optimizer: AnyOptimizer | None,
     when: str,
     settings: s.Train | None = None,
+    collectives: Collectives | None = None,
 ) -> None:
     """Check that all weights are finite, and all moments of the optimizer.
 
@@ -54,13 +59,30 @@ def check_model(
             weight from ever changing again.
         when: point in the training, for the error.
         settings: see `check_variables`.
+        collectives: the ranks, which call this together where tables are sharded.
 
     Raises:
         TrainError: see `check_variables`.
     """
-    variables = [*model.weights, *(optimizer.variables if optimizer else [])]
+    variables = list_whole_variables(model, optimizer).all
     arrays = {v.path: np.asarray(keras.ops.convert_to_numpy(v)) for v in variables}
     check_variables(arrays, when, settings)
+    for table in list_sharded_tables(model):
+        bad = sum(_count_bad_numbers(v) for v in list_shard_variables(table, optimizer))
+        if collectives:
+            bad = int(collectives.allgather(np.array([bad], np.int64)).sum())
+        if bad:
+            fix = f"; {suggest_fixes(settings)}" if settings else ""
+            raise TrainError(
+                f"{when} {bad:,} numbers of the sharded table {table.layer.name} or its moments "
+                f"are not finite; nothing was kept of it{fix}"
+            )
+
+
+def _count_bad_numbers(variable: keras.Variable) -> int:
+    rows, width = map(int, variable.shape)
+    pieces = (take_rows(variable, chunk) for chunk in list_chunks(rows, width))
+    return sum(piece.size - int(np.count_nonzero(np.isfinite(piece))) for piece in pieces)
 
 
 def find_bad_arrays(arrays: Mapping[str, np.ndarray]) -> list[str]:

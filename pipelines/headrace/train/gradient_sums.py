@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.train.row_gradients import RowGradient, fill_up, gather_over_ranks, merge_batches
+from headrace.train.sharded_tables import ShardedTable
 
 # Gradients of 16 bits are scaled to numbers up to two to this.
 _HALF_EXPONENT = 15.0
@@ -28,9 +29,16 @@ class GradientSums:
     weight: tf.Tensor
 
 
-def fill_up_rows(sums: GradientSums) -> GradientSums:
-    """Return the sums with as many rows of each table as a message has, see `fill_up`."""
-    return GradientSums(sums.dense, [fill_up(rows) for rows in sums.rows], sums.loss, sums.weight)
+def fill_up_rows(sums: GradientSums, shards: Sequence[ShardedTable | None]) -> GradientSums:
+    """Return the sums with as many rows of each table as a message has, see `fill_up`.
+
+    Args:
+        sums: of this rank.
+        shards: of each table that is split over ranks: its messages have any length.
+    """
+    pairs = zip(sums.rows, shards, strict=True)
+    rows = [rows if shard else fill_up(rows) for rows, shard in pairs]
+    return GradientSums(sums.dense, rows, sums.loss, sums.weight)
 
 
 class Accumulation:
@@ -75,7 +83,11 @@ class Accumulation:
 
 
 def sum_over_ranks(
-    sums: GradientSums, request: tf.Tensor, collectives: Collectives, compression: str
+    sums: GradientSums,
+    request: tf.Tensor,
+    collectives: Collectives,
+    compression: str,
+    shards: Sequence[ShardedTable | None] = (),
 ) -> tuple[list[tf.Tensor], list[tuple[tf.Tensor, tf.Tensor]]]:
     """Sum over all ranks what is dense, and gather rows.
 
@@ -84,6 +96,7 @@ def sum_over_ranks(
         request: float32 scalar that is summed, too.
         collectives: the ranks, which call this together.
         compression: see `StepOptions`.
+        shards: of each table that is split over ranks; None where a table is whole.
 
     Returns:
         dense gradients, loss, weight and request; ids and rows of every table, by rank.
@@ -91,7 +104,7 @@ def sum_over_ranks(
     scalars = [sums.loss, sums.weight, request]
     if compression == "none" or collectives.size == 1:
         totals = collectives.allreduce([*sums.dense, *scalars])
-        return totals, gather_over_ranks(sums.rows, collectives, "none", [])
+        return totals, gather_over_ranks(sums.rows, collectives, "none", [], shards)
     addends = [tf.cast(gradient, tf.float32) for gradient in sums.dense]
     row_scales: list[tf.Tensor] = []
     if compression == "bf16":
@@ -116,7 +129,7 @@ def sum_over_ranks(
             tf.cast(half, tf.float32) / scale for half, scale in zip(halves, scales, strict=True)
         ]
     with tf.control_dependencies([*totals, *scalars]):
-        gathered = gather_over_ranks(sums.rows, collectives, compression, row_scales)
+        gathered = gather_over_ranks(sums.rows, collectives, compression, row_scales, shards)
     pairs = zip(totals, sums.dense, strict=True)
     return [*(tf.cast(total, v.dtype) for total, v in pairs), *scalars], gathered
 

@@ -28,12 +28,13 @@ from headrace.train.row_optimizer import AnyOptimizer
 from headrace.train.state import TrainState
 from headrace.train.step import StepResult
 from headrace.train.validation import validate_split
+from headrace.train.variables import list_whole_variables
 from headrace.train.weight_check import compare_weights
 
 # Shortest time between two progress reports, seconds.
 _REPORT_EVERY = 0.5
 # A rank's request to regroup. What is below it in the sum of requests counts the ranks that were
-# asked to stop.
+# asked to stop; what is below 1, whether a checkpoint is due.
 _CHANGE = 65_536.0
 
 
@@ -44,14 +45,25 @@ class RanksChangeError(Exception):
 class CheckpointPolicy(Protocol):
     """The decision when to write checkpoints."""
 
-    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
-        """Write a checkpoint where one is due after this update."""
+    def get_request(self) -> float:
+        """Return the part of this rank's request that asks for a checkpoint, below 1."""
+
+    def on_update_end(
+        self, state: TrainState, steps_per_epoch: int, *, requested: bool = False
+    ) -> None:
+        """Write a checkpoint where one is due after this update, or was requested by a rank."""
 
     def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
         """Write a checkpoint where one is due after this epoch and its validation."""
 
+    def on_ranks_change(self, state: TrainState, steps_per_epoch: int) -> None:
+        """Write a checkpoint where the next generation of ranks cannot do without."""
+
     def write_last(self, state: TrainState, steps_per_epoch: int) -> None:
         """Write a checkpoint before the process ends, and wait until it is written."""
+
+    def restore_best(self, state: TrainState, steps_per_epoch: int) -> None:
+        """Restore the rows of the best epoch that `state.best_weights` does not have."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,8 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
     while state.epoch < context.settings.epochs and not state.is_ended:
         epoch = state.epoch
         metrics = _train_epoch(context, state)
-        check_model(context.model, context.optimizer, f"after epoch {epoch + 1}", context.settings)
+        when = f"after epoch {epoch + 1}"
+        check_model(context.model, context.optimizer, when, context.settings, context.collectives)
         if context.validation is not None:
             validation_metrics = validate_split(
                 predictor, context.validation, context.collectives, context.label
@@ -147,10 +160,12 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
             f"finite, so no model was kept; {suggest_fixes(context.settings)}"
         )
     if state.best.epoch != state.epochs_run - 1:
+        weights = list_whole_variables(context.model, context.optimizer).weights
         if state.best_weights is not None:
-            for variable, value in zip(context.model.weights, state.best_weights, strict=True):
+            for variable, value in zip(weights, state.best_weights, strict=True):
                 variable.assign(value)
-        context.collectives.broadcast_variables(context.model.weights)
+        context.collectives.broadcast_variables(weights)
+        context.checkpoint_policy.restore_best(state, context.train.steps)
 
 
 def _describe_epoch(metrics: Mapping[str, float], epoch: int, epochs: int) -> Progress:
@@ -184,7 +199,8 @@ def _record_epoch(context: LoopContext, state: TrainState, metrics: Mapping[str,
         best.epoch = epoch
         state.metrics = dict(metrics)
         if context.collectives.rank == 0 or context.collectives.is_elastic:
-            state.best_weights = [np.array(v) for v in context.model.weights]
+            weights = list_whole_variables(context.model, context.optimizer).weights
+            state.best_weights = [np.array(v) for v in weights]
         return True
     return not best.should_stop(epoch)
 
@@ -225,6 +241,8 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         is_update = is_epoch_end or (state.step + 1) % settings.accumulate == 0
         heartbeat.enter_step(number)
         request = float(context.should_stop()) + _CHANGE * context.collectives.is_change_requested()
+        if is_update:
+            request += context.checkpoint_policy.get_request()
         result = context.step(batch, number, rate=rate, request=request, update=is_update)
         heartbeat.leave_step(number)
         step_seconds.append(time.monotonic() - requested_at)
@@ -236,15 +254,12 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
                 compare_weights(context.model, context.collectives, f"after step {number + 1}")
             # Read one update late: by now the value has arrived.
             requests = float(last_result.requests) if last_result is not None else 0.0
-            if requests % _CHANGE:
-                _stop_for_preemption(context, state)
-            if requests:
-                raise RanksChangeError
+            _follow_requests(context, state, requests)
             last_result = result
             log_every = context.log_every
             if context.log_steps and log_every and (number + 1) % log_every < settings.accumulate:
                 context.log_steps({"loss": float(result.loss), "learning_rate": rate}, number + 1)
-            context.checkpoint_policy.on_update_end(state, steps)
+            context.checkpoint_policy.on_update_end(state, steps, requested=requests % 1 > 0)
         now = time.monotonic()
         if now - reported_at >= _REPORT_EVERY or is_epoch_end:
             reported_at = now
@@ -277,6 +292,15 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         },
         "learning_rate": last_rate,
     }
+
+
+def _follow_requests(context: LoopContext, state: TrainState, requests: float) -> None:
+    """Stop, or signal that ranks change, where a rank asked for it; all call this after a step."""
+    if requests % _CHANGE >= 1:
+        _stop_for_preemption(context, state)
+    if requests >= _CHANGE:
+        context.checkpoint_policy.on_ranks_change(state, context.train.steps)
+        raise RanksChangeError
 
 
 def _stop_for_preemption(context: LoopContext, state: TrainState) -> None:

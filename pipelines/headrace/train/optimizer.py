@@ -5,12 +5,17 @@ from typing import Any
 
 import keras
 
+from headrace.distributed.rank.collectives import Collectives
 from headrace.recipe import sections as s
 from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer
 
 
 def build_optimizer(
-    settings: s.Optimizer, precision: str = "float32", tables: Sequence[keras.Variable] = ()
+    settings: s.Optimizer,
+    precision: str = "float32",
+    tables: Sequence[keras.Variable] = (),
+    sharded: Sequence[keras.Variable] = (),
+    collectives: Collectives | None = None,
 ) -> AnyOptimizer:
     """Build the optimizer; it is not wrapped by Horovod, for gradients are summed before it.
 
@@ -21,6 +26,8 @@ def build_optimizer(
         settings: section of the recipe.
         precision: dtype policy of the layers.
         tables: variables that are updated by row.
+        sharded: those of them of which each rank has other rows.
+        collectives: the ranks, where there are such.
     """
     options: dict[str, Any] = {
         "learning_rate": settings.learning_rate,
@@ -53,4 +60,6 @@ def build_optimizer(
         optimizer = kinds[settings.kind](**options)
     if precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    return RowOptimizer(optimizer, settings, tables) if tables else optimizer
+    if not tables:
+        return optimizer
+    return RowOptimizer(optimizer, settings, tables, sharded, collectives)

@@ -8,16 +8,16 @@ which is empty on ranks other than 0. The epochs themselves are in `loop.py`.
 
 import os
 import time
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
-from headrace.errors import PreemptedError, RankError, StoreError
+from headrace.errors import PreemptedError, RankError, StoreError, TrainError
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
-from headrace.models.table_plans import list_model_tables
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.signals import record_termination
@@ -32,8 +32,8 @@ from headrace.train.checkpoint_policy import (
     ResumePoint,
     ScheduledCheckpoints,
     check_checkpoint_fits,
-    find_number_problem,
     find_resume_point,
+    read_newest,
     restore_checkpoint,
 )
 from headrace.train.checkpoint_writer import CheckpointWriter
@@ -43,16 +43,16 @@ from headrace.train.first_step import FirstStepTimer
 from headrace.train.learning_rate import make_learning_rate
 from headrace.train.loop import CheckpointPolicy, LoopContext, run_epochs
 from headrace.train.loss_check import check_first_batch
-from headrace.train.model import build_initial_model
 from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
+from headrace.train.rank_model import RankModel
 from headrace.train.register import LabelsAndOutputs, register_model
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep
 from headrace.train.step_options import make_step_options
 from headrace.train.streams import SplitStreams
-from headrace.train.table_policy import describe_cost, predict_cost
+from headrace.train.table_reading import TableReader
 from headrace.train.tracked_run import (
     TrackedTraining,
     build_machine_tags,
@@ -60,7 +60,7 @@ from headrace.train.tracked_run import (
     describe_devices,
 )
 from headrace.train.validation import gather_predictions
-from headrace.train.warm_start import InitialModel
+from headrace.train.variables import list_whole_variables
 from headrace.train.weight_check import compare_weights
 
 
@@ -91,8 +91,7 @@ class RankTraining:
         check_validation(self._recipe, self._dataset)
         store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._store = replace(store, parent=payload.get("parent_run_id"))
-        self._shares_tables = self._recipe.model.embeddings.shared
-        self._build_model()
+        self._built = RankModel(self._recipe, self._spec, collectives)
         root = locate_checkpoints(self._recipe, self._dataset, payload["workdir"])
         self._checkpoints = Checkpoints(root)
         self._streams = SplitStreams(self._recipe, self._dataset, payload["workdir"])
@@ -105,25 +104,10 @@ class RankTraining:
         self._attempt = ""
         self._writer: CheckpointWriter | None = None
         self._tracked_training: TrackedTraining | None = None
+        # Of sharded tables: the folder of their files, and where those are that are resumed.
+        self._shard_folder = ""
+        self._saved_tables: list[Any] = []
         self._first_step = FirstStepTimer(self._started_at, lambda: self._tracked_training)
-
-    def _build_model(self) -> None:
-        """Build model and optimizer with the layout of embedding tables that the training has."""
-        model = self._recipe.model
-        embeddings = model.embeddings.model_copy(update={"shared": self._shares_tables})
-        section = model.model_copy(update={"embeddings": embeddings})
-        self._model, self._optimizer, self._tables = build_initial_model(
-            self._recipe.model_copy(update={"model": section}), self._spec, self._collectives
-        )
-
-    def _adopt_layout(self, shares_tables: bool) -> None:
-        """Build the model anew where the training was begun with another layout of its tables."""
-        if shares_tables == self._shares_tables:
-            return
-        self._shares_tables = shares_tables
-        if list_model_tables(self._recipe.model, self._spec):
-            del self._model, self._optimizer, self._tables  # before there are others beside them
-            self._build_model()
 
     def train_epochs(self) -> None:
         """Train to the last epoch, starting from the most advanced rank or the newest checkpoint.
@@ -137,6 +121,7 @@ class RankTraining:
         """
         settings, collectives = self._recipe.train, self._collectives
         columns = build_feature_columns(self._spec, list_weight_columns(self._spec))
+        self._built.follow_ranks()
         train = self._streams.open_split("train", columns, collectives)
         self._steps_per_epoch, accumulate = train.steps, settings.accumulate
         most_advanced_rank = find_most_advanced_rank(
@@ -160,18 +145,19 @@ class RankTraining:
                 tracked_training.begin_writing()  # beside what is compiled here
             shards = train.canonical_shards // collectives.size
             options = make_step_options(self._recipe, self._spec, collectives, shards)
-            batches = check_first_batch(self._spec.label, options, self._model, batches)
+            built = self._built
+            batches = check_first_batch(self._spec.label, options, built.model, batches)
             self._step = TrainStep(
-                self._model,
-                self._optimizer,
+                built.model,
+                built.optimizer,
                 collectives,
                 self._spec.label.kind,
                 options,
-                self._tables,
+                built.tables,
             )
             context = LoopContext(
-                model=self._model,
-                optimizer=self._optimizer,
+                model=built.model,
+                optimizer=built.optimizer,
                 step=self._first_step.wrap_step(self._step),
                 train=train,
                 batches=batches,
@@ -192,7 +178,8 @@ class RankTraining:
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))
-            self._report_tables()
+            if collectives.rank == 0:
+                built.report_tables(self._report)
             if tracked_training:
                 attempt = f"{self._checkpoints.root}/{self._attempt}"
                 tracked_training.set_tags(build_machine_tags(devices, attempt))
@@ -206,12 +193,15 @@ class RankTraining:
                 )
             self._trained_at = time.monotonic()
             if context.validation is not None and self._payload.get("register", True):
-                predictor = Predictor(self._model)
+                predictor = Predictor(built.model)
                 self._validation_predictions = gather_predictions(
                     predictor, context.validation, collectives, self._spec.label
                 )
-            self._checksums = compare_weights(self._model, collectives, "at the end")
-        collectives.heartbeat.mark_done()
+            self._checksums = compare_weights(
+                built.model, collectives, "at the end", with_shards=True
+            )
+        if not (self._built.shards and self._payload.get("register", True)):
+            collectives.heartbeat.mark_done()
 
     def finish_training(self) -> dict[str, Any]:
         """Register the model and return the training's result; called once, after the last epoch.
@@ -220,9 +210,15 @@ class RankTraining:
             what `run.train` reads; an empty dict on ranks other than 0, which do nothing.
         """
         state, tracked_training = self._state, self._tracked_training
-        if self._collectives.rank != 0 or not tracked_training or not state:
-            return {}
         is_registered = self._payload.get("register", True)
+        tables = None
+        if self._built.shards and is_registered:
+            tables = TableReader(self._built.model, self._collectives)
+        if self._collectives.rank != 0 or not tracked_training or not state:
+            if tables:
+                tables.follow_rank_0()
+                self._collectives.heartbeat.mark_done()
+            return {}
         if is_registered:
             self._report(Progress("registering the model"))
         run = tracked_training.finish_writing()
@@ -230,15 +226,18 @@ class RankTraining:
         wait_out(lambda: run.log_metrics(best_metrics, max(0, state.best.epoch)), self._report)
         model_uri = ""
         if is_registered:
-            model_uri = register_model(
-                run,
-                self._model,
-                self._spec,
-                self._recipe,
-                self._dataset,
-                self._validation_predictions,
-                self._report,
-            ).uri
+            with tables.lead() if tables else nullcontext():
+                model_uri = register_model(
+                    run,
+                    self._built.model,
+                    self._spec,
+                    self._built.recipe,
+                    self._dataset,
+                    self._validation_predictions,
+                    self._report,
+                    tables,
+                ).uri
+        self._collectives.heartbeat.mark_done()
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
         # Nobody continues a trial of a search.
         keep = self._recipe.train.checkpoint.keep_finished if is_registered else 0
@@ -255,18 +254,14 @@ class RankTraining:
         result = build_train_result(run, model_uri, state, self._checksums)
         return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
 
-    def _report_tables(self) -> None:
-        """Report on rank 0 what the tables take that are not trained as other weights are."""
-        settings = self._recipe.train.model_copy(update={"ranks": self._collectives.size})
-        for table in self._tables if self._collectives.rank == 0 else ():
-            name, rows, width = table.layer.name, table.layer.input_dim, table.layer.output_dim
-            cost = predict_cost(name, rows, width, table.ids_per_row, settings)
-            self._report(Progress(describe_cost(cost)))
-
     def rewind_to_last_update(self) -> None:
         """Take back what was done since the last update, before this rank joins others."""
         if self._state is None or self._step is None:
             self._state = None  # this rank has no progress yet; others may have
+            return
+        if self._built.shards:
+            # Rows are gone with the rank that had them: all go on from the newest checkpoint.
+            self._state = None
             return
         self._step.undo_batches()
         updates = self._base_updates + int(self._step.updates)
@@ -283,21 +278,21 @@ class RankTraining:
             RankError: earlier ranks were lost, and there is no checkpoint.
         """
         settings, collectives = self._recipe.train, self._collectives
-        resume_point = ResumePoint("", None)
-        if collectives.rank == 0:
-            resume_point = self._find_resume_point()
-            self._attempt = resume_point.attempt
+        resume_point = self._agree_on_resume_point()
         saved = resume_point.saved
-        self._adopt_layout(
+        built = self._built
+        built.adopt_layout(
             collectives.broadcast_object(
-                saved.state["shared_tables"] if saved else self._shares_tables
+                saved.state["shared_tables"] if saved else built.shares_tables
             )
         )
         saved_progress = restore_checkpoint(
-            resume_point, self._model, self._optimizer, settings.early_stopping, collectives
+            resume_point, built.model, built.optimizer, settings.early_stopping, collectives
         )
         if saved_progress:
             state, checkpoint_extras = saved_progress
+            if built.shards:
+                built.shards.read(*self._saved_tables)
             check_checkpoint_fits(checkpoint_extras, self._dataset.digest, train.steps)
             settings_then = checkpoint_extras.get("settings")
             check_settings(settings_then, collect_settings(self._recipe), state.epochs_run)
@@ -307,49 +302,68 @@ class RankTraining:
             progress = describe_progress(state, train.steps)
             self._report(Progress(f"continuing {progress} of {resume_point.attempt}"))
             return state, checkpoint_extras
-        if collectives.carried_values.get("begun"):
+        if collectives.carried_values.get("begun") and not built.shards:
             raise RankError(
                 "all ranks that had the training's progress are lost, and there is no checkpoint"
             )
         if settings.initial_model:
-            self._take_initial_weights(settings.initial_model)
+            built.take_initial_weights(settings.initial_model, self._store, self._report)
         # The initial weights are rank 0's.
-        collectives.broadcast_variables([*self._model.weights, *self._optimizer.variables])
+        whole = list_whole_variables(built.model, built.optimizer)
+        collectives.broadcast_variables(whole.all)
         return TrainState(BestEpoch(settings.early_stopping)), {}
 
-    def _take_initial_weights(self, source: str) -> None:
-        """Set the weights on rank 0 to those of another model, in the layout that it has."""
-        initial, shares_tables = None, self._shares_tables
-        if self._collectives.rank == 0:
-            initial = InitialModel(source, self._store, self._recipe.model, self._spec)
-            if initial.shares_tables is not None:
-                shares_tables = initial.shares_tables
-        shares_tables = self._collectives.broadcast_object(shares_tables)
-        if shares_tables != self._shares_tables:
-            words = "share tables" if shares_tables else "have a table each"
-            text = (
-                f"train.initial_model: its categoricals {words}, and so do those of this training"
-            )
-            self._report(Progress(text))
-        self._adopt_layout(shares_tables)
-        if initial:
-            for feature in initial.copy_weights(self._model):
-                self._report(Progress(f"train.initial_model: {feature.describe()}"))
+    def _agree_on_resume_point(self) -> ResumePoint:
+        """Find the newest checkpoint of which all ranks' files are whole; on rank 0 it is returned.
 
-    def _find_resume_point(self) -> ResumePoint:
-        """Find the attempt and its checkpoint, on rank 0."""
+        Raises:
+            TrainError: it has sharded tables, and this training has none, or the other way round.
+        """
+        collectives, shards = self._collectives, self._built.shards
+        damaged: dict[str, str] = {}
+        while True:
+            resume_point, found = ResumePoint("", None), None
+            if collectives.rank == 0:
+                resume_point = self._find_resume_point(damaged)
+                self._attempt = resume_point.attempt
+                if saved := resume_point.saved:
+                    tables, folder = saved.state.get("tables"), saved.location.rpartition("/")[0]
+                    found = [saved.location, folder, tables]
+                    if (tables is None) != (shards is None):
+                        raise TrainError(
+                            f"checkpoint {saved.location} was written "
+                            f"{'with' if tables else 'without'} sharded tables; set "
+                            "model.embeddings.shard_above as it was, or use --resume never"
+                        )
+            if shards is None:
+                return resume_point
+            attempt, found = collectives.broadcast_object([resume_point.attempt, found])
+            self._shard_folder = f"{self._checkpoints.root}/{attempt}"
+            if found is None:
+                return resume_point
+            location, *self._saved_tables = found
+            problem = shards.find_problem(*self._saved_tables)
+            if not problem:
+                return resume_point
+            damaged[location] = problem
+
+    def _find_resume_point(self, damaged: Mapping[str, str]) -> ResumePoint:
+        """Find the attempt and its checkpoint, on rank 0.
+
+        Args:
+            damaged: see `find_resume_point`.
+        """
         attempt = self._attempt or self._collectives.carried_values.get("attempt")
         if attempt:
             if not self._attempt:
                 self._checkpoints.lock_attempt(attempt)
-            return ResumePoint(
-                attempt, self._checkpoints.read_newest(attempt, find_number_problem)[0]
-            )
+            return ResumePoint(attempt, read_newest(self._checkpoints, attempt, damaged)[0])
         resume_point = find_resume_point(
             self._checkpoints,
             self._payload["resume"],
             self._report,
             self._payload.get("attempt", ""),
+            damaged,
         )
         self._checkpoints.lock_attempt(resume_point.attempt)
         return resume_point
@@ -361,12 +375,13 @@ class RankTraining:
         if collectives.rank != most_advanced_rank:
             # Its weights are about to be replaced; if that fails half-way, it has no progress.
             self._state = None
-        self._adopt_layout(collectives.broadcast_object(self._shares_tables, most_advanced_rank))
+        built = self._built
+        built.adopt_layout(collectives.broadcast_object(built.shares_tables, most_advanced_rank))
         state = broadcast_state(
             own_state,
             most_advanced_rank,
-            self._model,
-            self._optimizer,
+            built.model,
+            built.optimizer,
             self._recipe.train.early_stopping,
             collectives,
         )
@@ -391,7 +406,7 @@ class RankTraining:
         return {
             **described,
             "settings": collect_settings(self._recipe),
-            "shared_tables": self._shares_tables,
+            "shared_tables": self._built.shares_tables,
         }
 
     def _open_tracking(
@@ -399,7 +414,9 @@ class RankTraining:
     ) -> tuple[TrackedTraining | None, CheckpointPolicy]:
         """Return the tracked run, begun at the first call, and the policy for checkpoints."""
         if self._collectives.rank != 0:
-            return None, NoCheckpoints()
+            if not self._built.shards:
+                return None, NoCheckpoints()
+            return None, self._schedule_checkpoints(None, checkpoint_extras)
         if self._tracked_training is None or self._writer is None:
             settings = self._recipe.train.checkpoint
             self._writer = CheckpointWriter(self._checkpoints, self._attempt, settings.keep)
@@ -416,11 +433,19 @@ class RankTraining:
                     registers=self._payload.get("register", True),
                 )
             )
-        checkpoint_policy = ScheduledCheckpoints(
+        return self._tracked_training, self._schedule_checkpoints(self._writer, checkpoint_extras)
+
+    def _schedule_checkpoints(
+        self, writer: CheckpointWriter | None, checkpoint_extras: dict[str, Any]
+    ) -> CheckpointPolicy:
+        built = self._built
+        return ScheduledCheckpoints(
             self._recipe.train,
-            self._writer,
-            self._model,
-            self._optimizer,
+            writer,
+            built.model,
+            built.optimizer,
             self._describe_for_checkpoint,
+            built.shards,
+            self._shard_folder,
+            checkpoint_extras.get("best_folder") or "",
         )
-        return self._tracked_training, checkpoint_policy

@@ -5,6 +5,7 @@ answers that every other machine has to give. MLflow itself is behind `tracking`
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,11 @@ from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
-from headrace.models.load import check_loadable
+from headrace.models.load import check_loadable, load_keras_model
 from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
 from headrace.models.reference import count_predictions, make_prediction_axis
+from headrace.models.table_parts import SplitModel
 from headrace.models.threshold import choose_threshold
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
@@ -38,6 +40,8 @@ from headrace.tracking.run import TrackedRun, make_artifact_folder
 from headrace.train.finite import check_predictions
 from headrace.train.golden_rows import add_rows_that_break_rules
 from headrace.train.input_example import make_example_rows
+from headrace.train.table_reading import TableReader
+from headrace.train.variables import list_whole_variables
 from headrace.transform.arrow import ArrowTransform, stack_inputs
 from headrace.transform.rules import find_rejected
 from headrace.transform.spec import RawColumn, TransformSpec
@@ -64,6 +68,7 @@ def register_model(
     dataset: DatasetVersion,
     validation_predictions: LabelsAndOutputs | None,
     report: Report,
+    tables: TableReader | None = None,
 ) -> ModelVersion:
     """Log a trained model to its run and register it.
 
@@ -75,6 +80,7 @@ def register_model(
         dataset: what it was trained on; some of its raw rows are logged with the model.
         validation_predictions: labels and output of the validation split, where there is one.
         report: called with what the model will lack.
+        tables: reads the rows of sharded tables; None where the model has all of them.
 
     Raises:
         TrainError: no threshold meets the recipe's condition, or a prediction is not finite.
@@ -91,8 +97,11 @@ def register_model(
             "golden": str(folder / "golden.parquet"),
             "reference": str(folder / "reference.json"),
         }
-        export_raw_model(model, spec, files["saved_model"])
-        check_loadable(model, files["keras_model"], "the trained model")
+        if tables is None:
+            export_raw_model(model, spec, files["saved_model"])
+            check_loadable(model, files["keras_model"], "the trained model")
+        else:
+            _export_split_model(model, spec, recipe.model, tables, files)
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
         reference = _describe_columns(dataset, report)
         if validation_predictions:
@@ -101,9 +110,14 @@ def register_model(
         example = make_example_rows(spec)
         tolerance = _TOLERANCE[recipe.train.precision]
         raw = _read_raw_examples(dataset, report)
-        _write_golden(files["golden"], raw, example, model, spec, tolerance, recipe.train)
+        predict = tables.predict_inputs if tables else Predictor(model).predict_inputs
+        _write_golden(files["golden"], raw, example, predict, spec, tolerance, recipe.train)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-        export_network(model, spec, files["network"])  # the same weights again: not in the size
+        if tables is None:
+            # The same weights again: not in the size.
+            export_network(model, spec, files["network"])
+        else:
+            del files["network"]  # of a model with such tables `saved_model` has both signatures
         return register_version(
             run,
             report,
@@ -123,12 +137,27 @@ def register_model(
                 **_describe_input(dataset, spec),
                 "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
-                "network": "network",
+                "network": "network" if "network" in files else "saved_model",
                 **describe_loss(spec.label.loss),
                 **_describe_task(dataset),
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )
+
+
+def _export_split_model(
+    model: keras.Model,
+    spec: TransformSpec,
+    section: s.Model,
+    tables: TableReader,
+    files: Mapping[str, str],
+) -> None:
+    """Write the SavedModel and the `.keras` file of a model with sharded tables."""
+    weights = [np.array(v) for v in list_whole_variables(model, None).weights]
+    split = SplitModel(section, spec, tables.names, weights, tables.read_rows)
+    split.export(files["saved_model"])
+    split.save(files["keras_model"])
+    load_keras_model(files["keras_model"], "the trained model")
 
 
 def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:
@@ -234,7 +263,7 @@ def _write_golden(
     path: str,
     raw: pa.Table | None,
     example: "pd.DataFrame",
-    model: keras.Model,
+    predict: Callable[[Mapping[str, np.ndarray]], np.ndarray],
     spec: TransformSpec,
     tolerance: float,
     settings: s.Train,
@@ -251,7 +280,7 @@ def _write_golden(
     rejected = np.asarray(find_rejected(raw, kinds, spec.rules or ()).any(axis=1))
     inputs = stack_inputs(ArrowTransform(spec)(raw), spec)
     with place_on_cpu():  # a GPU may round far more (TF32), and the machine that compares has none
-        output = Predictor(model).predict_inputs(inputs)
+        output = predict(inputs)
     check_predictions(output[~rejected], "raw rows that are recorded with it", settings)
     kind = spec.label.definition
     answers = kind.convert_output(output, spec.label)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.member_collectives import from_bits, to_bits
+from headrace.train.sharded_tables import ShardedTable
 
 
 class RowGradient(NamedTuple):
@@ -104,6 +105,7 @@ def gather_over_ranks(
     collectives: Collectives,
     compression: str,
     scales: Sequence[tf.Tensor],
+    shards: Sequence[ShardedTable | None],
 ) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Return ids and rows of all ranks, by rank, for every table.
 
@@ -113,6 +115,7 @@ def gather_over_ranks(
         compression: see `StepOptions`.
         scales: float32 scalars that bring each table's rows into the range of float16; read where
             that is the compression.
+        shards: of each table that is split over ranks: it gets the rows of its own ids alone.
     """
     if collectives.size == 1:
         return [(gradient.ids, gradient.rows) for gradient in gradients]
@@ -124,8 +127,18 @@ def gather_over_ranks(
         elif compression == "bf16":
             rows = to_bits(rows)
         messages.append(_pack(gradient.ids, rows))
+    received: list[tf.Tensor] = [None] * len(messages)
+    whole = [number for number, shard in enumerate(shards) if shard is None]
+    parts = collectives.allgather_rows([messages[number] for number in whole]) if whole else []
+    for number, part in zip(whole, parts, strict=True):
+        received[number] = part
+    for number, shard in enumerate(shards):
+        if shard is not None:
+            # From the first rank to the last, and of each in the order of its shards: the same
+            # additions as where every rank gets all rows.
+            received[number], *_ = shard.send_by_owner(gradients[number].ids, messages[number])
     gathered = []
-    for number, message in enumerate(collectives.allgather_rows(messages)):
+    for number, message in enumerate(received):
         ids, rows = _unpack(message)
         if compression == "fp16":
             rows = tf.cast(rows, tf.float32) / scales[number]

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from headrace.distributed.rank.collectives import Collectives, SoloCollectives
 from headrace.recipe import sections as s
 from headrace.train.row_rules import make_rule
 from headrace.train.table_policy import is_exact
@@ -24,13 +25,19 @@ class RowOptimizer:
         optimizer: keras.optimizers.Optimizer,
         settings: s.Optimizer,
         tables: Sequence[keras.Variable],
+        sharded: Sequence[keras.Variable] = (),
+        collectives: Collectives | None = None,
     ) -> None:
         """
         Args:
             optimizer: of the other variables; not built yet.
             settings: of the recipe; it has a rule for tables (`row_rules.has_rule`).
             tables: the variables that are updated by row, float32 (rows, width) each.
+            sharded: those of them of which each rank has other rows.
+            collectives: the ranks, which decide together where there are such.
         """
+        self._sharded = {id(table) for table in sharded}
+        self._collectives = collectives or SoloCollectives()
         self._optimizer, self._settings = optimizer, settings
         self._inner = getattr(optimizer, "inner_optimizer", optimizer)
         self._scaling = optimizer if self._inner is not optimizer else None
@@ -47,6 +54,10 @@ class RowOptimizer:
         """Return Keras's own variables, then the slots of each table."""
         slots = [slot for rule in self._rules.values() for slot in rule.slots]
         return [*self._optimizer.variables, *slots]
+
+    def list_slots(self, table: keras.Variable) -> list[keras.Variable]:
+        """List the moments of a table that is updated by row."""
+        return list(self._rules[id(table)].slots)
 
     @property
     def rate_variable(self) -> keras.Variable:
@@ -77,16 +88,18 @@ class RowOptimizer:
         if self._scaling is not None:
             scale = self._scaling.dynamic_scale._value
             rows = [row / scale for row in rows]
-            is_finite = tf.reduce_all(
-                [tf.reduce_all(tf.math.is_finite(r)) for r in (*others, *rows)]
+            bad = [tf.reduce_any(~tf.math.is_finite(r)) for r in others]
+            bad += self._combine(
+                [tf.cast(tf.reduce_any(~tf.math.is_finite(r)), tf.float32) for r in rows], by_row
             )
+            is_finite = tf.equal(tf.add_n([tf.cast(b, tf.float32) for b in bad]), 0.0)
             # Keras skips the update, and lowers the scale, by what it sees of the others.
             others[0] = tf.where(is_finite, others[0], tf.constant(float("nan"), others[0].dtype))
         else:
             scale = tf.constant(1.0)
         if self._settings.clip_norm is not None:
             squares = [tf.reduce_sum(tf.square(g / scale)) for g in others]
-            squares += [tf.reduce_sum(tf.square(row)) for row in rows]
+            squares += self._combine([tf.reduce_sum(tf.square(row)) for row in rows], by_row)
             norm = tf.sqrt(tf.add_n(squares))
             limit = self._settings.clip_norm
             factor = limit * tf.minimum(1 / norm, 1 / limit) + (
@@ -137,6 +150,25 @@ class RowOptimizer:
                     variable.scatter_update(tf.IndexedSlices(values, rows))
                 done = tf.reduce_sum(before[0][:1])
         return done
+
+    def _combine(
+        self, sums: list[tf.Tensor], tables: Sequence[tuple[tf.IndexedSlices, keras.Variable]]
+    ) -> list[tf.Tensor]:
+        """Return sums over the rows of each table, of all ranks where they have other rows.
+
+        Args:
+            sums: float32 scalars of this rank's rows.
+            tables: gradient and variable of each.
+        """
+        is_sharded = [id(variable) in self._sharded for _, variable in tables]
+        own = [total for total, is_own in zip(sums, is_sharded, strict=True) if is_own]
+        if not own:
+            return sums
+        combined = iter(tf.unstack(self._collectives.allreduce([tf.stack(own)])[0]))
+        return [
+            next(combined) if is_own else total
+            for total, is_own in zip(sums, is_sharded, strict=True)
+        ]
 
     def _select_touched(self, ids: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Leave out rows without a gradient, which a lazy rule would move by their moments."""

@@ -13,6 +13,7 @@ from headrace.recipe import sections as s
 from headrace.train.early_stopping import BestEpoch
 from headrace.train.learning_rate import Plateau
 from headrace.train.row_optimizer import AnyOptimizer
+from headrace.train.variables import list_whole_variables
 
 
 @dataclass
@@ -102,8 +103,12 @@ class TrainState:
 def collect_arrays(
     model: keras.Model, optimizer: AnyOptimizer, best_weights: list[np.ndarray] | None
 ) -> dict[str, np.ndarray]:
-    """Copy all variables to arrays: `w…` of the model, `o…` of the optimizer, `b…` the best."""
-    named = {"w": model.weights, "o": optimizer.variables}
+    """Copy variables to arrays: `w…` of the model, `o…` of the optimizer, `b…` the best.
+
+    Rows of sharded tables, and their moments, are not among them: `table_shards` has them.
+    """
+    whole = list_whole_variables(model, optimizer)
+    named = {"w": whole.weights, "o": whole.moments}
     arrays = {
         f"{letter}{number:04d}": np.array(keras.ops.convert_to_numpy(variable))
         for letter, variables in named.items()
@@ -128,7 +133,8 @@ def assign_arrays(
     Raises:
         TrainError: they are of another model or optimizer.
     """
-    for letter, variables in (("w", model.weights), ("o", optimizer.variables)):
+    whole = list_whole_variables(model, optimizer)
+    for letter, variables in (("w", whole.weights), ("o", whole.moments)):
         names = sorted(name for name in arrays if name.startswith(letter))
         difference = _describe_first_difference([arrays[name] for name in names], variables)
         if difference:

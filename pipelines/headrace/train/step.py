@@ -11,6 +11,7 @@ over the global batch.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,6 +30,7 @@ from headrace.train.gradient_sums import (
 )
 from headrace.train.row_gradients import RowGradient, sum_by_id, sum_within_shards
 from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer, get_rate_variable
+from headrace.train.sharded_tables import ShardedTable, watch_lookups
 from headrace.train.step_options import StepOptions
 from headrace.train.table_meter import TableMeter
 from headrace.train.tables import TableTraining
@@ -98,8 +100,8 @@ class TrainStep:
         ).make_row_losses(options.label_smoothing)
         self._names = [tensor.name for tensor in model.inputs]
         trainable = model.trainable_variables
-        sparse = {id(table.variable): table.layer for table in tables if table.is_sparse}
-        # Position of each table whose gradient is a list of rows -> its layer.
+        sparse = {id(table.variable): table for table in tables if table.is_sparse}
+        # Position of each table whose gradient is a list of rows -> the table.
         self._sparse = {i: sparse[id(v)] for i, v in enumerate(trainable) if id(v) in sparse}
         self._variables = [v._value for v in trainable]
         self._moments = GlobalMoments(self._network, collectives)
@@ -117,12 +119,13 @@ class TrainStep:
 
     def _prepare_sums(self) -> None:
         """Make what sums gradients, and the step to be traced."""
-        options, layers = self._options, list(self._sparse.values())
+        options, tables = self._options, list(self._sparse.values())
+        self._shards = [table.shard for table in tables]
         self._dense_variables = [v for i, v in enumerate(self._variables) if i not in self._sparse]
-        self._meter = TableMeter(layers, self._collectives, options.compression)
+        self._meter = TableMeter(tables, self._collectives, options.compression)
         self._accumulation = None
         if options.accumulate > 1:
-            widths = [layer.output_dim for layer in layers]
+            widths = [table.layer.output_dim for table in tables]
             self._accumulation = Accumulation(self._dense_variables, widths, options.shards)
         # Without AutoGraph, which would convert Keras and Horovod for nothing: 1.7 of 3.3 s.
         self._compiled = tf.function(self._run_step, reduce_retracing=True, autograph=False)
@@ -216,11 +219,13 @@ class TrainStep:
         if not update:
             return tf.constant(0.0), tf.constant(0.0), tf.constant(0.0)
         if collectives.size > 1:
-            sums = fill_up_rows(sums)
+            sums = fill_up_rows(sums, self._shards)
         (*dense, loss, weight, requests), gathered = sum_over_ranks(
-            sums, request, collectives, self._options.compression
+            sums, request, collectives, self._options.compression, self._shards
         )
-        touched = [sum_by_id(*rows) for rows in gathered]
+        touched = [
+            _sum_touched(*rows, shard) for rows, shard in zip(gathered, self._shards, strict=True)
+        ]
         gradients = self._divide_by_weight(dense, touched, weight)
         # Counters do not depend on gradients: without this, they would count an update whose sum
         # failed because a rank was lost.
@@ -254,8 +259,9 @@ class TrainStep:
 
     def _compute_gradients(self, batch: Mapping[str, tf.Tensor], number: tf.Tensor) -> GradientSums:
         """Return gradients, loss and weight, summed over this rank's rows."""
-        for layer in self._sparse.values():
-            count_calls(layer)
+        for table in self._sparse.values():
+            if not table.shard:
+                count_calls(table.layer)
         for position, generator in enumerate(self._generators):
             draws = tf.cast(number, tf.int64) * _DRAWS
             state = tf.stack([tf.constant(self._seed ^ position, tf.int64), draws])
@@ -266,7 +272,7 @@ class TrainStep:
         weights = batch["weight"]
         if "sample_weight" in batch:
             weights = weights * batch["sample_weight"]
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, watch_lookups(self._shards, tape):
             with self._moments.count_rows(batch["weight"]):
                 logits = self._network({name: batch[name] for name in self._names}, training=True)
             logits = tf.cast(logits, tf.float32)
@@ -284,7 +290,7 @@ class TrainStep:
             # Multiplied by the rank's weight: the division by the global weight leaves it once.
             penalty = tf.add_n([*self._network.losses, tf.constant(0.0)])
             objective = self._optimizer.scale_loss(loss + weight * penalty)
-        gradients = tape.gradient(objective, self._variables, unconnected_gradients="zero")
+        gradients = self._take_gradients(tape, objective)
         whole = [i for i in self._sparse if not isinstance(gradients[i], tf.IndexedSlices)]
         if whole:
             raise _WholeTablesError(whole)
@@ -295,22 +301,49 @@ class TrainStep:
         ]
         batch_rows = tf.size(batch["weight"])
         rows = [
-            self._sum_rows(gradients[i], layer, batch_rows) for i, layer in self._sparse.items()
+            self._sum_rows(gradients[i], table, batch_rows) for i, table in self._sparse.items()
         ]
         self._meter.note_lookups([gradients[i].indices for i in self._sparse])
         return GradientSums(dense, rows, loss, weight)
 
+    def _take_gradients(
+        self, tape: tf.GradientTape, objective: tf.Tensor
+    ) -> list[tf.Tensor | tf.IndexedSlices]:
+        """Return the gradient of every trainable variable; of a sharded table by global id."""
+        shards = {i: t.shard for i, t in self._sparse.items() if t.shard}
+        sources: list[Any] = [
+            [rows for _, rows in shards[i].looked_up] if i in shards else variable
+            for i, variable in enumerate(self._variables)
+        ]
+        gradients = tape.gradient(objective, sources, unconnected_gradients="zero")
+        for i, shard in shards.items():
+            ids = tf.concat([ids for ids, _ in shard.looked_up], 0)
+            gradients[i] = tf.IndexedSlices(tf.concat(gradients[i], 0), ids)
+        return list(gradients)
+
     def _sum_rows(
-        self, gradient: tf.IndexedSlices, layer: keras.layers.Embedding, batch_rows: tf.Tensor
+        self, gradient: tf.IndexedSlices, table: TableTraining, batch_rows: tf.Tensor
     ) -> RowGradient:
         """Return the gradient of a table, summed within the shards of this rank."""
+        layer = table.layer
         # What a layer looks up in several places lies place after place, and not shard after shard.
-        first = get_first_dimension(layer)
-        has_shards = count_calls(layer) == 1 and first is not None
-        is_batch = tf.equal(first, batch_rows) if has_shards else False
+        if table.shard:
+            is_batch: tf.Tensor | bool = len(table.shard.looked_up) == 1
+        else:
+            first = get_first_dimension(layer)
+            has_shards = count_calls(layer) == 1 and first is not None
+            is_batch = tf.equal(first, batch_rows) if has_shards else False
         rows = tf.cast(tf.reshape(gradient.values, [-1, layer.output_dim]), tf.float32)
         ids = tf.reshape(gradient.indices, [-1])
         return sum_within_shards(ids, rows, self._options.shards, is_batch)
+
+
+def _sum_touched(
+    ids: tf.Tensor, rows: tf.Tensor, shard: ShardedTable | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum the rows of each id; of a sharded table by position among this rank's own."""
+    ids, rows = sum_by_id(ids, rows)
+    return (shard.to_local(ids) if shard else ids), rows
 
 
 def _hide_padding(

@@ -4,13 +4,14 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-import keras
+import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.models.gathered import get_table
 from headrace.train.row_gradients import RowGradient, gather_over_ranks
 from headrace.train.row_optimizer import AnyOptimizer, RowOptimizer
+from headrace.train.tables import TableTraining
 
 # Of a row on its way between ranks, by compression.
 _ID_BYTES, _NUMBER_BYTES = 4, {"none": 4, "fp16": 2, "bf16": 2}
@@ -22,23 +23,26 @@ class TableMeter:
 
     def __init__(
         self,
-        layers: Sequence[keras.layers.Embedding],
+        tables: Sequence[TableTraining],
         collectives: Collectives,
         compression: str,
     ) -> None:
         """
         Args:
-            layers: whose tables have gradients of rows.
+            tables: that have gradients of rows.
             collectives: the ranks.
             compression: see `StepOptions`.
         """
-        self._layers, self._collectives = list(layers), collectives
+        self._tables, self._collectives = list(tables), collectives
+        self._shards = [table.shard for table in tables]
+        layers = self._layers = [table.layer for table in tables]
         self._compression = compression
         self._row_bytes = [
             _ID_BYTES + layer.output_dim * _NUMBER_BYTES[compression] for layer in layers
         ]
-        self._updates, self._touched, self._sent = (
-            tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(3)
+        # Rows of whole tables are the same on all ranks, those of shards this rank's alone.
+        self._updates, self._touched, self._touched_own, self._sent = (
+            tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(4)
         )
         self._counted = (0, 0, 0)
         # Ids of the last batch as it looked them up; of the last update those that this rank sent,
@@ -52,6 +56,10 @@ class TableMeter:
         """Note the ids of a batch for every table, within the step's graph."""
         for variable, own in zip(self._looked_up, ids, strict=True):
             variable.assign(tf.cast(tf.reshape(own, [-1]), tf.int32))
+        if self._collectives.size > 1:
+            for shard in filter(None, self._shards):
+                sent = shard.sent * _ID_BYTES + shard.asked * shard.width * _NUMBER_BYTES["none"]
+                self._sent.assign_add(tf.cast(sent, tf.int64))
 
     def count_update(
         self, sent: Sequence[RowGradient], touched: Sequence[tuple[tf.Tensor, tf.Tensor]]
@@ -60,12 +68,14 @@ class TableMeter:
 
         Args:
             sent: what this rank has of every table.
-            touched: ids of all ranks, each once, and their rows.
+            touched: ids of all ranks, each once, and their rows; of a sharded table those that this
+                rank has.
         """
         if not self._layers:
             return
         self._updates.assign_add(1)
-        self._touched.assign_add(tf.add_n([tf.size(ids, tf.int64) for ids, _ in touched]))
+        for (ids, _), shard in zip(touched, self._shards, strict=True):
+            (self._touched_own if shard else self._touched).assign_add(tf.size(ids, tf.int64))
         if self._collectives.size > 1:
             pairs = zip(sent, self._row_bytes, strict=True)
             self._sent.assign_add(tf.add_n([tf.size(s.ids, tf.int64) * b for s, b in pairs]))
@@ -77,9 +87,14 @@ class TableMeter:
     def describe_updates(self) -> dict[str, float]:
         """Return means of the updates since this was asked last; empty where no table is sparse.
 
-        `table_rows_per_update` is of all ranks, `table_bytes_per_update` what this rank sent.
+        All ranks call this together. `table_rows_per_update` is of all ranks,
+        `table_bytes_per_update` what this rank sent.
         """
-        now = (int(self._updates), int(self._touched), int(self._sent))
+        touched = int(self._touched)
+        if any(self._shards):
+            own = np.array([int(self._touched_own)], np.int64)
+            touched += int(self._collectives.allgather(own).sum())
+        now = (int(self._updates), touched, int(self._sent))
         updates, rows, bytes_ = (new - old for new, old in zip(now, self._counted, strict=True))
         self._counted = now
         if not updates:
@@ -110,8 +125,8 @@ class TableMeter:
         return self._seconds
 
     def _look_up(self) -> tf.Tensor:
-        pairs = zip(self._layers, self._looked_up, strict=True)
-        return tf.add_n([tf.reduce_max(tf.gather(get_table(x), ids)) for x, ids in pairs])
+        pairs = zip(self._tables, self._looked_up, strict=True)
+        return tf.add_n([tf.reduce_max(_look_up_rows(x, ids)) for x, ids in pairs])
 
     def _exchange(self) -> tf.Tensor:
         gradients = [
@@ -119,8 +134,15 @@ class TableMeter:
             for layer, own in zip(self._layers, self._sent_ids, strict=True)
         ]
         ones = [tf.constant(1.0)] * len(gradients)
-        gathered = gather_over_ranks(gradients, self._collectives, self._compression, ones)
+        gathered = gather_over_ranks(
+            gradients, self._collectives, self._compression, ones, self._shards
+        )
         return tf.add_n([tf.reduce_max(rows) for _, rows in gathered])
+
+
+def _look_up_rows(table: TableTraining, ids: tf.Tensor) -> tf.Tensor:
+    """Look up as a batch does, from other ranks too where the table is sharded."""
+    return table.shard.look_up(ids) if table.shard else tf.gather(get_table(table.layer), ids)
 
 
 def _make_ids() -> tf.Variable:

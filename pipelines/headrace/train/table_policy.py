@@ -41,6 +41,11 @@ def is_sparse(rows: int, ids_per_row: int, settings: s.Train) -> bool:
     return ids > 0 and rows > _ROWS_PER_ID * ids
 
 
+def is_sharded(rows: int, width: int, shard_above: int | None) -> bool:
+    """Return whether a table's rows are split over ranks; `shard_above` in bytes, None for none."""
+    return shard_above is not None and 4 * rows * width > shard_above
+
+
 def is_by_row(settings: s.Optimizer, *, sparse: bool) -> bool:
     """Return whether a table is updated by row.
 
@@ -61,10 +66,12 @@ class TableCost:
     Attributes:
         name: of its layer.
         rows, width: its shape.
-        table_bytes: float32 numbers of the table.
+        table_bytes: float32 numbers of the table, or of the rank's share of it.
         moment_bytes: numbers that the optimizer keeps beside them.
         is_sparse, is_by_row: how it is trained.
-        sent_bytes: what a rank sends of its gradient in an update, at most; 0 of a single rank.
+        sent_bytes: what a rank sends of its gradient in an update, at most; 0 of a single rank. Of
+            a sharded table also ids that are looked up, and rows that others asked for.
+        shares: number of ranks that its rows are split over; 1 where each has all of them.
     """
 
     name: str
@@ -75,6 +82,7 @@ class TableCost:
     is_sparse: bool
     is_by_row: bool
     sent_bytes: int
+    shares: int = 1
 
 
 def predict_table_costs(recipe: s.Model, spec: TransformSpec, settings: s.Train) -> list[TableCost]:
@@ -98,7 +106,12 @@ def predict_table_costs(recipe: s.Model, spec: TransformSpec, settings: s.Train)
     # A regularizer of embeddings makes every row count in every step.
     has_dense = isinstance(recipe, s.WideDeep) and bool(recipe.l1 or recipe.l2)
     return [
-        predict_cost(*table, settings, dense=has_dense and table[0].startswith("wide."))
+        predict_cost(
+            *table,
+            settings,
+            recipe.embeddings.shard_above,
+            dense=has_dense and table[0].startswith("wide."),
+        )
         for table in tables
     ]
 
@@ -112,7 +125,14 @@ def _find_token_width(recipe: s.Model, cardinality: int) -> int:
 
 
 def predict_cost(
-    name: str, rows: int, width: int, ids_per_row: int, settings: s.Train, *, dense: bool = False
+    name: str,
+    rows: int,
+    width: int,
+    ids_per_row: int,
+    settings: s.Train,
+    shard_above: int | None = None,
+    *,
+    dense: bool = False,
 ) -> TableCost:
     """Predict what one table takes.
 
@@ -121,10 +141,12 @@ def predict_cost(
         rows, width: its shape.
         ids_per_row: ids that are looked up for a row of a batch.
         settings: optimizer, ranks, batch, accumulation and compression count.
+        shard_above: tables of more bytes are split over ranks; None for none.
         dense: whether something else makes every row count.
     """
     optimizer = settings.optimizer
-    sparse = not dense and is_sparse(rows, ids_per_row, settings)
+    sharded = not dense and is_sharded(rows, width, shard_above)
+    sparse = sharded or (not dense and is_sparse(rows, ids_per_row, settings))
     by_row = not dense and is_by_row(optimizer, sparse=sparse)
     moments = {"adam": 2, "adamw": 2, "lamb": 2, "adagrad": 1, "rowwise_adagrad": 1}
     per_row = moments.get(optimizer.kind, 1 if optimizer.momentum else 0) * width
@@ -135,16 +157,23 @@ def predict_cost(
     if sparse:
         # An id is sent once for each of a rank's shards, and messages are filled up by an eighth.
         ids = ids_per_row * settings.global_batch_size * settings.accumulate // settings.ranks
-        sent = ids * (_ID_BYTES + width * number_bytes) * 9 // 8
+        sent = ids * (_ID_BYTES + width * number_bytes)
+        if sharded:
+            sent += ids * (_ID_BYTES + width * _NUMBER_BYTES["none"])
+        else:
+            sent = sent * 9 // 8
+    shares = settings.ranks if sharded else 1
+    own_rows = -(-rows // shares)
     return TableCost(
         name=name,
         rows=rows,
         width=width,
-        table_bytes=4 * rows * width,
-        moment_bytes=4 * rows * per_row,
+        table_bytes=4 * own_rows * width,
+        moment_bytes=4 * own_rows * per_row,
         is_sparse=sparse,
         is_by_row=by_row,
         sent_bytes=sent if settings.ranks > 1 else 0,
+        shares=shares,
     )
 
 
@@ -155,9 +184,11 @@ def describe_cost(cost: TableCost) -> str:
     sent = ""
     if cost.sent_bytes:
         kind = "rows" if cost.is_sparse else "dense gradient"
+        kind = f"{kind} and of its gradient" if cost.shares > 1 else kind
         sent = f"; a rank sends at most {_format_mib(cost.sent_bytes)} of its {kind} in an update"
+    share = f" on each of {cost.shares} ranks" if cost.shares > 1 else ""
     return (
-        f"{cost.name}: {cost.rows:,} rows of {cost.width}, {_format_mib(cost.table_bytes)}"
+        f"{cost.name}: {cost.rows:,} rows of {cost.width}, {_format_mib(cost.table_bytes)}{share}"
         f"{moments}, {way}{sent}"
     )
 

@@ -11,6 +11,7 @@ import keras
 
 from headrace.models.gathered import gather_from_tables, list_tables_to_gather
 from headrace.recipe import sections as s
+from headrace.train.sharded_tables import ShardedTable, find_sharded_table
 from headrace.train.table_policy import is_by_row, is_sparse
 
 
@@ -23,16 +24,18 @@ class TableTraining:
         ids_per_row: ids that it looks up for a row of a batch; 0 where that is not known.
         is_sparse: whether its gradient is a list of rows.
         is_by_row: whether it is updated by row, and not by Keras's optimizer.
+        shard: this rank's rows, where the table is split over ranks; None where it is whole.
     """
 
     layer: keras.layers.Embedding
     ids_per_row: int
     is_sparse: bool
     is_by_row: bool
+    shard: ShardedTable | None = None
 
     @property
     def variable(self) -> keras.Variable:
-        """Return the table, float32 (rows, width)."""
+        """Return the table, or this rank's rows of it, float32 (rows, width)."""
         return self.layer._embeddings
 
 
@@ -46,11 +49,14 @@ def choose_table_training(model: keras.Model, settings: s.Train) -> list[TableTr
     chosen = []
     for layer in list_tables_to_gather(model):
         ids = _count_ids_per_row(layer)
+        if shard := find_sharded_table(layer):
+            chosen.append(TableTraining(layer, ids, True, True, shard))
+            continue
         sparse = is_sparse(layer.input_dim, ids, settings)
         by_row = is_by_row(settings.optimizer, sparse=sparse)
         if sparse or by_row:
             chosen.append(TableTraining(layer, ids, sparse, by_row))
-    gather_from_tables(table.layer for table in chosen if table.is_sparse)
+    gather_from_tables(table.layer for table in chosen if table.is_sparse and not table.shard)
     return chosen
 
 

@@ -15,13 +15,17 @@ import numpy as np
 from headrace.errors import ModelError, TrainError
 from headrace.features.kind import FittedFeature
 from headrace.models.load import load_keras_model
+from headrace.models.mapped_tables import list_mapped_tables
 from headrace.models.row_matching import FeatureRows, locate_feature_rows, match_ids
 from headrace.models.table_plans import EmbeddingTable, list_model_tables
+from headrace.models.table_storage import list_chunks
 from headrace.recipe import sections as s
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
 from headrace.train.finite import check_model
+from headrace.train.sharded_tables import list_sharded_tables
+from headrace.train.table_rows import TableWriter, read_table
 from headrace.transform.spec import TransformSpec
 
 
@@ -173,6 +177,8 @@ def _copy_weights(
     """Copy all weights but those of tables whose rows are matched."""
     weights = _list_other_weights(model, rows)
     source_weights = _list_other_weights(source_model, source_rows)
+    moved = {*(t.layer.name for t in list_sharded_tables(model)), *list_mapped_tables(source_model)}
+    matched = {located.layer.name for located in (*rows.values(), *source_rows.values())}
     shapes = [tuple(weight.shape) for weight in weights]
     source_shapes = [tuple(weight.shape) for weight in source_weights]
     for key in rows.keys() & source_rows.keys():
@@ -196,10 +202,37 @@ def _copy_weights(
         )
     for weight, source_weight in zip(weights, source_weights, strict=True):
         weight.assign(source_weight)
+    for name in moved - matched:
+        _copy_table(model.get_layer(name), _find_layer(source_model, name), source)
+
+
+def _copy_table(
+    layer: keras.layers.Embedding, source_layer: keras.layers.Layer | None, source: str
+) -> None:
+    """Copy all rows of a table that one of the models does not have in one variable."""
+    shape = (layer.input_dim, layer.output_dim)
+    source_shape = (
+        getattr(source_layer, "input_dim", None), getattr(source_layer, "output_dim", None)
+    )  # fmt: skip
+    if source_layer is None or shape != source_shape:
+        raise TrainError(
+            f"train.initial_model {source} has no table {layer.name} of {shape[0]:,} rows of "
+            f"{shape[1]} numbers; use the model section and the dataset that it was trained on"
+        )
+    table, values = TableWriter(layer), read_table(source_layer)
+    for chunk in list_chunks(*shape):
+        ids = np.arange(chunk.start, chunk.stop)
+        table.put_rows(ids, values, ids)
+
+
+def _find_layer(model: keras.Model, name: str) -> keras.layers.Layer | None:
+    return next((layer for layer in model.layers if layer.name == name), None)
 
 
 def _list_other_weights(model: keras.Model, rows: Rows) -> Sequence[keras.Variable]:
-    tables = {id(located.layer.embeddings) for located in rows.values()}
+    """List the weights whose rows are not matched by value, and that lie in one variable."""
+    tables = {id(getattr(located.layer, "_embeddings", None)) for located in rows.values()}
+    tables |= {id(table.variable) for table in list_sharded_tables(model)}
     return [weight for weight in model.weights if id(weight) not in tables]
 
 
@@ -208,18 +241,18 @@ def _copy_rows(rows: Rows, source_rows: Rows) -> list[RowsTakenOver]:
     common = [(rows[key], source_rows[key]) for key in rows if key in source_rows]
     counts = []
     for layer in {id(target.layer): target.layer for target, _ in common}.values():
-        table = np.array(keras.ops.convert_to_numpy(layer.embeddings))
+        table = TableWriter(layer)
         source_tables: dict[int, np.ndarray] = {}
         for target, source in common:
             if target.layer is not layer:
                 continue
             source_id = id(source.layer)
             if source_id not in source_tables:
-                source_tables[source_id] = keras.ops.convert_to_numpy(source.layer.embeddings)
+                source_tables[source_id] = read_table(source.layer)
             source_ids, ids = match_ids(source.feature, target.feature)
-            taken = source_tables[source_id][source.rows.start + source_ids]
-            table[target.rows.start + ids] = taken
+            table.put_rows(
+                target.rows.start + ids, source_tables[source_id], source.rows.start + source_ids
+            )
             new, gone = len(target.rows) - len(ids), len(source.rows) - len(ids)
             counts.append(RowsTakenOver(target.feature.name, len(ids), new, gone))
-        layer.embeddings.assign(table)
     return counts

@@ -58,6 +58,17 @@ class Collectives(Protocol):
         """Return each tensor's concatenation over ranks, by rank; (n, ...) with any n per rank and
         call; may be traced."""
 
+    def alltoall_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Send rows to every rank and return those that were sent to this one; may be traced.
+
+        Args:
+            rows: (n, ...), first those for rank 0, of one type and width on all ranks.
+            counts: int32 (ranks,), how many of them are for each rank, any number.
+
+        Returns:
+            the rows, by the rank that sent them, and how many each rank sent, int32 (ranks,).
+        """
+
     def is_change_requested(self) -> bool:
         """Return whether the members are to change; ranks may learn it at different steps."""
 
@@ -98,6 +109,9 @@ class SoloCollectives:
 
     def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors
+
+    def alltoall_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return rows, counts
 
     def is_change_requested(self) -> bool:
         return False

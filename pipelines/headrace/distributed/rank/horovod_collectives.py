@@ -68,6 +68,12 @@ class HorovodCollectives(MemberCollectives):
                 gathered[position] = part
         return gathered
 
+    def _exchange_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        name = self._name_operation("exchange")
+        with tf.compat.v1.name_scope(None):
+            received, received_counts = self._hvd.alltoall(rows, splits=counts, name=name)
+        return received, received_counts
+
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:
         self._hvd.broadcast_variables(variables, root_rank=root)
 

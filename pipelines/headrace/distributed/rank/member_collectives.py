@@ -80,6 +80,9 @@ class MemberCollectives(ABC):
     def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return tensors if self.size == 1 else self._gather_rows(tensors)
 
+    def alltoall_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return (rows, counts) if self.size == 1 else self._exchange_rows(rows, counts)
+
     def is_change_requested(self) -> bool:
         return self.is_elastic and self._membership.is_change_requested(self.generation)
 
@@ -122,6 +125,10 @@ class MemberCollectives(ABC):
     @abstractmethod
     def _gather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return each tensor's concatenation over ranks, as `allgather_rows` does."""
+
+    @abstractmethod
+    def _exchange_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the rows that were sent to this rank, as `alltoall_rows` does."""
 
     @abstractmethod
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:

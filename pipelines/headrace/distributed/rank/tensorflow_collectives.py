@@ -4,6 +4,7 @@ What goes between ranks are arrays of a `process_group.ProcessGroup`, also where
 it. GPUs reduce through the host.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -94,6 +95,38 @@ class TensorFlowCollectives(MemberCollectives):
                 part.append(values.reshape(count, *row))
                 start += count * size
         return [np.concatenate(part) for part in parts]
+
+    def _exchange_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        results = [
+            tf.TensorSpec([None, *rows.shape[1:]], rows.dtype),
+            tf.TensorSpec([self.size], tf.int32),
+        ]
+        received, received_counts = _call_traced(self._exchange_arrays, [rows, counts], results)
+        return received, received_counts
+
+    def _exchange_arrays(self, rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+        """Return the rows that were sent to this rank, and how many each rank sent."""
+        # All counts are gathered, not only those of this rank: pieces are as long as the longest.
+        table = self._group.gather(counts.astype(np.int64)).reshape(self.size, self.size)
+        row_bytes = rows.dtype.itemsize * math.prod(rows.shape[1:])
+        longest = int(table.max()) * row_bytes
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        contents = [
+            rows[start:end].tobytes().ljust(longest, b"\0")
+            for start, end in itertools.pairwise(starts)
+        ]
+        parts: list[list[bytes]] = [[] for _ in range(self.size)]
+        for pieces in zip(*map(_cut_pieces, contents), strict=True):
+            received = self._group.exchange(np.stack(pieces)).reshape(self.size, -1)
+            for part, words in zip(parts, received, strict=True):
+                part.append(words.tobytes())
+        own_counts = table[:, self.rank]
+        arrays = [
+            np.frombuffer(b"".join(part), rows.dtype, int(count) * math.prod(rows.shape[1:]))
+            for part, count in zip(parts, own_counts, strict=True)
+        ]
+        joined = np.concatenate(arrays).reshape(-1, *rows.shape[1:])
+        return [joined, own_counts.astype(np.int32)]
 
     def _broadcast_variables(self, variables: list[tf.Variable], root: int) -> None:
         for group in _group_by_bytes(variables):
