@@ -1,4 +1,4 @@
-"""Models whose tables are read piece by piece: saved, exported, and loaded with tables in a file."""
+"""Models whose tables are read piece by piece: saved, exported, and read from a file."""
 
 import zipfile
 from pathlib import Path

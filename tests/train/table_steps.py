@@ -157,3 +157,26 @@ def gather_rows(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
         )
         gathered.append([part.numpy().tolist() for part in parts])
     return {"gathered": ranks.broadcast_object(gathered), "own": gathered}
+
+
+def exchange_rows(payload: dict[str, Any], ranks: Collectives, report: Report) -> dict[str, Any]:
+    """Send rows to every rank, of another number in each call; what arrives says where from."""
+
+    @tf.function(reduce_retracing=True)
+    def exchange(rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return ranks.alltoall_rows(rows, counts)
+
+    received = []
+    for counts in payload["counts"]:
+        own = counts[ranks.rank]
+        rows = [
+            [1000 * ranks.rank + 100 * to + i] * 2
+            for to, count in enumerate(own)
+            for i in range(count)
+        ]
+        for dtype in (np.int32, np.float32, np.uint16):
+            sent = tf.constant(np.array(rows, dtype).reshape(-1, 2))
+            for call in (exchange, ranks.alltoall_rows):
+                found, found_counts = call(sent, tf.constant(own, tf.int32))
+                received.append([found[:, 0].numpy().tolist(), found_counts.numpy().tolist()])
+    return {"received": [ranks.broadcast_object(received, rank) for rank in range(ranks.size)]}

@@ -96,3 +96,22 @@ def test_costs_are_described_in_words() -> None:
     plain = TableCost("wide.1", 1024, 1, 4096, 0, False, False, 0)
     assert describe_cost(plain) == "wide.1: 1,024 rows of 1, 0.0 MiB, updated as a whole"
     assert np.isclose(cost.table_bytes / 2**20, 61.035, atol=1e-3)
+
+
+def test_sharded_tables_are_predicted_as_they_are_built() -> None:
+    """Each rank has half of 3,502 rows of 5, and a moment for each; 402 rows of words are whole."""
+    embeddings = s.Embeddings(shard_above=10_000)
+    model = s.Dlrm(kind="dlrm", hidden=[4], embedding_width=5, embeddings=embeddings)
+    settings = s.Train.model_validate(
+        {"optimizer": {"kind": "rowwise_adagrad"}, "global_batch_size": 4096, "ranks": 2}
+    )
+    shared, words = predict_table_costs(model, SPEC, settings)
+    assert (shared.shares, shared.table_bytes, shared.moment_bytes) == (2, 1751 * 20, 1751 * 4)
+    assert (shared.is_sparse, shared.is_by_row) == (True, True)
+    # two ids of 2,048 rows: each asked for, answered with 5 numbers, and its gradient sent
+    assert shared.sent_bytes == 4096 * (4 + 20 + 4 + 20)
+    assert "on each of 2 ranks" in describe_cost(shared)
+    assert "and of its gradient" in describe_cost(shared)
+    assert (words.shares, words.table_bytes) == (1, 402 * 20)
+    (alone, _) = predict_table_costs(model, SPEC, settings.model_copy(update={"ranks": 1}))
+    assert (alone.shares, alone.table_bytes, alone.sent_bytes) == (1, 3502 * 20, 0)

@@ -195,3 +195,30 @@ def test_rows_are_gathered_whatever_their_number(collectives: str) -> None:
         ]
         expected = [ids, [[float(i), float(-i)] for i in ids], [i % 7 for i in ids]]
         assert result["gathered"][call] == expected
+
+
+@pytest.mark.parametrize(
+    "collectives", ["horovod", pytest.param("tensorflow", marks=pytest.mark.long)]
+)
+def test_rows_are_exchanged_whatever_their_number(collectives: str) -> None:
+    """Counts by sender and receiver: none, one way only, and more than fit one piece."""
+    counts = [
+        [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
+        [[0, 0, 0], [0, 0, 4], [0, 0, 0]],
+        [[0, 0, 0]] * 3,
+        [[0, 90, 1], [2, 0, 0], [80, 0, 0]],
+    ]
+    task = RankTask(
+        "tests.train.table_steps:exchange_rows", {"counts": counts}, collectives=collectives
+    )
+    result = run_ranks(task, 3, ignore_progress)
+    for rank in range(3):
+        expected = []
+        for table in counts:
+            ids = [
+                1000 * sender + 100 * rank + i
+                for sender in range(3)
+                for i in range(table[sender][rank])
+            ]
+            expected += [[ids, [table[sender][rank] for sender in range(3)]]] * 6
+        assert result["received"][rank] == expected

@@ -6,7 +6,7 @@ different numbers of rows if each had a neighbouring part of them. All ranks loo
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -34,6 +34,20 @@ def list_own_rows(rows: range, rank: int, size: int) -> range:
     return range(rows.start + (rank - rows.start) % size, rows.stop, size)
 
 
+class Lookup(NamedTuple):
+    """A call of a layer.
+
+    Attributes:
+        ids: int32 (n,).
+        rows: float32 (n, width).
+        first_dimension: of what it was called with, int32.
+    """
+
+    ids: tf.Tensor
+    rows: tf.Tensor
+    first_dimension: tf.Tensor
+
+
 class ShardedTable:
     """This rank's rows of a table, and the exchange with the others.
 
@@ -44,7 +58,7 @@ class ShardedTable:
         rows, width: shape of the whole table.
         variable: this rank's rows, float32 (own rows, width).
         tape: watches what is looked up, where gradients are taken; set by the step.
-        looked_up: ids int32 (n,) and rows float32 (n, width) of each call under the tape.
+        looked_up: each call under the tape.
         sent, asked: number of ids that the last lookup sent to other ranks, and that others sent
             to this one, int32 scalars of the graph.
     """
@@ -65,7 +79,7 @@ class ShardedTable:
         )
         layer._embeddings = self.variable
         self.tape: tf.GradientTape | None = None
-        self.looked_up: list[tuple[tf.Tensor, tf.Tensor]] = []
+        self.looked_up: list[Lookup] = []
         self.sent = self.asked = tf.constant(0)
         self._dtype = layer.compute_dtype
         for rows, values in draw_initial_rows(layer, get_initial_seed(layer)):
@@ -92,7 +106,8 @@ class ShardedTable:
         rows = self.look_up(flat)
         if self.tape is not None:
             self.tape.watch(rows)
-            self.looked_up.append((flat, rows))
+            first = tf.shape(ids)[0] if ids.shape.rank else tf.constant(1)
+            self.looked_up.append(Lookup(flat, rows, first))
         found = tf.reshape(rows, tf.concat([tf.shape(ids), [self.width]], 0))
         found.set_shape([*ids.shape, self.width])
         return tf.cast(found, self._dtype)

@@ -312,12 +312,12 @@ class TrainStep:
         """Return the gradient of every trainable variable; of a sharded table by global id."""
         shards = {i: t.shard for i, t in self._sparse.items() if t.shard}
         sources: list[Any] = [
-            [rows for _, rows in shards[i].looked_up] if i in shards else variable
+            [lookup.rows for lookup in shards[i].looked_up] if i in shards else variable
             for i, variable in enumerate(self._variables)
         ]
         gradients = tape.gradient(objective, sources, unconnected_gradients="zero")
         for i, shard in shards.items():
-            ids = tf.concat([ids for ids, _ in shard.looked_up], 0)
+            ids = tf.concat([lookup.ids for lookup in shard.looked_up], 0)
             gradients[i] = tf.IndexedSlices(tf.concat(gradients[i], 0), ids)
         return list(gradients)
 
@@ -328,7 +328,9 @@ class TrainStep:
         layer = table.layer
         # What a layer looks up in several places lies place after place, and not shard after shard.
         if table.shard:
-            is_batch: tf.Tensor | bool = len(table.shard.looked_up) == 1
+            is_batch: tf.Tensor | bool = False
+            if len(table.shard.looked_up) == 1:
+                is_batch = tf.equal(table.shard.looked_up[0].first_dimension, batch_rows)
         else:
             first = get_first_dimension(layer)
             has_shards = count_calls(layer) == 1 and first is not None
