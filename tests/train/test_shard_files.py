@@ -12,6 +12,8 @@ from headrace.models import table_storage
 from headrace.train.checkpoint import SHARD_NAME, Checkpoints
 from headrace.train.shard_files import ShardFile, ShardFolder, TableFiles, name_shard_file
 from headrace.train.sharded_tables import list_own_rows
+from headrace.train.table_shards import TableShards
+from tests.train.ranks_on_threads import ThreadCollectives, run_on_threads
 
 
 def make_variable(values: np.ndarray) -> keras.Variable:
@@ -129,3 +131,32 @@ def test_files_go_with_their_checkpoint(tmp_path: Path) -> None:
     ]  # fmt: skip
     checkpoints.remove_older("a", keep=0, best_step=None)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["notes.npy"]
+
+
+def test_a_rank_that_writes_where_rank_0_does_not_look_is_named(tmp_path: Path) -> None:
+    """As on hosts whose folders have one name and are not shared."""
+
+    def write(ranks: ThreadCollectives) -> list[dict[str, Any]]:
+        table = FakeTable(make_variable(np.ones((3, 2))))
+        shards = TableShards([table], keras.optimizers.SGD(), ranks)  # type: ignore[list-item]
+        folder = tmp_path / ("one" if ranks.rank == 0 else other)
+        return shards.write(str(folder), 4)
+
+    other = "one"
+    tree, same = run_on_threads(2, write)
+    assert tree == same
+    assert [f[1] for f in tree[0]["variables"][0]] == [0, 1]
+    other = "two"
+    (tmp_path / "one" / name_shard_file(4, 0, 0, 1, 2)).unlink()
+    with pytest.raises(StoreError, match=r"rank-00001-of-00002.npy .* all hosts reach"):
+        run_on_threads(2, write)
+
+
+class FakeTable:
+    """What a checkpoint needs of a sharded table."""
+
+    rows, width = 6, 2
+
+    def __init__(self, variable: keras.Variable) -> None:
+        self.variable = variable
+        self.layer = keras.layers.Embedding(6, 2, name="table.2")

@@ -261,7 +261,7 @@ class RankTraining:
             return
         if self._built.shards:
             # Rows are gone with the rank that had them: all go on from the newest checkpoint.
-            self._state = None
+            self._state = self._step = None
             return
         self._step.undo_batches()
         updates = self._base_updates + int(self._step.updates)

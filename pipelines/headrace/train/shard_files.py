@@ -126,6 +126,13 @@ class ShardFolder:
                 "the same command again: it continues the newest whole checkpoint"
             ) from error
 
+    def measure_size(self, name: str) -> int | None:
+        """Return the bytes of a file; None where it is not seen."""
+        try:
+            return int(self._files.size(f"{self._path}/{name}"))
+        except FileNotFoundError:
+            return None
+
     def find_problem(self, file: ShardFile) -> str:
         """Return what is wrong with a file, read to its end; "" where it is whole."""
         crc = size = 0

@@ -75,7 +75,18 @@ class TableShards:
                 f"before step {step} {bad_numbers:,} numbers of sharded embedding tables or their "
                 "moments are not finite; nothing was kept of it"
             )
-        return [tree.to_json() for tree in self._describe_files(step, written)]
+        tables = self._describe_files(step, written)
+        unseen = ""
+        if ranks.rank == 0:
+            files = [file for table in tables for variable in table.variables for file in variable]
+            unseen = next((f.name for f in files if folder.measure_size(f.name) != f.bytes), "")
+        unseen = ranks.broadcast_object(unseen)
+        if unseen:
+            raise StoreError(
+                f"{location}/{unseen} was written by a rank, and rank 0 does not see it; set "
+                "train.checkpoint.path to a folder or an object store that all hosts reach"
+            )
+        return [table.to_json() for table in tables]
 
     def _describe_files(self, step: int, written: np.ndarray) -> list[TableFiles]:
         size = self._collectives.size
