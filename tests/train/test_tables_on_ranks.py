@@ -172,9 +172,12 @@ def test_the_cost_of_tables_is_counted_and_measured(
 def test_any_collectives_and_four_ranks(
     dense: Trained, two_ranks: Trained, ranks: int, collectives: str
 ) -> None:
-    result = train(ranks, collectives)
+    sharded = {f"sharded {name}": {**p, "shard_above": 1} for name, p in SHARDED.items()}
+    result = train(ranks, collectives, {**ALL, **sharded})
     for policy in (*POLICIES, *LAZY):
         assert measure_distance(dense[policy], result[policy]) < 1e-6, policy
+    for policy in SHARDED.keys() - ROUNDED.keys():
+        assert measure_distance(dense[policy], result[f"sharded {policy}"]) < 1e-6, policy
     for policy in ROUNDED:
         assert measure_distance(dense[policy], result[policy]) < 5e-2, policy
 

@@ -302,10 +302,14 @@ class RankTraining:
             progress = describe_progress(state, train.steps)
             self._report(Progress(f"continuing {progress} of {resume_point.attempt}"))
             return state, checkpoint_extras
-        if collectives.carried_values.get("begun") and not built.shards:
-            raise RankError(
-                "all ranks that had the training's progress are lost, and there is no checkpoint"
-            )
+        if collectives.carried_values.get("begun"):
+            if not built.shards:
+                raise RankError(
+                    "all ranks that had the training's progress are lost, and there is no "
+                    "checkpoint"
+                )
+            text = "rows of sharded tables are lost with a rank, and there is no checkpoint yet"
+            self._report(Progress(f"{text}: the training begins anew"))
         if settings.initial_model:
             built.take_initial_weights(settings.initial_model, self._store, self._report)
         # The initial weights are rank 0's.

@@ -29,7 +29,7 @@ def share_file(file: Path, collectives: Collectives) -> Iterator[Path]:
     size = file.stat().st_size if collectives.rank == 0 else 0
     path, token, size = collectives.broadcast_object([str(file.absolute()), token, size])
     there = Path(path)
-    is_there = there.with_name(f"{there.name}.{token}").exists()
+    is_there = _sees_marker(there, token)
     if not collectives.allgather(np.array([is_there or collectives.size == 1])).all():
         _send_pieces(file, size, collectives, writes=not is_there)
     try:
@@ -38,6 +38,11 @@ def share_file(file: Path, collectives: Collectives) -> Iterator[Path]:
         collectives.allgather(np.zeros(1, np.int64))  # nobody removes it while others load it
         if marker:
             marker.unlink(missing_ok=True)
+
+
+def _sees_marker(file: Path, token: str) -> bool:
+    """Return whether this rank sees the folder of rank 0, and none of its own of the same name."""
+    return file.with_name(f"{file.name}.{token}").exists()
 
 
 def _send_pieces(file: Path, size: int, collectives: Collectives, *, writes: bool) -> None:
