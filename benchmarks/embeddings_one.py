@@ -20,7 +20,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
 
     Args:
         payload: `rows` of the table, `width`, `columns`, `global_batch`, `hidden` or `model`
-            (recipe keys), `numbers` beside the ids, `steps`, `warm`, `optimizer` (recipe keys), and
+            (recipe keys), `shard_above` (bytes), `numbers` beside the ids, `steps`, `warm`, `optimizer` (recipe keys), and
             `way`: `headrace`, `dense` (as if the table were small) or `bare` (a TensorFlow loop
             that gathers and scatters by hand, plain SGD).
         ranks: the ranks.
@@ -72,9 +72,11 @@ def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
     from headrace.features.hash import HashFeature
     from headrace.features.scaled import ScaledFeature
     from headrace.models.build import build_model
+    from headrace.models.table_storage import build_tables
     from headrace.recipe import sections as s
     from headrace.train import table_policy, tables
     from headrace.train.optimizer import build_optimizer
+    from headrace.train.sharded_tables import make_table_builder
     from headrace.train.step import TrainStep
     from headrace.train.step_options import StepOptions
     from headrace.transform.spec import RawColumn, TransformSpec
@@ -93,13 +95,15 @@ def _build_step(payload: dict[str, Any], ranks: Collectives, share: int) -> Any:
     )
     tree = payload.get("model") or {"kind": "mlp", "hidden": payload["hidden"]}
     tree = {**tree, "embedding_width": payload["width"]}
-    model = build_model(TypeAdapter(s.Model).validate_python(tree), spec)
+    with build_tables(make_table_builder(payload.get("shard_above"), ranks)):
+        model = build_model(TypeAdapter(s.Model).validate_python(tree), spec)
     settings = s.Train.model_validate(
         {"optimizer": payload["optimizer"], "global_batch_size": payload["global_batch"]}
     )
     training = tables.choose_table_training(model, settings)
     variables = tables.list_row_variables(training)
-    optimizer = build_optimizer(settings.optimizer, "float32", variables)
+    shards = [table.variable for table in training if table.shard]
+    optimizer = build_optimizer(settings.optimizer, "float32", variables, shards, ranks)
     optimizer.build(model.trainable_variables)
     options = StepOptions(shards=16 // ranks.size)
     step = TrainStep(model, optimizer, ranks, "binary", options, training)
