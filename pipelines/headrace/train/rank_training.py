@@ -329,7 +329,6 @@ class RankTraining:
             resume_point, found = ResumePoint("", None), None
             if collectives.rank == 0:
                 resume_point = self._find_resume_point(damaged)
-                self._attempt = resume_point.attempt
                 if saved := resume_point.saved:
                     tables, folder = saved.state.get("tables"), saved.location.rpartition("/")[0]
                     found = [saved.location, folder, tables]
@@ -340,16 +339,18 @@ class RankTraining:
                             "model.embeddings.shard_above as it was, or use --resume never"
                         )
             if shards is None:
-                return resume_point
+                break
             attempt, found = collectives.broadcast_object([resume_point.attempt, found])
             self._shard_folder = f"{self._checkpoints.root}/{attempt}"
             if found is None:
-                return resume_point
+                break
             location, *self._saved_tables = found
             problem = shards.find_problem(*self._saved_tables)
             if not problem:
-                return resume_point
+                break
             damaged[location] = problem
+        self._attempt = resume_point.attempt
+        return resume_point
 
     def _find_resume_point(self, damaged: Mapping[str, str]) -> ResumePoint:
         """Find the attempt and its checkpoint, on rank 0.
@@ -361,7 +362,10 @@ class RankTraining:
         if attempt:
             if not self._attempt:
                 self._checkpoints.lock_attempt(attempt)
-            return ResumePoint(attempt, read_newest(self._checkpoints, attempt, damaged)[0])
+            newest, problems = read_newest(self._checkpoints, attempt, damaged)
+            for problem in problems:
+                self._report(Progress(f"skipped: {problem}"))
+            return ResumePoint(attempt, newest)
         resume_point = find_resume_point(
             self._checkpoints,
             self._payload["resume"],
