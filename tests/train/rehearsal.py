@@ -26,9 +26,23 @@ class RecordingPolicy:
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []
+        self.requests: list[float] = []
+        self.request = 0.0
 
-    def on_update_end(self, state: TrainState, steps_per_epoch: int) -> None:
-        self.calls.append(("update", state.epoch, state.step))
+    def get_request(self) -> float:
+        self.requests.append(self.request)
+        return self.request
+
+    def on_update_end(
+        self, state: TrainState, steps_per_epoch: int, *, requested: bool = False
+    ) -> None:
+        self.calls.append(("update", state.epoch, state.step, *(["asked"] if requested else [])))
+
+    def on_ranks_change(self, state: TrainState, steps_per_epoch: int) -> None:
+        self.calls.append(("change", state.epoch, state.step))
+
+    def restore_best(self, state: TrainState, steps_per_epoch: int) -> None:
+        self.calls.append(("best", state.best.epoch))
 
     def on_epoch_end(self, state: TrainState, steps_per_epoch: int, *, last: bool) -> None:
         self.calls.append(("epoch", state.epochs_run, last))

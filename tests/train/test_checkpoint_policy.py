@@ -92,6 +92,104 @@ def test_every_so_many_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert writer.steps == [2, 4]
 
 
+class RecordingShards:
+    """`TableShards` that keep what they are told to do."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+
+    def write(self, location: str, step: int) -> list[dict[str, Any]]:
+        self.calls.append(("write", location, step))
+        return [{"layer": "table.4", "step": step}]
+
+    def broadcast(self, value: Any) -> Any:
+        return value
+
+    def find_problem(self, location: str, tree: Any) -> str:
+        return "" if "damaged" not in location else "it is damaged"
+
+    def read(self, location: str, tree: Any, *, moments: bool = True) -> None:
+        self.calls.append(("read", location, tree[0]["step"], moments))
+
+
+def make_sharded_policy(
+    writer: RecordingWriter | None, folder: str = "here", best: str = "", **settings: Any
+) -> tuple[ScheduledCheckpoints, RecordingShards]:
+    shards: Any = RecordingShards()
+    recorder: Any = writer
+    policy = ScheduledCheckpoints(
+        s.Train(checkpoint=s.Checkpoint(**settings)),
+        recorder,
+        *build_pair(2.0),
+        dict,
+        shards,
+        folder,
+        best,
+    )
+    return policy, shards
+
+
+def test_ranks_with_shards_follow_the_clock_of_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    writer = RecordingWriter()
+    first, first_shards = make_sharded_policy(writer, every_minutes=2)
+    second, second_shards = make_sharded_policy(None, every_minutes=2)
+    assert first.get_request() == 0
+    now[0] += 121
+    # asked for once, until it is written
+    assert [first.get_request(), second.get_request(), first.get_request()] == [0.25, 0, 0]
+    for policy in (first, second):
+        policy.on_update_end(state_after(0, 1), STEPS_PER_EPOCH)
+        policy.on_update_end(state_after(0, 2), STEPS_PER_EPOCH, requested=True)
+    assert first_shards.calls == second_shards.calls == [("write", "here", 2)]
+    ((step, values, *_),) = writer.submitted
+    assert (step, values["tables"]) == (2, [{"layer": "table.4", "step": 2}])
+    assert first.get_request() == 0
+    now[0] += 121
+    assert first.get_request() == 0.25
+
+
+def test_the_best_rows_are_those_of_its_checkpoint(tmp_path: Path) -> None:
+    """Written after the best epoch whatever the schedule, and read back where a later one ended."""
+    writer = RecordingWriter()
+    policy, shards = make_sharded_policy(writer, str(tmp_path), "elsewhere", every_epochs=0)
+    assert policy._best_folder == "elsewhere"
+    state = state_after(1, 0)
+    state.best.epoch = 0
+    policy.on_epoch_end(state, STEPS_PER_EPOCH, last=False)
+    later = state_after(2, 0)
+    later.best.epoch = 0
+    policy.on_epoch_end(later, STEPS_PER_EPOCH, last=False)
+    assert writer.steps == [7]
+    tables = [{"layer": "table.4", "step": 7}]
+    assert writer.submitted[0][1]["best_folder"] == str(tmp_path)
+    Checkpoints(str(tmp_path)).write_checkpoint(".", 7, {"tables": tables}, {})
+    policy.restore_best(later, STEPS_PER_EPOCH)
+    assert shards.calls[-1] == ("read", str(tmp_path), 7, False)
+
+
+def test_damaged_rows_of_the_best_epoch_are_named(tmp_path: Path) -> None:
+    folder = str(tmp_path / "damaged")
+    Checkpoints(str(tmp_path)).write_checkpoint("damaged", 7, {"tables": [{"step": 7}]}, {})
+    policy, _ = make_sharded_policy(RecordingWriter(), folder)
+    state = state_after(2, 0)
+    state.best.epoch = 0
+    with pytest.raises(TrainError, match="rows of the best epoch cannot be read: it is damaged"):
+        policy.restore_best(state, STEPS_PER_EPOCH)
+
+
+def test_before_ranks_change_only_shards_are_written() -> None:
+    for shards in (False, True):
+        writer = RecordingWriter()
+        policy = make_sharded_policy(writer)[0] if shards else make_policy(writer)
+        policy.on_ranks_change(state_after(0, 3), STEPS_PER_EPOCH)
+        assert writer.steps == ([3] if shards else [])
+    plain = make_policy(writer)
+    plain.restore_best(state_after(1, 0), STEPS_PER_EPOCH)  # does nothing: weights are in memory
+    assert plain.get_request() == 0.0
+
+
 def test_every_so_many_epochs_and_after_the_last_one() -> None:
     writer = RecordingWriter()
     policy = make_policy(writer, every_epochs=2)

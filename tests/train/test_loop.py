@@ -89,7 +89,7 @@ def test_early_stopping_ends_the_training(validate_as: Callable) -> None:
     state = rehearsal.run(**values)
     assert (state.epochs_run, state.epoch, state.step, state.best.epoch) == (4, 4, 0, 1)
     assert state.is_ended
-    assert rehearsal.policy.calls[-1] == ("epoch", 4, True)
+    assert rehearsal.policy.calls[-2:] == [("epoch", 4, True), ("best", 1)]
     assert rehearsal.weight == 2 * STEPS
 
 
@@ -142,6 +142,27 @@ def test_all_ranks_leave_together_where_their_number_is_to_change() -> None:
     rehearsal.should_stop = True
     with pytest.raises(PreemptedError):
         rehearsal.run()
+
+
+def test_rows_that_no_other_rank_has_are_written_before_ranks_change() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.collectives.is_change_requested = lambda: True  # type: ignore[method-assign]
+    rehearsal.requests = lambda number: rehearsal.steps[-1]["request"]
+    with pytest.raises(RanksChangeError):
+        rehearsal.run()
+    assert rehearsal.policy.calls == [("update", 0, 1), ("change", 0, 2)]
+
+
+def test_a_checkpoint_that_rank_0_asks_for_is_written_by_all_one_update_later() -> None:
+    """It goes with the updates alone, and is no request to stop, nor one to change."""
+    rehearsal = Rehearsal(accumulate=2, epochs=1)
+    rehearsal.policy.request = 0.25
+    rehearsal.requests = lambda number: rehearsal.steps[-1]["request"]
+    rehearsal.run()
+    assert [step["request"] for step in rehearsal.steps] == [0.0, 0.25, 0.0, 0.25]
+    assert rehearsal.policy.calls == [
+        ("update", 0, 2), ("update", 0, 4, "asked"), ("epoch", 1, True),
+    ]  # fmt: skip
 
 
 def test_steps_are_logged_every_so_many() -> None:
