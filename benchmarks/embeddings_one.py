@@ -20,9 +20,9 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
 
     Args:
         payload: `rows` of the table, `width`, `columns`, `global_batch`, `hidden` or `model`
-            (recipe keys), `shard_above` (bytes), `numbers` beside the ids, `steps`, `warm`, `optimizer` (recipe keys), and
-            `way`: `headrace`, `dense` (as if the table were small) or `bare` (a TensorFlow loop
-            that gathers and scatters by hand, plain SGD).
+            (recipe keys), `shard_above` (bytes), `numbers` beside the ids, `steps`, `warm`,
+            `optimizer` (recipe keys), and `way`: `headrace`, `dense` (as if the table were small)
+            or `bare` (a TensorFlow loop that gathers and scatters by hand, plain SGD).
         ranks: the ranks.
         report: not used.
 

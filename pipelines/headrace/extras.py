@@ -45,7 +45,8 @@ EXTRAS = {
             "train",
             "train, tune, evaluate, promote, score, erase",
             # Not Petastorm: `stream.engine` says whether it is needed.
-            ("cryptography", "h5py", "keras", "matplotlib", "mlflow", "optuna", "packaging", "tensorflow"),
+            ("cryptography", "h5py", "keras", "matplotlib", "mlflow", "optuna", "packaging",
+             "tensorflow"),
         ),
         Extra("horovod", "training on several ranks", ("horovod",)),
         Extra("tracking", "recording builds on an MLflow server", ("mlflow",)),
