@@ -74,6 +74,9 @@ class Dlrm(_Network):
     """Dense layers over the numbers, before the one that is `embedding_width` wide."""
     hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
     """Dense layers over the products and the vector of the numbers."""
+    top: Literal["products", "all"] = declare_later_key("products")
+    """What these layers get: as in the paper, or the numbers and all vectors themselves, too. A
+    label to which features add up, each by itself, is learnt better with all."""
 
 
 class Cnn(_Network):
