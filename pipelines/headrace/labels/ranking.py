@@ -88,11 +88,11 @@ class RankedLists:
         for cutoff in self._cutoffs:
             low, high = np.minimum(first, cutoff), np.minimum(last, cutoff)
             discounted = self._sum_by_list(gain * (self._discounts[high] - self._discounts[low]))
-            found = self._sum_by_list(gain * (high - low))
+            recalled = self._sum_by_list(gain * (high - low))
             ideal = self._discounts[np.minimum(positives, cutoff)]
             for metric, gained, possible in (
                 ("ndcg", discounted, ideal),
-                ("recall", found, positives),
+                ("recall", recalled, positives),
             ):
                 share = np.divide(gained, possible, out=np.zeros(len(rows)), where=is_usable)
                 value = list_weight @ share / list_weight.sum()

@@ -16,10 +16,12 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
 from headrace.errors import PreemptedError, RankError, StoreError
 from headrace.lake.version import DatasetVersion
+from headrace.models.items import Catalog
 from headrace.models.predict import Predictor
 from headrace.models.table_plans import list_model_tables
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.recipe import sections as s
 from headrace.signals import record_termination
 from headrace.stream.columns import build_feature_columns, list_weight_columns
 from headrace.stream.dataset import read_tf_batches
@@ -47,6 +49,7 @@ from headrace.train.model import build_initial_model
 from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.train.register import LabelsAndOutputs, register_model
+from headrace.train.retrieval import RetrievalLoss, make_validation_loss, read_catalog
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep
@@ -101,6 +104,7 @@ class RankTraining:
         self._steps_per_epoch = 0
         # Labels of the validation rows, the trained model's output for them, and their weights.
         self._validation_predictions: LabelsAndOutputs | None = None
+        self._catalog: Catalog | None = None  # of a two-tower model
         # On rank 0 alone: the attempt's name, the writer of its checkpoints, and the tracked run.
         self._attempt = ""
         self._writer: CheckpointWriter | None = None
@@ -159,7 +163,8 @@ class RankTraining:
             if tracked_training:
                 tracked_training.begin_writing()  # beside what is compiled here
             shards = train.canonical_shards // collectives.size
-            options = make_step_options(self._recipe, self._spec, collectives, shards)
+            retrieval = self._read_retrieval_loss()
+            options = make_step_options(self._recipe, self._spec, collectives, shards, retrieval)
             batches = check_first_batch(self._spec.label, options, self._model, batches)
             self._step = TrainStep(
                 self._model,
@@ -189,6 +194,9 @@ class RankTraining:
                 measure_allreduce_seconds=self._step.measure_allreduce_seconds,
                 measure_table_seconds=self._step.measure_table_seconds,
                 describe_tables=self._step.describe_tables,
+                measure_loss=(
+                    make_validation_loss(retrieval, self._model, collectives) if retrieval else None
+                ),
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))
@@ -238,6 +246,7 @@ class RankTraining:
                 self._dataset,
                 self._validation_predictions,
                 self._report,
+                self._catalog,
             ).uri
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
         # Nobody continues a trial of a search.
@@ -254,6 +263,21 @@ class RankTraining:
         }
         result = build_train_result(run, model_uri, state, self._checksums)
         return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
+
+    def _read_retrieval_loss(self) -> RetrievalLoss | None:
+        """Read the items of the train split for a two-tower model; None for other families."""
+        section = self._recipe.model
+        if not isinstance(section, s.TwoTower):
+            return None
+        catalog = read_catalog(
+            section,
+            self._spec,
+            lambda columns: self._streams.open_split("train", columns, self._collectives),
+            self._collectives,
+        )
+        self._report(Progress(f"{len(catalog):,} items in the train split"))
+        self._catalog = catalog
+        return RetrievalLoss(catalog, section.temperature)
 
     def _report_tables(self) -> None:
         """Report on rank 0 what the tables take that are not trained as other weights are."""

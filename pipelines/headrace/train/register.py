@@ -21,11 +21,13 @@ from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
+from headrace.models.items import Catalog
 from headrace.models.load import check_loadable
 from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
 from headrace.models.reference import count_predictions, make_prediction_axis
 from headrace.models.threshold import choose_threshold
+from headrace.models.top_k import export_top_k
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
@@ -64,6 +66,7 @@ def register_model(
     dataset: DatasetVersion,
     validation_predictions: LabelsAndOutputs | None,
     report: Report,
+    catalog: Catalog | None = None,
 ) -> ModelVersion:
     """Log a trained model to its run and register it.
 
@@ -75,6 +78,7 @@ def register_model(
         dataset: what it was trained on; some of its raw rows are logged with the model.
         validation_predictions: labels and output of the validation split, where there is one.
         report: called with what the model will lack.
+        catalog: all items, of a two-tower model.
 
     Raises:
         TrainError: no threshold meets the recipe's condition, or a prediction is not finite.
@@ -104,6 +108,14 @@ def register_model(
         _write_golden(files["golden"], raw, example, model, spec, tolerance, recipe.train)
         size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         export_network(model, spec, files["network"])  # the same weights again: not in the size
+        top_k = {}
+        if catalog is not None and isinstance(recipe.model, s.TwoTower):
+            files["top_k"] = str(folder / "top_k")
+            export_top_k(model, spec, recipe.model, catalog, files["top_k"])
+            size_of_top_k = sum(f.stat().st_size for f in Path(files["top_k"]).rglob("*"))
+            top_k = {"top_k": {"items": len(catalog), "bytes": size_of_top_k}}
+            text = f"top_k: {len(catalog):,} items, {size_of_top_k / 2**20:,.1f} MiB"
+            report(Progress(text))
         return register_version(
             run,
             report,
@@ -124,6 +136,7 @@ def register_model(
                 "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
                 "network": "network",
+                **top_k,
                 **describe_loss(spec.label.loss),
                 **_describe_task(dataset),
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
