@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long]
 def make_tree(**train: Any) -> dict[str, Any]:
     """A recipe of pairs of a visitor and a shop at an hour; each row is a positive."""
     tree = tiny_tree()
-    tree["label"] = {"expression": "visit >= 0"}
+    tree["label"] = {"expression": "day > 0"}
     tree["features"]["visitor"] = {"kind": "hash", "column": "visit", "buckets": 3000}
     tree["model"] = {
         "kind": "two_tower",
