@@ -114,7 +114,7 @@ def gather_over_ranks(
         scales: float32 scalars that bring each table's rows into the range of float16; read where
             that is the compression.
     """
-    if collectives.size == 1:
+    if collectives.size == 1 or not gradients:
         return [(gradient.ids, gradient.rows) for gradient in gradients]
     messages = []
     for number, gradient in enumerate(gradients):
