@@ -25,6 +25,7 @@ _MOST_EVENTS = 2_000_000
 _MODELS: dict[str, s.Model] = {
     "mlp": s.Mlp(kind="mlp", hidden=[128, 64]),
     "dlrm": s.Dlrm(kind="dlrm", bottom=[64], hidden=[128, 64]),
+    "dlrm, top: all": s.Dlrm(kind="dlrm", bottom=[64], hidden=[128, 64], top="all"),
 }
 
 

@@ -23,6 +23,7 @@ GATES = [
     {"kind": "metric", "metric": "roc_auc", "at_least": 0.6},
     {"kind": "slice", "columns": ["shop"], "metric": "accuracy", "at_least": 0.1},
     {"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.01},
+    {"kind": "champion", "metric": "ndcg_at_5", "not_worse_by": 0.9},
     {"kind": "size", "at_most_megabytes": 50.0},
 ]
 GOOD = "train.optimizer.learning_rate=0.01"
@@ -35,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree["evaluate"] = {
         "threshold": {"choose": "max_f1"},
         "slices": [{"columns": ["shop"]}, {"columns": ["amount"]}, {"columns": ["day", "shop"]}],
+        "ranking": {"columns": ["shop"], "at": [5]},
         "min_rows": 20,
         "gates": GATES,
     }
@@ -117,6 +119,13 @@ def test_the_verdict_has_every_number(folder: Path, champion: dict[str, Any]) ->
     missing = sum(s["rows"] for s in amounts if s["value"] == "amount missing")
     assert missing == test["raw_amount"].null_count
     assert "slice_notes" not in verdict
+    # Lists are shops, too: positives are half of the rows, and the model knows which.
+    assert verdict["metrics"]["ndcg_at_5"] > 0.9
+    assert verdict["metrics"]["lists"] == 4
+    without = test["kept_shop"].null_count
+    assert verdict["metrics"]["rows_without_list"] == without > 0
+    of_constant = verdict["references"]["results"]["constant"]["metrics"]["recall_at_5"]
+    assert of_constant < verdict["metrics"]["recall_at_5"] < 1
     assert {s["small"] for s in slices if s["columns"] == ["day", "shop"]} == {True}
 
 
@@ -165,7 +174,11 @@ def test_worse_is_refused_better_is_promoted_and_rollback_goes_back(
     better = trained(folder, "train.epochs=60", GOOD)
     judged = command(folder, "evaluate")
     assert judged.code == 0, judged.err
-    (gate,) = (g for g in judged.result["verdict"]["gates"] if g["gate"]["kind"] == "champion")
+    gate, of_lists = (
+        g for g in judged.result["verdict"]["gates"] if g["gate"]["kind"] == "champion"
+    )
+    assert of_lists["text"].startswith("ndcg_at_5: ")
+    assert of_lists["passed"]
     assert gate["details"]["rows"] == judged.result["metrics"]["test_rows"]
     assert gate["value"] > 0
     promoted = command(folder, "promote")
@@ -231,7 +244,11 @@ def test_another_transform_is_compared_on_the_same_rows(
     assert done.code == 0, done.err
     judged = headrace("evaluate", *recipe)
     assert judged.code == 0, judged.err
-    (gate,) = (g for g in judged.result["verdict"]["gates"] if g["gate"]["kind"] == "champion")
+    gate, of_lists = (
+        g for g in judged.result["verdict"]["gates"] if g["gate"]["kind"] == "champion"
+    )
+    assert of_lists["text"].startswith("ndcg_at_5: ")
+    assert of_lists["passed"]
     assert gate["details"]["rows"] == gate["details"]["of"]
 
 

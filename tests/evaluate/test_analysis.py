@@ -22,6 +22,7 @@ from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.slices import find_slice_source
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.labels.binary import BinaryScorer
+from headrace.labels.ranking import LIST
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.recipe import sections as s
@@ -198,3 +199,18 @@ def test_one_weight_is_used_everywhere() -> None:
             np.testing.assert_allclose(np.asarray(line, float), np.asarray(other, float))
     title = weighted.figures["confusion_matrix.png"].axes[0].get_title()
     assert title.endswith("weight of rows")
+
+
+def test_lists_have_metrics_counts_and_intervals_of_drawn_lists() -> None:
+    """Rows 0 to 3 are a list of three positives, which are ranked 1, 3 and 4; the rest has none."""
+    rows = {**BINARY_ROWS, LIST: np.array([0, 0, 0, 0, 1, 1, 1, 1])}
+    inputs = make_inputs(LabelSpec().with_cutoffs([1, 2]), rows)
+    analysis = analyze_predictions(inputs, s.Evaluate(bootstrap=50, min_rows=2))
+    metrics = analysis.metrics
+    assert (metrics["ndcg_at_1"], metrics["recall_at_1"]) == (1.0, pytest.approx(1 / 3))
+    assert metrics["recall_at_2"] == pytest.approx(1 / 3)
+    assert (metrics["lists"], metrics["lists_without_positives"]) == (2, 1)
+    # One list of two is drawn twice, or both once, or the other twice, which has no metric.
+    assert len(analysis.drawn.draws) == 50
+    assert {d.get("recall_at_1") for d in analysis.drawn.draws} == {1 / 3, None}
+    assert analysis.intervals["recall_at_1"].low == pytest.approx(1 / 3)

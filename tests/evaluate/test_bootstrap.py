@@ -116,3 +116,36 @@ def test_a_metric_that_is_not_defined_is_not_compare_errors() -> None:
         higher_is_better=True, draws=10, confidence=0.95, seed=0,
     )  # fmt: skip
     assert difference is None
+
+
+def test_rows_of_a_list_are_drawn_together() -> None:
+    """Ten equal rows of each of 40 lists say as much as one, and not as 400 samples."""
+    values = np.repeat(np.random.default_rng(1).normal(size=40), 10)
+    lists = np.repeat(np.arange(40) * 3, 10)
+    drawn: list[np.ndarray] = []
+
+    def score_mean(weight: np.ndarray) -> dict[str, float]:
+        drawn.append(weight)
+        return {"mean": float(weight @ values / weight.sum())}
+
+    options = {"draws": 400, "confidence": 0.95, "seed": 1}
+    by_list = compute_intervals(score_mean, np.ones(400), **options, lists=lists)["mean"]
+    assert all((w.reshape(40, 10) == w[::10, None]).all() for w in drawn)
+    assert by_list.high - by_list.low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.15)
+    by_row = compute_intervals(score_mean, np.ones(400), **options)["mean"]
+    assert (by_list.high - by_list.low) / (by_row.high - by_row.low) == pytest.approx(
+        10**0.5, rel=0.15
+    )
+
+
+def test_rows_without_a_list_are_drawn_one_by_one() -> None:
+    lists = np.array([4, -1, 4, -1])
+    seen = set()
+
+    def note_weights(weight: np.ndarray) -> dict[str, float]:
+        seen.add(tuple(weight.tolist()))
+        return {}
+
+    compute_intervals(note_weights, np.ones(4), draws=50, confidence=0.9, seed=0, lists=lists)
+    assert all(w[0] == w[2] for w in seen)
+    assert any(w[1] != w[3] for w in seen)

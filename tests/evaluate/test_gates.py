@@ -224,6 +224,7 @@ OTHER_VALUES: dict[str, object] = {
     "confidence": 0.9,
     "seed": 1,
     "slices": [{"columns": ["c"]}],
+    "ranking": {"columns": ["c"]},
     "min_rows": 7,
     "importance_rows": 0,
     "leakage": {"limit": 0.5},

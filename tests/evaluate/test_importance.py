@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from headrace.evaluate.importance import compute_importances, locate_features, score_permutations
+from headrace.evaluate.importance import compute_importances, score_permutations
 from headrace.features.cyclic import CyclicFeature
 from headrace.features.image import ImageFeature
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.models.feature_columns import locate_features
 from headrace.transform.spec import RawColumn, TransformSpec
 
 SPEC = TransformSpec(

@@ -70,3 +70,24 @@ def test_without_ids_there_is_nothing_to_multiply() -> None:
         RecipeError, match="dlrm multiplies embeddings, and there is no categorical"
     ):
         build_model(s.Dlrm(kind="dlrm"), make_spec(NUMBER))
+
+
+def test_with_top_all_the_dense_layers_get_numbers_and_vectors_too() -> None:
+    """The vector of the number, the product of it with the word's, the number, both vectors."""
+    spec = make_spec(NUMBER, WORD)
+    section = s.Dlrm(kind="dlrm", bottom=[], hidden=[1], embedding_width=2, top="all")
+    model = build_model(section, spec)
+    model.get_layer("bottom.0").set_weights([np.array([[1.0, 2.0]]), np.zeros(2)])
+    table = np.zeros((4, 2), np.float32)
+    table[2] = [5, 1]
+    model.get_layer("table.2").set_weights([table])
+    batch = {"numeric": np.array([[3.0]], "f"), "categorical": np.array([[2]], "i4")}
+    top = keras.Model(model.inputs, model.get_layer("products.all").output)(batch)
+    np.testing.assert_allclose(top, [[3, 6, 3 * 5 + 6 * 1, 3, 3, 6, 5, 1]])
+
+
+@pytest.mark.parametrize("features", [(WORD,), (TOKENS,), (WORD, HASH), (NUMBER, WORD, TOKENS)])
+def test_top_all_is_built_over_whatever_has_ids(features: tuple) -> None:
+    spec = make_spec(*features)
+    model = build_model(s.Dlrm(kind="dlrm", hidden=[4], top="all"), spec)
+    assert np.isfinite(model(draw_inputs(spec, 5))).all()

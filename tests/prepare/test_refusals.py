@@ -128,3 +128,13 @@ def test_labels_of_which_nothing_can_be_learnt(
     with pytest.raises(LakeError, match=message) as caught:
         refuse_bad_labels(labels, recipe, 2)
     assert "label.expression (late)" in str(caught.value)
+
+
+def test_a_log_of_pairs_that_belong_together_has_no_others(tmp_path: Path) -> None:
+    towers = (
+        "{kind: two_tower, query: {features: [amount, size]}, item: {features: [shop, hour, note]}}"
+    )
+    recipe = tiny_recipe(tmp_path, f"model={towers}")
+    refuse_bad_labels(numbers(1.0, 1.0), recipe, 2)
+    with pytest.raises(LakeError, match="every label of the train split is false"):
+        refuse_bad_labels(numbers(0.0, 0.0), recipe, 2)

@@ -52,3 +52,43 @@ def test_one_limit_is_given() -> None:
 def test_a_metric_of_another_kind_is_refused() -> None:
     (problem,) = check("regression", {"kind": "metric", "metric": "roc_auc", "at_most": 0.1})
     assert "there is no metric 'roc_auc' for a label of kind regression" in problem
+
+
+def check_ranking(kind: str = "binary", **evaluate: Any) -> list[str]:
+    settings = s.Evaluate.model_validate(evaluate)
+    label = s.Label.model_validate({"expression": "x", "kind": kind})
+    return [str(problem) for problem in check_evaluation(settings, label, s.Train())]
+
+
+RANKING = {"columns": ["user"], "at": [10]}
+RECALL = {"kind": "metric", "metric": "recall_at_10", "at_least": 0.1}
+
+
+def test_gates_of_lists_need_lists_and_their_places() -> None:
+    assert check_ranking(ranking=RANKING, gates=[RECALL]) == []
+    assert check_ranking(
+        ranking=RANKING,
+        gates=[{"kind": "champion", "metric": "ndcg_at_10", "not_worse_by": 0},
+               {"kind": "baseline", "against": "constant", "metric": "ndcg_at_10"},
+               {"kind": "metric", "metric": "lists", "at_least": 100}],
+    ) == []  # fmt: skip
+    assert check_ranking(gates=[RECALL]) == [
+        "evaluate.gates.0.metric: recall_at_10 is of lists, and there is no evaluate.ranking (add "
+        "it, with its columns)"
+    ]
+    (problem,) = check_ranking(ranking=RANKING, gates=[{**RECALL, "metric": "recall_at_5"}])
+    assert "a place that evaluate.ranking.at does not have" in problem
+    (problem,) = check_ranking(ranking=RANKING, metric="ndcg_at_10")
+    assert problem.startswith("evaluate.metric: ndcg_at_10 is of lists")
+    (problem,) = check_ranking(
+        ranking=RANKING, gates=[{"kind": "metric", "metric": "ndcg_at_10", "at_most": 0.1}]
+    )
+    assert "higher values of ndcg_at_10 are better" in problem
+
+
+def test_lists_are_ranked_by_a_condition() -> None:
+    (problem,) = check_ranking("regression", ranking=RANKING)
+    assert problem == (
+        "evaluate.ranking: a label of kind regression has no rows that are positive, which lists "
+        "rank (remove it, or use label.kind: binary)"
+    )

@@ -38,6 +38,9 @@ class ThreadCollectives(SoloCollectives):
     def allgather(self, array: np.ndarray) -> np.ndarray:
         return np.concatenate(self._exchange(array))
 
+    def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [tf.concat(parts, 0) for parts in zip(*self._exchange(tensors), strict=True)]
+
     def _exchange(self, value: Any) -> list[Any]:
         """Return the values of all ranks, by rank."""
         self._slots[self.rank] = value

@@ -12,11 +12,13 @@ from headrace.features.scaled import ScaledFeature
 from headrace.features.tokens import TokensFeature
 from headrace.labels.kinds import find_label_kind
 from headrace.models.build import build_model
+from headrace.models.items import Catalog, ItemColumns, merge_items
 from headrace.models.table_storage import build_tables
 from headrace.progress import Report
 from headrace.recipe import sections as s
 from headrace.train import table_policy, tables
 from headrace.train.optimizer import build_optimizer
+from headrace.train.retrieval import RetrievalLoss
 from headrace.train.sharded_tables import make_table_builder
 from headrace.train.step import TrainStep
 from headrace.train.step_options import StepOptions
@@ -58,6 +60,14 @@ def draw_batch(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return batch
 
 
+def list_items() -> Catalog:
+    """All ids of `g`, the first as often as a power law has it."""
+    ids = np.arange(BUCKETS["g"] + 1, dtype=np.int32)[:, np.newaxis]
+    counts = (1e6 / (1 + np.arange(len(ids)))).astype(np.int64)
+    columns = ItemColumns.from_features(["g"], SPEC)
+    return merge_items(columns, {"categorical": ids}, counts)
+
+
 def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
     """Train on global batches, of which every rank takes its share.
 
@@ -73,7 +83,10 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
     keras.utils.set_random_seed(3 + (0 if "shard_above" in payload else ranks.rank))
     keras.config.set_dtype_policy(payload.get("precision", "float32"))
     section = {"kind": "mlp", "hidden": [8], **payload.get("model", {})}
-    kinds = {"mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn}
+    is_pairs = section["kind"] == "two_tower"
+    if is_pairs:
+        section = {key: value for key, value in section.items() if key != "hidden"}
+    kinds = {"mlp": s.Mlp, "wide_deep": s.WideDeep, "dcn": s.Dcn, "two_tower": s.TwoTower}
     with build_tables(make_table_builder(payload.get("shard_above"), ranks)):
         model = build_model(kinds[section["kind"]].model_validate(section), SPEC)
     keras.config.set_dtype_policy("float32")
@@ -95,6 +108,7 @@ def train_steps(payload: dict[str, Any], ranks: Collectives) -> dict[str, Any]:
         accumulate=payload.get("accumulate", 1),
         compression=payload.get("compression", "none"),
         shards=SHARDS // ranks.size,
+        retrieval=RetrievalLoss(list_items(), 0.5) if is_pairs else None,
     )
     step = TrainStep(model, optimizer, ranks, "binary", options, training)
     rng = np.random.default_rng(0)

@@ -68,6 +68,18 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(validate_as: Callable
     assert rehearsal.messages[-1] == "epoch 3 of 3: train_loss 0.5, val_loss 0.7"
 
 
+def test_a_loss_of_batches_replaces_that_of_rows(validate_as: Callable) -> None:
+    """As of a two-tower model; what has no positive row has no loss that could be followed."""
+    rehearsal = Rehearsal(epochs=3, early_stopping=s.EarlyStopping(metric="loss", patience=3))
+    values = iter([0.5, 0.25, 0.75])
+    state = rehearsal.run(
+        **validate_as(loss=[0.1, 0.2, 0.3]), measure_loss=lambda stream: {"loss": next(values)}
+    )
+    assert (state.best.epoch, state.metrics["val_loss"]) == (1, 0.25)
+    with pytest.raises(TrainError, match="not defined on a validation split"):
+        rehearsal.run(**validate_as(loss=[0.1]), measure_loss=lambda stream: {})
+
+
 def test_a_best_epoch_before_the_resume_is_still_the_best(validate_as: Callable) -> None:
     rehearsal = Rehearsal(epochs=3)
     state = TrainState(BestEpoch(None, best=0.25, epoch=0), epoch=1, epochs_run=1)

@@ -20,6 +20,12 @@ MODELS: dict[str, s.Model] = {
     "dcn": s.Dcn(kind="dcn", hidden=[4], embedding_width=7),
     "composed": s.Dcn(kind="dcn", hidden=[4], embeddings=s.Embeddings(compose_above=600)),
     "dlrm": s.Dlrm(kind="dlrm", hidden=[4], embedding_width=5),
+    "two_tower": s.TwoTower(
+        kind="two_tower",
+        query=s.Tower(features=["x", "h", "tags"]),
+        item=s.Tower(features=["g"]),
+        embedding_width=5,
+    ),
     "table": s.Transformer(kind="transformer", over="table", width=6, heads=2, blocks=1),
     "text": s.Transformer(kind="transformer", over="text", width=6, heads=2, blocks=1),
 }

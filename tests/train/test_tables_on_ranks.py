@@ -13,6 +13,13 @@ pytestmark = pytest.mark.e2e
 
 SGD = {"optimizer": {"kind": "sgd", "learning_rate": 0.5}}
 ADAGRAD = {"kind": "adagrad", "learning_rate": 0.1}
+TOWERS = {
+    "kind": "two_tower",
+    "query": {"features": ["x", "h", "tags"], "hidden": [8]},
+    "item": {"features": ["g"], "hidden": []},
+    "vector_width": 4,
+    "temperature": 0.5,
+}
 POLICIES: dict[str, dict[str, Any]] = {
     "sgd": SGD,
     "adagrad": {"optimizer": ADAGRAD},
@@ -21,6 +28,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "accumulate": {**SGD, "accumulate": 5},
     "wide_deep": {**SGD, "model": {"kind": "wide_deep"}},
     "a table per feature": {**SGD, "model": {"kind": "dcn", "embeddings": {"shared": False}}},
+    "two_tower": {**SGD, "model": TOWERS},
     # rows travel, and Keras updates all of them
     "momentum": {"optimizer": {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.9}},
     "adam": {"optimizer": {"kind": "adam", "learning_rate": 1e-4}},

@@ -28,6 +28,7 @@ from headrace.labels.binary import BinaryScorer
 from headrace.labels.kind import Form, Scorer
 from headrace.labels.losses.quantile import Quantile
 from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
+from headrace.labels.ranking import LIST
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
 from headrace.number_text import format_number
@@ -45,7 +46,8 @@ class AnalysisInputs:
     Attributes:
         spec: the dataset's transform.
         threshold: of a binary label, and of each of several labels.
-        test: all rows of the test split, see `predictions.PredictedRows`.
+        test: all rows of the test split, see `predictions.PredictedRows`, and `ranking.LIST` where
+            the recipe has lists.
         validation, train: the same of other splits, of train a part of the rows; empty where the
             split has no rows.
         slices: of the recipe, and where their values lie.
@@ -104,7 +106,8 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     kind = label.definition
     scorer = kind.make_scorer(test, label, inputs.threshold)
     weight = get_row_weights(test, settings)
-    drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed)
+    lists = test.get(LIST)
+    drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=lists)
     metrics = {**scorer.count_outcomes(weight), **drawn.metrics}
     if label.has_threshold:
         metrics["threshold"] = inputs.threshold
@@ -182,7 +185,13 @@ def _score_slices(
         assigned = assign_slices(source, inputs.slice_columns)
         notes += assigned.notes
         results += score_slices(
-            source.item, assigned.codes, assigned.names, make_scorer, weight, settings
+            source.item,
+            assigned.codes,
+            assigned.names,
+            make_scorer,
+            weight,
+            settings,
+            inputs.test.get(LIST),
         )
     return results, tuple(dict.fromkeys(notes))
 

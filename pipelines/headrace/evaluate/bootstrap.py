@@ -1,7 +1,8 @@
 """Compute bootstrap intervals: rows are drawn with replacement, and each draw has its metrics.
 
 Efron and Tibshirani (1993), percentile intervals. A draw is a weight per row (how often it was
-drawn), so that one scorer serves all draws. The order of the rows depends on neither ranks nor
+drawn), so that one scorer serves all draws. Rows of a list are drawn together, as they are no
+independent samples. The order of the rows depends on neither ranks nor
 files, so that equal seeds give equal draws.
 """
 
@@ -89,7 +90,12 @@ class PairedDifference:
 
 
 def draw_metrics(
-    scorer: MetricFunction, weight: np.ndarray, *, draws: int, seed: int
+    scorer: MetricFunction,
+    weight: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    lists: np.ndarray | None = None,
 ) -> DrawnMetrics:
     """Compute metrics, and those of every draw.
 
@@ -98,13 +104,20 @@ def draw_metrics(
         weight: of the rows themselves, float64 (rows,).
         draws: number of draws.
         seed: of the draws.
+        lists: of every row, see `ranking.LIST`; None where each row is drawn by itself.
     """
-    drawn = [scorer(weights) for weights in _draw_weights(weight, draws, seed)]
+    drawn = [scorer(weights) for weights in _draw_weights(weight, draws, seed, lists)]
     return DrawnMetrics(scorer(weight), drawn, draws)
 
 
 def compute_intervals(
-    scorer: MetricFunction, weight: np.ndarray, *, draws: int, confidence: float, seed: int
+    scorer: MetricFunction,
+    weight: np.ndarray,
+    *,
+    draws: int,
+    confidence: float,
+    seed: int,
+    lists: np.ndarray | None = None,
 ) -> dict[str, Interval]:
     """Compute a two-sided interval of every metric; see `find_intervals`.
 
@@ -114,8 +127,10 @@ def compute_intervals(
         draws: number of draws; with 0 there are no intervals.
         confidence: share of the draws within the interval.
         seed: of the draws.
+        lists: see `draw_metrics`.
     """
-    return find_intervals(draw_metrics(scorer, weight, draws=draws, seed=seed), confidence)
+    drawn = draw_metrics(scorer, weight, draws=draws, seed=seed, lists=lists)
+    return find_intervals(drawn, confidence)
 
 
 def find_intervals(drawn: DrawnMetrics, confidence: float) -> dict[str, Interval]:
@@ -177,6 +192,7 @@ def compute_difference(
     draws: int,
     confidence: float,
     seed: int,
+    lists: np.ndarray | None = None,
 ) -> Difference | None:
     """Compare two models on the same rows, which are drawn together (a paired bootstrap).
 
@@ -187,6 +203,7 @@ def compute_difference(
         higher_is_better: which way is better.
         draws, seed: see `compute_intervals`.
         confidence: of the one-sided interval.
+        lists: see `draw_metrics`.
 
     Returns:
         None where the metric is not defined, or in fewer than half of the draws.
@@ -197,7 +214,7 @@ def compute_difference(
     if candidate_metric is None or champion_metric is None:
         return None
     differences = []
-    for drawn in _draw_weights(weight, draws, seed):
+    for drawn in _draw_weights(weight, draws, seed, lists):
         drawn_candidate, drawn_champion = candidate(drawn).get(metric), champion(drawn).get(metric)
         if drawn_candidate is not None and drawn_champion is not None:
             differences.append(sign * (drawn_candidate - drawn_champion))
@@ -213,12 +230,24 @@ def compute_difference(
     )
 
 
-def _draw_weights(weight: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+def _draw_weights(
+    weight: np.ndarray, draws: int, seed: int, lists: np.ndarray | None
+) -> Iterator[np.ndarray]:
     """Yield weights of rows times how often each was drawn; draws without weight are skipped."""
     random = np.random.default_rng(seed)
-    rows = len(weight)
+    unit_of_row = None if lists is None else _number_units(lists)
+    units = len(weight) if unit_of_row is None else int(unit_of_row.max(initial=-1)) + 1
     for _ in range(draws):
-        times = np.bincount(random.integers(0, rows, rows), minlength=rows)
+        times = np.bincount(random.integers(0, units, units), minlength=units)
+        if unit_of_row is not None:
+            times = times[unit_of_row]
         drawn = weight * times
         if drawn.sum() > 0:
             yield drawn
+
+
+def _number_units(lists: np.ndarray) -> np.ndarray:
+    """Return which rows are drawn together: those of a list; a row without one is alone."""
+    units, is_alone = lists.copy(), lists < 0
+    units[is_alone] = lists.max(initial=-1) + 1 + np.arange(is_alone.sum())
+    return np.asarray(np.unique(units, return_inverse=True)[1].reshape(-1))

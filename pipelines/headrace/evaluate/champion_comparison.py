@@ -9,6 +9,7 @@ from headrace.evaluate.analysis import get_row_weights
 from headrace.evaluate.bootstrap import Difference, compute_difference
 from headrace.evaluate.gates import ChampionComparison, compare_gated_metrics
 from headrace.evaluate.predictions import PredictedRows
+from headrace.labels.ranking import LIST
 from headrace.labels.spec import LabelSpec
 from headrace.number_text import format_exact, format_number, format_share
 from headrace.recipe import sections as s
@@ -129,6 +130,7 @@ def compare_models(
             draws=settings.bootstrap,
             confidence=confidence,
             seed=settings.seed,
+            lists=rows.get(LIST),
         )
 
     champion_gates = [g for g in settings.gates or () if isinstance(g, s.ChampionGate)]

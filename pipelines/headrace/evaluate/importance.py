@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.features.kinds import get_form
+from headrace.models.feature_columns import locate_features
 from headrace.transform.spec import TransformSpec
 
 REPEATS = 3
@@ -29,28 +29,6 @@ class Importance:
     feature: str
     drop: float
     std: float
-
-
-def locate_features(spec: TransformSpec) -> dict[str, tuple[str, tuple[int, ...] | None]]:
-    """Return feature -> the input that holds it, and its columns there.
-
-    Columns are counted, in the order in which the inputs are made of features: what a column is
-    called does not say whose it is. They are None where the feature has an input of its own.
-    """
-    locations: dict[str, tuple[str, tuple[int, ...] | None]] = {}
-    numbers = ids = 0
-    for feature in spec.features:
-        form = get_form(feature)
-        if form == "numbers":
-            count = len(feature.dataset_columns)
-            locations[feature.name] = ("numeric", tuple(range(numbers, numbers + count)))
-            numbers += count
-        elif form == "ids":
-            locations[feature.name] = ("categorical", (ids,))
-            ids += 1
-        else:
-            locations[feature.name] = (feature.name, None)
-    return locations
 
 
 def score_permutations(

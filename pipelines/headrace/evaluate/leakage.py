@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headrace.evaluate.importance import locate_features
 from headrace.labels.kind import Form
 from headrace.labels.spec import LabelSpec
+from headrace.models.feature_columns import locate_features
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 

@@ -55,6 +55,7 @@ from headrace.evaluate.references.kept import find_references
 from headrace.evaluate.references.page import plot_references
 from headrace.evaluate.report import render_report
 from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
+from headrace.labels.ranking import LIST, describe_left_out
 from headrace.lake.data_file import SplitName
 from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
@@ -65,6 +66,7 @@ from headrace.tracking.golden import check_golden
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
+from headrace.transform.list_columns import find_list_columns, number_lists
 from headrace.user_function import import_function
 
 _TRAIN_ROWS = 50_000  # train rows whose predictions are plotted beside those of the other splits
@@ -95,7 +97,12 @@ class _RankEvaluation:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._recipe = Recipe.model_validate(payload["recipe"])
         self._dataset, spec = open_dataset(payload["dataset"])
-        self._spec = spec.with_loss(self._recipe.train.loss)  # it is the model's, see `run.py`
+        spec = spec.with_loss(self._recipe.train.loss)  # it is the model's, see `run.py`
+        ranking = self._recipe.evaluate.ranking
+        if ranking is not None:
+            label = spec.label.with_cutoffs(ranking.at)
+            spec = spec.model_copy(update={"label": label})
+        self._spec = spec
         self._store = Store.from_recipe(self._recipe, payload["workdir"], os.environ)
         self._threshold: float = payload["threshold"]
 
@@ -126,6 +133,7 @@ class _RankEvaluation:
         validation = self._predict_split(predictor, "validation")
         train = self._predict_split(predictor, "train", _TRAIN_ROWS)
         importances, strengths = self._measure_features(predictor)
+        test |= self._number_lists(test)
         comparison = self._compare_champion(test)
         if self._collectives.rank != 0:
             return {}
@@ -245,7 +253,25 @@ class _RankEvaluation:
         Raises:
             DatasetError: the rows are not those that were predicted.
         """
-        names = dict.fromkeys(name for source in slices for name in source.dataset_columns)
+        names = [name for source in slices for name in source.dataset_columns]
+        return self._read_test_columns(names, test)
+
+    def _number_lists(self, test: PredictedRows) -> PredictedRows:
+        """Return the list of each test row on rank 0; nothing elsewhere, or where there is none.
+
+        Raises:
+            ModelError: the dataset lacks a column.
+        """
+        ranking = self._recipe.evaluate.ranking
+        if ranking is None or self._collectives.rank != 0:
+            return {}
+        columns, _ = find_list_columns(ranking, self._spec, self._dataset.build)
+        names = [name for column in columns for name in column.dataset_columns]
+        return {LIST: number_lists(columns, self._read_test_columns(names, test))}
+
+    def _read_test_columns(self, columns: Sequence[str], test: PredictedRows) -> pa.Table:
+        """Return columns of the test rows in the order of the predictions; see above."""
+        names = dict.fromkeys(columns)
         if not names:
             return pa.table({})
         table = self._dataset.read_columns("test", [ROW_ID, *names]).take(test[POSITION])
@@ -349,6 +375,8 @@ class _RankEvaluation:
             notes=analysis.notes,
             references=references,
         )
+        if left_out := describe_left_out(analysis.metrics):
+            self._report(Progress(f"ranking: {left_out}"))
         for note in analysis.notes:
             self._report(Progress(f"slices: {note}"))
         self._report(Progress("logging metrics, plots and the report"))

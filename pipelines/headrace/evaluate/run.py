@@ -30,6 +30,7 @@ from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
 from headrace.tracking.store import Store
+from headrace.transform.list_columns import find_list_columns
 from headrace.transform.slice_columns import find_slice_problems
 from headrace.transform.spec import TransformSpec
 
@@ -220,13 +221,16 @@ def _refuse_other_loss(recipe: Recipe, model: ModelVersion, dataset: DatasetVers
 
 
 def _refuse_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
-    """Refuse slices by columns that the dataset does not have, or that limits cannot divide.
+    """Refuse slices and lists by columns that the dataset does not have, or that limits cannot
+    divide.
 
     Raises:
         ModelError: there are such columns; all of them are named.
     """
     spec = TransformSpec.from_json(dataset.transform_json)
     problems = find_slice_problems(recipe.evaluate.slices, spec, dataset.build)
+    if recipe.evaluate.ranking is not None:
+        problems += find_list_columns(recipe.evaluate.ranking, spec, dataset.build)[1]
     if problems:
         raise ModelError(
             f"dataset {dataset.root} version {dataset.version}: {'; '.join(map(str, problems))}"

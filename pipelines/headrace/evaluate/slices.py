@@ -117,6 +117,7 @@ def score_slices(
     make_scorer: Callable[[np.ndarray], Scorer],
     weight: np.ndarray,
     settings: s.Evaluate,
+    lists: np.ndarray | None = None,
 ) -> list[SliceResult]:
     """Compute the metrics of every slice whose rows have weight.
 
@@ -126,6 +127,7 @@ def score_slices(
         make_scorer: from positions of rows to their scorer.
         weight: of all rows, float64 (rows,).
         settings: of the intervals, and from how many rows on a slice is not small.
+        lists: of all rows, see `ranking.LIST`; a slice has those rows of a list that are in it.
     """
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
@@ -139,7 +141,12 @@ def score_slices(
         is_small = len(rows) < settings.min_rows
         draws = min(settings.bootstrap, _MAX_SMALL_DRAWS) if is_small else settings.bootstrap
         intervals = compute_intervals(
-            scorer, slice_weight, draws=draws, confidence=settings.confidence, seed=settings.seed
+            scorer,
+            slice_weight,
+            draws=draws,
+            confidence=settings.confidence,
+            seed=settings.seed,
+            lists=None if lists is None else lists[rows],
         )
         results.append(
             SliceResult(

@@ -134,6 +134,7 @@ class Binary(LabelKind):
     activation = "sigmoid"
     has_threshold = True
     has_positive_share = True
+    ranks_lists = True
     leakage_limit = 0.95
     example_gate: ClassVar[Mapping[str, Any]] = {"metric": "roc_auc", "at_least": 0.7}
     prediction_types: ClassVar[Mapping[str, pa.DataType]] = {

@@ -16,6 +16,7 @@ from headrace.labels.binary import BinaryScorer
 from headrace.labels.kind import FittedLabel, Form
 from headrace.labels.kinds import find_label_kind
 from headrace.labels.losses.loss import Loss
+from headrace.labels.ranking import LIST, RankedLists
 from headrace.labels.scoring import AVERAGES
 from headrace.number_text import format_number
 
@@ -89,9 +90,21 @@ def make_constant_scorer(
 
     Args:
         constant: of `fit_constant`.
-        rows: `label` is read.
+        rows: `label` is read, and `ranking.LIST` where rows are in lists.
         label: the fitted label.
     """
+    own = _make_own_scorer(constant, rows, label)
+    if not (label.cutoffs and LIST in rows):
+        return own
+    truth = rows["label"]
+    lists = RankedLists(rows[LIST], truth, np.zeros(len(truth)), label.cutoffs)
+    return lambda weight: {**own(weight), **lists.measure(weight)}
+
+
+def _make_own_scorer(
+    constant: np.ndarray, rows: Mapping[str, np.ndarray], label: FittedLabel
+) -> Callable[[np.ndarray], Mapping[str, float]]:
+    """Return the metrics of a constant, but for those of lists."""
     kind = find_label_kind(label.kind)
     truth = rows["label"]
     if label.loss is not None or (kind.form is not Form.CLASS and label.kind != "binary"):

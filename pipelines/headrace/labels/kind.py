@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from headrace.labels.ranking import LIST, RankingScorer, is_ranking_metric
 from headrace.schema import ColumnType
 
 Direction = Literal["higher", "lower"]
@@ -64,6 +65,8 @@ class FittedLabel(Protocol):
     def scale(self) -> float: ...
     @property
     def loss(self) -> FittedLoss | None: ...
+    @property
+    def cutoffs(self) -> tuple[int, ...]: ...
 
 
 class Scorer(Protocol):
@@ -129,6 +132,7 @@ class LabelKind(ABC):
         takes_baseline: whether `label.baseline` can be scored beside the model.
         class_weight_problem: why `label.class_weight` is refused, and the fix; None where it isn't.
         smoothing_problem: why `train.label_smoothing` is refused; None where it isn't.
+        ranks_lists: whether rows of a list may be ranked by the prediction, see `ranking`.
         leakage_limit: strength of a single feature from which on it is suspicious.
         example_gate: metric and `at_least` of the gate that a proposed recipe shows.
         class_nouns: the word for `classes` in messages, where the kind has them.
@@ -159,6 +163,7 @@ class LabelKind(ABC):
     takes_baseline = False
     class_weight_problem: tuple[str, str] | None = None
     smoothing_problem: str | None = None
+    ranks_lists = False
     leakage_limit: float
     example_gate: ClassVar[Mapping[str, Any]]
     class_nouns: str | None = None
@@ -293,11 +298,13 @@ class LabelKind(ABC):
 
     # --- evaluation -------------------------------------------------------------------------------
     def is_higher_better(self, metric: str) -> bool:
-        """Return whether a higher value of one of `metrics`, or `loss_metrics`, is better."""
-        return {**self.loss_metrics, **self.metrics}[metric] == "higher"
+        """Return whether a higher value of one of `metrics`, `loss_metrics` or lists is better."""
+        return self.find_direction(metric) == "higher"
 
     def find_direction(self, metric: str) -> Direction | None:
         """Return which way a metric is better; None where neither way is."""
+        if is_ranking_metric(metric):
+            return "higher"
         return {**self.loss_metrics, **self.metrics}.get(metric)
 
     def align_output(
@@ -318,7 +325,8 @@ class LabelKind(ABC):
         """Return the scorer of predictions that were gathered from all ranks.
 
         Args:
-            rows: `label`, the model's output under its own name, and `baseline` where there is one.
+            rows: `label`, the model's output under its own name, `baseline` where there is one, and
+                `ranking.LIST` where rows are in lists.
             label: the fitted label, with the loss that the model was trained with.
             threshold: of kinds that have one.
 
@@ -326,7 +334,11 @@ class LabelKind(ABC):
             ModelError: a prediction is not finite, or there is no row.
         """
         scorer = self.make_own_scorer(rows, label, threshold)
-        return label.loss.extend_scorer(scorer, rows, self, label) if label.loss else scorer
+        if label.loss:
+            scorer = label.loss.extend_scorer(scorer, rows, self, label)
+        if label.cutoffs and LIST in rows:
+            scorer = RankingScorer(scorer, rows, rows[self.output], label.cutoffs)
+        return scorer
 
     @abstractmethod
     def make_own_scorer(

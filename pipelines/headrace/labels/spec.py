@@ -1,5 +1,7 @@
 """Say what a dataset's label column means once it is fitted; part of `transform.json`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -27,6 +29,8 @@ class LabelSpec(BaseModel):
 
     # Of the training and not of the dataset: no file may name a loss, which may run code.
     _loss: Loss | None = PrivateAttr(None)
+    # Of an evaluation.
+    _cutoffs: tuple[int, ...] = PrivateAttr(())
 
     @property
     def definition(self) -> LabelKind:
@@ -42,6 +46,18 @@ class LabelSpec(BaseModel):
     def has_threshold(self) -> bool:
         """Return whether a probability becomes a prediction by a threshold."""
         return self.definition.has_threshold
+
+    # --- lists ------------------------------------------------------------------------------------
+    def with_cutoffs(self, cutoffs: Sequence[int]) -> "LabelSpec":
+        """Return the label of rows whose lists are measured at these places; see `ranking`."""
+        label = self.model_copy()
+        label._cutoffs = tuple(dict.fromkeys(cutoffs))
+        return label
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """Return the places at which lists are measured; none where there are no lists."""
+        return self._cutoffs
 
     # --- the loss ---------------------------------------------------------------------------------
     def with_loss(self, loss: Loss | None) -> "LabelSpec":

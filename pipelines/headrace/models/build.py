@@ -14,6 +14,7 @@ from headrace.models.mlp import build_mlp
 from headrace.models.resnet import build_resnet
 from headrace.models.rnn import build_rnn
 from headrace.models.transformer import build_transformer
+from headrace.models.two_tower import build_two_tower
 from headrace.models.wide_deep import build_wide_deep
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
@@ -44,7 +45,11 @@ def build_model(model: s.Model, spec: TransformSpec) -> keras.Model:
     if problems:
         raise RecipeError(f"section model (kind {model.kind})", problems, "no model was built")
     inputs = make_inputs(spec)
-    output = _build_head(spec.label, _build_network(model, inputs, spec))
+    network = _build_network(model, inputs, spec)
+    if isinstance(model, s.TwoTower):  # whose score has no weights behind it
+        output = _activate(spec.label, network)
+    else:
+        output = _build_head(spec.label, network)
     return keras.Model(inputs, output, name=model.kind)
 
 
@@ -66,6 +71,8 @@ def _build_network(model: s.Model, inputs: Tensors, spec: TransformSpec) -> kera
             return build_dcn(model, inputs, spec)
         case s.Dlrm():
             return build_dlrm(model, inputs, spec)
+        case s.TwoTower():
+            return build_two_tower(model, inputs, spec)
         case s.Resnet():
             return build_resnet(model, inputs, spec)
         case s.Python():
@@ -82,7 +89,17 @@ def _build_head(label: LabelSpec, tensor: keras.KerasTensor) -> keras.KerasTenso
     if label.classes:
         logits = keras.layers.Dense(len(label.classes), dtype=_HEAD_DTYPE, name=LOGITS)(tensor)
     else:
-        logits = keras.layers.Dense(1, dtype=_HEAD_DTYPE, name="output.dense")(tensor)
-        logits = keras.layers.Reshape((), dtype=_HEAD_DTYPE, name=LOGITS)(logits)
+        numbers = keras.layers.Dense(1, dtype=_HEAD_DTYPE, name="output.dense")(tensor)
+        return _activate(label, numbers)
+    return _add_activation(label, logits)
+
+
+def _activate(label: LabelSpec, numbers: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the output for one number a row, (batch, 1)."""
+    logits = keras.layers.Reshape((), dtype=_HEAD_DTYPE, name=LOGITS)(numbers)
+    return _add_activation(label, logits)
+
+
+def _add_activation(label: LabelSpec, logits: keras.KerasTensor) -> keras.KerasTensor:
     kind = label.definition
     return keras.layers.Activation(kind.activation, dtype=_HEAD_DTYPE, name=kind.output)(logits)

@@ -2,7 +2,7 @@
 
 from headrace.errors import Problem
 from headrace.recipe import sections as s
-from headrace.recipe.model_requirements import find_model_problems
+from headrace.recipe.model_requirements import find_model_problems, find_pair_problems
 from headrace.transform.spec import TransformSpec
 
 
@@ -20,7 +20,10 @@ def find_compatibility_problems(model: s.Model, spec: TransformSpec) -> list[Pro
         images=[f.name for f in spec.select_features("image")],
         plain=bool(spec.inputs.keys() & {"numeric", "categorical"}),
         categorical=bool(spec.categorical),
+        features=[feature.name for feature in spec.features],
     )
+    if isinstance(model, s.TwoTower):
+        problems += find_pair_problems(spec.label.kind)
     nouns = spec.label.definition.class_nouns
     if nouns and len(spec.label.classes) < 2:
         names = ", ".join(spec.label.classes) or "none"

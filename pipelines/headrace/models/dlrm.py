@@ -2,7 +2,7 @@
 
 Dense layers turn the numbers into one vector, every categorical and list of ids has an embedding of
 the same width, and what the last dense layers get is the dot product of each pair of these vectors,
-beside the vector of the numbers.
+beside the vector of the numbers; with `top: all` the numbers and the vectors, too.
 """
 
 import itertools
@@ -49,6 +49,8 @@ def build_dlrm(model: s.Dlrm, inputs: Tensors, spec: TransformSpec) -> keras.Ker
         parts.append(_multiply_pairs(stacked))
     elif not numbers:  # one vector, which has nobody to be multiplied with
         parts.append(keras.layers.Flatten(name="vector.flat")(stacked))
+    if model.top == "all" and stacked.shape[1] > 1:
+        parts += [*numbers, keras.layers.Flatten(name="vectors.flat")(stacked)]
     top = keras.layers.Concatenate(name="products.all")(parts) if parts[1:] else parts[0]
     return add_hidden_layers(model, top)
 

@@ -35,7 +35,10 @@ def add_hidden_layers(
         prefix: of the layers' names.
     """
     has_normalization = model.normalize != "none"
-    for number, units in enumerate(model.hidden if sizes is None else sizes):
+    if sizes is None:
+        assert not isinstance(model, s.TwoTower)  # its towers have sizes of their own
+        sizes = model.hidden
+    for number, units in enumerate(sizes):
         name = f"{prefix}.{number}"
         tensor = keras.layers.Dense(
             units,

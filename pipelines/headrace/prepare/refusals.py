@@ -128,8 +128,11 @@ def refuse_bad_labels(labels: "NumberSummary | TextCounts", recipe: Recipe, rows
     Raises:
         LakeError: all rows have one label, or what else the kind of label refuses.
     """
-    problem = find_label_kind(recipe.label.kind).find_label_problem(_summarize_labels(labels, rows))
-    if problem:
+    summary = _summarize_labels(labels, rows)
+    problem = find_label_kind(recipe.label.kind).find_label_problem(summary)
+    # A log of pairs that belong together has no others: negatives are those of the batch.
+    has_pairs = recipe.model.kind == "two_tower" and summary.low > 0
+    if problem and not has_pairs:
         raise LakeError(
             f"{problem}; nothing was published. Check label.expression ({recipe.label.expression})"
         )

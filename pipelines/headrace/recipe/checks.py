@@ -40,6 +40,7 @@ from headrace.recipe.train_checks import (
     check_schedule,
     check_sharded_tables,
     check_tuning,
+    check_two_tower,
 )
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
@@ -156,6 +157,7 @@ def _check_model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem
         images=[n for n, f in features.items() if get_form(f) == "image"],
         plain=any(not f.shape for f in features.values()),
         categorical=any(get_form(f) == "ids" for f in features.values()),
+        features=list(features),
     )
 
 
@@ -216,6 +218,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label", "train")),
     (check_references, ("evaluate", "label", "features")),
+    (check_two_tower, ("model", "train", "label", "evaluate")),
     (check_slices, ("evaluate", "features", "dataset", "derive", "source")),
     (check_reader_options, ("source",)),
     (check_spark, ("spark",)),

@@ -6,6 +6,7 @@ from headrace.errors import Problem
 from headrace.features.kinds import get_form
 from headrace.labels.kind import LabelKind
 from headrace.labels.kinds import find_label_kind
+from headrace.labels.ranking import LIST_COUNTS, is_ranking_metric, list_ranking_metrics
 from headrace.recipe import sections as s
 from headrace.recipe.model_requirements import describe_label, get_fitting_loss
 from headrace.recipe.problems import suggest_nearest
@@ -19,12 +20,17 @@ def check_evaluation(evaluate: s.Evaluate, label: s.Label, train: s.Train) -> li
     kind = find_label_kind(label.kind)
     loss = get_fitting_loss(train, label.kind)
     metrics = loss.list_metrics(kind) if loss else tuple(kind.metrics)
+    if evaluate.ranking is not None and not kind.ranks_lists:
+        text = f"a label of kind {label.kind} has no rows that are positive, which lists rank"
+        problems.append(Problem("evaluate.ranking", text, "remove it, or use label.kind: binary"))
     for where, metric, known in _list_metrics(evaluate, kind, metrics):
         if metric in known:
             continue
         fix = suggest_nearest(metric, known)
         text = f"there is no metric {metric!r} for {describe_label(train, label.kind)}"
-        if metric in kind.undirected_metrics:
+        if is_ranking_metric(metric):
+            text, fix = _explain_ranking_metric(where, metric, evaluate)
+        elif metric in kind.undirected_metrics:
             text = f"neither way is better of {metric!r}, so models cannot be compared by it"
         problems.append(Problem(where, text, fix))
     if not isinstance(evaluate.threshold, float) and not kind.has_threshold:
@@ -106,11 +112,16 @@ def check_slices(
     derive: dict[str, s.Derivation],
     source: s.Source,
 ) -> list[Problem]:
-    """Return problems of slices of columns that the dataset does not have, and of limits that
-    cannot divide them; types that only the lake knows are compared when it is prepared."""
+    """Return problems of slices and lists of columns that the dataset does not have, and of limits
+    that cannot divide them; types that only the lake knows are compared when it is prepared."""
     plain = [n for n, f in features.items() if not f.shape]
     columns = [*plain, *dataset.keep]
     problems = []
+    for column in evaluate.ranking.columns if evaluate.ranking is not None else ():
+        if column not in columns:
+            text = f"{column!r} is no feature with one value per row, and not in dataset.keep"
+            fix = f"{suggest_nearest(column, columns)}; dataset.keep takes raw columns"
+            problems.append(Problem("evaluate.ranking.columns", text, fix))
     for index, item in enumerate(evaluate.slices):
         where = f"evaluate.slices.{index}"
         for column in item.columns:
@@ -196,9 +207,22 @@ def _list_metrics(
     directed = list(metrics)
     if evaluate.metric is not None:
         yield "evaluate.metric", evaluate.metric, directed
+    counts: list[str] = []
+    if evaluate.ranking is not None:
+        directed, counts = directed + list_ranking_metrics(evaluate.ranking.at), [*LIST_COUNTS]
     for index, gate in enumerate(evaluate.gates or []):
         where = f"evaluate.gates.{index}.metric"
         if isinstance(gate, s.ChampionGate | s.BaselineGate):
             yield where, gate.metric, directed
         elif isinstance(gate, s.MetricGate | s.SliceGate):
-            yield where, gate.metric, [*directed, *kind.undirected_metrics]
+            yield where, gate.metric, [*directed, *kind.undirected_metrics, *counts]
+
+
+def _explain_ranking_metric(where: str, metric: str, evaluate: s.Evaluate) -> tuple[str, str]:
+    """Return why a metric of lists cannot stand somewhere, and the fix."""
+    if where == "evaluate.metric":
+        text = f"{metric} is of lists, and features are ordered by a metric of single rows"
+        return text, "name it in a gate"
+    if evaluate.ranking is None:
+        return f"{metric} is of lists, and there is no evaluate.ranking", "add it, with its columns"
+    return f"{metric} is at a place that evaluate.ranking.at does not have", "add it there"

@@ -60,6 +60,21 @@ class Slice(Section):
     about as many rows each."""
 
 
+class Ranking(Section):
+    """Lists of rows that are ranked by their score: the metrics `ndcg_at_K` and `recall_at_K` of
+    the test split, of a binary label.
+
+    They are means over lists. Lists without a positive row, or of one row, and rows without a value
+    of the column are counted and left out. With lists the bootstrap draws lists, for all metrics.
+    """
+
+    columns: Annotated[list[Text], Field(min_length=1, max_length=3)]
+    """Rows of equal values are a list: features, or columns of `dataset.keep`, such as a user, a
+    query or a session."""
+    at: Annotated[list[Count], Field(min_length=1)] = [10]
+    """Places of a list that are looked at, one for each metric."""
+
+
 class MetricGate(Section):
     """A metric of the test split has to be at least, or at most, so much.
 
@@ -182,6 +197,7 @@ class Evaluate(Section):
     """Of the intervals, two-sided."""
     seed: Annotated[int, Field(ge=0)] = 0
     slices: list[Slice] = []
+    ranking: Ranking | None = declare_later_key(None)
     min_rows: Count = 100
     """Slices of fewer rows are marked, and no gate looks at them."""
     importance_rows: Annotated[int, Field(ge=0)] = 20_000

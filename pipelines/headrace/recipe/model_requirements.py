@@ -13,6 +13,7 @@ from headrace.labels.kinds import KINDS, find_label_kind
 from headrace.labels.losses.kinds import resolve_loss
 from headrace.labels.losses.loss import Loss
 from headrace.recipe import sections as s
+from headrace.recipe.problems import suggest_nearest
 
 MOST_SHARDS = 64
 """Most canonical shards where the recipe does not say how many."""
@@ -45,6 +46,7 @@ def find_model_problems(
     images: Collection[str],
     plain: bool = True,
     categorical: bool = True,
+    features: Collection[str] = (),
 ) -> list[Problem]:
     """Return why a model of this family cannot be built over such features.
 
@@ -55,6 +57,7 @@ def find_model_problems(
         images: names of features that are images.
         plain: whether there is any number or categorical.
         categorical: whether there is any categorical.
+        features: names of all features.
     """
     problems = [
         Problem(f"features.{name}", "the name is taken in the model's batches", "rename it")
@@ -94,6 +97,8 @@ def find_model_problems(
                 "add one under features, or use mlp",
             )
         )
+    if isinstance(model, s.TwoTower):
+        problems += _find_tower_problems(model, features)
     if isinstance(model, s.Rnn) or over == "series":
         if not series:
             problems.append(
@@ -121,6 +126,43 @@ def find_model_problems(
             )
         )
     return problems
+
+
+def _find_tower_problems(model: s.TwoTower, features: Collection[str]) -> list[Problem]:
+    """Return which features are in no tower, in both or twice in one, and which there are not."""
+    problems = []
+    for where, tower in (
+        ("model.query.features", model.query),
+        ("model.item.features", model.item),
+    ):
+        for name in tower.features:
+            if name not in features:
+                fix = suggest_nearest(name, list(features))
+                problems.append(Problem(where, f"there is no feature {name!r}", fix))
+        twice = sorted({name for name in tower.features if tower.features.count(name) > 1})
+        if twice:
+            text = f"names {', '.join(twice)} more than once"
+            problems.append(Problem(where, text, "name each feature once"))
+    both = [name for name in model.query.features if name in model.item.features]
+    if both:
+        text = f"{', '.join(both)} is among the query's features, too"
+        problems.append(Problem("model.item.features", text, "a feature is in one tower"))
+    named = {*model.query.features, *model.item.features}
+    rest = [name for name in features if name not in named]
+    if rest:
+        text = f"{', '.join(rest)} is among neither the query's features nor the item's"
+        fix = "add it to model.query.features or model.item.features, or remove it under features"
+        problems.append(Problem("model", text, fix))
+    return problems
+
+
+def find_pair_problems(label_kind: str) -> list[Problem]:
+    """Return why pairs of queries and items cannot be learnt by such a label."""
+    if label_kind == "binary":
+        return []
+    text = f"two_tower learns pairs by a condition, and the label is of kind {label_kind}"
+    fix = "use kind: binary, true where the pair belongs together"
+    return [Problem("label.kind", text, fix)]
 
 
 def get_fitting_loss(train: s.Train, label_kind: str) -> Loss | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from headrace.recipe.base import declare_later_key
-from headrace.recipe_section import Count, Section
+from headrace.recipe_section import Count, Positive, Section, Text
 
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "elu", "selu", "silu"]
 Initializer = Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"]
@@ -79,6 +79,37 @@ class Dlrm(_Network):
     """Dense layers over the numbers, before the one that is `embedding_width` wide."""
     hidden: Annotated[list[Count], Field(min_length=1)] = [128, 64]
     """Dense layers over the products and the vector of the numbers."""
+    top: Literal["products", "all"] = declare_later_key("products")
+    """What these layers get: as in the paper, or the numbers and all vectors themselves, too. A
+    label to which features add up, each by itself, is learnt better with all."""
+
+
+class Tower(Section):
+    """One side of a two-tower model."""
+
+    features: Annotated[list[Text], Field(min_length=1)]
+    """Names under `features`."""
+    hidden: list[Count] = [64]
+    """Dense layers before the one that is `vector_width` wide."""
+
+
+class TwoTower(_Network):
+    """Retrieval: a vector of the query, one of the item, and their product as the score of the pair
+    (Yi et al. 2019, DOI 10.1145/3298689.3346996). Rows of label 1 are pairs that belong together;
+    each is learnt against the items of all rows of its batch, of all ranks, corrected by how often
+    the train split has them. See docs/embeddings.md."""
+
+    kind: Literal["two_tower"]
+    query: Tower
+    """The features of who or what looks for items: a user, a query, a context."""
+    item: Tower
+    """The features that make an item: each distinct combination of their values is one."""
+    vector_width: Count = 32
+    """Numbers of a vector."""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    """Whether vectors have length 1 before they are multiplied."""
+    temperature: Positive = 0.1
+    """Scores are products over this."""
 
 
 class Cnn(_Network):
@@ -145,6 +176,6 @@ class Python(_Network):
 
 
 Model = Annotated[
-    Mlp | WideDeep | Dcn | Dlrm | Cnn | Resnet | Rnn | Transformer | Python,
+    Mlp | WideDeep | Dcn | Dlrm | TwoTower | Cnn | Resnet | Rnn | Transformer | Python,
     Field(discriminator="kind"),
 ]

@@ -12,6 +12,7 @@ from headrace.recipe.model_requirements import (
     MOST_SHARDS,
     describe_label,
     find_metric_problems,
+    find_pair_problems,
     list_elastic_sizes,
     list_validation_metrics,
 )
@@ -85,6 +86,31 @@ def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
 def check_loss(train: s.Train, label: s.Label) -> list[Problem]:
     """Return problems of a loss that does not fit the label."""
     return find_loss_problems(train.loss, label.kind, train.label_smoothing)
+
+
+def check_two_tower(
+    model: s.Model, train: s.Train, label: s.Label, evaluate: s.Evaluate
+) -> list[Problem]:
+    """Return problems of keys that a training by pairs does not have."""
+    if not isinstance(model, s.TwoTower):
+        return []
+    problems = find_pair_problems(label.kind)
+    by_batch = "two_tower is trained by a softmax over the items of a batch"
+    if train.loss is not None:
+        problems.append(Problem("train.loss", f"{by_batch}, and by no other loss", "remove it"))
+    if train.label_smoothing:
+        problems.append(Problem("train.label_smoothing", f"{by_batch}, not of labels", "remove it"))
+    if train.augment != s.Augment():
+        text = "two_tower tells items apart by their features, which augmentations change"
+        problems.append(Problem("train.augment", text, "remove it"))
+    if evaluate.gates is None:
+        text = (
+            "are left out, and the default is by log_loss, which says nothing of two_tower: its "
+            "scores rank items, and are no probabilities"
+        )
+        fix = "write gates by roc_auc or by evaluate.ranking, or [] for none"
+        problems.append(Problem("evaluate.gates", text, fix))
+    return problems
 
 
 def check_tuning(tune: s.Tune, label: s.Label, train: s.Train) -> list[Problem]:
@@ -185,6 +211,8 @@ def check_sharded_tables(model: s.Model, train: s.Train) -> list[Problem]:
     problems = []
     if isinstance(model, s.Python):
         problems.append(Problem(where, "layers of a python model may read their tables as a whole"))
+    if isinstance(model, s.TwoTower):
+        problems.append(Problem(where, "the search over all items is exported with whole tables"))
     if isinstance(model, s.WideDeep) and (model.l1 or model.l2):
         text = "model.l1 and model.l2 make every row of the linear part count in every step"
         problems.append(Problem(where, text, "use 0 for both, or another model"))

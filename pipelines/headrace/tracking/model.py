@@ -43,6 +43,7 @@ FILE_NAMES = {
     "transform": "transform.json",
     "golden": "golden.parquet",
     "reference": "reference.json",
+    "top_k": "top_k",
 }
 """Names of the files of `register_version` below `artifacts`, by key."""
 
@@ -101,7 +102,7 @@ def register_version(
         run: the run that trained it.
         report: told where the server is waited for.
         files: local paths of `saved_model` and `network` (folders), `keras_model`, `transform`,
-            `golden`, `reference`.
+            `golden`, `reference`, and of a two-tower model `top_k` (a folder).
         kind: kind of the label; decides what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.

@@ -90,6 +90,7 @@ class LoopContext:
         measure_allreduce_seconds: returns how long the sum of a step's gradients over ranks takes.
         measure_table_seconds: returns how long lookup, exchange and update of sparse tables take.
         describe_tables: returns rows and bytes of sparse tables per update, by name of a metric.
+        measure_loss: returns the validation `loss` where it is no mean of losses by row.
     """
 
     model: keras.Model
@@ -111,6 +112,7 @@ class LoopContext:
     measure_allreduce_seconds: Callable[[], float] = lambda: 0.0
     measure_table_seconds: Callable[[], Mapping[str, float]] = dict
     describe_tables: Callable[[], Mapping[str, float]] = dict
+    measure_loss: Callable[[SplitStream], Mapping[str, float]] | None = None
 
 
 def run_epochs(context: LoopContext, state: TrainState) -> None:
@@ -137,6 +139,9 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
             validation_metrics = validate_split(
                 predictor, context.validation, context.collectives, context.label
             )
+            if context.measure_loss:
+                del validation_metrics["loss"]
+                validation_metrics |= context.measure_loss(context.validation)
             metrics |= {f"val_{name}": value for name, value in validation_metrics.items()}
         metrics = context.collectives.broadcast_object(metrics)
         if context.log:

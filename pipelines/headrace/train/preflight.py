@@ -10,6 +10,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import find_metric_problems
+from headrace.transform.list_columns import find_list_columns
 from headrace.transform.slice_columns import find_slice_problems
 from headrace.transform.spec import TransformSpec
 
@@ -53,15 +54,18 @@ def load_published_spec(dataset: DatasetVersion) -> TransformSpec:
 
 
 def check_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
-    """Check that the model can be evaluated by the recipe's slices, before it is trained.
+    """Check that the model can be evaluated by the recipe's slices and lists, before it is trained.
 
     Raises:
         RecipeError: the dataset lacks a column, or limits do not fit its type.
     """
-    if not recipe.evaluate.slices:
+    ranking = recipe.evaluate.ranking
+    if not recipe.evaluate.slices and ranking is None:
         return
     spec = load_published_spec(dataset)
     problems = find_slice_problems(recipe.evaluate.slices, spec, dataset.build)
+    if ranking is not None:
+        problems += find_list_columns(ranking, spec, dataset.build)[1]
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
         raise RecipeError(source, problems)

@@ -17,9 +17,11 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
 from headrace.errors import PreemptedError, RankError, StoreError, TrainError
 from headrace.lake.version import DatasetVersion
+from headrace.models.items import Catalog
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.recipe import sections as s
 from headrace.signals import record_termination
 from headrace.stream.columns import build_feature_columns, list_weight_columns
 from headrace.stream.dataset import read_tf_batches
@@ -47,6 +49,7 @@ from headrace.train.prefetch import prefetch_items
 from headrace.train.preflight import check_validation, load_trainable_spec
 from headrace.train.rank_model import RankModel
 from headrace.train.register import LabelsAndOutputs, register_model
+from headrace.train.retrieval import RetrievalLoss, make_validation_loss, read_catalog
 from headrace.train.settings_check import check_settings, collect_settings
 from headrace.train.state import TrainState, describe_progress
 from headrace.train.step import TrainStep
@@ -100,6 +103,7 @@ class RankTraining:
         self._steps_per_epoch = 0
         # Labels of the validation rows, the trained model's output for them, and their weights.
         self._validation_predictions: LabelsAndOutputs | None = None
+        self._catalog: Catalog | None = None  # of a two-tower model
         # On rank 0 alone: the attempt's name, the writer of its checkpoints, and the tracked run.
         self._attempt = ""
         self._writer: CheckpointWriter | None = None
@@ -144,7 +148,8 @@ class RankTraining:
             if tracked_training:
                 tracked_training.begin_writing()  # beside what is compiled here
             shards = train.canonical_shards // collectives.size
-            options = make_step_options(self._recipe, self._spec, collectives, shards)
+            retrieval = self._read_retrieval_loss()
+            options = make_step_options(self._recipe, self._spec, collectives, shards, retrieval)
             built = self._built
             batches = check_first_batch(self._spec.label, options, built.model, batches)
             self._step = TrainStep(
@@ -175,6 +180,9 @@ class RankTraining:
                 measure_allreduce_seconds=self._step.measure_allreduce_seconds,
                 measure_table_seconds=self._step.measure_table_seconds,
                 describe_tables=self._step.describe_tables,
+                measure_loss=(
+                    make_validation_loss(retrieval, built.model, collectives) if retrieval else None
+                ),
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))
@@ -236,6 +244,7 @@ class RankTraining:
                     self._validation_predictions,
                     self._report,
                     tables,
+                    self._catalog,
                 ).uri
         self._collectives.heartbeat.mark_done()
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
@@ -253,6 +262,21 @@ class RankTraining:
         }
         result = build_train_result(run, model_uri, state, self._checksums)
         return {**result, "seconds": seconds, "first_step_at": first_step.finished_at}
+
+    def _read_retrieval_loss(self) -> RetrievalLoss | None:
+        """Read the items of the train split for a two-tower model; None for other families."""
+        section = self._recipe.model
+        if not isinstance(section, s.TwoTower):
+            return None
+        catalog = read_catalog(
+            section,
+            self._spec,
+            lambda columns: self._streams.open_split("train", columns, self._collectives),
+            self._collectives,
+        )
+        self._report(Progress(f"{len(catalog):,} items in the train split"))
+        self._catalog = catalog
+        return RetrievalLoss(catalog, section.temperature)
 
     def rewind_to_last_update(self) -> None:
         """Take back what was done since the last update, before this rank joins others."""

@@ -22,12 +22,14 @@ from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
 from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
+from headrace.models.items import Catalog
 from headrace.models.load import check_loadable, load_keras_model
 from headrace.models.predict import Predictor, place_on_cpu
 from headrace.models.raw import export_network, export_raw_model
 from headrace.models.reference import count_predictions, make_prediction_axis
 from headrace.models.table_parts import SplitModel
 from headrace.models.threshold import choose_threshold
+from headrace.models.top_k import export_top_k
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
@@ -69,6 +71,7 @@ def register_model(
     validation_predictions: LabelsAndOutputs | None,
     report: Report,
     tables: TableReader | None = None,
+    catalog: Catalog | None = None,
 ) -> ModelVersion:
     """Log a trained model to its run and register it.
 
@@ -81,6 +84,7 @@ def register_model(
         validation_predictions: labels and output of the validation split, where there is one.
         report: called with what the model will lack.
         tables: reads the rows of sharded tables; None where the model has all of them.
+        catalog: all items, of a two-tower model.
 
     Raises:
         TrainError: no threshold meets the recipe's condition, or a prediction is not finite.
@@ -118,6 +122,14 @@ def register_model(
             export_network(model, spec, files["network"])
         else:
             del files["network"]  # of a model with such tables `saved_model` has both signatures
+        top_k = {}
+        if catalog is not None and isinstance(recipe.model, s.TwoTower):
+            files["top_k"] = str(folder / "top_k")
+            export_top_k(model, spec, recipe.model, catalog, files["top_k"])
+            size_of_top_k = sum(f.stat().st_size for f in Path(files["top_k"]).rglob("*"))
+            top_k = {"top_k": {"items": len(catalog), "bytes": size_of_top_k}}
+            text = f"top_k: {len(catalog):,} items, {size_of_top_k / 2**20:,.1f} MiB"
+            report(Progress(text))
         return register_version(
             run,
             report,
@@ -138,6 +150,7 @@ def register_model(
                 "transform_digest": dataset.build.transform_digest,
                 "model_bytes": size,
                 "network": "network" if "network" in files else "saved_model",
+                **top_k,
                 **describe_loss(spec.label.loss),
                 **_describe_task(dataset),
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),

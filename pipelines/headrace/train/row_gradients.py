@@ -117,7 +117,7 @@ def gather_over_ranks(
             that is the compression.
         shards: of each table that is split over ranks: it gets the rows of its own ids alone.
     """
-    if collectives.size == 1:
+    if collectives.size == 1 or not gradients:
         return [(gradient.ids, gradient.rows) for gradient in gradients]
     messages = []
     for number, gradient in enumerate(gradients):

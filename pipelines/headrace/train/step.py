@@ -94,7 +94,8 @@ class TrainStep:
         """
         self._model, self._optimizer, self._collectives = model, optimizer, collectives
         options = self._options = options or StepOptions()
-        self._network = build_logits_model(model)
+        build = options.retrieval.build_network if options.retrieval else build_logits_model
+        self._network = build(model)
         self._compute_row_losses = options.compute_row_losses or find_label_kind(
             label_kind
         ).make_row_losses(options.label_smoothing)
@@ -272,19 +273,16 @@ class TrainStep:
         weights = batch["weight"]
         if "sample_weight" in batch:
             weights = weights * batch["sample_weight"]
+        retrieval = self._options.retrieval
+        if retrieval:
+            weights = weights * retrieval.select_positives(batch)
         with tf.GradientTape() as tape, watch_lookups(self._shards, tape):
             with self._moments.count_rows(batch["weight"]):
-                logits = self._network({name: batch[name] for name in self._names}, training=True)
-            logits = tf.cast(logits, tf.float32)
-            if self._options.hides_padding:
-                batch, logits = _hide_padding(batch, logits)
-            losses = self._compute_row_losses(batch["label"], logits)
-            if "mixup_weight" in batch:
-                mixup_weight = batch["mixup_weight"]
-                mixed = self._compute_row_losses(batch["mixup_label"], logits)
-                losses = mixup_weight * losses + (1 - mixup_weight) * mixed
-            if self._options.hides_padding:
-                losses = tf.where(batch["weight"] > 0, losses, tf.zeros_like(losses))
+                outputs = self._network({name: batch[name] for name in self._names}, training=True)
+            if retrieval:
+                losses = retrieval.compute_row_losses(batch, outputs, self._collectives)
+            else:
+                losses = self._compute_losses(batch, tf.cast(outputs, tf.float32))
             weight = tf.reduce_sum(weights)
             loss = tf.reduce_sum(weights * losses)
             # Multiplied by the rank's weight: the division by the global weight leaves it once.
@@ -320,6 +318,19 @@ class TrainStep:
             ids = tf.concat([lookup.ids for lookup in shard.looked_up], 0)
             gradients[i] = tf.IndexedSlices(tf.concat(gradients[i], 0), ids)
         return list(gradients)
+
+    def _compute_losses(self, batch: Mapping[str, tf.Tensor], logits: tf.Tensor) -> tf.Tensor:
+        """Return the loss of each row by its own logits, float32 (batch,)."""
+        if self._options.hides_padding:
+            batch, logits = _hide_padding(batch, logits)
+        losses = self._compute_row_losses(batch["label"], logits)
+        if "mixup_weight" in batch:
+            mixup_weight = batch["mixup_weight"]
+            mixed = self._compute_row_losses(batch["mixup_label"], logits)
+            losses = mixup_weight * losses + (1 - mixup_weight) * mixed
+        if self._options.hides_padding:
+            losses = tf.where(batch["weight"] > 0, losses, tf.zeros_like(losses))
+        return losses
 
     def _sum_rows(
         self, gradient: tf.IndexedSlices, table: TableTraining, batch_rows: tf.Tensor

@@ -6,6 +6,7 @@ from headrace.distributed.rank.collectives import Collectives
 from headrace.labels.kind import RowLosses
 from headrace.recipe import Recipe
 from headrace.train.augment import Augmentation
+from headrace.train.retrieval import RetrievalLoss
 from headrace.transform.spec import TransformSpec
 
 
@@ -21,6 +22,7 @@ class StepOptions:
         compression: `none`, `fp16` or `bf16`, for gradients that travel between ranks.
         augmentation: applied to the rows; None for none.
         seed: seed of dropout, with which the rank is mixed.
+        retrieval: loss of a two-tower model, in place of one by row; None for other families.
         shards: canonical shards that this rank's batch is made of, one after the other.
     """
 
@@ -32,10 +34,15 @@ class StepOptions:
     augmentation: Augmentation | None = None
     seed: int = 0
     shards: int = 1
+    retrieval: RetrievalLoss | None = None
 
 
 def make_step_options(
-    recipe: Recipe, spec: TransformSpec, collectives: Collectives, shards: int = 1
+    recipe: Recipe,
+    spec: TransformSpec,
+    collectives: Collectives,
+    shards: int = 1,
+    retrieval: RetrievalLoss | None = None,
 ) -> StepOptions:
     """Make the options of a rank's steps from the recipe; `shards` are those of its batches."""
     settings = recipe.train
@@ -54,4 +61,5 @@ def make_step_options(
         ),
         seed=settings.seed,
         shards=shards,
+        retrieval=retrieval,
     )

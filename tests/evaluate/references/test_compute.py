@@ -13,6 +13,7 @@ from headrace.errors import ModelError
 from headrace.evaluate.bootstrap import draw_metrics
 from headrace.evaluate.references.compare import compare_references
 from headrace.evaluate.references.compute import choose_sample_rows, compute_references
+from headrace.labels.ranking import LIST
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
 from tests.evaluate.references.tables import as_test_rows, cut, make_spec, publish_table
@@ -88,6 +89,14 @@ def test_references_are_those_of_scikit_learn(kind: str, tmp_path: Path) -> None
             assert constant.metrics["roc_auc"] == 0.5
             area = metrics.roc_auc_score(test, expected)
             assert tree.metrics["roc_auc"] == pytest.approx(area)
+            rows[LIST] = np.arange(len(test)) % 5
+            compared = compare_references(
+                references, model, rows, {}, np.ones(len(test)), label.with_cutoffs([3]), 0.5,
+                SETTINGS,
+            ).results  # fmt: skip
+            lists = [metrics.ndcg_score([test[i::5]], [expected[i::5]], k=3) for i in range(5)]
+            assert compared[1].metrics["ndcg_at_3"] == pytest.approx(np.mean(lists))
+            assert compared[0].metrics["ndcg_at_3"] < 1
     # The model is the tree itself here.
     assert all(d is None or abs(d.better_by) < 1e-6 for d in tree.differences.values())
 

@@ -22,6 +22,7 @@ from headrace.evaluate.references.compute import References, digest_rows
 from headrace.labels.constant import choose_score, describe_constant, make_constant_scorer
 from headrace.labels.kinds import find_label_kind
 from headrace.labels.losses.loss import Loss
+from headrace.labels.ranking import LIST, list_ranking_metrics
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import choose_threshold
 from headrace.number_text import format_number
@@ -118,6 +119,7 @@ def list_compared_metrics(settings: s.Evaluate, label: LabelSpec, threshold: flo
                 choose_score(label.kind, label.loss),
                 settings.metric or label.main_metric,
                 *(gate.metric for gate in gates if isinstance(gate, s.BaselineGate)),
+                *list_ranking_metrics(label.cutoffs),
             ]
         )
     )
@@ -148,6 +150,7 @@ def compare_references(
     left_out = dict(references.left_out) if references else {}
     scorers: dict[str, tuple[str, MetricFunction]] = {}
     kind = label.definition
+    known = {name: test[name] for name in ("label", LIST) if name in test}
     if references and CONSTANT in settings.references:
         about = describe_constant(label, references.constant)
         scorer = make_constant_scorer(references.constant, test, label)
@@ -157,7 +160,7 @@ def compare_references(
         if references.row_digests["test"] != digest_rows(test["row_id"], test["label"]):
             left_out[TREE] = "its predictions are of other rows than the model's"
         else:
-            rows = {"label": test["label"], kind.output: references.tree["test"]}
+            rows = {**known, kind.output: references.tree["test"]}
             about = (
                 f"{references.facts['tree_iterations']} iterations of gradient boosting "
                 f"{_format_rows(references.facts, 'tree_rows')}"
@@ -165,13 +168,15 @@ def compare_references(
             scorers[TREE] = (about, kind.make_scorer(rows, label, own))
     if "baseline" in test:
         output = (test["baseline"].astype(np.float64) - label.center) / label.scale
-        rows = {"label": test["label"], kind.output: output}
+        rows = {**known, kind.output: output}
         scorers[BASELINE] = ("the recipe's", kind.make_scorer(rows, label, threshold))
     metrics = list_compared_metrics(settings, label, threshold)
     shown = dict.fromkeys([*metrics, *label.tagged_metrics])
     results = []
     for name, (about, scorer) in scorers.items():
-        drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed)
+        drawn = draw_metrics(
+            scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=test.get(LIST)
+        )
         differences = {
             m: pair_draws(model, drawn, m, higher_is_better=kind.is_higher_better(m))
             for m in metrics
