@@ -25,10 +25,11 @@ from headrace.evaluate.slices import (
     sort_worst_first,
 )
 from headrace.labels.binary import BinaryScorer
-from headrace.labels.kind import Form, Scorer
+from headrace.labels.kind import Form
 from headrace.labels.losses.quantile import Quantile
 from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
 from headrace.labels.ranking import LIST
+from headrace.labels.scorer import Scorer
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
 from headrace.number_text import format_number

@@ -24,7 +24,7 @@ from headrace.evaluate.slice_values import (
 )
 from headrace.features.kind import IdsKind, NumbersKind
 from headrace.features.kinds import find_feature_kind
-from headrace.labels.kind import Scorer
+from headrace.labels.scorer import Scorer
 from headrace.lake.build import Build
 from headrace.recipe import sections as s
 from headrace.recipe.slice_limits import Limit, parse_limits

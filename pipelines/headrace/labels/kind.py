@@ -1,7 +1,7 @@
 """Define the interface that every kind of label implements, a module per kind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Literal, Protocol
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.labels.ranking import LIST, RankingScorer, is_ranking_metric
+from headrace.labels.scorer import Scorer
 from headrace.schema import ColumnType
 
 Direction = Literal["higher", "lower"]
@@ -42,11 +43,11 @@ class FittedLoss(Protocol):
 
     def extend_scorer(
         self,
-        scorer: "Scorer",
+        scorer: Scorer,
         rows: Mapping[str, np.ndarray],
         kind: "LabelKind",
         label: "FittedLabel",
-    ) -> "Scorer": ...
+    ) -> Scorer: ...
     def predict_constant(
         self, truth: np.ndarray, weight: np.ndarray, kind: "LabelKind", label: "FittedLabel"
     ) -> np.ndarray: ...
@@ -67,23 +68,6 @@ class FittedLabel(Protocol):
     def loss(self) -> FittedLoss | None: ...
     @property
     def cutoffs(self) -> tuple[int, ...]: ...
-
-
-class Scorer(Protocol):
-    """Rows and predictions from which metrics are computed under any weights."""
-
-    rows: int
-
-    def __call__(self, weight: np.ndarray) -> dict[str, float]:
-        """Return the metrics under these weights, float64 (rows,); undefined ones are left out."""
-
-    def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
-        """Return the number of rows, and sums of weights; see `scoring.count_rows`."""
-
-    def describe_labels(
-        self, weight: np.ndarray, names: Sequence[str]
-    ) -> list[dict[str, float | str]]:
-        """Return a row per label, the worst first; an empty list where rows have one label each."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,10 @@ prediction wins anything.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from headrace.labels.kind import Scorer
+from headrace.labels.scorer import Scorer
 
 LIST = "list of a row"
 """Array of rows that says to which list each belongs, int64 (rows,), -1 where it is in none; no
@@ -128,7 +126,7 @@ class RankingScorer:
 
     def __init__(
         self,
-        scorer: "Scorer",
+        scorer: Scorer,
         rows: Mapping[str, np.ndarray],
         score: np.ndarray,
         cutoffs: Sequence[int],

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from headrace.errors import Problem
-from headrace.labels.kind import FittedLabel, LabelKind, RowLosses, Scorer
+from headrace.labels.kind import FittedLabel, LabelKind, RowLosses
+from headrace.labels.scorer import Scorer
 from headrace.recipe_section import Section
 
 if TYPE_CHECKING:
