@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.kind import ColumnSection, FeatureKind, FittedColumnFeature
 from headrace.features.lists import pad_list_tensors, pad_lists
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
 
@@ -78,7 +78,7 @@ class ImageKind(FeatureKind[ImageSection, ImageFeature]):
         )
 
     def compute_arrays(
-        self, feature: ImageFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: ImageFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the pixels, uint8 (n, height, width, channels).
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from headrace.columns.histogram import HistogramAxis
@@ -14,6 +13,7 @@ from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.errors import Problem
 from headrace.features.summaries import SummaryRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Section
 from headrace.schema import ColumnType
 
@@ -173,13 +173,13 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         """
 
     # --- execution on Arrow batches, and in a graph -----------------------------------------------
-    def build_vocabulary(self, feature: FittedT) -> pa.Array | None:
+    def build_vocabulary(self, feature: FittedT) -> TextIndex | None:
         """Return the texts that `compute_arrays` looks up, made once per transform."""
         return None
 
     @abstractmethod
     def compute_arrays(
-        self, feature: FittedT, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: FittedT, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return dataset column -> values (n, …), dtype and shape those of the form.
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.columns.values import Values
-from headrace.features.fingerprints import fingerprint_texts, take_ids
+from headrace.features.fingerprints import take_ids
 from headrace.features.kind import FIRST_UNKNOWN_ID, MISSING_ID, CountLimits
+from headrace.features.text_hashes import fingerprint_texts
+from headrace.features.text_index import TextIndex
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -37,14 +38,19 @@ def count_ids(unknown_ids: int, values: Sequence[str]) -> int:
     return FIRST_UNKNOWN_ID + unknown_ids + len(values)
 
 
+def build_text_index(values: Sequence[str]) -> TextIndex:
+    """Return the index of a vocabulary's texts."""
+    return TextIndex.from_texts(pa.array(values, pa.string()))
+
+
 def look_up_texts(
-    values: Values, vocabulary: pa.Array, unknown_ids: int = 1, fill: str | None = None
+    values: Values, vocabulary: TextIndex, unknown_ids: int = 1, fill: str | None = None
 ) -> np.ndarray:
     """Return the ids of a column's texts, int32 (n,).
 
     Args:
         values: a column of texts, or of numbers, which go by their decimal text.
-        vocabulary: a string array of distinct texts.
+        vocabulary: the texts that have ids of their own.
         unknown_ids: how many ids texts out of the vocabulary share.
         fill: the text that a missing value becomes; by default it has id 0.
     """
@@ -56,15 +62,14 @@ def look_up_texts(
     return np.where(values.missing, missing_id, take_ids(ids, codes)).astype(np.int32)
 
 
-def _look_up_distinct(texts: pa.Array, vocabulary: pa.Array, unknown_ids: int) -> np.ndarray:
-    index = pc.index_in(texts, value_set=vocabulary)
-    position = pc.fill_null(index, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+def _look_up_distinct(texts: pa.Array, vocabulary: TextIndex, unknown_ids: int) -> np.ndarray:
+    position = vocabulary.find_positions(texts)
     ids = position + FIRST_UNKNOWN_ID + unknown_ids
     unknown = np.flatnonzero(position < 0)
     if len(unknown):
         ids[unknown] = FIRST_UNKNOWN_ID
         if unknown_ids > 1:
-            hashes = fingerprint_texts(pc.fill_null(texts.take(pa.array(unknown)), ""))
+            hashes = fingerprint_texts(texts.take(pa.array(unknown)))
             ids[unknown] += (hashes % np.uint64(unknown_ids)).astype(np.int64)
     return ids
 

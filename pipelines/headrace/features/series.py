@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
@@ -27,6 +26,7 @@ from headrace.features.numbers import (
     scale_values,
 )
 from headrace.features.summaries import SummaryRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
 
@@ -107,7 +107,7 @@ class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
         return SeriesFeature(**fields, length=section.length)
 
     def compute_arrays(
-        self, feature: SeriesFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: SeriesFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the scaled numbers, float32 (n, length)."""
         lists = columns[feature.column]

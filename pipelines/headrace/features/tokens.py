@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
 from headrace.columns.statistics import Statistics
@@ -28,12 +27,14 @@ from headrace.features.lists import pad_list_tensors, pad_lists
 from headrace.features.lookup import (
     SHOWN_TEXTS,
     build_lookup_table,
+    build_text_index,
     count_ids,
     fit_vocabulary,
     look_up_text_tensors,
     look_up_texts,
 )
 from headrace.features.summaries import SummaryRequest, TextCountsRequest
+from headrace.features.text_index import TextIndex
 from headrace.features.words import WordSplitter
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
@@ -165,12 +166,12 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
             buckets=buckets,
         )
 
-    def build_vocabulary(self, feature: TokensFeature) -> pa.Array | None:
-        """Return the texts as an Arrow array."""
-        return pa.array(feature.values, pa.string())
+    def build_vocabulary(self, feature: TokensFeature) -> TextIndex | None:
+        """Return the index of the texts, where they are looked up."""
+        return build_text_index(feature.values) if feature.buckets is None else None
 
     def compute_arrays(
-        self, feature: TokensFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: TokensFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the ids, int32 (n, length)."""
         lists = columns[feature.column]
@@ -179,6 +180,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         if feature.buckets is not None:
             ids = hash_columns([lists.elements], feature.buckets)
         else:
+            assert vocabulary is not None
             ids = look_up_texts(lists.elements, vocabulary, feature.unknown_ids)
         return {feature.name: pad_lists(lists, ids, feature.length, MISSING_ID)}
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import pyarrow as pa
 
 from headrace.features.kind import FIRST_UNKNOWN_ID, FittedFeature
+from headrace.features.lookup import build_text_index
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.models.table_plans import EmbeddingTable
@@ -78,17 +80,14 @@ def match_ids(source: FittedFeature, target: FittedFeature) -> tuple[np.ndarray,
         common = [0]
         if source.unknown_ids == target.unknown_ids:
             common = list(range(FIRST_UNKNOWN_ID + source.unknown_ids))
-        first_source, first_target = (
-            FIRST_UNKNOWN_ID + feature.unknown_ids for feature in (source, target)
+        positions = build_text_index(source.values).find_positions(
+            pa.array(target.values, pa.string())
         )
-        ids = {value: first_source + position for position, value in enumerate(source.values)}
-        pairs = [
-            (ids[value], first_target + position)
-            for position, value in enumerate(target.values)
-            if value in ids
-        ]
-        matched = np.array([*((i, i) for i in common), *pairs], np.int64)
-        return matched[:, 0], matched[:, 1]
+        is_known = positions >= 0
+        source_ids = positions[is_known] + FIRST_UNKNOWN_ID + source.unknown_ids
+        ids = np.flatnonzero(is_known) + FIRST_UNKNOWN_ID + target.unknown_ids
+        same = np.array(common, np.int64)
+        return np.concatenate([same, source_ids]), np.concatenate([same, ids])
     if type(source) is type(target) and source.cardinality == target.cardinality:
         same = np.arange(target.cardinality)
         return same, same
