@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.features import text_index
@@ -41,6 +41,7 @@ def test_positions_by_hand() -> None:
     assert find(build([]), "a", None) == [-1, -1]
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, unique=True, max_size=30), st.lists(st.none() | WORDS, max_size=30))
 def test_positions_are_those_of_a_dictionary(texts: list[str], wanted: list[str | None]) -> None:
     expected = {text: position for position, text in enumerate(texts)}

@@ -25,7 +25,7 @@ from headrace.schema import NUMBERS
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 _SHOWN_INTERVALS = 30
 
@@ -116,7 +116,7 @@ class BucketsKind(IdsKind[QuantileBucketsSection | FixedBucketsSection, BucketsF
         self,
         feature: BucketsFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         import tensorflow as tf

@@ -22,7 +22,7 @@ from headrace.schema import NUMBERS
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class CyclicSection(ColumnSection):
@@ -84,7 +84,7 @@ class CyclicKind(NumbersKind[CyclicSection, CyclicFeature]):
         self,
         feature: CyclicFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return sine and cosine, float32 (batch,) each."""
         import tensorflow as tf

@@ -21,7 +21,7 @@ from headrace.schema import CATEGORIES
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 Buckets = Annotated[int, Field(ge=2, le=2**31 - 2)]
 
@@ -92,7 +92,7 @@ class HashKind(IdsKind[HashSection | CrossSection, HashFeature]):
         self,
         feature: HashFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         crossed = [columns[name] for name in feature.columns]

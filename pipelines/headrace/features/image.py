@@ -22,7 +22,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 _PILLOW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _SHOWN_LEVELS = 16
@@ -102,7 +102,7 @@ class ImageKind(FeatureKind[ImageSection, ImageFeature]):
         self,
         feature: ImageFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the pixels, uint8 (batch, height, width, channels)."""
         column = columns[feature.column]

@@ -20,7 +20,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 Form = Literal["numbers", "ids", "tokens", "series", "image"]
 """What a model reads of a feature, whatever its kind: float32 scalars, one int32 id, int32 ids
@@ -189,7 +189,7 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
             vocabulary: what `build_vocabulary` returned.
         """
 
-    def build_table(self, feature: FittedT) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: FittedT) -> "LookupTable | None":
         """Return the table that `compute_tensors` looks texts up in, made once per layer."""
         return None
 
@@ -198,7 +198,7 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         self,
         feature: FittedT,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return dataset column -> tensor (batch, …): the values of `compute_arrays`.
 

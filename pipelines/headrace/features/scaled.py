@@ -29,7 +29,7 @@ from headrace.features.text_index import TextIndex
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class _NumberSection(OnScaleSection):
@@ -132,7 +132,7 @@ class ScaledKind(NumbersKind[_NumberSection, ScaledFeature]):
         self,
         feature: ScaledFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the scaled number, and 1 where it is missing, float32 (batch,) each."""
         import tensorflow as tf

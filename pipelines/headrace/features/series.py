@@ -33,7 +33,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class SeriesSection(OnScaleSection):
@@ -120,7 +120,7 @@ class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
         self,
         feature: SeriesFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the scaled numbers, float32 (batch, length)."""
         column = pad_list_tensors(columns[feature.column], feature.length)

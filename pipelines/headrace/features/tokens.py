@@ -26,6 +26,8 @@ from headrace.features.kind import (
 from headrace.features.lists import pad_list_tensors, pad_lists
 from headrace.features.lookup import (
     SHOWN_TEXTS,
+    FittedTexts,
+    Texts,
     build_lookup_table,
     build_text_index,
     count_ids,
@@ -42,7 +44,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class _TokensSection(ColumnSection):
@@ -102,7 +104,7 @@ class TokensFeature(FittedColumnFeature):
     length: int
     lower: bool = False
     strip_punctuation: bool = False
-    values: tuple[str, ...] = ()
+    values: FittedTexts = ()
     unknown_ids: int = 1
     buckets: int | None = None
     """Set where ids are hashed; `values` is then empty and `unknown_ids` without meaning."""
@@ -149,7 +151,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
     ) -> TokensFeature:
         """Return the feature with the most frequent elements or words of the train split."""
         buckets = section.buckets if isinstance(section, MultiValuedSection) else None
-        values: tuple[str, ...] = ()
+        values: Texts = ()
         if not buckets:
             counts = statistics[_make_summary_request(name, section).key]
             values = fit_vocabulary(counts, section.count_limits)
@@ -184,7 +186,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
             ids = look_up_texts(lists.elements, vocabulary, feature.unknown_ids)
         return {feature.name: pad_lists(lists, ids, feature.length, MISSING_ID)}
 
-    def build_table(self, feature: TokensFeature) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: TokensFeature) -> "LookupTable | None":
         """Return a table from text to id."""
         return build_lookup_table(feature.values, feature.unknown_ids)
 
@@ -192,7 +194,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         self,
         feature: TokensFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch, length)."""
         column = columns[feature.column]

@@ -22,6 +22,7 @@ from headrace.features.kind import (
 )
 from headrace.features.lookup import (
     SHOWN_TEXTS,
+    FittedTexts,
     build_lookup_table,
     build_text_index,
     count_ids,
@@ -38,7 +39,7 @@ from headrace.schema import CATEGORIES
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class VocabularySection(ColumnSection):
@@ -70,7 +71,7 @@ class VocabularyFeature(FittedColumnFeature):
     kind: Literal["vocabulary"] = "vocabulary"
     name: str
     column: str
-    values: tuple[str, ...]
+    values: FittedTexts
     unknown_ids: int = 1
     fill: str | None = None
 
@@ -126,7 +127,7 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
         ids = look_up_texts(values, vocabulary, feature.unknown_ids, feature.fill)
         return {feature.name: ids}
 
-    def build_table(self, feature: VocabularyFeature) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: VocabularyFeature) -> "LookupTable | None":
         """Return a table from value to id."""
         return build_lookup_table(feature.values, feature.unknown_ids)
 
@@ -134,7 +135,7 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
         self,
         feature: VocabularyFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         column = columns[feature.column]

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import pyarrow as pa
 
 from headrace.features.kind import FIRST_UNKNOWN_ID, FittedFeature
-from headrace.features.lookup import build_text_index
+from headrace.features.lookup import build_text_index, list_text_chunks
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.models.table_plans import EmbeddingTable
@@ -80,9 +79,9 @@ def match_ids(source: FittedFeature, target: FittedFeature) -> tuple[np.ndarray,
         common = [0]
         if source.unknown_ids == target.unknown_ids:
             common = list(range(FIRST_UNKNOWN_ID + source.unknown_ids))
-        positions = build_text_index(source.values).find_positions(
-            pa.array(target.values, pa.string())
-        )
+        index = build_text_index(source.values)
+        chunks = [index.find_positions(chunk) for chunk in list_text_chunks(target.values)]
+        positions = np.concatenate(chunks)
         is_known = positions >= 0
         source_ids = positions[is_known] + FIRST_UNKNOWN_ID + source.unknown_ids
         ids = np.flatnonzero(is_known) + FIRST_UNKNOWN_ID + target.unknown_ids

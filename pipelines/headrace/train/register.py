@@ -5,6 +5,7 @@ answers that every other machine has to give. MLflow itself is behind `tracking`
 """
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,13 @@ from headrace.recipe.input_road import describe_road
 from headrace.recipe.task import CLASSES
 from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
-from headrace.tracking.model import ModelVersion, RawInput, register_version
+from headrace.tracking.model import (
+    FILE_NAMES,
+    TEXTS,
+    ModelVersion,
+    RawInput,
+    register_version,
+)
 from headrace.tracking.run import TrackedRun, make_artifact_folder
 from headrace.train.finite import check_predictions
 from headrace.train.golden_rows import add_rows_that_break_rules
@@ -94,6 +101,9 @@ def register_model(
         export_raw_model(model, spec, files["saved_model"])
         check_loadable(model, files["keras_model"], "the trained model")
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
+        if spec.stored_texts:
+            files[TEXTS] = str(folder / FILE_NAMES[TEXTS])
+            _copy_texts(spec, Path(files[TEXTS]))
         reference = _describe_columns(dataset, report)
         if validation_predictions:
             reference |= _describe_predictions(validation_predictions[1], spec, threshold)
@@ -129,6 +139,15 @@ def register_model(
                 **({"threshold": threshold, **chosen} if spec.label.has_threshold else {}),
             },
         )
+
+
+def _copy_texts(spec: TransformSpec, folder: Path) -> None:
+    """Copy the files of a transform's vocabularies, which are compared with their names."""
+    folder.mkdir()
+    for texts in {texts.file: texts for texts in spec.stored_texts}.values():
+        texts.open()
+        assert texts.files is not None
+        shutil.copyfile(texts.files.locate(texts.file), folder / texts.file)
 
 
 def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:
