@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from headrace.errors import DamagedError, DatasetError
-from headrace.features import stored_texts
+from headrace.features import stored_texts, text_file
 from headrace.features.kind import CountLimits
+from headrace.features.lookup import build_lookup_table
 from headrace.features.stored_texts import StoredTextCounts, StoredTexts, TextFolder
 from headrace.features.text_file import TextFile, TextFileWriter
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.models.row_matching import match_ids
 from tests.fitting import read_integers, read_texts, run_feature
 
 VALUES = ("b", "", "é\n", "a", "-5")
@@ -50,6 +52,29 @@ def test_ids_are_those_of_values_within_the_transform(tmp_path: Path, file: Text
                 expected = run_feature(inline.model_copy(update=changes), column)["f"]
                 found = run_feature(stored.model_copy(update=changes), column)["f"]
                 assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())
+
+
+def test_texts_of_more_than_two_gigabytes_are_of_another_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+    monkeypatch.setattr(text_file, "_MOST_BYTES", 3)
+    values = ("long text", "", "é\u2028", "a\n")
+    written = write_file(tmp_path, values)
+    texts = StoredTexts(written.name, written.size, TextFolder(str(tmp_path)))
+    assert texts.open().texts.type == pa.large_string()
+    assert [*texts] == [*values]
+    assert texts.open().find_positions(pa.array([*values[::-1], "a", None])).tolist() == [
+        3, 2, 1, 0, -1, -1
+    ]  # fmt: skip
+    other = VocabularyFeature(name="f", column="c", values=("a\n", "b"))
+    both = VocabularyFeature(name="f", column="c", values=texts)
+    assert [ids.tolist() for ids in match_ids(both, other)] == [[0, 1, 5], [0, 1, 2]]
+    assert [ids.tolist() for ids in match_ids(other, both)] == [[0, 1, 2], [0, 1, 5]]
+    table = build_lookup_table(texts, 1)
+    assert table is not None
+    found = table.lookup(tf.constant([value.encode() for value in (*values, "a")]))
+    assert found.numpy().tolist() == [2, 3, 4, 5, -1]
 
 
 def test_a_feature_of_it_is_made_without_opening_the_file() -> None:

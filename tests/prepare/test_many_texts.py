@@ -1,6 +1,7 @@
 """Vocabularies in files beside the transform: the ids, texts and increments of those within it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from headrace.features.text_file import open_text_file
 from headrace.lake import DatasetVersion
 from headrace.lake.erase import find_person
 from headrace.lake.transform_file import compute_transform_digest
+from headrace.lake.vacuum import vacuum_dataset
 from headrace.prepare.erase import _is_in_transform
+from headrace.prepare.restore import restore_version
 from headrace.transform.spec import TransformSpec
+from tests.prepare.daily import assert_same_rows, build, rebuild, write_day
 from tests.prepare.tiny_builds import build_anew, read_rows
 from tests.tiny import write_tiny_lake
 
@@ -119,3 +123,26 @@ def test_the_file_is_small_and_mapped(built: tuple[DatasetVersion, DatasetVersio
     assert index.find_positions(pa.array(["0", "23", "24", None])).tolist()[2:] == [-1, -1]
     assert pa.total_allocated_bytes() <= allocated
     assert np.all(np.diff(index.hashes) > 0)
+
+
+@pytest.mark.long
+def test_increments_restoring_and_removing_versions_keep_the_file(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_texts, "INLINE_TEXTS", 1)
+    first = build(lake).dataset
+    (texts,) = read_spec(first).stored_texts
+    monkeypatch.undo()
+    write_day(lake, 4)
+    second = build(lake).dataset
+    assert (second.transform_json, second.text_files) == (first.transform_json, first.text_files)
+    assert_same_rows(second, rebuild(lake, second))
+    third = restore_version(first.root, first.version)
+    assert third.text_files == first.text_files
+    later = datetime.now(UTC) + timedelta(days=30)
+    removed = vacuum_dataset(
+        first.root, keep=timedelta(), leftovers_after=timedelta(), now=later, dry_run=False
+    )
+    assert removed.versions
+    assert not [path for path in removed.files if texts.file in path]
+    assert list(read_spec(DatasetVersion.open(first.root)).features[2].values) == list(texts)

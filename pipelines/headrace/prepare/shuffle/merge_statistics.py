@@ -144,7 +144,7 @@ def _build_merge(
                     counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
                 elif not is_many:
                     summary = TextCounts if kind == TEXTS else NumberSummary
-                    merger = mergers.setdefault(kind, StatisticsMerger(summary, 4 * most_texts))
+                    merger = mergers.setdefault(kind, StatisticsMerger(summary, 2 * most_texts))
                     merger.add(blob)
                     if can_be_many(key) and merger.merged_texts > most_texts:
                         mergers, is_many = {}, True
