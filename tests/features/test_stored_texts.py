@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> TextFile:
 def write_file(folder: Path, values: tuple[str, ...]) -> TextFile:
     writer = TextFileWriter(str(folder))
     writer.add_texts(pa.array(values, pa.string()))
-    written = writer.finish()
+    written = writer.finish_file()
     path = shutil.move(written.path, folder / written.name)
     return TextFile(str(path), written.name, written.size)
 
@@ -62,9 +62,9 @@ def test_texts_of_more_than_two_gigabytes_are_of_another_type(
     values = ("long text", "", "é\u2028", "a\n")
     written = write_file(tmp_path, values)
     texts = StoredTexts(written.name, written.size, TextFolder(str(tmp_path)))
-    assert texts.open().texts.type == pa.large_string()
+    assert texts.open_index().texts.type == pa.large_string()
     assert [*texts] == [*values]
-    assert texts.open().find_positions(pa.array([*values[::-1], "a", None])).tolist() == [
+    assert texts.open_index().find_positions(pa.array([*values[::-1], "a", None])).tolist() == [
         3, 2, 1, 0, -1, -1
     ]  # fmt: skip
     other = VocabularyFeature(name="f", column="c", values=("a\n", "b"))
@@ -121,10 +121,10 @@ def test_a_file_that_is_not_told_missing_or_too_short_is_named(
         size_alone.values[0]
     folder = TextFolder(str(tmp_path), "model models:/m/1")
     with pytest.raises(DamagedError, match=r"has 5 texts, and transform.json names 6"):
-        StoredTexts(file.name, 6, folder).open()
+        StoredTexts(file.name, 6, folder).open_index()
     Path(file.path).unlink()
     with pytest.raises(DatasetError, match=r"^model models:/m/1: texts-.*, the file of a vocab"):
-        StoredTexts(file.name, 2, folder).open()
+        StoredTexts(file.name, 2, folder).open_index()
 
 
 def test_few_of_the_texts_are_within_the_transform(

@@ -99,7 +99,7 @@ def test_damage_and_loss_are_named(
     built: tuple[DatasetVersion, DatasetVersion], tmp_path: Path
 ) -> None:
     texts = read_spec(built[1]).features[1].values
-    path = Path(built[1].text_files.locate(texts.file))
+    path = Path(built[1].text_files.locate_file(texts.file))
     content = bytearray(path.read_bytes())
     copy = tmp_path / texts.file
     for position in (8, len(content) // 2, len(content) - 20):
@@ -112,13 +112,13 @@ def test_damage_and_loss_are_named(
     hidden = path.rename(tmp_path / "hidden")
     try:
         with pytest.raises(RemovedError, match="the file of a vocabulary, is missing"):
-            read_spec(built[1]).features[1].values.open()
+            read_spec(built[1]).features[1].values.open_index()
     finally:
         hidden.rename(path)
 
 
 def test_the_file_is_small_and_mapped(built: tuple[DatasetVersion, DatasetVersion]) -> None:
-    index = read_spec(built[1]).features[1].values.open()
+    index = read_spec(built[1]).features[1].values.open_index()
     allocated = pa.total_allocated_bytes()
     assert index.find_positions(pa.array(["0", "23", "24", None])).tolist()[2:] == [-1, -1]
     assert pa.total_allocated_bytes() <= allocated

@@ -58,7 +58,7 @@ def count_ids(unknown_ids: int, values: Sequence[str]) -> int:
 def build_text_index(values: Texts) -> TextIndex:
     """Return the index of a vocabulary's texts."""
     if isinstance(values, StoredTexts):
-        return values.open()
+        return values.open_index()
     return TextIndex.from_texts(pa.array(values, pa.string()))
 
 
@@ -110,7 +110,7 @@ def build_lookup_table(values: Texts, unknown_ids: int) -> "LookupTable | None":
     if isinstance(values, StoredTexts):
         from headrace.features.text_table import TextTable
 
-        return TextTable(values.open(), FIRST_UNKNOWN_ID + unknown_ids)
+        return TextTable(values.open_index(), FIRST_UNKNOWN_ID + unknown_ids)
     keys = tf.constant([value.encode() for value in values], tf.string)
     first = FIRST_UNKNOWN_ID + unknown_ids
     ids = tf.range(first, first + len(values), dtype=tf.int64)

@@ -27,9 +27,9 @@ INLINE_TEXTS = 1_000_000
 
 
 class TextFiles(Protocol):
-    """Where the files of a transform lie; of a hashable type that can be pickled."""
+    """Tell where the files of a transform lie; of a hashable type that can be pickled."""
 
-    def locate(self, name: str) -> str:
+    def locate_file(self, name: str) -> str:
         """Return the path on this machine of the file of a name.
 
         Raises:
@@ -51,7 +51,7 @@ class TextFolder:
     folder: str
     where: str = "the transform"
 
-    def locate(self, name: str) -> str:
+    def locate_file(self, name: str) -> str:
         """Return the path of the file of a name; see `TextFiles`."""
         path = Path(self.folder) / name
         if not path.is_file():
@@ -82,7 +82,7 @@ class StoredTexts(Sequence[str]):
         self.file, self.size, self.files = file, size, files
         self._index: TextIndex | None = None
 
-    def open(self) -> TextIndex:
+    def open_index(self) -> TextIndex:
         """Return the index of the texts, mapped into memory once in a process.
 
         Raises:
@@ -96,7 +96,7 @@ class StoredTexts(Sequence[str]):
                 f"a vocabulary of {self.size:,} texts lies in {self.file}, a file beside "
                 "transform.json, and the transform was read without the files beside it"
             )
-        index = open_text_file(self.files.locate(self.file), self.file)
+        index = open_text_file(self.files.locate_file(self.file), self.file)
         if self.size > len(index.texts):
             raise DamagedError(
                 f"{self.file} has {len(index.texts):,} texts, and transform.json names "
@@ -107,7 +107,7 @@ class StoredTexts(Sequence[str]):
 
     def list_chunks(self) -> Iterator[pa.Array]:
         """Yield all texts, some at once, as string arrays."""
-        yield from split_texts(self.open().texts.slice(0, self.size))
+        yield from split_texts(self.open_index().texts.slice(0, self.size))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_index": None}
@@ -120,7 +120,7 @@ class StoredTexts(Sequence[str]):
     @overload
     def __getitem__(self, key: slice) -> tuple[str, ...]: ...
     def __getitem__(self, key: int | slice) -> str | tuple[str, ...]:
-        texts = self.open().texts
+        texts = self.open_index().texts
         if isinstance(key, slice):
             positions = range(self.size)[key]
             return tuple(texts.take(pa.array(positions, pa.int64())).to_pylist())

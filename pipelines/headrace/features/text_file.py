@@ -75,7 +75,7 @@ class TextFileWriter:
         self._size += len(texts)
         self._bytes += int(bounds[-1] - bounds[0])
 
-    def finish(self) -> TextFile:
+    def finish_file(self) -> TextFile:
         """Write the file.
 
         Raises:

@@ -56,8 +56,8 @@ class TextIndex:
             texts: string array; nulls are not found.
         """
         if self.hashes is None:
-            found = pc.index_in(texts, value_set=self.texts)
-            positions = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+            indices = pc.index_in(texts, value_set=self.texts)
+            positions = pc.fill_null(indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         else:
             positions = self._search_hashes(texts, hash_texts(texts))
         return np.where(positions < self.size, positions, -1)
@@ -74,9 +74,9 @@ class TextIndex:
             has_hash = self.hashes[places] == hashes[pending]
             places, pending = places[has_hash], pending[has_hash]
             candidates = np.asarray(self.positions[places], np.int64)
-            known = self.texts.take(pa.array(candidates))
-            wanted = texts.take(pa.array(pending)).cast(known.type)
-            is_same = pc.fill_null(pc.equal(known, wanted), False).to_numpy(zero_copy_only=False)
+            indexed = self.texts.take(pa.array(candidates))
+            queries = texts.take(pa.array(pending)).cast(indexed.type)
+            is_same = pc.fill_null(pc.equal(indexed, queries), False).to_numpy(zero_copy_only=False)
             positions[pending[is_same]] = candidates[is_same]
             # Another text of the same hash: the next one may be it.
             places, pending = places[~is_same] + 1, pending[~is_same]

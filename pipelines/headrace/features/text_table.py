@@ -57,17 +57,17 @@ class TextTable(tf.Module):
             rows = tf.where(has_hash & tf.equal(end - begin, lengths))
             begin, end = tf.gather_nd(begin, rows), tf.gather_nd(end, rows)
             is_same = self._compare_bytes(tf.gather_nd(flat, rows), begin, end)
-            known = tf.boolean_mask(rows, is_same)
-            found = tf.gather_nd(position, known) + self._first_id
-            ids = tf.tensor_scatter_nd_update(ids, known, found)
+            matched = tf.boolean_mask(rows, is_same)
+            row_ids = tf.gather_nd(position, matched) + self._first_id
+            ids = tf.tensor_scatter_nd_update(ids, matched, row_ids)
         return tf.reshape(ids, tf.shape(texts))
 
     def _compare_bytes(self, texts: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         """Return whether texts have these bytes of the table, as many as they have; bool (n,)."""
         places = tf.ragged.range(begin, end)
-        known = tf.gather(self._bytes, places.flat_values)
-        given = tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8)
-        return tf.reduce_all(places.with_flat_values(tf.equal(known, given)), axis=1)
+        stored_bytes = tf.gather(self._bytes, places.flat_values)
+        text_bytes = tf.io.decode_raw(tf.strings.reduce_join(texts), tf.uint8)
+        return tf.reduce_all(places.with_flat_values(tf.equal(stored_bytes, text_bytes)), axis=1)
 
 
 def _read_buffers(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:

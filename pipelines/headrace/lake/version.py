@@ -32,8 +32,8 @@ from headrace.lake.storage import (
     open_filesystem,
     resolve_root,
 )
-from headrace.lake.text_files import SidecarTextFiles
 from headrace.lake.transform_file import check_transform_digest
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 
 BUILD_KEY = "headrace.build"
 
@@ -99,9 +99,9 @@ class DatasetVersion:
         return DatasetVersion(root, int(table.version()), build, transform_json)
 
     @property
-    def text_files(self) -> SidecarTextFiles:
+    def text_files(self) -> SidecarVocabularyFiles:
         """Return where the vocabularies lie that the transform does not have itself."""
-        return SidecarTextFiles(self.root, self.build.transform_of or self.build.build_id)
+        return SidecarVocabularyFiles(self.root, self.build.transform_of or self.build.build_id)
 
     @cached_property
     def column_types(self) -> dict[str, str]:

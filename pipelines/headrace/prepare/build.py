@@ -17,9 +17,9 @@ from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
-from headrace.lake.text_files import SidecarTextFiles
 from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.accounts import build_profile, count_buckets, describe_shares
 from headrace.prepare.attempt import (
     Attempt,
@@ -147,7 +147,7 @@ def build_rows(
         try:
             with explain_spark_errors(f"recipe {recipe.name!r}"):
                 fitted = merge_statistics(
-                    blobs, fit_inputs, SidecarTextFiles(attempt.root, attempt.build_id), spec
+                    blobs, fit_inputs, SidecarVocabularyFiles(attempt.root, attempt.build_id), spec
                 )
         except InvalidTextError as error:
             return RebuildWithTexts(tuple(json.loads(str(error))))

@@ -94,7 +94,7 @@ def _is_in_transform(dataset: DatasetVersion, key: PersonKey) -> bool:
         return True
     wanted = pa.array([*values.values()], pa.string())
     return any(
-        (texts.open().find_positions(wanted) >= 0).any()
+        (texts.open_index().find_positions(wanted) >= 0).any()
         or any(key.is_in_array(chunk) for chunk in texts.list_chunks())
         for texts in spec.stored_texts
     )

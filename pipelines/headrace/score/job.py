@@ -325,7 +325,7 @@ def _read_transform(
 
 def _list_text_files(spec: TransformSpec) -> list[str]:
     """List the local files of a transform's vocabularies, each once."""
-    return sorted({t.files.locate(t.file) for t in spec.stored_texts if t.files})
+    return sorted({t.files.locate_file(t.file) for t in spec.stored_texts if t.files})
 
 
 def _read_text(file: str) -> str:

@@ -145,9 +145,9 @@ def _copy_texts(spec: TransformSpec, folder: Path) -> None:
     """Copy the files of a transform's vocabularies, which are compared with their names."""
     folder.mkdir()
     for texts in {texts.file: texts for texts in spec.stored_texts}.values():
-        texts.open()
+        texts.open_index()
         assert texts.files is not None
-        shutil.copyfile(texts.files.locate(texts.file), folder / texts.file)
+        shutil.copyfile(texts.files.locate_file(texts.file), folder / texts.file)
 
 
 def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:

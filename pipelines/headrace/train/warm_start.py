@@ -85,7 +85,7 @@ class InitialModel:
                     files = TextFolder(download_model_file(store, version, TEXTS, str(folder)))
                     source_spec = TransformSpec.from_json(text, where, files)
                     for texts in source_spec.stored_texts:
-                        texts.open()
+                        texts.open_index()
             elif not Path(file).is_file():
                 raise TrainError(f"train.initial_model {source} does not exist")
             try:

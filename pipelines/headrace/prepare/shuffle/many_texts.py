@@ -18,7 +18,7 @@ from headrace.features.lookup import SHOWN_TEXTS
 from headrace.features.stored_texts import StoredTextCounts
 from headrace.features.text_file import TextFileWriter
 from headrace.lake.storage import refuse_unseen_file
-from headrace.lake.text_files import SidecarTextFiles, locate_text_file
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles, locate_text_file
 from headrace.prepare.shuffle.arrow_blobs import TEXTS, forget_archives
 from headrace.prepare.shuffle.count_limits import CombinedLimits
 
@@ -33,7 +33,7 @@ def count_many_texts(
     blobs: "DataFrame",
     key: str,
     limits: CombinedLimits,
-    files: SidecarTextFiles,
+    files: SidecarVocabularyFiles,
     inline_texts: int,
 ) -> TextCounts:
     """Return the counts of a column's texts within limits.
@@ -80,7 +80,7 @@ def _unpack_counts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 
 def _build_writer(
-    limits: CombinedLimits, files: SidecarTextFiles, inline_texts: int
+    limits: CombinedLimits, files: SidecarVocabularyFiles, inline_texts: int
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that writes ranked texts, or returns them if few."""
 
@@ -112,7 +112,7 @@ def _build_writer(
                     writer.add_texts(batch["value"])
             facts = None
             if writer is not None:
-                file = writer.finish()
+                file = writer.finish_file()
                 files.write_file(file)
                 facts = {"file": file.name, "sizes": [*sizes.items()]}
             table = write_ipc(pa.Table.from_batches(first, schema))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
 from headrace.features import stored_texts
 from headrace.features.summaries import TextCountsRequest
-from headrace.lake.text_files import SidecarTextFiles
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     COUNTS,
@@ -56,7 +56,7 @@ class Fitted:
 def merge_statistics(
     blobs: "DataFrame",
     fit_inputs: FitInputs,
-    files: SidecarTextFiles,
+    files: SidecarVocabularyFiles,
     reused_spec: TransformSpec | None = None,
 ) -> Fitted:
     """Run the first job: merge what its tasks counted and collected, and fit the transform.

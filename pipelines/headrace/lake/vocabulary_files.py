@@ -25,7 +25,7 @@ _UNUSED_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
-class SidecarTextFiles:
+class SidecarVocabularyFiles:
     """The files in the sidecar of the build that fitted a transform; see `TextFiles`.
 
     Attributes:
@@ -36,7 +36,7 @@ class SidecarTextFiles:
     root: str
     build_id: str
 
-    def locate(self, name: str) -> str:
+    def locate_file(self, name: str) -> str:
         """Return the path on this machine of the file of a name, which may be a copy.
 
         Raises:
