@@ -51,14 +51,21 @@ class Format:
 
     def parse_version(self, text: str | bytes) -> int | None:
         """Return `read_version` of the JSON in a text, for which normally its start is enough."""
-        pattern = rf'\s*\{{\s*"{self.key}"\s*:\s*([1-9]\d{{0,8}})\s*[,}}]'
-        head = text[:200] if isinstance(text, str) else text[:200].decode(errors="replace")
-        if match := re.match(pattern, head):
+        if match := self._match_version(text):
             return int(match[1])
         try:
             return self.read_version(json.loads(text))
         except ValueError:
             return None
+
+    def _match_version(self, text: str | bytes) -> re.Match[str] | None:
+        """Match the version where a text begins with it; positions are also those of bytes."""
+        pattern = rf'\s*\{{\s*"{self.key}"\s*:\s*([1-9]\d{{0,8}})\s*[,}}]'
+        head = text[:200] if isinstance(text, str) else text[:200].decode("latin-1")
+        return re.match(pattern, head, re.ASCII)
+
+    def _has_steps(self, version: int) -> bool:
+        return any(step in self.steps for step in range(version, self.current))
 
     def migrate_text(self, text: str | bytes, where: str, error: type[Exception]) -> str | bytes:
         """Return the JSON of an artifact in the current version; see `migrate_tree`.
@@ -68,6 +75,13 @@ class Format:
         version = self.parse_version(text)
         if version == self.current:
             return text
+        if version and version >= self.oldest and not self._has_steps(version):
+            match = self._match_version(text)
+            if match and version < self.current:  # a large text is not parsed for a number in it
+                number = str(self.current)
+                if isinstance(text, bytes):
+                    return text[: match.start(1)] + number.encode() + text[match.end(1) :]
+                return text[: match.start(1)] + number + text[match.end(1) :]
         try:
             tree = json.loads(text)
         except ValueError:
@@ -127,9 +141,10 @@ def describe_invalid(error: "ValidationError") -> str:
     return f"{location}: {problem['msg']}" if location else problem["msg"]
 
 
-TRANSFORM = Format("fitted transform", 4, oldest=2, steps={3: lambda tree: {**tree, "rules": None}})
+TRANSFORM = Format("fitted transform", 5, oldest=2, steps={3: lambda tree: {**tree, "rules": None}})
 """`transform.json`, also within a model. 3: its digest is that of its bytes. 4: it has the rules
-that act on raw rows."""
+that act on raw rows. 5: large vocabularies lie in files beside it; one without such is written as
+of 4."""
 BUILD = Format("dataset version", 9, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that

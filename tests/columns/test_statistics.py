@@ -133,11 +133,8 @@ def test_numbers_are_counted_by_their_text() -> None:
     assert [(float(v), n) for v, n in counts.list_most_frequent()] == [(0.5, 2), (2.0, 1)]
 
 
-def test_merger_holds_no_more_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
-    import headrace.columns.statistics as module
-
-    monkeypatch.setattr(module, "_MOST_TEXTS", 100)
-    merger = StatisticsMerger(TextCounts)
+def test_merger_holds_no_more_than_it_must() -> None:
+    merger = StatisticsMerger(TextCounts, most_texts=100)
     for number in range(50):
         words = pa.array([f"w{i}" for i in range(number, number + 30)])
         merger.add(TextCounts.from_values(read_column(words, "string")).to_bytes())

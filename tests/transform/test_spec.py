@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from headrace.errors import DatasetError
 from headrace.features.hash import HashFeature
 from headrace.features.scaled import ScaledFeature
+from headrace.features.stored_texts import StoredTexts
 from headrace.features.vocabulary import VocabularyFeature
+from headrace.formats import TRANSFORM
 from headrace.transform.arrow import stack_inputs
 from headrace.transform.spec import RawColumn, TransformSpec
 
@@ -56,11 +58,33 @@ def test_an_unknown_key_is_refused() -> None:
         TransformSpec.from_json(changed(surprise=1))
 
 
-@pytest.mark.parametrize("version", [1, 5, 99])
+@pytest.mark.parametrize("version", [1, 6, 99])
 def test_an_unknown_format_is_refused(version: int) -> None:
     message = f"^transform.json is of format {version}, this Headrace knows"
     with pytest.raises(DatasetError, match=message):
         TransformSpec.from_json(changed(format_version=version, surprise=1))
+
+
+def test_a_vocabulary_in_a_file_raises_the_format_and_others_leave_the_bytes_alone() -> None:
+    assert SPEC.to_json().startswith('{\n "format_version": 4,\n "raw"')
+    texts = StoredTexts(f"texts-{'0' * 64}.arrow", 7)
+    feature = SPEC.features[0].model_copy(update={"values": texts})
+    spec = SPEC.model_copy(update={"features": (feature,)})
+    values = json.loads(spec.to_json())
+    assert values["format_version"] == 5
+    assert values["features"][0]["values"] == {"file": texts.file, "size": 7}
+    again = TransformSpec.from_json(spec.to_json())
+    assert again == spec
+    assert (again.stored_texts, again.text_files) == ((texts,), None)
+    assert (SPEC.stored_texts, again.features[0].cardinality) == ((), 9)
+
+
+def test_a_text_of_an_older_format_is_not_parsed_for_its_number() -> None:
+    text = '{"format_version": 4, "raw": "format_version'
+    assert TRANSFORM.migrate_text(text, "x", DatasetError) == text.replace("4", "5")
+    assert TRANSFORM.migrate_text(text.encode(), "x", DatasetError) == b'{"format_version": 5' + (
+        text[20:].encode()
+    )
 
 
 def test_an_older_format_is_migrated() -> None:

@@ -68,6 +68,12 @@ class PersonKey:
         """Return whether a text has one of the values in it, as it is, in JSON or in HTML."""
         return any(form in text for form in self._list_forms())
 
+    def is_in_array(self, texts: pa.Array) -> bool:
+        """Return whether one of the values is in one of many texts, a string array."""
+        return any(
+            pc.any(pc.match_substring(texts, wanted)).as_py() for wanted in self.searched_texts
+        )
+
     def remove_from_text(self, text: str) -> str:
         """Return a text with what is said of the key replaced."""
         for form in self._list_forms():

@@ -211,10 +211,19 @@ Statistics = dict[str, NumberSummary | TextCounts]
 class StatisticsMerger:
     """Merge one summary from many tasks as its parts arrive, in bounded memory."""
 
-    def __init__(self, kind: "type[NumberSummary] | type[TextCounts]") -> None:
-        self._kind = kind
+    def __init__(
+        self, kind: "type[NumberSummary] | type[TextCounts]", most_texts: int = _MOST_TEXTS
+    ) -> None:
+        """
+        Args:
+            kind: of the summary.
+            most_texts: that are held unmerged.
+        """
+        self._kind, self._most_texts = kind, most_texts
         self._parts: list[Any] = []
         self._pending_size = 0
+        self.merged_texts = 0
+        """Distinct texts when parts were merged last."""
 
     def add(self, blob: "bytes | pa.Buffer") -> None:
         """Add the statistics of one task."""
@@ -223,9 +232,10 @@ class StatisticsMerger:
         self._pending_size += (
             part.table.num_rows if isinstance(part, TextCounts) else len(part.mean)
         )
-        if self._pending_size > _MOST_TEXTS:
+        if self._pending_size > self._most_texts:
             merged = self.merge_parts()
             self._parts = [merged]
+            self.merged_texts = merged.table.num_rows if isinstance(merged, TextCounts) else 0
             # What cannot be merged any further must not be merged again at once.
             self._pending_size = 0
 

@@ -65,7 +65,7 @@ def compare_with_champion(
 def open_dataset(location: dict[str, Any]) -> tuple[DatasetVersion, TransformSpec]:
     """Open a dataset version, given its `root` and `version`, and parse its transform."""
     dataset = DatasetVersion.open(location["root"], location["version"])
-    return dataset, TransformSpec.from_json(dataset.transform_json)
+    return dataset, TransformSpec.from_json(dataset.transform_json, files=dataset.text_files)
 
 
 def _find_history(

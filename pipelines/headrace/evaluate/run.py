@@ -227,7 +227,7 @@ def _refuse_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
     Raises:
         ModelError: there are such columns; all of them are named.
     """
-    spec = TransformSpec.from_json(dataset.transform_json)
+    spec = TransformSpec.from_json(dataset.transform_json, files=dataset.text_files)
     problems = find_slice_problems(recipe.evaluate.slices, spec, dataset.build)
     if recipe.evaluate.ranking is not None:
         problems += find_list_columns(recipe.evaluate.ranking, spec, dataset.build)[1]

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
@@ -19,13 +18,14 @@ from headrace.errors import Problem
 from headrace.features.kind import MISSING_ID, ColumnSection, FittedColumnFeature, IdsKind
 from headrace.features.numbers import get_summary
 from headrace.features.summaries import NumberSummaryRequest, SummaryRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Finite
 from headrace.schema import NUMBERS
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 _SHOWN_INTERVALS = 30
 
@@ -104,7 +104,7 @@ class BucketsKind(IdsKind[QuantileBucketsSection | FixedBucketsSection, BucketsF
         return BucketsFeature(name=name, column=column, boundaries=boundaries)
 
     def compute_arrays(
-        self, feature: BucketsFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: BucketsFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the ids, int32 (n,)."""
         values = columns[feature.column]
@@ -116,7 +116,7 @@ class BucketsKind(IdsKind[QuantileBucketsSection | FixedBucketsSection, BucketsF
         self,
         feature: BucketsFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         import tensorflow as tf

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from headrace.columns.histogram import NUMBER_BINS, HistogramAxis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.kind import ColumnSection, FittedColumnFeature, NumbersKind
+from headrace.features.text_index import TextIndex
 from headrace.schema import NUMBERS
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class CyclicSection(ColumnSection):
@@ -65,7 +65,7 @@ class CyclicKind(NumbersKind[CyclicSection, CyclicFeature]):
         return CyclicFeature(name=name, column=section.column or name, period=section.period)
 
     def compute_arrays(
-        self, feature: CyclicFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: CyclicFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return sine and cosine, float32 (n,) each."""
         values, period = columns[feature.column], feature.period
@@ -84,7 +84,7 @@ class CyclicKind(NumbersKind[CyclicSection, CyclicFeature]):
         self,
         feature: CyclicFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return sine and cosine, float32 (batch,) each."""
         import tensorflow as tf

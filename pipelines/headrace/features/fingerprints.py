@@ -1,19 +1,18 @@
-"""Hash texts into ids alike on Arrow values and on tensors: FarmHash's Fingerprint64.
+"""Hash texts into ids alike on Arrow values and on tensors, see `text_hashes`.
 
-`farmhash.fingerprint64(x) % n` equals `tf.strings.to_hash_bucket_fast(x, n)` for every text. On
-Arrow values a text is hashed once per distinct value of the batch.
+On Arrow values a text is hashed once per distinct value of the batch.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import farmhash
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.columns.values import Values
 from headrace.features.kind import MISSING_ID
+from headrace.features.text_hashes import fingerprint_texts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,12 +21,6 @@ if TYPE_CHECKING:
 
 SEPARATOR = "\x1f"
 """Between the texts of crossed columns."""
-
-
-def fingerprint_texts(texts: pa.Array) -> np.ndarray:
-    """Return the fingerprint of every text, uint64 (n,)."""
-    hashes = (farmhash.fingerprint64(text.encode()) for text in texts.to_pylist())
-    return np.fromiter((0 if h is None else h for h in hashes), np.uint64, len(texts))
 
 
 def hash_columns(columns: Sequence[Values], buckets: int) -> np.ndarray:

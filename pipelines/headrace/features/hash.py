@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import pyarrow as pa
 from pydantic import Field
 
 from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
@@ -16,12 +15,13 @@ from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.fingerprints import hash_column_tensors, hash_columns
 from headrace.features.kind import ColumnSection, FeatureSection, FittedFeature, IdsKind
+from headrace.features.text_index import TextIndex
 from headrace.schema import CATEGORIES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 Buckets = Annotated[int, Field(ge=2, le=2**31 - 2)]
 
@@ -82,7 +82,7 @@ class HashKind(IdsKind[HashSection | CrossSection, HashFeature]):
         return HashFeature(name=name, columns=columns, buckets=section.buckets)
 
     def compute_arrays(
-        self, feature: HashFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: HashFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the ids, int32 (n,)."""
         crossed = [columns[name] for name in feature.columns]
@@ -92,7 +92,7 @@ class HashKind(IdsKind[HashSection | CrossSection, HashFeature]):
         self,
         feature: HashFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         crossed = [columns[name] for name in feature.columns]

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.kind import ColumnSection, FeatureKind, FittedColumnFeature
 from headrace.features.lists import pad_list_tensors, pad_lists
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 _PILLOW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _SHOWN_LEVELS = 16
@@ -78,7 +78,7 @@ class ImageKind(FeatureKind[ImageSection, ImageFeature]):
         )
 
     def compute_arrays(
-        self, feature: ImageFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: ImageFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the pixels, uint8 (n, height, width, channels).
 
@@ -102,7 +102,7 @@ class ImageKind(FeatureKind[ImageSection, ImageFeature]):
         self,
         feature: ImageFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the pixels, uint8 (batch, height, width, channels)."""
         column = columns[feature.column]

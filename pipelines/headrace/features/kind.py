@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from headrace.columns.histogram import HistogramAxis
@@ -14,13 +13,14 @@ from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.errors import Problem
 from headrace.features.summaries import SummaryRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Section
 from headrace.schema import ColumnType
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 Form = Literal["numbers", "ids", "tokens", "series", "image"]
 """What a model reads of a feature, whatever its kind: float32 scalars, one int32 id, int32 ids
@@ -173,13 +173,13 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         """
 
     # --- execution on Arrow batches, and in a graph -----------------------------------------------
-    def build_vocabulary(self, feature: FittedT) -> pa.Array | None:
+    def build_vocabulary(self, feature: FittedT) -> TextIndex | None:
         """Return the texts that `compute_arrays` looks up, made once per transform."""
         return None
 
     @abstractmethod
     def compute_arrays(
-        self, feature: FittedT, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: FittedT, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return dataset column -> values (n, …), dtype and shape those of the form.
 
@@ -189,7 +189,7 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
             vocabulary: what `build_vocabulary` returned.
         """
 
-    def build_table(self, feature: FittedT) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: FittedT) -> "LookupTable | None":
         """Return the table that `compute_tensors` looks texts up in, made once per layer."""
         return None
 
@@ -198,7 +198,7 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         self,
         feature: FittedT,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return dataset column -> tensor (batch, …): the values of `compute_arrays`.
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
@@ -25,11 +24,12 @@ from headrace.features.numbers import (
     scale_values,
 )
 from headrace.features.summaries import SummaryRequest, TextCountsRequest, prescale_numbers
+from headrace.features.text_index import TextIndex
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class _NumberSection(OnScaleSection):
@@ -118,7 +118,7 @@ class ScaledKind(NumbersKind[_NumberSection, ScaledFeature]):
         return ScaledFeature(**fields, indicator=section.indicator)
 
     def compute_arrays(
-        self, feature: ScaledFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: ScaledFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the scaled number, and 1 where it is missing, float32 (n,) each."""
         values = columns[feature.column]
@@ -132,7 +132,7 @@ class ScaledKind(NumbersKind[_NumberSection, ScaledFeature]):
         self,
         feature: ScaledFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the scaled number, and 1 where it is missing, float32 (batch,) each."""
         import tensorflow as tf

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import Statistics
@@ -27,13 +26,14 @@ from headrace.features.numbers import (
     scale_values,
 )
 from headrace.features.summaries import SummaryRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class SeriesSection(OnScaleSection):
@@ -107,7 +107,7 @@ class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
         return SeriesFeature(**fields, length=section.length)
 
     def compute_arrays(
-        self, feature: SeriesFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: SeriesFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the scaled numbers, float32 (n, length)."""
         lists = columns[feature.column]
@@ -120,7 +120,7 @@ class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
         self,
         feature: SeriesFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the scaled numbers, float32 (batch, length)."""
         column = pad_list_tensors(columns[feature.column], feature.length)

@@ -7,7 +7,7 @@ A TensorFlow tensor has no nulls, so that each kind of column encodes *missing* 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headrace.columns.values import ELEMENT_KINDS, MISSING_INTEGER, RawKind
 
@@ -25,6 +25,14 @@ TENSOR_DTYPES: Mapping[RawKind, str] = {
     "reals": "float64",
     "strings": "string",
 }
+
+
+class LookupTable(Protocol):
+    """A table in a graph: `tf.lookup.StaticHashTable` is one."""
+
+    def lookup(self, texts: "tf.Tensor") -> "tf.Tensor":
+        """Return the ids of texts, int64 of their shape; -1 of others."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
 from headrace.columns.statistics import Statistics
@@ -27,13 +26,17 @@ from headrace.features.kind import (
 from headrace.features.lists import pad_list_tensors, pad_lists
 from headrace.features.lookup import (
     SHOWN_TEXTS,
+    FittedTexts,
+    Texts,
     build_lookup_table,
+    build_text_index,
     count_ids,
     fit_vocabulary,
     look_up_text_tensors,
     look_up_texts,
 )
 from headrace.features.summaries import SummaryRequest, TextCountsRequest
+from headrace.features.text_index import TextIndex
 from headrace.features.words import WordSplitter
 from headrace.recipe_section import Count
 from headrace.schema import ColumnType
@@ -41,7 +44,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class _TokensSection(ColumnSection):
@@ -101,7 +104,7 @@ class TokensFeature(FittedColumnFeature):
     length: int
     lower: bool = False
     strip_punctuation: bool = False
-    values: tuple[str, ...] = ()
+    values: FittedTexts = ()
     unknown_ids: int = 1
     buckets: int | None = None
     """Set where ids are hashed; `values` is then empty and `unknown_ids` without meaning."""
@@ -148,7 +151,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
     ) -> TokensFeature:
         """Return the feature with the most frequent elements or words of the train split."""
         buckets = section.buckets if isinstance(section, MultiValuedSection) else None
-        values: tuple[str, ...] = ()
+        values: Texts = ()
         if not buckets:
             counts = statistics[_make_summary_request(name, section).key]
             values = fit_vocabulary(counts, section.count_limits)
@@ -165,12 +168,12 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
             buckets=buckets,
         )
 
-    def build_vocabulary(self, feature: TokensFeature) -> pa.Array | None:
-        """Return the texts as an Arrow array."""
-        return pa.array(feature.values, pa.string())
+    def build_vocabulary(self, feature: TokensFeature) -> TextIndex | None:
+        """Return the index of the texts, where they are looked up."""
+        return build_text_index(feature.values) if feature.buckets is None else None
 
     def compute_arrays(
-        self, feature: TokensFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self, feature: TokensFeature, columns: Mapping[str, Values], vocabulary: TextIndex | None
     ) -> dict[str, np.ndarray]:
         """Return the ids, int32 (n, length)."""
         lists = columns[feature.column]
@@ -179,10 +182,11 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         if feature.buckets is not None:
             ids = hash_columns([lists.elements], feature.buckets)
         else:
+            assert vocabulary is not None
             ids = look_up_texts(lists.elements, vocabulary, feature.unknown_ids)
         return {feature.name: pad_lists(lists, ids, feature.length, MISSING_ID)}
 
-    def build_table(self, feature: TokensFeature) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: TokensFeature) -> "LookupTable | None":
         """Return a table from text to id."""
         return build_lookup_table(feature.values, feature.unknown_ids)
 
@@ -190,7 +194,7 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         self,
         feature: TokensFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch, length)."""
         column = columns[feature.column]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
 from headrace.columns.statistics import Statistics, TextCounts
@@ -23,7 +22,9 @@ from headrace.features.kind import (
 )
 from headrace.features.lookup import (
     SHOWN_TEXTS,
+    FittedTexts,
     build_lookup_table,
+    build_text_index,
     count_ids,
     fit_vocabulary,
     look_up_text_tensors,
@@ -31,13 +32,14 @@ from headrace.features.lookup import (
 )
 from headrace.features.numbers import Constant, find_constant_problems
 from headrace.features.summaries import SummaryRequest, TextCountsRequest
+from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
 from headrace.schema import CATEGORIES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column
+    from headrace.features.tensors import Column, LookupTable
 
 
 class VocabularySection(ColumnSection):
@@ -69,7 +71,7 @@ class VocabularyFeature(FittedColumnFeature):
     kind: Literal["vocabulary"] = "vocabulary"
     name: str
     column: str
-    values: tuple[str, ...]
+    values: FittedTexts
     unknown_ids: int = 1
     fill: str | None = None
 
@@ -109,19 +111,23 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
             name=name, column=column, values=values, unknown_ids=section.oov_ids, fill=fill
         )
 
-    def build_vocabulary(self, feature: VocabularyFeature) -> pa.Array | None:
-        """Return the values as an Arrow array."""
-        return pa.array(feature.values, pa.string())
+    def build_vocabulary(self, feature: VocabularyFeature) -> TextIndex | None:
+        """Return the index of the values."""
+        return build_text_index(feature.values)
 
     def compute_arrays(
-        self, feature: VocabularyFeature, columns: Mapping[str, Values], vocabulary: pa.Array | None
+        self,
+        feature: VocabularyFeature,
+        columns: Mapping[str, Values],
+        vocabulary: TextIndex | None,
     ) -> dict[str, np.ndarray]:
         """Return the ids, int32 (n,)."""
+        assert vocabulary is not None
         values = columns[feature.column]
         ids = look_up_texts(values, vocabulary, feature.unknown_ids, feature.fill)
         return {feature.name: ids}
 
-    def build_table(self, feature: VocabularyFeature) -> "tf.lookup.StaticHashTable | None":
+    def build_table(self, feature: VocabularyFeature) -> "LookupTable | None":
         """Return a table from value to id."""
         return build_lookup_table(feature.values, feature.unknown_ids)
 
@@ -129,7 +135,7 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
         self,
         feature: VocabularyFeature,
         columns: "Mapping[str, Column]",
-        table: "tf.lookup.StaticHashTable | None",
+        table: "LookupTable | None",
     ) -> "dict[str, tf.Tensor]":
         """Return the ids, int32 (batch,)."""
         column = columns[feature.column]

@@ -7,7 +7,10 @@ Rows of the newest version are left to those who wrote them (`prepare/erase.py`,
 
 import io
 import json
+import re
+import tempfile
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
+from headrace.features.text_file import NAME_PATTERN, read_texts, split_texts
 from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.damage import read_parquet
 from headrace.lake.sidecar_sums import rewrite_file
-from headrace.lake.storage import explain_storage_errors, open_filesystem
+from headrace.lake.storage import explain_storage_errors, is_local, open_filesystem
 from headrace.lake.walk import find_files
 
 # Texts with examples of values. In others a value is a name, of a folder for example, that the next
@@ -180,6 +184,9 @@ def find_person(root: str, key: PersonKey) -> list[str]:
 
 
 def _has_person(filesystem: Any, path: str, key: PersonKey) -> bool:
+    if re.fullmatch(NAME_PATTERN, path.rpartition("/")[2]):
+        with suppress(pa.ArrowInvalid):  # a file that is damaged is searched as it is
+            return _is_in_texts(filesystem, path, key)
     content = filesystem.cat_file(path)
     if path.endswith(".parquet"):
         try:
@@ -190,6 +197,16 @@ def _has_person(filesystem: Any, path: str, key: PersonKey) -> bool:
             if find_person_rows(table, key).any():
                 return True
     return key.is_in_text(content.decode(errors="replace"))
+
+
+def _is_in_texts(filesystem: Any, path: str, key: PersonKey) -> bool:
+    """Return whether the file of a vocabulary, which may be large, has one of a key's texts."""
+    with tempfile.TemporaryDirectory(prefix="headrace-texts-") as folder:
+        local = path
+        if not is_local(filesystem):
+            local = f"{folder}/texts"
+            filesystem.get_file(path, local)
+        return any(key.is_in_array(chunk) for chunk in split_texts(read_texts(local)))
 
 
 def _read_table(filesystem: Any, path: str) -> pa.Table:

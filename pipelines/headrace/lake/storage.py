@@ -146,7 +146,7 @@ def replace_object(root: str, path: str, content: bytes) -> None:
         UnreachableError: the store refused, or did not answer.
     """
     filesystem, base = open_filesystem(root)
-    if not _is_local(filesystem):  # a store has an object once all of it was sent
+    if not is_local(filesystem):  # a store has an object once all of it was sent
         write_object(root, path, content)
         return
     target = Path(f"{base}/{path}")
@@ -172,7 +172,7 @@ def open_private(filesystem: Any, path: str) -> Iterator[Any]:
         path: on it.
     """
     with filesystem.open(path, "wb") as stream:
-        if _is_local(filesystem):
+        if is_local(filesystem):
             Path(path).chmod(0o600)
         yield stream
 
@@ -181,11 +181,12 @@ def make_private_folder(filesystem: Any, path: str) -> None:
     """Make a folder for this user alone (mode 0700) where it is missing; see `open_private`."""
     if not filesystem.exists(path):
         filesystem.makedirs(path, exist_ok=True)
-        if _is_local(filesystem):
+        if is_local(filesystem):
             Path(path).chmod(0o700)
 
 
-def _is_local(filesystem: Any) -> bool:
+def is_local(filesystem: Any) -> bool:
+    """Return whether a file system is this machine's own, where a file has a path."""
     protocol = filesystem.protocol
     return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 

@@ -33,6 +33,7 @@ from headrace.lake.storage import (
     resolve_root,
 )
 from headrace.lake.transform_file import check_transform_digest
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 
 BUILD_KEY = "headrace.build"
 
@@ -96,6 +97,11 @@ class DatasetVersion:
                 f"{', '.join(sorted(committed_paths ^ recorded_paths)[:3])}"
             )
         return DatasetVersion(root, int(table.version()), build, transform_json)
+
+    @property
+    def text_files(self) -> SidecarVocabularyFiles:
+        """Return where the vocabularies lie that the transform does not have itself."""
+        return SidecarVocabularyFiles(self.root, self.build.transform_of or self.build.build_id)
 
     @cached_property
     def column_types(self) -> dict[str, str]:

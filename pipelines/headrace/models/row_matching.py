@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from headrace.features.kind import FIRST_UNKNOWN_ID, FittedFeature
+from headrace.features.lookup import build_text_index, list_text_chunks
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.models.table_plans import EmbeddingTable
@@ -78,17 +79,14 @@ def match_ids(source: FittedFeature, target: FittedFeature) -> tuple[np.ndarray,
         common = [0]
         if source.unknown_ids == target.unknown_ids:
             common = list(range(FIRST_UNKNOWN_ID + source.unknown_ids))
-        first_source, first_target = (
-            FIRST_UNKNOWN_ID + feature.unknown_ids for feature in (source, target)
-        )
-        ids = {value: first_source + position for position, value in enumerate(source.values)}
-        pairs = [
-            (ids[value], first_target + position)
-            for position, value in enumerate(target.values)
-            if value in ids
-        ]
-        matched = np.array([*((i, i) for i in common), *pairs], np.int64)
-        return matched[:, 0], matched[:, 1]
+        index = build_text_index(source.values)
+        chunks = [index.find_positions(chunk) for chunk in list_text_chunks(target.values)]
+        positions = np.concatenate(chunks)
+        is_known = positions >= 0
+        source_ids = positions[is_known] + FIRST_UNKNOWN_ID + source.unknown_ids
+        ids = np.flatnonzero(is_known) + FIRST_UNKNOWN_ID + target.unknown_ids
+        same = np.array(common, np.int64)
+        return np.concatenate([same, source_ids]), np.concatenate([same, ids])
     if type(source) is type(target) and source.cardinality == target.cardinality:
         same = np.arange(target.cardinality)
         return same, same

@@ -6,10 +6,12 @@ one array, as Keras writes it.
 """
 
 import json
+import math
 import time
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -155,13 +157,15 @@ class SplitModel:
         chunks = [(parts, chunk) for parts in self._parts for chunk in parts.chunks]
         keys = [f"parts/{number}/.ATTRIBUTES/VARIABLE_VALUE" for number in range(len(chunks))]
         others = sorted(reader.get_variable_to_shape_map().keys() - set(keys))
-        files = [str(prefix.with_name("aside"))]
-        tf.raw_ops.SaveV2(
-            prefix=files[0],
-            tensor_names=others,
-            shape_and_slices=[""] * len(others),
-            tensors=[tf.constant(reader.get_tensor(key)) for key in others],
-        )
+        files: list[str] = []
+        for names in _group_names(reader, others):
+            files.append(str(prefix.with_name(f"aside-{len(files)}")))
+            tf.raw_ops.SaveV2(
+                prefix=files[-1],
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[tf.convert_to_tensor(reader.get_tensor(key)) for key in names],
+            )
         del reader
         for path in prefix.parent.glob(f"{prefix.name}.*"):
             path.unlink()
@@ -222,6 +226,13 @@ class SplitModel:
             archive.writestr("metadata.json", metadata)
             archive.writestr("config.json", config)
             archive.write(weights, "model.weights.h5")
+
+
+def _group_names(reader: Any, names: Sequence[str]) -> list[list[str]]:
+    """Return names of tensors that are copied at once; a large one is copied alone."""
+    shapes = reader.get_variable_to_shape_map()
+    large = [name for name in names if math.prod(shapes[name]) > _FILE_NUMBERS]
+    return [[name for name in names if name not in large], *([name] for name in large)]
 
 
 def _find_markers(store: h5py.File, names: Collection[str]) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
 from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.accounts import build_profile, count_buckets, describe_shares
 from headrace.prepare.attempt import (
     Attempt,
@@ -120,7 +121,11 @@ def build_rows(
     attempt.report(Progress(f"{action} {raw.rows_read:,} rows"))
     key_types = resolve_key_types(recipe, raw.schema, reused_version)
     with explain_spark_errors(f"recipe {recipe.name!r}"):
-        spec = TransformSpec.from_json(reused_version.transform_json) if reused_version else None
+        spec = None
+        if reused_version:
+            spec = TransformSpec.from_json(
+                reused_version.transform_json, files=reused_version.text_files
+            )
         retained = plan.base if reused_version and plan.retained else None
         clean = clean_rows(
             recipe, raw, spec, reused_version, attempt.started_at, plan.invalid_texts, retained
@@ -141,7 +146,9 @@ def build_rows(
     try:
         try:
             with explain_spark_errors(f"recipe {recipe.name!r}"):
-                fitted = merge_statistics(blobs, fit_inputs, spec)
+                fitted = merge_statistics(
+                    blobs, fit_inputs, SidecarVocabularyFiles(attempt.root, attempt.build_id), spec
+                )
         except InvalidTextError as error:
             return RebuildWithTexts(tuple(json.loads(str(error))))
         attempt.timer.record_step("fit")

@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from headrace.columns.person_key import PersonKey
 from headrace.lake.build import ErasedKey
+from headrace.lake.version import DatasetVersion
 from headrace.prepare.plan import Plan
 from headrace.recipe import Recipe
 from headrace.source.erased_rows import find_erased_files, leave_out_erased, make_erased_key
@@ -47,7 +50,7 @@ def plan_erasure(
             plan = replace(plan, erased=(*plan.erased, erased))
     reason = f"a person is erased (source partitions with rows: {len(names):,})"
     why = reason if plan.is_up_to_date or not plan.why else f"{plan.why}; {reason}"
-    if plan.base is not None and not plan.refit and _is_in_transform(plan.base.transform_json, key):
+    if plan.base is not None and not plan.refit and _is_in_transform(plan.base, key):
         return plan.with_refit(f"{why}, and the transform has the key")
     if names and not plan.refit and plan.partitioning == "table":
         return plan.with_everything(why)
@@ -79,11 +82,19 @@ def _find_partitions(plan: Plan, table: RawTable, erased: ErasedKey) -> frozense
     )
 
 
-def _is_in_transform(transform_json: str, key: PersonKey) -> bool:
+def _is_in_transform(dataset: DatasetVersion, key: PersonKey) -> bool:
     """Return whether a transform has a value of the key: in a text, or among those of a column."""
+    transform_json = dataset.transform_json
     if key.is_in_text(transform_json):
         return True
-    raw = {column.name for column in TransformSpec.from_json(transform_json).raw}
+    spec = TransformSpec.from_json(transform_json, files=dataset.text_files)
+    raw = {column.name for column in spec.raw}
+    values = {column: text for column, text in key.values.items() if column in raw}
+    if any(json.dumps(text) in transform_json for text in values.values()):
+        return True
+    wanted = pa.array([*values.values()], pa.string())
     return any(
-        column in raw and json.dumps(text) in transform_json for column, text in key.values.items()
+        (texts.open_index().find_positions(wanted) >= 0).any()
+        or any(key.is_in_array(chunk) for chunk in texts.list_chunks())
+        for texts in spec.stored_texts
     )

@@ -86,7 +86,7 @@ def publish_rows(
         files=tuple(sorted(files, key=lambda f: f.path)),
         label_kind=recipe.label.kind,
         transform_digest=compute_transform_digest(transform_json),
-        transform_format=old.transform_format if old else TRANSFORM.current,
+        transform_format=old.transform_format if old else _read_format(transform_json),
         transform_of=(old.transform_of or old.build_id) if old else None,
         base=attempt.base_version,
         given_id=attempt.idempotency_id,
@@ -123,6 +123,11 @@ def publish_rows(
         texts[EXAMPLES_FILE] = built.written.examples
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
     return publish_build(attempt.root, build, schema, transform_json, texts)
+
+
+def _read_format(transform_json: str) -> int:
+    """Return the format that a transform is written as, the oldest that can say it."""
+    return TRANSFORM.parse_version(transform_json) or TRANSFORM.current
 
 
 def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.errors import InvalidTextError, LakeError, LedgerError
+from headrace.features.stored_texts import TextFolder
 from headrace.lake.damage import explain_damage
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.predictions import publish_predictions
@@ -40,6 +41,7 @@ from headrace.source.quarantine.in_tasks import remove_other_files
 from headrace.source.quarantine.writer import get_quarantine_path, locate_quarantine
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.spark_engine.find_engine import find_engine
+from headrace.tracking.model import TEXTS
 from headrace.transform.spec import TransformSpec
 
 if TYPE_CHECKING:
@@ -80,7 +82,10 @@ def score_rows(
         as `run.score`.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-score-") as folder:
-        spec = _read_transform(attempt, _read_text(files("transform", folder)))
+        text = _read_text(files("transform", folder))
+        spec = _read_transform(attempt, text)
+        if spec.stored_texts:
+            spec = _read_transform(attempt, text, files(TEXTS, folder))
         refuse_other_road(attempt, spec)
         text = _read_text(files("reference", folder))
         with explain_damage(f"model {attempt.model.uri}: reference.json"):
@@ -171,7 +176,8 @@ def _predict_checked_rows(
         refuse_other_columns(schema, attempt.root, base)
         scoring = _build_options(attempt, rows, spec, reference, schema, by, packed_file)
         engine = find_engine(spark)
-        engine.send_file(packed_file)
+        for file in [packed_file, *_list_text_files(spec)]:
+            engine.send_file(file)
         shared = engine.share(scoring)
         attempt.report(Progress(f"scoring {rows.raw.rows_read:,} rows with {attempt.model.uri}"))
         results = TaskResults()
@@ -214,6 +220,7 @@ def _build_options(
     return ScoreOptions(
         output=output,
         spec_json=spec.to_json(),
+        text_files=bool(spec.stored_texts),
         model=Path(packed_file).name,
         partition_index=index,
         partition_columns=tuple(rows.raw.main.partition_columns),
@@ -295,8 +302,15 @@ def _keep_rejected(attempt: ScoreAttempt, predicted: _Predicted) -> str | None:
     return folder
 
 
-def _read_transform(attempt: ScoreAttempt, text: str) -> TransformSpec:
+def _read_transform(
+    attempt: ScoreAttempt, text: str, texts_folder: str | None = None
+) -> TransformSpec:
     """Read the model's transform, which has to be the one that it was trained on.
+
+    Args:
+        attempt: the job.
+        text: the transform's JSON.
+        texts_folder: with its vocabularies in files.
 
     Raises:
         DamagedError: a number in it is another one: rows would be scaled otherwise.
@@ -304,7 +318,14 @@ def _read_transform(attempt: ScoreAttempt, text: str) -> TransformSpec:
     where = f"model {attempt.model.uri}: its transform.json"
     with explain_damage(where):
         check_transform_digest(text, attempt.model.metadata["transform_digest"], where)
-        return TransformSpec.from_json(text, where)
+        model = f"model {attempt.model.uri}"
+        files = TextFolder(texts_folder, model) if texts_folder else None
+        return TransformSpec.from_json(text, where, files)
+
+
+def _list_text_files(spec: TransformSpec) -> list[str]:
+    """List the local files of a transform's vocabularies, each once."""
+    return sorted({t.files.locate_file(t.file) for t in spec.stored_texts if t.files})
 
 
 def _read_text(file: str) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.errors import ModelError
+from headrace.features.stored_texts import TextFolder
 from headrace.models.reference import count_predictions
 from headrace.score.files import PredictionLayout, PredictionWriter
 from headrace.score.network import Network, load_network
@@ -46,6 +47,7 @@ class ScoreOptions:
         model: name of the model's file among those that Spark sent.
         partition_index: source partitions of the rows.
         partition_columns: of the table that is scored.
+        text_files: whether files of the transform's vocabularies are among those that Spark sent.
         logged_values: path of a file -> partition column -> value, where a log says them.
         written: columns that are written as they are.
         constants: column -> value in all rows.
@@ -70,6 +72,7 @@ class ScoreOptions:
     prediction_axis: HistogramAxis | None
     checks: tuple[str, ...]
     late: LateColumns | None = None
+    text_files: bool = False
     logged_values: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
 
@@ -91,7 +94,10 @@ def build_scorer(
         assert context is not None
         # Every attempt has its own name: one that is thought dead may still be writing.
         task = f"{context.partitionId():05d}-{context.taskAttemptId()}"
-        transform = load_transform(options.spec_json)
+        files = None
+        if options.text_files:
+            files = TextFolder(SparkFiles.getRootDirectory(), "the files that Spark sent")
+        transform = load_transform(options.spec_json, files)
         model, threads = SparkFiles.get(options.model), max(1, context.cpus())
         with ThreadPoolExecutor(1) as background:
             # The first time in a process it takes seconds, in which Spark makes the first rows.

@@ -36,11 +36,14 @@ _CODE = resources.files("headrace.tracking") / "model_code" / CODE_FILE
 _FACTS = "headrace"
 REASON = "reason"
 """Column of the served model that says why a row has no prediction."""
+TEXTS = "texts"
+"""Key of the folder with vocabularies that lie in files beside the transform."""
 FILE_NAMES = {
     "saved_model": "saved_model",
     "network": "network",
     "keras_model": "model.keras",
     "transform": "transform.json",
+    TEXTS: "texts",
     "golden": "golden.parquet",
     "reference": "reference.json",
     "top_k": "top_k",
@@ -102,7 +105,8 @@ def register_version(
         run: the run that trained it.
         report: told where the server is waited for.
         files: local paths of `saved_model` and `network` (folders), `keras_model`, `transform`,
-            `golden`, `reference`, and of a two-tower model `top_k` (a folder).
+            `golden`, `reference`; `texts` (a folder) where the transform has files beside it, and
+            of a two-tower model `top_k` (a folder).
         kind: kind of the label; decides what `predict` returns.
         inputs: the raw columns, in order.
         example: a few raw rows, as an input example.

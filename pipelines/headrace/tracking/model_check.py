@@ -40,7 +40,8 @@ _ENTRIES = frozenset(
 )  # fmt: skip
 # Suffixes of the data that MLflow and TensorFlow write beside the code.
 _DATA = frozenset(
-    {"", ".json", ".yaml", ".txt", ".toml", ".lock", ".parquet", ".pb", ".keras", ".index"}
+    {"", ".arrow", ".json", ".yaml", ".txt", ".toml", ".lock", ".parquet", ".pb", ".keras"}
+    | {".index"}
 )
 
 

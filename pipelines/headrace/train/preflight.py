@@ -44,7 +44,7 @@ def load_published_spec(dataset: DatasetVersion) -> TransformSpec:
     """
     location = f"dataset {dataset.root} version {dataset.version}: transform.json"
     try:
-        spec = TransformSpec.from_json(dataset.transform_json, location)
+        spec = TransformSpec.from_json(dataset.transform_json, location, dataset.text_files)
     except ValidationError as error:
         raise DatasetError(
             f"{location} is damaged or of another Headrace: {describe_invalid(error)}; prepare the "

@@ -5,6 +5,7 @@ answers that every other machine has to give. MLflow itself is behind `tracking`
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -37,7 +38,13 @@ from headrace.recipe.input_road import describe_road
 from headrace.recipe.task import CLASSES
 from headrace.redaction import redact_text
 from headrace.tracking.golden import write_golden
-from headrace.tracking.model import ModelVersion, RawInput, register_version
+from headrace.tracking.model import (
+    FILE_NAMES,
+    TEXTS,
+    ModelVersion,
+    RawInput,
+    register_version,
+)
 from headrace.tracking.run import TrackedRun, make_artifact_folder
 from headrace.train.finite import check_predictions
 from headrace.train.golden_rows import add_rows_that_break_rules
@@ -107,6 +114,9 @@ def register_model(
         else:
             _export_split_model(model, spec, recipe.model, tables, files)
         Path(files["transform"]).write_text(dataset.transform_json, encoding="utf-8")
+        if spec.stored_texts:
+            files[TEXTS] = str(folder / FILE_NAMES[TEXTS])
+            _copy_texts(spec, Path(files[TEXTS]))
         reference = _describe_columns(dataset, report)
         if validation_predictions:
             reference |= _describe_predictions(validation_predictions[1], spec, threshold)
@@ -171,6 +181,15 @@ def _export_split_model(
     split.export(files["saved_model"])
     split.save(files["keras_model"])
     load_keras_model(files["keras_model"], "the trained model")
+
+
+def _copy_texts(spec: TransformSpec, folder: Path) -> None:
+    """Copy the files of a transform's vocabularies, which are compared with their names."""
+    folder.mkdir()
+    for texts in {texts.file: texts for texts in spec.stored_texts}.values():
+        texts.open_index()
+        assert texts.files is not None
+        shutil.copyfile(texts.files.locate_file(texts.file), folder / texts.file)
 
 
 def _describe_input(dataset: DatasetVersion, spec: TransformSpec) -> dict[str, Any]:

@@ -14,13 +14,14 @@ import numpy as np
 
 from headrace.errors import ModelError, TrainError
 from headrace.features.kind import FittedFeature
+from headrace.features.stored_texts import TextFolder
 from headrace.models.load import load_keras_model
 from headrace.models.mapped_tables import list_mapped_tables
 from headrace.models.row_matching import FeatureRows, locate_feature_rows, match_ids
 from headrace.models.table_plans import EmbeddingTable, list_model_tables
 from headrace.models.table_storage import list_chunks
 from headrace.recipe import sections as s
-from headrace.tracking.model import download_model_file, find_model
+from headrace.tracking.model import TEXTS, download_model_file, find_model
 from headrace.tracking.run import make_artifact_folder
 from headrace.tracking.store import Store
 from headrace.train.finite import check_model
@@ -82,7 +83,13 @@ class InitialModel:
                 file = download_model_file(store, version, "keras_model", str(folder))
                 transform = download_model_file(store, version, "transform", str(folder))
                 text = Path(transform).read_text(encoding="utf-8")
-                source_spec = TransformSpec.from_json(text, f"the transform of {source}")
+                where = f"the transform of {source}"
+                source_spec = TransformSpec.from_json(text, where)
+                if source_spec.stored_texts:  # opened while the folder is there, and mapped
+                    files = TextFolder(download_model_file(store, version, TEXTS, str(folder)))
+                    source_spec = TransformSpec.from_json(text, where, files)
+                    for texts in source_spec.stored_texts:
+                        texts.open_index()
             elif not Path(file).is_file():
                 raise TrainError(f"train.initial_model {source} does not exist")
             try:

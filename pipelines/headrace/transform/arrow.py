@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from headrace.columns.values import RawKind, Values, read_column
 from headrace.features.kinds import find_feature_kind
+from headrace.features.stored_texts import TextFiles
 from headrace.transform.derived import derive_values
 from headrace.transform.rules import FittedRule, apply_null_rules
 from headrace.transform.spec import DerivedColumn, TransformSpec
 
 
 class ArrowTransform:
-    """A spec made ready to run; building it costs one Arrow array per vocabulary."""
+    """A spec made ready to run; building it costs an index for each vocabulary that has no file."""
 
     def __init__(self, spec: TransformSpec) -> None:
         self.spec = spec
@@ -50,13 +51,14 @@ class ArrowTransform:
 
 
 @lru_cache(maxsize=1)
-def load_transform(text: str) -> ArrowTransform:
+def load_transform(text: str, files: TextFiles | None = None) -> ArrowTransform:
     """Load a transform once in a process, such as a Spark worker: vocabularies may be large.
 
     Args:
         text: the transform's JSON; the newest text stays loaded.
+        files: tells where the files beside it lie.
     """
-    return ArrowTransform(TransformSpec.from_json(text))
+    return ArrowTransform(TransformSpec.from_json(text, files=files))
 
 
 def stack_inputs(columns: Mapping[str, np.ndarray], spec: TransformSpec) -> dict[str, np.ndarray]:

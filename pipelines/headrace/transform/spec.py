@@ -24,6 +24,7 @@ from headrace.columns.values import RawKind
 from headrace.errors import DatasetError
 from headrace.features.kind import DTYPES, FittedFeature, Form
 from headrace.features.kinds import KINDS, get_form
+from headrace.features.stored_texts import StoredTexts, TextFiles
 from headrace.formats import TRANSFORM
 from headrace.labels.losses.loss import Loss
 from headrace.labels.spec import LabelSpec
@@ -107,7 +108,7 @@ class ModelInput:
 class TransformSpec(_Frozen):
     """Everything needed to turn a raw row into what the model reads, and its output into words."""
 
-    format_version: Literal[4] = 4
+    format_version: Literal[5] = 5
     raw: tuple[RawColumn, ...]
     derived: tuple[DerivedColumn, ...]
     features: tuple[AnyFittedFeature, ...]
@@ -124,6 +125,17 @@ class TransformSpec(_Frozen):
     def select_features(self, *forms: Form) -> tuple[FittedFeature, ...]:
         """Return the features of which a model reads one of these forms, in order."""
         return tuple(feature for feature in self.features if get_form(feature) in forms)
+
+    @property
+    def stored_texts(self) -> tuple[StoredTexts, ...]:
+        """Return the vocabularies that lie in files beside the transform."""
+        values = (getattr(feature, "values", None) for feature in self.features)
+        return tuple(texts for texts in values if isinstance(texts, StoredTexts))
+
+    @property
+    def text_files(self) -> TextFiles | None:
+        """Return what tells where these files lie; None where there are none."""
+        return self.stored_texts[0].files if self.stored_texts else None
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -183,19 +195,28 @@ class TransformSpec(_Frozen):
         return self.model_copy(update={"label": self.label.with_loss(loss)})
 
     def to_json(self) -> str:
-        """Return the text of `transform.json`."""
-        return self.model_dump_json(indent=1)
+        """Return the text of `transform.json`, as of the oldest format that can say it."""
+        text = self.model_dump_json(indent=1)
+        if self.stored_texts:
+            return text
+        # The digest of a transform without files is what it was before there were any.
+        return text.replace('"format_version": 5', '"format_version": 4', 1)
 
     @staticmethod
-    def from_json(text: str, where: str = "transform.json") -> "TransformSpec":
+    def from_json(
+        text: str, where: str = "transform.json", files: TextFiles | None = None
+    ) -> "TransformSpec":
         """Return the spec in a text, of today's format or an older one.
 
         Args:
             text: what `to_json` wrote, now or then.
             where: its place, for an error.
+            files: tells where the files beside it lie; without, a vocabulary in a file has a size
+                and no texts.
 
         Raises:
             DatasetError: it is of a newer format.
             pydantic.ValidationError: it is no spec.
         """
-        return TransformSpec.model_validate_json(TRANSFORM.migrate_text(text, where, DatasetError))
+        migrated = TRANSFORM.migrate_text(text, where, DatasetError)
+        return TransformSpec.model_validate_json(migrated, context=files)

@@ -7,7 +7,8 @@ from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.columns.values import read_column
 from headrace.features.vocabulary import VocabularySection
 from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
-from headrace.prepare.shuffle.merge_statistics import _build_merge, _CountLimits
+from headrace.prepare.shuffle.count_limits import CombinedLimits
+from headrace.prepare.shuffle.merge_statistics import _build_merge
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.transform.fit import FitInputs
 from headrace.transform.summaries import collect_summary_requests
@@ -21,14 +22,14 @@ def counts_of(words: str) -> TextCounts:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (_CountLimits(1, None, top_only=False), [("a", 3), ("b", 2), ("c", 2), ("d", 1)]),
-        (_CountLimits(2, None, top_only=False), [("a", 3), ("b", 2), ("c", 2)]),
-        (_CountLimits(1, 2, top_only=False), [("a", 3), ("b", 2)]),
-        (_CountLimits(1, None, top_only=True), [("a", 3)]),
-        (_CountLimits(9, None, top_only=False), [("a", 3)]),  # it may stand for missing values
+        (CombinedLimits((1,), None), [("a", 3), ("b", 2), ("c", 2), ("d", 1)]),
+        (CombinedLimits((2,), None), [("a", 3), ("b", 2), ("c", 2)]),
+        (CombinedLimits((1,), 2), [("a", 3), ("b", 2)]),
+        (CombinedLimits((), None, needs_top=True), [("a", 3)]),
+        (CombinedLimits((9,), None), [("a", 3)]),  # it may stand for missing values
     ],
 )
-def test_counts_are_trimmed(limits: _CountLimits, expected: list[tuple[str, int]]) -> None:
+def test_counts_are_trimmed(limits: CombinedLimits, expected: list[tuple[str, int]]) -> None:
     assert limits.trim_counts(counts_of("aaabbccd")).list_most_frequent() == expected
 
 
@@ -41,8 +42,8 @@ def test_limits_are_those_of_all_features_that_read_a_variable() -> None:
     fit_inputs = FitInputs({"word": "string", "other": "string"}, {}, features)
     (word,) = collect_summary_requests({"word": features["word"]})
     (other,) = collect_summary_requests({"other": features["other"]})
-    assert _CountLimits.for_request(word, fit_inputs) == _CountLimits(2, 100, top_only=False)
-    assert _CountLimits.for_request(other, fit_inputs) == _CountLimits(1, None, top_only=False)
+    assert CombinedLimits.for_request(word, fit_inputs) == CombinedLimits((2, 5), 100)
+    assert CombinedLimits.for_request(other, fit_inputs) == CombinedLimits((1,), None)
 
 
 def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:
@@ -58,7 +59,7 @@ def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:
     ]
     rows.sort(key=lambda row: row[1])
     batches = [BlobBuilder.from_blobs(rows[begin : begin + 2]).build_batch() for begin in (0, 2, 4)]
-    merge = _build_merge({"word": _CountLimits(1, 1, top_only=False)})
+    merge = _build_merge({"word": CombinedLimits((1,), 1)}, 1_000_000)
     merged = {
         (kind, name): blob.to_pybytes()
         for batch in merge(batches)

@@ -1,7 +1,8 @@
 """Merge the statistics of all tasks, in tasks, and fit the transform: the end of the first job.
 
 All parts of one summary go to one task, which merges them in bounded memory and trims the result
-to what the features use, so that the driver receives the transform and little more.
+to what the features use, so that the driver receives the transform and little more. Where that
+would be more texts than a transform has itself, they are left to `many_texts`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
-from headrace.features.kinds import find_feature_kind
+from headrace.features import stored_texts
 from headrace.features.summaries import TextCountsRequest
+from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     COUNTS,
@@ -23,14 +24,18 @@ from headrace.prepare.shuffle.arrow_blobs import (
     forget_archives,
     read_blobs,
 )
+from headrace.prepare.shuffle.count_limits import CombinedLimits
+from headrace.prepare.shuffle.many_texts import count_many_texts
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
-from headrace.transform.summaries import LABEL_KEY, collect_summary_requests
+from headrace.transform.summaries import LABEL_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+_MANY_TEXTS = "many texts"  # kind of the row of a summary that is left to `many_texts`
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,17 @@ class Fitted:
 
 
 def merge_statistics(
-    blobs: "DataFrame", fit_inputs: FitInputs, reused_spec: TransformSpec | None = None
+    blobs: "DataFrame",
+    fit_inputs: FitInputs,
+    files: SidecarVocabularyFiles,
+    reused_spec: TransformSpec | None = None,
 ) -> Fitted:
     """Run the first job: merge what its tasks counted and collected, and fit the transform.
 
     Args:
         blobs: as `reduce.shuffle_rows` returns them.
         fit_inputs: what is fitted.
+        files: where a task writes vocabularies that are too large for the transform itself.
         reused_spec: the transform where it is fitted already; then rows are counted only.
 
     Raises:
@@ -64,15 +73,19 @@ def merge_statistics(
     import pyspark.sql.functions as F
 
     requests = {} if reused_spec else fit_inputs.collect_summary_requests()
-    limits = {key: _CountLimits.for_request(key, fit_inputs) for key in requests}
+    limits = {key: CombinedLimits.for_request(key, fit_inputs) for key in requests}
+    most = stored_texts.INLINE_TEXTS
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
     counts, statistics = TaskCounts(), Statistics()
-    for row in merged.mapInArrow(_build_merge(limits), BLOB_DDL).collect():
+    for row in merged.mapInArrow(_build_merge(limits, most), BLOB_DDL).collect():
         if row["kind"] == COUNTS:
             counts.add_counts(TaskCounts.from_bytes(row["blob"]))
+        elif row["kind"] == _MANY_TEXTS:
+            key = row["name"]
+            statistics[key] = count_many_texts(blobs, key, limits[key], files, most)
         else:
             kind = TextCounts if row["kind"] == TEXTS else NumberSummary
             statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
@@ -87,62 +100,37 @@ def merge_statistics(
     return Fitted(fit_inputs.fit_spec(statistics, nullable), statistics, counts)
 
 
-@dataclass(frozen=True)
-class _CountLimits:
-    """The text counts of a column that features need.
+def _build_merge(
+    limits: dict[str, CombinedLimits], most_texts: int
+) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow` that merges blobs, which come sorted by summary.
 
-    Attributes:
-        min_count: of the rarest value.
-        max_size: how many values; None for all.
-        top_only: whether only the most frequent values are needed.
+    Args:
+        limits: what is needed of the counts of texts.
+        most_texts: beyond these a summary is _MANY_TEXTS, and its blobs are passed over.
     """
 
-    min_count: int
-    max_size: int | None
-    top_only: bool
-
-    @staticmethod
-    def for_request(key: str, fit_inputs: FitInputs) -> "_CountLimits":
-        """Return the limits of all features that use one summary, together."""
-        readers = [
-            find_feature_kind(section).find_count_limits(section)
-            for name, section in fit_inputs.features.items()
-            if key in collect_summary_requests({name: section})
-        ]
-        limits = [item for item in readers if item is not None]
-        sizes = [item.max_size for item in limits]
-        largest = None if None in sizes else max((n for n in sizes if n), default=None)
-        least = min((item.min_count for item in limits), default=1)
-        return _CountLimits(least, largest, top_only=not limits)
-
-    def trim_counts(self, counts: TextCounts) -> TextCounts:
-        """Return the counts of the values that are needed."""
-        table = counts.table
-        if not table.num_rows:
-            return counts
-        least = pc.max(table["count"]) if self.top_only else self.min_count
-        frequent = table.filter(pc.greater_equal(table["count"], least))
-        order = [("count", "descending"), ("value", "ascending")]
-        if not frequent.num_rows:  # the most frequent value may stand for missing ones
-            return TextCounts(table.sort_by(order).slice(0, 1))
-        return TextCounts(frequent.sort_by(order).slice(0, self.max_size))
-
-
-def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that merges blobs, which come sorted by summary."""
+    def can_be_many(name: str) -> bool:
+        return name in limits and not limits[name].needs_top
 
     def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
         name: str | None = None
         mergers: dict[str, StatisticsMerger] = {}
         counts = TaskCounts()
+        is_many = False
 
         def finish_summary() -> pa.RecordBatch:
             rows = [(COUNTS, str(name), 0, counts.to_bytes())]
+            if is_many:
+                return build_blob_batch([*rows, (_MANY_TEXTS, str(name), 0, b"")])
             for kind, merger in mergers.items():
                 result = merger.merge_parts()
                 if isinstance(result, TextCounts) and str(name) in limits:
                     result = limits[str(name)].trim_counts(result)
+                    if can_be_many(str(name)) and result.table.num_rows > most_texts:
+                        rows.append((_MANY_TEXTS, str(name), 0, b""))
+                        continue
                 rows.append((kind, str(name), 0, result.to_bytes()))
             return build_blob_batch(rows)
 
@@ -151,12 +139,15 @@ def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.R
                 if key != name:
                     if name is not None:
                         yield finish_summary()
-                    name, mergers, counts = key, {}, TaskCounts()
+                    name, mergers, counts, is_many = key, {}, TaskCounts(), False
                 if kind == COUNTS:
                     counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
-                else:
+                elif not is_many:
                     summary = TextCounts if kind == TEXTS else NumberSummary
-                    mergers.setdefault(kind, StatisticsMerger(summary)).add(blob)
+                    merger = mergers.setdefault(kind, StatisticsMerger(summary, 2 * most_texts))
+                    merger.add(blob)
+                    if can_be_many(key) and merger.merged_texts > most_texts:
+                        mergers, is_many = {}, True
         if name is not None:
             yield finish_summary()
 

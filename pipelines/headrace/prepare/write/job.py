@@ -17,6 +17,7 @@ from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.columns.histogram import HistogramAxis
 from headrace.columns.statistics import read_ipc
 from headrace.columns.values import RawKind
+from headrace.features.stored_texts import TextFiles
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import SPLITS, DataFile
@@ -122,7 +123,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
     """
     import pyspark.sql.functions as F
 
-    shared = find_engine(blobs.sparkSession).share((options, spec.to_json()))
+    shared = find_engine(blobs.sparkSession).share((options, spec.to_json(), spec.text_files))
     try:
         rows = blobs.where(F.col("kind") == ROWS).mapInArrow(_build_writer(shared), BLOB_DDL)
         results = rows.collect()
@@ -152,7 +153,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
 
 
 def _build_writer(
-    shared: Shared[tuple[WriteOptions, str]],
+    shared: Shared[tuple[WriteOptions, str, TextFiles | None]],
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that writes the targets of a task."""
 
@@ -160,8 +161,8 @@ def _build_writer(
         from pyspark import TaskContext
 
         forget_archives()
-        options, text = shared.value
-        transform = load_transform(text)
+        options, text, files = shared.value
+        transform = load_transform(text, files)
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
         for target, blobs in group_by_target(batches):
