@@ -41,7 +41,7 @@ class Work:
     ) -> Batch:
         """Process one block of a shard with slices of 2 rows, and return its batches."""
         block = Block(0, 0, ranges, seed)
-        plan = EpochPlan(((block,),), slice_rows=2, steps=-(-block.rows // 2))
+        plan = EpochPlan({0: (block,)}, slice_rows=2, steps=-(-block.rows // 2))
         pools = BufferPool(self.columns), BufferPool(self.columns, "weight")
         assembly = BatchAssembly(plan, range(1), 0, plan.steps, pools[1])
         paths = tuple(f"{self.root}/{file.path}" for file in self.files)

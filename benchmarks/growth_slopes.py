@@ -1,0 +1,121 @@
+"""Measure how costs grow: each figure at five sizes, every one twice the last, and its exponent.
+
+    python -m benchmarks.growth_slopes --json slopes.json           # some minutes
+    python -m benchmarks.growth_slopes --figures epoch_plan --scale 0.1
+
+An exponent of 1 is a cost in proportion to the size, 2 its square. Sizes are such as a large lake,
+cluster or table has; `--scale` takes parts of them. Seconds are those of this machine, counts those
+of any.
+"""
+
+import argparse
+import math
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.report import describe_environment, format_table, write_json
+
+# Name of a figure's part -> its value at one size; `objects`, `bytes` and the like are counts.
+Costs = dict[str, float]
+_DOUBLINGS = 4
+
+
+def fit_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """Fit the exponent of a cost: the slope of its logarithm over that of the size."""
+    points = [(math.log(size), math.log(cost)) for size, cost in zip(sizes, costs, strict=True)]
+    mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
+    covariance = sum((x - mean_x) * (y - mean_y) for x, y in points)
+    return covariance / sum((x - mean_x) ** 2 for x, _ in points)
+
+
+def measure_epoch_plan(row_groups: int, ranks: int = 512) -> Costs:
+    """Plan an epoch of a split of that many row groups on one of the ranks."""
+    from headrace.stream.plan import assign_shards, order_blocks, plan_epoch
+    from headrace.stream.row_ranges import index_row_groups
+
+    files = [(8192,) * 64] * (row_groups // 64)
+
+    def plan() -> int:
+        shards = assign_shards(ranks, ranks // 2, ranks)
+        made = plan_epoch(
+            index_row_groups(files), canonical_shards=ranks, global_batch_size=8 * ranks,
+            block_rows=16_384, shuffle=True, seed=1, epoch=0, shards=shards,
+        )  # fmt: skip
+        return sum(len(block.ranges) + 1 for block in order_blocks(made, shards))
+
+    started = time.perf_counter()
+    objects = plan()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "objects": objects, "bytes": measure_peak_bytes(plan)}
+
+
+def measure_peak_bytes(operation: Callable[[], object]) -> int:
+    """Return the most bytes that an operation held at once, by Python's and NumPy's account."""
+    tracemalloc.start()
+    try:
+        operation()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+# Name -> what measures it, and its largest size.
+FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
+    "epoch_plan": (measure_epoch_plan, 3_000_000),
+}
+
+
+def measure_figure(name: str, scale: float = 1.0) -> dict[str, Any]:
+    """Measure one figure at five sizes.
+
+    Args:
+        name: of the figure.
+        scale: of its sizes.
+
+    Returns:
+        sizes, costs at each of them, and the exponent of each cost.
+    """
+    measure, largest = FIGURES[name]
+    sizes = [int(largest * scale) >> halvings for halvings in reversed(range(_DOUBLINGS + 1))]
+    costs = [measure(size) for size in sizes]
+    curves = {part: [cost[part] for cost in costs] for part in costs[0]}
+    return {
+        "sizes": sizes,
+        "costs": curves,
+        "exponents": {
+            part: round(fit_exponent(sizes, values), 3) for part, values in curves.items()
+        },
+    }
+
+
+def main() -> None:
+    """Measure the figures, print them as tables, and write them as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--figures", nargs="+", default=list(FIGURES), choices=list(FIGURES))
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the sizes")
+    parser.add_argument("--json", help="file to write the figures to")
+    arguments = parser.parse_args()
+    environment = describe_environment()
+    figures = {}
+    for name in arguments.figures:
+        figures[name] = figure = measure_figure(name, arguments.scale)
+        parts = list(figure["costs"])
+        rows = [
+            [f"{size:,}", *(f"{figure['costs'][part][i]:,.3g}" for part in parts)]
+            for i, size in enumerate(figure["sizes"])
+        ]
+        exponents = ["exponent", *(figure["exponents"][part] for part in parts)]
+        print(format_table([name, *parts], [*rows, exponents]), end="\n\n")
+    if arguments.json:
+        exponents = {
+            f"{name}.{part}": exponent
+            for name, figure in figures.items()
+            for part, exponent in figure["exponents"].items()
+        }
+        write_json(arguments.json, {"exponents": exponents, "figures": figures, **environment})
+
+
+if __name__ == "__main__":
+    main()
