@@ -15,6 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.agents import measure_agents
 from benchmarks.report import describe_environment, format_table, write_json
 
 # Name of a figure's part -> its value at one size; `objects`, `bytes` and the like are counts.
@@ -51,6 +52,19 @@ def measure_epoch_plan(row_groups: int, ranks: int = 512) -> Costs:
     return {"seconds": seconds, "objects": objects, "bytes": measure_peak_bytes(plan)}
 
 
+def measure_board(ranks: int) -> Costs:
+    """Run that many agents against a supervisor: see `agents.py`."""
+    figures = measure_agents(ranks)
+    if figures["outcome"] != "finished" or figures["failed_agents"]:
+        raise RuntimeError(f"the run of {ranks} agents failed: {figures}")
+    return {
+        "seconds_to_first_generation": figures["formed_seconds"],
+        "cores_while_running": figures["cores_while_running"],
+        "processor_seconds": figures["processor_seconds"],
+        "connections": figures["connections"],
+    }
+
+
 def measure_peak_bytes(operation: Callable[[], object]) -> int:
     """Return the most bytes that an operation held at once, by Python's and NumPy's account."""
     tracemalloc.start()
@@ -64,6 +78,7 @@ def measure_peak_bytes(operation: Callable[[], object]) -> int:
 # Name -> what measures it, and its largest size.
 FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "epoch_plan": (measure_epoch_plan, 3_000_000),
+    "agents": (measure_board, 1024),
 }
 
 

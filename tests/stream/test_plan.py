@@ -238,6 +238,26 @@ def test_a_rank_plans_its_own_shards_and_they_are_those_of_the_whole_plan(
     assert merged == whole.shards
 
 
+def test_512_ranks_plan_and_resume_shares_of_one_epoch() -> None:
+    """Each plans for itself; together they have every row, from a step in the middle as well."""
+    index = index_row_groups([[64] * 32] * 64)  # 131,072 rows: 256 a shard, 64 steps
+    chosen = make_options(canonical_shards=512, global_batch_size=2048, block_rows=128)
+    row_groups = {"all": 0, "resumed": 0}
+    rows: set[tuple[int, int, int]] = set()
+    for rank in range(512):
+        shards = assign_shards(512, rank, 512)
+        plan = plan_epoch(index, **chosen, shards=shards)
+        assert (plan.steps, plan.rows, list(plan.shards)) == (64, 256, [rank])
+        every, rest = order_blocks(plan, shards), order_blocks(plan, shards, first_step=32)
+        assert rest == every[len(every) - len(rest) :]
+        rows |= {row for block in every for row in list_rows(block)}
+        row_groups["all"] += sum(len(block.ranges) for block in every)
+        row_groups["resumed"] += sum(len(block.ranges) for block in rest)
+    assert len(rows) == 131_072
+    # whole row groups: four a shard, of which the second half is read from step 32 on
+    assert row_groups == {"all": 2048, "resumed": 1024}
+
+
 def test_plans_stay_what_they_were() -> None:
     """A digest over 294 plans that was computed with the first plan's code, row group by row
     group: checkpoints of unfinished epochs are continued in the order in which they began."""
