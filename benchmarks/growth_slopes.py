@@ -65,6 +65,41 @@ def measure_board(ranks: int) -> Costs:
     }
 
 
+def measure_ledger(partitions: int) -> Costs:
+    """Build the ledgers of that many source partitions, of three files each."""
+    from collections import Counter
+    from types import SimpleNamespace
+
+    from headrace.lake.data_file import SPLITS, DataFile
+    from headrace.prepare.accounts import account_for_partitions
+    from headrace.prepare.shuffle.task_counts import TaskCounts
+    from headrace.prepare.write.job import Written
+
+    names = tuple(f"day={number}" for number in range(partitions))
+    files = [
+        DataFile(
+            path=f"{name}-{split}", split=split, bytes=1, row_groups=(8,), content="",
+            partition=name,
+        )
+        for name in names
+        for split in SPLITS
+    ]  # fmt: skip
+    raw: Any = SimpleNamespace(
+        partition_index=SimpleNamespace(names=names), read=dict.fromkeys(names, 24),
+        excluded=dict.fromkeys(names, 0), erased={},
+    )  # fmt: skip
+    plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
+    checked: Any = SimpleNamespace(checks=())
+    started = time.perf_counter()
+    accounts = account_for_partitions(
+        plan, "build", raw, checked, TaskCounts(), Written(files, [], Counter())
+    )
+    seconds = time.perf_counter() - started
+    for partition in accounts:
+        partition.ledger.check_balance()
+    return {"seconds": seconds}
+
+
 def measure_peak_bytes(operation: Callable[[], object]) -> int:
     """Return the most bytes that an operation held at once, by Python's and NumPy's account."""
     tracemalloc.start()
@@ -79,6 +114,7 @@ def measure_peak_bytes(operation: Callable[[], object]) -> int:
 FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "epoch_plan": (measure_epoch_plan, 3_000_000),
     "agents": (measure_board, 1024),
+    "ledger": (measure_ledger, 8_000),
 }
 
 

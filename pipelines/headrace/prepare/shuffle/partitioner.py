@@ -10,6 +10,7 @@ than the cluster has use for, rows are partitioned again (`reduce.py`); the file
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,7 +83,17 @@ class Partitioner:
     @property
     def files(self) -> int:
         """Return how many files there are of each split; their numbers are below this."""
-        return self.groups * sum(self.files_per_group)
+        return self.groups * int(self._ends[-1])
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """Return the files of each source partition in every group, uint64 (partitions,)."""
+        return np.array(self.files_per_group, np.uint64)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """Return their sums up to each source partition, int64 (partitions,)."""
+        return np.cumsum(self.files_per_group, dtype=np.int64)
 
     def fits_one_task(self, cores: int, *, large: bool) -> bool:
         """Return whether a task can take a whole group and make all of its files.
@@ -102,16 +113,15 @@ class Partitioner:
 
     def assign_files(self, partition: np.ndarray, identity: np.ndarray) -> np.ndarray:
         """Return the int32 files of rows, by the position of their partition and their ROW_ID."""
-        sizes = np.array(self.files_per_group, np.uint64)[partition]
-        firsts = np.cumsum([0, *self.files_per_group[:-1]], dtype=np.int64)[partition] * self.groups
+        sizes = self._sizes[partition]
+        firsts = (self._ends[partition] - sizes.astype(np.int64)) * self.groups
         group = self.assign_targets(identity) // self.targets_per_group
         inside = (identity.view(np.uint64) // np.uint64(self.targets)) % sizes
         return (firsts + group * sizes.astype(np.int64) + inside.astype(np.int64)).astype(np.int32)
 
     def get_partition(self, file: int) -> int:
         """Return the position of the source partition that a file's rows are from."""
-        ends = np.cumsum(self.files_per_group) * self.groups
-        return int(np.searchsorted(ends, file, side="right"))
+        return int(np.searchsorted(self._ends, file // self.groups, side="right"))
 
 
 def distribute_evenly(spark: "SparkSession", number: "Column", tasks: int) -> "Column":
