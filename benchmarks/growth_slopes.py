@@ -90,14 +90,54 @@ def measure_ledger(partitions: int) -> Costs:
     )  # fmt: skip
     plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
     checked: Any = SimpleNamespace(checks=())
-    started = time.perf_counter()
-    accounts = account_for_partitions(
-        plan, "build", raw, checked, TaskCounts(), Written(files, [], Counter())
-    )
-    seconds = time.perf_counter() - started
-    for partition in accounts:
-        partition.ledger.check_balance()
-    return {"seconds": seconds}
+    written = Written(files, [], Counter())
+    return {
+        "seconds": time_best(
+            lambda: account_for_partitions(plan, "build", raw, checked, TaskCounts(), written)
+        )
+    }
+
+
+def measure_parameters(columns: int) -> Costs:
+    """Log the parameters of a recipe with that many features to MLflow in a SQLite file."""
+    import tempfile
+
+    from mlflow import MlflowClient
+
+    from headrace.tracking.run import TrackedRun
+    from headrace.tracking.store import Store
+
+    feature = {"kind": "standardize", "column": None, "clip": 3.0, "missing_indicator": False}
+    tree = {"features": {f"x{number}": feature for number in range(columns)}, "train": {"seed": 1}}
+    with tempfile.TemporaryDirectory() as folder:
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        experiment = client.create_experiment("growth", artifact_location=f"file://{folder}/files")
+        run_id = client.create_run(experiment).info.run_id
+        store: Store = None  # type: ignore[assignment]  # nothing that is logged here asks it
+        started = time.perf_counter()
+        TrackedRun(client, run_id, store).log_params(tree)
+        return {"seconds": time.perf_counter() - started}
+
+
+def measure_count_limits(columns: int) -> Costs:
+    """Find what that many features need of each other's summaries."""
+    from headrace.features.vocabulary import VocabularySection
+    from headrace.prepare.shuffle.merge_statistics import find_count_limits
+    from headrace.transform.fit import FitInputs
+
+    features = {f"x{number}": VocabularySection(kind="vocabulary") for number in range(columns)}
+    fit_inputs = FitInputs(dict.fromkeys(features, "string"), {}, features)
+    return {"seconds": time_best(lambda: find_count_limits(fit_inputs))}
+
+
+def time_best(operation: Callable[[], object], times: int = 3) -> float:
+    """Return the seconds of the fastest of several runs."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        operation()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 def measure_peak_bytes(operation: Callable[[], object]) -> int:
@@ -115,6 +155,8 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "epoch_plan": (measure_epoch_plan, 3_000_000),
     "agents": (measure_board, 1024),
     "ledger": (measure_ledger, 8_000),
+    "parameters": (measure_parameters, 4_000),
+    "count_limits": (measure_count_limits, 3_200),
 }
 
 

@@ -4,7 +4,7 @@ All parts of one summary go to one task, which merges them in bounded memory and
 to what the features use, so that the driver receives the transform and little more.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
+from headrace.features.kind import CountLimits
 from headrace.features.kinds import find_feature_kind
 from headrace.features.summaries import TextCountsRequest
 from headrace.prepare.shuffle.arrow_blobs import (
@@ -64,7 +65,7 @@ def merge_statistics(
     import pyspark.sql.functions as F
 
     requests = {} if reused_spec else fit_inputs.collect_summary_requests()
-    limits = {key: _CountLimits.for_request(key, fit_inputs) for key in requests}
+    limits = find_count_limits(fit_inputs) if requests else {}
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
@@ -102,14 +103,12 @@ class _CountLimits:
     top_only: bool
 
     @staticmethod
-    def for_request(key: str, fit_inputs: FitInputs) -> "_CountLimits":
-        """Return the limits of all features that use one summary, together."""
-        readers = [
-            find_feature_kind(section).find_count_limits(section)
-            for name, section in fit_inputs.features.items()
-            if key in collect_summary_requests({name: section})
-        ]
-        limits = [item for item in readers if item is not None]
+    def for_readers(limits: Sequence[CountLimits]) -> "_CountLimits":
+        """Return the limits of all features that use one summary, together.
+
+        Args:
+            limits: of those that need more than its most frequent value.
+        """
         sizes = [item.max_size for item in limits]
         largest = None if None in sizes else max((n for n in sizes if n), default=None)
         least = min((item.min_count for item in limits), default=1)
@@ -126,6 +125,16 @@ class _CountLimits:
         if not frequent.num_rows:  # the most frequent value may stand for missing ones
             return TextCounts(table.sort_by(order).slice(0, 1))
         return TextCounts(frequent.sort_by(order).slice(0, self.max_size))
+
+
+def find_count_limits(fit_inputs: FitInputs) -> dict[str, _CountLimits]:
+    """Find what features need of every summary, by its key."""
+    readers: dict[str, list[CountLimits]] = {}
+    for name, section in fit_inputs.features.items():
+        limits = find_feature_kind(section).find_count_limits(section)
+        for key in collect_summary_requests({name: section}):
+            readers.setdefault(key, []).extend([limits] if limits else [])
+    return {key: _CountLimits.for_readers(items) for key, items in readers.items()}
 
 
 def _build_merge(limits: dict[str, _CountLimits]) -> Callable[..., Iterator[pa.RecordBatch]]:
