@@ -89,9 +89,9 @@ def test_every_partition_has_a_ledger_that_adds_up(counts: TaskCounts, written: 
 def test_the_profile_is_of_what_was_written(counts: TaskCounts, written: Written) -> None:
     axis = HistogramAxis("x", edges=(0.0, 1.0, 2.0), shown_edges=(0.0, 1.0, 2.0))
     tallies = [
-        FileTally("a-train", {"x": np.array([3, 1])}, {"x": 0}, {"x": 1}),
-        FileTally("a-test", {"x": np.array([0, 1])}, {"x": 0}, {"x": 0}),
-        FileTally("b-train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2}),
+        ("train", FileTally("train", {"x": np.array([3, 1])}, {"x": 0}, {"x": 1})),
+        ("test", FileTally("test", {"x": np.array([0, 1])}, {"x": 0}, {"x": 0})),
+        ("train", FileTally("train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2})),
     ]
     written = Written(written.files, tallies, written.unseen)
     profile = build_profile(FitInputs({"x": "real"}, {}, {}), (axis,), CHECKED, counts, written)

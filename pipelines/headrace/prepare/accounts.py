@@ -119,6 +119,4 @@ def build_profile(
         )
         for i, check in enumerate(checked.checks)
     )
-    splits: dict[str, str] = {file.path: file.split for file in written.files}
-    tallies = [(splits[t.path], t) for t in written.tallies]
-    return build_empty_profile(axes, fit_inputs.raw).sum_tallies(tallies, rules)
+    return build_empty_profile(axes, fit_inputs.raw).sum_tallies(written.tallies, rules)
