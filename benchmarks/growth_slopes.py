@@ -130,6 +130,40 @@ def measure_count_limits(columns: int) -> Costs:
     return {"seconds": time_best(lambda: find_count_limits(fit_inputs))}
 
 
+def measure_shuffle_plan(tasks: int) -> Costs:
+    """Plan a shuffle to that many tasks."""
+    import py4j.clientserver
+    import pyspark.sql.functions as F
+    from pyspark.sql import SparkSession
+
+    from headrace.prepare.shuffle.partitioner import distribute_evenly
+
+    session = (
+        SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    )
+
+    def plan(number_of_tasks: int) -> None:
+        column = distribute_evenly(F.col("id"), number_of_tasks)
+        session.range(1000).repartition(number_of_tasks, column).schema  # noqa: B018  # analyses it
+
+    plan(2)  # what Spark does the first time
+    calls = 0
+    send_command = py4j.clientserver.JavaClient.send_command
+
+    def count_and_send(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return send_command(*arguments, **options)
+
+    started = time.perf_counter()
+    py4j.clientserver.JavaClient.send_command = count_and_send
+    try:
+        plan(tasks)
+    finally:
+        py4j.clientserver.JavaClient.send_command = send_command
+    return {"seconds": time.perf_counter() - started, "jvm_calls": calls}
+
+
 def time_best(operation: Callable[[], object], times: int = 3) -> float:
     """Return the seconds of the fastest of several runs."""
     seconds = []
@@ -157,6 +191,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "ledger": (measure_ledger, 8_000),
     "parameters": (measure_parameters, 4_000),
     "count_limits": (measure_count_limits, 3_200),
+    "shuffle_plan": (measure_shuffle_plan, 16_000),
 }
 
 

@@ -93,18 +93,17 @@ def shuffle_rows(
 
     partitioner = options.partitioner
     files_of_rows = partitioner.targets * partitioner.files_per_target
-    spark = rows.sparkSession
     target = F.col("target")
     if partitioner.fits_one_task(cores, large=options.has_large_rows):
         tasks = count_tasks(files_of_rows, partitioner.groups)
         group = F.floor(target / partitioner.targets_per_group)
-        by_group = blobs.repartition(tasks, distribute_evenly(spark, group, tasks))
+        by_group = blobs.repartition(tasks, distribute_evenly(group, tasks))
         return by_group.mapInArrow(_make_reduce_function(options, whole_groups=True), BLOB_DDL)
     tasks = count_tasks(files_of_rows, partitioner.targets)
-    by_target = blobs.repartition(tasks, distribute_evenly(spark, target, tasks))
+    by_target = blobs.repartition(tasks, distribute_evenly(target, tasks))
     reduced = by_target.mapInArrow(_make_reduce_function(options, whole_groups=False), BLOB_DDL)
     tasks = count_tasks(partitioner.files, partitioner.files)
-    return reduced.repartition(tasks, distribute_evenly(spark, target, tasks))
+    return reduced.repartition(tasks, distribute_evenly(target, tasks))
 
 
 def _make_reduce_function(
