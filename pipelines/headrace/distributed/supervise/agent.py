@@ -156,7 +156,7 @@ class _Agent:
             self._sleep(_LOOK_SECONDS)
             status = self._read_status()
             if (
-                should_end()
+                (should_end() and not self._terminated)
                 or self._progress
                 or any(status.get(key) != self._sent.get(key) for key in _URGENT)
             ):

@@ -36,8 +36,9 @@ _MAX_FIRST_BYTES = 2**20
 # next: so an agent of ten reports ten times a second, and one of a thousand every 2.5 seconds.
 # A message takes some 0.3 ms of the supervisor's processor time.
 _MESSAGES_PER_SECOND, _SHORTEST_INTERVAL, _LONGEST_INTERVAL = 400, 0.1, 2.5
-# Channels of agents that have not posted yet; strangers who only join push out one another.
-_MAX_UNPROVEN_CHANNELS = 1000
+# Channels of agents that have not posted yet, more than agents that join at once; strangers who
+# only join push out one another.
+_MAX_UNPROVEN_CHANNELS = 4096
 # An agent whose supervisor died may reach that of the next run at the same address and port.
 _REPLACED = "this rank's supervisor is gone, and another run's supervisor has taken its address"
 

@@ -247,7 +247,10 @@ class Supervisor:
         deadline = self._clock() + self._task.collective_timeout + _LEAVE_SECONDS
         while not all(self._has_left(w) or w.poll_exit_code() is not None for w in survivors):
             if self._clock() > deadline:
-                for worker in [w for w in survivors if not self._has_left(w)]:
+                late = [w for w in survivors if not self._has_left(w)]
+                for worker in late:
+                    worker.start_kill()
+                for worker in late:
                     message = f"{describe_worker(worker)} did not leave its generation; killing it"
                     self._report(Progress(message))
                     worker.kill()
