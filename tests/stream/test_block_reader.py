@@ -70,7 +70,7 @@ def make_tasks(root: Path) -> list[BlockTask]:
     assembly = BatchAssembly(
         EpochPlan({0: blocks}, slice_rows=5, steps=1), range(1), 0, 1, pools[1]
     )
-    paths = (f"{root}/{files[0].path}",)
+    paths = {0: f"{root}/{files[0].path}"}
     footers = FooterCache()
     return [BlockTask(b, COLUMNS, paths, files, footers, pools[0], assembly) for b in blocks]
 
