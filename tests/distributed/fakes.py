@@ -57,6 +57,7 @@ class FakeWorker:
         self.slots: list[Slot] = []
         self.requested_changes: list[int] = []
         self.signals: list[str] = []
+        self.kill_started = False
 
     def fail(self, message: str, time: float, *, lost_a_peer: bool = False) -> None:
         """Exit with 1 after an error."""
@@ -108,6 +109,9 @@ class FakeWorker:
 
     def terminate(self) -> None:
         self.signals.append("SIGTERM")
+
+    def start_kill(self) -> None:
+        self.kill_started = True
 
     def kill(self) -> None:
         self.signals.append("SIGKILL")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headrace.columns.histogram import HistogramAxis
-from headrace.lake.data_file import DataFile
+from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.profile import FileTally
 from headrace.lake.source_partition import SourceFile
 from headrace.prepare.accounts import account_for_partitions, build_profile, count_buckets
@@ -89,9 +89,9 @@ def test_every_partition_has_a_ledger_that_adds_up(counts: TaskCounts, written: 
 def test_the_profile_is_of_what_was_written(counts: TaskCounts, written: Written) -> None:
     axis = HistogramAxis("x", edges=(0.0, 1.0, 2.0), shown_edges=(0.0, 1.0, 2.0))
     tallies = [
-        FileTally("a-train", {"x": np.array([3, 1])}, {"x": 0}, {"x": 1}),
-        FileTally("a-test", {"x": np.array([0, 1])}, {"x": 0}, {"x": 0}),
-        FileTally("b-train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2}),
+        ("train", FileTally("train", {"x": np.array([3, 1])}, {"x": 0}, {"x": 1})),
+        ("test", FileTally("test", {"x": np.array([0, 1])}, {"x": 0}, {"x": 0})),
+        ("train", FileTally("train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2})),
     ]
     written = Written(written.files, tallies, written.unseen)
     profile = build_profile(FitInputs({"x": "real"}, {}, {}), (axis,), CHECKED, counts, written)
@@ -102,3 +102,35 @@ def test_the_profile_is_of_what_was_written(counts: TaskCounts, written: Written
         ("range(x)", "quarantine", 2), ("old", "drop", 0), ("odd", "null", 6)
     ]  # fmt: skip
     assert profile.rules[0].examples == ("x: '-1' is below 0",)
+
+
+class CountedFile(DataFile):
+    """A data file that counts how often its partition is looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "partition":
+            LOOKS["files"] += 1
+        return super().__getattribute__(name)
+
+
+LOOKS: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("partitions", [10, 20, 40])
+def test_a_file_is_looked_at_once_however_many_partitions_there_are(partitions: int) -> None:
+    names = tuple(f"day={i}" for i in range(partitions))
+    files: list[DataFile] = [
+        CountedFile(**data_file(name, split, 8).model_dump()) for name in names for split in SPLITS
+    ]
+    raw: Any = SimpleNamespace(
+        partition_index=PartitionIndex(names, np.zeros(0), np.zeros(0)),
+        read=dict.fromkeys(names, 24), excluded=dict.fromkeys(names, 0), erased={},
+    )  # fmt: skip
+    plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
+    LOOKS.clear()
+    accounts = account_for_partitions(
+        plan, "build", raw, CHECKED, TaskCounts(), Written(files, [], Counter())
+    )
+    assert LOOKS["files"] <= 2 * len(files)
+    for partition in accounts:
+        partition.ledger.check_balance()

@@ -7,7 +7,8 @@ import numpy as np
 from headrace.stream.batch_assembly import Batch, BatchAssembly
 from headrace.stream.buffer_pool import BufferPool
 from headrace.stream.columns import Columns
-from headrace.stream.plan import EpochPlan, index_row_groups, plan_epoch
+from headrace.stream.plan import EpochPlan, plan_epoch
+from headrace.stream.row_ranges import index_row_groups
 from headrace.transform.spec import ModelInput
 
 COLUMNS = Columns({"n": ModelInput("int32", (), ("n",))})

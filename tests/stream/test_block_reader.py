@@ -67,8 +67,10 @@ def make_tasks(root: Path) -> list[BlockTask]:
         Block(0, 2, (RowRange(0, 0, 2, 3), RowRange(0, 1, 0, 2)), None),
     )
     pools = BufferPool(COLUMNS), BufferPool(COLUMNS, "weight")
-    assembly = BatchAssembly(EpochPlan((blocks,), slice_rows=5, steps=1), range(1), 0, 1, pools[1])
-    paths = (f"{root}/{files[0].path}",)
+    assembly = BatchAssembly(
+        EpochPlan({0: blocks}, slice_rows=5, steps=1), range(1), 0, 1, pools[1]
+    )
+    paths = {0: f"{root}/{files[0].path}"}
     footers = FooterCache()
     return [BlockTask(b, COLUMNS, paths, files, footers, pools[0], assembly) for b in blocks]
 

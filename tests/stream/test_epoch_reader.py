@@ -10,8 +10,8 @@ import pytest
 from headrace.errors import StreamError
 from headrace.lake.data_file import DataFile
 from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamBuffers
-from headrace.stream.plan import Block, index_row_groups, plan_epoch
-from headrace.stream.row_ranges import RowRange
+from headrace.stream.plan import Block, plan_epoch
+from headrace.stream.row_ranges import RowRange, index_row_groups
 from headrace.stream.worker import BlockResult
 from tests.stream.rows import COLUMNS, write_files
 

@@ -1,5 +1,7 @@
 """The plan, as properties over random layouts: exact, equal, the same at any number of ranks."""
 
+import hashlib
+import random
 from itertools import product
 
 import numpy as np
@@ -15,17 +17,21 @@ from headrace.stream.plan import (
     choose_block_rows,
     choose_canonical_shards,
     count_steps,
-    index_row_groups,
     order_blocks,
     plan_epoch,
 )
-from headrace.stream.row_ranges import RowGroup, RowRange
+from headrace.stream.row_ranges import RowRange, index_row_groups
 
 LAYOUTS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=5), min_size=1, max_size=6)
 
 
-def make_row_groups(layout: list[list[int]]) -> list[RowGroup]:
-    return [RowGroup(f, i, rows) for f, file in enumerate(layout) for i, rows in enumerate(file)]
+def list_all_rows(layout: list[list[int]]) -> list[tuple[int, int, int]]:
+    return [
+        (file, number, row)
+        for file, groups in enumerate(layout)
+        for number, rows in enumerate(groups)
+        for row in range(rows)
+    ]
 
 
 def list_rows(block: Block) -> list[tuple[int, int, int]]:
@@ -61,11 +67,11 @@ def test_every_row_once_in_equal_shards_and_steps(
         with pytest.raises(
             StreamError, match=r"^the split has no rows; there is nothing to stream$"
         ):
-            plan_epoch(make_row_groups(layout), **chosen)
+            plan_epoch(index_row_groups(layout), **chosen)
         return
-    plan = plan_epoch(make_row_groups(layout), **chosen)
-    every = [row for shard in plan.shards for block in shard for row in list_rows(block)]
-    expected = [(g.file, g.index, row) for g in make_row_groups(layout) for row in range(g.rows)]
+    plan = plan_epoch(index_row_groups(layout), **chosen)
+    every = [row for shard in plan.shards.values() for block in shard for row in list_rows(block)]
+    expected = list_all_rows(layout)
     assert sorted(every) == expected
     lengths = [plan.count_shard_rows(shard) for shard in range(shards)]
     assert max(lengths) - min(lengths) <= 1
@@ -81,7 +87,7 @@ def test_reading_order_serves_every_step_just_in_time(
 ) -> None:
     if not sum(map(sum, layout)):
         return
-    plan = plan_epoch(make_row_groups(layout), **make_options())
+    plan = plan_epoch(index_row_groups(layout), **make_options())
     skip = min(skip, plan.steps)
     queue = order_blocks(plan, range(4), skip, window)
     rows_read = dict.fromkeys(range(4), skip * plan.slice_rows)
@@ -106,13 +112,15 @@ def test_batches_are_full_and_dropped_rows_rotate(
     )
     if total // shards < width:
         with pytest.raises(StreamError, match=r"no rows|do not fill a batch"):
-            plan_epoch(make_row_groups(layout), **chosen)
+            plan_epoch(index_row_groups(layout), **chosen)
         return
-    every = {(g.file, g.index, row) for g in make_row_groups(layout) for row in range(g.rows)}
+    every = set(list_all_rows(layout))
     missed = []
     for epoch in range(4):
-        plan = plan_epoch(make_row_groups(layout), **{**chosen, "epoch": epoch})
-        rows = [row for shard in plan.shards for block in shard for row in list_rows(block)]
+        plan = plan_epoch(index_row_groups(layout), **{**chosen, "epoch": epoch})
+        rows = [
+            row for shard in plan.shards.values() for block in shard for row in list_rows(block)
+        ]
         assert len(rows) == len(set(rows)) == plan.steps * batch == total - plan.dropped_rows
         assert {plan.count_shard_rows(shard) for shard in range(shards)} == {plan.steps * width}
         missed.append(every - set(rows))
@@ -122,7 +130,7 @@ def test_batches_are_full_and_dropped_rows_rotate(
 
 def test_a_shuffled_epoch_that_drops_rows_begins_like_one_that_does_not() -> None:
     """Its dropped rows rotate by the permutation; the sequence is not turned as well."""
-    layout = make_row_groups([[4] * 10])
+    layout = index_row_groups([[4] * 10])
     epochs = {
         drop_last: list_row_groups(
             plan_epoch(
@@ -137,21 +145,25 @@ def test_a_shuffled_epoch_that_drops_rows_begins_like_one_that_does_not() -> Non
 
 
 def test_all_rows_come_in_some_epoch_where_rows_are_dropped() -> None:
-    layout = make_row_groups([[10, 3], [7]])  # 20 rows, batches of 8: 4 are dropped
+    layout = [[10, 3], [7]]  # 20 rows, batches of 8: 4 are dropped
     chosen = make_options(canonical_shards=2, global_batch_size=8, drop_last=True, shuffle=False)
     missed = []
     for epoch in range(5):
-        plan = plan_epoch(layout, **{**chosen, "epoch": epoch})
+        plan = plan_epoch(index_row_groups(layout), **{**chosen, "epoch": epoch})
         assert plan.dropped_rows == 4
-        rows = {row for shard in plan.shards for block in shard for row in list_rows(block)}
-        missed.append({(g.file, g.index, r) for g in layout for r in range(g.rows)} - rows)
+        rows = {
+            row for shard in plan.shards.values() for block in shard for row in list_rows(block)
+        }
+        missed.append(set(list_all_rows(layout)) - rows)
     assert set.intersection(*missed) == set()
     assert len(set.union(*missed)) == 20
 
 
 def list_row_groups(plan: EpochPlan) -> tuple[int, ...]:
     """List the row groups of a file in the order in which the plan has them."""
-    return tuple(r.row_group for shard in plan.shards for block in shard for r in block.ranges)
+    return tuple(
+        r.row_group for shard in plan.shards.values() for block in shard for r in block.ranges
+    )
 
 
 SEEDS_AND_EPOCHS = list(product((0, 1, 2), (0, 1, 2)))
@@ -159,7 +171,7 @@ SEEDS_AND_EPOCHS = list(product((0, 1, 2), (0, 1, 2)))
 
 def test_the_order_of_row_groups_depends_on_seed_and_epoch_alone() -> None:
     """Each by itself: the permutation of rows within blocks is not looked at."""
-    layout = make_row_groups([[4] * 24])
+    layout = index_row_groups([[4] * 24])
     orders = {
         (seed, epoch): list_row_groups(plan_epoch(layout, **make_options(seed=seed, epoch=epoch)))
         for seed, epoch in SEEDS_AND_EPOCHS
@@ -173,13 +185,13 @@ def test_the_order_of_row_groups_depends_on_seed_and_epoch_alone() -> None:
 
 def test_a_block_is_permuted_by_seed_epoch_shard_and_its_own_number() -> None:
     """Where one of the four is left out, some blocks are permuted alike."""
-    layout = make_row_groups([[10] * 16])
+    layout = index_row_groups([[10] * 16])
     seeds = [
         block.permutation_seed
         for seed, epoch in SEEDS_AND_EPOCHS
         for shard in plan_epoch(
             layout, **make_options(seed=seed, epoch=epoch, block_rows=15)
-        ).shards
+        ).shards.values()
         for block in shard
     ]
     assert len(set(seeds)) == len(SEEDS_AND_EPOCHS) * 4 * 2  # none of them is None: two of no seed
@@ -188,34 +200,111 @@ def test_a_block_is_permuted_by_seed_epoch_shard_and_its_own_number() -> None:
 
 
 def test_rows_in_order_are_not_permuted() -> None:
-    plan = plan_epoch(make_row_groups([[10, 10]]), **make_options(shuffle=False, epoch=3, seed=9))
-    assert {block.permutation_seed for shard in plan.shards for block in shard} == {None}
+    plan = plan_epoch(index_row_groups([[10, 10]]), **make_options(shuffle=False, epoch=3, seed=9))
+    assert {block.permutation_seed for shard in plan.shards.values() for block in shard} == {None}
     assert list_row_groups(plan) == (0, 0, 1, 1)
 
 
 def test_a_small_plan_worked_out_by_hand() -> None:
     # 11 rows in two shards of 5 and 6; a block ends with the range that brings it to 3 rows
     plan = plan_epoch(
-        make_row_groups([[3, 0, 1], [7]]),
+        index_row_groups([[3, 0, 1], [7]]),
         **make_options(canonical_shards=2, global_batch_size=4, block_rows=3, shuffle=False),
     )
-    assert [[block.ranges for block in shard] for shard in plan.shards] == [
+    assert [[block.ranges for block in shard] for shard in plan.shards.values()] == [
         [(RowRange(0, 0, 0, 3),), (RowRange(0, 2, 0, 1), RowRange(1, 0, 0, 1))],
         [(RowRange(1, 0, 1, 7),)],
     ]
-    assert [[block.first_row for block in shard] for shard in plan.shards] == [[0, 3], [0]]
+    assert [[block.first_row for block in shard] for shard in plan.shards.values()] == [[0, 3], [0]]
     assert (plan.rows, plan.slice_rows, plan.steps, plan.dropped_rows) == (11, 2, 3, 0)
 
 
-def test_row_groups_are_indexed_by_file_and_position() -> None:
-    assert index_row_groups([[3, 0], [7]]) == [
-        RowGroup(0, 0, 3), RowGroup(0, 1, 0), RowGroup(1, 0, 7),
-    ]  # fmt: skip
+@settings(max_examples=100, deadline=None)
+@given(LAYOUTS, st.booleans(), st.booleans(), st.sampled_from([1, 2, 4]))
+def test_a_rank_plans_its_own_shards_and_they_are_those_of_the_whole_plan(
+    layout: list[list[int]], shuffle: bool, drop_last: bool, size: int
+) -> None:
+    if sum(map(sum, layout)) < 8:
+        return
+    chosen = make_options(shuffle=shuffle, drop_last=drop_last, epoch=3)
+    whole = plan_epoch(index_row_groups(layout), **chosen)
+    merged: dict[int, tuple[Block, ...]] = {}
+    for rank in range(size):
+        shards = assign_shards(4, rank, size)
+        own = plan_epoch(index_row_groups(layout), **chosen, shards=shards)
+        assert list(own.shards) == list(shards)
+        assert (own.steps, own.dropped_rows) == (whole.steps, whole.dropped_rows)
+        merged |= own.shards
+    assert merged == whole.shards
+
+
+def test_512_ranks_plan_and_resume_shares_of_one_epoch() -> None:
+    """Each plans for itself; together they have every row, from a step in the middle as well."""
+    index = index_row_groups([[64] * 32] * 64)  # 131,072 rows: 256 a shard, 64 steps
+    chosen = make_options(canonical_shards=512, global_batch_size=2048, block_rows=128)
+    row_groups = {"all": 0, "resumed": 0}
+    rows: set[tuple[int, int, int]] = set()
+    for rank in range(512):
+        shards = assign_shards(512, rank, 512)
+        plan = plan_epoch(index, **chosen, shards=shards)
+        assert (plan.steps, plan.rows, list(plan.shards)) == (64, 256, [rank])
+        every, rest = order_blocks(plan, shards), order_blocks(plan, shards, first_step=32)
+        assert rest == every[len(every) - len(rest) :]
+        rows |= {row for block in every for row in list_rows(block)}
+        row_groups["all"] += sum(len(block.ranges) for block in every)
+        row_groups["resumed"] += sum(len(block.ranges) for block in rest)
+    assert len(rows) == 131_072
+    # whole row groups: four a shard, of which the second half is read from step 32 on
+    assert row_groups == {"all": 2048, "resumed": 1024}
+
+
+def test_plans_stay_what_they_were() -> None:
+    """A digest over 294 plans that was computed with the first plan's code, row group by row
+    group: checkpoints of unfinished epochs are continued in the order in which they began."""
+    numbers = random.Random(7)
+    digest = hashlib.sha256()
+    plans = 0
+    for _ in range(300):
+        layout = [
+            [numbers.choice((0, 1, 3, 7, 20, 40, 1000)) for _ in range(numbers.randint(1, 6))]
+            for _ in range(numbers.randint(1, 7))
+        ]
+        shards, width = numbers.choice((1, 2, 4, 8)), numbers.randint(1, 5)
+        drop_last, shuffle = numbers.random() < 0.4, numbers.random() < 0.5
+        epoch, seed = numbers.randint(0, 4), numbers.randint(0, 9)
+        block_rows, window = numbers.randint(1, 60), numbers.randint(1, 3)
+        rows = sum(map(sum, layout))
+        if not rows or (drop_last and rows // shards < width):
+            continue
+        plan = plan_epoch(
+            index_row_groups(layout),
+            canonical_shards=shards,
+            global_batch_size=shards * width,
+            block_rows=block_rows,
+            shuffle=shuffle,
+            seed=seed,
+            epoch=epoch,
+            drop_last=drop_last,
+        )
+        blocks = [
+            (
+                block.shard,
+                block.first_row,
+                [(r.file, r.row_group, r.start, r.stop) for r in block.ranges],
+                block.permutation_seed,
+            )
+            for block in order_blocks(plan, range(shards), 0, window)
+        ]
+        digest.update(repr(blocks).encode())
+        digest.update(repr((plan.slice_rows, plan.steps, plan.dropped_rows)).encode())
+        plans += 1
+    assert plans == 294
+    assert digest.hexdigest() == "2b32674340ff9c97044527337c20a414832b968dc67463c6028f0ed3502f4ad6"
 
 
 def test_blocks_are_read_from_the_first_step_one_step_at_a_time_unless_said_otherwise() -> None:
     plan = plan_epoch(
-        make_row_groups([[3] * 8]),
+        index_row_groups([[3] * 8]),
         **make_options(canonical_shards=2, global_batch_size=4, block_rows=3, shuffle=False),
     )  # two shards of 12 rows, blocks of 3, slices of 2: rows 0, 3, 6, 9 begin in steps 0, 1, 3, 4
     orders = {
@@ -284,7 +373,7 @@ def test_what_does_not_divide_is_refused() -> None:
         StreamError,
         match=r"^4 canonical shards do not divide a global batch of 9 rows; use a multiple$",
     ):
-        plan_epoch(make_row_groups([[5]]), **make_options(global_batch_size=9))
+        plan_epoch(index_row_groups([[5]]), **make_options(global_batch_size=9))
     with pytest.raises(
         StreamError,
         match=r"^the split has 1,023 rows, which do not fill a batch of 1,024, and "

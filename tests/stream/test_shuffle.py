@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from headrace.stream.plan import index_row_groups, plan_epoch
-from headrace.stream.row_ranges import RowGroup
+from headrace.stream.plan import plan_epoch
+from headrace.stream.row_ranges import RowGroupIndex, index_row_groups
 from headrace.stream.shuffle import ShuffleQuality, compute_batch_positions, measure_shuffle
 
 GROUPS = index_row_groups([[500] * 20] * 4)  # 40,000 rows
 
 
-def measure(groups: list[RowGroup] = GROUPS, **changes: object) -> ShuffleQuality:
+def measure(groups: RowGroupIndex = GROUPS, **changes: object) -> ShuffleQuality:
     options = {"canonical_shards": 8, "global_batch_size": 256, "block_rows": 2000}
     options |= {"shuffle": True, "seed": 3, "epoch": 0}
     return measure_shuffle(plan_epoch(groups, **{**options, **changes}), groups)  # type: ignore[arg-type]

@@ -41,10 +41,10 @@ class Work:
     ) -> Batch:
         """Process one block of a shard with slices of 2 rows, and return its batches."""
         block = Block(0, 0, ranges, seed)
-        plan = EpochPlan(((block,),), slice_rows=2, steps=-(-block.rows // 2))
+        plan = EpochPlan({0: (block,)}, slice_rows=2, steps=-(-block.rows // 2))
         pools = BufferPool(self.columns), BufferPool(self.columns, "weight")
         assembly = BatchAssembly(plan, range(1), 0, plan.steps, pools[1])
-        paths = tuple(f"{self.root}/{file.path}" for file in self.files)
+        paths = {i: f"{self.root}/{file.path}" for i, file in enumerate(self.files)}
         task = BlockTask(
             block, self.columns, paths, self.files, FooterCache(), pools[0], assembly,
             consumed_rows, cache,

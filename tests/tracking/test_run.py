@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +17,7 @@ from mlflow.entities import Run
 from headrace.errors import PreemptedError
 from headrace.progress import Progress
 from headrace.tracking.run import (
+    TrackedRun,
     continue_run,
     make_artifact_folder,
     report_outage,
@@ -92,6 +94,60 @@ def test_parameters_are_flat_masked_and_limited(store: Store) -> None:
     assert params["spark.conf.a_b"] == "1"
     assert params["long"] == "x" * 6000
     assert params["p149"] == "149"
+
+
+def test_of_thousands_of_parameters_the_largest_sections_are_a_file(store: Store) -> None:
+    """MLflow reads all parameters of a run at every request: so they are not without bound."""
+    features = {f"x{i}": {"kind": "scaled", "fill": i} for i in range(1500)}
+    tree = {
+        "name": "wide", "features": features, "derive": {f"d{i}": i for i in range(1990)},
+        "train": {"epochs": 2, "password": "abc"},
+    }  # fmt: skip
+    with start_run(store, "r") as run:
+        requests = count_requests(run)
+        run.log_params(tree)
+        assert requests["params"] == 20
+    logged = read_run(store, run.run_id).data
+    assert len(logged.params) == 1993
+    assert (logged.params["name"], logged.params["train.epochs"]) == ("wide", "2")
+    assert logged.tags["headrace.params_left_out"] == "features (3,000); see recipe.json"
+    path = mlflow.artifacts.download_artifacts(
+        run_id=run.run_id, artifact_path="recipe.json", tracking_uri=store.uri
+    )
+    written = json.loads(Path(path).read_text())
+    assert written["features"] == features
+    assert written["train"]["password"] == "***"
+
+
+def count_requests(run: TrackedRun) -> Counter[str]:
+    """Count the requests that log parameters from now on."""
+    requests: Counter[str] = Counter()
+    log_batch = run._client.log_batch
+
+    def count_and_log(run_id: str, **values: Any) -> None:
+        requests.update(values.keys())
+        log_batch(run_id, **values)
+
+    run._client.log_batch = count_and_log
+    return requests
+
+
+@pytest.mark.parametrize("columns", [1000, 2000, 4000])
+def test_requests_for_parameters_grow_no_further_with_the_columns(columns: int) -> None:
+    class Client:
+        requests = 0
+
+        def log_batch(self, run_id: str, params: Any = (), tags: Any = ()) -> None:
+            self.requests += 1
+
+        def log_text(self, run_id: str, text: str, path: str) -> None:
+            self.requests += 1
+
+    client = Client()
+    store: Any = None
+    tree = {"features": {f"x{i}": {"kind": "scaled", "fill": 0.5} for i in range(columns)}}
+    TrackedRun(client, "run", store).log_params(tree)
+    assert client.requests <= 22
 
 
 def test_metrics_have_their_steps(store: Store) -> None:

@@ -115,7 +115,7 @@ def _measure_shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], Shuffl
     )
     names = ("global_batch_size", "canonical_shards", "block_rows", "shuffle", "seed")
     return {name: getattr(stream, name) for name in names}, measure_shuffle(
-        stream.plan_epoch(0), stream.list_row_groups()
+        stream.plan_epoch(0), stream.index
     )
 
 

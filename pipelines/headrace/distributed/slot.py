@@ -88,11 +88,20 @@ def assign_slots(
     local_size = Counter(hosts)
     distinct_hosts = list(dict.fromkeys(hosts))
     ranks_per_host: Counter[str] = Counter()
+    # By local rank: how many hosts have one, and the position of each of them among these.
+    cross_size = [
+        sum(size > local_rank for size in local_size.values())
+        for local_rank in range(max(local_size.values(), default=0))
+    ]
+    cross_rank = {
+        (host, local_rank): number
+        for local_rank in range(len(cross_size))
+        for number, host in enumerate(h for h in distinct_hosts if local_size[h] > local_rank)
+    }
     slots = []
     for rank, host in enumerate(hosts):
         local_rank = ranks_per_host[host]
         ranks_per_host[host] += 1
-        cross_hosts = [name for name in distinct_hosts if local_size[name] > local_rank]
         slots.append(
             Slot(
                 generation=generation,
@@ -100,8 +109,8 @@ def assign_slots(
                 size=len(hosts),
                 local_rank=local_rank,
                 local_size=local_size[host],
-                cross_rank=cross_hosts.index(host),
-                cross_size=len(cross_hosts),
+                cross_rank=cross_rank[host, local_rank],
+                cross_size=cross_size[local_rank],
                 host=host,
                 address=address,
                 port=port,

@@ -1,5 +1,6 @@
 """Turn what the tasks counted into what a build records: ledgers, and the profile of its rows."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from headrace.columns.histogram import HistogramAxis
@@ -24,7 +25,8 @@ ERASED = "erased on request"
 
 def count_buckets(counts: TaskCounts, checked: CheckedRows) -> dict[str, int]:
     """Return the rows of every bucket, by its name."""
-    return {name: counts.count_in_bucket(i) for i, name in enumerate(Buckets(checked.checks).names)}
+    rows = counts.sum_buckets()
+    return {name: rows[i] for i, name in enumerate(Buckets(checked.checks).names)}
 
 
 def describe_shares(buckets: Mapping[str, int]) -> str:
@@ -44,12 +46,17 @@ def account_for_partitions(
     written: Written,
 ) -> tuple[SourcePartition, ...]:
     """Build the record of every source partition that was processed: its files and its ledger."""
+    published: dict[str, Counter[str]] = defaultdict(Counter)
+    for file in written.files:
+        published[file.partition][file.split] += file.rows
     return tuple(
         SourcePartition(
             name=name,
             build_id=build_id,
             files=plan.partitions[name],
-            ledger=_build_ledger(position, name, raw, checked, counts, written),
+            ledger=_build_ledger(
+                position, name, raw, checked, counts, published[name], written.unseen[name]
+            ),
         )
         for position, name in enumerate(raw.partition_index.names)
     )
@@ -61,9 +68,17 @@ def _build_ledger(
     raw: RawRows,
     checked: CheckedRows,
     counts: TaskCounts,
-    written: Written,
+    published: "Counter[str]",
+    unseen: int,
 ) -> Ledger:
-    """Build the ledger of the source partition at a position."""
+    """Build the ledger of the source partition at a position.
+
+    Args:
+        position, name: of the source partition.
+        raw, checked, counts: of all rows.
+        published: split -> rows in files of the partition.
+        unseen: its rows that were left out when files were written.
+    """
     buckets = Buckets(checked.checks)
     rows = {n: counts.buckets[position, bucket] for bucket, n in enumerate(buckets.names)}
     rejected = {
@@ -76,12 +91,11 @@ def _build_ledger(
         filtered[ERASED] = raw.erased[name]
     if raw.excluded[name]:
         filtered[EXCLUDED] = raw.excluded[name]
-    if written.unseen[name]:
-        filtered[UNSEEN_CLASS] = written.unseen[name]
-    files = [file for file in written.files if file.partition == name]
+    if unseen:
+        filtered[UNSEEN_CLASS] = unseen
     return Ledger(
         read=raw.read[name],
-        published={s: sum(f.rows for f in files if f.split == s) for s in SPLITS},
+        published={split: published[split] for split in SPLITS},
         quarantined=rejected["quarantine"],
         duplicates=counts.duplicates[position],
         filtered=filtered | rejected["drop"],
@@ -105,6 +119,4 @@ def build_profile(
         )
         for i, check in enumerate(checked.checks)
     )
-    splits: dict[str, str] = {file.path: file.split for file in written.files}
-    tallies = [(splits[t.path], t) for t in written.tallies]
-    return build_empty_profile(axes, fit_inputs.raw).sum_tallies(tallies, rules)
+    return build_empty_profile(axes, fit_inputs.raw).sum_tallies(written.tallies, rules)

@@ -50,6 +50,7 @@ from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.reduce import shuffle_rows
 from headrace.prepare.write.job import WriteOptions, Written, write_files
+from headrace.prepare.write.schema import choose_rows_per_row_group
 from headrace.prepare.write.tally import list_axes
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
@@ -165,7 +166,7 @@ def build_rows(
         write_options = WriteOptions(
             root=attempt.root,
             build_id=attempt.build_id,
-            rows_per_row_group=recipe.dataset.rows_per_row_group,
+            rows_per_row_group=choose_rows_per_row_group(recipe.dataset, fitted.spec),
             partitioner=options.partitioner,
             seed=recipe.split.seed,
             names=raw.partition_index.names,

@@ -114,7 +114,7 @@ def publish_rows(
     texts: dict[str, str | bytes] = {
         "profile.json": built.profile.model_dump_json(),
         "report.html": render_report(recipe.name, build, built.profile),
-        TALLIES_FILE: FileTally.write_tallies(built.written.tallies),
+        TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
     if old is None:

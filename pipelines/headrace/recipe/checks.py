@@ -162,7 +162,7 @@ def _check_model(model: s.Model, features: dict[str, s.Feature]) -> list[Problem
 
 
 def _check_file_sizes(dataset: s.Dataset) -> list[Problem]:
-    if dataset.rows_per_row_group > dataset.rows_per_file:
+    if dataset.rows_per_row_group != "auto" and dataset.rows_per_row_group > dataset.rows_per_file:
         return [
             Problem(
                 "dataset.rows_per_row_group",

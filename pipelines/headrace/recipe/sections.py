@@ -34,7 +34,12 @@ class Dataset(Section):
 
     path: Annotated[str, Field(min_length=1)]
     rows_per_file: Annotated[int, Field(ge=1)] = 65_536
-    rows_per_row_group: Annotated[int, Field(ge=1)] = 8_192
+    rows_per_row_group: Annotated[int, Field(ge=1)] | Literal["auto"] = 8_192
+    """Rows of a Parquet row group, which is what a reader reads at once. `auto`: as many as have 4
+    MiB in the columns that are trained on, or a file's rows where those are fewer; so a large
+    dataset of narrow rows has few row groups to plan, and one of images no huge ones. The order of
+    rows in training follows from it: a changed value changes the batches of rows that are written
+    from then on."""
     keep: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = []
     """Raw columns that lie beside the features, as they were read; `evaluate.slices` may name them.
     Training does not read them. Those of features lie beside the test rows without being named."""

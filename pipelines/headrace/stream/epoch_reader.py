@@ -113,10 +113,11 @@ class EpochReader:
         """
         source = self.source
         filesystem, base = open_filesystem(source.root)
-        paths = tuple(f"{base}/{file.path}" for file in source.files)
         order = order_blocks(source.plan, source.shards, source.first_step, source.steps_per_stack)
         if not order:  # more shards than rows: this rank has only padding
             return None
+        read = sorted({item.file for block in order for item in block.ranges})
+        paths = {file: f"{base}/{source.files[file].path}" for file in read}
         footers = FooterCache()
         tasks = [
             BlockTask(

@@ -6,6 +6,9 @@ divided). Global batch k is slice k of every shard, and a rank owns C / size nei
 The global batches are therefore the same at any number of ranks that divides C, and a function of
 (dataset version, seed, epoch) alone.
 
+A plan has the blocks of the shards that it is made for: those that one rank owns. What is computed
+for every row group of the split is a permutation and a sum, in NumPy.
+
 A shard is read in *blocks* of about `block_rows` rows, and rows are permuted within a block.
 
 The last global batch is padded, so that every row is delivered in every epoch; or it is dropped, so
@@ -14,20 +17,15 @@ epoch, and a sequence in canonical order begins with the rows that the epoch bef
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from headrace.errors import StreamError
 from headrace.recipe.model_requirements import FEW_SHARDS, MOST_SHARDS
-from headrace.stream.row_ranges import (
-    RowGroup,
-    RowRange,
-    cumulate_rows,
-    group_into_blocks,
-    slice_ranges,
-)
+from headrace.stream.row_ranges import RowGroupIndex, RowRange, RowSequence, group_into_blocks
 
 # Mixed into the seeds, so that row groups and rows are permuted independently of each other.
 _ROW_GROUP_SALT, _ROW_SALT = 1, 2
@@ -56,7 +54,7 @@ class Block:
     ranges: tuple[RowRange, ...]
     permutation_seed: tuple[int, ...] | None
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Return the number of rows in the block."""
         return sum(item.rows for item in self.ranges)
@@ -64,41 +62,29 @@ class Block:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The plan of one epoch of one split over all ranks.
+    """The plan of one epoch of one split, for some or all of its canonical shards.
 
     Attributes:
-        shards: the blocks of every canonical shard, in order.
+        shards: number of a planned canonical shard -> its blocks, in order.
         slice_rows: rows of a shard in one global batch.
         steps: number of global batches, the last one padded; equal on every rank by construction.
         dropped_rows: rows of the split that are in no batch of this epoch.
     """
 
-    shards: tuple[tuple[Block, ...], ...]
+    shards: Mapping[int, tuple[Block, ...]]
     slice_rows: int
     steps: int
     dropped_rows: int = 0
 
     @property
     def rows(self) -> int:
-        """Return the number of rows in all shards."""
-        return sum(self.count_shard_rows(shard) for shard in range(len(self.shards)))
+        """Return the number of rows in all planned shards."""
+        return sum(map(self.count_shard_rows, self.shards))
 
     def count_shard_rows(self, shard: int) -> int:
         """Count the rows of one canonical shard."""
-        return sum(block.rows for block in self.shards[shard])
-
-
-def index_row_groups(files: Sequence[Sequence[int]]) -> list[RowGroup]:
-    """Build the index of a split, in canonical order.
-
-    Args:
-        files: for each file of the split, the number of rows of each of its row groups.
-    """
-    return [
-        RowGroup(file, index, rows)
-        for file, groups in enumerate(files)
-        for index, rows in enumerate(groups)
-    ]
+        blocks = self.shards[shard]
+        return blocks[-1].first_row + blocks[-1].rows if blocks else 0
 
 
 def choose_block_rows(row_bytes: int) -> int:
@@ -128,7 +114,7 @@ def choose_canonical_shards(rows: int, global_batch_size: int, block_rows: int) 
 
 
 def plan_epoch(
-    row_groups: Sequence[RowGroup],
+    index: RowGroupIndex,
     *,
     canonical_shards: int,
     global_batch_size: int,
@@ -137,17 +123,19 @@ def plan_epoch(
     seed: int,
     epoch: int,
     drop_last: bool = False,
+    shards: Sequence[int] | None = None,
 ) -> EpochPlan:
     """Plan one epoch.
 
     Args:
-        row_groups: the row groups of the split in canonical order; empty ones are allowed.
+        index: the row groups of the split in canonical order; empty ones are allowed.
         canonical_shards: C; must divide `global_batch_size`.
         global_batch_size: rows of a step over all ranks.
         block_rows: a block is complete when it holds at least this many rows.
         shuffle: permute row groups and rows; otherwise rows keep their canonical order.
         seed, epoch: decide the permutations, and nothing else does.
         drop_last: leave out the rows that do not fill a global batch.
+        shards: numbers of the canonical shards to plan, which a rank owns; all if left out.
 
     Raises:
         StreamError: the shards do not divide the batch, the split has no rows, or they do not fill
@@ -158,39 +146,50 @@ def plan_epoch(
             f"{canonical_shards} canonical shards do not divide a global batch of "
             f"{global_batch_size} rows; use a multiple"
         )
-    total = sum(group.rows for group in row_groups)
+    total = int(index.rows.sum())
     if not total:
         raise StreamError("the split has no rows; there is nothing to stream")
-    order = np.arange(len(row_groups))
+    order = np.arange(len(index))
     if shuffle:
         order = np.random.default_rng((_ROW_GROUP_SALT, seed, epoch)).permutation(order)
     slice_rows = global_batch_size // canonical_shards
     steps, dropped_rows = count_steps(
         total, canonical_shards, global_batch_size, drop_last=drop_last
     )
-    groups = (row_groups[i] for i in order.tolist())
-    sequence = [RowRange(g.file, g.index, 0, g.rows) for g in groups if g.rows]
-    if drop_last and not shuffle:
-        first_row = epoch * dropped_rows % total
-        ends = cumulate_rows(sequence)
-        sequence = [
-            *slice_ranges(sequence, ends, first_row, total),
-            *slice_ranges(sequence, ends, 0, first_row),
-        ]
-    ends = cumulate_rows(sequence)
-    shards = []
-    for shard in range(canonical_shards):
-        begin, end = (total * s // canonical_shards for s in (shard, shard + 1))
+    sequence = RowSequence.arrange(index, order)
+    # The sequence is a ring: where rows in order are dropped, an epoch begins with those that the
+    # epoch before it dropped.
+    first_row = epoch * dropped_rows % total if drop_last and not shuffle else 0
+    planned: dict[int, tuple[Block, ...]] = {}
+    for shard in range(canonical_shards) if shards is None else shards:
+        begin, end = (total * s // canonical_shards + first_row for s in (shard, shard + 1))
         end = begin + steps * slice_rows if drop_last else end
-        blocks: list[Block] = []
-        first_row = 0
-        block_ranges = group_into_blocks(slice_ranges(sequence, ends, begin, end), block_rows)
-        for number, ranges in enumerate(block_ranges):
-            permutation_seed = (_ROW_SALT, seed, epoch, shard, number) if shuffle else None
-            blocks.append(Block(shard, first_row, tuple(ranges), permutation_seed))
-            first_row += blocks[-1].rows
-        shards.append(tuple(blocks))
-    return EpochPlan(tuple(shards), slice_rows, steps, dropped_rows)
+        ranges = [
+            *sequence.slice_ranges(min(begin, total), min(end, total)),
+            *sequence.slice_ranges(max(begin - total, 0), max(end - total, 0)),
+        ]
+        seed_of_shard = (_ROW_SALT, seed, epoch, shard) if shuffle else None
+        planned[shard] = _build_blocks(shard, ranges, block_rows, seed_of_shard)
+    return EpochPlan(planned, slice_rows, steps, dropped_rows)
+
+
+def _build_blocks(
+    shard: int, ranges: Sequence[RowRange], block_rows: int, seed: tuple[int, ...] | None
+) -> tuple[Block, ...]:
+    """Build the blocks of a shard.
+
+    Args:
+        shard: its number.
+        ranges: its rows.
+        block_rows: see `plan_epoch`.
+        seed: of its permutations; None keeps rows in order.
+    """
+    blocks: list[Block] = []
+    first_row = 0
+    for number, (block, rows) in enumerate(group_into_blocks(ranges, block_rows)):
+        blocks.append(Block(shard, first_row, block, None if seed is None else (*seed, number)))
+        first_row += rows
+    return tuple(blocks)
 
 
 def count_steps(

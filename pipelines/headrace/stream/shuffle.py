@@ -7,13 +7,12 @@ compares it with a full permutation. It reads no rows: the plan alone says where
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headrace.stream.plan import EpochPlan
-from headrace.stream.row_ranges import RowGroup
+from headrace.stream.row_ranges import RowGroupIndex
 
 # Delivered rows that are measured, from the first on: 8 bytes each, in several arrays.
 _MAX_ROWS = 4_000_000
@@ -46,16 +45,16 @@ class ShuffleQuality:
     drift: float
 
 
-def measure_shuffle(plan: EpochPlan, row_groups: Sequence[RowGroup]) -> ShuffleQuality:
+def measure_shuffle(plan: EpochPlan, index: RowGroupIndex) -> ShuffleQuality:
     """Measure how well an epoch's plan shuffles its first four million rows.
 
     Args:
-        plan: the plan of the epoch.
-        row_groups: the row groups that were planned, in canonical order.
+        plan: the plan of the epoch, for all shards.
+        index: the row groups that were planned.
     """
-    sizes = np.array([group.rows for group in row_groups], np.int64)
+    sizes = index.rows
     total = int(sizes.sum())
-    batches = compute_batch_positions(plan, row_groups, _MAX_ROWS)
+    batches = compute_batch_positions(plan, index, _MAX_ROWS)
     positions = np.concatenate(batches)
     ends = np.cumsum(sizes)
     groups = np.searchsorted(ends, positions, side="right")
@@ -80,31 +79,34 @@ def measure_shuffle(plan: EpochPlan, row_groups: Sequence[RowGroup]) -> ShuffleQ
 
 
 def compute_batch_positions(
-    plan: EpochPlan, row_groups: Sequence[RowGroup], max_rows: int
+    plan: EpochPlan, index: RowGroupIndex, max_rows: int
 ) -> list[np.ndarray]:
     """Compute the positions in the dataset of the rows of each global batch, in delivered order.
 
     Args:
-        plan: the plan of the epoch.
-        row_groups: the row groups that were planned, in canonical order.
+        plan: the plan of the epoch, for all shards.
+        index: the row groups that were planned.
         max_rows: limit on the rows of all batches together; there is at least one batch.
 
     Returns:
         an int64 array of shape (rows,) per batch.
     """
-    starts = np.cumsum([0, *(group.rows for group in row_groups)])
-    start = {(g.file, g.index): int(s) for g, s in zip(row_groups, starts, strict=False)}
+    starts = np.cumsum(index.rows) - index.rows
+    first_groups = index.find_first_groups()
     slice_rows = plan.slice_rows
     steps = max(1, min(plan.steps, max_rows // (slice_rows * len(plan.shards))))
     slices: list[list[np.ndarray]] = [[] for _ in range(steps)]
-    for shard in plan.shards:
+    for shard in plan.shards.values():
         block_positions: list[np.ndarray] = []
         shard_rows = 0
         for block in shard:
             if shard_rows >= steps * slice_rows:
                 break
             rows = np.concatenate(
-                [start[r.file, r.row_group] + np.arange(r.start, r.stop) for r in block.ranges]
+                [
+                    starts[first_groups[r.file] + r.row_group] + np.arange(r.start, r.stop)
+                    for r in block.ranges
+                ]
             )
             if block.permutation_seed is not None:
                 rows = rows[np.random.default_rng(block.permutation_seed).permutation(len(rows))]

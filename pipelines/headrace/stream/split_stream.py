@@ -32,11 +32,10 @@ from headrace.stream.plan import (
     choose_block_rows,
     choose_canonical_shards,
     count_steps,
-    index_row_groups,
     locate_rows,
     plan_epoch,
 )
-from headrace.stream.row_ranges import RowGroup
+from headrace.stream.row_ranges import RowGroupIndex, index_row_groups
 
 # Rows of a shard in a batch stack, and bytes of a stack, at most.
 _STACK_ROWS = 2048
@@ -108,10 +107,15 @@ class SplitStream:
     def _buffers(self) -> StreamBuffers:
         return StreamBuffers(self.columns)
 
-    @property
+    @cached_property
+    def index(self) -> RowGroupIndex:
+        """Return the row groups of the split, in canonical order."""
+        return index_row_groups([file.row_groups for file in self.files])
+
+    @cached_property
     def rows(self) -> int:
         """Return the number of rows of the split, over all ranks."""
-        return sum(file.rows for file in self.files)
+        return int(self.index.rows.sum())
 
     @property
     def batch_size_per_rank(self) -> int:
@@ -119,12 +123,12 @@ class SplitStream:
         return self.global_batch_size // self.size
 
     def plan_epoch(self, epoch: int) -> EpochPlan:
-        """Return the plan of an epoch; the last two plans are cached."""
+        """Return the plan of an epoch for the rank's shards; the last two plans are cached."""
         if epoch not in self._plans:
             while len(self._plans) > 1:
                 del self._plans[next(iter(self._plans))]
             self._plans[epoch] = plan_epoch(
-                self.list_row_groups(),
+                self.index,
                 canonical_shards=self.canonical_shards,
                 global_batch_size=self.global_batch_size,
                 block_rows=self.block_rows,
@@ -132,12 +136,9 @@ class SplitStream:
                 seed=self.seed,
                 epoch=epoch,
                 drop_last=self.drop_last,
+                shards=assign_shards(self.canonical_shards, self.rank, self.size),
             )
         return self._plans[epoch]
-
-    def list_row_groups(self) -> list[RowGroup]:
-        """List all row groups of the split, in canonical order."""
-        return index_row_groups([file.row_groups for file in self.files])
 
     @property
     def steps(self) -> int:
@@ -154,7 +155,7 @@ class SplitStream:
         the first of the next epoch. The row group that is being decoded is not counted, nor batches
         that the caller holds. A block may be longer than `block_rows` by a row group.
         """
-        longest = max((rows for file in self.files for rows in file.row_groups), default=0)
+        longest = int(self.index.rows.max(initial=0))
         shards = self.canonical_shards // self.size
         shard_rows = -(-self.rows // self.canonical_shards)
         block = min(self.block_rows + longest, shard_rows) * self.columns.row_bytes

@@ -5,6 +5,7 @@ A worker reads the planned columns and rows, and writes them, permuted, to where
 the readers (`petastorm_reader.py`, `pyarrow_reader.py`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,8 @@ class BlockTask:
     Attributes:
         block: the block to read.
         columns: the columns to read, and their arrays.
-        paths, files, footers: full paths of the split's files, the files, and their footers.
+        paths: position of a file of the split -> its full path, of those that the rank reads.
+        files, footers: the split's files, and the footers of those that were opened.
         buffers: memory for the block before it is permuted.
         assembly: assembles the batches.
         consumed_rows: rows of the permuted block that were consumed before reading begins.
@@ -52,7 +54,7 @@ class BlockTask:
 
     block: Block
     columns: Columns
-    paths: tuple[str, ...]
+    paths: Mapping[int, str]
     files: tuple[DataFile, ...]
     footers: FooterCache
     buffers: BufferPool

@@ -31,6 +31,11 @@ from headrace.tracking.store import (
 )
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
+_PARAMS_PER_REQUEST = 100  # and for the parameters of a request
+# Parameters of a run at most. MLflow reads all that a run has at every request: 5,000 took 8 s and
+# 10,000, of a table of 2,000 columns, 41 s. Nobody compares runs by that many.
+_MOST_PARAMS = 2000
+_RECIPE_FILE = "recipe.json"
 
 
 class TrackedRun:
@@ -40,17 +45,23 @@ class TrackedRun:
         self._client, self.run_id, self.store = client, run_id, store
 
     def log_params(self, tree: Mapping[str, Any]) -> None:
-        """Log nested plain values as flat parameters, `train.epochs` and so on, secrets masked."""
+        """Log nested plain values as flat parameters, `train.epochs` and so on, secrets masked.
+
+        Of more than 2,000 the largest sections are left out: the tag `headrace.params_left_out`
+        names them, and the artifact `recipe.json` has them all.
+        """
         from mlflow.entities import Param
 
-        flat = [
-            (key, str(value)[:_PARAM_LIMIT])
-            for key, value in _flatten_params(redact_value(dict(tree)))
-        ]
-        for start in range(0, len(flat), 100):  # MLflow accepts 100 per request
-            self._client.log_batch(
-                self.run_id, params=[Param(k, v) for k, v in flat[start : start + 100]]
-            )
+        masked = redact_value(dict(tree))
+        flat, left_out = _choose_params(masked)
+        for start in range(0, len(flat), _PARAMS_PER_REQUEST):
+            batch = flat[start : start + _PARAMS_PER_REQUEST]
+            params = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in batch]
+            self._client.log_batch(self.run_id, params=params)
+        if left_out:
+            named = ", ".join(f"{section} ({count:,})" for section, count in left_out.items())
+            self.set_tags({"headrace.params_left_out": f"{named}; see {_RECIPE_FILE}"})
+            self.log_text(json.dumps(masked, indent=1), _RECIPE_FILE)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of a step (in training, of an epoch)."""
@@ -215,6 +226,25 @@ def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
         run._client.set_terminated(run.run_id, status=status)
         raise
     wait_out(lambda: run._client.set_terminated(run.run_id, status="FINISHED"), log_waiting)
+
+
+def _choose_params(tree: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], dict[str, int]]:
+    """Choose the parameters of a tree that are logged.
+
+    Returns:
+        names and values, in the tree's order; and the sections that are left out, with how many
+        parameters each has.
+    """
+    sections = {key: list(_flatten_params({key: value})) for key, value in tree.items()}
+    left_out: dict[str, int] = {}
+    total = sum(map(len, sections.values()))
+    for section, params in sorted(sections.items(), key=lambda item: -len(item[1])):
+        if total <= _MOST_PARAMS:
+            break
+        left_out[section] = len(params)
+        total -= len(params)
+    logged = (params for section, params in sections.items() if section not in left_out)
+    return [param for params in logged for param in params], left_out
 
 
 def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -167,6 +167,34 @@ def test_a_host_to_be_vacated_lets_its_rank_write_a_checkpoint(
     assert conversation.worker.signals == ["SIGTERM", "SIGKILL", "SIGKILL"]
 
 
+def test_an_agent_posts_when_it_is_told_to_or_its_rank_needs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every second, ten looks; a rank that waits, ends or has progress is posted at the next one,
+    and a host that is to be vacated at the first."""
+    times: list[float] = []
+
+    def answer(**change: Any) -> Any:
+        def post() -> dict[str, Any]:
+            times.append(round(conversation.clock.now, 1))
+            return {"interval": 1.0, **change}
+
+        return post
+
+    conversation = Conversation(
+        start_of(RIGID) | {"interval": 1.0}, *[answer() for _ in range(6)], answer(**OVER), {}
+    )
+    worker, clock = conversation.worker, conversation.clock
+    worker.waiting = None  # it has just begun
+    clock.at(1.25, lambda: worker.wait_for(0))
+    clock.at(2.85, lambda: conversation.report(Progress("epoch 1")))
+    clock.at(4.55, lambda: worker.exit(0, {}))
+    clock.at(5.15, lambda: ending.append(True))
+    ending: list[bool] = []
+    conversation.run(monkeypatch, should_end=lambda: bool(ending))
+    assert times == [1.0, 1.3, 2.3, 2.9, 3.9, 4.6, 5.2]
+
+
 def test_an_elastic_run_goes_on_without_a_host_to_be_vacated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -193,3 +193,45 @@ def test_what_is_no_channel_is_not_read(server: ControlServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nContent-Length: 62914560\r\n\r\n")
         assert b"404" in connection.recv(1000)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "join"])
+def test_a_body_that_is_not_read_is_no_next_request(server: ControlServer, path: str) -> None:
+    """Connections are kept, so what a stranger sends as a body must not be taken for a request."""
+    nonce = json.dumps({"nonce": make_nonce().hex()})
+    inner = f"POST /join HTTP/1.1\r\nContent-Length: {len(nonce)}\r\n\r\n{nonce}".ljust(2000)
+    head = f"POST /{path} HTTP/1.1\r\nContent-Length: {len(inner)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall((head + inner).encode())
+        answer = b""
+        try:
+            while part := connection.recv(10_000):
+                answer += part
+        except ConnectionResetError:  # its end is lost with what was not read
+            pass
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close" in answer
+
+
+def test_a_connection_is_kept_for_the_next_message(server: ControlServer) -> None:
+    nonce = json.dumps({"nonce": make_nonce().hex()})
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    sockets = []
+    try:
+        for _ in range(3):
+            connection.request("POST", "/join", nonce)
+            assert connection.getresponse().read()
+            sockets.append(connection.sock)
+    finally:
+        connection.close()
+    assert sockets[0] is not None
+    assert sockets == sockets[:1] * 3
+
+
+def test_connections_end_with_the_server(clock: FakeClock) -> None:
+    with ControlServer("127.0.0.1", 0, "right", TASK, print, clock) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        connection.sendall(b"POST /join HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+        assert b"400" in connection.recv(1000)
+    with connection:
+        assert connection.recv(1000) == b""

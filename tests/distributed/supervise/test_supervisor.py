@@ -84,6 +84,18 @@ def test_ranks_that_hang_after_a_death_are_ended_within_seconds(run: Run) -> Non
     assert run.clock.now == pytest.approx(1 + 3 + 5, abs=0.2)
 
 
+def test_all_ranks_are_told_to_end_before_the_first_is_waited_for(run: Run) -> None:
+    """One after the other, 512 that hang would take 5 seconds each."""
+    first, second = run.join("a", "b")
+    told: list[bool] = []
+    kill = first.kill
+    first.kill = lambda: (told.append(second.kill_started), kill())[1]  # type: ignore[method-assign,func-returns-value]
+    run.should_stop = lambda: run.clock.now > 1
+    with pytest.raises(StoppedError):
+        run.supervise(RIGID, 2)
+    assert told == [True]
+
+
 def test_a_cancelled_run(run: Run) -> None:
     (worker,) = run.join("a")
     run.should_stop = lambda: run.clock.now > 4

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
     _build_reader,
     can_span_partitions,
     count_retained_rows,
+    list_unread_files,
     locate_duplicates,
     write_cross_duplicates,
 )
@@ -128,10 +130,11 @@ def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> No
     work = pa.RecordBatch.from_pylist(
         [
             {"kind": PUBLISHED_KEYS, "path": f"{tmp_path}/data.parquet", "name": "day=1"},
-            {"kind": LOST_KEYS, "path": f"{folder}/00000012.parquet", "name": "day=2"},
+            {"kind": LOST_KEYS, "path": f"{folder}/00000012.parquet", "name": "build"},
         ]
     )
-    reader = _build_reader(Partitioner(2, 1, (1,)), frozenset({"day=1"}))
+    losers = {"build": ["day=2", "day=4"]}
+    reader = _build_reader(Partitioner(2, 1, (1,)), frozenset({"day=1"}), losers)
     read = {
         (target, kind): read_ipc(blob).to_pylist()
         for target, rows in group_by_target(reader([work]))
@@ -149,3 +152,28 @@ def test_retained_rows_are_counted() -> None:
     base = SimpleNamespace(build=SimpleNamespace(files=files))
     plan = SimpleNamespace(retained=frozenset({"b"}))
     assert count_retained_rows(base, plan) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("partitions", [2, 8, 32])
+def test_a_file_of_losses_is_read_once_for_all_partitions_of_its_build(
+    tmp_path: Path, partitions: int
+) -> None:
+    names = [f"day={i}" for i in range(partitions)]
+    folder = locate_duplicates(str(tmp_path), "build")
+    for target in range(3):
+        lost = [lost_key(2, 1, name, "old") for name in names]
+        write_cross_duplicates(pa.Table.from_pylist(lost), folder, target)
+    base: Any = SimpleNamespace(
+        root=str(tmp_path),
+        build=SimpleNamespace(
+            files=[SimpleNamespace(path="old.parquet", partition="old")],
+            crossings=[SimpleNamespace(loser=name, winner="old") for name in names],
+            partitions=[SimpleNamespace(name=n, build_id="build", files=()) for n in names],
+        ),
+    )
+    plan: Any = SimpleNamespace(
+        retained=frozenset({"old"}), processed={*names}, partitions=dict.fromkeys(names, ())
+    )
+    work, losers = list_unread_files(base, plan)
+    assert [kind for kind, _, _ in work] == [PUBLISHED_KEYS, *[LOST_KEYS] * 3]
+    assert losers == {"build": names}

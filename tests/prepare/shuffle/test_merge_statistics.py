@@ -1,13 +1,17 @@
 """What tasks collected, merged: one result for each variable, trimmed to what features need."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.columns.values import read_column
 from headrace.features.vocabulary import VocabularySection
+from headrace.prepare.shuffle import merge_statistics
 from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
-from headrace.prepare.shuffle.count_limits import CombinedLimits
+from headrace.prepare.shuffle import count_limits
+from headrace.prepare.shuffle.count_limits import CombinedLimits, find_count_limits
 from headrace.prepare.shuffle.merge_statistics import _build_merge
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.transform.fit import FitInputs
@@ -42,8 +46,26 @@ def test_limits_are_those_of_all_features_that_read_a_variable() -> None:
     fit_inputs = FitInputs({"word": "string", "other": "string"}, {}, features)
     (word,) = collect_summary_requests({"word": features["word"]})
     (other,) = collect_summary_requests({"other": features["other"]})
-    assert CombinedLimits.for_request(word, fit_inputs) == CombinedLimits((2, 5), 100)
-    assert CombinedLimits.for_request(other, fit_inputs) == CombinedLimits((1,), None)
+    assert find_count_limits(fit_inputs) == {
+        word: CombinedLimits((2, 5), 100),
+        other: CombinedLimits((1,), None),
+    }
+
+
+@pytest.mark.parametrize("columns", [10, 20, 40])
+def test_every_feature_is_asked_for_its_summaries_once(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def collect(features: dict[str, Any]) -> dict[str, Any]:
+        asked.extend(features)
+        return collect_summary_requests(features)
+
+    monkeypatch.setattr(count_limits, "collect_summary_requests", collect)
+    features = {f"x{i}": VocabularySection(kind="vocabulary") for i in range(columns)}
+    limits = find_count_limits(FitInputs(dict.fromkeys(features, "string"), {}, features))
+    assert len(limits) == len(asked) == columns
 
 
 def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:

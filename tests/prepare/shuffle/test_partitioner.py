@@ -1,11 +1,18 @@
 """Which file a row goes to: by partition and key alone, and files are complete in their group."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.prepare.shuffle.partitioner import Partitioner, distribute_evenly
+from headrace.prepare.shuffle.partitioner import (
+    Partitioner,
+    distribute_evenly,
+    find_substitutes,
+    hash_like_spark,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +90,52 @@ def test_large_groups_and_few_of_them_are_dealt_out_again() -> None:
 
 
 @pytest.mark.spark
-def test_numbers_are_dealt_to_tasks_in_turn(spark: object) -> None:
+@pytest.mark.parametrize("tasks", [1, 8, 24])
+def test_numbers_are_dealt_to_tasks_in_turn(spark: Any, tasks: int) -> None:
     import pyspark.sql.functions as F
 
-    frame = spark.range(24).repartition(8, distribute_evenly(spark, F.col("id"), 8))
+    frame = spark.range(24).repartition(tasks, distribute_evenly(F.col("id"), tasks))
     counts = frame.groupBy(F.spark_partition_id().alias("task")).count().collect()
-    assert sorted(row["count"] for row in counts) == [3] * 8
+    assert sorted(row["count"] for row in counts) == [24 // tasks] * tasks
+
+
+@pytest.mark.spark
+def test_numbers_are_hashed_as_spark_does(spark: Any) -> None:
+    import pyspark.sql.functions as F
+
+    numbers = [0, 1, 2, -1, 12345, 2**31 - 1, -(2**31)]
+    frame = spark.createDataFrame([(n,) for n in numbers], "n int")
+    expected = [row[0] for row in frame.select(F.hash("n")).collect()]
+    assert hash_like_spark(np.array(numbers, np.int32)).tolist() == expected
+
+
+@pytest.mark.parametrize("tasks", [1, 7, 1024, 16_000])
+def test_every_task_has_a_substitute(tasks: int) -> None:
+    substitutes = find_substitutes(tasks)
+    assert (hash_like_spark(substitutes).astype(np.int64) % tasks).tolist() == list(range(tasks))
+
+
+@pytest.mark.spark
+@pytest.mark.classic
+def test_calls_of_the_jvm_do_not_grow_with_the_tasks(
+    spark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import py4j.clientserver
+    import pyspark.sql.functions as F
+
+    calls = 0
+    send_command = py4j.clientserver.JavaClient.send_command
+
+    def count_and_send(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return send_command(*arguments, **options)
+
+    monkeypatch.setattr(py4j.clientserver.JavaClient, "send_command", count_and_send)
+    counted = []
+    for tasks in (16, 256, 4096):
+        calls = 0
+        distribute_evenly(F.col("id"), tasks)
+        counted.append(calls)
+    assert counted[0] > 0
+    assert max(counted) <= counted[0] + 20  # Python's collector may release objects of before

@@ -1,14 +1,23 @@
 """The reduce side of the shuffle: the rows of a target, deduplicated, counted and sent on."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.columns.statistics import NumberSummary
-from headrace.prepare.shuffle.arrow_blobs import NUMBERS, ORDERED, ROWS, BlobBuilder, read_blobs
+from headrace.prepare.shuffle.arrow_blobs import (
+    COUNTS,
+    NUMBERS,
+    ORDERED,
+    ROWS,
+    BlobBuilder,
+    read_blobs,
+)
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.reduce import _make_reduce_function
+from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.source.internal_columns import BUCKET, KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.partition_index import PartitionIndex
 from headrace.transform.summaries import LABEL_KEY
@@ -54,7 +63,7 @@ def test_a_whole_group_becomes_files_and_duplicates_go(tmp_path: Path) -> None:
     assert files[1].select([ROW_ID, BUCKET]).to_pydict() == {ROW_ID: [5, 4], BUCKET: [0, 1]}
     counts = counts_of(batches)
     assert counts.duplicates == {1: 1}  # of equal rows the first partition keeps its own
-    assert counts.buckets == {(0, 0): 2, (1, 0): 1, (1, 1): 1}
+    assert (counts.published, counts.buckets) == ({0: 3, 1: 1}, {})
     assert counts.nulls == {("x", 0): 1}
     assert counts.cross_duplicates == {("b", "a"): 1}
 
@@ -75,7 +84,34 @@ def test_a_fitted_transform_needs_no_statistics() -> None:
     function = _make_reduce_function(settings, whole_groups=True)
     batches = list(function([blob_batch({0: [row(1, 0, 1.0, **{PARTITION: 0})]})]))
     assert summaries_of(batches) == {}
-    assert counts_of(batches).buckets == {(0, 0): 1}
+    assert counts_of(batches).published == {0: 1}
+
+
+def test_counts_of_a_task_are_one_blob_whose_size_no_partitions_add_to() -> None:
+    """What every target reports of every source partition is their product."""
+
+    def reduce_rows(partitions: int, targets: int) -> list[bytes]:
+        split = PartitionIndex(
+            tuple(f"day={i}" for i in range(partitions)),
+            np.arange(partitions),
+            np.arange(partitions, dtype=np.int32),
+        )
+        settings = options(Partitioner(1, targets, (1,) * partitions), partition_index=split)
+        function = _make_reduce_function(settings, whole_groups=True)
+        rows = [row(i, 0, 1.0, **{PARTITION: i}) for i in range(partitions)]
+        batch = blob_batch(dict.fromkeys(range(targets), rows))
+        return [
+            bytes(blob)
+            for batch in function([batch])
+            for kind, _, _, blob in read_blobs(batch)
+            if kind == COUNTS
+        ]
+
+    blobs = {size: reduce_rows(*size) for size in [(1, 1), (64, 1), (64, 8)]}
+    assert [len(parts) for parts in blobs.values()] == [1, 1, 1]
+    assert len({len(json.dumps(json.loads(parts[0])["buckets"])) for parts in blobs.values()}) == 1
+    assert max(len(parts[0]) for parts in blobs.values()) < 200
+    assert TaskCounts.from_bytes(blobs[64, 8][0]).published == {0: 512}
 
 
 def test_part_of_a_group_is_sent_on_in_chunks() -> None:

@@ -4,11 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, find_missing
+from headrace.prepare.shuffle.task_counts import (
+    TaskCounts,
+    count_pairs,
+    count_values,
+    find_missing,
+)
 
 
 def some_counts() -> TaskCounts:
     counts = TaskCounts()
+    counts.published[0] = 7
     counts.buckets[0, 1] = 3
     counts.duplicates[1] = 2
     counts.cross_duplicates["day=2", "day=1"] = 1
@@ -21,7 +27,7 @@ def some_counts() -> TaskCounts:
 
 def test_counts_survive_json() -> None:
     counts = TaskCounts.from_bytes(some_counts().to_bytes())
-    assert counts.buckets == {(0, 1): 3}
+    assert (counts.published, counts.buckets) == ({0: 7}, {(0, 1): 3})
     assert counts.cross_duplicates == {("day=2", "day=1"): 1}
     assert counts.nulls == {("x", 2): 6}
     assert counts.examples == {0: ["a", "b"]}
@@ -35,7 +41,7 @@ def test_counts_add_up() -> None:
     more = some_counts()
     more.add_examples(0, ["c", "d", "e", "f"])
     total.add_counts(more)
-    assert total.buckets == {(0, 1): 6}
+    assert (total.published, total.buckets) == ({0: 14}, {(0, 1): 6})
     assert total.duplicates == {1: 4}
     assert total.shared_keys == {"day=1": 8}
     assert total.violations == {0: 10}
@@ -44,8 +50,14 @@ def test_counts_add_up() -> None:
 
 def test_rows_of_a_bucket_are_of_all_partitions() -> None:
     counts = TaskCounts()
-    counts.buckets.update({(0, 1): 3, (1, 1): 4, (1, 2): 5})
-    assert (counts.count_in_bucket(1), counts.count_in_bucket(0)) == (7, 0)
+    counts.published[0] = 9
+    counts.buckets.update({(0, 3): 3, (1, 3): 4, (1, 4): 5})
+    assert counts.sum_buckets() == {0: 9, 3: 7, 4: 5}
+
+
+def test_values() -> None:
+    assert count_values(np.array([2, 0, 2, 2], np.int32)) == {0: 1, 2: 3}
+    assert count_values(np.zeros(0, np.int32)) == {}
 
 
 def test_pairs() -> None:

@@ -13,8 +13,15 @@ from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import DataFile
 from headrace.lake.profile import FileTally
+from headrace.prepare.shuffle.arrow_blobs import read_blobs
 from headrace.prepare.shuffle.partitioner import Partitioner
-from headrace.prepare.write.job import WriteOptions, _compute_weights, _write_target
+from headrace.prepare.write.job import (
+    WriteOptions,
+    _compute_weights,
+    _write_tallies,
+    _write_target,
+)
+from headrace.prepare.write.task_tallies import TaskTallies, join_tallies, read_sums
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.transform.arrow import ArrowTransform
 from tests.models import specs
@@ -51,9 +58,14 @@ def rows(**more: object) -> pa.Table:
 def write(root: Path, table: pa.Table, label: LabelSpec = specs.BINARY, **more: object) -> dict:
     transform = ArrowTransform(specs.make_spec(specs.NUMBER, label=label))
     blobs: dict[str, list[tuple[str, bytes]]] = {}
-    for kind, name, target, blob in _write_target(table, 3, 1, transform, options(root, **more)):
+    settings, tallies = options(root, **more), TaskTallies(str(root), "B", 1)
+    for kind, name, target, blob in _write_target(table, 3, 1, transform, settings, tallies):
         assert target == 3
         blobs.setdefault(kind, []).append((name, blob))
+    for batch in _write_tallies(tallies):
+        for kind, name, target, blob in read_blobs(batch):
+            assert target == 3
+            blobs.setdefault(kind, []).append((name, bytes(blob)))
     return blobs
 
 
@@ -74,9 +86,13 @@ def test_a_target_is_written_as_a_file_for_each_split(tmp_path: Path) -> None:
     content.update(np.array([-1, 1, 0], np.float32).tobytes())
     content.update(np.array([0, 1, 1], np.float32).tobytes())
     assert files[0].content == content.hexdigest()
-    tallies = [t for _, blob in blobs["tally"] for t in FileTally.read_tallies(blob)]
-    assert [t.counts["x"].tolist() for t in tallies] == [[1, 2], [0, 1]]
-    assert [t.missing for t in tallies] == [{"x": 1}, {"x": 0}]
+    ((name, sums),) = blobs["tally"]
+    assert name == "00003-1.parquet"
+    joined = list(FileTally.read_tallies(join_tallies(str(tmp_path), "B", [name])))
+    assert [t.path for t in joined] == [file.path for file in files]
+    for tallies in (joined, [tally for _, tally in read_sums(sums)]):
+        assert [t.counts["x"].tolist() for t in tallies] == [[1, 2], [0, 1]]
+        assert [t.missing for t in tallies] == [{"x": 1}, {"x": 0}]
     assert set(blobs) == {"file", "tally"}
 
 

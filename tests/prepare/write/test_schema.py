@@ -5,7 +5,13 @@ import pytest
 
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
-from headrace.prepare.write.schema import build_file_schema, cast_raw_column
+from headrace.prepare.write.schema import (
+    build_file_schema,
+    cast_raw_column,
+    choose_rows_per_row_group,
+)
+from headrace.recipe import sections
+from headrace.transform.spec import TransformSpec
 from tests.models import specs
 
 
@@ -77,3 +83,38 @@ def test_raw_columns_come_after_those_that_are_kept() -> None:
 )
 def test_raw_columns_are_cast_to_their_type(values: pa.Array, kind: str, expected: list) -> None:
     assert cast_raw_column(pa.chunked_array([values]), kind).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "rows_per_file", "spec", "expected"),
+    [
+        (8192, 65_536, specs.make_spec(*specs.EVERY), 8192),
+        # id 8, label 4, number 4, ids 2 * 4, tokens and series 4 * (4 + 6 + 6), pixels 64: 152
+        ("auto", 65_536, specs.make_spec(*specs.EVERY), 27_594),
+        ("auto", 20_000, specs.make_spec(*specs.EVERY), 20_000),
+        ("auto", 10**6, specs.make_spec(specs.NUMBER), 262_144),
+        # two labels, a weight and a baseline beside id and number: 28
+        (
+            "auto",
+            10**6,
+            specs.make_spec(
+                specs.NUMBER,
+                label=specs.LABELS.model_copy(update={"weighted": True, "baseline": True}),
+            ),
+            149_796,
+        ),
+    ],
+)
+def test_row_groups_have_the_rows_of_the_recipe_or_4_mib(
+    rows: object, rows_per_file: int, spec: TransformSpec, expected: int
+) -> None:
+    settings = sections.Dataset.model_validate(
+        {"path": "x", "rows_per_row_group": rows, "rows_per_file": rows_per_file}
+    )
+    assert choose_rows_per_row_group(settings, spec) == expected
+
+
+def test_a_row_of_more_than_4_mib_is_a_row_group() -> None:
+    photo = specs.IMAGE.model_copy(update={"height": 2048, "width": 2049})
+    settings = sections.Dataset(path="x", rows_per_row_group="auto")
+    assert choose_rows_per_row_group(settings, specs.make_spec(photo)) == 1

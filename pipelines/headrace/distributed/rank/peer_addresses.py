@@ -8,7 +8,9 @@ from collections.abc import Callable
 from headrace.distributed.rank.peer_loss import PeerLossError
 from headrace.distributed.slot import Slot
 
-_POLL_SECONDS = 0.05
+# Seconds from one request of a rank to its next: of all ranks together 512 a second come, each of
+# which is answered by the words of all of them.
+_SHORTEST_INTERVAL, _REQUESTS_PER_SECOND = 0.05, 512
 _REQUEST_SECONDS = 10
 
 
@@ -51,7 +53,7 @@ def exchange_words(
         if clock() > deadline:
             ranks = ", ".join(map(str, missing))
             raise PeerLossError(f"rank {ranks} of {slot.size} did not come within {timeout:g} s")
-        sleep(_POLL_SECONDS)
+        sleep(max(_SHORTEST_INTERVAL, slot.size / _REQUESTS_PER_SECOND))
 
 
 def _say_word(slot: Slot, topic: str, word: str) -> list[str | None]:

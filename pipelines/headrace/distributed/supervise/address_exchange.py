@@ -12,10 +12,11 @@ import re
 import secrets
 import threading
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from headrace.distributed.slot import assign_slots
+from headrace.distributed.supervise.many_clients import ManyClientsServer
 
 _MAX_WORD_BYTES = 200
 _PATH = re.compile(r"/([0-9a-f]{32})/([a-z]{1,20})/([0-9]{1,6})", re.ASCII)
@@ -36,7 +37,7 @@ class AddressExchange:
         self._words: dict[str, list[str | None]] = {}
         self._lock = threading.Lock()
         self._size = len(hosts)
-        self._server = _QuietServer((address, 0), _build_handler_class(self, secret))
+        self._server = ManyClientsServer((address, 0), _build_handler_class(self, secret))
         self.slots = assign_slots(
             hosts,
             generation=generation,
@@ -66,13 +67,6 @@ class AddressExchange:
             words = self._words.setdefault(topic, [None] * self._size)
             words[rank] = words[rank] or word
             return list(words)
-
-
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print no stack where a client is gone or sends what is no request."""
 
 
 def _build_handler_class(exchange: AddressExchange, secret: str) -> type[BaseHTTPRequestHandler]:

@@ -36,11 +36,16 @@ from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.progress import Progress
 
-_REPORT_SECONDS = 0.1
+# How often an agent looks at its rank. It posts what it sees when the control server said so, and
+# at once where the supervisor or a reader waits for it.
+_LOOK_SECONDS = 0.1
+_URGENT = ("code", "waiting")
 _RETRY_SECONDS = 0.2
 # Seconds that the control server may be out of reach, at first and later.
 _UNREACHABLE_SECONDS = 30.0
 _MAX_ANSWER_BYTES = 256 * 2**20
+# Seconds to wait for a connection and for an answer.
+_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ def run_agent(
             return agent.run(should_end)
         finally:
             agent.kill_rank()
+            agent.close()
 
 
 class _Agent:
@@ -108,6 +114,8 @@ class _Agent:
         self._sent: dict[str, Any] = {}
         self._is_elastic = False
         self._terminated = False
+        self._http: http.client.HTTPConnection | None = None
+        self._looks_per_report = 1
         self._channel: AgentChannel | None = None
         self._path = ""
 
@@ -130,17 +138,30 @@ class _Agent:
                 if self._is_elastic:
                     raise RankError("this rank's process was told to terminate")
                 self._terminate_rank()
-            self._sleep(_REPORT_SECONDS)
-            answer = self._send_message(self._collect_changes(), _UNREACHABLE_SECONDS)
+            answer = self._send_message(self._wait_for_changes(should_end), _UNREACHABLE_SECONDS)
             if self._is_elastic and self._worker and self._worker.poll_exit_code():
                 # Raising frees the slot for another rank: Spark retries, a host has room.
                 self._send_message({"bye": True}, 0)
                 raise RankError(f"this agent's rank {self._worker.describe_exit()}")
         with contextlib.suppress(RankError):
             self.kill_rank()
-            self._send_message({**self._collect_changes(), "bye": True}, 0)
+            changes = self._select_changes(self._read_status())
+            self._send_message({**changes, "bye": True}, 0)
         failure: str | None = answer["over"]["why"]
         return failure
+
+    def _wait_for_changes(self, should_end: Callable[[], bool]) -> dict[str, Any]:
+        """Wait until the status is to be posted, and return what has changed of it."""
+        for _ in range(self._looks_per_report):
+            self._sleep(_LOOK_SECONDS)
+            status = self._read_status()
+            if (
+                (should_end() and not self._terminated)
+                or self._progress
+                or any(status.get(key) != self._sent.get(key) for key in _URGENT)
+            ):
+                break
+        return self._select_changes(status)
 
     def _terminate_rank(self) -> None:
         if self._worker and not self._terminated:
@@ -152,6 +173,8 @@ class _Agent:
             self._worker.kill()
 
     def _apply_answer(self, answer: dict[str, Any]) -> None:
+        # An answer of the server alone: a supervisor of before says nothing of it.
+        self._looks_per_report = max(1, round(answer.get("interval", 0) / _LOOK_SECONDS))
         worker = self._worker
         if worker is None:
             return
@@ -165,8 +188,8 @@ class _Agent:
         elif answer.get("end") == "kill":
             worker.kill()
 
-    def _collect_changes(self) -> dict[str, Any]:
-        """Return the parts of the status that were not sent yet, and the new progress."""
+    def _read_status(self) -> dict[str, Any]:
+        """Read the status of the rank, as far as it has a process."""
         worker = self._worker
         if worker is None:
             return {}
@@ -182,6 +205,12 @@ class _Agent:
         }
         if code is not None:
             status |= {"error": worker.read_error(), "result": worker.read_result()}
+        return status
+
+    def _select_changes(self, status: dict[str, Any]) -> dict[str, Any]:
+        """Return the parts of a status that were not sent yet, and the new progress."""
+        if not status:
+            return {}
         changes = {key: value for key, value in status.items() if self._sent.get(key, "") != value}
         count = len(self._progress)
         changes["progress"] = [asdict(progress) for progress in self._progress[:count]]
@@ -251,15 +280,29 @@ class _Agent:
         )
 
     def _post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Post to a path of the control server, and return status and content of the answer."""
-        address, port = self._connection.address, self._connection.port
-        connection = http.client.HTTPConnection(address, port, timeout=10)
+        """Post to a path of the control server, and return status and content of the answer.
+
+        The connection is kept; after an error, or where the server ends it, the next post connects.
+        """
+        if self._http is None:
+            address, port = self._connection.address, self._connection.port
+            self._http = http.client.HTTPConnection(address, port, timeout=_ANSWER_SECONDS)
         try:
-            connection.request("POST", f"/{path}", body)
-            response = connection.getresponse()
-            return response.status, response.read(_MAX_ANSWER_BYTES)
-        finally:
-            connection.close()
+            self._http.request("POST", f"/{path}", body)
+            response = self._http.getresponse()
+            content = response.read(_MAX_ANSWER_BYTES)
+            if not response.isclosed():  # it has more than that, which would be the next answer
+                self.close()
+            return response.status, content
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection to the control server."""
+        if self._http is not None:
+            self._http.close()
+            self._http = None
 
 
 def _read_error(content: bytes) -> str:

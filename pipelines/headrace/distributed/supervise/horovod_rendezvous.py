@@ -15,6 +15,7 @@ from horovod.runner.common.util.hosts import SlotInfo
 from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
 
 from headrace.distributed.slot import Slot, assign_slots
+from headrace.distributed.supervise.many_clients import LISTEN_BACKLOG
 
 _MAX_VALUE_BYTES = 2**20
 
@@ -54,6 +55,8 @@ class HorovodRendezvous:
 
 
 class _QuietServer(RendezvousHTTPServer):
+    request_queue_size = LISTEN_BACKLOG
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print no stack where a client is gone or sends what is no request."""
 

@@ -46,6 +46,7 @@ class RemoteWorker:
         self._last_heard_at = clock()
         self._requested_change: int | None = None
         self._ending = ""
+        self._place: dict[str, Any] | None = None
 
     @property
     def is_silent(self) -> bool:
@@ -88,7 +89,7 @@ class RemoteWorker:
         return self.status.get("facts") or {}
 
     def assign_slot(self, slot: Slot) -> None:
-        self.slot = slot
+        self.slot, self._place = slot, slot.to_json()
 
     def request_change(self, generation: int) -> None:
         self._requested_change = generation
@@ -96,8 +97,11 @@ class RemoteWorker:
     def terminate(self) -> None:
         self._ending = self._ending or "terminate"
 
-    def kill(self) -> None:
+    def start_kill(self) -> None:
         self._ending = "kill"
+
+    def kill(self) -> None:
+        self.start_kill()
         deadline = self._clock() + 5
         while self.poll_exit_code() is None and self._clock() < deadline:
             time.sleep(0.05)
@@ -112,7 +116,7 @@ class RemoteWorker:
         self.log_tail = changes.pop("tail", self.log_tail)
         self.status |= changes
         return {
-            "place": self.slot.to_json() if self.slot else None,
+            "place": self._place,
             "change": self._requested_change,
             "end": self._ending,
         }

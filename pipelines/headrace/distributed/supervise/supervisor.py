@@ -21,7 +21,9 @@ from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError, RankError, StoppedError
 from headrace.progress import Progress, Report
 
-_POLL_SECONDS = 0.05
+# Seconds from one look at the workers to the next, more where they are many: looking at one takes
+# some 10 microseconds.
+_SHORTEST_POLL, _LONGEST_POLL, _LOOKS_PER_SECOND = 0.05, 0.5, 2000
 # Time after the first death for the other ranks to fail by themselves and leave their own errors.
 _GRACE_SECONDS = 3.0
 # Time between SIGTERM and SIGKILL.
@@ -117,7 +119,7 @@ class Supervisor:
                     f"{self._start_timeout:g} seconds (train.launcher.start_timeout); are there "
                     "enough free slots?"
                 )
-            self._sleep(_POLL_SECONDS)
+            self._pause()
         self._form_generation(self._list_alive()[:ranks])
 
     def _watch_members(self) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Supervisor:
             elif self._task.is_elastic and 0 not in codes:
                 self._admit_waiting()
             self._watchdog.check_progress()
-            self._sleep(_POLL_SECONDS)
+            self._pause()
 
     def _read_result(self) -> dict[str, Any]:
         result = self._members[0].read_result()
@@ -142,9 +144,19 @@ class Supervisor:
             raise RankError("rank 0 ended with exit code 0 and without a result; see its log above")
         return result
 
+    def _pause(self) -> None:
+        """Wait until the workers are looked at again."""
+        seconds = len(self._launcher.list_workers()) / _LOOKS_PER_SECOND
+        self._sleep(min(max(seconds, _SHORTEST_POLL), _LONGEST_POLL))
+
     def _list_alive(self) -> list[Worker]:
         workers = self._launcher.list_workers()
         return [worker for worker in workers if worker.poll_exit_code() is None]
+
+    def _list_others(self, members: Sequence[Worker]) -> list[Worker]:
+        """List the workers that are alive and none of `members`."""
+        known = set(map(id, members))
+        return [worker for worker in self._list_alive() if id(worker) not in known]
 
     # Generations.
 
@@ -200,7 +212,7 @@ class Supervisor:
         The members are asked to leave first; once all have left, the next generation begins.
         """
         if not self._change_requested:
-            others = [w for w in self._list_alive() if w not in self._members]
+            others = self._list_others(self._members)
             ready = sum(worker.read_awaited_generation() is not None for worker in others)
             if self._choose_size(len(self._members) + ready) > len(self._members):
                 self._change_requested = True
@@ -235,12 +247,15 @@ class Supervisor:
         deadline = self._clock() + self._task.collective_timeout + _LEAVE_SECONDS
         while not all(self._has_left(w) or w.poll_exit_code() is not None for w in survivors):
             if self._clock() > deadline:
-                for worker in [w for w in survivors if not self._has_left(w)]:
+                late = [w for w in survivors if not self._has_left(w)]
+                for worker in late:
+                    worker.start_kill()
+                for worker in late:
                     message = f"{describe_worker(worker)} did not leave its generation; killing it"
                     self._report(Progress(message))
                     worker.kill()
                     self._launcher.start_workers(1)
-            self._sleep(_POLL_SECONDS)
+            self._pause()
         failed = [w for w in survivors if w.poll_exit_code() is not None]
         if any(has_own_error(worker) for worker in failed):
             raise self._find_cause(failed)
@@ -259,7 +274,7 @@ class Supervisor:
         deadline = self._clock() + self._start_timeout
         while True:
             survivors = [w for w in survivors if w.poll_exit_code() is None]
-            others = [w for w in self._list_alive() if w not in survivors]
+            others = self._list_others(survivors)
             waiting = [w for w in others if w.read_awaited_generation() is not None]
             candidates = [*survivors, *waiting]
             size = self._choose_size(len(candidates))
@@ -276,7 +291,7 @@ class Supervisor:
                     f"{len(candidates)} ranks are left, too few to go on (train.min_ranks), and no "
                     f"other rank joined within {self._start_timeout:g} seconds"
                 )
-            self._sleep(_POLL_SECONDS)
+            self._pause()
 
     def _read_newest_carried_values(self) -> dict[str, Any]:
         return self._members[0].read_carried_values() if self._members else {}
@@ -290,7 +305,7 @@ class Supervisor:
     def _await_other_failures(self) -> None:
         deadline = self._clock() + _GRACE_SECONDS
         while self._clock() < deadline and self._has_running(self._members):
-            self._sleep(_POLL_SECONDS)
+            self._pause()
 
     def _find_cause(self, dead: Sequence[Worker] = ()) -> HeadraceError:
         dead = dead or [worker for worker in self._members if worker.poll_exit_code()]
@@ -306,7 +321,9 @@ class Supervisor:
             worker.terminate()
         deadline = self._clock() + grace
         while self._clock() < deadline and self._has_running(workers):
-            self._sleep(_POLL_SECONDS)
+            self._pause()
+        for worker in workers:  # all of them, before the first is waited for
+            worker.start_kill()
         for worker in workers:
             worker.kill()
 

@@ -88,6 +88,9 @@ class Worker(Protocol):
     def terminate(self) -> None:
         """Send it SIGTERM."""
 
+    def start_kill(self) -> None:
+        """Send it SIGKILL, and wait for nothing."""
+
     def kill(self) -> None:
         """Send it SIGKILL, and wait until it is gone."""
 
@@ -198,9 +201,12 @@ class LocalWorker:
         if self._process.poll() is None:
             self._process.terminate()
 
-    def kill(self) -> None:
+    def start_kill(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
+
+    def kill(self) -> None:
+        self.start_kill()
         self._process.wait()
         for thread in self._threads:
             thread.join(timeout=5)

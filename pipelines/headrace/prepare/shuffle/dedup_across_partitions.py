@@ -7,7 +7,7 @@ another partition are recorded (cross duplicates), so that their partition is pr
 winner goes, and so that they are not taken for new when it stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -190,6 +190,27 @@ def read_unread_keys(
     Returns:
         blobs for the targets, not yet computed; None where there are no such rows.
     """
+    work, losers = list_unread_files(base, plan)
+    if not work:
+        return None
+    frame = spark.createDataFrame(work, "kind string, path string, name string")
+    cores = find_engine(spark).get_parallelism()
+    frame = frame.repartition(min(len(work), cores))
+    return frame.mapInArrow(_build_reader(partitioner, plan.retained, losers), BLOB_DDL)
+
+
+def list_unread_files(
+    base: "DatasetVersion", plan: "Plan"
+) -> tuple[list[tuple[str, str, str]], dict[str, list[str]]]:
+    """List the files that have keys of rows that are not read again, each of them once.
+
+    Args:
+        base, plan: see `read_unread_keys`.
+
+    Returns:
+        kind, path and name of each file: of a data file its source partition, of recorded losses
+        their build; and the partitions of each build whose losses are wanted.
+    """
     retained = plan.retained
     work: list[tuple[str, str, str]] = [
         (PUBLISHED_KEYS, f"{base.root}/{file.path}", file.partition)
@@ -203,36 +224,38 @@ def read_unread_keys(
         for p in base.build.partitions
         if p.name in losers & plan.processed and has_same_files(plan.partitions[p.name], p.files)
     ]
-    for build_id in sorted({p.build_id for p in unchanged}):
-        names = [p.name for p in unchanged if p.build_id == build_id]
+    losers_of: dict[str, list[str]] = {}
+    for partition in unchanged:
+        losers_of.setdefault(partition.build_id, []).append(partition.name)
+    for build_id in sorted(losers_of):
         folder = locate_duplicates(base.root, build_id)
         files, path = open_filesystem(folder)
         if files.exists(path):
             work += [
-                (LOST_KEYS, files.unstrip_protocol(file), name)
+                (LOST_KEYS, files.unstrip_protocol(file), build_id)
                 for file in files.ls(path, detail=False)
                 if file.endswith(".parquet")
-                for name in names
             ]
-    if not work:
-        return None
-    frame = spark.createDataFrame(work, "kind string, path string, name string")
-    cores = find_engine(spark).get_parallelism()
-    frame = frame.repartition(min(len(work), cores))
-    return frame.mapInArrow(_build_reader(partitioner, retained), BLOB_DDL)
+    return work, losers_of
 
 
 def _build_reader(
-    partitioner: Partitioner, retained: frozenset[str]
+    partitioner: Partitioner, retained: frozenset[str], losers: Mapping[str, Sequence[str]]
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that reads files and partitions their keys."""
+    """Return the function for `mapInArrow` that reads files and partitions their keys.
+
+    Args:
+        partitioner: of the keys.
+        retained: source partitions whose rows are not read.
+        losers: build -> partitions whose rows that lost are wanted.
+    """
 
     def read_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held: dict[str, list[pa.Table]] = {PUBLISHED_KEYS: [], LOST_KEYS: []}
         for batch in batches:
             for work in batch.to_pylist():
                 kind = work["kind"]
-                held[kind].append(_read_keys(work, retained))
+                held[kind].append(_read_keys(work, retained, losers))
                 if sum(table.num_rows for table in held[kind]) >= _ROWS_PER_BLOB:
                     yield from _partition_keys(kind, held.pop(kind), partitioner)
                     held[kind] = []
@@ -242,7 +265,9 @@ def _build_reader(
     return read_batches
 
 
-def _read_keys(work: dict[str, str], retained: frozenset[str]) -> pa.Table:
+def _read_keys(
+    work: dict[str, str], retained: frozenset[str], losers: Mapping[str, Sequence[str]]
+) -> pa.Table:
     """Read the keys of one file: a data file, or one of recorded cross duplicates."""
     columns = ["row_id"] if work["kind"] == PUBLISHED_KEYS else None
     files, path = open_filesystem(work["path"])
@@ -252,7 +277,7 @@ def _read_keys(work: dict[str, str], retained: frozenset[str]) -> pa.Table:
         code = np.zeros(table.num_rows, np.int32)
         name = pa.DictionaryArray.from_arrays(code, [work["name"]])
         return pa.Table.from_arrays([table["row_id"], name], schema=_PUBLISHED_KEYS)
-    of_partition = pc.equal(table["loser"], work["name"])
+    of_partition = pc.is_in(table["loser"], value_set=pa.array(losers[work["name"]], pa.string()))
     still_lost = pc.is_in(table["winner"], value_set=pa.array(sorted(retained)))
     return table.filter(pc.and_(of_partition, still_lost))
 

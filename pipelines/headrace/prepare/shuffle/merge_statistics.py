@@ -5,7 +5,7 @@ to what the features use, so that the driver receives the transform and little m
 would be more texts than a transform has itself, they are left to `many_texts`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     forget_archives,
     read_blobs,
 )
-from headrace.prepare.shuffle.count_limits import CombinedLimits
+from headrace.prepare.shuffle.count_limits import CombinedLimits, find_count_limits
 from headrace.prepare.shuffle.many_texts import count_many_texts
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.spark_engine.find_engine import find_engine
@@ -73,7 +73,7 @@ def merge_statistics(
     import pyspark.sql.functions as F
 
     requests = {} if reused_spec else fit_inputs.collect_summary_requests()
-    limits = {key: CombinedLimits.for_request(key, fit_inputs) for key in requests}
+    limits = find_count_limits(fit_inputs) if requests else {}
     most = stored_texts.INLINE_TEXTS
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.

@@ -9,7 +9,6 @@ them. Spark caches the blobs (`persist`), so that the second job writes without 
 again.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ from headrace.prepare.shuffle.file_buffers import FileBuffers
 from headrace.prepare.shuffle.map import make_map_function
 from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
 from headrace.prepare.shuffle.partitioner import distribute_evenly
-from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, find_missing
+from headrace.prepare.shuffle.task_counts import TaskCounts, count_values, find_missing
 from headrace.source.dictionaries import concat_to_one_chunk, encode_texts
 from headrace.source.internal_columns import (
     BASELINE,
@@ -94,18 +93,17 @@ def shuffle_rows(
 
     partitioner = options.partitioner
     files_of_rows = partitioner.targets * partitioner.files_per_target
-    spark = rows.sparkSession
     target = F.col("target")
     if partitioner.fits_one_task(cores, large=options.has_large_rows):
         tasks = count_tasks(files_of_rows, partitioner.groups)
         group = F.floor(target / partitioner.targets_per_group)
-        by_group = blobs.repartition(tasks, distribute_evenly(spark, group, tasks))
+        by_group = blobs.repartition(tasks, distribute_evenly(group, tasks))
         return by_group.mapInArrow(_make_reduce_function(options, whole_groups=True), BLOB_DDL)
     tasks = count_tasks(files_of_rows, partitioner.targets)
-    by_target = blobs.repartition(tasks, distribute_evenly(spark, target, tasks))
+    by_target = blobs.repartition(tasks, distribute_evenly(target, tasks))
     reduced = by_target.mapInArrow(_make_reduce_function(options, whole_groups=False), BLOB_DDL)
     tasks = count_tasks(partitioner.files, partitioner.files)
-    return reduced.repartition(tasks, distribute_evenly(spark, target, tasks))
+    return reduced.repartition(tasks, distribute_evenly(target, tasks))
 
 
 def _make_reduce_function(
@@ -124,15 +122,17 @@ def _make_reduce_function(
         forget_archives()
         buffers = FileBuffers(options.seed)
         last_group = 0
+        last_target: int | None = None
+        task_counts = TaskCounts()
         for target, blobs in group_by_target(batches):
+            last_target = target
             group = target // partitioner.targets_per_group
             if whole_groups and group != last_group:
                 yield from buffers.flush_files()
             last_group = group
-            map_counts = [blob.to_pybytes() for kind, _, _, blob in blobs if kind == COUNTS]
-            yield BlobBuilder.from_blobs(
-                [(COUNTS, "", target, blob) for blob in map_counts]
-            ).build_batch()
+            for kind, _, _, blob in blobs:
+                if kind == COUNTS:
+                    task_counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
             tables = {
                 table_kind: [read_ipc(blob) for kind, _, _, blob in blobs if kind == table_kind]
                 for table_kind in TABLES
@@ -149,12 +149,17 @@ def _make_reduce_function(
             if cross_duplicates.num_rows:
                 write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
             rows, summaries = _summarize_rows(table, distinct, options, target, counts)
+            task_counts.add_counts(counts)
             yield BlobBuilder.from_blobs(summaries).build_batch()
             for file, part in _split_by_file(rows):
                 buffers.add_rows(file, part)
             if not whole_groups and buffers.bytes >= BUFFER_BYTES:
                 yield from buffers.flush_chunks()
         yield from buffers.flush_files() if whole_groups else buffers.flush_chunks()
+        if last_target is not None:
+            # One for all targets of the task: those of all tasks are merged in one.
+            blob = task_counts.to_bytes()
+            yield BlobBuilder.from_blobs([(COUNTS, "", last_target, blob)]).build_batch()
 
     return reduce_batches
 
@@ -186,17 +191,16 @@ def _summarize_rows(
         counts: takes the rows of every bucket, duplicates and missing values.
 
     Returns:
-        the rows that stay, with FILE; and blobs of COUNTS, NUMBERS and TEXTS.
+        the rows that stay, with FILE; and blobs of NUMBERS and TEXTS.
     """
     fit_inputs, partitioner = options.fit_inputs, options.partitioner
     partition = table[PARTITION].to_numpy()
-    partitions = len(partitioner.files_per_group)
-    duplicates = np.bincount(partition, minlength=partitions)
-    duplicates -= np.bincount(partition[distinct], minlength=partitions)
-    counts.duplicates = Counter({i: n for i, n in enumerate(duplicates.tolist()) if n})
+    is_duplicate = np.ones(len(partition), bool)
+    is_duplicate[distinct] = False
+    counts.duplicates = count_values(partition[is_duplicate])
     bucket, partition = table[BUCKET].to_numpy()[distinct], partition[distinct]
     identity = table[ROW_ID].to_numpy()[distinct]
-    counts.buckets += count_pairs(partition, bucket)
+    counts.published += count_values(bucket)
     file = partitioner.assign_files(partition, identity)
     order = np.argsort(file, kind="stable")
     distinct, file, bucket = distinct[order], file[order], bucket[order]
@@ -211,7 +215,7 @@ def _summarize_rows(
         for split, rows in enumerate(missing.tolist()):
             if rows:
                 counts.nulls[name, split] = rows
-    summaries: list[Blob] = [(COUNTS, "", target, counts.to_bytes())]
+    summaries: list[Blob] = []
     if options.collect_statistics:
         train = encode_texts(table.filter(pa.array(bucket == 0)))
         columns = read_columns(train, fit_inputs.raw, fit_inputs.list_derived_columns(), rules)

@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _EXAMPLES = 5
+_COUNTERS = (
+    "published", "buckets", "duplicates", "cross_duplicates", "shared_keys", "violations", "nulls",
+)  # fmt: skip
 
 
 @dataclass
@@ -17,7 +20,11 @@ class TaskCounts:
     """Counts of some rows; they add up.
 
     Attributes:
-        buckets: (source partition, position in `Buckets.names`) -> rows; duplicates are in none.
+        published: position in SPLITS -> rows that are published, duplicates not among them. By
+            source partition they are counted in the files that are written: every task that brings
+            keys together has rows of all partitions.
+        buckets: (source partition, position in `Buckets.names`) -> rows that are not published;
+            duplicates are in none.
         duplicates: source partition -> rows that lost against another of their key.
         cross_duplicates: (source partition, source partition) -> rows of the first that lost
             against rows of the second.
@@ -28,6 +35,7 @@ class TaskCounts:
         nulls: (raw column, split) -> missing values in published rows.
     """
 
+    published: Counter[int] = field(default_factory=Counter)
     buckets: Counter[tuple[int, int]] = field(default_factory=Counter)
     duplicates: Counter[int] = field(default_factory=Counter)
     cross_duplicates: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -38,12 +46,8 @@ class TaskCounts:
 
     def add_counts(self, other: "TaskCounts") -> None:
         """Add the counts of other rows."""
-        self.buckets += other.buckets
-        self.duplicates += other.duplicates
-        self.cross_duplicates += other.cross_duplicates
-        self.shared_keys += other.shared_keys
-        self.violations += other.violations
-        self.nulls += other.nulls
+        for name in _COUNTERS:  # `+=` would go through all that is counted so far, every time
+            getattr(self, name).update(getattr(other, name))
         for check, texts in other.examples.items():
             self.add_examples(check, texts)
 
@@ -55,6 +59,7 @@ class TaskCounts:
     def to_bytes(self) -> bytes:
         """Return the counts as JSON, the same for the same counts."""
         plain = {
+            "published": sorted(self.published.items()),
             "buckets": [[*key, count] for key, count in sorted(self.buckets.items())],
             "duplicates": sorted(self.duplicates.items()),
             "cross_duplicates": [
@@ -72,6 +77,7 @@ class TaskCounts:
         """Return the counts that `to_bytes` wrote."""
         plain = json.loads(blob)
         return TaskCounts(
+            Counter(dict(plain["published"])),
             _to_counter(plain["buckets"]),
             Counter(dict(plain["duplicates"])),
             _to_counter(plain["cross_duplicates"]),
@@ -81,9 +87,12 @@ class TaskCounts:
             _to_counter(plain["nulls"]),
         )
 
-    def count_in_bucket(self, position: int) -> int:
-        """Count the rows of a bucket, in all source partitions."""
-        return sum(rows for (_, bucket), rows in self.buckets.items() if bucket == position)
+    def sum_buckets(self) -> "Counter[int]":
+        """Return the rows of every bucket by its position, in all source partitions."""
+        rows = Counter(self.published)
+        for (_, bucket), count in self.buckets.items():
+            rows[bucket] += count
+        return rows
 
 
 def _to_counter(rows: list[list[Any]]) -> "Counter[Any]":
@@ -97,6 +106,12 @@ def count_pairs(first: np.ndarray, second: np.ndarray) -> "Counter[tuple[int, in
     width = int(second.max()) + 1
     counts = np.bincount(first.astype(np.int64) * width + second)
     return Counter({divmod(i, width): int(counts[i]) for i in np.flatnonzero(counts).tolist()})
+
+
+def count_values(values: np.ndarray) -> "Counter[int]":
+    """Count how often each integer occurs."""
+    distinct, counts = np.unique(values, return_counts=True)
+    return Counter(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))
 
 
 def find_missing(column: pa.ChunkedArray) -> np.ndarray:

@@ -43,6 +43,7 @@ from headrace.prepare.write.schema import (
     list_test_columns,
 )
 from headrace.prepare.write.tally import count_file
+from headrace.prepare.write.task_tallies import TaskTallies, join_tallies, read_sums
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.spark_engine.engine import Shared
 from headrace.spark_engine.find_engine import find_engine
@@ -101,16 +102,18 @@ class Written:
 
     Attributes:
         files: by path.
-        tallies: counts of the rows in each of them.
+        tallies: splits, and counts of rows in them; several of a split add up.
         unseen: source partition -> rows of validation and test whose class the train split does not
             have, left out.
         examples: raw rows that are in the dataset, as a Parquet file; None where there are none.
+        tallies_file: counts of the rows in each file, as `FileTally.write_tallies` writes them.
     """
 
     files: list[DataFile]
-    tallies: list[FileTally]
+    tallies: list[tuple[str, FileTally]]
     unseen: Counter[str]
     examples: bytes | None = None
+    tallies_file: bytes = b""
 
 
 def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) -> Written:
@@ -130,14 +133,16 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
     finally:
         shared.unpersist()
     files: list[DataFile] = []
-    tallies: list[FileTally] = []
+    tallies: list[tuple[str, FileTally]] = []
+    tally_files: list[str] = []
     unseen = Counter[str]()
     examples: list[tuple[int, bytes]] = []
     for row in results:
         if row["kind"] == _FILE:
             files.append(DataFile.model_validate_json(bytes(row["blob"])))
         elif row["kind"] == _TALLY:
-            tallies += FileTally.read_tallies(bytes(row["blob"]))
+            tallies += read_sums(bytes(row["blob"]))
+            tally_files.append(row["name"])
         elif row["kind"] == _EXAMPLES:
             examples.append((row["target"], bytes(row["blob"])))
         else:
@@ -149,6 +154,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
         tallies=tallies,
         unseen=+unseen,
         examples=join_examples([blob for _, blob in sorted(examples)], options.examples),
+        tallies_file=join_tallies(options.root, options.build_id, tally_files),
     )
 
 
@@ -165,17 +171,35 @@ def _build_writer(
         transform = load_transform(text, files)
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
+        tallies = TaskTallies(options.root, options.build_id, attempt)
         for target, blobs in group_by_target(batches):
             chunks = [read_ipc(blob) for _, _, _, blob in blobs]
             is_sorted = [name for _, name, _, _ in blobs] == [ORDERED]
             rows = chunks[0] if is_sorted else sort_file_rows(chunks, options.seed)
-            yield build_blob_batch(_write_target(rows, target, attempt, transform, options))
+            yield build_blob_batch(
+                _write_target(rows, target, attempt, transform, options, tallies)
+            )
+            if tallies.is_full:
+                yield from _write_tallies(tallies)
+        yield from _write_tallies(tallies)
 
     return write_batches
 
 
+def _write_tallies(tallies: TaskTallies) -> Iterator[pa.RecordBatch]:
+    """Write the tallies that a task holds, and yield the blob for the driver, if there are any."""
+    if written := tallies.write_file():
+        name, target, sums = written
+        yield build_blob_batch([(_TALLY, name, target, sums)])
+
+
 def _write_target(
-    rows: pa.Table, target: int, attempt: int, transform: ArrowTransform, options: WriteOptions
+    rows: pa.Table,
+    target: int,
+    attempt: int,
+    transform: ArrowTransform,
+    options: WriteOptions,
+    tallies: TaskTallies,
 ) -> list[Blob]:
     """Write the files of a target, and return blobs for the driver.
 
@@ -185,10 +209,10 @@ def _write_target(
         attempt: of the task; its files have names of their own.
         transform: the fitted one.
         options: where and how.
+        tallies: take the counts of each file's rows.
 
     Returns:
-        of each file what the build records of it, and the tally of its rows; rows that are left
-        out; and examples.
+        of each file what the build records of it; rows that are left out; and examples.
     """
     blobs: list[Blob] = []
     partition = options.names[options.partitioner.get_partition(target)]
@@ -218,9 +242,8 @@ def _write_target(
                 partition=partition,
             )
             missing = {name: int(mask[begin:end].sum()) for name, mask in is_missing.items()}
-            tally = count_file(path, part, options.axes, missing)
+            tallies.add_file(split, target, count_file(path, part, options.axes, missing))
             blobs.append((_FILE, "", target, file.model_dump_json().encode()))
-            blobs.append((_TALLY, "", target, FileTally.write_tallies([tally])))
     if unseen:
         blobs.append((_UNSEEN, partition, target, str(unseen).encode()))
     if rows.num_rows and (examples := options.count_examples(target)):

@@ -1,5 +1,6 @@
 """Build the Arrow schema of a data file, and cast raw columns to it."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,9 +16,13 @@ from headrace.columns.dataset_columns import (
 )
 from headrace.lake.build import StoredColumn
 from headrace.prepare.write.raw_examples import TIME
+from headrace.recipe import sections
 from headrace.source.dictionaries import decode_column
 from headrace.transform.spec import TransformSpec
 
+# Bytes of a row group that `auto` aims at. A rank holds about three row groups or blocks for each
+# of its shards, whichever are larger: 0.8 GiB where one rank has all of 64 shards.
+_ROW_GROUP_BYTES = 4 * 2**20
 PASSTHROUGH_TYPES = {
     "integer": pa.int64(),
     "boolean": pa.int64(),
@@ -70,6 +75,21 @@ def build_file_schema(
     for column in list_test_columns(passthrough or {}, stored or {}).values():
         columns.append(pa.field(column.name, PASSTHROUGH_TYPES[column.type]))
     return pa.schema(columns)
+
+
+def choose_rows_per_row_group(settings: sections.Dataset, spec: TransformSpec) -> int:
+    """Choose the rows of a row group: those of the recipe, or by the bytes of a row.
+
+    Args:
+        settings: the recipe's `dataset`.
+        spec: the transform, which says how wide the columns are that are trained on.
+    """
+    if settings.rows_per_row_group != "auto":
+        return settings.rows_per_row_group
+    arrays = [("int64", ()), spec.label.array, *((i.dtype, i.shape) for i in spec.inputs.values())]
+    extras = 4 * (spec.label.weighted + spec.label.baseline)
+    row_bytes = extras + sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in arrays)
+    return max(1, min(_ROW_GROUP_BYTES // row_bytes, settings.rows_per_file))
 
 
 def list_test_columns(

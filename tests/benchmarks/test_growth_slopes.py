@@ -1,0 +1,36 @@
+"""Exponents of costs: fitted right, and none of those that are counted grows beyond its size.
+
+Counts alone are held to a bound, which no other work on the machine moves.
+"""
+
+import pytest
+
+from benchmarks.growth_slopes import FIGURES, fit_exponent, measure_figure
+
+# Figure -> part of its sizes that is enough to show a slope, and the parts that are counts.
+COUNTED = {"epoch_plan": (0.02, ("objects", "bytes"))}
+
+
+@pytest.mark.parametrize(
+    ("costs", "exponent"),
+    [([3, 6, 12], 1), ([5, 20, 80], 2), ([7, 7, 7], 0), ([8, 4, 2], -1), ([1, 2, 2], 0.5)],
+)
+def test_an_exponent_is_the_slope_of_logarithms(costs: list[float], exponent: float) -> None:
+    assert fit_exponent([10, 20, 40], costs) == pytest.approx(exponent)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_is_counted_grows_no_faster_than_its_size(name: str) -> None:
+    scale, parts = COUNTED[name]
+    figure = measure_figure(name, scale)
+    assert len(figure["sizes"]) == 5
+    assert {part: e for part in parts if (e := figure["exponents"][part]) > 1.1} == {}
+
+
+def test_a_rank_holds_objects_of_its_own_shards_and_few_bytes_of_the_others() -> None:
+    measure, _ = FIGURES["epoch_plan"]
+    costs = measure(65_536)
+    # 128 whole row groups and one that is divided at most, in blocks of two, and 65 blocks
+    assert costs["objects"] <= 129 + 65
+    # the index has 16 bytes a row group, the order and its sums 8 each, and what makes them goes
+    assert costs["bytes"] < 65_536 * 60
