@@ -106,7 +106,7 @@ def _make_recipe(lake: str) -> dict[str, Any]:
     return {
         "name": "road",
         "source": {"tables": {"rows": {"path": lake}}, "main": "rows"},
-        "label": {"kind": "binary", "expression": "label"},
+        "label": {"kind": "binary", "expression": "label = 1"},
         "features": {
             "id": {"kind": "vocabulary", "column": "id"},
             "x": {"kind": "standardize", "column": "x"},

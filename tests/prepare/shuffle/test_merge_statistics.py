@@ -8,9 +8,8 @@ import pytest
 from headrace.columns.statistics import NumberSummary, TextCounts
 from headrace.columns.values import read_column
 from headrace.features.vocabulary import VocabularySection
-from headrace.prepare.shuffle import merge_statistics
-from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle import count_limits
+from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle.count_limits import CombinedLimits, find_count_limits
 from headrace.prepare.shuffle.merge_statistics import _build_merge
 from headrace.prepare.shuffle.task_counts import TaskCounts

@@ -5,7 +5,7 @@ to what the features use, so that the driver receives the transform and little m
 would be more texts than a transform has itself, they are left to `many_texts`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
