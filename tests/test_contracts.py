@@ -17,6 +17,7 @@ PLANTED = {
     "home-of-mlflow": ("pipelines/headrace/propose/text.py", "import mlflow"),
     "home-of-horovod": ("pipelines/headrace/train/step.py", "import horovod.tensorflow"),
     "home-of-deltalake": ("pipelines/headrace/score/plan.py", "import deltalake"),
+    "home-of-pyiceberg": ("pipelines/headrace/source/listing.py", "import pyiceberg"),
     "home-of-petastorm": ("pipelines/headrace/train/streams.py", "import petastorm"),
     "home-of-grpc": ("pipelines/headrace/source/spark_errors.py", "import grpc"),
     "homes-of-tensorflow": ("pipelines/headrace/prepare/plan.py", "import tensorflow"),
