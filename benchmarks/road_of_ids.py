@@ -129,6 +129,7 @@ def _make_recipe(lake: str) -> dict[str, Any]:
             "checkpoint": {"keep": 1},
         },
         "evaluate": {"gates": [], "references": [], "importance_rows": 0},
+        "score": {"key": ["key"]},
     }
 
 
@@ -157,7 +158,9 @@ def _serve(root: Path, lake: Path) -> dict[str, Any]:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{root}/work/mlflow/mlflow.db"}
+    uri = f"sqlite:///{root}/work/mlflow/mlflow.db"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the server runs uvicorn
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": path}
     command = [
         sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/road@champion",
         "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port),
