@@ -1,4 +1,4 @@
-"""YAML as a recipe reads it: what is a text, what is a number, and which line a literal is on."""
+"""YAML as a recipe reads it: what is a text, and what is a number."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.recipe.parse import dump_yaml, find_literal_lines, parse_yaml
+from headrace.recipe.parse import dump_yaml, parse_yaml
 
 VALUES = ["clean", "rules", "0", "values"]
 # Texts made of what numbers, times, truth values and nulls are made of.
@@ -102,18 +102,11 @@ def test_a_dumped_text_is_one_for_other_parsers_too(text: str) -> None:
     assert yaml.safe_load(dump_yaml({"a": text})) == {"a": text}
 
 
-def test_the_lines_of_literals() -> None:
-    text = (
-        "clean:\n"
-        "  rules:\n"
-        "    - {kind: in, column: a,\n"
-        "       values: [00501,\n"
-        "                no]}\n"
-        "    - kind: range\n"
-        "      min: 3\n"
-        "name: x\n"
-    )
-    assert find_literal_lines(text) == {
-        "clean.rules.0.values.0": 4, "clean.rules.0.values.1": 5, "clean.rules.1.min": 7,
-    }  # fmt: skip
-    assert find_literal_lines("") == {}
+def test_a_key_that_is_written_goes_before_a_merged_one() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc:\n  <<: [*a, *b]\n  x: 5\n"
+    assert parse_yaml(text)["c"] == {"x": 5, "y": 2, "z": 4} == yaml.safe_load(text)["c"]
+
+
+def test_a_key_that_is_written_twice_says_where_it_was_first() -> None:
+    with pytest.raises(yaml.YAMLError, match="'x' is written twice, first in line 3"):
+        parse_yaml("a: &a {x: 1}\nb:\n  x: 1\n  <<: *a\n  x: 2\n")
