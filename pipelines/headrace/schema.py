@@ -6,6 +6,7 @@ states the columns that it needs as `Column`s and checks those that it gets with
 uses the engine.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,8 +57,7 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
         column_type = columns.get(column.name)
         if column_type is None:
             names = ", ".join(sorted(columns)) or "none"
-            similar = [name for name in columns if name.lower() == column.name.lower()]
-            hint = f"; names are case-sensitive, did you mean {similar[0]!r}?" if similar else ""
+            hint = _suggest_name(column.name, columns)
             problems.append(
                 f"column {column.name!r} is missing{reason}; the columns are: {names}{hint}"
             )
@@ -67,3 +67,13 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
                 f"column {column.name!r} has type {column_type.value}, expected {expected}{reason}"
             )
     return problems
+
+
+def _suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return a remark on which of the known names was probably meant; "" where none is near."""
+    names = sorted(known)
+    similar = [other for other in names if other.lower() == name.lower()]
+    if similar:
+        return f"; names are case-sensitive, did you mean {similar[0]!r}?"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""

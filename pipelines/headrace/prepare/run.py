@@ -5,11 +5,10 @@ they replace is removed in the same commit (`plan.py`); where nothing changed, n
 What a build does with the rows it processes is in `build.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.columns.person_key import PersonKey
@@ -45,9 +44,12 @@ from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.source.first_look import refuse_certain_mistakes
 from headrace.source.internal_columns import LABEL
 from headrace.source.keys import KEY_DEFINITION
+from headrace.source.listed_columns import refuse_missing_columns
 from headrace.source.listed_types import refuse_other_literals
+from headrace.source.listing import Listing
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
@@ -137,6 +139,8 @@ def prepare(
     check_root(root)
     if recipe.dataset.catalog_table is None:
         return _prepare(recipe, root, workdir, report, request)
+    if _find_published(root, request) is None:
+        refuse_certain_mistakes(recipe)
     registration = (_start_spark(recipe, workdir, report), _TABLE_KEY, recipe.dataset.catalog_table)
     is_registered = check_registration(*registration, root)
     prepared = _prepare(recipe, root, workdir, report, request)
@@ -174,12 +178,30 @@ def _prepare_once(
     refuse_foreign_table(root)
     base = _open_base(root, version, report)
     report(Progress("listing the lake"))
-    spark = find_pruned = None
-    if can_prune(recipe):  # Spark alone knows what the condition means
+    spark: SparkSession | None = None
+    suspicions: dict[str, None] = {}
+
+    def refuse_mistakes(listings: Mapping[str, Listing | None]) -> None:
+        for problem in refuse_missing_columns(recipe, listings):
+            if str(problem) not in suspicions:
+                report(Progress(f"suspected: {problem}"))
+            suspicions[str(problem)] = None
+
+    def find_pruned(listing: Listing) -> frozenset[str]:
+        nonlocal spark
+        refuse_mistakes({recipe.source.main: listing})
         spark = _start_spark(recipe, workdir, report)
         timer.record_step("start_spark")
-        find_pruned = partial(find_pruned_folders, spark, recipe)
-    plan = make_plan(recipe, base, full=request.full, refit=request.refit, find_pruned=find_pruned)
+        return find_pruned_folders(spark, recipe, listing)
+
+    plan = make_plan(
+        recipe,
+        base,
+        full=request.full,
+        refit=request.refit,
+        # Spark alone knows what the condition means.
+        find_pruned=find_pruned if can_prune(recipe) else None,
+    )
     now = datetime.now(UTC)
     if request.erase is not None:
         spark = spark or _start_spark(recipe, workdir, report)
@@ -189,6 +211,7 @@ def _prepare_once(
     if plan.is_up_to_date and request.erase is None:
         assert base is not None
         return Prepared(base, timer.seconds, published=False, why=plan.why)
+    refuse_mistakes({recipe.source.main: plan.listing, **plan.lookups})
     refuse_other_literals(recipe, plan.listing, plan.lookups)
     build_id = make_build_id(now)
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)

@@ -1,7 +1,7 @@
 """Tell the line of each key of a recipe, so that a problem is named by where it is written.
 
-A key that is merged (`<<`) or part of an alias is on the line where it is written; what `--set` sets
-is on none.
+A key that is merged (`<<`) or part of an alias is on the line where it is written; what `--set`
+sets is on none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ class KeyLines:
     overridden: frozenset[str] = frozenset()
 
     def with_overrides(self, overrides: Iterable[str]) -> "KeyLines":
-        """Return the lines of what is left where `--set` sets keys; `overrides` as it takes them."""
+        """Return the lines where `--set` sets keys; `overrides` are as it takes them."""
         keys = frozenset(read_override_key(override) for override in overrides)
         return replace(self, overridden=self.overridden | keys)
 
