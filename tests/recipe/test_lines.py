@@ -224,6 +224,22 @@ def test_text_that_is_no_yaml_has_a_line(tmp_path: Path) -> None:
         load_recipe(str(file), environment={})
 
 
+def test_an_item_that_is_nothing_is_on_its_own_line() -> None:
+    text = FLIGHTS.replace(
+        "unavailable: [", "unavailable:\n  - carrier\n  - # nothing\n  - x\nx: ["
+    )
+    line = text.splitlines().index("  - # nothing") + 1
+    found = find_problems(text)
+    assert (found["unavailable.1"].line, found["x"].line) == (line, line + 2)
+
+
+@pytest.mark.parametrize("merge", ["<<: [*a, *b]", "<<: *a\n  <<: *b"])
+def test_of_two_merges_the_first_one_is_read_and_named(merge: str) -> None:
+    text = f"a: &a {{epochs: 1}}\nb: &b\n  epochs: 2\n  ranks: 3\nc:\n  {merge}\n"
+    assert parse_yaml(text)["c"] == {"epochs": 1, "ranks": 3}
+    assert (find_lines(text)["c.epochs"], find_lines(text)["c.ranks"]) == (1, 4)
+
+
 def test_a_recipe_tells_the_lines_of_its_keys() -> None:
     recipe = load_recipe(str(CONF / "flights.yaml"), environment={})
     (problem,) = recipe.locate([Problem("train.epochs", "too many")])

@@ -103,8 +103,13 @@ def test_a_dumped_text_is_one_for_other_parsers_too(text: str) -> None:
 
 
 def test_a_key_that_is_written_goes_before_a_merged_one() -> None:
-    text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc:\n  <<: [*a, *b]\n  x: 5\n"
-    assert parse_yaml(text)["c"] == {"x": 5, "y": 2, "z": 4} == yaml.safe_load(text)["c"]
+    text = "a: &a {x: 1, why: 2}\nb: &b {why: 3, z: 4}\nc:\n  <<: [*a, *b]\n  x: 5\n"
+    assert parse_yaml(text)["c"] == {"x": 5, "why": 2, "z": 4}
+
+
+def test_what_is_merged_is_a_section() -> None:
+    with pytest.raises(yaml.YAMLError, match="not a section"):
+        parse_yaml("a: &a 1\nb:\n  <<: *a\n")
 
 
 def test_a_key_that_is_written_twice_says_where_it_was_first() -> None:

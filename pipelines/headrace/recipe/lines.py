@@ -95,7 +95,7 @@ def _walk(
     """Yield every key below a node with its line; of a key that is there twice, the last counts."""
     if isinstance(node, yaml.MappingNode):
         own = [(key, value) for key, value in node.value if key.tag != _MERGE]
-        for key, value in node.value:
+        for key, value in reversed(node.value):
             if key.tag == _MERGE:
                 merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
                 for section in reversed(merged):  # the first one counts

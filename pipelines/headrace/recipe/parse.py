@@ -31,6 +31,7 @@ _MAX_DEPTH = 40
 _MAX_VALUES = 20_000  # aliases counted as what they stand for
 _MAX_DIGITS = 400
 _TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
 _NUMBER_START = "-+.0123456789"
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
@@ -124,6 +125,25 @@ def dump_yaml(tree: Any) -> str:
 class RecipeLoader(yaml.SafeLoader):
     """A `yaml.SafeLoader` for recipes; see the module."""
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Replace merges (`<<`) by their keys: what is written beside goes first, then the first
+        section that is merged. PyYAML's own order depends on its version."""
+        own: list[tuple[Any, Any]] = []
+        merged: list[tuple[Any, Any]] = []
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                own.append((key, value))
+                continue
+            for section in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(section, yaml.MappingNode):
+                    text = "what is merged (<<) is not a section"
+                    raise yaml.constructor.ConstructorError(None, None, text, section.start_mark)
+                self.flatten_mapping(section)
+                merged += section.value
+        names = {_get_key(key) for key, _ in own}
+        first = {_get_key(key): (key, value) for key, value in reversed(merged)}
+        node.value = [*(first[name] for name in reversed(first) if name not in names), *own]
+
 
 class _RecipeDumper(yaml.SafeDumper):
     """A `yaml.SafeDumper` that quotes what either YAML 1.1 or a recipe reads as no text."""
@@ -135,24 +155,24 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 
 
+def _get_key(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        text = "a key must be a plain value"
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+    return str(node.value)
+
+
 def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys: dict[str, int] = {}
     for key_node, _ in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key must be a plain value", key_node.start_mark
-            )
-        if key_node.tag == f"{_TAG}merge":
+        name, mark = _get_key(key_node), key_node.start_mark
+        if key_node.tag == _MERGE:
             continue
-        key_node.tag = f"{_TAG}str"
-        mark = key_node.start_mark
-        if key_node.value in keys:
-            first = keys[key_node.value]
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key_node.value!r} is written twice, first in line {first}", mark
-            )
-        keys[key_node.value] = mark.line + 1
-    loader.flatten_mapping(node)  # a key that is written here goes before a merged one
+        if name in keys:
+            text = f"key {name!r} is written twice, first in line {keys[name]}"
+            raise yaml.constructor.ConstructorError(None, None, text, mark)
+        keys[name] = mark.line + 1
+    loader.flatten_mapping(node)
     for key_node, _ in node.value:
         key_node.tag = f"{_TAG}str"
     return loader.construct_mapping(node, deep=True)
