@@ -9,24 +9,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.columns.person_key import PersonKey
 from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
-from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
-from headrace.lake.commit import (
-    SPLIT_COLUMN,
-    discard_build,
-    find_published_version,
-    refuse_foreign_table,
-)
-from headrace.lake.data_file import SPLITS
-from headrace.lake.storage import (
-    explain_storage_errors,
-    open_filesystem,
-    refuse_ambiguous_root,
-    resolve_root,
-)
+from headrace.lake.build import locate_sidecar
+from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
+from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion, find_newest_version
 from headrace.prepare.attempt import (
     Attempt,
@@ -38,6 +27,7 @@ from headrace.prepare.attempt import (
 )
 from headrace.prepare.background_job import name_jobs
 from headrace.prepare.build import BuildResult, build_rows
+from headrace.prepare.dataset_root import check_root
 from headrace.prepare.erase import plan_erasure
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
@@ -350,36 +340,3 @@ def _open_base(root: str, version: int | None, report: Report) -> DatasetVersion
             Progress(f"everything is processed, because the newest version cannot be used: {error}")
         )
         return None
-
-
-def check_root(root: str) -> None:
-    """Refuse a folder that holds something else, or cannot be reached, before any work is done.
-
-    Args:
-        root: of the dataset, as `resolve_root` returns it.
-
-    Raises:
-        DatasetError: it is a file, holds something else, cannot be reached, or has an ambiguous
-            name.
-    """
-    refuse_ambiguous_root(root)
-    files, path = open_filesystem(root)
-    with explain_storage_errors(root):
-        _check_folder(root, files, path)
-
-
-def _check_folder(root: str, files: Any, path: str) -> None:
-    if files.exists(path) and not files.isdir(path):
-        raise DatasetError(f"dataset.path {root} is a file, expected a folder")
-    if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):
-        paths = {str(p).rstrip("/") for p in files.ls(path, detail=False)} - {path}
-        names = {p.rpartition("/")[2] for p in paths}
-        # What file systems, stores and desktops leave in a new folder.
-        names -= {name for name in names if name.startswith(".") or name == "lost+found"}
-        # What a first build that died leaves.
-        own_names = {SIDECAR_ROOT, *(f"{SPLIT_COLUMN}={split}" for split in SPLITS)}
-        if names - own_names:
-            raise DatasetError(
-                f"dataset.path {root} holds {', '.join(sorted(names - own_names)[:3])}, which is "
-                "not a dataset of Headrace; choose another folder"
-            )

@@ -32,7 +32,7 @@ def check_workdir(workdir: str) -> list[Remark]:
 def check_dataset(recipe: Recipe, *, remote: bool) -> list[Remark]:
     """Check that versions can be published where the recipe says."""
     from headrace.lake.storage import resolve_root
-    from headrace.prepare.run import check_root
+    from headrace.prepare.dataset_root import check_root
 
     key = "dataset.path"
     line = recipe.get_line(key)
