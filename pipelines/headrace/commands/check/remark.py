@@ -15,7 +15,7 @@ class Kind(StrEnum):
     MISSING = "missing"
     """The machine lacks something, or a table is not there: exit code 1."""
     SUSPECTED = "suspected"
-    """What only Spark can decide looks wrong."""
+    """What may be wrong: Spark decides, or whoever runs it."""
     UNCHECKED = "unchecked"
     """Something was not looked at."""
     OK = "ok"
