@@ -138,6 +138,11 @@ def test_a_recipe_that_fits_its_lake_has_no_mistakes(lake: Path) -> None:
         ("source.tables.visits.where=dya > 3", "source.tables.visits.where", "reads 'dya'"),
         ("source.tables.visits.columns={dya: integer}", "source.tables.visits.columns.dya", "dya"),
         ("source.joins.0.columns={size: sise}", "source.joins.0.columns.size", "table 'shops'"),
+        (
+            "source.joins.0.columns={day: size}",
+            "source.joins.0.columns.day",
+            "its own column 'day'",
+        ),
         ("source.joins.0.key=[shopp]", "source.joins.0.key", "did you mean 'shop'?"),
     ],
 )

@@ -35,7 +35,7 @@ class LakeMistakes:
     """What a recipe says of tables and cannot be.
 
     Attributes:
-        missing: columns that are in no file, for certain.
+        missing: columns that are in no file, or there already where one is added, for certain.
         suspicions: of its SQL; Spark decides.
     """
 
@@ -130,6 +130,8 @@ def find_lake_mistakes(recipe: Recipe, names: Names) -> LakeMistakes:
             continue
         for problem in _find_missing(table or source.main, required, columns):
             missing.setdefault((problem.where, problem.message), problem)
+    for problem in _find_taken_names(source, names.get(source.main)):
+        missing.setdefault((problem.where, problem.message), problem)
     suspicions: list[Problem] = []
     for sql in list_sql_texts(recipe):
         found = check_sql(sql, rows if sql.table == "" else names.get(sql.table))
@@ -138,6 +140,16 @@ def find_lake_mistakes(recipe: Recipe, names: Names) -> LakeMistakes:
     located = recipe.locate(missing.values())
     located.sort(key=lambda problem: problem.line or 0)
     return LakeMistakes(tuple(located), tuple(recipe.locate(suspicions)))
+
+
+def _find_taken_names(source: s.Source, main: frozenset[str] | None) -> Iterator[Problem]:
+    """Find columns of joins that the main table has already."""
+    for index, join in enumerate(source.joins):
+        for name in join.columns:
+            if main is not None and name in main:
+                text = f"table {source.main!r} has its own column {name!r}"
+                fix = "give the joined column another name"
+                yield Problem(f"source.joins.{index}.columns.{name}", text, fix)
 
 
 def _join_names(recipe: Recipe, names: Names) -> frozenset[str] | None:
