@@ -100,6 +100,8 @@ def test_a_key_is_looked_up_in_its_section_and_not_where_the_command_line_set_it
     changed = lines.with_overrides(["train.epochs=3", 'spark.conf."spark.ui.port"=1', "model={}"])
     assert changed.find_line("train.epochs") is None
     assert changed.find_line("train.epochs.0") is None
+    values = KeyLines({"a": 1, "a.0": 1, "a.0.b": 2}, frozenset({"a"}))
+    assert values.find_line("a.0.b") is None
     assert changed.find_line("train.ranks") == 4
     assert changed.find_line("spark.conf.spark.ui.port") is None
     assert changed.find_line("model.kind") is None

@@ -155,6 +155,23 @@ def test_a_column_that_is_nowhere_is_missing(
         refuse_certain_mistakes(recipe)
 
 
+def test_literals_and_types_are_held_to_what_footers_say(lake: Path) -> None:
+    recipe = tiny_recipe(
+        lake,
+        "clean.rules=[{kind: in, column: day, values: [1, many]}]",
+        "features.shop={kind: standardize}",
+        "features.hour={kind: standardize}",
+    )
+    mistakes = find_mistakes(recipe, look_at_tables(recipe))
+    (literal,) = mistakes.missing
+    assert (literal.where, literal.message) == (
+        "clean.rules.0.values.1", "column 'day' is integer, and 'many' is no number",
+    )  # fmt: skip
+    (type_,) = mistakes.suspicions
+    assert type_.where == "features.shop"
+    assert "column 'shop' has type string, expected boolean or integer or real" in type_.message
+
+
 def test_joined_columns_are_no_columns_of_the_main_table_before_the_join(lake: Path) -> None:
     recipe = tiny_recipe(lake, "label.sample_weight=size + 1")
     assert find_missing(recipe) == {}

@@ -43,13 +43,11 @@ class KeyLines:
         Returns:
             None where the command line set it, and for what is in no section.
         """
-        while key:
-            if key in self.overridden:
-                return None
-            if key in self.by_key:
-                return self.by_key[key]
-            key = key.rpartition(".")[0]
-        return None
+        parts = key.split(".")
+        sections = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        if not self.overridden.isdisjoint(sections):
+            return None
+        return next((self.by_key[name] for name in sections if name in self.by_key), None)
 
     def locate(self, problems: Iterable[Problem]) -> list[Problem]:
         """Return problems with their lines; one that has a line keeps it."""

@@ -4,12 +4,14 @@ A build lists its tables again, and is the judge; here it is asked what would en
 Tables of remote stores are looked at on request alone, and at footers only where files are few.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from headrace.errors import LakeError
+from headrace.errors import LakeError, Problem
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.source.contract import list_needed_columns
+from headrace.schema import ColumnType, find_violations
+from headrace.source.contract import list_needed_columns, list_required_columns
 from headrace.source.list_table import list_table
 from headrace.source.listed_columns import (
     LakeMistakes,
@@ -17,8 +19,10 @@ from headrace.source.listed_columns import (
     find_listed_names,
     refuse_mistakes,
 )
+from headrace.source.listed_types import find_listed_types, join_listed_types
 from headrace.source.listing import Listing
 from headrace.source.needed_columns import NeededColumns
+from headrace.transform.literals import list_literal_problems
 
 _MAX_FOOTERS = 256  # 0.2 s on a local disk
 
@@ -30,12 +34,14 @@ class TableLook:
     Attributes:
         files: how many it has; None where they were not listed.
         names: its columns; None where they are not known.
+        types: of columns, as far as they are known.
         error: why it cannot be read, where that is certain; it names the key to change.
         unseen: what was not looked at, and why; "" where all was.
     """
 
     files: int | None = None
     names: frozenset[str] | None = None
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
     error: str = ""
     unseen: str = ""
 
@@ -54,9 +60,25 @@ def look_at_tables(recipe: Recipe, *, remote: bool = False) -> dict[str, TableLo
     }
 
 
-def find_mistakes(recipe: Recipe, looks: dict[str, TableLook]) -> LakeMistakes:
-    """Find columns that no table has, and mistakes of SQL; see `find_lake_mistakes`."""
-    return find_lake_mistakes(recipe, {name: look.names for name, look in looks.items()})
+def find_mistakes(recipe: Recipe, looks: Mapping[str, TableLook]) -> LakeMistakes:
+    """Find columns that no table has, and mistakes of SQL; see `find_lake_mistakes`.
+
+    Literals of rules that are none of their columns' types are certain too. A column of a type that
+    nothing takes is suspected: it is taken as missing where it has no value.
+    """
+    found = find_lake_mistakes(recipe, {name: look.names for name, look in looks.items()})
+    types = join_listed_types(recipe, {name: look.types for name, look in looks.items()})
+    required = [column for table, column in list_required_columns(recipe) if table == ""]
+    suspicions = [
+        Problem(column.needed_by.partition(" ")[0], violation, "or has it no value at all?")
+        for column in required
+        if column.name in types
+        for violation in find_violations([column], types)
+    ]
+    return LakeMistakes(
+        (*found.missing, *list_literal_problems(recipe, types)),
+        (*found.suspicions, *recipe.locate(suspicions)),
+    )
 
 
 def refuse_certain_mistakes(recipe: Recipe) -> None:
@@ -94,14 +116,21 @@ def _look_at_table(
     if listing is None:
         return TableLook(unseen="its files are known to Spark alone")
     files = len(listing.files)
-    names = find_listed_names(table, listing, needed)
+    names, types = find_listed_names(table, listing, needed), _find_types(table, listing)
     if names is not None:
-        return TableLook(files, names)
+        return TableLook(files, names, types)
     if footers and files > _MAX_FOOTERS:
         why = f"it has {files:,} files, more than {_MAX_FOOTERS} whose footers are opened here"
     else:
         why = f"{table.format} files do not tell them to anything but Spark"
-    return TableLook(files, unseen=f"columns: {why}")
+    return TableLook(files, types=types, unseen=f"columns: {why}")
+
+
+def _find_types(table: s.Table, listing: Listing) -> dict[str, ColumnType]:
+    try:
+        return find_listed_types(table, listing)
+    except LakeError:  # what reads the files says what is wrong
+        return {}
 
 
 def _has_footers(table: s.Table, listing: Listing | None) -> Listing | None:
