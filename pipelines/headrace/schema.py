@@ -32,6 +32,8 @@ NUMBERS = frozenset({ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN})
 CATEGORIES = frozenset({ColumnType.INTEGER, ColumnType.STRING, ColumnType.BOOLEAN})
 """Types whose values stand for themselves."""
 
+_SHOWN_NAMES = 60
+
 
 @dataclass(frozen=True)
 class Column:
@@ -56,7 +58,7 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
         reason = f" (needed by {column.needed_by})" if column.needed_by else ""
         column_type = columns.get(column.name)
         if column_type is None:
-            names = ", ".join(sorted(columns)) or "none"
+            names = show_names(columns)
             hint = _suggest_name(column.name, columns)
             problems.append(
                 f"column {column.name!r} is missing{reason}; the columns are: {names}{hint}"
@@ -67,6 +69,14 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
                 f"column {column.name!r} has type {column_type.value}, expected {expected}{reason}"
             )
     return problems
+
+
+def show_names(names: Iterable[str]) -> str:
+    """Return names in their order, of a wide table the first ones, and how many more there are."""
+    listed = sorted(names)
+    more = len(listed) - _SHOWN_NAMES
+    shown = ", ".join(listed[:_SHOWN_NAMES]) or "none"
+    return shown + (f" and {more:,} more" if more > 0 else "")
 
 
 def _suggest_name(name: str, known: Iterable[str]) -> str:

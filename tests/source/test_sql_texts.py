@@ -72,6 +72,7 @@ def test_a_name_is_suspected_where_it_could_be_something_else(text: str) -> None
         ("arr_delay > (15", "expecting )"),
         ("arr_delay > 'x", "Error tokenizing"),
         ("select arr_delay from t", "is a statement, not an expression"),
+        ("arr_delay > 15 minutes", "the expression ends before 'minutes'"),
         ("drop table t", "is a statement, not an expression"),
         ("arr_delay > 1; arr_delay > 2", "is more than one expression"),
         ("-- nothing", "is empty"),

@@ -14,6 +14,7 @@ from typing import Any
 from headrace.errors import Problem
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.schema import show_names
 
 SPARK_DECIDES = "Spark's own parser decides"
 # Words that Spark takes for functions, without parentheses, where there is no such column; and the
@@ -92,7 +93,9 @@ def check_sql(sql: SqlText, columns: Collection[str] | None) -> SqlFindings:
 def _check_names(sql: SqlText, tree: Any, columns: Collection[str] | None) -> SqlFindings:
     from sqlglot import expressions as e
 
-    if isinstance(tree, e.Query) or not isinstance(tree, e.Condition | e.Alias):
+    if isinstance(tree, e.Alias):  # also `a > 15 minutes`
+        return _suspect(sql, f"the expression ends before {tree.alias!r}, which names it")
+    if isinstance(tree, e.Query) or not isinstance(tree, e.Condition):
         return _suspect(sql, "is a statement, not an expression")
     if columns is None:
         return SqlFindings()
@@ -139,7 +142,7 @@ def _is_plain(tree: Any) -> bool:
 
 def _build_problem(key: str, name: str, columns: Collection[str]) -> Problem:
     near = difflib.get_close_matches(name, sorted(columns), n=1, cutoff=0.6)
-    fix = f"did you mean {near[0]}?" if near else f"the columns are: {', '.join(sorted(columns))}"
+    fix = f"did you mean {near[0]}?" if near else f"the columns are: {show_names(columns)}"
     return Problem(key, f"reads {name!r}, and there is no such column", fix)
 
 

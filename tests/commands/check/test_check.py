@@ -52,6 +52,12 @@ def test_a_key_that_is_wrong_ends_with_2_and_its_line(lake: Path) -> None:
     assert f"recipe     line {line}: train.epoch: unknown key, value 3" in ended.out
 
 
+def test_a_recipe_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
+    ended = run_command("check", str(tmp_path / "nope.yaml"))
+    assert ended.code == 2
+    assert "recipe     recipe: no such file" in ended.out
+
+
 def test_a_column_that_is_nowhere_ends_with_2_and_its_line(lake: Path) -> None:
     ended = check(lake, "--json", features={"amout": {"kind": "standardize"}})
     (remark,) = (r for r in ended.result["remarks"] if r["kind"] == "recipe")
