@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import Problem, RecipeError
@@ -81,6 +81,7 @@ def test_what_is_merged_or_an_alias_is_where_it_is_written() -> None:
     }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=4))
 def test_every_key_has_a_line_on_which_it_stands(tree: dict[str, Any]) -> None:
     text = dump_yaml(tree)
