@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.recipe.parse import dump_yaml, parse_yaml
@@ -92,11 +92,13 @@ def test_what_is_no_plain_tree_is_an_error(text: str) -> None:
         parse_yaml(text)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_what_is_dumped_is_read_back_the_same(tree: Any) -> None:
     assert parse_yaml(dump_yaml(tree)) == tree
 
 
+@settings(deadline=None)
 @given(ODD_TEXTS)
 def test_a_dumped_text_is_one_for_other_parsers_too(text: str) -> None:
     assert yaml.safe_load(dump_yaml({"a": text})) == {"a": text}
