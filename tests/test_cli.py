@@ -13,8 +13,8 @@ from tests.tiny import tiny_tree
 
 HEADRACE = Path(sys.executable).with_name("headrace")
 COMMANDS = [
-    "init", "doctor", "prepare", "train", "tune", "evaluate", "promote", "rollback", "score", "run",
-    "inspect", "diff", "restore", "erase", "vacuum",
+    "init", "check", "doctor", "prepare", "train", "tune", "evaluate", "promote", "rollback",
+    "score", "run", "inspect", "diff", "restore", "erase", "vacuum",
     "lake flights", "lake digits", "lake synthetic",
 ]  # fmt: skip
 

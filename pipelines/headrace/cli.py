@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(commands.init)
+app.command()(commands.check)
 app.command()(commands.doctor)
 app.command()(commands.prepare)
 app.command()(commands.train)

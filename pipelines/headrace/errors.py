@@ -42,14 +42,17 @@ class Problem:
         where: dotted key path, for example `train.epochs`.
         message: what was received and what was expected.
         fix: what to write instead; empty where the message says it already.
+        line: of the recipe's file, from 1; None where it is on none, as what `--set` sets.
     """
 
     where: str
     message: str
     fix: str = ""
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" + (f" ({self.fix})" if self.fix else "")
+        line = f"line {self.line}: " if self.line else ""
+        return f"{line}{self.where}: {self.message}" + (f" ({self.fix})" if self.fix else "")
 
 
 class RecipeError(HeadraceError):

@@ -6,6 +6,7 @@ states the columns that it needs as `Column`s and checks those that it gets with
 uses the engine.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +32,8 @@ NUMBERS = frozenset({ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN})
 CATEGORIES = frozenset({ColumnType.INTEGER, ColumnType.STRING, ColumnType.BOOLEAN})
 """Types whose values stand for themselves."""
 
+_SHOWN_NAMES = 60
+
 
 @dataclass(frozen=True)
 class Column:
@@ -55,9 +58,8 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
         reason = f" (needed by {column.needed_by})" if column.needed_by else ""
         column_type = columns.get(column.name)
         if column_type is None:
-            names = ", ".join(sorted(columns)) or "none"
-            similar = [name for name in columns if name.lower() == column.name.lower()]
-            hint = f"; names are case-sensitive, did you mean {similar[0]!r}?" if similar else ""
+            names = show_names(columns)
+            hint = _suggest_name(column.name, columns)
             problems.append(
                 f"column {column.name!r} is missing{reason}; the columns are: {names}{hint}"
             )
@@ -67,3 +69,21 @@ def find_violations(contract: Iterable[Column], columns: Mapping[str, ColumnType
                 f"column {column.name!r} has type {column_type.value}, expected {expected}{reason}"
             )
     return problems
+
+
+def show_names(names: Iterable[str]) -> str:
+    """Return names in their order, of a wide table the first ones, and how many more there are."""
+    listed = sorted(names)
+    more = len(listed) - _SHOWN_NAMES
+    shown = ", ".join(listed[:_SHOWN_NAMES]) or "none"
+    return shown + (f" and {more:,} more" if more > 0 else "")
+
+
+def _suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return a remark on which of the known names was probably meant; "" where none is near."""
+    names = sorted(known)
+    similar = [other for other in names if other.lower() == name.lower()]
+    if similar:
+        return f"; names are case-sensitive, did you mean {similar[0]!r}?"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]!r}?" if close else ""

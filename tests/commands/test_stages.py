@@ -24,6 +24,7 @@ from tests.commands.stage_outcomes import (
     run_command,
     write_recipe,
 )
+from tests.tiny import write_tiny_lake
 
 DATASET_JSON = {
     "path": "/lake/tiny",
@@ -91,7 +92,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
 
 
 def run_with_json(command: str, folder: Path, *options: str) -> tuple[int, dict[str, Any], str]:
-    """Run a command on the tiny recipe; return exit code, result and standard error."""
+    """Run a command on the tiny recipe and lake; return exit code, result and standard error."""
+    if not (folder / "w" / "lake").exists():
+        write_tiny_lake(folder / "w" / "lake")
     done = run_command(
         command, write_recipe(folder), "--workdir", str(folder / "w"), "--json", *options
     )

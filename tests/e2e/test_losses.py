@@ -18,6 +18,7 @@ from headrace.labels.spec import LabelSpec
 from headrace.lake.data_file import SPLITS
 from headrace.progress import ignore_progress
 from headrace.recipe import Recipe
+from headrace.recipe.lines import KeyLines
 from headrace.train import train
 from headrace.transform.spec import RawColumn, TransformSpec
 from tests.e2e.test_kinds_of_label import loaded, recipe, run, write_version
@@ -83,7 +84,7 @@ def make_recipe(workdir: Path, kind: str, loss: Any, ranks: int = 1) -> Recipe:
         train=train,
         evaluate={"bootstrap": 50},
     )
-    return made.with_lines({}, str(workdir))
+    return made.with_lines(KeyLines(), str(workdir))
 
 
 def write_numbers(folder: Path) -> None:

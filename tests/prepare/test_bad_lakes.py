@@ -93,7 +93,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
         (
             lambda w: None,
             ["label.expression=latee"],
-            "label.expression .latee.: .*latee.* cannot be resolved",
+            "label.expression: reads 'latee', and there is no such column .did you mean late",
         ),
         (lambda w: None, ["label.expression=(("], "label.expression .*: .*[Ss]yntax error"),
         (lambda w: None, ["label.expression=visit"], "has type bigint, expected boolean"),
@@ -111,7 +111,7 @@ def nulls(kind: pa.DataType) -> pa.Array:
         (
             lambda w: None,
             ["source.tables.visits.partitions=nope = 1"],
-            "table 'visits' .*nope.* cannot be resolved",
+            "visits.partitions: reads 'nope', and there is no such column",
         ),
         (lambda w: None, ["unavailable=[amuont]"], "column 'amuont' is missing .needed by unavail"),
         (

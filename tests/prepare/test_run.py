@@ -15,7 +15,7 @@ from headrace.errors import DatasetError, LakeError, LedgerError
 from headrace.lake import DatasetVersion
 from headrace.prepare import prepare
 from headrace.prepare.assign import LABEL_MISSING
-from headrace.prepare.run import check_root
+from headrace.prepare.dataset_root import check_root
 from headrace.prepare.split import assign_split
 from headrace.progress import ignore_progress
 from headrace.recipe import build_recipe

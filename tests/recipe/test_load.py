@@ -200,7 +200,10 @@ def test_unresolvable_variables_are_problems() -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("a: 1\na: 2\n", "key 'a' is written twice, line 2"),
+        (
+            "a: 1\na: 2\n",
+            "line 2: recipe: not valid YAML: key 'a' is written twice, first in line 1",
+        ),
         ("a: [1\n", "not valid YAML"),
         ("- 1\n", "not a mapping"),
         ("", "not a mapping"),

@@ -1,14 +1,14 @@
-"""YAML as a recipe reads it: what is a text, what is a number, and which line a literal is on."""
+"""YAML as a recipe reads it: what is a text, and what is a number."""
 
 import math
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.recipe.parse import dump_yaml, find_literal_lines, parse_yaml
+from headrace.recipe.parse import dump_yaml, parse_yaml
 
 VALUES = ["clean", "rules", "0", "values"]
 # Texts made of what numbers, times, truth values and nulls are made of.
@@ -92,28 +92,28 @@ def test_what_is_no_plain_tree_is_an_error(text: str) -> None:
         parse_yaml(text)
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_what_is_dumped_is_read_back_the_same(tree: Any) -> None:
     assert parse_yaml(dump_yaml(tree)) == tree
 
 
+@settings(deadline=None)
 @given(ODD_TEXTS)
 def test_a_dumped_text_is_one_for_other_parsers_too(text: str) -> None:
     assert yaml.safe_load(dump_yaml({"a": text})) == {"a": text}
 
 
-def test_the_lines_of_literals() -> None:
-    text = (
-        "clean:\n"
-        "  rules:\n"
-        "    - {kind: in, column: a,\n"
-        "       values: [00501,\n"
-        "                no]}\n"
-        "    - kind: range\n"
-        "      min: 3\n"
-        "name: x\n"
-    )
-    assert find_literal_lines(text) == {
-        "clean.rules.0.values.0": 4, "clean.rules.0.values.1": 5, "clean.rules.1.min": 7,
-    }  # fmt: skip
-    assert find_literal_lines("") == {}
+def test_a_key_that_is_written_goes_before_a_merged_one() -> None:
+    text = "a: &a {x: 1, why: 2}\nb: &b {why: 3, z: 4}\nc:\n  <<: [*a, *b]\n  x: 5\n"
+    assert parse_yaml(text)["c"] == {"x": 5, "why": 2, "z": 4}
+
+
+def test_what_is_merged_is_a_section() -> None:
+    with pytest.raises(yaml.YAMLError, match="not a section"):
+        parse_yaml("a: &a 1\nb:\n  <<: *a\n")
+
+
+def test_a_key_that_is_written_twice_says_where_it_was_first() -> None:
+    with pytest.raises(yaml.YAMLError, match="'x' is written twice, first in line 3"):
+        parse_yaml("a: &a {x: 1}\nb:\n  x: 1\n  <<: *a\n  x: 2\n")

@@ -3,6 +3,7 @@
 Both front ends take the same functions from here, so that an option is defined once.
 """
 
+from headrace.commands.check import check
 from headrace.commands.checkpoints import vacuum_checkpoints
 from headrace.commands.datasets import diff, inspect, restore, vacuum
 from headrace.commands.doctor import doctor
@@ -17,6 +18,7 @@ from headrace.commands.stages import evaluate, prepare, run, train
 from headrace.commands.tune import tune
 
 __all__ = [
+    "check",
     "diff",
     "doctor",
     "erase",

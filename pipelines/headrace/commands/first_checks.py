@@ -72,6 +72,17 @@ def check_recipe_folders(recipe: "Recipe", workdir: str, *, trains: bool, prepar
     )
 
 
+def check_tables(recipe: "Recipe") -> None:
+    """Check what is certain of a recipe's local tables before MLflow and Spark start.
+
+    Raises:
+        LakeError: a table is not there, or a column is in none of its files.
+    """
+    from headrace.source.first_look import refuse_certain_mistakes
+
+    refuse_certain_mistakes(recipe)
+
+
 def check_workdir(workdir: str) -> None:
     """Check that the workdir can be made and written to.
 

@@ -12,7 +12,7 @@ import typer
 from headrace.commands import results
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
-from headrace.commands.first_checks import check_first, check_recipe_folders
+from headrace.commands.first_checks import check_first, check_recipe_folders, check_tables
 from headrace.commands.frame import Command, open_command
 from headrace.commands.launch_options import (
     Hosts,
@@ -198,6 +198,7 @@ def run(
         )
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=True)
+        check_tables(loaded)
         result = _run_stages(command.console, loaded, workdir)
         _report_result(command, loaded, workdir, result)
 

@@ -74,7 +74,7 @@ def tune(
             problem = Problem(
                 "tune.parameters", "is empty", "list the keys to search, with the values to try"
             )
-            raise RecipeError(recipe, [problem])
+            raise RecipeError(recipe, loaded.locate([problem]))
         refuse_launched_ranks(loaded, "searches only once: run it alone, with --ranks")
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=False)

@@ -2,6 +2,7 @@
 
 The way in is `run.prepare`. A build takes these steps:
 
+- `dataset_root`: whether versions can be published where the recipe says.
 - `plan`: which source partitions are processed, and whether the transform is fitted again;
   `compatibility`: what has to be as it was where rows are added to a version.
 - `clean`: every row with its label (`labels`), its split (`split`) and the bucket it goes to

@@ -5,29 +5,17 @@ they replace is removed in the same commit (`plan.py`); where nothing changed, n
 What a build does with the rows it processes is in `build.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.columns.person_key import PersonKey
 from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
-from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
-from headrace.lake.commit import (
-    SPLIT_COLUMN,
-    discard_build,
-    find_published_version,
-    refuse_foreign_table,
-)
-from headrace.lake.data_file import SPLITS
-from headrace.lake.storage import (
-    explain_storage_errors,
-    open_filesystem,
-    refuse_ambiguous_root,
-    resolve_root,
-)
+from headrace.lake.build import locate_sidecar
+from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
+from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion, find_newest_version
 from headrace.prepare.attempt import (
     Attempt,
@@ -39,15 +27,19 @@ from headrace.prepare.attempt import (
 )
 from headrace.prepare.background_job import name_jobs
 from headrace.prepare.build import BuildResult, build_rows
+from headrace.prepare.dataset_root import check_root
 from headrace.prepare.erase import plan_erasure
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.source.first_look import refuse_certain_mistakes
 from headrace.source.internal_columns import LABEL
 from headrace.source.keys import KEY_DEFINITION
+from headrace.source.listed_columns import refuse_missing_columns
 from headrace.source.listed_types import refuse_other_literals
+from headrace.source.listing import Listing
 from headrace.source.partition_pruning import can_prune, find_pruned_folders
 from headrace.source.quarantine.writer import locate_quarantine
 from headrace.source.read import read_raw
@@ -137,6 +129,8 @@ def prepare(
     check_root(root)
     if recipe.dataset.catalog_table is None:
         return _prepare(recipe, root, workdir, report, request)
+    if _find_published(root, request) is None:
+        refuse_certain_mistakes(recipe)
     registration = (_start_spark(recipe, workdir, report), _TABLE_KEY, recipe.dataset.catalog_table)
     is_registered = check_registration(*registration, root)
     prepared = _prepare(recipe, root, workdir, report, request)
@@ -174,12 +168,30 @@ def _prepare_once(
     refuse_foreign_table(root)
     base = _open_base(root, version, report)
     report(Progress("listing the lake"))
-    spark = find_pruned = None
-    if can_prune(recipe):  # Spark alone knows what the condition means
+    spark: SparkSession | None = None
+    suspicions: dict[str, None] = {}
+
+    def refuse_mistakes(listings: Mapping[str, Listing | None]) -> None:
+        for problem in refuse_missing_columns(recipe, listings):
+            if str(problem) not in suspicions:
+                report(Progress(f"suspected: {problem}"))
+            suspicions[str(problem)] = None
+
+    def find_pruned(listing: Listing) -> frozenset[str]:
+        nonlocal spark
+        refuse_mistakes({recipe.source.main: listing})
         spark = _start_spark(recipe, workdir, report)
         timer.record_step("start_spark")
-        find_pruned = partial(find_pruned_folders, spark, recipe)
-    plan = make_plan(recipe, base, full=request.full, refit=request.refit, find_pruned=find_pruned)
+        return find_pruned_folders(spark, recipe, listing)
+
+    plan = make_plan(
+        recipe,
+        base,
+        full=request.full,
+        refit=request.refit,
+        # Spark alone knows what the condition means.
+        find_pruned=find_pruned if can_prune(recipe) else None,
+    )
     now = datetime.now(UTC)
     if request.erase is not None:
         spark = spark or _start_spark(recipe, workdir, report)
@@ -189,6 +201,7 @@ def _prepare_once(
     if plan.is_up_to_date and request.erase is None:
         assert base is not None
         return Prepared(base, timer.seconds, published=False, why=plan.why)
+    refuse_mistakes({recipe.source.main: plan.listing, **plan.lookups})
     refuse_other_literals(recipe, plan.listing, plan.lookups)
     build_id = make_build_id(now)
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
@@ -327,36 +340,3 @@ def _open_base(root: str, version: int | None, report: Report) -> DatasetVersion
             Progress(f"everything is processed, because the newest version cannot be used: {error}")
         )
         return None
-
-
-def check_root(root: str) -> None:
-    """Refuse a folder that holds something else, or cannot be reached, before any work is done.
-
-    Args:
-        root: of the dataset, as `resolve_root` returns it.
-
-    Raises:
-        DatasetError: it is a file, holds something else, cannot be reached, or has an ambiguous
-            name.
-    """
-    refuse_ambiguous_root(root)
-    files, path = open_filesystem(root)
-    with explain_storage_errors(root):
-        _check_folder(root, files, path)
-
-
-def _check_folder(root: str, files: Any, path: str) -> None:
-    if files.exists(path) and not files.isdir(path):
-        raise DatasetError(f"dataset.path {root} is a file, expected a folder")
-    if files.isdir(path) and files.ls(path) and not files.isdir(f"{path}/_delta_log"):
-        paths = {str(p).rstrip("/") for p in files.ls(path, detail=False)} - {path}
-        names = {p.rpartition("/")[2] for p in paths}
-        # What file systems, stores and desktops leave in a new folder.
-        names -= {name for name in names if name.startswith(".") or name == "lost+found"}
-        # What a first build that died leaves.
-        own_names = {SIDECAR_ROOT, *(f"{SPLIT_COLUMN}={split}" for split in SPLITS)}
-        if names - own_names:
-            raise DatasetError(
-                f"dataset.path {root} holds {', '.join(sorted(names - own_names)[:3])}, which is "
-                "not a dataset of Headrace; choose another folder"
-            )

@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headrace.errors import Problem, RecipeError
 from headrace.recipe.checks import find_impossible_combinations
+from headrace.recipe.lines import KeyLines, find_lines
 from headrace.recipe.overrides import apply_overrides
-from headrace.recipe.parse import MAX_CHARACTERS, find_literal_lines, parse_yaml
+from headrace.recipe.parse import MAX_CHARACTERS, parse_yaml
 from headrace.recipe.problems import translate_errors
 from headrace.recipe.resolve import resolve_references
 from headrace.recipe.sections import Recipe
@@ -72,17 +73,17 @@ def load_recipe_text(
     try:
         tree = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise RecipeError(
-            path, [Problem("recipe", f"not valid YAML: {_describe_yaml_error(error)}")]
-        ) from None
+        raise RecipeError(path, [_translate_yaml_error(error)]) from None
     if not isinstance(tree, dict):
         raise RecipeError(path, [Problem("recipe", "not a mapping of keys", "see conf/")])
-    lines = find_literal_lines(text)
-    for override in overrides:  # what it sets is on no line
-        key = override.partition("=")[0].strip()
-        lines = {k: line for k, line in lines.items() if not f"{k}.".startswith(f"{key}.")}
+    lines = KeyLines(find_lines(text)).with_overrides(overrides)
     recipe = build_recipe(
-        tree, source=path, overrides=overrides, workdir=workdir, environment=environment
+        tree,
+        source=path,
+        overrides=overrides,
+        workdir=workdir,
+        environment=environment,
+        lines=lines,
     )
     return recipe.with_lines(lines, str(Path(path).absolute().parent))
 
@@ -110,8 +111,10 @@ def build_recipe(
     overrides: Sequence[str] = (),
     workdir: str = "var",
     environment: Mapping[str, str],
+    lines: KeyLines | None = None,
 ) -> Recipe:
-    """Build a recipe from plain YAML types, as `load_recipe` does; `source` names it in errors."""
+    """Build a recipe from plain YAML types, as `load_recipe` does; `source` and `lines` say in
+    errors where it was read."""
     problems = apply_overrides(tree, overrides)
     resolved, unresolved = resolve_references(tree, {"workdir": workdir}, environment)
     problems += unresolved
@@ -124,7 +127,7 @@ def build_recipe(
         problems.append(Problem("recipe", "nested too deeply"))
     problems += find_impossible_combinations(_validate_sections(resolved))
     if problems or recipe is None:
-        raise RecipeError(source, problems)
+        raise RecipeError(source, (lines or KeyLines()).locate(problems))
     return recipe
 
 
@@ -155,7 +158,9 @@ def _validate_entries(adapter: TypeAdapter[Any], section: dict[str, Any]) -> dic
     return entries
 
 
-def _describe_yaml_error(error: yaml.YAMLError) -> str:
+def _translate_yaml_error(error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
+    text = f"not valid YAML: {getattr(error, 'problem', None) or error}"
+    if mark is None:
+        return Problem("recipe", text)
+    return Problem("recipe", f"{text}, column {mark.column + 1}", line=mark.line + 1)

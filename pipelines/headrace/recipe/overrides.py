@@ -28,7 +28,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[Prob
     problems = []
     for override in overrides:
         path, separator, text = override.partition("=")
-        keys = [quoted or plain for quoted, plain in _KEY.findall(path.strip())]
+        keys = _split_path(path)
         where = f"--set {path.split()[0] if path.split() else path}"  # a value may be secret
         if not separator or not _PATH.fullmatch(path.strip()):
             problems.append(Problem(where, "not of the form key.path=value"))
@@ -42,6 +42,15 @@ def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> list[Prob
         if problem:
             problems.append(Problem(where, problem))
     return problems
+
+
+def read_override_key(override: str) -> str:
+    """Return the dotted key of `key.path=value`, without quotes."""
+    return ".".join(_split_path(override.partition("=")[0]))
+
+
+def _split_path(path: str) -> list[str]:
+    return [quoted or plain for quoted, plain in _KEY.findall(path.strip())]
 
 
 def _set_key(tree: dict[str, Any], keys: list[str], value: Any) -> str | None:

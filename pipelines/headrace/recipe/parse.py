@@ -31,6 +31,7 @@ _MAX_DEPTH = 40
 _MAX_VALUES = 20_000  # aliases counted as what they stand for
 _MAX_DIGITS = 400
 _TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
 _NUMBER_START = "-+.0123456789"
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
@@ -58,7 +59,7 @@ def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
         yaml.YAMLError: the text is not YAML, a key is written twice, or a bound is exceeded.
     """
     check_bounds(text)
-    loader = _RecipeLoader(text)
+    loader = RecipeLoader(text)
     try:
         root = loader.get_single_node()
         if root is None:
@@ -83,7 +84,7 @@ def check_bounds(text: str) -> None:
     sizes: dict[str, int] = {}  # anchor -> values that it stands for
     open_: list[tuple[str | None, int]] = []  # anchor, and values before it
     values = 0
-    for event in yaml.parse(text, Loader=_RecipeLoader):
+    for event in yaml.parse(text, Loader=RecipeLoader):
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if anchor not in sizes:
@@ -113,13 +114,6 @@ def _make_error(problem: str, event: Any) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(None, None, problem, event.start_mark)
 
 
-def find_literal_lines(text: str) -> dict[str, int]:
-    """Return the line, from 1, of every literal in the text of a recipe, by its dotted key."""
-    root = yaml.compose(text, Loader=_RecipeLoader)
-    found = _find_literals(root, ()) if root is not None else iter(())
-    return {".".join(path): node.start_mark.line + 1 for path, node in found}
-
-
 def dump_yaml(tree: Any) -> str:
     """Return YAML that `parse_yaml`, and other parsers, read as this tree of plain types."""
     text: str = yaml.dump(
@@ -128,8 +122,27 @@ def dump_yaml(tree: Any) -> str:
     return text
 
 
-class _RecipeLoader(yaml.SafeLoader):
+class RecipeLoader(yaml.SafeLoader):
     """A `yaml.SafeLoader` for recipes; see the module."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Replace merges (`<<`) by their keys: what is written beside goes first, then the first
+        section that is merged. PyYAML's own order depends on its version."""
+        own: list[tuple[Any, Any]] = []
+        merged: list[tuple[Any, Any]] = []
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                own.append((key, value))
+                continue
+            for section in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(section, yaml.MappingNode):
+                    text = "what is merged (<<) is not a section"
+                    raise yaml.constructor.ConstructorError(None, None, text, section.start_mark)
+                self.flatten_mapping(section)
+                merged += section.value
+        names = {_get_key(key) for key, _ in own}
+        first = {_get_key(key): (key, value) for key, value in reversed(merged)}
+        node.value = [*(first[name] for name in reversed(first) if name not in names), *own]
 
 
 class _RecipeDumper(yaml.SafeDumper):
@@ -142,20 +155,26 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 
 
+def _get_key(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        text = "a key must be a plain value"
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark)
+    return str(node.value)
+
+
 def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    keys: set[str] = set()
+    keys: dict[str, int] = {}
     for key_node, _ in node.value:
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key must be a plain value", key_node.start_mark
-            )
+        name, mark = _get_key(key_node), key_node.start_mark
+        if key_node.tag == _MERGE:
+            continue
+        if name in keys:
+            text = f"key {name!r} is written twice, first in line {keys[name]}"
+            raise yaml.constructor.ConstructorError(None, None, text, mark)
+        keys[name] = mark.line + 1
+    loader.flatten_mapping(node)
+    for key_node, _ in node.value:
         key_node.tag = f"{_TAG}str"
-        if key_node.value in keys:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key_node.value!r} is written twice", key_node.start_mark
-            )
-        keys.add(key_node.value)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -197,16 +216,16 @@ def _keep_as_written(node: yaml.ScalarNode, *, with_booleans: bool) -> None:
         node.tag = f"{_TAG}str"
 
 
-_RecipeLoader.yaml_implicit_resolvers = {}
+RecipeLoader.yaml_implicit_resolvers = {}
 _RecipeDumper.yaml_implicit_resolvers = {
     first: list(resolvers) for first, resolvers in yaml.SafeDumper.yaml_implicit_resolvers.items()
 }
 for _name, _pattern, _first in _RESOLVERS:
-    for _class in (_RecipeLoader, _RecipeDumper):
+    for _class in (RecipeLoader, _RecipeDumper):
         _class.add_implicit_resolver(
             f"{_TAG}{_name}",
             re.compile(rf"^(?:{_pattern})$"),
             ["" if c == "\0" else c for c in _first],
         )
 _RecipeDumper.add_representer(str, _represent_text)
-_RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+RecipeLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)

@@ -6,12 +6,13 @@ What two keys together make impossible is in `checks.py`; where the values come 
 variables, overrides) is in `load.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from headrace.errors import Problem
 from headrace.labels.kinds import ValidationMetric
 from headrace.recipe.base import declare_later_key
 from headrace.recipe.evaluate_sections import *
@@ -20,6 +21,7 @@ from headrace.recipe.feature_sections import *
 from headrace.recipe.feature_sections import Derivation, Feature
 from headrace.recipe.lake_sections import *
 from headrace.recipe.lake_sections import Clean, Increments, Label, Source, Split
+from headrace.recipe.lines import KeyLines
 from headrace.recipe.model_sections import *
 from headrace.recipe.model_sections import Model
 from headrace.recipe.schedule_sections import *
@@ -175,11 +177,11 @@ class SourceLines:
     """Where a recipe was read; all are equal, because it is no part of a recipe.
 
     Attributes:
-        by_key: line of a key in the recipe's file.
+        keys: lines of keys in the recipe's file.
         folder: of the file; "" where there is none.
     """
 
-    by_key: Mapping[str, int] = field(default_factory=dict, compare=False)
+    keys: KeyLines = field(default_factory=KeyLines, compare=False)
     folder: str = field(default="", compare=False)
 
 
@@ -212,30 +214,27 @@ class Recipe(Section):
     _lines: SourceLines = PrivateAttr(default_factory=SourceLines)
 
     def get_line(self, key: str) -> int | None:
-        """Return the line, from 1, of a rule's literal in the recipe's file.
+        """Return the line of a key in the recipe's file, see `KeyLines.find_line`."""
+        return self._lines.keys.find_line(key)
 
-        Args:
-            key: dotted, for example `clean.rules.0.values.2`.
-
-        Returns:
-            None where the recipe, or this key, was not read from a file.
-        """
-        return self._lines.by_key.get(key)
+    def locate(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Return problems of this recipe with the lines of their keys."""
+        return self._lines.keys.locate(problems)
 
     @property
     def folder(self) -> str:
         """Return the folder of the recipe's file; "" where it was not read from a file."""
         return self._lines.folder
 
-    def with_lines(self, by_key: Mapping[str, int], folder: str = "") -> "Recipe":
+    def with_lines(self, keys: KeyLines, folder: str = "") -> "Recipe":
         """Return the recipe with what its file says about it; it equals the one without.
 
         Args:
-            by_key: the lines of keys.
+            keys: their lines.
             folder: of the file.
         """
         copy = self.model_copy()
-        copy._lines = SourceLines(by_key, folder)
+        copy._lines = SourceLines(keys, folder)
         return copy
 
     def dump_resolved(self) -> dict[str, Any]:

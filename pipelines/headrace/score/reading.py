@@ -121,7 +121,7 @@ def list_written_columns(recipe: Recipe) -> list[str]:
             "name the columns that do, or set clean.dedup.key; without a key, name all raw columns"
         )
         problem = Problem("score.key", text, fix)
-        raise RecipeError(recipe.name, [problem])
+        raise RecipeError(recipe.name, recipe.locate([problem]))
     return list(dict.fromkeys([*key, *recipe.score.columns]))
 
 

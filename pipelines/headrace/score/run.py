@@ -139,12 +139,12 @@ def _score(
         seconds = {"total": round(time.monotonic() - began, 2)}
         return Scored(root, *newest, published=False, why=plan.reason, seconds=seconds)
     store = Store.from_recipe(recipe, workdir, os.environ)
+    report(Progress("finding the model"))
+    model = _find_model(store, model_uri)  # before Spark starts: there may be none
     spark = None
     if plan.processed:
         spark = _start_spark(recipe, workdir, report)
         warm_up_workers(spark)
-    report(Progress("finding the model"))
-    model = _find_model(store, model_uri)
     attempt = ScoreAttempt(
         recipe=recipe,
         reading=reading,

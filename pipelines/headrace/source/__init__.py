@@ -6,6 +6,8 @@ In the order in which a stage comes by:
 - `listing`: the files of a table, and the source partitions that they make up; `changed_files`:
   whether they are still the same in the end; `partition_pruning`: folders that a condition on
   partitions leaves out.
+- `first_look`: what is certain of tables, columns (`listed_columns`) and SQL (`sql_texts`) before
+  Spark starts.
 - `load`, `tables`: a table opened with Spark, cast to the declared types (`types`, `raw_schema`);
   `contract`: whether its columns are what the recipe wants.
 - `read`: all tables joined to one row a training example; `partition_index`: which file and source

@@ -1,6 +1,6 @@
 """Check before any row is read that the tables have the columns that the recipe needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError
@@ -74,6 +74,24 @@ def _list_words(recipe: Recipe, name: str) -> frozenset[str]:
     for text in list_sql(recipe, name):
         words |= {*find_column_names(text)}
     return frozenset(words)
+
+
+def list_required_columns(recipe: Recipe) -> Iterator[tuple[str, Column]]:
+    """List the columns that a recipe names, each with its table; "" for the joined rows."""
+    source = recipe.source
+    for name, table in source.tables.items():
+        for column in table.columns:
+            yield name, Column(column, _ANY, f"source.tables.{name}.columns.{column}")
+    for index, join in enumerate(source.joins):
+        where = f"source.joins.{index}"
+        for key in join.key:
+            yield join.table, Column(key, _ANY, f"{where}.key")
+            yield "", Column(key, _ANY, f"{where}.key")
+        for name, column in join.columns.items():
+            yield join.table, Column(column, _ANY, f"{where}.columns.{name}")
+    windows = _require_of_windows(source.windows) if source.windows else []
+    for required in (*windows, *_build_contract(recipe)):
+        yield "", required
 
 
 def check_contracts(
@@ -223,16 +241,21 @@ def _find_join_problems(
     return problems
 
 
-def _add_window_columns(
-    windows: s.Windows, rows: dict[str, ColumnType]
-) -> tuple[dict[str, ColumnType], list[str]]:
-    """Add the columns of windows to those of the rows; return them, and what is wrong with them."""
+def _require_of_windows(windows: s.Windows) -> list[Column]:
+    """Return the columns that windows are made of."""
     contract = [Column(c, _ANY, "source.windows.key") for c in windows.key]
     contract.append(Column(windows.order, _TIME, "source.windows.order"))
     for part in ("columns", "targets"):
         for name, column in getattr(windows, part).items():
             contract.append(Column(column, NUMBERS, f"source.windows.{part}.{name}"))
-    problems = find_violations(contract, rows)
+    return contract
+
+
+def _add_window_columns(
+    windows: s.Windows, rows: dict[str, ColumnType]
+) -> tuple[dict[str, ColumnType], list[str]]:
+    """Add the columns of windows to those of the rows; return them, and what is wrong with them."""
+    problems = find_violations(_require_of_windows(windows), rows)
     problems += [
         f"source.windows: there is a column {name!r} already; give the new one another name"
         for name in [*windows.columns, *windows.targets]

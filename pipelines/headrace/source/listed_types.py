@@ -48,24 +48,39 @@ def refuse_other_literals(
     Raises:
         LakeError: with every such literal; or Spark would not read a table's files.
     """
-    source = recipe.source
-    with name_table(source.main, source.tables[source.main]):
-        types = find_listed_types(source.tables[source.main], main)
-    for join in source.joins:
-        table = source.tables[join.table]
-        with name_table(join.table, table):
-            of_table = find_listed_types(table, joined.get(join.table))
-        for name, column in join.columns.items():
-            types.pop(name, None)  # of the main table, which the joined column goes before
-            if column in of_table:
-                types[name] = of_table[column]
-    if source.windows:  # its columns have types of their own
-        for name in (*source.windows.columns, *source.windows.targets):
-            types.pop(name, None)
-    problems = find_literal_problems(recipe, types)
+    types = {}
+    for name in (recipe.source.main, *(join.table for join in recipe.source.joins)):
+        table = recipe.source.tables[name]
+        with name_table(name, table):
+            listing = main if name == recipe.source.main else joined.get(name)
+            types[name] = find_listed_types(table, listing)
+    problems = find_literal_problems(recipe, join_listed_types(recipe, types))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+
+
+def join_listed_types(
+    recipe: Recipe, types: Mapping[str, Mapping[str, ColumnType]]
+) -> dict[str, ColumnType]:
+    """Return the types of the joined rows' columns, as far as those of the tables are known.
+
+    Args:
+        recipe: its source.
+        types: table -> column -> type.
+    """
+    source = recipe.source
+    rows = dict(types.get(source.main, {}))
+    for join in source.joins:
+        of_table = types.get(join.table, {})
+        for name, column in join.columns.items():
+            rows.pop(name, None)  # of the main table, which the joined column goes before
+            if column in of_table:
+                rows[name] = of_table[column]
+    if source.windows:  # its columns have types of their own
+        for name in (*source.windows.columns, *source.windows.targets):
+            rows.pop(name, None)
+    return rows
 
 
 def find_listed_types(table: s.Table, listing: Listing | None) -> dict[str, ColumnType]:

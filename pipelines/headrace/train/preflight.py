@@ -30,7 +30,7 @@ def load_trainable_spec(recipe: Recipe, dataset: DatasetVersion) -> TransformSpe
     problems += find_metric_problems(settings, spec.label.kind)
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
-        raise RecipeError(source, problems)
+        raise RecipeError(source, recipe.locate(problems))
     if isinstance(settings.loss, OwnLoss):
         settings.loss.compute_digest(recipe.folder)
     return spec.with_loss(settings.loss)
@@ -68,7 +68,7 @@ def check_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
         problems += find_list_columns(ranking, spec, dataset.build)[1]
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
-        raise RecipeError(source, problems)
+        raise RecipeError(source, recipe.locate(problems))
 
 
 def check_validation(recipe: Recipe, dataset: DatasetVersion) -> None:

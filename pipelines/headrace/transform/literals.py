@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 
+from headrace.errors import Problem
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
@@ -31,6 +32,16 @@ def find_literal_problems(recipe: Recipe, types: Mapping[str, ColumnType]) -> li
     Returns:
         a sentence for each literal: key and line, column, what is wrong and what to do.
     """
+    return [
+        f"{problem.where} (line {problem.line}): {problem.message}"
+        if problem.line
+        else str(problem)
+        for problem in list_literal_problems(recipe, types)
+    ]
+
+
+def list_literal_problems(recipe: Recipe, types: Mapping[str, ColumnType]) -> list[Problem]:
+    """Return the problems that `find_literal_problems` says in sentences."""
     problems = []
     for key, column, literal in _list_literals(recipe):
         if column not in types:
@@ -39,9 +50,8 @@ def find_literal_problems(recipe: Recipe, types: Mapping[str, ColumnType]) -> li
         try:
             read(literal, types[column])
         except ValueError as error:
-            line = recipe.get_line(key)
-            where = f"{key} (line {line})" if line else key
-            problems.append(f"{where}: column {column!r} is {types[column].value}, and {error}")
+            text = f"column {column!r} is {types[column].value}, and {error}"
+            problems.append(Problem(key, text, line=recipe.get_line(key)))
     return problems
 
 
