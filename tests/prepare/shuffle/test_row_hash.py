@@ -1,7 +1,9 @@
 """Hashes of rows: of values alone, whatever Arrow calls their type."""
 
 import numpy as np
+import pandas.util
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +83,29 @@ def test_the_order_depends_on_the_seed_and_looks_random() -> None:
 def test_no_columns_and_no_rows() -> None:
     assert hash_rows([], np.zeros(0, np.uint64)).shape == (0,)
     assert hashes(pa.array([], pa.string())) == []
+
+
+@pytest.mark.parametrize("values", [10, 1000, 4000, 16_000])
+def test_rows_cost_what_they_have_and_not_what_their_file_has(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's dictionary comes with every few rows of it; a null and two files among them."""
+    hashed: list[int] = []
+    hash_texts = pandas.util.hash_array
+
+    def count_texts(texts: np.ndarray, **options: bool) -> np.ndarray:
+        hashed.append(len(texts))
+        return hash_texts(texts, **options)
+
+    monkeypatch.setattr(pandas.util, "hash_array", count_texts)
+    chunks = []
+    for file in range(2):
+        dictionary = pa.array([f"{file} {i}" for i in range(values)])
+        indices = pa.array([*range(values - 5, values), None], pa.int32())
+        chunks.append(pa.DictionaryArray.from_arrays(indices, dictionary))
+    column = pa.chunked_array(chunks)
+    begin = np.zeros(len(column), np.uint64)
+    found = hash_rows([column], begin)
+    assert sum(hashed) <= 2 * len(column)
+    plain = pa.array(column.to_pylist(), pa.string())
+    assert found.tolist() == hash_rows([pa.chunked_array([plain])], begin).tolist()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.source.dictionaries import combine_chunks
+from headrace.source.dictionaries import combine_chunks, decode_column
 
 _NULL = np.uint64(0x9E3779B97F4A7C15)
 _STEP = np.uint64(0xD1342543DE82EF95)
@@ -27,8 +27,22 @@ def hash_rows(columns: list[pa.ChunkedArray], start: np.ndarray) -> np.ndarray:
     """
     total = mix_bits(start)
     for column in columns:
-        total = mix_bits(total * _STEP + _hash_values(combine_chunks(column)))
+        total = mix_bits(total * _STEP + _hash_values(_combine_rows(column)))
     return total
+
+
+def _combine_rows(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array, at a cost of its rows and not of what their file has.
+
+    Rows that are read some at a time come with the dictionary of all of their file's texts. Where
+    nearly every text is another one, to make one dictionary of several of these, and to hash it,
+    takes many times as long as to write the rows' texts.
+    """
+    if pa.types.is_dictionary(column.type):
+        values = sum(len(chunk.dictionary) for chunk in column.chunks)
+        if values > len(column):
+            column = decode_column(column)
+    return combine_chunks(column)
 
 
 def hash_order(identity: np.ndarray, seed: int) -> np.ndarray:
