@@ -81,3 +81,42 @@ def test_bytes_are_counted_as_if_there_were_no_dictionaries() -> None:
     assert estimate_decoded_bytes(other.slice(0, 100)) == pytest.approx(
         estimate_decoded_bytes(other) / 50, rel=0.1
     )
+
+
+@pytest.mark.parametrize("values", [100, 4000, 16_000])
+def test_few_rows_of_files_with_long_dictionaries_cost_what_they_have(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dictionaries = [pa.array([f"{file} {i}" for i in range(values)]) for file in range(3)]
+    tables = [
+        pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0, None, 7], pa.int32()), d)})
+        for d in dictionaries
+    ]
+    concatenated: list[int] = []
+    concat_arrays = pa.concat_arrays
+
+    def count_values(arrays: list[pa.Array]) -> pa.Array:
+        concatenated.append(sum(map(len, arrays)))
+        return concat_arrays(arrays)
+
+    monkeypatch.setattr(pa, "concat_arrays", count_values)
+    rows = pa.array([8, 0, 4, 2], pa.int64())
+    assert take_rows(tables, rows, 2)["text"].to_pylist() == ["2 7", "0 0", None, "0 7"]
+    assert sum(concatenated) <= 2 * 9
+
+
+def test_a_dictionary_that_chunks_share_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = pa.array([f"word {i}" for i in range(200)])
+    column = pa.DictionaryArray.from_arrays(pa.array([*range(200)] * 2, pa.int32()), words)
+    tables = [pa.table({"text": column.slice(begin, 100)}) for begin in range(0, 400, 100)]
+    concatenated: list[int] = []
+    concat_arrays = pa.concat_arrays
+
+    def count_values(arrays: list[pa.Array]) -> pa.Array:
+        concatenated.append(sum(map(len, arrays)))
+        return concat_arrays(arrays)
+
+    monkeypatch.setattr(pa, "concat_arrays", count_values)
+    taken = take_rows(tables, pa.array([399, 0]), 4)["text"]
+    assert taken.to_pylist() == ["word 199", "word 0"]
+    assert concatenated == [200, 400]  # the words, and the rows' numbers

@@ -73,15 +73,28 @@ def _take_column(chunks: list[pa.Array], rows: pa.Array, longest: int) -> pa.Arr
         return pa.concat_arrays(chunks).take(rows)
     if max(len(chunk.dictionary) for chunk in chunks) <= longest:
         return pa.concat_arrays(chunks).take(rows)  # makes one dictionary
-    # One behind the other: to look for texts that are in several takes longer than to write them.
     dictionaries: list[pa.Array] = []
     indices, begin, end = [], 0, 0
     for chunk in chunks:
-        if not (dictionaries and dictionaries[-1].equals(chunk.dictionary)):
+        if not (dictionaries and _is_same_memory(dictionaries[-1], chunk.dictionary)):
             dictionaries.append(chunk.dictionary)
             begin, end = end, end + len(chunk.dictionary)
         indices.append(pc.add(chunk.indices, pa.scalar(begin, pa.int32())))
+    if end > sum(map(len, chunks)):
+        # Each file's dictionary has far more texts than there are rows of it.
+        texts = [chunk.dictionary.take(chunk.indices) for chunk in chunks]
+        return pa.concat_arrays(texts).take(rows)
+    # One behind the other: to look for texts that are in several takes longer than to write them.
     return pa.concat_arrays(dictionaries).take(pa.concat_arrays(indices).take(rows))
+
+
+def _is_same_memory(one: pa.Array, other: pa.Array) -> bool:
+    """Return whether two arrays are the same one; those that only look alike cost a comparison."""
+    places = [
+        (len(array), array.offset, [buffer and buffer.address for buffer in array.buffers()])
+        for array in (one, other)
+    ]
+    return places[0] == places[1]
 
 
 def estimate_decoded_bytes(table: pa.Table) -> int:
