@@ -61,6 +61,7 @@ class Dataset:
     """A dataset version whose splits have the same rows, but no rows for validation."""
 
     root, version, digest, transform_json = "s3://key:secret@lake/tiny", 4, "d1", ""
+    text_files = None
     build = SimpleNamespace(kept={}, stored={"shop": StoredColumn(name="raw_shop", type="string")})
 
     def count_rows(self, split: str) -> int:
@@ -152,7 +153,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         yield world.run
 
     monkeypatch.setattr(champion_rows.DatasetVersion, "open", lambda root, version: Dataset())
-    monkeypatch.setattr(champion_rows.TransformSpec, "from_json", lambda text: SPEC)
+    monkeypatch.setattr(champion_rows.TransformSpec, "from_json", lambda text, **_: SPEC)
     monkeypatch.setattr(rank, "find_model", lambda store, uri: ModelVersion(uri[8:-2], 3, "r", {}))
     monkeypatch.setattr(rank, "download_model_file", world.download)
     for module in (rank, champion_rows):
@@ -276,17 +277,17 @@ def test_a_champion_that_cannot_be_compared_is_not_loaded(
 
 
 class LastRank(SoloCollectives):
-    """Rank 1 of two, which gets the model's bytes from rank 0."""
+    """Rank 1 of two, on another machine: it gets the model's bytes from rank 0."""
 
     rank, size = 1, 2
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
-        self._content = content
+        # Where rank 0 has the file, by which token it is known, how large it is; then its bytes.
+        self._messages = [["/of/rank 0/model.keras", "token", len(content)], content]
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
-        assert value is None
-        return self._content
+        return self._messages.pop(0)
 
     def allgather(self, array: np.ndarray) -> np.ndarray:
         return np.concatenate([array, array])

@@ -41,6 +41,7 @@ def test_slices_that_the_dataset_cannot_give_are_refused(tmp_path) -> None:
         root="/data",
         version=7,
         transform_json=TransformSpec(raw=raw, derived=(), features=(amount,)).to_json(),
+        text_files=None,
         build=SimpleNamespace(kept={"note": "string"}, stored={"amount": stored}),
     )
     recipe = tiny_recipe(
@@ -78,7 +79,7 @@ def test_a_model_is_evaluated_by_the_loss_that_it_was_trained_with(
 ) -> None:
     """A function that a model names is compared, and never run."""
     spec = TransformSpec(raw=(), derived=(), features=(), label=LabelSpec(kind="regression"))
-    dataset: Any = SimpleNamespace(transform_json=spec.to_json())
+    dataset: Any = SimpleNamespace(transform_json=spec.to_json(), text_files=None)
     model = make_version("m", 3, "t")
     if recorded:
         model.metadata["loss"] = recorded

@@ -24,12 +24,13 @@ REGRESSION = TransformSpec(
 
 
 def dataset(spec: TransformSpec, text: str = "") -> Any:
-    return SimpleNamespace(root="/data", version=3, transform_json=text or spec.to_json())
+    transform = text or spec.to_json()
+    return SimpleNamespace(root="/data", version=3, transform_json=transform, text_files=None)
 
 
 def recipe(metric: str, model: Any) -> Any:
     train = Train(early_stopping=EarlyStopping(metric=metric))
-    return SimpleNamespace(name="tides", train=train, model=model)
+    return SimpleNamespace(name="tides", train=train, model=model, locate=list)
 
 
 def test_the_spec_is_that_of_the_dataset() -> None:
@@ -53,8 +54,8 @@ def test_a_foreign_transform_is_refused() -> None:
     foreign = REGRESSION.to_json().replace('"features"', '"characteristics"')
     with pytest.raises(DatasetError, match=r"of another Headrace.*prepare the dataset again"):
         load_trainable_spec(mlp, dataset(REGRESSION, text=foreign))
-    newer = REGRESSION.to_json().replace('"format_version": 4', '"format_version": 5')
-    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 5"):
+    newer = REGRESSION.to_json().replace('"format_version": 4', '"format_version": 6')
+    with pytest.raises(DatasetError, match=r"/data version 3: transform\.json is of format 6"):
         load_trainable_spec(mlp, dataset(REGRESSION, text=newer))
 
 

@@ -184,7 +184,9 @@ def test_golden_rows_have_the_networks_answers(
     model = build_model(Mlp(kind="mlp", hidden=[4]), spec)
     raw = pa.table({"x": [10.0, 12.0, None], "w": ["a", "zebra", None]})
     path = str(tmp_path / "golden.parquet")
-    _write_golden(path, raw, pd.DataFrame(), model, spec, 0.001, s.Train())
+    _write_golden(
+        path, raw, pd.DataFrame(), Predictor(model).predict_inputs, spec, 0.001, s.Train()
+    )
     table = pq.read_table(path)
     assert table.column_names == ["x", "w", f"__headrace_{column}"]
     assert table.schema.metadata == {
@@ -204,7 +206,7 @@ def test_numbers_that_are_not_standardized_are_compared_by_their_size(tmp_path: 
         variable.assign(variable.value * 1e-3)
     path = str(tmp_path / "golden.parquet")
     raw = pa.table({"x": [10.0, 12.0, None]})
-    _write_golden(path, raw, pd.DataFrame(), model, spec, 1e-5, s.Train())
+    _write_golden(path, raw, pd.DataFrame(), Predictor(model).predict_inputs, spec, 1e-5, s.Train())
     table = pq.read_table(path)
     answers = table["__headrace_prediction"].to_numpy()
     assert 0 < np.abs(answers).max() < 1e-4
@@ -223,5 +225,5 @@ def test_without_raw_rows_the_example_is_golden(tmp_path: Path) -> None:
     path = str(tmp_path / "golden.parquet")
     example = make_example_rows(spec)
     for raw in (None, pa.table({"x": pa.array([], pa.float64()), "w": pa.array([], pa.string())})):
-        _write_golden(path, raw, example, model, spec, 0.001, s.Train())
+        _write_golden(path, raw, example, Predictor(model).predict_inputs, spec, 0.001, s.Train())
         assert pq.read_table(path)["x"].to_pylist() == [10.0, 12.0, None]

@@ -126,7 +126,9 @@ def test_slices_that_cannot_be_evaluated_start_no_rank(
 ) -> None:
     spec = TransformSpec(raw=(), derived=(), features=()).to_json()
     build = SimpleNamespace(kept={}, stored={})
-    dataset = SimpleNamespace(root="/data", version=3, transform_json=spec, build=build)
+    dataset = SimpleNamespace(
+        root="/data", version=3, transform_json=spec, build=build, text_files=None
+    )
     monkeypatch.setattr(DatasetVersion, "open", lambda root, version: dataset)
     recipe = tiny_recipe(tmp_path, "evaluate.slices=[{columns: [shop]}]")
     with pytest.raises(RecipeError, match="the dataset has no column shop"):
