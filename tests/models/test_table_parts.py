@@ -14,6 +14,7 @@ from headrace.models.build import build_model
 from headrace.models.load import load_keras_model
 from headrace.recipe import sections as s
 from tests.train.table_steps import SPEC, draw_batch
+from tests.train.test_sharded_tables import FAMILIES
 
 SECTION = s.Dlrm.model_validate({"kind": "dlrm", "hidden": [8], "embedding_width": 16})
 
@@ -100,6 +101,53 @@ def test_large_tables_stay_in_the_file(split: Split, tmp_path: Path, above: int)
     np.testing.assert_array_equal(loaded(split.inputs).numpy(), split.expected)
     predicted = loaded.predict(split.inputs, verbose=0)
     np.testing.assert_allclose(predicted, split.expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tables_of_every_family_may_stay_in_the_file(name: str, tmp_path: Path) -> None:
+    model = build_model(FAMILIES[name], SPEC)
+    model.save(tmp_path / "model.keras")
+    loaded = mapped_tables.load_mapped_model(tmp_path / "model.keras", 8000)
+    assert loaded is not None
+    assert mapped_tables.list_mapped_tables(loaded)
+    batch = draw_batch(np.random.default_rng(0))
+    inputs = {tensor.name: batch[tensor.name] for tensor in model.inputs}
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable("tests")
+class TiedHead(keras.layers.Layer):
+    """A head whose weights are the table of an embedding."""
+
+    def __init__(self, table: keras.layers.Embedding, **options: Any) -> None:
+        super().__init__(**options)
+        self.table = table
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return keras.ops.matmul(inputs, keras.ops.transpose(self.table.embeddings))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "table": keras.saving.serialize_keras_object(self.table)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TiedHead":
+        config["table"] = keras.saving.deserialize_keras_object(config["table"])
+        return cls(**config)
+
+
+def test_tables_that_a_layer_of_the_users_own_may_read_are_loaded_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = keras.Input((3,), dtype="int32")
+    table = keras.layers.Embedding(500, 8)
+    model = keras.Model(inputs, TiedHead(table)(table(inputs)))
+    file = tmp_path / "model.keras"
+    model.save(file)
+    monkeypatch.setattr("headrace.models.load._MAPPED_ABOVE", 1000)
+    assert mapped_tables.load_mapped_model(file, 1000) is None
+    loaded: Any = load_keras_model(file, "it")
+    ids = np.array([[1, 2, 499]], np.int32)
+    np.testing.assert_allclose(loaded(ids), model(ids), atol=1e-6)
 
 
 def test_a_file_whose_weights_are_compressed_is_loaded_whole(

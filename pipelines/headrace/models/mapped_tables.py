@@ -75,7 +75,8 @@ def load_mapped_model(file: str | Path, above: int) -> keras.Model | None:
     """Load a `.keras` file in safe mode; its tables of more than `above` bytes stay in it.
 
     The file may be removed afterwards, and must not be changed. None where its weights are
-    compressed, so that no table in it can be read as it lies.
+    compressed, so that no table in it can be read as it lies, or where a layer is not one of Keras:
+    it may read a table as a whole, as a tied head does.
 
     Raises:
         what Keras raises: it is no model, or has a layer that nobody can find or may run.
@@ -92,6 +93,8 @@ def load_mapped_model(file: str | Path, above: int) -> keras.Model | None:
         if member.compress_type != zipfile.ZIP_STORED:
             return None
         config = json.loads(archive.read("config.json"))
+    if _has_own_layers(config):
+        return None
     with build_tables(build):
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     with tempfile.TemporaryDirectory(prefix="headrace-weights-") as folder:
@@ -104,6 +107,17 @@ def load_mapped_model(file: str | Path, above: int) -> keras.Model | None:
                 _copy_small(weights, target, shapes, window.start)
         model.load_weights(small)
     return model
+
+
+def _has_own_layers(tree: Any) -> bool:
+    """Return whether something in a model's config is of a module other than Keras's."""
+    if isinstance(tree, list):
+        return any(map(_has_own_layers, tree))
+    if not isinstance(tree, dict):
+        return False
+    is_own = "class_name" in tree and (tree.get("module") or "keras").split(".")[0] != "keras"
+    is_registered = ">" in str(tree.get("registered_name"))  # PACKAGE>NAME, of no module
+    return is_own or is_registered or any(map(_has_own_layers, tree.values()))
 
 
 def _find_content(stream: BinaryIO, member: zipfile.ZipInfo) -> int:

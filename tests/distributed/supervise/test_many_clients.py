@@ -20,6 +20,8 @@ def test_clients_that_are_not_accepted_yet_are_connected(server_class: Any, argu
     with contextlib.ExitStack() as stack:
         server = server_class(("127.0.0.1", 0), *arguments)
         stack.callback(server.server_close)
-        for _ in range(300):
-            connection = socket.create_connection(server.server_address[:2], timeout=5)
-            stack.enter_context(connection)
+        address = server.server_address[:2]
+        connections = [
+            stack.enter_context(socket.create_connection(address, timeout=5)) for _ in range(300)
+        ]
+        assert {connection.getpeername() for connection in connections} == {address}
