@@ -74,6 +74,19 @@ def test_a_pod_that_is_told_to_end_waits_for_its_ranks() -> None:
     assert pod.returncode == 143
 
 
+def test_a_rank_that_ends_first_does_not_end_another_while_it_saves() -> None:
+    """A second signal is taken as «at once» by most programs, `headrace train` among them."""
+    on_term = "trap 'echo told; [ $RANK = 0 ] || sleep 2; exit 143' TERM"
+    script = f"{on_term}; echo up; while true; do sleep 0.1; done"
+    pod = start_pod(0, 1, 3, "bash", "-c", script)
+    assert pod.stdout is not None
+    assert [pod.stdout.readline() for _ in range(3)] == ["up\n"] * 3
+    pod.send_signal(signal.SIGTERM)
+    out, _ = pod.communicate(timeout=30)
+    assert out.splitlines() == ["told"] * 3
+    assert pod.returncode == 143
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `tiny.yaml` and its dataset."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 OF_TRAIN = ("train", "tune", "evaluate", "promote", "rollback", "score", "run", "erase",
             "install-horovod")  # fmt: skip
 OF_EXAMPLES = ("lake flights",)
-OF_BASE = ("doctor", "init", "prepare", "inspect", "diff", "restore", "vacuum",
+OF_BASE = ("doctor", "init", "check", "prepare", "inspect", "diff", "restore", "vacuum",
            "vacuum-checkpoints", "lake digits", "lake synthetic")  # fmt: skip
 OPTIONS = {
     "score": ["--input", "in", "--output", "out"],
@@ -101,6 +101,16 @@ def test_a_server_that_cannot_be_told_is_refused_before_the_build(
     assert done.code == 2
     assert "run: pip install 'headrace[tracking]'" in done.err
     assert not (tmp_path / "w" / "dataset").exists()
+
+
+def test_base_checks_a_recipe_against_its_lake(base: dict[str, str], tmp_path: Path) -> None:
+    write_tiny_lake(tmp_path / "lake")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny_tree()))
+    recipe = str(tmp_path / "tiny.yaml")
+    done = headrace("check", recipe, "--workdir", str(tmp_path), **base)
+    assert done.code == 1, done.err
+    (missing,) = [line for line in done.out.splitlines() if line.startswith("missing")]
+    assert missing.endswith("run: pip install 'headrace[train]'")
 
 
 def test_stores_whose_package_is_not_installed_are_named(
