@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import DatasetError, RecipeError, TrainError
+from headrace.errors import DatasetError, RecipeError, StreamError, TrainError
 from headrace.features.scaled import ScaledFeature
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.recipe.sections import EarlyStopping, Mlp, Rnn, Train
-from headrace.train.preflight import check_slices, check_validation, load_trainable_spec
+from headrace.train.preflight import (
+    check_slices,
+    check_validation,
+    choose_stream_shapes,
+    load_trainable_spec,
+)
 from headrace.transform.spec import TransformSpec
 from tests.tiny import tiny_recipe
 
@@ -102,3 +107,20 @@ def test_slices_that_cannot_be_evaluated_are_refused_before_the_training(tmp_pat
             continue
         with pytest.raises(RecipeError, match=problem):
             check_slices(limited, published)
+
+
+def test_streams_that_do_not_fit_are_refused_before_ranks_start(tmp_path: Path) -> None:
+    group = SimpleNamespace(rows=10**6, row_groups=(10**6,))
+    splits: dict[str, list[Any]] = {"train": [group] * 4, "validation": [group], "test": []}
+    version: Any = SimpleNamespace(
+        list_files=splits.get, count_rows=lambda split: sum(f.rows for f in splits[split])
+    )
+    # x, label and row_id: 16 bytes a row, so a row group has 16 MB
+    free = choose_stream_shapes(tiny_recipe(tmp_path), version, REGRESSION)
+    assert [*free] == ["train", "validation"]
+    assert free["train"].memory_bytes > 150 * 10**6
+    bound = tiny_recipe(tmp_path, "stream.memory=1500000000", "train.ranks=2")
+    shapes = choose_stream_shapes(bound, version, REGRESSION)
+    assert all(shape.memory_bytes <= 1_500_000_000 for shape in shapes.values())
+    with pytest.raises(StreamError, match=r"stream\.memory: 9,000,000 bytes have no room"):
+        choose_stream_shapes(tiny_recipe(tmp_path, "stream.memory=9000000"), version, REGRESSION)

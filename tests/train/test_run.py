@@ -42,6 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     monkeypatch.setattr(DatasetVersion, "open", open_dataset)
     monkeypatch.setattr(run_module, "load_trainable_spec", lambda recipe, dataset: None)
+    monkeypatch.setattr(run_module, "choose_stream_shapes", lambda recipe, dataset, spec: None)
     monkeypatch.setattr(run_module, "run_ranks", run_ranks)
     return calls
 

@@ -30,6 +30,7 @@ CHANGED = {
     "train.compression": "fp16",
     "stream.canonical_shards": "16",
     "stream.shuffle": "false",
+    "stream.memory": "99000000",
     "stream.last_batch": "drop",
 }
 FREE = {

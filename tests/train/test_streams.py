@@ -33,6 +33,7 @@ def test_a_stream_is_of_this_rank_and_as_the_recipe_says(
     recipe = tiny_recipe(
         tmp_path, "train.seed=7", "train.global_batch_size=32", "stream.canonical_shards=16",
         "stream.readers=3", "stream.block_rows=500", "stream.engine=pyarrow",
+        "stream.memory=9000000",
     )  # fmt: skip
     SplitStreams(recipe, DATASET, str(tmp_path)).open_split("test", COLUMNS, SECOND_OF_FOUR)
     (call,) = calls
@@ -47,6 +48,7 @@ def test_a_stream_is_of_this_rank_and_as_the_recipe_says(
         "seed": 7,
         "readers": 3,
         "block_rows": 500,
+        "memory": 9_000_000,
         "drop_last": False,
         "engine": "pyarrow",
     }

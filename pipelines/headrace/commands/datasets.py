@@ -109,6 +109,7 @@ def _measure_shuffle(dataset: "DatasetVersion") -> "tuple[dict[str, Any], Shuffl
         global_batch_size=train.global_batch_size,
         canonical_shards=settings.canonical_shards,
         block_rows=settings.block_rows,
+        memory=settings.memory,
         shuffle=settings.shuffle,
         seed=train.seed,
         drop_last=settings.last_batch == "drop",

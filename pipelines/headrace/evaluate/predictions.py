@@ -123,6 +123,7 @@ def _open_stream(
         seed=0,
         readers=recipe.stream.readers,
         block_rows=recipe.stream.block_rows,
+        memory=recipe.stream.memory,
         engine=recipe.stream.engine,
     )
 

@@ -71,6 +71,15 @@ def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
                 f"({most})",
             )
         ]
+    if stream.memory is not None and stream.canonical_shards is None:
+        return [
+            Problem(
+                "stream.memory",
+                "how many canonical shards fit is known only from the dataset, and an elastic "
+                "training needs a number that all its sizes divide",
+                "set stream.canonical_shards",
+            )
+        ]
     if train.ranks not in list_elastic_sizes(train, stream):
         return [
             Problem(

@@ -38,6 +38,39 @@ class Columns:
             np.dtype(item.dtype).itemsize * prod(item.shape) for item in self.arrays.values()
         )
 
+    @cached_property
+    def _column_bytes(self) -> dict[str, int]:
+        """Return the bytes of a row in each column, the widest where arrays share it."""
+        widths: dict[str, int] = {}
+        for item in self.arrays.values():
+            values = prod(item.shape) // max(len(item.columns), 1)
+            width = np.dtype(item.dtype).itemsize * values
+            widths |= {name: max(width, widths.get(name, 0)) for name in item.columns}
+        return widths
+
+    @property
+    def widest_bytes(self) -> int:
+        """Return the bytes of a row in the widest column."""
+        return max(self._column_bytes.values(), default=0)
+
+    def group_names(self, rows: int, limit: int) -> list[list[str]]:
+        """Group the columns that are read, in order, so that those of a group are decoded together.
+
+        Args:
+            rows: of a row group.
+            limit: bytes of a group's columns in so many rows, at most; a wider column is alone.
+        """
+        groups: list[list[str]] = []
+        size = limit
+        for name in self.list_names():
+            width = rows * self._column_bytes[name]
+            if size + width > limit:
+                groups.append([])
+                size = 0
+            groups[-1].append(name)
+            size += width
+        return groups
+
     def allocate_arrays(
         self, rows: int | tuple[int, ...], *, zeroed: bool = True
     ) -> dict[str, np.ndarray]:

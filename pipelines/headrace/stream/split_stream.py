@@ -5,7 +5,8 @@ version, the seed, the epoch and the step, whichever rank reads them. So a run r
 one ended, with any number of ranks, and without reading what was consumed. Reading an epoch is left
 to `epoch_reader.py`, and tensors to `dataset.py`.
 
-Memory: one block of each of the rank's shards, and as many prefetched ones; see `memory_bytes`.
+Memory: one block of each of the rank's shards, and as many prefetched ones; see `memory_bytes`, and
+`memory.py` for how it is bounded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,12 @@ from headrace.stream.block_reader import Engine
 from headrace.stream.cache import Cache
 from headrace.stream.columns import Columns
 from headrace.stream.epoch_reader import EpochReader, EpochSource, StreamBuffers
+from headrace.stream.memory import STACKS, SplitSize, choose_shape, choose_stack_bytes
 from headrace.stream.pickled_metadata import refuse_pickled_metadata
 from headrace.stream.plan import (
     BLOCK_ROWS,
     EpochPlan,
     assign_shards,
-    choose_block_rows,
-    choose_canonical_shards,
     count_steps,
     locate_rows,
     plan_epoch,
@@ -57,6 +57,8 @@ class SplitStream:
         readers: number of reader threads.
         block_rows: rows of a shard that are permuted together; the order depends on it.
         drop_last: leave out rows that do not fill a global batch, different ones in each epoch.
+        memory: bytes that blocks and stacks of all ranks take together at most; None for as many as
+            `block_rows` and `canonical_shards` come to.
         cache: stores row groups that were read.
         engine: what reads; the batches do not depend on it.
     """
@@ -73,6 +75,7 @@ class SplitStream:
     readers: int = 1
     block_rows: int = BLOCK_ROWS
     drop_last: bool = False
+    memory: int | None = None
     cache: Cache | None = None
     engine: Engine = "petastorm"
     _plans: dict[int, EpochPlan] = field(default_factory=dict, repr=False, compare=False)
@@ -89,23 +92,34 @@ class SplitStream:
             columns: the columns to read, and their arrays.
             options: further attributes of `SplitStream`. Where they are left out or None,
                 `block_rows` follows from the width of a row and `canonical_shards` from the number
-                of rows.
+                of rows; and both from `memory` where it bounds them.
 
         Raises:
-            StreamError: the dataset carries Petastorm's pickled metadata.
+            StreamError: the dataset carries Petastorm's pickled metadata, or `memory` is too little
+                for its row groups.
         """
         refuse_pickled_metadata(dataset.root)
         files = dataset.list_files(split)
-        block_rows = options.get("block_rows") or choose_block_rows(columns.row_bytes)
-        shards = options.get("canonical_shards") or choose_canonical_shards(
-            sum(file.rows for file in files), options["global_batch_size"], block_rows
+        shape = choose_shape(
+            measure_split(files, columns, options["global_batch_size"]),
+            canonical_shards=options.get("canonical_shards"),
+            block_rows=options.get("block_rows"),
+            memory=options.get("memory"),
+            ranks=options["size"],
         )
-        options = {**options, "block_rows": block_rows, "canonical_shards": shards}
+        options |= {"block_rows": shape.block_rows, "canonical_shards": shape.canonical_shards}
         return SplitStream(dataset.root, files, columns, **options)
 
     @cached_property
     def _buffers(self) -> StreamBuffers:
         return StreamBuffers(self.columns)
+
+    @property
+    def _threads(self) -> int:
+        """Return the reader threads; where memory is bounded, one for each own shard at most."""
+        if self.memory is None:
+            return self.readers
+        return min(self.readers, self.canonical_shards // self.size)
 
     @cached_property
     def index(self) -> RowGroupIndex:
@@ -152,19 +166,14 @@ class SplitStream:
         """Return the most bytes that blocks and batch stacks take on one rank.
 
         For each shard that is the block in use, the one after it and, towards the end of an epoch,
-        the first of the next epoch. The row group that is being decoded is not counted, nor batches
-        that the caller holds. A block may be longer than `block_rows` by a row group.
+        the first of the next epoch; and a reader's block and row group. A block may be longer than
+        `block_rows` by a row group. Batches that the caller holds are not counted.
         """
-        longest = int(self.index.rows.max(initial=0))
-        shards = self.canonical_shards // self.size
-        shard_rows = -(-self.rows // self.canonical_shards)
-        block = min(self.block_rows + longest, shard_rows) * self.columns.row_bytes
-        stack = (
-            choose_steps_per_stack(self) * self.batch_size_per_rank * (self.columns.row_bytes + 4)
-        )
-        # Stacks are allocated whole: in an epoch that is being read one is begun and one is
-        # completed, and the caller holds some. Each reader has a block that is not permuted yet.
-        return (3 * shards + self.readers) * block + 6 * stack
+        size = measure_split(self.files, self.columns, self.global_batch_size)
+        stacks = choose_steps_per_stack(self) * STACKS * size.step_bytes
+        readers = self._threads * self.size
+        shards, rows = self.canonical_shards, self.block_rows
+        return size.predict_memory(shards, rows, stacks, readers) // self.size
 
     def locate_rows(self, step: int) -> np.ndarray:
         """Return the positions of the rows of the rank's batch in the canonical order of the split,
@@ -212,7 +221,7 @@ class SplitStream:
         only when nothing refers to it any more.
         """
         epoch_readers: list[EpochReader] = []
-        with ThreadPoolExecutor(self.readers, thread_name_prefix="headrace-reader") as threads:
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="headrace-reader") as threads:
             try:
                 for position, epoch in enumerate(epochs):
                     if not epoch_readers:
@@ -242,15 +251,26 @@ class SplitStream:
             epoch=epoch,
             first_step=first_step,
             steps_per_stack=choose_steps_per_stack(self),
-            readers=self.readers,
+            readers=self._threads,
             cache=self.cache,
             engine=self.engine,
         )
         return EpochReader(source, self._buffers, threads)
 
 
+def measure_split(files: Sequence[DataFile], columns: Columns, global_batch_size: int) -> SplitSize:
+    """Measure what of a split and its batches decides the memory of its stream."""
+    rows = sum(file.rows for file in files)
+    longest = max((max(file.row_groups, default=0) for file in files), default=0)
+    return SplitSize(rows, longest, columns.row_bytes, columns.widest_bytes, global_batch_size)
+
+
 def choose_steps_per_stack(stream: "SplitStream") -> int:
     """Choose the steps of a batch stack; the batches do not depend on it."""
     by_rows = _STACK_ROWS // (stream.global_batch_size // stream.canonical_shards)
-    by_bytes = _STACK_BYTES // (stream.batch_size_per_rank * stream.columns.row_bytes)
+    bytes_ = _STACK_BYTES
+    if stream.memory is not None:
+        bytes_ = min(bytes_, choose_stack_bytes(stream.memory) // stream.size // STACKS)
+    step_bytes = stream.batch_size_per_rank * (stream.columns.row_bytes + 4)
+    by_bytes = bytes_ // step_bytes
     return max(1, min(by_rows, by_bytes, stream.steps))

@@ -33,6 +33,10 @@ from headrace.stream.plan import Block
 from headrace.stream.row_ranges import RowRange
 from headrace.work_note import note_work
 
+READ_BYTES = 8 * 2**20
+"""Decoded bytes of columns that are read at once: reading a row group took five times its decoded
+bytes, so that a large one is read some columns at a time."""
+
 # What pyarrow raises where a file is damaged.
 _DAMAGE_ERRORS = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
@@ -176,13 +180,26 @@ class BlockWorker:
                 pre_buffer=not is_local(self._filesystem),
                 page_checksum_verification=True,
             )
-            table = file.read_row_group(item.row_group, columns=names, use_threads=False)
+            rows = footer.metadata.row_group(item.row_group).num_rows
+            parts = [
+                file.read_row_group(item.row_group, columns=group, use_threads=False)
+                for group in task.columns.group_names(rows, READ_BYTES)
+            ]
         note_work("")
+        table = _join_columns(parts)
         if table.num_columns != len(names):
             present = set(table.column_names)  # pyarrow builds a new list at every access
             missing = next(name for name in names if name not in present)
             raise StreamError(f"{path} has no column {missing!r}")
         return table, footer
+
+
+def _join_columns(parts: list[pa.Table]) -> pa.Table:
+    """Join tables of the same rows, each of other columns, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = [column for part in parts for column in part.columns]
+    return pa.Table.from_arrays(columns, names=[n for part in parts for n in part.column_names])
 
 
 def _build_cache_key(task: BlockTask, item: RowRange) -> str:

@@ -6,10 +6,18 @@ from headrace.errors import DatasetError, RecipeError, TrainError
 from headrace.formats import describe_invalid
 from headrace.labels.losses.custom import OwnLoss
 from headrace.labels.losses.kinds import find_loss_problems
+from headrace.lake.data_file import SPLITS, SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.models.compatibility import find_compatibility_problems
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import find_metric_problems
+from headrace.stream.columns import (
+    build_feature_columns,
+    list_baseline_columns,
+    list_weight_columns,
+)
+from headrace.stream.memory import StreamShape, choose_shape
+from headrace.stream.split_stream import measure_split
 from headrace.transform.list_columns import find_list_columns
 from headrace.transform.slice_columns import find_slice_problems
 from headrace.transform.spec import TransformSpec
@@ -69,6 +77,33 @@ def check_slices(recipe: Recipe, dataset: DatasetVersion) -> None:
     if problems:
         source = f"{recipe.name} (with dataset {dataset.root} version {dataset.version})"
         raise RecipeError(source, recipe.locate(problems))
+
+
+def choose_stream_shapes(
+    recipe: Recipe, dataset: DatasetVersion, spec: TransformSpec
+) -> dict[SplitName, StreamShape]:
+    """Choose how every split that has rows is cut, as the streams of a training will.
+
+    Raises:
+        StreamError: `stream.memory` is too little for the row groups of a split, or for the ranks.
+    """
+    extra = {
+        "row_id": ("int64", "row_id"), **list_weight_columns(spec), **list_baseline_columns(spec),
+    }  # fmt: skip
+    columns = build_feature_columns(spec, extra)  # as evaluation reads them, which is the most
+    settings, train = recipe.stream, recipe.train
+    return {
+        split: choose_shape(
+            measure_split(dataset.list_files(split), columns, train.global_batch_size),
+            canonical_shards=settings.canonical_shards,
+            block_rows=settings.block_rows,
+            memory=settings.memory,
+            ranks=train.ranks,
+            readers=settings.readers,
+        )
+        for split in SPLITS
+        if dataset.count_rows(split)
+    }
 
 
 def check_validation(recipe: Recipe, dataset: DatasetVersion) -> None:

@@ -17,7 +17,7 @@ from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import list_elastic_sizes
 from headrace.tracking.environment import select_tracking_variables
 from headrace.train.checkpoint import name_attempt
-from headrace.train.preflight import check_slices, load_trainable_spec
+from headrace.train.preflight import check_slices, choose_stream_shapes, load_trainable_spec
 
 # Seconds from SIGTERM to the end, for a step and a checkpoint. Kubernetes gives 30 by default.
 _ENDING_GRACE = 25.0
@@ -84,7 +84,7 @@ def train(
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
-    load_trainable_spec(recipe, dataset)
+    choose_stream_shapes(recipe, dataset, load_trainable_spec(recipe, dataset))
     check_slices(recipe, dataset)
     report(Progress(f"starting {recipe.train.ranks} ranks"))
     payload: dict[str, Any] = {

@@ -19,7 +19,7 @@ _NOT_IDENTIFYING = (
     "ranks", "threads_per_rank", "collective_timeout", "step_timeout", "compare_every",
     "max_restarts", "checkpoint", "min_ranks", "max_ranks", "launcher", "collectives",
 )  # fmt: skip
-_STREAM = ("canonical_shards", "shuffle", "block_rows", "last_batch")
+_STREAM = ("canonical_shards", "shuffle", "block_rows", "memory", "last_batch")
 # Schedules whose rate depends on how many epochs there are.
 _BY_LENGTH = ("cosine", "polynomial")
 _EPOCHS = "train.epochs"

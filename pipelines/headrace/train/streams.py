@@ -46,6 +46,7 @@ class SplitStreams:
             seed=self._recipe.train.seed,
             readers=settings.readers,
             block_rows=settings.block_rows,
+            memory=settings.memory,
             drop_last=split == "train" and settings.last_batch == "drop",
             cache=self._cache,
             engine=settings.engine,

@@ -64,4 +64,4 @@ def test_a_bad_recipe_is_exit_code_2_before_any_check(
 
 
 def test_a_recipe_adds_checks_of_what_it_needs(tmp_path: Path) -> None:
-    assert len(list_checks(tiny_recipe(tmp_path), "w")) == len(list_checks(None, "w")) + 3
+    assert len(list_checks(tiny_recipe(tmp_path), "w")) == len(list_checks(None, "w")) + 4

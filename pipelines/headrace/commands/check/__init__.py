@@ -55,7 +55,7 @@ def check_recipe(recipe: Recipe, workdir: str, *, remote: bool = False) -> list[
         workdir: local folder of commands.
         remote: whether remote stores are asked.
     """
-    from headrace.commands.check import embeddings, machine, tables
+    from headrace.commands.check import machine, predictions, tables
 
     return [
         *tables.check_tables(recipe, remote=remote),
@@ -63,7 +63,7 @@ def check_recipe(recipe: Recipe, workdir: str, *, remote: bool = False) -> list[
         *machine.check_dataset(recipe, remote=remote),
         *machine.check_java(recipe),
         *machine.check_installed(recipe),
-        *embeddings.predict_embeddings(recipe, remote=remote),
+        *predictions.predict_memory(recipe, remote=remote),
         *machine.list_unasked(recipe),
     ]
 

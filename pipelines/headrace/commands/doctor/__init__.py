@@ -52,7 +52,14 @@ def doctor(
 
 def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
     """Return all checks, what fails most often and fastest first."""
-    from headrace.commands.doctor import embeddings, engines, extras, machine, services
+    from headrace.commands.doctor import (
+        embeddings,
+        engines,
+        extras,
+        machine,
+        services,
+        stream_memory,
+    )
 
     checks: list[Check] = [
         machine.check_python,
@@ -76,6 +83,7 @@ def list_checks(recipe: Recipe | None, workdir: str) -> list[Check]:
             lambda: services.check_tables(recipe),
             lambda: services.check_dataset(recipe),
             lambda: embeddings.check_embeddings(recipe),
+            lambda: stream_memory.check_stream_memory(recipe),
         ]
     checks.append(lambda: services.check_clock(recipe, os.environ))
     return checks
