@@ -129,6 +129,7 @@ class Binary(LabelKind):
     )  # fmt: skip
     main_metric = "roc_auc"
     validation_metrics = ("loss", "roc_auc", "accuracy")
+    validation_curve = "roc_auc"
     tagged_metrics = ("roc_auc", "pr_auc", "f1", "log_loss", "accuracy", "f1_macro", "f1_micro")
     output = "probability"
     activation = "sigmoid"
@@ -170,20 +171,27 @@ class Binary(LabelKind):
 
         return compute_smoothed_losses
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean cross-entropy."""
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the cross-entropy."""
         predicted = predicted.astype(np.float64)
         true_probability = np.where(truth > 0.5, predicted, 1 - predicted)
-        return float(-np.mean(np.log(clip_probability(true_probability))))
+        return np.asarray(-np.log(clip_probability(true_probability)))
 
     def validate_predictions(
         self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
     ) -> dict[str, float]:
         """Return accuracy at threshold 0.5, and roc_auc where both labels occur."""
-        metrics = {"accuracy": float(np.mean((predicted >= 0.5) == (truth > 0.5)))}
+        means = self.list_validation_means(truth, predicted, label)
+        metrics = {name: float(np.mean(values)) for name, values in means.items()}
         if 0 < truth.sum() < len(truth):
             metrics["roc_auc"] = compute_roc_auc_by_ranks(truth, predicted)
         return metrics
+
+    def list_validation_means(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> Mapping[str, np.ndarray]:
+        """Return which decisions are right at threshold 0.5, for accuracy."""
+        return {"accuracy": (predicted >= 0.5) == (truth > 0.5)}
 
     def predict_columns(
         self, output: np.ndarray, label: FittedLabel, threshold: float

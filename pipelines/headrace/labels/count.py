@@ -96,10 +96,10 @@ class Count(Regression):
 
         return tf.nn.log_poisson_loss
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean of the same loss, of rates."""
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the same loss, of rates."""
         rates = np.maximum(predicted.astype(np.float64), SMALLEST_RATE)
-        return float(np.mean(rates - truth * np.log(rates)))
+        return np.asarray(rates - truth * np.log(rates))
 
     def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float
