@@ -230,6 +230,8 @@ OTHER_VALUES: dict[str, object] = {
     "leakage": {"limit": 0.5},
     "references": ["constant"],
     "reference_rows": 77,
+    "exact_rows": 77,
+    "max_slices": 77,
     "gates": [CHAMPION],
 }
 
