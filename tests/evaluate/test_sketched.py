@@ -7,6 +7,8 @@ import pytest
 
 from headrace.errors import ModelError
 from headrace.evaluate.bootstrap import draw_metrics, find_intervals, pair_draws
+from headrace.evaluate.references.compare import compare_references
+from headrace.evaluate.references.compute import References, digest_rows
 from headrace.evaluate.sketched import is_sketched, sketch_predictions
 from headrace.labels.spec import LabelSpec
 from headrace.recipe import sections as s
@@ -120,3 +122,45 @@ def test_without_draws_there_are_no_intervals() -> None:
     drawn = sketch_predictions(make_rows(500), LABEL, 0.5, settings).drawn
     assert (drawn.draws, drawn.requested) == ([], 0)
     assert find_intervals(drawn, 0.95) == {}
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_references_are_compared_as_in_the_exact_way(kind: str) -> None:
+    label = LabelSpec(kind=kind)
+    rows = make_rows()
+    if kind == "regression":
+        rows = {"row_id": rows["row_id"], "label": rows["probability"] + rows["label"],
+                "value": rows["probability"]}  # fmt: skip
+    order = np.argsort(rows["row_id"])
+    test = {name: array[order] for name, array in rows.items()}
+    output = label.definition.output
+    noise = np.random.default_rng(8).uniform(0.5, 1, 4000)
+    tree = (test[output] * noise).astype(np.float32)
+    facts = {"train_rows": 9, "constant_rows": 9, "tree_rows": 9, "tree_iterations": 3,
+             "weighted": False}  # fmt: skip
+    references = References(
+        np.array(test["label"].mean()), {"test": tree}, {}, facts,
+        {"test": digest_rows(test["row_id"], test["label"])},
+    )  # fmt: skip
+    weight = np.ones(4000)
+    scorer = label.definition.make_scorer(test, label, 0.5)
+    own_sketch = sketch_predictions(test, label, 0.5, SETTINGS)
+    of_scorer = draw_metrics(scorer, weight, draws=200, seed=0)
+    exact, sketched = (
+        compare_references(references, drawn, test, {}, weight, label, 0.5, SETTINGS, sketch)
+        for drawn, sketch in ((of_scorer, None), (own_sketch.drawn, own_sketch))
+    )
+    assert [r.name for r in sketched.results] == [r.name for r in exact.results]
+    assert sketched.rows == exact.rows == 4000
+    for own, of_rows in zip(sketched.results, exact.results, strict=True):
+        assert {*own.differences} == {*of_rows.differences}
+        for name, difference in own.differences.items():
+            other = of_rows.differences[name]
+            assert difference is not None
+            assert other is not None
+            bound = difference.bound + 1e-6
+            assert difference.better_by == pytest.approx(other.better_by, abs=bound)
+            low, high = difference.find_interval(0.95) or (0, 0)
+            of_rows_low, of_rows_high = other.find_interval(0.95) or (0, 0)
+            width = high - low - 2 * difference.bound
+            assert width == pytest.approx(of_rows_high - of_rows_low, rel=0.35, abs=1e-9)
