@@ -99,7 +99,7 @@ def sketch_predictions(
     if label.definition.form is Form.PROBABILITY:
         cells = sketch.draws.sums["confusion"]
         of_classes = np.stack([cells[:, 0] + cells[:, 1], cells[:, 2] + cells[:, 3]], axis=1)
-    measured = kind.measure(sketch)
+    measured = kind.measure_metrics(sketch)
     return SketchedRows(
         rows=sketch.rows,
         weighted_rows=sketch.weighted_rows,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.growth_slopes import fit_exponent
 from headrace.errors import ModelError
@@ -69,7 +70,7 @@ def test_the_exact_metrics_are_within_the_bounds(
     label = make_label(kind)
     scorer = label.definition.make_scorer(rows, label, 0.5)
     own = sketch(kind, rows, OneRank(), weight, bins=bins)
-    exact, measured = scorer(weight), SKETCHES[kind].measure(own)
+    exact, measured = scorer(weight), SKETCHES[kind].measure_metrics(own)
     assert {*measured} == {*exact}
     for name, (value, bound) in measured.items():
         assert abs(value - exact[name]) <= bound + 1e-11 * max(1, abs(exact[name])), name
@@ -139,7 +140,7 @@ def test_groups_are_even_and_those_of_one_identity_the_same() -> None:
 def test_all_equal_scores_have_an_area_of_a_half_that_is_known() -> None:
     rows = {"label": np.array([0, 1, 1], np.float32), "probability": np.full(3, 0.3, np.float32),
             "row_id": np.arange(3)}  # fmt: skip
-    measured = SKETCHES["binary"].measure(sketch("binary", rows, OneRank(), np.ones(3)))
+    measured = SKETCHES["binary"].measure_metrics(sketch("binary", rows, OneRank(), np.ones(3)))
     assert measured["roc_auc"].value == 0.5
     assert measured["roc_auc"].bound < 1e-12
 
@@ -148,14 +149,31 @@ def test_scores_of_1e_10_and_0_are_told_apart() -> None:
     """scikit-learn/scikit-learn#3864 has 0.5 here."""
     rows = {"label": np.array([1, 0, 0], np.float32), "row_id": np.arange(3),
             "probability": np.array([1e-10, 0, 0], np.float32)}  # fmt: skip
-    measured = SKETCHES["binary"].measure(sketch("binary", rows, OneRank(), np.ones(3)))
+    measured = SKETCHES["binary"].measure_metrics(sketch("binary", rows, OneRank(), np.ones(3)))
     assert measured["roc_auc"].value == 1.0
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1e-7, 0), (0.01, 0.3), (1e-30, 0)])
+def test_areas_do_not_depend_on_where_the_scores_lie(scale: float, offset: float) -> None:
+    """scikit-learn/scikit-learn#6688 loses scores below 1e-7, and tensorflow/tensorflow#14834 those
+    between two of its thresholds."""
+    random = np.random.default_rng(0)
+    score = np.round(random.random(500) * 2**10) / 2**10
+    rows = {
+        "label": (score + random.random(500) > 1).astype(np.float32),
+        "probability": (offset + scale * score).astype(np.float32),
+        "row_id": np.arange(500),
+    }
+    exact = roc_auc_score(rows["label"], score)
+    own = sketch("binary", rows, OneRank(), np.ones(500), bins=50)
+    area = SKETCHES["binary"].measure_metrics(own)["roc_auc"]
+    assert abs(area.value - exact) <= area.bound < 0.02
 
 
 def test_one_class_has_no_area_and_a_prediction_that_is_none_is_refused() -> None:
     rows = make_rows("binary", 50)
     rows["label"][:] = 0
-    measured = SKETCHES["binary"].measure(sketch("binary", rows, OneRank(), np.ones(50)))
+    measured = SKETCHES["binary"].measure_metrics(sketch("binary", rows, OneRank(), np.ones(50)))
     assert not {"roc_auc", "pr_auc", "normalized_entropy"} & {*measured}
     rows["probability"][7] = np.nan
     with pytest.raises(ModelError, match="1 of 50 predictions are not finite"):

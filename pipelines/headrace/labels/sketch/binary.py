@@ -39,7 +39,7 @@ class BinarySketch:
             positive=truth,
         )  # fmt: skip
 
-    def measure(self, sketch: Sketch) -> dict[str, Bounded]:
+    def measure_metrics(self, sketch: Sketch) -> dict[str, Bounded]:
         """Return the metrics with their bounds; that of areas is above 0."""
         sums = sketch.all_rows
         metrics = {
@@ -91,7 +91,7 @@ def _measure_sums(drawn: SketchSums, occurring: np.ndarray) -> dict[str, np.ndar
     with np.errstate(invalid="ignore", divide="ignore"):
         hits, predicted, actual = ((tn, tp), (tn + fn, fp + tp), (tn + fp, fn + tp))
         by_class = [
-            (_divide(h, p), _divide(h, a), _divide(2 * h, p + a))
+            (_divide_or_zero(h, p), _divide_or_zero(h, a), _divide_or_zero(2 * h, p + a))
             for h, p, a in zip(hits, predicted, actual, strict=True)
         ]
         accuracy = (tn + tp) / total
@@ -111,5 +111,5 @@ def _measure_sums(drawn: SketchSums, occurring: np.ndarray) -> dict[str, np.ndar
     return metrics
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def _divide_or_zero(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.where(denominator > 0, numerator / np.where(denominator > 0, denominator, 1), 0.0)

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headrace.labels.scoring import divide_or_zero
+
 _ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
@@ -64,10 +66,10 @@ def bound_areas(
         return Bounded(area, 0.0), Bounded(average, 0.0)
     rounding = _ROUNDING * len(positive)
     ties = float((positive * negative)[unknown].sum() / (2 * true[-1] * false[-1]))
-    shares = [_divide(true, true + false) for _ in range(2)]
+    shares = [divide_or_zero(true, true + false) for _ in range(2)]
     best, worst = shares
-    best[unknown] = _divide(true, true + before_false)[unknown]
-    worst[unknown] = _divide(before_true, before_true + false)[unknown]
+    best[unknown] = divide_or_zero(true, true + before_false)[unknown]
+    worst[unknown] = divide_or_zero(before_true, before_true + false)[unknown]
     highest, lowest = (float((positive * share).sum() / true[-1]) for share in (best, worst))
     return (
         Bounded(area, ties + rounding),
@@ -133,7 +135,3 @@ def _skip_empty(weight: np.ndarray, position: np.ndarray) -> np.ndarray:
     chosen = np.take_along_axis(following, clipped, axis=-1)[..., 0]
     last = np.where(weight > 0, np.arange(bins), 0).max(axis=-1)
     return np.asarray(np.minimum(chosen, last))
-
-
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.zeros(len(numerator)), where=denominator > 0)

@@ -62,7 +62,9 @@ def sum_by_cell(
     scaled = values / unit
     high = np.floor(scaled)
     low = np.rint((scaled - high) * 2**_LOW_BITS)
-    return IntegerSums(unit, np.stack([_count(part, cell, cells) for part in (high, low)]))
+    return IntegerSums(
+        unit, np.stack([_sum_whole_numbers(part, cell, cells) for part in (high, low)])
+    )
 
 
 def choose_draw_unit(largest: float, rows: int, most_times: int) -> float:
@@ -82,7 +84,7 @@ def count_units(values: np.ndarray, cell: np.ndarray, cells: int, unit: float) -
     return np.bincount(cell, np.rint(values / unit), cells)
 
 
-def _count(whole: np.ndarray, cell: np.ndarray | None, cells: int) -> np.ndarray:
+def _sum_whole_numbers(whole: np.ndarray, cell: np.ndarray | None, cells: int) -> np.ndarray:
     """Sum whole numbers of 26 bits and a sign by cell, int64 (cells,)."""
     if cell is None:
         return np.array([whole.astype(np.int64).sum()])

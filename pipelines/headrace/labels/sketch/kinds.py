@@ -24,7 +24,7 @@ class SketchedKind(Protocol):
             ModelError: a prediction is not finite.
         """
 
-    def measure(self, sketch: Sketch) -> dict[str, Bounded]:
+    def measure_metrics(self, sketch: Sketch) -> dict[str, Bounded]:
         """Return the metrics of all rows: those of the kind's scorer, and how far off they are."""
 
     def measure_draws(self, sketch: Sketch) -> dict[str, np.ndarray]:

@@ -52,7 +52,7 @@ class NumberSketch:
             },
         )
 
-    def measure(self, sketch: Sketch) -> dict[str, Bounded]:
+    def measure_metrics(self, sketch: Sketch) -> dict[str, Bounded]:
         """Return the metrics with their bounds; that of quantiles is above 0."""
         rows = sketch.all_rows
         is_constant = sketch.extremes["highest"] == -sketch.extremes["lowest"]

@@ -26,7 +26,7 @@ _MOST_TIMES = 16  # that a group is drawn: of a Poisson variable of mean 1 it is
 
 @dataclass(frozen=True)
 class RowQuantities:
-    """What rows add to the metrics of their kind of label.
+    """The quantities that rows add to the metrics of their kind of label.
 
     Attributes:
         sums: name -> value of each row, float64 (rows,), the cell that it is added to, int64
