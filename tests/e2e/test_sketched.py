@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "min_rows": 10,
         "gates": [
             {"kind": "metric", "metric": "roc_auc", "at_least": 0.5},
-            {"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.01},
+            {"kind": "champion", "metric": "roc_auc", "not_worse_by": 0.5},
         ],
     }
     tree["train"] |= {"epochs": 6, "optimizer": {"kind": "adam", "learning_rate": 0.01}}
