@@ -78,6 +78,7 @@ def test_two_ranks_that_add_up_have_the_exact_metrics_within_their_bounds(folder
 
 
 def test_a_champion_is_compared_in_groups_of_rows(folder: Path) -> None:
+    run(folder, "train")
     run(folder, "evaluate", "--ranks", "2", *FEW)
     run(folder, "promote", *FEW)
     run(folder, "train", "--set", "train.seed=5")
