@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.gather_rows import CollectiveSums, gather_to_rank_0
 from headrace.errors import StreamError
 from headrace.progress import Progress, Report
 
@@ -334,3 +335,24 @@ def knock_at_own_ports(payload: dict, ranks: Collectives, report: Report) -> dic
         opened.append(port)
     (total,) = ranks.allreduce([tf.constant(1.0)])  # the ranks are still together
     return {"ports": len(ports), "opened": len(opened), "sum": float(total)}
+
+
+def gather_and_add(
+    payload: dict[str, Any], collectives: Collectives, report: Report
+) -> dict[str, Any]:
+    """Gather to rank 0 rows of which rank r has 200,000 r, and add up large whole numbers."""
+    rank = collectives.rank
+    numbers = np.arange(200_000 * rank, dtype=np.int64)
+    rows = gather_to_rank_0(np.stack([np.full_like(numbers, rank), numbers], axis=1), collectives)
+    others = gather_to_rank_0(np.full(rank, 0.5, np.float32), collectives)
+    sums = CollectiveSums(collectives).add(np.full(3, 2**60 // 8 + 1, np.int64))
+    assert rank == 0 or (len(rows), len(others)) == (0, 0)
+    expected = [
+        np.stack([np.full(200_000 * r, r), np.arange(200_000 * r)], axis=1)
+        for r in range(collectives.size)
+    ]
+    return {
+        "rows": len(rows),
+        "is_in_order": rank == 0 and np.array_equal(rows, np.concatenate(expected)),
+        "sums": sums.tolist(),
+    }

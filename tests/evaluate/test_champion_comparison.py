@@ -273,3 +273,25 @@ def test_no_row_that_either_was_trained_on_is_ever_used(
         return
     assert comparison.shared_rows == len(allowed)
     assert measure(comparison)[0] * len(allowed) == pytest.approx(error[allowed].sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_very_many_rows_are_compared_in_the_same_groups(metric: str) -> None:
+    """The lower end is that of draws of rows, but for the bounds of both areas."""
+    random, count = np.random.default_rng(1), 4000
+    ids, score = random.integers(0, 2**62, count), random.normal(size=count)
+    truth = score + random.normal(size=count) > 0
+    own, others = (
+        make_rows(ids.tolist(), truth.tolist(), (1 / (1 + np.exp(-s))).tolist())
+        for s in (score, score + 0.2 * random.normal(size=count))
+    )
+    results = [
+        compare(own, others, metric=metric, bootstrap=200, exact_rows=rows) for rows in (4000, 1600)
+    ]
+    exact, sketched = (next(iter((r.differences or {}).values())) for r in results)
+    assert exact is not None
+    assert sketched is not None
+    bound = 0.01 if metric == "roc_auc" else 1e-9
+    assert sketched.better_by == pytest.approx(exact.better_by, abs=bound)
+    assert sketched.draws == 200
+    assert sketched.low == pytest.approx(exact.low, abs=2 * bound + 0.3 * abs(exact.low))

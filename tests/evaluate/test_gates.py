@@ -1,6 +1,7 @@
 """Gates that pass and gates that fail, with the text that says why."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,38 @@ def test_limits(settings: dict, passed: bool, text: str) -> None:
     result = check_gate(settings)
     assert result.passed is passed
     assert text in result.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "passed", "text"),
+    [
+        ({"at_least": 0.749}, True, "roc_auc: 0.75 within ± 0.001, at least 0.749"),
+        ({"at_least": 0.7495}, False, "0.7495: the bound does not tell on which side it is; raise"),
+        ({"at_least": 0.7505}, False, "0.7505: the bound does not tell on which side it is; raise"),
+        ({"at_least": 0.7511}, False, "roc_auc: 0.75 within ± 0.001, at least 0.7511"),
+        ({"at_most": 0.7511}, True, "roc_auc: 0.75 within ± 0.001, at most 0.7511"),
+        ({"at_most": 0.7505}, False, "0.7505: the bound does not tell on which side it is; raise"),
+        ({"at_most": 0.7}, False, "roc_auc: 0.75 within ± 0.001, at most 0.7"),
+    ],
+)
+def test_a_metric_has_to_keep_a_limit_with_all_that_it_may_be(
+    settings: dict, passed: bool, text: str
+) -> None:
+    result = check_gate({**METRIC, **settings}, bounds={"roc_auc": 0.001})
+    assert result.passed is passed
+    assert text in result.text
+    assert result.text.endswith(text) or "raise" in text
+    assert result.details == {"bound": 0.001}
+
+
+def test_the_worst_slice_is_the_one_that_may_be_the_worst() -> None:
+    slices = [
+        make_slice("c=known", 0.7),
+        replace(make_slice("c=bounded", 0.705), bounds={"roc_auc": 0.01}),
+    ]
+    result = check_gate({**SLICE, "at_least": 0.7}, slices=slices)
+    assert not result.passed
+    assert result.text.startswith("roc_auc of c=bounded (500 rows), the worst of 2: 0.705 within ±")
 
 
 def test_the_worst_slice_decides_and_small_ones_do_not() -> None:
@@ -230,6 +263,8 @@ OTHER_VALUES: dict[str, object] = {
     "leakage": {"limit": 0.5},
     "references": ["constant"],
     "reference_rows": 77,
+    "exact_rows": 77,
+    "max_slices": 77,
     "gates": [CHAMPION],
 }
 

@@ -318,3 +318,38 @@ def test_without_gates_in_the_recipe_the_model_has_to_be_better_than_the_constan
 def test_where_there_is_no_gate_nothing_was_judged(world: World) -> None:
     assert world.evaluate("evaluate.gates=[]")["verdict"]["passed"] is None
     assert "nothing was judged" in world.run.texts["evaluation/test/report.html"]
+
+
+@pytest.mark.parametrize("references", ["", "evaluate.references=[constant]"])
+def test_a_sketched_evaluation_is_the_exact_one_within_bounds(
+    world: World, monkeypatch: pytest.MonkeyPatch, references: str
+) -> None:
+    """With trees rank 0 needs all rows, and without them some, for figures alone."""
+    monkeypatch.setattr(rank, "predict_own_rows", lambda *arguments: predict_rows(*arguments[:4]))
+    gathered: list[int | None] = []
+
+    def gather(rows: dict, *rest: Any) -> dict:
+        gathered.append(rest[2])
+        return rows
+
+    monkeypatch.setattr(rank, "gather_rows", gather)
+    options = (GATES, "evaluate.slices=[]", *([references] if references else []))
+    exact = world.evaluate(*options, "evaluate.exact_rows=200")
+    assert "bounds" not in json.loads(world.run.texts["evaluation/test/verdict.json"])
+    result = world.evaluate(*options, "evaluate.exact_rows=100")
+    assert gathered == [100 if references else None]
+    verdict = json.loads(world.run.texts["evaluation/test/verdict.json"])
+    assert {*verdict["bounds"]} == {"roc_auc", "pr_auc"}
+    for name, value in exact["metrics"].items():
+        assert abs(result["metrics"][name] - value) <= verdict["bounds"].get(name, 0) + 1e-12
+    bound = verdict["bounds"]["roc_auc"]
+    assert 0 < bound < 0.1
+    assert world.run.metrics["test_roc_auc_bound"] == bound
+    assert " within ± " in verdict["gates"][0]["text"]
+    page = world.run.texts["evaluation/test/report.html"]
+    assert "200 test rows are more than evaluate.exact_rows (100)" in page
+    assert "<td>roc_auc<td class=n>" in page
+    assert " ± 0.0" in page
+    words = {kind: r["references"]["words"]["log_loss"] for kind, r in
+             (("exact", exact["verdict"]), ("sketched", result["verdict"]))}  # fmt: skip
+    assert words["exact"].split(" ± ")[0] == words["sketched"].split(" ± ")[0]

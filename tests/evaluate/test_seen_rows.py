@@ -12,6 +12,7 @@ from headrace.distributed.rank.collectives import SoloCollectives
 from headrace.evaluate.seen_rows import find_seen_rows, read_test_labels
 from headrace.labels.spec import LabelSpec
 from headrace.lake.data_file import DataFile, SplitName
+from tests.train.ranks_on_threads import run_on_threads
 
 
 class Dataset:
@@ -64,18 +65,6 @@ def test_train_rows_tell_whether_identities_are_the_same(trained: list[int], sha
     assert (seen.is_seen.any(), seen.shares_rows) == (False, shares)
 
 
-class OneOfTwo(SoloCollectives):
-    size = 2
-
-    def __init__(self, rank: int, others: list[np.ndarray]) -> None:
-        super().__init__()
-        self.rank, self._others = rank, others
-
-    def allgather(self, array: np.ndarray) -> np.ndarray:
-        self._others.append(array)
-        return np.concatenate(self._others)
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=9), max_size=7))
 def test_ranks_find_what_a_loop_finds(files: list[list[int]]) -> None:
@@ -83,11 +72,9 @@ def test_ranks_find_what_a_loop_finds(files: list[list[int]]) -> None:
     other, own = Dataset("/o", named), Dataset("/r", OWN)
     expected = [number in {i for ids in files for i in ids} for number in range(31)]
     assert find(other, own, list(range(31))).is_seen.tolist() == expected
-    gathered: list[np.ndarray] = []
     other.read.clear()
-    for rank in (0, 1):
-        seen = find(other, own, list(range(31)), OneOfTwo(rank, gathered))
-    assert seen.is_seen.tolist() == expected
+    first, _ = run_on_threads(2, lambda ranks: find(other, own, list(range(31)), ranks))
+    assert first.is_seen.tolist() == expected
     assert sorted(other.read) == sorted(named)  # each file by one rank
 
 

@@ -205,18 +205,17 @@ def test_columns_without_a_number_have_slices_all_the_same(values: list) -> None
         )
 
 
-def test_rare_values_are_one_slice_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slice_values, "MAX_VALUES", 3)
+def test_rare_values_are_one_slice_and_it_is_said() -> None:
     texts = pa.array(["a"] * 5 + ["b"] * 4 + ["c", None, "d", "e"] + ["f"] * 3)
-    encoded = encode_texts("x", texts)
+    encoded = encode_texts("x", texts, most=3)
     rows = name_rows(encoded)
     assert rows == ["x=a"] * 5 + ["x=b"] * 4 + ["x: 3 other values", "x=missing"] + [
         "x: 3 other values"] * 2 + ["x=f"] * 3  # fmt: skip
     assert encoded.notes == (
         "x has 6 values in the test rows; the 3 most frequent are slices of their own, all others "
-        "are one",
+        "are one, with 3 rows (18.8%)",
     )
-    pairs = combine_columns([encoded, encode_integers("y", pa.array([1] * 16), None)])
+    pairs = combine_columns([encoded, encode_integers("y", pa.array([1] * 16), None)], most=3)
     assert name_rows(pairs)[:2] == ["x=a, y=1"] * 2
     assert "2 other combinations" in pairs.names
     assert len(pairs.notes) == 2

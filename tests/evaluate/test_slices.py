@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.errors import ModelError
+from headrace.evaluate.sketched import SketchedRows, sketch_predictions
 from headrace.evaluate.slices import (
     SliceResult,
     assign_slices,
@@ -22,6 +23,7 @@ from headrace.features.scaled import ScaledFeature
 from headrace.features.tokens import TokensFeature
 from headrace.features.vocabulary import VocabularyFeature
 from headrace.labels.binary import BinaryScorer
+from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.recipe import sections as s
 from headrace.transform.spec import DerivedColumn, RawColumn, TransformSpec
@@ -265,3 +267,39 @@ def test_the_worst_come_first_and_few_rows_last() -> None:
     assert order == ["bad", "good", "tiny", "none"]
     opposite = [r.value for r in sort_worst_first(results, "m", higher_is_better=False)]
     assert opposite == ["good", "bad", "tiny", "none"]
+
+
+def test_slices_of_very_many_rows_have_the_metrics_of_their_rows_and_draws_of_groups() -> None:
+    """Those of a slice that is itself too large are within bounds."""
+    random, count = np.random.default_rng(0), 6000
+    score = random.normal(size=count)
+    rows = {
+        "row_id": random.integers(0, 2**62, count),
+        "label": (score + random.normal(size=count) > 0).astype(np.float32),
+        "probability": (1 / (1 + np.exp(-score))).astype(np.float32),
+    }
+    codes = np.minimum(np.arange(count) % 8, 3)  # the last one has more than half of the rows
+    label, settings = LabelSpec(), s.Evaluate(exact_rows=2000, bootstrap=100)
+
+    def take(positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: array[positions] for name, array in rows.items()}
+
+    def make_scorer(positions: np.ndarray) -> Any:
+        return label.definition.make_scorer(take(positions), label, 0.5)
+
+    def sketch(positions: np.ndarray, draws: int) -> SketchedRows:
+        return sketch_predictions(take(positions), label, 0.5, settings, draws=draws, groups=64)
+
+    item, names = s.Slice(columns=["x"]), ["x=0", "x=1", "x=2", "x: 5 other values"]
+    arguments = (item, codes, names, make_scorer, np.ones(count), settings)
+    exact = score_slices(*arguments)
+    sketched = score_slices(*arguments, sketch=sketch)
+    for of_rows, result in zip(exact, sketched, strict=True):
+        assert (of_rows.value, of_rows.rows) == (result.value, result.rows)
+        assert bool(result.bounds) == (result.rows > 2000)
+        for name, value in of_rows.metrics.items():
+            assert abs(result.metrics[name] - value) <= result.bounds.get(name, 0) + 1e-9
+        for name in ("roc_auc", "log_loss"):
+            own, other = result.intervals[name], of_rows.intervals[name]
+            width = own.high - own.low - 2 * result.bounds.get(name, 0)
+            assert width == pytest.approx(other.high - other.low, rel=0.5)

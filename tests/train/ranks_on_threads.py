@@ -41,6 +41,12 @@ class ThreadCollectives(SoloCollectives):
     def allgather_rows(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return [tf.concat(parts, 0) for parts in zip(*self._exchange(tensors), strict=True)]
 
+    def alltoall_rows(self, rows: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        sent = self._exchange((np.asarray(rows), np.asarray(counts)))
+        parts = [np.split(own, np.cumsum(by_rank)[:-1])[self.rank] for own, by_rank in sent]
+        own_counts = np.array([len(part) for part in parts], np.int32)
+        return tf.constant(np.concatenate(parts)), tf.constant(own_counts)
+
     def _exchange(self, value: Any) -> list[Any]:
         """Return the values of all ranks, by rank."""
         self._slots[self.rank] = value

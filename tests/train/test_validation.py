@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.growth_slopes import fit_exponent
 from headrace.labels.scoring import compute_roc_auc_by_ranks
 from headrace.labels.spec import LabelSpec
 from headrace.train.validation import (
@@ -49,10 +50,95 @@ def test_all_ranks_have_the_metrics_of_all_rows_and_show_that_they_live() -> Non
     (metrics, gathered, beats), (others_metrics, others_gathered, others_beats) = run_on_threads(
         2, validate_on_rank
     )
-    assert gathered == others_gathered == [[1.0, 0.0, 1.0], [0.75, 0.25, 0.5]]
+    assert (gathered, others_gathered) == ([[1.0, 0.0, 1.0], [0.75, 0.25, 0.5]], [[], []])
     assert metrics == others_metrics
     assert metrics["loss"] == pytest.approx(-(2 * np.log(0.75) + np.log(0.5)) / 3, abs=1e-12)
     assert (beats, others_beats) == (2, 1)
+
+
+def validate_rows(
+    ranks: int, label: LabelSpec, rows: Mapping[str, np.ndarray], exact_rows: int
+) -> list[dict[str, float]]:
+    """Return the metrics of each rank, of which rank r has every row r, r + ranks, and so on."""
+
+    def validate_on_rank(collectives: ThreadCollectives) -> dict[str, float]:
+        own = {name: values[collectives.rank :: ranks] for name, values in rows.items()}
+        predictor: Any = lambda batches: own  # noqa: E731
+        stream: Any = RankRows([])
+        return validate_split(predictor, stream, collectives, label, exact_rows)
+
+    return run_on_threads(ranks, validate_on_rank)
+
+
+def make_rows(kind: str, count: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    score = random.normal(size=count).astype(np.float32)
+    if kind == "classes":
+        shares = np.exp(random.normal(size=(count, 3))).astype(np.float32)
+        shares /= shares.sum(axis=1, keepdims=True)
+        return {"label": random.integers(0, 3, count), "probabilities": shares}
+    if kind == "multi_label":
+        truth = random.integers(0, 2, (count, 3)).astype(np.float32)
+        return {"label": truth, "probabilities": random.random((count, 3)).astype(np.float32)}
+    if kind == "binary":
+        truth = (score + random.normal(size=count) > 0).astype(np.float32)
+        return {"label": truth, "probability": 1 / (1 + np.exp(-score))}
+    return {"label": random.poisson(np.exp(score)).astype(np.float32), "value": np.exp(score)}
+
+
+@pytest.mark.parametrize("kind", ["binary", "classes", "regression", "count", "multi_label"])
+def test_more_rows_than_one_rank_holds_have_the_metrics_of_all_rows(kind: str) -> None:
+    names = () if kind in ("binary", "regression", "count") else ("a", "b", "c")
+    label = LabelSpec(kind=kind, classes=names)
+    rows = make_rows(kind, 2000)
+    ((exact),) = validate_rows(1, label, rows, 2000)
+    alone, *together = (m for n in (1, 2, 3) for m in validate_rows(n, label, rows, 400))
+    bound = alone.pop("roc_auc_bound", 0.0)
+    assert (0 < bound < 0.01) == (kind == "binary")
+    assert {*alone} == {*exact}
+    for name, value in exact.items():
+        assert alone[name] == pytest.approx(value, abs=bound if name == "roc_auc" else 1e-12)
+    for metrics in together:
+        metrics.pop("roc_auc_bound", None)
+        assert metrics == alone or kind == "multi_label"  # all rows, whose order ranks change
+
+
+def test_one_prediction_that_is_not_finite_makes_all_metrics_nan_on_every_rank() -> None:
+    rows = make_rows("binary", 1000)
+    rows["probability"][-1] = np.nan
+    for metrics in validate_rows(2, LabelSpec(), rows, 400):
+        assert sorted(metrics) == ["accuracy", "loss", "roc_auc"]
+        assert np.isnan(list(metrics.values())).all()
+
+
+def test_one_class_alone_has_no_area_of_many_rows_either() -> None:
+    rows = make_rows("binary", 1000)
+    rows["label"][:] = 1
+    (metrics,) = validate_rows(1, LabelSpec(), rows, 400)
+    assert sorted(metrics) == ["accuracy", "loss"]
+
+
+def test_what_ranks_are_sent_of_each_other_does_not_grow_with_the_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bytes of all collectives together; up to `exact_rows` those of the rows."""
+    sizes, sent = [4000, 8000, 16_000, 32_000], []
+    exchange = ThreadCollectives._exchange
+
+    def count_bytes(self: ThreadCollectives, value: Any) -> list[Any]:
+        parts = value if isinstance(value, list | tuple) else [value]
+        sent[-1] += sum(
+            int(np.asarray(part).nbytes) for part in parts if not isinstance(part, dict)
+        )
+        return exchange(self, value)
+
+    monkeypatch.setattr(ThreadCollectives, "_exchange", count_bytes)
+    for exact_rows, limits in ((1000, (-0.1, 0.3)), (10**6, (0.8, 1.1))):
+        sent.clear()
+        for size in sizes:
+            sent.append(0)
+            validate_rows(2, LabelSpec(), make_rows("binary", size), exact_rows)
+        assert limits[0] < fit_exponent(sizes, sent) < limits[1]
 
 
 def test_binary() -> None:

@@ -5,7 +5,7 @@ the model may be promoted is decided elsewhere, by gates.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from headrace.evaluate import plots
 from headrace.evaluate.bootstrap import DrawnMetrics, Interval, draw_metrics, find_intervals
 from headrace.evaluate.importance import Importance
 from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.sketched import SketchedRows, sketch_predictions
 from headrace.evaluate.slices import (
     SliceResult,
     SliceSource,
@@ -30,12 +31,14 @@ from headrace.labels.losses.quantile import Quantile
 from headrace.labels.multi_label_scorer import choose_row_step, flatten_rows
 from headrace.labels.ranking import LIST
 from headrace.labels.scorer import Scorer
+from headrace.labels.sketch.row_sketch import GROUPS
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
 from headrace.number_text import format_number
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
+_SLICE_GROUPS, _SLICE_BINS = 64, 256  # of the draws of one of very many slices, see `row_sketch`
 # Thresholds of the threshold table, besides the one that the model uses.
 _TABLE_THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
 
@@ -56,6 +59,8 @@ class AnalysisInputs:
         history: metric -> epochs and values.
         importances: the most important first; empty where the recipe measures none.
         strengths: the strongest first.
+        sketched: of more test rows than `evaluate.exact_rows`, their sketch; `test` are then those
+            rows that something else needs.
     """
 
     spec: TransformSpec
@@ -68,6 +73,7 @@ class AnalysisInputs:
     history: Mapping[str, Sequence[tuple[int, float]]]
     importances: Sequence[Importance] = ()
     strengths: Sequence[FeatureStrength] = ()
+    sketched: SketchedRows | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Analysis:
         notes: what a reader has to know about slices.
         drawn: metrics of every draw of the test rows.
         figures: by file name.
+        remarks: what a reader has to know about metrics and figures.
     """
 
     metrics: dict[str, float]
@@ -95,6 +102,7 @@ class Analysis:
     notes: tuple[str, ...] = ()
     drawn: DrawnMetrics = field(default_factory=lambda: DrawnMetrics({}, [], 0))
     figures: dict[str, Figure] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysis:
@@ -103,13 +111,12 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     Raises:
         ModelError: a prediction is not finite, or there is no row.
     """
-    label, test = inputs.spec.label, inputs.test
+    label = inputs.spec.label
     kind = label.definition
-    scorer = kind.make_scorer(test, label, inputs.threshold)
-    weight = get_row_weights(test, settings)
-    lists = test.get(LIST)
-    drawn = draw_metrics(scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=lists)
-    metrics = {**scorer.count_outcomes(weight), **drawn.metrics}
+    weigh = get_row_weights if inputs.sketched is None else _get_shown_weights
+    weight = weigh(inputs.test, settings)
+    counts, drawn, labels = _measure_rows(inputs, settings, weight)
+    metrics = {**counts, **drawn.metrics}
     if label.has_threshold:
         metrics["threshold"] = inputs.threshold
     intervals = find_intervals(drawn, settings.confidence)
@@ -120,11 +127,47 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
         metric,
         higher_is_better=kind.is_higher_better(metric),
     )
-    labels = scorer.describe_labels(weight, label.classes)
-    thresholds = _make_threshold_table(inputs, settings)
-    analysis = Analysis(metrics, intervals, metric, slices, thresholds, labels, notes, drawn)
-    analysis.figures.update(_plot_figures(inputs, settings, analysis))
+    shown, remarks = _thin_splits(inputs, settings)
+    thresholds = _make_threshold_table(shown, settings)
+    analysis = Analysis(
+        metrics, intervals, metric, slices, thresholds, labels, notes, drawn, remarks=remarks
+    )
+    analysis.figures.update(_plot_figures(shown, settings, analysis))
     return analysis
+
+
+def _measure_rows(
+    inputs: AnalysisInputs, settings: s.Evaluate, weight: np.ndarray
+) -> tuple[dict[str, float], DrawnMetrics, list[dict[str, float | str]]]:
+    """Return counts of the test rows, their metrics with all draws, and the table of labels."""
+    label, test = inputs.spec.label, inputs.test
+    if inputs.sketched is not None:
+        return inputs.sketched.counts, inputs.sketched.drawn, []
+    scorer = label.definition.make_scorer(test, label, inputs.threshold)
+    drawn = draw_metrics(
+        scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=test.get(LIST)
+    )
+    return scorer.count_outcomes(weight), drawn, scorer.describe_labels(weight, label.classes)
+
+
+def _thin_splits(
+    inputs: AnalysisInputs, settings: s.Evaluate
+) -> tuple[AnalysisInputs, tuple[str, ...]]:
+    """Return the inputs with so many rows of each split as figures show, and what to say of it."""
+    sketched = inputs.sketched
+    if sketched is None:
+        return inputs, ()
+    splits = {name: getattr(inputs, name) for name in ("test", "validation")}
+    steps = {n: -(-len(r.get("label", ())) // settings.exact_rows) for n, r in splits.items()}
+    thin = {n: {k: v[:: max(1, steps[n])] for k, v in r.items()} for n, r in splits.items()}
+    rows = {name: len(part["label"]) for name, part in thin.items() if part}
+    text = (
+        f"{sketched.rows:,} test rows are more than evaluate.exact_rows ({settings.exact_rows:,}): "
+        "metrics are of sums and histograms of all of them, each with the bound of what it may be "
+        f"off; intervals draw {GROUPS:,} groups of rows; figures and the table of thresholds show "
+        + " and ".join(f"{count:,} {name} rows" for name, count in rows.items())
+    )
+    return replace(inputs, test=thin["test"], validation=thin["validation"]), (text,)
 
 
 def get_row_weights(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> np.ndarray:
@@ -180,10 +223,21 @@ def _score_slices(
         rows = {name: array[positions] for name, array in inputs.test.items()}
         return label.definition.make_scorer(rows, label, inputs.threshold)
 
+    def sketch(positions: np.ndarray, draws: int) -> SketchedRows:
+        return sketch_predictions(
+            {name: array[positions] for name, array in inputs.test.items()},
+            label,
+            inputs.threshold,
+            settings,
+            draws=draws,
+            groups=_SLICE_GROUPS,
+            drawn_bins=_SLICE_BINS,
+        )
+
     results: list[SliceResult] = []
     notes: list[str] = []
     for source in inputs.slices:
-        assigned = assign_slices(source, inputs.slice_columns)
+        assigned = assign_slices(source, inputs.slice_columns, settings.max_slices)
         notes += assigned.notes
         results += score_slices(
             source.item,
@@ -193,6 +247,7 @@ def _score_slices(
             weight,
             settings,
             inputs.test.get(LIST),
+            sketch if inputs.sketched is not None else None,
         )
     return results, tuple(dict.fromkeys(notes))
 
@@ -221,6 +276,11 @@ def weigh_rows(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> Mapping[
         return {**rows, "weight": get_row_weights(rows, settings)}
     except ModelError:  # of another split than the evaluated one: a figure is no reason to fail
         return {**rows, "weight": np.ones(len(rows["label"]))}
+
+
+def _get_shown_weights(rows: Mapping[str, np.ndarray], settings: s.Evaluate) -> np.ndarray:
+    """Return the weights of rows that may be a part of those that are evaluated."""
+    return np.asarray(weigh_rows(rows, settings)["weight"])
 
 
 def _flatten_labels(rows: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -326,6 +386,8 @@ def analysis_to_dict(analysis: Analysis, inputs: AnalysisInputs) -> dict[str, An
     return {
         "metrics": analysis.metrics,
         "intervals": {n: [i.low, i.high] for n, i in analysis.intervals.items()},
+        **({"bounds": dict(analysis.drawn.bounds)} if inputs.sketched is not None else {}),
+        **({"remarks": list(analysis.remarks)} if analysis.remarks else {}),
         "thresholds": analysis.thresholds,
         **({"slice_notes": list(analysis.notes)} if analysis.notes else {}),
         **({"labels": analysis.labels} if analysis.labels else {}),

@@ -54,11 +54,14 @@ class DrawnMetrics:
         metrics: of the rows themselves.
         draws: of each draw; those without weight are left out.
         requested: number of draws that were asked for.
+        bounds: by how much the exact metrics may differ from these, above 0; of metrics that were
+            computed from all rows there is none.
     """
 
     metrics: Mapping[str, float]
     draws: list[Mapping[str, float]]
     requested: int
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,16 +72,21 @@ class PairedDifference:
         model, reference: the metric of each.
         better_by: the difference; above 0 the model is better, whichever way is better.
         draws: of `better_by`, ascending, float64; empty where no interval can be given.
+        bound: by how much the exact difference may differ from this one; intervals are so much
+            wider on either side.
     """
 
     model: float
     reference: float
     better_by: float
     draws: np.ndarray = field(repr=False, compare=False)
+    bound: float = 0.0
 
     def find_lower_end(self, confidence: float) -> float | None:
         """Return the lower end of the one-sided interval; None where there is none."""
-        return float(np.quantile(self.draws, 1 - confidence)) if len(self.draws) else None
+        if not len(self.draws):
+            return None
+        return float(np.quantile(self.draws, 1 - confidence)) - self.bound
 
     def find_interval(self, confidence: float) -> tuple[float, float] | None:
         """Return both ends of the two-sided interval; None where there is none."""
@@ -86,7 +94,7 @@ class PairedDifference:
             return None
         tail = (1 - confidence) / 2
         low, high = np.quantile(self.draws, [tail, 1 - tail])
-        return float(low), float(high)
+        return float(low) - self.bound, float(high) + self.bound
 
 
 def draw_metrics(
@@ -136,7 +144,8 @@ def compute_intervals(
 def find_intervals(drawn: DrawnMetrics, confidence: float) -> dict[str, Interval]:
     """Return a two-sided interval of every metric.
 
-    A metric that is defined in fewer than half of the draws (of a very rare class) has none.
+    A metric that is defined in fewer than half of the draws (of a very rare class) has none. Where
+    the metric itself is known to a bound, the interval is wider by it on either side.
 
     Args:
         drawn: metrics and draws.
@@ -148,7 +157,8 @@ def find_intervals(drawn: DrawnMetrics, confidence: float) -> dict[str, Interval
         values = [d[name] for d in drawn.draws if name in d and np.isfinite(d[name])]
         if values and len(values) * 2 >= drawn.requested:
             low, high = np.quantile(values, [tail, 1 - tail])
-            intervals[name] = Interval(value, float(low), float(high))
+            bound = drawn.bounds.get(name, 0.0)
+            intervals[name] = Interval(value, float(low) - bound, float(high) + bound)
     return intervals
 
 
@@ -179,7 +189,41 @@ def pair_draws(
     )
     if len(differences) * 2 < model.requested:
         differences = np.empty(0)
-    return PairedDifference(own, other, sign * (own - other), differences)
+    bound = model.bounds.get(metric, 0.0) + reference.bounds.get(metric, 0.0)
+    return PairedDifference(own, other, sign * (own - other), differences, bound)
+
+
+def move_draws(drawn: DrawnMetrics, exact: Mapping[str, float]) -> DrawnMetrics:
+    """Return the draws around metrics that are known exactly, and so have no bounds."""
+    moves = {name: value - drawn.metrics.get(name, value) for name, value in exact.items()}
+    draws: list[Mapping[str, float]] = [
+        {n: v + moves[n] for n, v in draw.items() if n in moves} for draw in drawn.draws
+    ]
+    return DrawnMetrics(exact, draws, drawn.requested)
+
+
+def find_difference(
+    candidate: DrawnMetrics,
+    champion: DrawnMetrics,
+    metric: str,
+    *,
+    higher_is_better: bool,
+    confidence: float,
+) -> Difference | None:
+    """Compare two models of which all draws were computed before, as `compute_difference` does."""
+    paired = pair_draws(candidate, champion, metric, higher_is_better=higher_is_better)
+    if paired is None or not len(paired.draws):
+        return None
+    low = paired.find_lower_end(confidence)
+    assert low is not None
+    return Difference(
+        candidate=paired.model,
+        champion=paired.reference,
+        better_by=paired.better_by,
+        low=low,
+        share_worse=float(np.mean(paired.draws < 0)),
+        draws=len(paired.draws),
+    )
 
 
 def compute_difference(

@@ -1,14 +1,15 @@
 """Compare candidate and champion on rows that neither has seen; gates decide by the result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headrace.evaluate.analysis import get_row_weights
-from headrace.evaluate.bootstrap import Difference, compute_difference
+from headrace.evaluate.bootstrap import Difference, compute_difference, find_difference
 from headrace.evaluate.gates import ChampionComparison, compare_gated_metrics
 from headrace.evaluate.predictions import PredictedRows
+from headrace.evaluate.sketched import is_sketched, sketch_predictions
 from headrace.labels.ranking import LIST
 from headrace.labels.spec import LabelSpec
 from headrace.number_text import format_exact, format_number, format_share
@@ -17,6 +18,9 @@ from headrace.recipe.task import CLASSES, describe_differences
 
 ModelPredictions = tuple[PredictedRows, LabelSpec, float]
 """Predicted test rows of a model, what their labels mean, and the model's threshold."""
+
+CompareMetric = Callable[[str, bool, float], Difference | None]
+"""From metric, whether higher is better, and confidence to the difference."""
 
 # At most this share of the rows that both datasets have may carry another label in each: data that
 # was corrected. Where more differ, the labels are not of one task.
@@ -116,14 +120,35 @@ def compare_models(
     weight = get_row_weights(rows, settings)
     output = label.definition.output
     aligned = label.definition.align_output(champion_rows[output][others], label, champion_label)
-    make_scorer = label.definition.make_scorer
-    candidate_scorer = make_scorer(rows, label, candidate_threshold)
-    champion_scorer = make_scorer({**rows, output: aligned}, label, champion_threshold)
+    both = (
+        (rows, candidate_threshold),
+        ({**rows, output: aligned}, champion_threshold),
+    )
+    if is_sketched(label, len(own), settings):
+        compare_metric = _prepare_sketched_comparison(both, label, settings)
+    else:
+        compare_metric = _prepare_comparison(both, label, weight, settings)
+
+    champion_gates = [g for g in settings.gates or () if isinstance(g, s.ChampionGate)]
+    gates = [gate for gate in champion_gates if judged >= gate.min_rows]
+    differences = compare_gated_metrics(gates, compare_metric, label.kind)
+    return replace(comparison, shared_rows=judged, differences=differences)
+
+
+def _prepare_comparison(
+    both: Sequence[tuple[PredictedRows, float]],
+    label: LabelSpec,
+    weight: np.ndarray,
+    settings: s.Evaluate,
+) -> CompareMetric:
+    """Return what compares by a metric, of candidate and champion with their thresholds."""
+    rows = both[0][0]
+    candidate, champion = (label.definition.make_scorer(r, label, t) for r, t in both)
 
     def compare_metric(metric: str, higher: bool, confidence: float) -> Difference | None:
         return compute_difference(
-            candidate_scorer,
-            champion_scorer,
+            candidate,
+            champion,
             metric,
             weight,
             higher_is_better=higher,
@@ -133,10 +158,21 @@ def compare_models(
             lists=rows.get(LIST),
         )
 
-    champion_gates = [g for g in settings.gates or () if isinstance(g, s.ChampionGate)]
-    gates = [gate for gate in champion_gates if judged >= gate.min_rows]
-    differences = compare_gated_metrics(gates, compare_metric, label.kind)
-    return replace(comparison, shared_rows=judged, differences=differences)
+    return compare_metric
+
+
+def _prepare_sketched_comparison(
+    both: Sequence[tuple[PredictedRows, float]], label: LabelSpec, settings: s.Evaluate
+) -> CompareMetric:
+    """Return the same of very many rows: both are drawn once, in the same groups."""
+    candidate, champion = (sketch_predictions(r, label, t, settings).drawn for r, t in both)
+
+    def compare_metric(metric: str, higher: bool, confidence: float) -> Difference | None:
+        return find_difference(
+            candidate, champion, metric, higher_is_better=higher, confidence=confidence
+        )
+
+    return compare_metric
 
 
 def _describe_other_kind(label: LabelSpec, champion_label: LabelSpec) -> str:

@@ -48,7 +48,11 @@ def compare_with_champion(
     champion_dataset, spec = open_dataset(champion["dataset"])
     spec = spec.with_loss(parse_loss(champion["loss"]))
     rows = predict_rows(champion_dataset, spec, predictor, "test", recipe, collectives)
+    # Each rank reads a part of the files, and looks for all of the rows in it.
+    needs_ids = seen is not None or champion.get("seen")
     row_id = candidate[0]["row_id"]
+    if needs_ids:
+        (row_id,) = collectives.broadcast_object([row_id])
     history = _find_history(champion, row_id, dataset, seen, collectives, report)
     if collectives.rank != 0:
         return ChampionComparison()

@@ -60,6 +60,7 @@ class GateInputs:
 
     Attributes:
         metrics: of the test split.
+        bounds: by how much the exact ones may differ from them, above 0.
         slices: the parts of all slices that the recipe declares.
         comparison: with the champion.
         model_bytes: size of the model's files; None where the model does not say.
@@ -79,6 +80,7 @@ class GateInputs:
     threshold: float = 0.5
     loss: Loss | None = None
     references: ReferenceComparison = field(default_factory=ReferenceComparison)
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_gates(
@@ -150,7 +152,9 @@ def build_verdict(results: Sequence[GateResult], **context: Any) -> dict[str, An
 def _check_gate(gate: s.Gate, inputs: GateInputs) -> GateResult:
     config = gate.model_dump(mode="json", exclude_none=True)
     if isinstance(gate, s.MetricGate):
-        return _check_limit(config, gate.metric, inputs.metrics.get(gate.metric), gate, "")
+        bound = inputs.bounds.get(gate.metric, 0.0)
+        value = inputs.metrics.get(gate.metric)
+        return _check_limit(config, gate.metric, value, gate, "", bound=bound)
     if isinstance(gate, s.SliceGate):
         return _check_slices(config, gate, inputs)
     if isinstance(gate, s.ChampionGate):
@@ -188,17 +192,23 @@ def _check_limit(
     gate: "s.MetricGate | s.SliceGate",
     where: str,
     details: dict[str, Any] | None = None,
+    bound: float = 0.0,
 ) -> GateResult:
+    """Check a limit that all that the metric may be within its bound has to keep."""
     if value is None:
         text = f"{metric}{where} is not defined on these rows"
         return GateResult(config, False, None, text, details or {})
     if gate.at_least is not None:
-        limit, passed, words = gate.at_least, value >= gate.at_least, "at least"
+        limit, passed, words = gate.at_least, value - bound >= gate.at_least, "at least"
     else:
         assert gate.at_most is not None
-        limit, passed, words = gate.at_most, value <= gate.at_most, "at most"
-    text = f"{metric}{where}: {format_beside(value, limit)}, {words} {format_exact(limit)}"
-    return GateResult(config, passed, value, text, details or {})
+        limit, passed, words = gate.at_most, value + bound <= gate.at_most, "at most"
+    within = f" within ± {format_number(bound, 2)}" if bound else ""
+    text = f"{metric}{where}: {format_beside(value, limit)}{within}, {words} {format_exact(limit)}"
+    if not passed and abs(value - limit) <= bound:
+        text += ": the bound does not tell on which side it is; raise evaluate.exact_rows"
+    known = {**(details or {}), **({"bound": bound} if bound else {})}
+    return GateResult(config, passed, value, text, known)
 
 
 def _check_slices(config: dict[str, Any], gate: s.SliceGate, inputs: GateInputs) -> GateResult:
@@ -213,10 +223,13 @@ def _check_slices(config: dict[str, Any], gate: s.SliceGate, inputs: GateInputs)
         where = f" of {undefined[0].value} ({undefined[0].rows:,} rows)"
         return _check_limit(config, gate.metric, None, gate, where, counts)
     pick = min if gate.at_least is not None else max
-    worst = pick(large, key=lambda r: r.metrics[gate.metric])
+    # The worst that it may be within its bound.
+    sign = -1.0 if gate.at_least is not None else 1.0
+    worst = pick(large, key=lambda r: r.metrics[gate.metric] + sign * r.bounds.get(gate.metric, 0))
     where = f" of {worst.value} ({worst.rows:,} rows), the worst of {len(large)}"
     details = {**counts, "worst": worst.value, "rows": worst.rows}
-    return _check_limit(config, gate.metric, worst.metrics[gate.metric], gate, where, details)
+    value, bound = worst.metrics[gate.metric], worst.bounds.get(gate.metric, 0.0)
+    return _check_limit(config, gate.metric, value, gate, where, details, bound)
 
 
 def _check_champion(

@@ -1,4 +1,4 @@
-"""Predict a split on all ranks and gather the rows, in an order that is the same for any ranks."""
+"""Predict a split on all ranks and gather the rows on rank 0, in one order for any ranks."""
 
 from collections.abc import Generator, Iterator
 from itertools import islice
@@ -6,7 +6,9 @@ from itertools import islice
 import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.gather_rows import CollectiveSums, gather_to_rank_0
 from headrace.labels.label_texts import make_sort_keys
+from headrace.labels.sketch.row_sketch import assign_groups
 from headrace.lake.data_file import SplitName
 from headrace.lake.version import DatasetVersion
 from headrace.models.predict import Predictor
@@ -37,10 +39,9 @@ def predict_rows(
     collectives: Collectives,
     max_rows: int | None = None,
 ) -> PredictedRows:
-    """Predict the rows of a split on all ranks and return them all on every rank.
+    """Predict the rows of a split on all ranks and return them all on rank 0, none elsewhere.
 
-    Predictions are gathered, not metrics: AUCs of ranks cannot be merged. A row takes about 16
-    bytes, plus 4 per class, or 8 per label of several.
+    A row takes about 16 bytes, plus 4 per class, or 8 per label of several.
 
     Args:
         dataset, spec: a dataset and its transform.
@@ -53,16 +54,46 @@ def predict_rows(
     Returns:
         the rows, sorted by identity.
     """
+    own_rows = predict_own_rows(dataset, spec, predictor, split, recipe, collectives, max_rows)
+    return gather_rows(own_rows, spec, collectives)
+
+
+def predict_own_rows(
+    dataset: DatasetVersion,
+    spec: TransformSpec,
+    predictor: Predictor,
+    split: SplitName,
+    recipe: Recipe,
+    collectives: Collectives,
+    max_rows: int | None = None,
+) -> PredictedRows:
+    """Predict this rank's rows of a split; see `predict_rows`."""
     stream = _open_stream(dataset, spec, split, recipe, collectives)
     steps = None if max_rows is None else -(-max_rows // stream.global_batch_size)
-    own_rows = predictor(
+    return predictor(
         {**batch, POSITION: stream.locate_rows(step)}
         for step, batch in enumerate(_take_batches(stream, steps))
     )
-    return _sort_rows(
-        {name: collectives.allgather(array) for name, array in own_rows.items()},
-        spec.label.definition.output,
-    )
+
+
+def gather_rows(
+    own_rows: PredictedRows, spec: TransformSpec, collectives: Collectives, most: int | None = None
+) -> PredictedRows:
+    """Gather all ranks' rows to rank 0, sorted by identity.
+
+    Args:
+        own_rows: of `predict_own_rows`.
+        spec: of the dataset.
+        collectives: of the ranks.
+        most: about how many rows to take, chosen by identity; all by default.
+    """
+    if most is not None:
+        (rows,) = CollectiveSums(collectives).add(np.array([len(own_rows["label"])], np.int64))
+        parts = 2**20
+        is_taken = assign_groups(own_rows["row_id"], parts) * int(rows) < most * parts
+        own_rows = {name: array[is_taken] for name, array in own_rows.items()}
+    gathered = {name: gather_to_rank_0(array, collectives) for name, array in own_rows.items()}
+    return _sort_rows(gathered, spec.label.definition.output)
 
 
 def sample_inputs(

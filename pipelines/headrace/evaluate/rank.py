@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from headrace.columns.dataset_columns import ROW_ID
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.gather_rows import CollectiveSums
 from headrace.distributed.rank.shared_file import share_file
 from headrace.errors import DatasetError
 from headrace.evaluate.analysis import (
@@ -39,6 +40,8 @@ from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
 from headrace.evaluate.predictions import (
     POSITION,
     PredictedRows,
+    gather_rows,
+    predict_own_rows,
     predict_rows,
     sample_inputs,
 )
@@ -54,6 +57,7 @@ from headrace.evaluate.references.compute import References
 from headrace.evaluate.references.kept import find_references
 from headrace.evaluate.references.page import plot_references
 from headrace.evaluate.report import render_report
+from headrace.evaluate.sketched import SketchedRows, is_sketched, sketch_predictions
 from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
 from headrace.labels.ranking import LIST, describe_left_out
 from headrace.lake.data_file import SplitName
@@ -129,8 +133,8 @@ class _RankEvaluation:
         self, predictor: Predictor, references: "Future[References] | None"
     ) -> dict[str, Any]:
         self._report(Progress(f"predicting {self._dataset.count_rows('test'):,} test rows"))
-        test = self._predict_split(predictor, "test")
-        validation = self._predict_split(predictor, "validation")
+        test, sketched = self._predict_test(predictor)
+        validation = self._predict_split(predictor, "validation", most=self._count_needed(sketched))
         train = self._predict_split(predictor, "train", _TRAIN_ROWS)
         importances, strengths = self._measure_features(predictor)
         test |= self._number_lists(test)
@@ -153,6 +157,7 @@ class _RankEvaluation:
                 history=self._read_history(),
                 importances=importances,
                 strengths=strengths,
+                sketched=sketched,
             ),
             comparison,
             references,
@@ -168,15 +173,61 @@ class _RankEvaluation:
             with share_file(file, self._collectives) as shared:
                 return load_keras_model(shared, f"model {uri}")
 
+    def _predict_test(self, predictor: Predictor) -> tuple[PredictedRows, SketchedRows | None]:
+        """Predict the test split, and sketch it on all ranks where it has very many rows.
+
+        Returns:
+            on rank 0 all rows, or of a sketched split those that something else needs; elsewhere
+            none. And the sketch, or None.
+        """
+        spec, settings, collectives = self._spec, self._recipe.evaluate, self._collectives
+        if not is_sketched(spec.label, self._dataset.count_rows("test"), settings):
+            return self._predict_split(predictor, "test"), None
+        own = predict_own_rows(self._dataset, spec, predictor, "test", self._recipe, collectives)
+        self._report(Progress("adding up sums and histograms of all ranks"))
+        ranks = CollectiveSums(collectives)
+        sketched = sketch_predictions(own, spec.label, self._threshold, settings, ranks)
+        return gather_rows(own, spec, collectives, self._count_needed(sketched)), sketched
+
+    def _count_needed(self, sketched: SketchedRows | None) -> int | None:
+        """Return how many rows of a split rank 0 needs, for figures; None where it needs all.
+
+        It does where they are not sketched, and for slices, a champion, trees and baselines: those
+        are of single rows. A constant's error is, too, but not a base rate's.
+        """
+        settings, label = self._recipe.evaluate, self._spec.label
+        is_compared = any(gate.kind == "champion" for gate in settings.gates or [])
+        of_rows = "tree" in settings.references or label.baseline or not label.has_threshold
+        if sketched is None or settings.slices or is_compared or of_rows:
+            return None
+        return settings.exact_rows
+
     def _predict_split(
-        self, predictor: Predictor, split: SplitName, max_rows: int | None = None
+        self,
+        predictor: Predictor,
+        split: SplitName,
+        max_rows: int | None = None,
+        most: int | None = None,
     ) -> PredictedRows:
-        """Predict a split; a split without rows gives an empty dict."""
+        """Predict a split; one without rows gives an empty dict, and ranks but 0 get no rows.
+
+        Args:
+            predictor: of the model.
+            split: of the dataset.
+            max_rows: about how many rows to predict; all by default.
+            most: about how many predicted rows to gather; all by default.
+        """
         if not self._dataset.count_rows(split):
             return {}
-        return predict_rows(
+        if most is None:
+            return predict_rows(
+                self._dataset, self._spec, predictor, split, self._recipe, self._collectives,
+                max_rows,
+            )  # fmt: skip
+        own = predict_own_rows(
             self._dataset, self._spec, predictor, split, self._recipe, self._collectives, max_rows
         )
+        return gather_rows(own, self._spec, self._collectives, most)
 
     def _measure_features(
         self, predictor: Predictor
@@ -309,6 +360,7 @@ class _RankEvaluation:
             label,
             self._threshold,
             settings,
+            inputs.sketched,
         )
 
     def _log_verdict(
@@ -334,6 +386,7 @@ class _RankEvaluation:
             loss=self._spec.label.loss,
             threshold=self._threshold,
             references=references,
+            bounds=analysis.drawn.bounds,
         )
         verdict = build_verdict(
             check_gates(settings.gates, gate_inputs, inputs.strengths),
@@ -374,16 +427,21 @@ class _RankEvaluation:
             weighted=settings.weighted and self._spec.label.weighted,
             notes=analysis.notes,
             references=references,
+            bounds=analysis.drawn.bounds,
+            remarks=analysis.remarks,
         )
         if left_out := describe_left_out(analysis.metrics):
             self._report(Progress(f"ranking: {left_out}"))
+        for remark in analysis.remarks:
+            self._report(Progress(remark))
         for note in analysis.notes:
             self._report(Progress(f"slices: {note}"))
         self._report(Progress("logging metrics, plots and the report"))
         prefix, folder = payload["prefix"], payload["folder"]
         with resume_run(self._store, payload["run_id"]) as run:
             of_references = collect_reference_metrics(references)
-            logged = {**analysis.metrics, **of_references}
+            bounds = {f"{name}_bound": bound for name, bound in analysis.drawn.bounds.items()}
+            logged = {**analysis.metrics, **bounds, **of_references}
             run.log_metrics({f"{prefix}_{name}": value for name, value in logged.items()})
             run.log_figures({f"plots/{prefix}/{n}": figure for n, figure in figures.items()})
             slices = slices_to_list(analysis.slices)

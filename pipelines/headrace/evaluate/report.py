@@ -54,6 +54,8 @@ def render_report(
     weighted: bool = False,
     notes: Sequence[str] = (),
     references: ReferenceComparison | None = None,
+    bounds: Mapping[str, float] | None = None,
+    remarks: Sequence[str] = (),
 ) -> str:
     """Render the page.
 
@@ -71,6 +73,8 @@ def render_report(
         weighted: whether rows weigh as they do in training.
         notes: what a reader has to know about slices.
         references: comparison with them.
+        bounds: by how much exact metrics may differ, of those that do.
+        remarks: what a reader has to know about metrics and figures.
     """
     fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
     parts = [
@@ -80,7 +84,7 @@ def render_report(
         f"<table>{fact_rows}</table>",
         _render_gates(verdict),
         render_references(references or ReferenceComparison()),
-        _render_metrics(metrics, intervals, confidence, weighted),
+        _render_metrics(metrics, intervals, confidence, weighted, bounds or {}, remarks),
         *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
         _render_table("Labels, the worst F1 first", labels),
         _render_table("Threshold table", thresholds),
@@ -112,12 +116,16 @@ def _render_metrics(
     intervals: Mapping[str, Interval],
     confidence: float,
     weighted: bool,
+    bounds: Mapping[str, float],
+    remarks: Sequence[str],
 ) -> str:
     rows = []
     for name, value in metrics.items():
         interval = _format_interval(intervals.get(name))
+        bound = f" ± {format_number(bounds[name], 2)}" if name in bounds else ""
         rows.append(
-            f"<tr><td>{_escape_text(name)}<td class=n>{format_number(value)}<td class=n>{interval}"
+            f"<tr><td>{_escape_text(name)}<td class=n>{format_number(value)}{bound}"
+            f"<td class=n>{interval}"
         )
     head = f"<tr><th>metric<th class=n>value<th class=n>{format_share(confidence)} interval"
     note = (
@@ -125,6 +133,7 @@ def _render_metrics(
         "over rows; where rows belong together (of one day, of one customer) they are too narrow."
         "</p>"
     )
+    note += "".join(f"<p class=m>{_escape_text(remark)}.</p>" for remark in remarks)
     if weighted:
         note += (
             "<p class=m>Rows have their sample weight in all figures and tables, as in the choice "

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.gather_rows import gather_to_rank_0
 from headrace.labels.label_texts import make_sort_keys
 from headrace.labels.spec import LabelSpec
 from headrace.lake.data_file import DataFile, SplitName
@@ -44,6 +45,9 @@ def find_seen_rows(
         own: the one that the rows are of.
         row_id: identities of the rows, int64 (rows,), the same on every rank.
         collectives: of the ranks.
+
+    Returns:
+        on rank 0 what all ranks found, a bit of a row from each; elsewhere nothing is seen.
     """
     own_files = _list_seen_files(own) if own.root == dataset.root else []
     own_paths = {file.path for file in own_files}
@@ -59,8 +63,10 @@ def find_seen_rows(
         ids = _read_row_ids(dataset, file)
         nearest = np.searchsorted(looked_for, ids).clip(max=len(looked_for) - 1)
         is_found[nearest[looked_for[nearest] == ids]] = True
-    gathered = collectives.allgather(is_found.astype(np.uint8))
-    is_found = gathered.reshape(-1, len(looked_for)).max(axis=0)[position] > 0
+    own_bits = np.packbits(is_found)
+    gathered = gather_to_rank_0(own_bits, collectives).reshape(-1, len(own_bits))
+    bits = np.bitwise_or.reduce(gathered, axis=0)
+    is_found = np.unpackbits(bits, count=len(looked_for))[position] > 0
     return SeenRows(
         is_seen=is_found[: len(row_id)],
         shares_rows=bool(is_found.any()) or len(unshared) < len(files),

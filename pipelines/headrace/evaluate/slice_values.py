@@ -18,10 +18,12 @@ import pyarrow.compute as pc
 
 from headrace.columns.histogram import MISSING_LABEL
 from headrace.columns.values import MISSING_INTEGER
+from headrace.number_text import format_share
+from headrace.recipe.evaluate_sections import MAX_SLICES
 from headrace.recipe.slice_limits import Limit
 
-MAX_VALUES = 1000
-"""Slices of a column, or of several together; rows of rarer values are one slice."""
+MAX_VALUES = MAX_SLICES
+"""Slices of a column by default, or of several together; rows of rarer values are one slice."""
 _DEFAULT_BUCKETS = 5
 _MAX_DISTINCT_VALUES = 50  # columns with up to this many numbers are sliced by number
 _DAY = 86_400_000_000  # microseconds
@@ -46,7 +48,12 @@ class EncodedColumn:
 
 
 def encode_integers(
-    column: str, values: pa.Array, limits: Sequence[Limit] | None, *, is_category: bool = False
+    column: str,
+    values: pa.Array,
+    limits: Sequence[Limit] | None,
+    *,
+    is_category: bool = False,
+    most: int = MAX_VALUES,
 ) -> EncodedColumn:
     """Encode whole numbers, int64, exactly.
 
@@ -56,10 +63,11 @@ def encode_integers(
         limits: rising, between buckets; None for a slice of each value, or quantiles where there
             are many.
         is_category: never take quantiles.
+        most: values that are slices of their own; the rarer ones are one slice.
     """
     numbers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     missing = values.is_null().to_numpy(zero_copy_only=False) | (numbers == MISSING_INTEGER)
-    column_values = _Numbers(column, numbers, missing, str, [])
+    column_values = _Numbers(column, numbers, missing, str, [], most=most)
     if limits is None:
         return column_values.encode_without_limits(_MAX_DISTINCT_VALUES, is_category=is_category)
     return column_values.encode_buckets(limits)
@@ -71,22 +79,26 @@ def encode_reals(
     limits: Sequence[Limit] | None,
     *,
     is_category: bool = False,
+    most: int = MAX_VALUES,
 ) -> EncodedColumn:
     """Encode real numbers, float64; the infinities are numbers, NaN is a slice of its own.
 
     Args:
-        column, values, limits, is_category: as those of `encode_integers`.
+        column, values, limits, is_category, most: as those of `encode_integers`.
     """
     numbers = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False) + 0.0  # -0.0 is 0
     missing = values.is_null().to_numpy(zero_copy_only=False)
     is_nan = np.isnan(numbers)
-    column_values = _Numbers(column, numbers, missing, format_real, [(f"{column}=NaN", is_nan)])
+    others = [(f"{column}=NaN", is_nan)]
+    column_values = _Numbers(column, numbers, missing, format_real, others, most=most)
     if limits is None:
         return column_values.encode_without_limits(_MAX_DISTINCT_VALUES, is_category=is_category)
     return column_values.encode_buckets(limits)
 
 
-def encode_times(column: str, values: pa.Array, limits: Sequence[Limit] | None) -> EncodedColumn:
+def encode_times(
+    column: str, values: pa.Array, limits: Sequence[Limit] | None, *, most: int = MAX_VALUES
+) -> EncodedColumn:
     """Encode times by day, or by limits in microseconds since 1970-01-01, all in UTC."""
     micros = values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64())
     numbers = pc.fill_null(micros, 0).to_numpy(zero_copy_only=False)
@@ -94,11 +106,13 @@ def encode_times(column: str, values: pa.Array, limits: Sequence[Limit] | None) 
     times = _Numbers(column, numbers, missing, _format_time, [], missing_form="{}={}")
     if limits is not None:
         return times.encode_buckets(limits)
-    days = _Numbers(column, numbers // _DAY * _DAY, missing, _format_time, [], missing_form="{}={}")
-    return days.encode_without_limits(MAX_VALUES)
+    days = _Numbers(
+        column, numbers // _DAY * _DAY, missing, _format_time, [], missing_form="{}={}", most=most
+    )
+    return days.encode_without_limits(most)
 
 
-def encode_texts(column: str, values: pa.Array) -> EncodedColumn:
+def encode_texts(column: str, values: pa.Array, *, most: int = MAX_VALUES) -> EncodedColumn:
     """Encode texts: a slice of each value."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     missing = encoded.indices.is_null().to_numpy(zero_copy_only=False)
@@ -110,6 +124,7 @@ def encode_texts(column: str, values: pa.Array) -> EncodedColumn:
         len(encoded.dictionary),
         lambda position: format_text(encoded.dictionary[position].as_py()),
         missing_form="{}={}",
+        most=most,
     )
 
 
@@ -123,11 +138,15 @@ def encode_booleans(column: str, values: pa.Array) -> EncodedColumn:
     return EncodedColumn(encoded.codes, names, encoded.notes)
 
 
-def combine_columns(columns: Sequence[EncodedColumn], separator: str = ", ") -> EncodedColumn:
+def combine_columns(
+    columns: Sequence[EncodedColumn], separator: str = ", ", most: int = MAX_VALUES
+) -> EncodedColumn:
     """Combine columns: every combination of their slices that occurs is a slice.
 
-    Returns:
-        the slices with rows, at most `MAX_VALUES` and one for the rest.
+    Args:
+        columns: one or more.
+        separator: of their names.
+        most: combinations that are slices of their own; the rarer ones are one slice.
     """
     notes = tuple(note for column in columns for note in column.notes)
     combined = np.zeros(len(columns[0].codes), np.int64)
@@ -145,13 +164,13 @@ def combine_columns(columns: Sequence[EncodedColumn], separator: str = ", ") -> 
         return separator.join(reversed(words))
 
     count = len(occurring)
-    if count <= MAX_VALUES or len(columns) == 1:
+    if count <= most or len(columns) == 1:
         return EncodedColumn(combined, [name_combination(code) for code in range(count)], notes)
-    codes, kept = _keep_most_frequent(combined, count)
+    codes, kept = _keep_most_frequent(combined, count, most)
     names = [*map(name_combination, kept), f"{count - len(kept):,} other combinations"]
     note = (
-        f"{count:,} combinations of values occur in the test rows; the {MAX_VALUES:,} most "
-        "frequent are slices of their own, all others are one"
+        f"{count:,} combinations of values occur in the test rows; the {most:,} most frequent are "
+        f"slices of their own, all others are one{_describe_rest(codes, len(kept))}"
     )
     return EncodedColumn(codes, names, (*notes, note))
 
@@ -196,6 +215,7 @@ class _Numbers:
         others: name of a slice -> bool (rows,), of what is neither missing nor has a place in the
             order.
         missing_form: of the name of the missing ones.
+        most: values that are slices of their own.
     """
 
     column: str
@@ -204,6 +224,7 @@ class _Numbers:
     format: Callable[[float], str]
     others: list[tuple[str, np.ndarray]]
     missing_form: str = "{} {}"
+    most: int = MAX_VALUES
 
     def encode_without_limits(self, most: int, *, is_category: bool = False) -> EncodedColumn:
         """Encode by value, or by quantiles where there are more than `most` values."""
@@ -221,6 +242,7 @@ class _Numbers:
             len(values),
             lambda position: self.format(values[position]),
             missing_form=self.missing_form,
+            most=self.most,
         )
         return self._with_others(encoded)
 
@@ -297,6 +319,7 @@ def _encode_values(
     format_value: Callable[[int], str],
     *,
     missing_form: str,
+    most: int = MAX_VALUES,
 ) -> EncodedColumn:
     """Encode values that each are a slice.
 
@@ -307,28 +330,35 @@ def _encode_values(
         count: how many distinct values there are.
         format_value: name of a value by its position.
         missing_form: of the name of the missing ones.
+        most: values that are slices of their own; the rarer ones are one slice.
     """
     name_missing = missing_form.format(column, MISSING_LABEL)
-    if count <= MAX_VALUES:
+    if count <= most:
         names = [f"{column}={format_value(position)}" for position in range(count)]
         return EncodedColumn(np.where(missing, count, codes), [*names, name_missing])
-    kept_codes, kept = _keep_most_frequent(codes[~missing], count)
+    kept_codes, kept = _keep_most_frequent(codes[~missing], count, most)
     result = np.full(len(codes), len(kept) + 1, np.int64)
     result[~missing] = kept_codes
     names = [f"{column}={format_value(position)}" for position in kept]
     rest = f"{column}: {count - len(kept):,} other values"
     note = (
-        f"{column} has {count:,} values in the test rows; the {MAX_VALUES:,} most frequent are "
-        "slices of their own, all others are one"
+        f"{column} has {count:,} values in the test rows; the {most:,} most frequent are slices "
+        f"of their own, all others are one{_describe_rest(result, len(kept))}"
     )
     return EncodedColumn(result, [*names, rest, name_missing], (note,))
 
 
-def _keep_most_frequent(codes: np.ndarray, count: int) -> tuple[np.ndarray, list[int]]:
-    """Return codes of the `MAX_VALUES` most frequent values, and one more for all others; and which
-    values those are, in their order."""
+def _describe_rest(codes: np.ndarray, rest: int) -> str:
+    """Return in words how many rows the slice of the rarer values has."""
+    rows = int((codes == rest).sum())
+    return f", with {rows:,} rows ({format_share(rows / len(codes))})"
+
+
+def _keep_most_frequent(codes: np.ndarray, count: int, most: int) -> tuple[np.ndarray, list[int]]:
+    """Return codes of the most frequent values, and one more for all others; and which values those
+    are, in their order."""
     frequency = np.bincount(codes, minlength=count)
-    kept = np.sort(np.argsort(-frequency, kind="stable")[:MAX_VALUES])
+    kept = np.sort(np.argsort(-frequency, kind="stable")[:most])
     new_codes = np.full(count, len(kept), np.int64)
     new_codes[kept] = np.arange(len(kept))
     return new_codes[codes], kept.tolist()

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import ModelError
-from headrace.evaluate.bootstrap import Interval, compute_intervals
+from headrace.evaluate.bootstrap import Interval, compute_intervals, find_intervals, move_draws
+from headrace.evaluate.sketched import SketchedRows
 from headrace.evaluate.slice_values import (
+    MAX_VALUES,
     EncodedColumn,
     combine_columns,
     encode_booleans,
@@ -50,6 +52,7 @@ class SliceResult:
         is_small: whether the rows are too few for the metrics to say much.
         metrics: of these rows, counts included.
         intervals: by metric.
+        bounds: by how much the exact metric may differ, above 0; of others there is none.
     """
 
     columns: tuple[str, ...]
@@ -58,6 +61,7 @@ class SliceResult:
     is_small: bool
     metrics: dict[str, float]
     intervals: dict[str, Interval] = field(default_factory=dict)
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,18 +100,20 @@ def find_slice_source(item: s.Slice, spec: TransformSpec, build: Build) -> Slice
     return SliceSource(item, tuple(column for column in columns if column is not None))
 
 
-def assign_slices(source: SliceSource, rows: pa.Table) -> EncodedColumn:
+def assign_slices(source: SliceSource, rows: pa.Table, most: int = MAX_VALUES) -> EncodedColumn:
     """Assign each row to a slice: one combination of the columns' values.
 
     Args:
         source: the slice, and its columns.
         rows: table with the columns of `source.dataset_columns`.
+        most: slices with a value of their own; rows of rarer values are one slice.
 
     Returns:
         the slices that have rows, and what a reader has to know about them.
     """
     limits = None if source.item.buckets is None else parse_limits(source.item.buckets)
-    return combine_columns([_encode_column(column, limits, rows) for column in source.columns])
+    encoded = [_encode_column(column, limits, rows, most) for column in source.columns]
+    return combine_columns(encoded, most=most)
 
 
 def score_slices(
@@ -118,6 +124,7 @@ def score_slices(
     weight: np.ndarray,
     settings: s.Evaluate,
     lists: np.ndarray | None = None,
+    sketch: Callable[[np.ndarray, int], SketchedRows] | None = None,
 ) -> list[SliceResult]:
     """Compute the metrics of every slice whose rows have weight.
 
@@ -128,6 +135,9 @@ def score_slices(
         weight: of all rows, float64 (rows,).
         settings: of the intervals, and from how many rows on a slice is not small.
         lists: of all rows, see `ranking.LIST`; a slice has those rows of a list that are in it.
+        sketch: where all rows together are sketched: from positions of rows and a number of draws
+            to their sketch, by whose draws the intervals are. Metrics are still those of all rows
+            of a slice, unless these are too many as well.
     """
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
@@ -137,9 +147,15 @@ def score_slices(
         slice_weight = weight[rows]
         if not slice_weight.sum() > 0:
             continue
-        scorer = make_scorer(rows)
         is_small = len(rows) < settings.min_rows
         draws = min(settings.bootstrap, _MAX_SMALL_DRAWS) if is_small else settings.bootstrap
+        if sketch is not None:
+            exact = make_scorer(rows) if len(rows) <= settings.exact_rows else None
+            results.append(
+                _sketch_slice(item, name, slice_weight, sketch(rows, draws), exact, settings)
+            )
+            continue
+        scorer = make_scorer(rows)
         intervals = compute_intervals(
             scorer,
             slice_weight,
@@ -161,6 +177,38 @@ def score_slices(
     return results
 
 
+def _sketch_slice(
+    item: s.Slice,
+    name: str,
+    weight: np.ndarray,
+    sketched: SketchedRows,
+    exact: Scorer | None,
+    settings: s.Evaluate,
+) -> SliceResult:
+    """Return a slice whose draws are those of a sketch, moved to its exact metrics if it has any.
+
+    Args:
+        item: the slice of the recipe.
+        name: of the value.
+        weight: of its rows.
+        sketched: its rows.
+        exact: their scorer; None where metrics are the sketch's.
+        settings: of the intervals.
+    """
+    drawn = sketched.drawn
+    if exact is not None:
+        drawn = move_draws(drawn, exact(weight))
+    return SliceResult(
+        columns=tuple(item.columns),
+        value=name,
+        rows=len(weight),
+        is_small=len(weight) < settings.min_rows,
+        metrics={**sketched.counts, **drawn.metrics},
+        intervals=find_intervals(drawn, settings.confidence),
+        bounds=drawn.bounds,
+    )
+
+
 def sort_worst_first(
     results: Sequence[SliceResult], metric: str, *, higher_is_better: bool
 ) -> list[SliceResult]:
@@ -175,19 +223,21 @@ def sort_worst_first(
 
 
 def _encode_column(
-    column: SliceColumn, limits: "Sequence[Limit] | None", rows: pa.Table
+    column: SliceColumn, limits: "Sequence[Limit] | None", rows: pa.Table, most: int
 ) -> EncodedColumn:
     """Encode one column of a slice."""
     if column.is_restored:
         return _encode_restored(column, limits, rows)
     if len(column.sources) > 1:
-        crossed = [_encode_source(item, item.column, None, rows, True) for item in column.sources]
-        encoded = combine_columns(crossed, " and ")
+        crossed = [
+            _encode_source(item, item.column, None, rows, True, most) for item in column.sources
+        ]
+        encoded = combine_columns(crossed, " and ", most)
         names = [f"{column.name}: {name}" for name in encoded.names]
         return EncodedColumn(encoded.codes, names, encoded.notes)
     (item,) = column.sources
     limits = column.intervals if limits is None else limits
-    return _encode_source(item, column.name, limits, rows, column.is_category)
+    return _encode_source(item, column.name, limits, rows, column.is_category, most)
 
 
 def _encode_source(
@@ -196,17 +246,18 @@ def _encode_source(
     limits: "Sequence[Limit] | None",
     rows: pa.Table,
     is_category: bool,
+    most: int,
 ) -> EncodedColumn:
     """Encode raw values; `name` is shown, and a category's numbers are values of their own."""
     values = source.read_values(rows)
     if source.type == "string":
-        return encode_texts(name, values)
+        return encode_texts(name, values, most=most)
     if source.type == "boolean":
         return encode_booleans(name, values)
     if source.type == "timestamp":
-        return encode_times(name, values, limits)
+        return encode_times(name, values, limits, most=most)
     encode = encode_integers if source.type == "integer" else encode_reals
-    return encode(name, values, limits, is_category=is_category)
+    return encode(name, values, limits, is_category=is_category, most=most)
 
 
 def _encode_restored(
@@ -246,6 +297,7 @@ def slices_to_list(results: Sequence[SliceResult]) -> list[Mapping[str, object]]
             "small": r.is_small,
             "metrics": r.metrics,
             "intervals": {n: [i.low, i.high] for n, i in r.intervals.items()},
+            **({"bounds": dict(r.bounds)} if r.bounds else {}),
         }
         for r in results
     ]

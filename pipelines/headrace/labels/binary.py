@@ -28,7 +28,6 @@ from headrace.labels.scoring import (
     average_classes,
     check_predictions,
     compute_roc_auc_by_ranks,
-    count_confusion,
     count_rows,
     find_occurring_classes,
     list_directions,
@@ -56,7 +55,9 @@ class BinaryScorer:
         self._truth = label.astype(np.int64)
         exact = probability.astype(np.float64)
         # Compared in float64, as the registered model does.
-        self._predicted = (exact >= threshold).astype(np.int64)
+        predicted = (exact >= threshold).astype(np.int64)
+        self._cell = self._truth * 2 + predicted
+        self._occurring = find_occurring_classes(self._truth, predicted, 2)
         self._scores = SortedScores.from_rows(self._truth, probability)
         clipped = np.clip(exact, EPSILON, 1 - EPSILON)
         self._log_loss = -np.log(np.where(self._truth > 0, clipped, 1 - clipped))
@@ -73,7 +74,7 @@ class BinaryScorer:
             positives (He et al. 2014), where both labels have weight. Precision and recall are 0
             where nothing was predicted or nothing is positive.
         """
-        matrix = count_confusion(self._truth, self._predicted, weight, 2)
+        matrix = np.bincount(self._cell, weight, 4).reshape(2, 2)
         precision, recall, f1 = measure_classes(matrix)
         total = weight.sum()
         metrics = {
@@ -81,7 +82,7 @@ class BinaryScorer:
             "precision": float(precision[1]),
             "recall": float(recall[1]),
             "f1": float(f1[1]),
-            **average_classes(matrix, find_occurring_classes(self._truth, self._predicted, 2)),
+            **average_classes(matrix, self._occurring),
             "log_loss": float(weight @ self._log_loss / total),
             "brier": float(weight @ self._brier / total),
             "calibration_error": self._calibration.measure_error(weight),
@@ -98,7 +99,7 @@ class BinaryScorer:
     def count_outcomes(self, weight: np.ndarray | None = None) -> dict[str, float]:
         """Return the number of rows, and the weight of positives and of the confusion matrix."""
         counts, weights = count_rows(self.rows, weight)
-        (tn, fp), (fn, tp) = count_confusion(self._truth, self._predicted, weights, 2)
+        tn, fp, fn, tp = np.bincount(self._cell, weights, 4)
         names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
         cells = dict(zip(names, map(float, (tn, fp, fn, tp)), strict=True))
         return {**counts, "positives": float(weights @ self._truth), **cells}
@@ -129,6 +130,7 @@ class Binary(LabelKind):
     )  # fmt: skip
     main_metric = "roc_auc"
     validation_metrics = ("loss", "roc_auc", "accuracy")
+    validation_curve = "roc_auc"
     tagged_metrics = ("roc_auc", "pr_auc", "f1", "log_loss", "accuracy", "f1_macro", "f1_micro")
     output = "probability"
     activation = "sigmoid"
@@ -170,20 +172,27 @@ class Binary(LabelKind):
 
         return compute_smoothed_losses
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean cross-entropy."""
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the cross-entropy."""
         predicted = predicted.astype(np.float64)
         true_probability = np.where(truth > 0.5, predicted, 1 - predicted)
-        return float(-np.mean(np.log(clip_probability(true_probability))))
+        return np.asarray(-np.log(clip_probability(true_probability)))
 
     def validate_predictions(
         self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
     ) -> dict[str, float]:
         """Return accuracy at threshold 0.5, and roc_auc where both labels occur."""
-        metrics = {"accuracy": float(np.mean((predicted >= 0.5) == (truth > 0.5)))}
+        means = self.list_validation_means(truth, predicted, label)
+        metrics = {name: float(np.mean(values)) for name, values in means.items()}
         if 0 < truth.sum() < len(truth):
             metrics["roc_auc"] = compute_roc_auc_by_ranks(truth, predicted)
         return metrics
+
+    def list_validation_means(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> Mapping[str, np.ndarray]:
+        """Return which decisions are right at threshold 0.5, for accuracy."""
+        return {"accuracy": (predicted >= 0.5) == (truth > 0.5)}
 
     def predict_columns(
         self, output: np.ndarray, label: FittedLabel, threshold: float

@@ -15,8 +15,7 @@ class CalibrationError:
             probability: float64 (rows,), 0 to 1.
             outcome: 1 where what was predicted came true, else 0, (rows,).
         """
-        bins = np.ceil(probability * CALIBRATION_BINS).astype(np.int64) - 1
-        self._bin = np.clip(bins, 0, CALIBRATION_BINS - 1)
+        self._bin = assign_calibration_bins(probability)
         self._difference = probability - outcome
 
     def measure_error(self, weight: np.ndarray) -> float:
@@ -27,3 +26,9 @@ class CalibrationError:
         """
         sums = np.bincount(self._bin, weight * self._difference, CALIBRATION_BINS)
         return float(np.abs(sums).sum() / weight.sum())
+
+
+def assign_calibration_bins(probability: np.ndarray) -> np.ndarray:
+    """Return the bin of each probability, int64 (rows,)."""
+    bins = np.ceil(probability * CALIBRATION_BINS).astype(np.int64) - 1
+    return np.asarray(np.clip(bins, 0, CALIBRATION_BINS - 1))

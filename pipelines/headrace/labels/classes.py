@@ -190,16 +190,23 @@ class Classes(LabelKind):
 
         return compute_smoothed_losses
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean cross-entropy."""
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the cross-entropy."""
         true_probability = predicted.astype(np.float64)[np.arange(len(truth)), truth]
-        return float(-np.mean(np.log(clip_probability(true_probability))))
+        return np.asarray(-np.log(clip_probability(true_probability)))
 
     def validate_predictions(
         self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
     ) -> dict[str, float]:
         """Return accuracy: the share of rows whose most probable class is the label."""
-        return {"accuracy": float(np.mean(predicted.argmax(axis=1) == truth))}
+        means = self.list_validation_means(truth, predicted, label)
+        return {name: float(np.mean(values)) for name, values in means.items()}
+
+    def list_validation_means(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> Mapping[str, np.ndarray]:
+        """Return which rows have their label as the most probable class, for accuracy."""
+        return {"accuracy": predicted.argmax(axis=1) == truth}
 
     def bin_predictions(self, output: np.ndarray, threshold: float) -> np.ndarray:
         """Return positions of the most probable classes."""

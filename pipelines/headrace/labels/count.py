@@ -7,14 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import LakeError
+from headrace.labels.deviance import SMALLEST_RATE, compute_poisson_deviances
 from headrace.labels.kind import FittedLabel, LabelSummary, RowLosses
 from headrace.labels.regression import NUMBER_ERRORS, NumberScorer, Regression
 from headrace.labels.scoring import list_directions
 from headrace.number_text import format_exact
 from headrace.schema import ColumnType
-
-# Rates are kept from 0 before the logarithm: the smallest normal float32.
-_SMALLEST_RATE = float(np.finfo(np.float32).tiny)
 
 
 class CountScorer(NumberScorer):
@@ -49,20 +47,6 @@ class CountScorer(NumberScorer):
         if np.ptp(self._counts[weight > 0]) > 0 and of_mean > 0:
             metrics["d2_poisson"] = 1 - deviance / of_mean
         return metrics
-
-
-def compute_poisson_deviances(predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return twice the loss of log-likelihood per row, float64 (rows,) (McCullagh and Nelder 1989).
-
-    Args:
-        predicted: rates, (rows,) or ().
-        counts: float64 (rows,).
-    """
-    rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
-    # y log(y / rate), which is 0 for y = 0.
-    surprise = counts * np.log(np.where(counts > 0, counts, rates) / rates)
-    deviances: np.ndarray = 2 * (surprise - counts + rates)
-    return deviances
 
 
 class Count(Regression):
@@ -112,10 +96,10 @@ class Count(Regression):
 
         return tf.nn.log_poisson_loss
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean of the same loss, of rates."""
-        rates = np.maximum(predicted.astype(np.float64), _SMALLEST_RATE)
-        return float(np.mean(rates - truth * np.log(rates)))
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the same loss, of rates."""
+        rates = np.maximum(predicted.astype(np.float64), SMALLEST_RATE)
+        return np.asarray(rates - truth * np.log(rates))
 
     def make_own_scorer(
         self, rows: Mapping[str, np.ndarray], label: FittedLabel, threshold: float

@@ -107,6 +107,7 @@ class LabelKind(ABC):
         undirected_metrics: further numbers of an evaluation, of which neither way is better.
         main_metric: the one that orders slices and features where the recipe names none.
         validation_metrics: the metrics that are computed after every epoch and plotted.
+        validation_curve: the one of them that is a ROC AUC of label and output.
         tagged_metrics: the metrics that become tags of an evaluated model version.
         output: name of the model's output.
         activation: Keras activation between logits and output.
@@ -138,6 +139,7 @@ class LabelKind(ABC):
     undirected_metrics: tuple[str, ...] = ("rows",)
     main_metric: str
     validation_metrics: tuple[str, ...]
+    validation_curve: str | None = None
     tagged_metrics: tuple[str, ...]
     output: str
     activation: str
@@ -214,13 +216,20 @@ class LabelKind(ABC):
         """
 
     @abstractmethod
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the loss of `make_row_losses` from predictions, the mean over rows, in float64.
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the loss of `make_row_losses` from predictions, float64 (rows,).
 
         Args:
             predicted: the model's output: (rows,), or (rows, classes).
             truth: labels as the dataset has them.
+
+        Returns:
+            of several labels a row, (rows, labels): the loss of a row is their mean.
         """
+
+    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
+        """Return the mean of `compute_own_losses`."""
+        return float(np.mean(self.compute_own_losses(predicted, truth)))
 
     @abstractmethod
     def validate_predictions(
@@ -233,6 +242,19 @@ class LabelKind(ABC):
             predicted: the model's output: (rows,), or (rows, classes).
             label: the fitted label.
         """
+
+    def list_validation_means(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> Mapping[str, np.ndarray] | None:
+        """Return the `validation_metrics` that are means of numbers of rows, each (rows,).
+
+        With them, the loss and `validation_curve`, ranks need not gather their rows. None where
+        there are others.
+
+        Args:
+            truth, predicted, label: see `validate_predictions`.
+        """
+        return None
 
     # --- the prediction ---------------------------------------------------------------------------
     def convert_output(self, output: np.ndarray, label: FittedLabel) -> np.ndarray:

@@ -110,9 +110,9 @@ class MultiLabel(LabelKind):
         losses = Binary().make_row_losses(label_smoothing)
         return lambda labels, logits: tf.reduce_mean(losses(labels, logits), axis=-1)
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean cross-entropy over rows and labels."""
-        return Binary().compute_mean_loss(predicted, truth)
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the cross-entropy of every label of every row, (rows, labels)."""
+        return Binary().compute_own_losses(predicted, truth)
 
     def validate_predictions(
         self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel

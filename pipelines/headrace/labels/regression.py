@@ -147,9 +147,9 @@ class Regression(LabelKind):
 
         return tf.math.squared_difference
 
-    def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
-        """Return the mean squared error, in the unit of the label that the model is trained on."""
-        return float(np.mean(np.square(predicted.astype(np.float64) - truth)))
+    def compute_own_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the squared error, in the unit of the label that the model is trained on."""
+        return np.asarray(np.square(predicted.astype(np.float64) - truth))
 
     def validate_predictions(
         self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
@@ -157,6 +157,12 @@ class Regression(LabelKind):
         """Return mae in the label's own unit."""
         error = np.abs(predicted.astype(np.float64) - truth)
         return {"mae": float(error.mean() * label.scale)}
+
+    def list_validation_means(
+        self, truth: np.ndarray, predicted: np.ndarray, label: FittedLabel
+    ) -> Mapping[str, np.ndarray]:
+        """Return absolute errors in the label's own unit, for mae."""
+        return {"mae": np.abs(predicted.astype(np.float64) - truth) * label.scale}
 
     def convert_output(self, output: np.ndarray, label: FittedLabel) -> np.ndarray:
         """Return the numbers in the label's own unit, float64."""

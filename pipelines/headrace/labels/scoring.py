@@ -149,10 +149,19 @@ def check_predictions(label: np.ndarray, predicted: np.ndarray) -> None:
     """
     if not len(label):
         raise ModelError("there are no rows to evaluate on; the test split is empty")
-    finite = np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1)
+    check_finite_rows(predicted)
+
+
+def check_finite_rows(predicted: np.ndarray) -> None:
+    """Refuse predictions that are not finite.
+
+    Raises:
+        ModelError: one is not.
+    """
+    finite = np.isfinite(predicted).all(axis=tuple(range(1, predicted.ndim)))
     count = int((~finite).sum())
     if count:
         raise ModelError(
-            f"{count:,} of {len(label):,} predictions are not finite; no metric is defined on "
+            f"{count:,} of {len(predicted):,} predictions are not finite; no metric is defined on "
             "them. The model diverged, or a feature holds extreme values"
         )

@@ -105,7 +105,11 @@ class LabelSpec(BaseModel):
 
     def compute_mean_loss(self, predicted: np.ndarray, truth: np.ndarray) -> float:
         """Return the loss from predictions, the mean over rows; see `LabelKind`."""
+        return float(np.mean(self.compute_row_losses(predicted, truth)))
+
+    def compute_row_losses(self, predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Return the loss of each row from predictions; see `LabelKind.compute_own_losses`."""
         kind = self.definition
         if self.loss is None:
-            return kind.compute_mean_loss(predicted, truth)
-        return float(np.mean(self.loss.compute_row_losses(predicted, truth, kind, self)))
+            return kind.compute_own_losses(predicted, truth)
+        return self.loss.compute_row_losses(predicted, truth, kind, self)

@@ -21,6 +21,7 @@ from headrace.models.predict import Predictor
 from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import sections as s
+from headrace.recipe.evaluate_sections import EXACT_ROWS
 from headrace.stream.split_stream import SplitStream
 from headrace.train.finite import check_model, suggest_fixes
 from headrace.train.learning_rate import LearningRate
@@ -91,6 +92,7 @@ class LoopContext:
         measure_table_seconds: returns how long lookup, exchange and update of sparse tables take.
         describe_tables: returns rows and bytes of sparse tables per update, by name of a metric.
         measure_loss: returns the validation `loss` where it is no mean of losses by row.
+        exact_rows: validation rows up to which metrics are exact, see `Evaluate.exact_rows`.
     """
 
     model: keras.Model
@@ -113,6 +115,7 @@ class LoopContext:
     measure_table_seconds: Callable[[], Mapping[str, float]] = dict
     describe_tables: Callable[[], Mapping[str, float]] = dict
     measure_loss: Callable[[SplitStream], Mapping[str, float]] | None = None
+    exact_rows: int = EXACT_ROWS
 
 
 def run_epochs(context: LoopContext, state: TrainState) -> None:
@@ -137,7 +140,11 @@ def run_epochs(context: LoopContext, state: TrainState) -> None:
         check_model(context.model, context.optimizer, when, context.settings, context.collectives)
         if context.validation is not None:
             validation_metrics = validate_split(
-                predictor, context.validation, context.collectives, context.label
+                predictor,
+                context.validation,
+                context.collectives,
+                context.label,
+                context.exact_rows,
             )
             if context.measure_loss:
                 del validation_metrics["loss"]

@@ -183,6 +183,7 @@ class RankTraining:
                 measure_loss=(
                     make_validation_loss(retrieval, built.model, collectives) if retrieval else None
                 ),
+                exact_rows=self._recipe.evaluate.exact_rows,
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))

@@ -1,19 +1,30 @@
-"""Compute the metrics of the validation split after an epoch, exact over all ranks."""
+"""Compute the metrics of the validation split after an epoch, over all ranks' rows.
 
-from collections.abc import Iterator
+Up to `evaluate.exact_rows` rows are gathered, to rank 0 alone. Of more, ranks add up integers:
+their number does not grow with the rows, and neither does what a rank holds of others.
+"""
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.gather_rows import CollectiveSums, gather_to_rank_0
+from headrace.labels.sketch.means import choose_bins, sketch_area, sketch_means
 from headrace.labels.spec import LabelSpec
 from headrace.models.predict import Predictor
+from headrace.recipe.evaluate_sections import EXACT_ROWS
 from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
 from headrace.train.finite import count_bad_rows
 
 
 def validate_split(
-    predictor: Predictor, stream: SplitStream, collectives: Collectives, label: LabelSpec
+    predictor: Predictor,
+    stream: SplitStream,
+    collectives: Collectives,
+    label: LabelSpec,
+    exact_rows: int = EXACT_ROWS,
 ) -> dict[str, float]:
     """Compute the metrics of a split, the same on every rank; each row has the same weight.
 
@@ -22,9 +33,47 @@ def validate_split(
         stream: this rank's rows of the split.
         collectives: the ranks.
         label: kind and unit.
+        exact_rows: see `Evaluate.exact_rows`.
+
+    Returns:
+        see `compute_validation_metrics`. Of more than `exact_rows` there is `roc_auc_bound` beside
+        roc_auc: by how much the exact one may differ.
     """
-    truth, predicted, _ = gather_predictions(predictor, stream, collectives, label)
-    return compute_validation_metrics(truth, predicted, label)
+    columns = predictor(_beat_per_batch(stream.read_batches(epoch=0), collectives))
+    truth, predicted = columns["label"], columns[label.definition.output]
+    sums = CollectiveSums(collectives)
+    rows, bad = sums.add(np.array([len(truth), count_bad_rows(predicted)], np.int64)).tolist()
+    if rows > exact_rows and not bad:
+        means = label.definition.list_validation_means(truth, predicted, label)
+        if means is not None:
+            return _sketch_metrics(truth, predicted, label, means, sums, exact_rows)
+    truth, predicted = (gather_to_rank_0(part, collectives) for part in (truth, predicted))
+    metrics: dict[str, float] = {}
+    if collectives.rank == 0:
+        metrics = compute_validation_metrics(truth, predicted, label)
+    received: dict[str, float] = collectives.broadcast_object(metrics)
+    return received
+
+
+def _sketch_metrics(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    label: LabelSpec,
+    means: Mapping[str, np.ndarray],
+    ranks: CollectiveSums,
+    exact_rows: int,
+) -> dict[str, float]:
+    """Return the metrics of all ranks' rows, of which no rank has more than its own."""
+    kind = label.definition
+    shown = {name: values for name, values in means.items() if name in label.validation_metrics}
+    numbers = {"loss": label.compute_row_losses(predicted, truth), **shown}
+    metrics = sketch_means(numbers, ranks)
+    curve = kind.validation_curve
+    if curve in label.validation_metrics:
+        area = sketch_area(truth > 0.5, predicted, ranks, choose_bins(exact_rows))
+        if not np.isnan(area.value):
+            metrics |= {curve: area.value, f"{curve}_bound": area.bound}
+    return metrics
 
 
 def gather_predictions(
@@ -32,15 +81,15 @@ def gather_predictions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return all ranks' labels, the model's output, and sample weights where rows have them.
 
-    Labels are as in the dataset; every rank gets all.
+    Labels are as in the dataset. Rank 0 gets all, and other ranks no rows.
     """
     columns = predictor(_beat_per_batch(stream.read_batches(epoch=0), collectives))
     truth, predicted = columns["label"], columns[label.definition.output]
     weight = columns.get("sample_weight")
     return (
-        collectives.allgather(truth),
-        collectives.allgather(predicted),
-        None if weight is None else collectives.allgather(weight),
+        gather_to_rank_0(truth, collectives),
+        gather_to_rank_0(predicted, collectives),
+        None if weight is None else gather_to_rank_0(weight, collectives),
     )
 
 

@@ -19,6 +19,7 @@ from headrace.evaluate.bootstrap import (
     pair_draws,
 )
 from headrace.evaluate.references.compute import References, digest_rows
+from headrace.evaluate.sketched import SketchedRows, sketch_predictions
 from headrace.labels.constant import choose_score, describe_constant, make_constant_scorer
 from headrace.labels.kinds import find_label_kind
 from headrace.labels.losses.loss import Loss
@@ -134,6 +135,7 @@ def compare_references(
     label: LabelSpec,
     threshold: float,
     settings: s.Evaluate,
+    sketched: SketchedRows | None = None,
 ) -> ReferenceComparison:
     """Compare a model with the references on all test rows.
 
@@ -145,38 +147,55 @@ def compare_references(
         label: what labels mean.
         threshold: of the model.
         settings: metrics, gates, bootstrap.
+        sketched: the test rows where they are very many; references are sketched then, too.
     """
     notes = list(references.notes) if references else []
     left_out = dict(references.left_out) if references else {}
-    scorers: dict[str, tuple[str, MetricFunction]] = {}
+    drawn_by_name: dict[str, tuple[str, DrawnMetrics]] = {}
     kind = label.definition
-    known = {name: test[name] for name in ("label", LIST) if name in test}
+
+    def draw_scorer(scorer: MetricFunction) -> DrawnMetrics:
+        return draw_metrics(
+            scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=test.get(LIST)
+        )
+
+    def draw_output(output: np.ndarray, own_threshold: float) -> DrawnMetrics:
+        names = ("label", LIST, *(("row_id", "sample_weight") if sketched else ()))
+        rows = {**{name: test[name] for name in names if name in test}, kind.output: output}
+        if sketched:
+            return sketch_predictions(rows, label, own_threshold, settings).drawn
+        return draw_scorer(kind.make_scorer(rows, label, own_threshold))
+
+    def draw_constant(constant: np.ndarray) -> DrawnMetrics:
+        if sketched is None:
+            return draw_scorer(make_constant_scorer(constant, test, label))
+        if sketched.class_weights is None:
+            return draw_output(np.broadcast_to(constant, len(test["label"])), threshold)
+        both = {"label": np.array([0, 1], np.float32)}
+        own, *draws = map(make_constant_scorer(constant, both, label), sketched.class_weights)
+        return DrawnMetrics(own, draws, len(draws))
+
     if references and CONSTANT in settings.references:
         about = describe_constant(label, references.constant)
-        scorer = make_constant_scorer(references.constant, test, label)
-        scorers[CONSTANT] = (f"{about} {_format_rows(references.facts, 'constant_rows')}", scorer)
+        about = f"{about} {_format_rows(references.facts, 'constant_rows')}"
+        drawn_by_name[CONSTANT] = (about, draw_constant(references.constant))
     if references and references.tree is not None:
         own = _choose_threshold(references, validation, threshold, settings, notes)
         if references.row_digests["test"] != digest_rows(test["row_id"], test["label"]):
             left_out[TREE] = "its predictions are of other rows than the model's"
         else:
-            rows = {**known, kind.output: references.tree["test"]}
             about = (
                 f"{references.facts['tree_iterations']} iterations of gradient boosting "
                 f"{_format_rows(references.facts, 'tree_rows')}"
             )
-            scorers[TREE] = (about, kind.make_scorer(rows, label, own))
+            drawn_by_name[TREE] = (about, draw_output(references.tree["test"], own))
     if "baseline" in test:
         output = (test["baseline"].astype(np.float64) - label.center) / label.scale
-        rows = {**known, kind.output: output}
-        scorers[BASELINE] = ("the recipe's", kind.make_scorer(rows, label, threshold))
+        drawn_by_name[BASELINE] = ("the recipe's", draw_output(output, threshold))
     metrics = list_compared_metrics(settings, label, threshold)
     shown = dict.fromkeys([*metrics, *label.tagged_metrics])
     results = []
-    for name, (about, scorer) in scorers.items():
-        drawn = draw_metrics(
-            scorer, weight, draws=settings.bootstrap, seed=settings.seed, lists=test.get(LIST)
-        )
+    for name, (about, drawn) in drawn_by_name.items():
         differences = {
             m: pair_draws(model, drawn, m, higher_is_better=kind.is_higher_better(m))
             for m in metrics
@@ -192,7 +211,7 @@ def compare_references(
     return ReferenceComparison(
         results=results,
         left_out=left_out,
-        rows=int((weight > 0).sum()),
+        rows=sketched.weighted_rows if sketched else int((weight > 0).sum()),
         confidence=settings.confidence,
         hint=hint,
         facts=references.facts if references else {},
