@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.features.text_file import NAME_PATTERN, read_texts, split_texts
-from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.damage import read_parquet
+from headrace.lake.sidecar import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.sidecar_sums import rewrite_file
 from headrace.lake.storage import explain_storage_errors, is_local, open_filesystem
 from headrace.lake.walk import find_files

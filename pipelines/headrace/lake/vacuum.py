@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.errors import DatasetError
-from headrace.lake.build import BUILD_FILE, SIDECAR_ROOT, read_build
+from headrace.lake.build import BUILD_FILE, read_build
 from headrace.lake.commit import SPLIT_COLUMN
 from headrace.lake.history import VersionEntry, list_versions
+from headrace.lake.sidecar import SIDECAR_ROOT
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
     explain_storage_errors,

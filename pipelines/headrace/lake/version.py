@@ -4,7 +4,9 @@ Reading its rows at training speed is left to `stream/`.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,16 +17,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import (
-    EXAMPLES_FILE,
-    Build,
-    read_sidecar,
-    read_sidecar_bytes,
-    read_sidecar_text,
-)
+from headrace.lake.build import Build, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.profile import TALLIES_FILE, FileTally, Profile
+from headrace.lake.sidecar import EXAMPLES_FILE, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.storage import (
     describe_error,
     explain_storage_errors,
@@ -64,21 +61,8 @@ class DatasetVersion:
                 is not the one that was published.
         """
         root = resolve_root(root)
-        newest = open_newest_table(root)
-        if newest is None:
-            raise make_missing_error(root)
-        try:
-            table = newest if version is None else open_delta_table(root, version)
-        except DeltaError as error:
-            raise DatasetError(
-                f"dataset {root} has no version {version}, the newest is {newest.version()}: "
-                f"{describe_error(error)}"
-            ) from None
-        # Not the history of the pinned table: there delta-rs lists every commit, numbered down from
-        # the pinned version.
-        commit = next(
-            (c for c in list_commits(root, newest) if c["version"] == table.version()), {}
-        )
+        table = open_version(root, version)
+        commit = read_commit(root, int(table.version())) or {}
         build_id = commit.get(BUILD_KEY)
         if not build_id:
             raise DatasetError(
@@ -228,6 +212,51 @@ def open_newest_table(root: str) -> DeltaTable | None:
             f"dataset {root}: its _delta_log is damaged: {describe_error(error)}; restore it from "
             "a backup"
         ) from None
+
+
+def open_version(root: str, version: int | None) -> DeltaTable:
+    """Open the Delta table of a dataset at a version, or at its newest.
+
+    Raises:
+        DatasetError: there is no dataset, or no such version.
+        RemovedError: the log of the version was removed.
+    """
+    if version is not None:
+        with suppress(DeltaError):
+            return open_delta_table(root, version)
+    newest = open_newest_table(root)
+    if newest is None:
+        raise make_missing_error(root)
+    if version is None:
+        return newest
+    oldest = min((c["version"] for c in list_commits(root, newest)), default=0)
+    if version < oldest:
+        raise RemovedError(
+            f"dataset {root}: version {version} was removed since, by `headrace vacuum`: the "
+            f"oldest that its log has is {oldest}; `headrace inspect` lists the versions that can "
+            "be read"
+        )
+    raise DatasetError(f"dataset {root} has no version {version}, the newest is {newest.version()}")
+
+
+def read_commit(root: str, version: int) -> dict[str, Any] | None:
+    """Read the metadata of one commit, and no other; None where the log does not have it.
+
+    Raises:
+        DamagedError: the commit is damaged.
+        UnreachableError: the store does not answer.
+    """
+    filesystem, base = open_filesystem(root)
+    where = f"dataset {root}: its _delta_log"
+    with explain_storage_errors(root), explain_damage(where):
+        try:
+            text = filesystem.cat_file(f"{base}/_delta_log/{version:020d}.json").decode()
+        except FileNotFoundError:
+            return None
+        for line in text.splitlines():
+            if '"commitInfo"' in line and "commitInfo" in (action := json.loads(line)):
+                return {**action["commitInfo"], "version": version}
+    return {"version": version}
 
 
 def make_missing_error(root: str) -> DatasetError:

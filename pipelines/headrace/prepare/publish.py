@@ -13,10 +13,11 @@ import headrace
 from headrace.columns.histogram import AXES_FILE, axes_to_json
 from headrace.errors import LakeError
 from headrace.formats import TRANSFORM
-from headrace.lake.build import EXAMPLES_FILE, Build
+from headrace.lake.build import Build
 from headrace.lake.commit import publish_build
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import TALLIES_FILE, FileTally
+from headrace.lake.sidecar import EXAMPLES_FILE
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
 from headrace.lake.version import DatasetVersion
@@ -122,7 +123,9 @@ def publish_rows(
     if built.written.examples:
         texts[EXAMPLES_FILE] = built.written.examples
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
-    return publish_build(attempt.root, build, schema, transform_json, texts)
+    return publish_build(
+        attempt.root, build, schema, transform_json, texts, _choose_like(old, build)
+    )
 
 
 def _read_format(transform_json: str) -> int:
@@ -222,7 +225,14 @@ def publish_again(
     if examples := origin.read_examples_file():
         texts[EXAMPLES_FILE] = examples
     schema = build_file_schema(spec, old.kept, old.stored)
-    return publish_build(origin.root, build, schema, origin.transform_json, texts)
+    like = _choose_like(old, build)
+    return publish_build(origin.root, build, schema, origin.transform_json, texts, like)
+
+
+def _choose_like(old: Build | None, build: Build) -> Build | None:
+    """Return the build whose manifests may be used again: none where a person is erased, because
+    manifests still have what is gone from the lists, names of source partitions for example."""
+    return old if old is not None and old.erased == build.erased else None
 
 
 def _list_retained(plan: Plan, old: Build | None, names: Collection[str]) -> list[SourcePartition]:
