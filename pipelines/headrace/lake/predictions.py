@@ -80,15 +80,29 @@ def read_score_record(root: str, build_id: str) -> ScoreRecord:
         )
         has_sums = (PREDICTIONS.parse_version(text) or 0) >= FIRST_PREDICTIONS_WITH_SUMS
         check_has_sums(root, build_id, has_sums)
-        if record.lists is None:
-            return record
-        reader = ListReader(root, record.lists, LISTS, build_id, where)
-        return record.model_copy(update=make_lazy_lists(reader))
+        return attach_score_lists(root, record)
     except ValidationError as error:
         raise DatasetError(
             f"{where} is damaged or of another Headrace: {describe_invalid(error)}; score with "
             "--full into another --output"
         ) from None
+
+
+def attach_score_lists(
+    root: str, record: ScoreRecord, known: Mapping[str, bytes] | None = None
+) -> ScoreRecord:
+    """Return a record whose lists are read from its manifests when they are asked for.
+
+    Args:
+        root: folder or URL of the predictions.
+        record: as it says itself.
+        known: name of a manifest -> content that needs not be read.
+    """
+    if record.lists is None:
+        return record
+    where = f"predictions {root}: {locate_sidecar(root, record.build_id)}/{RECORD_FILE}"
+    reader = ListReader(root, record.lists, LISTS, record.build_id, where, known or {})
+    return record.model_copy(update=make_lazy_lists(reader))
 
 
 def find_published_predictions(root: str, idempotency_id: str) -> tuple[int, ScoreRecord] | None:

@@ -20,7 +20,7 @@ from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.lake.build import Build, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
-from headrace.lake.profile import TALLIES_FILE, FileTally, Profile
+from headrace.lake.profile import TALLIES_FILE, VERSION_PROFILE_FILE, FileTally, Profile
 from headrace.lake.sidecar import EXAMPLES_FILE, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.storage import (
     describe_error,
@@ -119,6 +119,8 @@ class DatasetVersion:
         """Return the profile of all rows of the version; its rules are those of its build."""
         if not self.build.is_partial:
             return self.build_profile
+        with suppress(RemovedError):  # an older Headrace wrote none
+            return self._read_profile(self.build.build_id, VERSION_PROFILE_FILE)
         builds = sorted({p.build_id for p in self.build.partitions})
         split_by_path = {file.path: file.split for file in self.build.files}
         blobs = (read_sidecar_bytes(self.root, build_id, TALLIES_FILE) for build_id in builds)
@@ -129,9 +131,9 @@ class DatasetVersion:
                 self.build_profile.rules,
             )
 
-    def _read_profile(self, build_id: str) -> Profile:
-        text = read_sidecar_text(self.root, build_id, "profile.json")
-        with explain_damage(f"dataset {self.root}: profile.json of build {build_id}"):
+    def _read_profile(self, build_id: str, name: str = "profile.json") -> Profile:
+        text = read_sidecar_text(self.root, build_id, name)
+        with explain_damage(f"dataset {self.root}: {name} of build {build_id}"):
             return Profile.model_validate_json(text)
 
     def read_raw_examples(self) -> "pa.Table | None":

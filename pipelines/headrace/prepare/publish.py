@@ -27,6 +27,7 @@ from headrace.prepare.build import BuildResult
 from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
+from headrace.prepare.version_profile import build_version_profile
 from headrace.prepare.write.schema import build_file_schema
 from headrace.progress import Progress
 from headrace.provenance import find_git_commit
@@ -118,8 +119,11 @@ def publish_rows(
         TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
-    if old is None:
+    if base is None:
         texts[AXES_FILE] = axes_to_json(built.axes)
+    else:
+        tallies, rules = built.written.tallies_file, built.profile.rules
+        texts |= build_version_profile(base, build, tallies, rules)
     if built.written.examples:
         texts[EXAMPLES_FILE] = built.written.examples
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
@@ -216,10 +220,12 @@ def publish_again(
     spec = TransformSpec.from_json(origin.transform_json)
     rules = origin.build_profile.rules if build.restored is not None else ()
     profile = origin.fitted_profile.sum_tallies([], rules)
+    no_tallies = FileTally.write_tallies([])
     texts: dict[str, str | bytes] = {
         "profile.json": profile.model_dump_json(),
         "report.html": render_report(str(build.recipe.get("name", "")), build, profile),
-        TALLIES_FILE: FileTally.write_tallies([]),
+        TALLIES_FILE: no_tallies,
+        **build_version_profile(origin, build, no_tallies, rules),
         **(more_files or {}),
     }
     if examples := origin.read_examples_file():
