@@ -242,12 +242,16 @@ def write_sidecar(
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(extra_files or {}),
         **manifests,
-        BUILD_FILE: build.model_dump_json(
-            indent=1, exclude={*_LIST_NAMES} if lists is not None else {"lists"}
-        ),
+        BUILD_FILE: build_to_json(build),
     }
     write_sidecar_files(root, build.build_id, texts)
     return build
+
+
+def build_to_json(build: Build) -> str:
+    """Return the JSON of a build's record: without the lists, where they are in manifests."""
+    excluded = {*_LIST_NAMES} if build.lists is not None else {"lists"}
+    return build.model_dump_json(indent=1, exclude=excluded)
 
 
 def read_build(root: str, build_id: str) -> Build:

@@ -5,7 +5,8 @@ Reading its rows at training speed is left to `stream/`.
 
 import hashlib
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,10 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import Build, read_sidecar
+from headrace.lake.build import Build, attach_lists, build_to_json, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
+from headrace.lake.manifest import read_manifest
 from headrace.lake.profile import TALLIES_FILE, VERSION_PROFILE_FILE, FileTally, Profile
 from headrace.lake.sidecar import EXAMPLES_FILE, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.storage import (
@@ -81,6 +83,33 @@ class DatasetVersion:
                 f"{', '.join(sorted(committed_paths ^ recorded_paths)[:3])}"
             )
         return DatasetVersion(root, int(table.version()), build, transform_json)
+
+    def pack(self) -> dict[str, Any]:
+        """Return what another process needs to have the version open too: record, transform, and
+        the manifests of its data files, as texts, numbers and bytes."""
+        manifests = {
+            ref.name: zlib.compress(read_manifest(self.root, ref), 1)
+            for ref in (self.build.lists.manifests.get("files", ()) if self.build.lists else ())
+        }
+        return {
+            "root": self.root,
+            "version": self.version,
+            "build": build_to_json(self.build),
+            "transform": self.transform_json,
+            "manifests": manifests,
+        }
+
+    @staticmethod
+    def unpack(packed: Mapping[str, Any]) -> "DatasetVersion":
+        """Open the version that another process packed; of the store nothing is read.
+
+        Raises:
+            DamagedError: a manifest is not as it was written.
+        """
+        known = {name: zlib.decompress(content) for name, content in packed["manifests"].items()}
+        build = Build.model_validate_json(packed["build"])
+        build = attach_lists(packed["root"], build, known)
+        return DatasetVersion(packed["root"], packed["version"], build, packed["transform"])
 
     @property
     def text_files(self) -> SidecarVocabularyFiles:
