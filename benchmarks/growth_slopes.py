@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.agents import measure_agents
+from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
 
 # Name of a figure's part -> its value at one size; `objects`, `bytes` and the like are counts.
@@ -189,6 +190,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "parameters": (measure_parameters, 4_000),
     "count_limits": (measure_count_limits, 3_200),
     "shuffle_plan": (measure_shuffle_plan, 16_000),
+    "records": (measure_records, 256),
 }
 
 
