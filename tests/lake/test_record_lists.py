@@ -1,6 +1,7 @@
 """Lists of records in manifests: every version has its own, shared as far as they agree."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,20 @@ def test_builds_are_found_by_their_ids_also_by_those_that_an_older_headrace_note
     (tmp_path / "_headrace" / make_id(2) / "build.json").unlink()
     with pytest.raises(DatasetError, match="published as 'wednesday', and its version was removed"):
         find_published_version(str(tmp_path), "wednesday")
+
+
+def test_lists_are_read_without_headrace_by_the_program_of_the_docs(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    for night in range(20):
+        publish_night(tmp_path, night, without=night - 2 if night % 3 == 2 else -1)
+    page = (Path(__file__).parents[2] / "docs/outlives.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    program = next(text for text in programs if "row_groups = {}" in text)
+    names = {"json": json, "Path": Path, "pq": pq, "dataset": tmp_path, "build_id": make_id(19)}
+    exec(program, names)
+    expected = {
+        f.path: (list(f.row_groups),) * 2 for f in read_build(str(tmp_path), make_id(19)).files
+    }
+    assert names["row_groups"] == expected
+    assert names["accounted"] == names["ledger"]["read"]  # type: ignore[index]
