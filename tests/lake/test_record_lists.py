@@ -81,6 +81,8 @@ def test_lists_are_read_when_they_are_asked_for_and_no_others(tmp_path: Path) ->
     assert len(build.files) == 1
     with pytest.raises(RemovedError, match=r"source-[0-9a-f]{64}\.jsonl is missing"):
         len(build.partitions)
+    with pytest.raises(RemovedError, match=r"source-[0-9a-f]{64}\.jsonl is missing"):
+        build.model_dump()
 
 
 def test_short_lists_lie_in_the_record_until_they_are_long(

@@ -9,13 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    field_serializer,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headrace.columns.values import StoredType
 from headrace.errors import DamagedError, DatasetError
@@ -196,9 +190,11 @@ class Build(BaseModel):
             return self.lists.is_partial
         return any(p.build_id != self.build_id for p in self.partitions)
 
-    @field_serializer(*_LIST_NAMES, mode="wrap")
-    def _dump_list(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
-        return handler(load_list(value))
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the build as plain values, its lists read."""
+        # Not while pydantic serializes: it would hide what is wrong with a manifest.
+        lists = {name: load_list(getattr(self, name)) for name in _LIST_NAMES}
+        return BaseModel.model_dump(self.model_copy(update=lists), **options)
 
     def ledger_to_json(self) -> str:
         """Return the ledger with the drift of each column, and boundaries of time that follow from

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_serializer
+from pydantic import BaseModel, ConfigDict
 
 from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
@@ -165,9 +165,11 @@ class ScoreRecord(_Frozen):
     """Where partitions, files and file columns are; None where they are in the record. Those of a
     record that was read are loaded when they are asked for."""
 
-    @field_serializer(*LIST_NAMES, mode="wrap")
-    def _dump_list(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
-        return handler(load_list(value))
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the record as plain values, its lists read."""
+        # Not while pydantic serializes: it would hide what is wrong with a manifest.
+        lists = {name: load_list(getattr(self, name)) for name in LIST_NAMES}
+        return BaseModel.model_dump(self.model_copy(update=lists), **options)
 
     @property
     def ledger(self) -> ScoreLedger:
