@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 
 from headrace.errors import DamagedError, RemovedError
 from headrace.lake import DatasetVersion, log_cleanup
+from headrace.lake.erase import strip_log_statistics
 from headrace.lake.history import list_versions
 from headrace.lake.log_cleanup import LogCleanup, clean_log, plan_log_cleanup
 from tests.lake.nights import make_id, publish_night
@@ -102,3 +103,16 @@ def test_a_log_of_which_a_part_went_is_a_log(root: Path) -> None:
     assert DatasetVersion.open(str(root), 9).version == 9
     clean_log(str(root), plan)
     assert DatasetVersion.open(str(root), 9).version == 9
+
+
+def test_who_erases_has_a_shortened_log_begin_at_the_newest_version(root: Path) -> None:
+    """The checkpoint that it begins with else has the bounds of files that are gone."""
+    clean_log(str(root), plan_log_cleanup(str(root), 9))
+    current = {file.path for file in DatasetVersion.open(str(root)).build.files}
+    changed = strip_log_statistics(str(root), current)
+    assert f"_delta_log/{7:020d}.checkpoint.parquet" in changed
+    assert list_log(root) == [
+        f"{11:020d}.checkpoint.parquet", f"{11:020d}.json", "_last_checkpoint",
+    ]  # fmt: skip
+    assert DatasetVersion.open(str(root)).count_rows("train") == 5 * NIGHTS
+    assert plan_log_cleanup(str(root), NIGHTS - 1, now=True).files == ()
