@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.agents import measure_agents
 from benchmarks.evaluations import measure_evaluation, measure_slices
+from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
 
 # Name of a figure's part -> its value at one size; `objects`, `bytes` and the like are counts.
@@ -192,6 +193,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "shuffle_plan": (measure_shuffle_plan, 16_000),
     "evaluation": (measure_evaluation, 1_000_000),
     "slices": (measure_slices, 100_000),
+    "records": (measure_records, 256),
 }
 
 

@@ -19,6 +19,33 @@ def test_an_exponent_is_the_slope_of_logarithms(costs: list[float], exponent: fl
     assert fit_exponent([10, 20, 40], costs) == pytest.approx(exponent)
 
 
+# Part of the figure `records` -> the most that its exponent may be. What a night costs is constant;
+# the lines of small nights are written again now and then, as a logarithm. A line of the list of
+# versions is a version's.
+RECORDS = {
+    "night_bytes": 0.2, "list_bytes": 0.35, "score_bytes": 0.35, "night_files": 0.2,
+    "open_files": 0.2, "version_files": 0.2, "rank_files": 0.0, "lookup_files": 0.0,
+    "versions_files": 1.1,
+}  # fmt: skip
+
+
+@pytest.mark.long
+def test_a_night_costs_what_changed_in_it_and_not_the_history() -> None:
+    figure = measure_figure("records", 0.25)
+    assert figure["sizes"] == [4, 8, 16, 32, 64]
+    exponents = figure["exponents"]
+    assert exponents.keys() == RECORDS.keys()
+    assert {part: e for part, e in exponents.items() if e > RECORDS[part]} == {}
+
+
+def test_the_second_of_two_nights_costs_what_the_first_did() -> None:
+    measure, _ = FIGURES["records"]
+    two, four = measure(2), measure(4)
+    assert four["night_bytes"] <= 1.1 * two["night_bytes"]
+    assert four["lookup_files"] == two["lookup_files"] <= 4
+    assert (four["rank_files"], four["versions_files"]) == (1, 3 * 4)
+
+
 @pytest.mark.parametrize("name", COUNTED)
 def test_what_is_counted_grows_no_faster_than_its_size(name: str) -> None:
     scale, parts = COUNTED[name]

@@ -284,8 +284,9 @@ class LastRank(SoloCollectives):
     def __init__(self, content: bytes) -> None:
         super().__init__()
         # Where rank 0 has the file, by which token it is known, how large it is; then its bytes.
-        # Twice: the champion, too.
-        self._messages = [["/of/rank 0/model.keras", "token", len(content)], content] * 2
+        # Twice: the champion, too. Datasets are not sent.
+        file = [["/of/rank 0/model.keras", "token", len(content)], content]
+        self._messages = [None, *file, *file, None]
 
     def broadcast_object(self, value: Any, root: int = 0) -> Any:
         return self._messages.pop(0)

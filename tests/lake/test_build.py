@@ -9,16 +9,9 @@ import pytest
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.formats import BUILD, TRANSFORM
-from headrace.lake.build import (
-    Build,
-    locate_sidecar,
-    read_build,
-    read_sidecar,
-    read_sidecar_bytes,
-    read_sidecar_text,
-    write_sidecar,
-)
+from headrace.lake.build import Build, read_build, read_sidecar, write_sidecar
 from headrace.lake.drift import ColumnDrift
+from headrace.lake.sidecar import locate_sidecar, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.source_partition import SourcePartition
 from tests.lake.building import make_build, make_ledger
 from tests.lake.sidecar_files import rewrite

@@ -11,7 +11,8 @@ import pytest
 
 from headrace.evaluate.slices import assign_slices, find_slice_source
 from headrace.lake import DatasetVersion
-from headrace.lake.build import BUILD_FILE, locate_sidecar
+from headrace.lake.build import BUILD_FILE
+from headrace.lake.sidecar import locate_sidecar
 from headrace.prepare import BuildRequest, Prepared, prepare
 from headrace.recipe import Recipe, build_recipe
 from headrace.recipe import sections as s

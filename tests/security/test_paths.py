@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from headrace.errors import DamagedError, DatasetError, StreamError
 from headrace.lake import DatasetVersion
-from headrace.lake.build import read_sidecar_bytes
 from headrace.lake.safe_path import check_build_id, is_relative_path
 from headrace.lake.score_record import PredictionFile
+from headrace.lake.sidecar import read_sidecar_bytes
 from headrace.lake.vacuum import vacuum_dataset
 from headrace.lake.version import BUILD_KEY
 from headrace.stream.plain_parquet import index_folder

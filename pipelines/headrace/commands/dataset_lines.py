@@ -181,6 +181,8 @@ def format_vacuum(result: "VacuumResult", removed: bool) -> list[str]:
     if result.versions:
         shown = ", ".join(map(str, result.versions[:_SHOWN_ITEMS]))
         lines.append(f"  versions that can no longer be read: {shown}")
+    if result.log_files:
+        lines.append(f"  {len(result.log_files):,} files of the log before the oldest version")
     if result.leftovers:
         lines.append(f"  dead builds: {', '.join(result.leftovers[:_SHOWN_ITEMS])}")
     return lines

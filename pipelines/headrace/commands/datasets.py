@@ -157,7 +157,10 @@ def diff(
 
 
 def vacuum(
-    dataset: Dataset,
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="Folder or URL of the dataset, or of predictions."),
+    ],
     keep_hours: Annotated[
         float,
         typer.Option(
@@ -179,7 +182,8 @@ def vacuum(
 ) -> None:
     """List, and with --yes remove, the files of old versions and of dead builds.
 
-    The newest version is always kept. Files that Headrace did not write are left alone.
+    Of a dataset, or of what `headrace score` writes to. The newest version is always kept. Files
+    that Headrace did not write are left alone.
 
     Example: headrace vacuum var/datasets/flights --keep-hours 72 --yes
     """
@@ -202,6 +206,7 @@ def vacuum(
                 "leftovers": result.leftovers,
                 "files": result.files,
                 "bytes": result.bytes,
+                "log_files": result.log_files,
             }
         )
 

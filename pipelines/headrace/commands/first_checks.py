@@ -111,7 +111,7 @@ def check_writable(root: str, what: str) -> None:
         MachineError: they cannot.
         HeadraceError: there is no such store.
     """
-    from headrace.lake.build import locate_sidecar
+    from headrace.lake.sidecar import locate_sidecar
     from headrace.lake.storage import (
         build_delta_options,
         describe_error,

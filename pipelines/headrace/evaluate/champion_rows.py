@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.shared_dataset import open_shared_dataset
 from headrace.evaluate.champion_comparison import ModelPredictions, RowHistory, compare_models
 from headrace.evaluate.gates import ChampionComparison
 from headrace.evaluate.predictions import predict_rows
@@ -45,7 +46,7 @@ def compare_with_champion(
         report: called with progress.
     """
     report(Progress(f"comparing with the champion, {champion['uri']}"))
-    champion_dataset, spec = open_dataset(champion["dataset"])
+    champion_dataset, spec = open_dataset(champion["dataset"], collectives)
     spec = spec.with_loss(parse_loss(champion["loss"]))
     rows = predict_rows(champion_dataset, spec, predictor, "test", recipe, collectives)
     # Each rank reads a part of the files, and looks for all of the rows in it.
@@ -66,9 +67,12 @@ def compare_with_champion(
     )
 
 
-def open_dataset(location: dict[str, Any]) -> tuple[DatasetVersion, TransformSpec]:
-    """Open a dataset version, given its `root` and `version`, and parse its transform."""
-    dataset = DatasetVersion.open(location["root"], location["version"])
+def open_dataset(
+    location: dict[str, Any], collectives: Collectives
+) -> tuple[DatasetVersion, TransformSpec]:
+    """Open a dataset version on all ranks, given its `root` and `version`, and parse its
+    transform."""
+    dataset = open_shared_dataset(location["root"], location["version"], collectives)
     return dataset, TransformSpec.from_json(dataset.transform_json, files=dataset.text_files)
 
 
@@ -83,12 +87,12 @@ def _find_history(
     """Find out which test rows the two models have seen; complete on rank 0 only."""
     is_seen = np.zeros(len(row_id), bool)
     if trained_on:
-        own, _ = open_dataset(trained_on)
+        own, _ = open_dataset(trained_on, collectives)
         is_seen |= find_seen_rows(own, dataset, row_id, collectives).is_seen
     if not champion.get("seen"):
         return RowHistory(is_seen)
     report(Progress(f"finding the rows that {champion['uri']} was trained on"))
-    recorded, spec = open_dataset(champion["seen"])
+    recorded, spec = open_dataset(champion["seen"], collectives)
     seen = find_seen_rows(recorded, dataset, row_id, collectives)
     if collectives.rank != 0:
         return RowHistory(is_seen)

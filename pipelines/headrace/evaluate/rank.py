@@ -100,7 +100,7 @@ class _RankEvaluation:
     def __init__(self, payload: dict[str, Any], collectives: Collectives, report: Report) -> None:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._recipe = Recipe.model_validate(payload["recipe"])
-        self._dataset, spec = open_dataset(payload["dataset"])
+        self._dataset, spec = open_dataset(payload["dataset"], collectives)
         spec = spec.with_loss(self._recipe.train.loss)  # it is the model's, see `run.py`
         ranking = self._recipe.evaluate.ranking
         if ranking is not None:

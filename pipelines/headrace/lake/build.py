@@ -1,7 +1,8 @@
 """Write and read the sidecar files of a build: all that a dataset version is besides its rows.
 
-They are in `<root>/_headrace/<build id>/`, written before the commit, which names the build. The
-underscore keeps readers of the table away. The commit itself is left to `commit.py`.
+They are written before the commit, which names the build. The record, `build.json`, is small: its
+long lists are in manifests, which versions share (`record_lists.py`). The commit itself is left to
+`commit.py`.
 """
 
 import json
@@ -11,25 +12,53 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headrace.columns.values import StoredType
-from headrace.errors import DamagedError, DatasetError, RemovedError
+from headrace.errors import DamagedError, DatasetError
 from headrace.formats import BUILD, FIRST_BUILD_WITH_SUMS, TRANSFORM, describe_invalid
 from headrace.lake.data_file import DataFile
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
-from headrace.lake.safe_path import BuildId, RelativePath, check_build_id
-from headrace.lake.sidecar_sums import SUMS_FILE, format_sums, is_intact, parse_sums
+from headrace.lake.record_lists import (
+    ListReader,
+    StoredLists,
+    is_stored,
+    list_of_file_columns,
+    list_of_lookups,
+    list_of_models,
+    load_list,
+    make_lazy_lists,
+    store_lists,
+)
+from headrace.lake.safe_path import BuildId, RelativePath
+from headrace.lake.sidecar import (
+    check_has_sums,
+    locate_sidecar,
+    read_sidecar_bytes,
+    read_sidecar_text,
+    write_sidecar_files,
+)
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourceFile, SourcePartition
-from headrace.lake.storage import explain_storage_errors, open_filesystem, open_private
 from headrace.lake.time_boundaries import TimeBoundaries
 
-EXAMPLES_FILE = "raw_examples.parquet"
-"""File of some raw rows of the build, as the transform reads them."""
-SIDECAR_ROOT = "_headrace"
-"""Folder of the sidecars below the root of a dataset or of predictions."""
 BUILD_FILE = "build.json"
 """File of a build's record, in its sidecar; a version without it is not opened."""
+LISTS = (
+    list_of_models("files", "files", DataFile, "path"),
+    list_of_models("partitions", "source", SourcePartition, "name"),
+    list_of_lookups("source"),
+    list_of_file_columns("source"),
+    list_of_models("crossings", "source", CrossPartitionDuplicate, "loser", "winner"),
+)
+"""The lists of a build; those of the kind `files` are all that training reads."""
+_LIST_NAMES = tuple(kind.name for kind in LISTS)
+
+
+class BuildLists(StoredLists):
+    """Where the lists of a build are, and what is asked of them most often."""
+
+    is_partial: bool
+    processed: Ledger
 
 
 class FollowedJoin(BaseModel):
@@ -88,7 +117,7 @@ class Build(BaseModel):
     """Table name -> path, rows, and columns that the contract does not name."""
     ledger: Ledger
     """Row accounting of all rows of the version."""
-    files: tuple[DataFile, ...]
+    files: tuple[DataFile, ...] = ()
     """Files of the version, those of earlier builds included."""
     label_kind: str
     transform_digest: str
@@ -138,10 +167,16 @@ class Build(BaseModel):
     quarantine: RelativePath | None = None
     """Folder of the rows that this build quarantined, relative to the dataset's root; None where it
     quarantined none."""
+    lists: BuildLists | None = None
+    """Where files, partitions, lookups, file columns and crossings are; None where they are in the
+    record. Those of a record that was read are loaded when they are asked for, and a tuple or dict
+    by what they can do."""
 
     @property
     def processed_ledger(self) -> Ledger:
         """Return the ledger of the rows that this build read itself."""
+        if self.lists is not None and is_stored(self.partitions, self.build_id):
+            return self.lists.processed
         if not self.partitions:
             return self.ledger
         return Ledger.merge_ledgers(
@@ -151,7 +186,15 @@ class Build(BaseModel):
     @property
     def is_partial(self) -> bool:
         """Return whether the version also has rows of earlier builds."""
+        if self.lists is not None and is_stored(self.partitions, self.build_id):
+            return self.lists.is_partial
         return any(p.build_id != self.build_id for p in self.partitions)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the build as plain values, its lists read."""
+        # Not while pydantic serializes: it would hide what is wrong with a manifest.
+        lists = {name: load_list(getattr(self, name)) for name in _LIST_NAMES}
+        return BaseModel.model_dump(self.model_copy(update=lists), **options)
 
     def ledger_to_json(self) -> str:
         """Return the ledger with the drift of each column, and boundaries of time that follow from
@@ -162,60 +205,49 @@ class Build(BaseModel):
         return json.dumps({**self.ledger.model_dump(), "drift": drift, **boundaries}, indent=1)
 
 
-def locate_sidecar(root: str, build_id: str) -> str:
-    """Return the folder of a build's sidecar files."""
-    return f"{root.rstrip('/')}/{SIDECAR_ROOT}/{build_id}"
-
-
 def write_sidecar(
     root: str,
     build: Build,
     transform_json: str,
     extra_files: "Mapping[str, str | bytes] | None" = None,
-) -> None:
+    like: Build | None = None,
+) -> Build:
     """Write the sidecar files of a build, which no reader sees before the commit.
 
     Args:
         root: the dataset's folder or URL.
-        build: becomes `build.json`, `ledger.json` and `recipe.json`.
+        build: becomes `build.json`, its manifests, `ledger.json` and `recipe.json`.
         transform_json: becomes `transform.json` where this build fitted the transform.
         extra_files: file name -> content of further files.
+        like: a build of the dataset that was read, normally the base; its manifests are used again
+            as far as the lists agree. None where nothing of it may be in this one's.
+
+    Returns:
+        the build, with where its lists are.
     """
+    stored, manifests = store_lists(root, build, like, LISTS, build.build_id)
+    lists = None
+    if stored is not None:
+        summary = {"is_partial": build.is_partial, "processed": build.processed_ledger}
+        lists = BuildLists.model_validate(stored.model_dump() | summary)
+    build = build.model_copy(update={"lists": lists})
     fitted = {} if build.transform_of else {"transform.json": transform_json}
     texts: dict[str, str | bytes] = {
         **fitted,
         "ledger.json": build.ledger_to_json(),
         "recipe.json": json.dumps(build.recipe, indent=1),
         **(extra_files or {}),
-        BUILD_FILE: build.model_dump_json(indent=1),
+        **manifests,
+        BUILD_FILE: build_to_json(build),
     }
     write_sidecar_files(root, build.build_id, texts)
+    return build
 
 
-def write_sidecar_files(root: str, build_id: str, texts: "Mapping[str, str | bytes]") -> None:
-    """Write files of a sidecar, and their checksums; raw rows for this user alone.
-
-    Args:
-        root: folder or URL of the dataset or the predictions.
-        build_id: of the build or job.
-        texts: file name -> content.
-    """
-    filesystem, path = open_filesystem(locate_sidecar(root, build_id))
-    filesystem.makedirs(path, exist_ok=True)
-    contents = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
-    for name, content in {SUMS_FILE: format_sums(contents), **contents}.items():
-        is_private = name == EXAMPLES_FILE
-        file = f"{path}/{name}"
-        opened = open_private(filesystem, file) if is_private else filesystem.open(file, "wb")
-        with opened as stream:
-            stream.write(content)
-
-
-def remove_sidecar(root: str, build_id: str) -> None:
-    """Remove the sidecar of a build or job that failed, if it wrote one."""
-    filesystem, path = open_filesystem(locate_sidecar(root, build_id))
-    if filesystem.exists(path):
-        filesystem.rm(path, recursive=True)
+def build_to_json(build: Build) -> str:
+    """Return the JSON of a build's record: without the lists, where they are in manifests."""
+    excluded = {*_LIST_NAMES} if build.lists is not None else {"lists"}
+    return build.model_dump_json(indent=1, exclude=excluded)
 
 
 def read_build(root: str, build_id: str) -> Build:
@@ -234,12 +266,27 @@ def read_build(root: str, build_id: str) -> Build:
         if build.build_id != build_id:
             raise DamagedError(f"{where} is the record of another build, {build.build_id}")
         check_has_sums(root, build_id, (BUILD.parse_version(text) or 0) >= FIRST_BUILD_WITH_SUMS)
-        return build
+        return attach_lists(root, build)
     except ValidationError as error:
         raise DamagedError(
             f"{where} is damaged or of an older Headrace: {describe_invalid(error)}; restore it "
             "from a backup, or run `headrace prepare --full`"
         ) from None
+
+
+def attach_lists(root: str, build: Build, known: Mapping[str, bytes] | None = None) -> Build:
+    """Return a build whose lists are read from its manifests when they are asked for.
+
+    Args:
+        root: the dataset's folder or URL.
+        build: as its record says it.
+        known: name of a manifest -> content that needs not be read.
+    """
+    if build.lists is None:
+        return build
+    where = f"dataset {root}: {locate_sidecar(root, build.build_id)}/{BUILD_FILE}"
+    reader = ListReader(root, build.lists, LISTS, build.build_id, where, known or {})
+    return build.model_copy(update=make_lazy_lists(reader))
 
 
 def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
@@ -253,78 +300,3 @@ def read_sidecar(root: str, build_id: str) -> tuple[Build, str]:
     where = f"dataset {root}: {locate_sidecar(root, fitted_by)}/transform.json"
     TRANSFORM.check_version(build.transform_format, where, DatasetError)
     return build, read_sidecar_text(root, fitted_by, "transform.json")
-
-
-def read_sidecar_text(root: str, build_id: str, name: str) -> str:
-    """Read one of the sidecar's text files.
-
-    Raises:
-        RemovedError: the file is missing.
-        DamagedError: it is not as it was written.
-        UnreachableError: the store does not answer.
-    """
-    content = read_sidecar_bytes(root, build_id, name)
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        path = f"{locate_sidecar(root, build_id)}/{name}"
-        raise DamagedError(f"dataset {root}: {path} is damaged: {error}") from None
-
-
-def read_sidecar_bytes(root: str, build_id: str, name: str) -> bytes:
-    """Read one of the sidecar's files as bytes; raise like `read_sidecar_text`.
-
-    Raises:
-        DamagedError: the id, which a commit or a record names, is that of no build.
-    """
-    try:
-        check_build_id(build_id)
-    except ValueError as error:
-        raise DamagedError(f"dataset {root}: {error}, so its log or a record is damaged") from None
-    path = f"{locate_sidecar(root, build_id)}/{name}"
-    filesystem, store_path = open_filesystem(path)
-    with explain_storage_errors(root):
-        try:
-            content = bytes(filesystem.cat_file(store_path))
-        except FileNotFoundError:
-            raise RemovedError(
-                f"dataset {root}: {path} is missing; the version was committed with it, so it was "
-                "removed since, by `headrace vacuum` or by hand; `headrace inspect` lists the "
-                "versions that can be read"
-            ) from None
-        sums = _read_sums(root, build_id)
-    if not is_intact(name, content, sums):
-        raise DamagedError(
-            f"dataset {root}: {path} is damaged: it is not the file that was written (SHA-256, see "
-            f"{SUMS_FILE} beside it); restore it from a backup, or run `headrace prepare --refit`"
-        )
-    return content
-
-
-def check_has_sums(root: str, build_id: str, has_sums: bool) -> None:
-    """Check that a sidecar of a format with checksums has them.
-
-    Raises:
-        DamagedError: they are gone.
-    """
-    if has_sums and not _read_sums(root, build_id):
-        path = f"{locate_sidecar(root, build_id)}/{SUMS_FILE}"
-        raise DamagedError(f"dataset {root}: {path} is missing; restore it from a backup")
-
-
-def _read_sums(root: str, build_id: str) -> dict[str, set[str]]:
-    """Read the checksums of a sidecar; empty where an older Headrace wrote none.
-
-    Raises:
-        DamagedError: they are damaged.
-    """
-    path = f"{locate_sidecar(root, build_id)}/{SUMS_FILE}"
-    filesystem, store_path = open_filesystem(path)
-    try:
-        return parse_sums(bytes(filesystem.cat_file(store_path)))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise DamagedError(
-            f"dataset {root}: {path} is damaged: {error}; restore it from a backup"
-        ) from None

@@ -5,23 +5,26 @@ is made and its outcome established is left to `delta.py`.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 from deltalake import Schema
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import Build, read_build, remove_sidecar, write_sidecar
+from headrace.lake.build import BUILD_FILE, Build, read_build, write_sidecar
 from headrace.lake.data_file import SPLITS
 from headrace.lake.delta import (
     Commit,
     check_file_sizes,
-    find_committed_version,
+    find_noted_version,
     format_app_id,
+    is_committed,
     make_add_action,
     publish_files,
 )
+from headrace.lake.sidecar import remove_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem
-from headrace.lake.version import BUILD_KEY, list_commits, open_newest_table
+from headrace.lake.version import BUILD_KEY, list_commits, open_newest_table, read_commit
 
 SPLIT_COLUMN = "split"
 _APP = "headrace"  # in the application id of commits
@@ -33,6 +36,7 @@ def publish_build(
     schema: pa.Schema,
     transform_json: str,
     extra_files: Mapping[str, str | bytes] | None = None,
+    like: Build | None = None,
 ) -> int:
     """Make `build` the newest version of the dataset at `root`.
 
@@ -43,6 +47,7 @@ def publish_build(
         schema: schema of the files, without the `split` partition column.
         transform_json: the fitted transform.
         extra_files: further files of the sidecar, by name.
+        like: see `write_sidecar`.
 
     Returns:
         The new Delta version.
@@ -58,7 +63,12 @@ def publish_build(
         refuse_foreign_table(root)
         new_files = {f.path: f.bytes for f in build.files if f"-{build.build_id}-" in f.path}
         check_file_sizes(root, new_files, f"dataset {root}")
-        write_sidecar(root, build, transform_json, extra_files)
+        build = write_sidecar(root, build, transform_json, extra_files, like)
+        manifests = [ref for refs in build.lists.manifests.values() for ref in refs] if (
+            build.lists
+        ) else []  # fmt: skip
+        # Those of earlier builds as well: vacuum may have removed them since they were read.
+        check_file_sizes(root, {ref.path: ref.bytes for ref in manifests}, f"dataset {root}")
     commit = Commit(
         base=build.base,
         key=BUILD_KEY,
@@ -85,22 +95,28 @@ def find_published_version(root: str, idempotency_id: str) -> int | None:
     Raises:
         DatasetError: it was published, and its version was removed since.
     """
-    table = open_newest_table(root)
-    if table is None:
+    noted = find_noted_version(root, format_app_id(_APP, idempotency_id))
+    if noted is None:
         return None
-    if table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
-        return None
-    for commit in list_commits(root, table):
-        try:
-            build = read_build(root, str(commit.get(BUILD_KEY)))
-        except (RemovedError, DamagedError):
-            continue
-        if build.given_id == idempotency_id:
+    if _is_published_as(root, read_commit(root, noted), idempotency_id):
+        return noted
+    table = open_newest_table(root)  # an older Headrace did not note which version it was
+    for commit in list_commits(root, table) if table is not None and noted == 1 else []:
+        if _is_published_as(root, commit, idempotency_id):
             return int(commit["version"])
     raise DatasetError(
         f"dataset {root}: a build was published as {idempotency_id!r}, and its version was removed "
         "by `headrace vacuum`; choose another --build-id"
     )
+
+
+def _is_published_as(root: str, commit: Mapping[str, Any] | None, idempotency_id: str) -> bool:
+    """Return whether a commit is of a build that can be read, and has a caller's id."""
+    try:
+        build = read_build(root, str((commit or {}).get(BUILD_KEY)))
+    except (RemovedError, DamagedError):
+        return False
+    return build.given_id == idempotency_id
 
 
 def refuse_foreign_table(root: str) -> None:
@@ -112,7 +128,7 @@ def refuse_foreign_table(root: str) -> None:
     table = open_newest_table(root)
     if table is None:
         return
-    newest = list_commits(root, table, 1)[0]
+    newest = read_commit(root, int(table.version())) or {}
     if BUILD_KEY not in newest:
         raise DatasetError(
             f"{root} is a Delta table whose newest commit ({newest.get('operation')}) is not a "
@@ -127,10 +143,7 @@ def discard_build(root: str, build_id: str) -> None:
     """
     filesystem, path = open_filesystem(root)
     with explain_storage_errors(root):
-        if (
-            not filesystem.exists(path)
-            or find_committed_version(root, BUILD_KEY, build_id) is not None
-        ):
+        if not filesystem.exists(path) or is_committed(root, BUILD_KEY, build_id, BUILD_FILE):
             return
         for split in SPLITS:
             folder = f"{path}/{SPLIT_COLUMN}={split}"

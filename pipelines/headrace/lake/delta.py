@@ -17,8 +17,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from headrace.columns.dataset_columns import name_passthrough_column
-from headrace.errors import ConflictError, DatasetError
+from headrace.errors import ConflictError, DamagedError, DatasetError
 from headrace.lake.file_statistics import build_statistics
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
     build_delta_options,
@@ -27,7 +28,7 @@ from headrace.lake.storage import (
     open_delta_table,
     open_filesystem,
 )
-from headrace.lake.version import list_commits, open_newest_table
+from headrace.lake.version import open_newest_table, read_commit
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Commit:
         base: the version that was the newest when the work began; None for a new table. Another
             commit since is a conflict.
         key, build_id: metadata of the commit that says which build or job made it.
-        app_id: application id of the Delta transaction, which is committed at most once.
+        app_id: application id of the Delta transaction; the version that is committed is noted
+            under it, so that it is found again without the history.
         schema: schema of the table, partition columns included.
         partition_by: partition columns.
         partition_values: path of a file that is removed -> its values of the partition columns.
@@ -98,7 +100,7 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
     properties = CommitProperties(
         custom_metadata={commit.key: commit.build_id},
         max_commit_retries=0,
-        app_transactions=[Transaction(commit.app_id, 1)],
+        app_transactions=[Transaction(commit.app_id, _count_version(commit.base))],
     )
     hooks = PostCommitHookProperties(cleanup_expired_logs=False)  # old versions stay readable
     if commit.base is None:
@@ -173,7 +175,9 @@ def publish_files(
     except (DeltaError, OSError) as error:
         try:
             with explain_storage_errors(root):
-                version = find_committed_version(root, commit.key, commit.build_id)
+                version = find_committed_version(
+                    root, commit.key, commit.build_id, _count_version(commit.base)
+                )
         except DatasetError as unknown:
             raise DatasetError(
                 f"{subject} got no answer ({describe_error(error)}), and whether it was published "
@@ -192,7 +196,9 @@ def publish_files(
             "again"
         ) from error
     with explain_storage_errors(root):
-        version = find_committed_version(root, commit.key, commit.build_id)
+        version = find_committed_version(
+            root, commit.key, commit.build_id, _count_version(commit.base)
+        )
     if version is None:
         raise ConflictError(
             f"{table_label}: {noun} {commit.build_id} was committed and cannot be found in the "
@@ -201,14 +207,62 @@ def publish_files(
     return version
 
 
-def find_committed_version(root: str, key: str, build_id: str) -> int | None:
-    """Find the version whose commit has `build_id` under `key`; None where there is none."""
+def _count_version(base: int | None) -> int:
+    """Return the version that a commit on a base makes."""
+    return 0 if base is None else base + 1
+
+
+def find_committed_version(root: str, key: str, build_id: str, since: int = 0) -> int | None:
+    """Find the version whose commit has `build_id` under `key`; None where there is none.
+
+    Args:
+        root: the table's folder or URL.
+        key, build_id: see `Commit`.
+        since: the first version that can be it; no commit before is read.
+
+    Raises:
+        DamagedError: the log does not have all commits since then.
+    """
     table = open_newest_table(root)
-    if table is None:
-        return None
-    return next(
-        (int(c["version"]) for c in list_commits(root, table) if c.get(key) == build_id), None
-    )
+    newest = -1 if table is None else int(table.version())
+    for version in range(newest, since - 1, -1):
+        commit = read_commit(root, version)
+        if commit is None:
+            raise DamagedError(
+                f"{root}: its _delta_log does not have version {version} any more, so it cannot be "
+                f"told whether {build_id} was committed then"
+            )
+        if commit.get(key) == build_id:
+            return version
+    return None
+
+
+def is_committed(root: str, key: str, build_id: str, record_file: str) -> bool:
+    """Return whether a build or job that failed may have been committed after all.
+
+    Args:
+        root: the table's folder or URL.
+        key, build_id: see `Commit`.
+        record_file: name of its record, which is written before the commit and says its base.
+    """
+    filesystem, path = open_filesystem(f"{locate_sidecar(root, build_id)}/{record_file}")
+    if not filesystem.exists(path):
+        return False
+    try:
+        base = json.loads(filesystem.cat_file(path)).get("base")
+    except (ValueError, AttributeError):  # a part of it: the commit did not begin
+        return False
+    since = _count_version(base if isinstance(base, int) else None)
+    return find_committed_version(root, key, build_id, since) is not None
+
+
+def find_noted_version(root: str, app_id: str) -> int | None:
+    """Find the version that was noted under an application id; None where there is none.
+
+    One that an older Headrace committed is noted as 1, whichever it is.
+    """
+    table = open_newest_table(root)
+    return None if table is None else table.transaction_version(app_id)
 
 
 def check_file_sizes(root: str, expected: Mapping[str, int], table_label: str) -> None:

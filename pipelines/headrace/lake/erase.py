@@ -20,15 +20,16 @@ import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.features.text_file import NAME_PATTERN, read_texts, split_texts
-from headrace.lake.build import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.damage import read_parquet
+from headrace.lake.log_cleanup import clean_log, plan_log_cleanup
+from headrace.lake.sidecar import EXAMPLES_FILE, SIDECAR_ROOT
 from headrace.lake.sidecar_sums import rewrite_file
 from headrace.lake.storage import explain_storage_errors, is_local, open_filesystem
 from headrace.lake.walk import find_files
 
 # Texts with examples of values. In others a value is a name, of a folder for example, that the next
 # build compares: it is found and named.
-_REPORTS = (["profile.json"], ["report.html"])
+_REPORTS = (["profile.json"], ["version_profile.json"], ["report.html"])
 _LOG = "_delta_log"
 
 
@@ -119,7 +120,8 @@ def strip_log_statistics(root: str, current: Collection[str]) -> list[str]:
     """Take the statistics of files that are not current out of a Delta log: their bounds are
     values of rows.
 
-    Checkpoints, which repeat them, go where the log has every commit.
+    Checkpoints, which repeat them, go where the log has every commit; where it has not, it begins
+    with a new one.
 
     Args:
         root: the table's folder or URL.
@@ -146,6 +148,10 @@ def strip_log_statistics(root: str, current: Collection[str]) -> list[str]:
                 if ".checkpoint" in name or name == "_last_checkpoint":
                     filesystem.rm_file(path)
                     changed.append(path[len(base) + 1 :])
+        else:
+            plan = plan_log_cleanup(root, max(numbers), now=True)
+            clean_log(root, plan)
+            changed = sorted({*changed, *plan.files})
     return changed
 
 

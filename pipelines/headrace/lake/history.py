@@ -1,6 +1,7 @@
-"""List all versions of a dataset: when, by which build, and whether its record still exists."""
+"""List all versions of a dataset or of predictions: when, by which build or job, and whether its
+record still exists. No manifest is read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 from headrace.errors import DatasetError, RemovedError, UnreachableError
 from headrace.lake.build import read_build
+from headrace.lake.predictions import SCORE_KEY, read_score_record
 from headrace.lake.storage import CONCURRENT_REQUESTS, resolve_root
 from headrace.lake.version import BUILD_KEY, list_commits, make_missing_error, open_newest_table
 
@@ -51,19 +53,36 @@ class VersionEntry:
     problem: str | None = None
 
 
+Summarize = Callable[[str, str], VersionSummary]
+"""Return the summary of a record, given the root and the id of its build or job."""
+
+
 def list_versions(root: str) -> list[VersionEntry]:
     """List every version that the table's log has, the oldest first.
 
     Raises:
         DatasetError: there is no dataset, or its store cannot be reached.
     """
+    return _list_entries(root, BUILD_KEY, _summarize_build)
+
+
+def list_prediction_versions(root: str) -> list[VersionEntry]:
+    """List every version of predictions that the table's log has, the oldest first.
+
+    Raises:
+        DatasetError: there are none, or their store cannot be reached.
+    """
+    return _list_entries(root, SCORE_KEY, _summarize_job)
+
+
+def _list_entries(root: str, key: str, summarize: Summarize) -> list[VersionEntry]:
     root = resolve_root(root)
     table = open_newest_table(root)
     if table is None:
         raise make_missing_error(root)
     commits = sorted(list_commits(root, table), key=lambda c: c["version"])
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        return list(pool.map(lambda commit: _read_entry(root, commit), commits))
+        return list(pool.map(lambda commit: _read_entry(root, commit, key, summarize), commits))
 
 
 def _parse_time(milliseconds: int) -> datetime:
@@ -72,20 +91,38 @@ def _parse_time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(min(max(milliseconds, 0), limit) / 1000, UTC)
 
 
-def _read_entry(root: str, commit: Mapping[str, Any]) -> VersionEntry:
-    build_id = commit.get(BUILD_KEY)
+def _summarize_build(root: str, build_id: str) -> VersionSummary:
+    build = read_build(root, build_id)
+    return VersionSummary(
+        recipe=str(build.recipe.get("name", "")),
+        headrace_version=build.headrace_version,
+        git_commit=build.git_commit,
+        rows=build.ledger.published,
+        is_incremental=build.is_partial,
+        restored=build.restored,
+    )
+
+
+def _summarize_job(root: str, build_id: str) -> VersionSummary:
+    record = read_score_record(root, build_id)
+    ledger = record.ledger
+    return VersionSummary(
+        recipe=str(record.recipe.get("name", "")),
+        headrace_version=record.headrace_version,
+        git_commit=None,
+        rows={"scored": ledger.scored},
+        is_incremental=ledger != record.processed_ledger,
+    )
+
+
+def _read_entry(
+    root: str, commit: Mapping[str, Any], key: str, summarize: Summarize
+) -> VersionEntry:
+    build_id = commit.get(key)
     summary, problem = None, None
     if build_id:
         try:
-            build = read_build(root, str(build_id))
-            summary = VersionSummary(
-                recipe=str(build.recipe.get("name", "")),
-                headrace_version=build.headrace_version,
-                git_commit=build.git_commit,
-                rows=build.ledger.published,
-                is_incremental=build.is_partial,
-                restored=build.restored,
-            )
+            summary = summarize(root, str(build_id))
         except RemovedError:
             pass
         except UnreachableError:

@@ -5,36 +5,41 @@ it every row that was read must be accounted for. Computing predictions is left 
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import pyarrow as pa
 from deltalake import Schema
 from pydantic import ValidationError
 
-from headrace.errors import DatasetError, LedgerError
-from headrace.formats import PREDICTIONS, describe_invalid
-from headrace.lake.build import (
+from headrace.errors import DatasetError, LedgerError, RemovedError
+from headrace.formats import FIRST_PREDICTIONS_WITH_SUMS, PREDICTIONS, describe_invalid
+from headrace.lake.delta import (
+    Commit,
+    check_file_sizes,
+    find_noted_version,
+    format_app_id,
+    is_committed,
+    make_add_action,
+    publish_files,
+)
+from headrace.lake.manifest import ManifestRef
+from headrace.lake.record_lists import ListReader, make_lazy_lists, store_lists
+from headrace.lake.score_record import LIST_NAMES, LISTS, ScoreLists, ScoreRecord
+from headrace.lake.sidecar import (
     check_has_sums,
     locate_sidecar,
     read_sidecar_text,
     remove_sidecar,
     write_sidecar_files,
 )
-from headrace.lake.delta import (
-    Commit,
-    check_file_sizes,
-    find_committed_version,
-    format_app_id,
-    make_add_action,
-    publish_files,
-)
-from headrace.lake.score_record import ScoreRecord
 from headrace.lake.storage import (
     explain_storage_errors,
     open_delta_table,
     open_filesystem,
 )
-from headrace.lake.version import list_commits, open_newest_table
+from headrace.lake.version import list_commits, open_newest_table, read_commit
 from headrace.lake.walk import find_files
 
 SCORE_KEY = "headrace.score"
@@ -51,7 +56,7 @@ def find_newest_predictions(root: str) -> tuple[int, ScoreRecord] | None:
     table = open_newest_table(root)
     if table is None:
         return None
-    newest = list_commits(root, table, 1)[0]
+    newest = read_commit(root, int(table.version())) or {}
     build_id = newest.get(SCORE_KEY)
     if not build_id:
         raise DatasetError(
@@ -73,8 +78,9 @@ def read_score_record(root: str, build_id: str) -> ScoreRecord:
         record = ScoreRecord.model_validate_json(
             PREDICTIONS.migrate_text(text, where, DatasetError)
         )
-        check_has_sums(root, build_id, PREDICTIONS.parse_version(text) == PREDICTIONS.current)
-        return record
+        has_sums = (PREDICTIONS.parse_version(text) or 0) >= FIRST_PREDICTIONS_WITH_SUMS
+        check_has_sums(root, build_id, has_sums)
+        return attach_score_lists(root, record)
     except ValidationError as error:
         raise DatasetError(
             f"{where} is damaged or of another Headrace: {describe_invalid(error)}; score with "
@@ -82,22 +88,57 @@ def read_score_record(root: str, build_id: str) -> ScoreRecord:
         ) from None
 
 
+def attach_score_lists(
+    root: str, record: ScoreRecord, known: Mapping[str, bytes] | None = None
+) -> ScoreRecord:
+    """Return a record whose lists are read from its manifests when they are asked for.
+
+    Args:
+        root: folder or URL of the predictions.
+        record: as it says itself.
+        known: name of a manifest -> content that needs not be read.
+    """
+    if record.lists is None:
+        return record
+    where = f"predictions {root}: {locate_sidecar(root, record.build_id)}/{RECORD_FILE}"
+    reader = ListReader(root, record.lists, LISTS, record.build_id, where, known or {})
+    return record.model_copy(update=make_lazy_lists(reader))
+
+
 def find_published_predictions(root: str, idempotency_id: str) -> tuple[int, ScoreRecord] | None:
     """Find the version that was published under a caller's id; None where there is none."""
-    table = open_newest_table(root)
-    if table is None or table.transaction_version(format_app_id(_APP, idempotency_id)) is None:
+    noted = find_noted_version(root, format_app_id(_APP, idempotency_id))
+    if noted is None:
         return None
-    for commit in list_commits(root, table):
-        build_id = commit.get(SCORE_KEY)
-        if (
-            build_id
-            and (record := read_score_record(root, str(build_id))).given_id == idempotency_id
-        ):
+    if record := _read_record_of(root, read_commit(root, noted), idempotency_id):
+        return noted, record
+    table = open_newest_table(root)  # an older Headrace did not note which version it was
+    for commit in list_commits(root, table) if table is not None and noted == 1 else []:
+        if record := _read_record_of(root, commit, idempotency_id):
             return int(commit["version"]), record
-    return None
+    raise DatasetError(
+        f"predictions {root}: a job was published as {idempotency_id!r}, and its version was "
+        "removed by `headrace vacuum`; choose another --build-id"
+    )
 
 
-def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None) -> int:
+def _read_record_of(
+    root: str, commit: Mapping[str, Any] | None, idempotency_id: str
+) -> ScoreRecord | None:
+    """Read the record of a commit where it can be read and has a caller's id."""
+    build_id = (commit or {}).get(SCORE_KEY)
+    if not build_id:
+        return None
+    try:
+        record = read_score_record(root, str(build_id))
+    except RemovedError:
+        return None
+    return record if record.given_id == idempotency_id else None
+
+
+def publish_predictions(
+    root: str, record: ScoreRecord, schema: pa.Schema | None, like: ScoreRecord | None = None
+) -> int:
     """Make the record's files the newest version of the predictions at `root`.
 
     Where it raises, nothing of the job is visible.
@@ -106,6 +147,8 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
         root: the table's folder or URL; the first publish creates the table.
         record: record of the job; its new files are below `root` already.
         schema: schema of the table, partition columns included; None to take the table's own.
+        like: record of the base, as it was read; its manifests are used again as far as the lists
+            agree. None where nothing of it may be in this one's.
 
     Returns:
         The new Delta version.
@@ -123,10 +166,12 @@ def publish_predictions(root: str, record: ScoreRecord, schema: pa.Schema | None
     with explain_storage_errors(root):
         new_files = {f.path: f.bytes for f in record.files if f"-{record.build_id}-" in f.path}
         check_file_sizes(root, new_files, f"predictions {root}")
-        write_sidecar_files(root, record.build_id, {RECORD_FILE: record.model_dump_json(indent=1)})
+        manifests = _write_record(root, record, like)
+        check_file_sizes(root, {ref.path: ref.bytes for ref in manifests}, f"predictions {root}")
     values = {file.path: file.values for file in record.files}
     if record.base is not None:
-        values |= {file.path: file.values for file in open_predictions(root, record.base)[1].files}
+        before = like or open_predictions(root, record.base)[1]
+        values |= {file.path: file.values for file in before.files}
     commit = Commit(
         base=record.base,
         key=SCORE_KEY,
@@ -158,7 +203,7 @@ def discard_predictions(root: str, build_id: str) -> None:
     with explain_storage_errors(root):
         if not filesystem.exists(path):
             return
-        if find_committed_version(root, SCORE_KEY, build_id) is not None:
+        if is_committed(root, SCORE_KEY, build_id, RECORD_FILE):
             return
         for file in find_files(filesystem, path):
             if f"part-{build_id}-" in str(file).rpartition("/")[2]:
@@ -178,13 +223,24 @@ def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreR
         if newest is None:
             raise DatasetError(f"there are no predictions at {root}; run `headrace score` first")
         return newest
-    table = open_delta_table(root)
-    build_id = next(
-        (c.get(SCORE_KEY) for c in list_commits(root, table) if c["version"] == version), None
-    )
+    build_id = (read_commit(root, version) or {}).get(SCORE_KEY)
     if not build_id:
         raise DatasetError(f"predictions {root} have no version {version}")
     return version, read_score_record(root, str(build_id))
+
+
+def _write_record(root: str, record: ScoreRecord, like: ScoreRecord | None) -> list[ManifestRef]:
+    """Write a record and its manifests; return all manifests that it names."""
+    stored, manifests = store_lists(root, record, like, LISTS, record.build_id)
+    lists = None
+    if stored is not None:
+        summary = {"ledger": record.ledger, "processed": record.processed_ledger}
+        lists = ScoreLists.model_validate(stored.model_dump() | summary)
+    text = record.model_copy(update={"lists": lists}).model_dump_json(
+        indent=1, exclude={*LIST_NAMES} if lists is not None else {"lists"}
+    )
+    write_sidecar_files(root, record.build_id, {**manifests, RECORD_FILE: text})
+    return [ref for refs in stored.manifests.values() for ref in refs] if stored else []
 
 
 def _check_row_counts(record: ScoreRecord) -> None:

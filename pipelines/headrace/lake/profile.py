@@ -94,6 +94,8 @@ class RuleCount(_Frozen):
     examples: tuple[str, ...]
 
 
+VERSION_PROFILE_FILE = "version_profile.json"
+"""Profile of all rows of a version, in the sidecar of a build that wrote some of them."""
 TALLIES_FILE = "tallies.parquet"
 """File of a build's tallies, in its sidecar."""
 _TALLY_SCHEMA = pa.schema(
@@ -192,6 +194,33 @@ class Profile(_Frozen):
             distributions=tuple(_sum_distribution(d, tallies) for d in self.distributions),
             rules=rules,
         )
+
+    def add_counts(self, other: "Profile", sign: int = 1) -> "Profile":
+        """Return the profile with the counts of another one of the same columns, bins and labels
+        added, or taken away where `sign` is -1."""
+        columns = (
+            mine.model_copy(update={"missing": _add(mine.missing, its.missing, sign)})
+            for mine, its in zip(self.columns, other.columns, strict=True)
+        )
+        distributions = (
+            mine.model_copy(
+                update={
+                    "counts": {
+                        split: tuple((np.array(n) + sign * np.array(its.counts[split])).tolist())
+                        for split, n in mine.counts.items()
+                    },
+                    "unknown": _add(mine.unknown, its.unknown, sign),
+                }
+            )
+            for mine, its in zip(self.distributions, other.distributions, strict=True)
+        )
+        return self.model_copy(
+            update={"columns": tuple(columns), "distributions": tuple(distributions)}
+        )
+
+
+def _add(mine: dict[str, int], its: dict[str, int], sign: int) -> dict[str, int]:
+    return {split: count + sign * its[split] for split, count in mine.items()}
 
 
 def _sum_distribution(item: Distribution, tallies: list[tuple[str, FileTally]]) -> Distribution:

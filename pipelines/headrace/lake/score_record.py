@@ -13,6 +13,13 @@ from headrace.errors import LedgerError
 from headrace.formats import PREDICTIONS
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
+from headrace.lake.record_lists import (
+    StoredLists,
+    is_stored,
+    list_of_file_columns,
+    list_of_models,
+    load_list,
+)
 from headrace.lake.safe_path import BuildId, RelativePath
 from headrace.lake.snapshot import Snapshot
 from headrace.lake.source_partition import SourceFile
@@ -101,6 +108,22 @@ class ScoredPartition(_Frozen):
     ledger: ScoreLedger
 
 
+LISTS = (
+    list_of_models("files", "files", PredictionFile, "path"),
+    list_of_models("partitions", "source", ScoredPartition, "source", "name"),
+    list_of_file_columns("source"),
+)
+"""The lists of a record."""
+LIST_NAMES = tuple(kind.name for kind in LISTS)
+
+
+class ScoreLists(StoredLists):
+    """Where the lists of a record are, and what is asked of them most often."""
+
+    ledger: ScoreLedger
+    processed: ScoreLedger
+
+
 class ScoreRecord(_Frozen):
     """The record that a scoring job leaves beside the predictions."""
 
@@ -120,8 +143,8 @@ class ScoreRecord(_Frozen):
     columns: dict[str, str]
     """Column of the table -> its type, in order."""
     partition_by: tuple[str, ...]
-    partitions: tuple[ScoredPartition, ...]
-    files: tuple[PredictionFile, ...]
+    partitions: tuple[ScoredPartition, ...] = ()
+    files: tuple[PredictionFile, ...] = ()
     """Files of the version, those of earlier jobs included."""
     drift: tuple[ColumnDrift, ...] = ()
     """Drift of the rows that this job scored from those of training."""
@@ -138,15 +161,28 @@ class ScoreRecord(_Frozen):
     """Source table with a log -> its snapshot that was scored."""
     sources: dict[str, dict[str, Any]] = {}
     """Table name -> path, rows, and what there is to know of its files."""
+    lists: ScoreLists | None = None
+    """Where partitions, files and file columns are; None where they are in the record. Those of a
+    record that was read are loaded when they are asked for."""
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the record as plain values, its lists read."""
+        # Not while pydantic serializes: it would hide what is wrong with a manifest.
+        lists = {name: load_list(getattr(self, name)) for name in LIST_NAMES}
+        return BaseModel.model_dump(self.model_copy(update=lists), **options)
 
     @property
     def ledger(self) -> ScoreLedger:
         """Return the ledger of all rows that have predictions in this version."""
+        if self.lists is not None and is_stored(self.partitions, self.build_id):
+            return self.lists.ledger
         return ScoreLedger.merge_ledgers(p.ledger for p in self.partitions)
 
     @property
     def processed_ledger(self) -> ScoreLedger:
         """Return the ledger of the rows that this job read."""
+        if self.lists is not None and is_stored(self.partitions, self.build_id):
+            return self.lists.processed
         return ScoreLedger.merge_ledgers(
             p.ledger for p in self.partitions if p.build_id == self.build_id
         )

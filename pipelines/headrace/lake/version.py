@@ -4,7 +4,10 @@ Reading its rows at training speed is left to `stream/`.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,16 +18,12 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import ArrayType
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import (
-    EXAMPLES_FILE,
-    Build,
-    read_sidecar,
-    read_sidecar_bytes,
-    read_sidecar_text,
-)
+from headrace.lake.build import Build, attach_lists, build_to_json, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
-from headrace.lake.profile import TALLIES_FILE, FileTally, Profile
+from headrace.lake.manifest import read_manifest
+from headrace.lake.profile import TALLIES_FILE, VERSION_PROFILE_FILE, FileTally, Profile
+from headrace.lake.sidecar import EXAMPLES_FILE, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.storage import (
     describe_error,
     explain_storage_errors,
@@ -64,21 +63,8 @@ class DatasetVersion:
                 is not the one that was published.
         """
         root = resolve_root(root)
-        newest = open_newest_table(root)
-        if newest is None:
-            raise make_missing_error(root)
-        try:
-            table = newest if version is None else open_delta_table(root, version)
-        except DeltaError as error:
-            raise DatasetError(
-                f"dataset {root} has no version {version}, the newest is {newest.version()}: "
-                f"{describe_error(error)}"
-            ) from None
-        # Not the history of the pinned table: there delta-rs lists every commit, numbered down from
-        # the pinned version.
-        commit = next(
-            (c for c in list_commits(root, newest) if c["version"] == table.version()), {}
-        )
+        table = open_version(root, version)
+        commit = read_commit(root, int(table.version())) or {}
         build_id = commit.get(BUILD_KEY)
         if not build_id:
             raise DatasetError(
@@ -97,6 +83,33 @@ class DatasetVersion:
                 f"{', '.join(sorted(committed_paths ^ recorded_paths)[:3])}"
             )
         return DatasetVersion(root, int(table.version()), build, transform_json)
+
+    def pack(self) -> dict[str, Any]:
+        """Return what another process needs to have the version open too: record, transform, and
+        the manifests of its data files, as texts, numbers and bytes."""
+        manifests = {
+            ref.name: zlib.compress(read_manifest(self.root, ref), 1)
+            for ref in (self.build.lists.manifests.get("files", ()) if self.build.lists else ())
+        }
+        return {
+            "root": self.root,
+            "version": self.version,
+            "build": build_to_json(self.build),
+            "transform": self.transform_json,
+            "manifests": manifests,
+        }
+
+    @staticmethod
+    def unpack(packed: Mapping[str, Any]) -> "DatasetVersion":
+        """Open the version that another process packed; of the store nothing is read.
+
+        Raises:
+            DamagedError: a manifest is not as it was written.
+        """
+        known = {name: zlib.decompress(content) for name, content in packed["manifests"].items()}
+        build = Build.model_validate_json(packed["build"])
+        build = attach_lists(packed["root"], build, known)
+        return DatasetVersion(packed["root"], packed["version"], build, packed["transform"])
 
     @property
     def text_files(self) -> SidecarVocabularyFiles:
@@ -135,6 +148,8 @@ class DatasetVersion:
         """Return the profile of all rows of the version; its rules are those of its build."""
         if not self.build.is_partial:
             return self.build_profile
+        with suppress(RemovedError):  # an older Headrace wrote none
+            return self._read_profile(self.build.build_id, VERSION_PROFILE_FILE)
         builds = sorted({p.build_id for p in self.build.partitions})
         split_by_path = {file.path: file.split for file in self.build.files}
         blobs = (read_sidecar_bytes(self.root, build_id, TALLIES_FILE) for build_id in builds)
@@ -145,9 +160,9 @@ class DatasetVersion:
                 self.build_profile.rules,
             )
 
-    def _read_profile(self, build_id: str) -> Profile:
-        text = read_sidecar_text(self.root, build_id, "profile.json")
-        with explain_damage(f"dataset {self.root}: profile.json of build {build_id}"):
+    def _read_profile(self, build_id: str, name: str = "profile.json") -> Profile:
+        text = read_sidecar_text(self.root, build_id, name)
+        with explain_damage(f"dataset {self.root}: {name} of build {build_id}"):
             return Profile.model_validate_json(text)
 
     def read_raw_examples(self) -> "pa.Table | None":
@@ -228,6 +243,51 @@ def open_newest_table(root: str) -> DeltaTable | None:
             f"dataset {root}: its _delta_log is damaged: {describe_error(error)}; restore it from "
             "a backup"
         ) from None
+
+
+def open_version(root: str, version: int | None) -> DeltaTable:
+    """Open the Delta table of a dataset at a version, or at its newest.
+
+    Raises:
+        DatasetError: there is no dataset, or no such version.
+        RemovedError: the log of the version was removed.
+    """
+    if version is not None:
+        with suppress(DeltaError):
+            return open_delta_table(root, version)
+    newest = open_newest_table(root)
+    if newest is None:
+        raise make_missing_error(root)
+    if version is None:
+        return newest
+    oldest = min((c["version"] for c in list_commits(root, newest)), default=0)
+    if version < oldest:
+        raise RemovedError(
+            f"dataset {root}: version {version} was removed since, by `headrace vacuum`: the "
+            f"oldest that its log has is {oldest}; `headrace inspect` lists the versions that can "
+            "be read"
+        )
+    raise DatasetError(f"dataset {root} has no version {version}, the newest is {newest.version()}")
+
+
+def read_commit(root: str, version: int) -> dict[str, Any] | None:
+    """Read the metadata of one commit, and no other; None where the log does not have it.
+
+    Raises:
+        DamagedError: the commit is damaged.
+        UnreachableError: the store does not answer.
+    """
+    filesystem, base = open_filesystem(root)
+    where = f"dataset {root}: its _delta_log"
+    with explain_storage_errors(root), explain_damage(where):
+        try:
+            text = filesystem.cat_file(f"{base}/_delta_log/{version:020d}.json").decode()
+        except FileNotFoundError:
+            return None
+        for line in text.splitlines():
+            if '"commitInfo"' in line and "commitInfo" in (action := json.loads(line)):
+                return {**action["commitInfo"], "version": version}
+    return {"version": version}
 
 
 def make_missing_error(root: str) -> DatasetError:

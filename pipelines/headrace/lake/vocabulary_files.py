@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace.errors import RemovedError
 from headrace.features.text_file import TextFile
-from headrace.lake.build import SIDECAR_ROOT, locate_sidecar
+from headrace.lake.sidecar import SIDECAR_ROOT, locate_sidecar
 from headrace.lake.storage import explain_storage_errors, is_local, open_filesystem
 
 _UNUSED_SECONDS = 7 * 24 * 3600

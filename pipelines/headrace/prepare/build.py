@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_from_json
 from headrace.columns.values import RawKind
 from headrace.errors import InvalidTextError
-from headrace.lake.build import StoredColumn, read_sidecar_text
+from headrace.lake.build import StoredColumn
 from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
 from headrace.lake.drift import ColumnDrift, describe_drift
 from headrace.lake.profile import Profile
+from headrace.lake.sidecar import read_sidecar_text
 from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
 from headrace.lake.vocabulary_files import SidecarVocabularyFiles

@@ -3,9 +3,9 @@
 from typing import Any
 
 from headrace.errors import DatasetError
-from headrace.lake.build import SIDECAR_ROOT
 from headrace.lake.commit import SPLIT_COLUMN
 from headrace.lake.data_file import SPLITS
+from headrace.lake.sidecar import SIDECAR_ROOT
 from headrace.lake.storage import explain_storage_errors, open_filesystem, refuse_ambiguous_root
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.errors import RemovedError
-from headrace.lake.build import Build, FollowedJoin, read_sidecar_bytes, read_sidecar_text
+from headrace.lake.build import Build, FollowedJoin
 from headrace.lake.damage import explain_damage, read_parquet
+from headrace.lake.sidecar import read_sidecar_bytes, read_sidecar_text
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.plan import Plan
 from headrace.prepare.shuffle.join_keys import (

@@ -13,10 +13,11 @@ import headrace
 from headrace.columns.histogram import AXES_FILE, axes_to_json
 from headrace.errors import LakeError
 from headrace.formats import TRANSFORM
-from headrace.lake.build import EXAMPLES_FILE, Build
+from headrace.lake.build import Build
 from headrace.lake.commit import publish_build
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import TALLIES_FILE, FileTally
+from headrace.lake.sidecar import EXAMPLES_FILE
 from headrace.lake.source_partition import CrossPartitionDuplicate, SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
 from headrace.lake.version import DatasetVersion
@@ -26,6 +27,7 @@ from headrace.prepare.build import BuildResult
 from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
+from headrace.prepare.version_profile import build_version_profile
 from headrace.prepare.write.schema import build_file_schema
 from headrace.progress import Progress
 from headrace.provenance import find_git_commit
@@ -117,12 +119,17 @@ def publish_rows(
         TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
-    if old is None:
+    if base is None:
         texts[AXES_FILE] = axes_to_json(built.axes)
+    else:
+        tallies, rules = built.written.tallies_file, built.profile.rules
+        texts |= build_version_profile(base, build, tallies, rules)
     if built.written.examples:
         texts[EXAMPLES_FILE] = built.written.examples
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
-    return publish_build(attempt.root, build, schema, transform_json, texts)
+    return publish_build(
+        attempt.root, build, schema, transform_json, texts, _choose_like(old, build)
+    )
 
 
 def _read_format(transform_json: str) -> int:
@@ -213,16 +220,25 @@ def publish_again(
     spec = TransformSpec.from_json(origin.transform_json)
     rules = origin.build_profile.rules if build.restored is not None else ()
     profile = origin.fitted_profile.sum_tallies([], rules)
+    no_tallies = FileTally.write_tallies([])
     texts: dict[str, str | bytes] = {
         "profile.json": profile.model_dump_json(),
         "report.html": render_report(str(build.recipe.get("name", "")), build, profile),
-        TALLIES_FILE: FileTally.write_tallies([]),
+        TALLIES_FILE: no_tallies,
+        **build_version_profile(origin, build, no_tallies, rules),
         **(more_files or {}),
     }
     if examples := origin.read_examples_file():
         texts[EXAMPLES_FILE] = examples
     schema = build_file_schema(spec, old.kept, old.stored)
-    return publish_build(origin.root, build, schema, origin.transform_json, texts)
+    like = _choose_like(old, build)
+    return publish_build(origin.root, build, schema, origin.transform_json, texts, like)
+
+
+def _choose_like(old: Build | None, build: Build) -> Build | None:
+    """Return the build whose manifests may be used again: none where a person is erased, because
+    manifests still have what is gone from the lists, names of source partitions for example."""
+    return old if old is not None and old.erased == build.erased else None
 
 
 def _list_retained(plan: Plan, old: Build | None, names: Collection[str]) -> list[SourcePartition]:

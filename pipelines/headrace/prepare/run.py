@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from headrace.columns.person_key import PersonKey
 from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
-from headrace.lake.build import locate_sidecar
 from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion, find_newest_version
 from headrace.prepare.attempt import (

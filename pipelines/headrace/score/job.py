@@ -114,13 +114,15 @@ def score_rows(
     main = attempt.reading.source.tables[attempt.reading.source.main]
     # A file that is new to a partition changes it, so the next job scores that partition again.
     refuse_changed_partitions(attempt.plan.source, main, attempt.plan, new_files=False)
-    return publish_predictions(attempt.root, record, predicted.schema), record
+    base = attempt.base[1] if attempt.base else None
+    return publish_predictions(attempt.root, record, predicted.schema, base), record
 
 
 def publish_removal(attempt: ScoreAttempt) -> Published:
     """Publish the predictions without those of source partitions that are gone."""
     record = build_removal_record(attempt)
-    return publish_predictions(attempt.root, record, None), record
+    base = attempt.base[1] if attempt.base else None
+    return publish_predictions(attempt.root, record, None, base), record
 
 
 def _predict_rows(

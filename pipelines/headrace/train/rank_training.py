@@ -15,8 +15,8 @@ from typing import Any
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.devices import gather_devices
+from headrace.distributed.rank.shared_dataset import open_shared_dataset
 from headrace.errors import PreemptedError, RankError, StoreError, TrainError
-from headrace.lake.version import DatasetVersion
 from headrace.models.items import Catalog
 from headrace.models.predict import Predictor
 from headrace.progress import Progress, Report
@@ -87,8 +87,8 @@ class RankTraining:
         self._payload, self._collectives, self._report = payload, collectives, report
         self._stack = stack
         self._recipe = Recipe.model_validate(payload["recipe"])
-        self._dataset = DatasetVersion.open(
-            payload["dataset"]["root"], payload["dataset"]["version"]
+        self._dataset = open_shared_dataset(
+            payload["dataset"]["root"], payload["dataset"]["version"], collectives
         )
         self._spec = load_trainable_spec(self._recipe, self._dataset)
         check_validation(self._recipe, self._dataset)

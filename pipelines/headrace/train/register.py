@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from headrace.columns.histogram import AXES_FILE
 from headrace.errors import DamagedError, RemovedError, UnreachableError
 from headrace.labels.losses.kinds import describe_loss
-from headrace.lake.build import read_sidecar_text
 from headrace.lake.damage import explain_damage
+from headrace.lake.sidecar import read_sidecar_text
 from headrace.lake.task import describe_dataset_task
 from headrace.lake.version import DatasetVersion
 from headrace.models.items import Catalog

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from headrace.errors import DamagedError, HeadraceError, get_first_line
 from headrace.evaluate.references.compute import References, compute_references
 from headrace.labels.spec import LabelSpec
-from headrace.lake.build import SIDECAR_ROOT
 from headrace.lake.damage import read_parquet
+from headrace.lake.sidecar import SIDECAR_ROOT
 from headrace.lake.storage import explain_storage_errors, open_filesystem, replace_object
 from headrace.lake.version import DatasetVersion
 from headrace.recipe import sections as s

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.lake.build import locate_sidecar
 from headrace.lake.damage import read_parquet
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import make_private_folder, open_filesystem, open_private
 from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
 from headrace.prepare.shuffle.partitioner import Partitioner

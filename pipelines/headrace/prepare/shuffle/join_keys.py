@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.lake.build import locate_sidecar
 from headrace.lake.damage import read_parquet
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem, write_object
 from headrace.lake.walk import list_folder
 from headrace.source.lookups import shorten_keys

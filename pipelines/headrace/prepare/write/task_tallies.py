@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.lake.build import locate_sidecar
 from headrace.lake.damage import read_parquet
 from headrace.lake.profile import FileTally
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem, write_object
 
 _FOLDER = "tallies"

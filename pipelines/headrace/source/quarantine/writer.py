@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.lake.build import locate_sidecar
+from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import (
     explain_storage_errors,
     make_private_folder,
