@@ -161,6 +161,13 @@ def measure_shuffle_plan(tasks: int) -> Costs:
     return {"seconds": time.perf_counter() - started, "jvm_calls": calls}
 
 
+def measure_first_shuffle(targets: int) -> Costs:
+    """Shuffle rows to that many targets: see `first_shuffle.py`; costs are those of a row."""
+    from benchmarks import first_shuffle
+
+    return first_shuffle.measure_first_shuffle(targets)
+
+
 def time_best(operation: Callable[[], object], times: int = 5) -> float:
     """Return the processor seconds of the fastest of several runs."""
     seconds = []
@@ -189,6 +196,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "parameters": (measure_parameters, 4_000),
     "count_limits": (measure_count_limits, 3_200),
     "shuffle_plan": (measure_shuffle_plan, 16_000),
+    "first_shuffle": (measure_first_shuffle, 65_536),
 }
 
 

@@ -19,10 +19,12 @@ import pyarrow.parquet as pq
 from headrace.lake.build import locate_sidecar
 from headrace.lake.damage import read_parquet
 from headrace.lake.storage import make_private_folder, open_filesystem, open_private
-from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
+from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS
+from headrace.prepare.shuffle.buckets import divide_rows
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
+from headrace.source.dictionaries import concat_tables
 from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.listing import has_same_files
 from headrace.source.partition_index import PartitionIndex
@@ -90,7 +92,7 @@ class UnreadKeys:
     def from_tables(published: list[pa.Table], lost: list[pa.Table]) -> "UnreadKeys":
         """Return the keys of all tables, of which there may be none."""
         return UnreadKeys(
-            pa.concat_tables(published).unify_dictionaries()
+            concat_tables(published).unify_dictionaries()
             if published
             else _PUBLISHED_KEYS.empty_table(),
             pa.concat_tables(lost) if lost else _CROSS_DUPLICATES.empty_table(),
@@ -188,7 +190,7 @@ def read_unread_keys(
         partitioner: of the rows that are read.
 
     Returns:
-        blobs for the targets, not yet computed; None where there are no such rows.
+        blobs for the buckets, not yet computed; None where there are no such rows.
     """
     work, losers = list_unread_files(base, plan)
     if not work:
@@ -285,19 +287,13 @@ def _read_keys(
 def _partition_keys(
     kind: str, tables: list[pa.Table], partitioner: Partitioner
 ) -> Iterator[pa.RecordBatch]:
-    """Yield keys as one blob for each target: of many files together, or blobs would be many and
+    """Yield keys as one blob for each bucket: of many files together, or blobs would be many and
     small."""
     if not sum(table.num_rows for table in tables):
         return
-    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    target = partitioner.assign_targets(table[ROW_ID].to_numpy())
-    order = np.argsort(target, kind="stable")
-    table, target = table.take(pa.array(order)), target[order]
-    bounds = (np.flatnonzero(np.diff(target)) + 1).tolist()
-    for begin, end in zip([0, *bounds], [*bounds, len(target)], strict=True):
-        blobs = BlobBuilder()
-        blobs.add_table(kind, "", int(target[begin]), table.slice(begin, end - begin), "lz4")
-        yield blobs.build_batch()
+    identity = pa.concat_tables([table.select([ROW_ID]) for table in tables])[ROW_ID].to_numpy()
+    bucket = partitioner.assign_buckets(identity)
+    yield from divide_rows(kind, tables, bucket, partitioner.buckets)
 
 
 def _build_cross_duplicates(

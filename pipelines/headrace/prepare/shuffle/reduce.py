@@ -1,12 +1,13 @@
 """Bring the rows of one identity together, as Arrow blobs, and collect statistics: the first job.
 
 A shuffle of rows costs Spark a conversion for each cell. Here a task partitions its rows into one
-Arrow blob for each target (`map.py`), Spark moves the few blobs, and the target's task puts them
-together: it drops duplicates, orders the rows, and collects the statistics of its train rows. Where
-the lake has several source partitions, the rows are then partitioned again, as blobs, by the data
-files that they go to: a file has rows of one source partition, so that a later build can replace
-them. Spark caches the blobs (`persist`), so that the second job writes without reading the lake
-again.
+Arrow blob for each target (`map.py`), or for each bucket of targets where they are many, which are
+then divided in tasks of their own (`buckets.py`). Spark moves the few blobs, and the target's task
+puts them together: it drops duplicates, orders the rows, and collects the statistics of its train
+rows. Where the lake has several source partitions, the rows are then partitioned again, as blobs,
+by the data files that they go to: a file has rows of one source partition, so that a later build
+can replace them. Spark caches the blobs (`persist`), so that the second job writes without reading
+the lake again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     forget_archives,
     group_by_target,
 )
+from headrace.prepare.shuffle.buckets import make_bucket_function
 from headrace.prepare.shuffle.dedup import find_distinct_rows
 from headrace.prepare.shuffle.dedup_across_partitions import UnreadKeys, write_cross_duplicates
 from headrace.prepare.shuffle.file_buffers import FileBuffers
@@ -92,24 +94,28 @@ def shuffle_rows(
         return min(at_most, max(4 * cores, files // files_per_task))
 
     partitioner = options.partitioner
+    if partitioner.targets_per_bucket > 1:  # a task for each: it holds some rows of one at a time
+        tasks = partitioner.buckets
+        by_bucket = blobs.repartition(tasks, distribute_evenly(F.col("target"), tasks))
+        blobs = by_bucket.mapInArrow(make_bucket_function(partitioner), BLOB_DDL)
     files_of_rows = partitioner.targets * partitioner.files_per_target
     target = F.col("target")
     if partitioner.fits_one_task(cores, large=options.has_large_rows):
         tasks = count_tasks(files_of_rows, partitioner.groups)
         group = F.floor(target / partitioner.targets_per_group)
         by_group = blobs.repartition(tasks, distribute_evenly(group, tasks))
-        return by_group.mapInArrow(_make_reduce_function(options, whole_groups=True), BLOB_DDL)
+        return by_group.mapInArrow(make_reduce_function(options, whole_groups=True), BLOB_DDL)
     tasks = count_tasks(files_of_rows, partitioner.targets)
     by_target = blobs.repartition(tasks, distribute_evenly(target, tasks))
-    reduced = by_target.mapInArrow(_make_reduce_function(options, whole_groups=False), BLOB_DDL)
+    reduced = by_target.mapInArrow(make_reduce_function(options, whole_groups=False), BLOB_DDL)
     tasks = count_tasks(partitioner.files, partitioner.files)
     return reduced.repartition(tasks, distribute_evenly(target, tasks))
 
 
-def _make_reduce_function(
+def make_reduce_function(
     options: ShuffleOptions, *, whole_groups: bool
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that reduces the blobs of a task's targets.
+    """Make the function for `mapInArrow` that reduces the blobs of a task's targets.
 
     Args:
         options: of the shuffle.
