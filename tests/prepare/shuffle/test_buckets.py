@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.first_shuffle import draw_bucket, draw_rows
+from benchmarks.first_shuffle import build_options, draw_bucket, draw_rows
 from headrace.columns.statistics import read_ipc
 from headrace.prepare.shuffle import buckets as buckets_module
 from headrace.prepare.shuffle.arrow_blobs import (
@@ -21,12 +21,18 @@ from headrace.prepare.shuffle.arrow_blobs import (
 from headrace.prepare.shuffle.buckets import BUFFER_ROWS, divide_rows, make_bucket_function
 from headrace.prepare.shuffle.map import _partition_rows
 from headrace.prepare.shuffle.partitioner import Partitioner, choose_targets_per_bucket
+from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.source.internal_columns import ROW_ID
 
 
 def partition_to(targets: int) -> Partitioner:
     """Groups of one target, as many as that, in buckets."""
     return Partitioner(targets, 1, (1,), 1, choose_targets_per_bucket(targets))
+
+
+def deal(tables: list[pa.Table], partitioner: Partitioner) -> list[pa.RecordBatch]:
+    """The first round: a task's rows to their buckets."""
+    return list(_partition_rows(tables, build_options(partitioner), TaskCounts()))
 
 
 def read_all(batches: list[pa.RecordBatch]) -> list[tuple[str, int, pa.Table]]:
@@ -105,7 +111,7 @@ def test_no_more_than_a_buffer_of_a_bucket_is_held(monkeypatch: pytest.MonkeyPat
 def test_both_rounds_bring_every_row_to_its_target(targets: int) -> None:
     partitioner = partition_to(targets)
     rows = draw_rows(20_000)
-    batches = list(_partition_rows([rows.slice(0, 9_000), rows.slice(9_000)], partitioner))
+    batches = deal([rows.slice(0, 9_000), rows.slice(9_000)], partitioner)
     if partitioner.targets_per_bucket > 1:
         batches = list(make_bucket_function(partitioner)(batches))
     found = read_all(batches)
@@ -121,7 +127,7 @@ def test_blobs_have_some_hundred_rows_however_many_targets_there_are() -> None:
     blobs = Counter[int]()
     for targets in (16, 512, 513, 4096, 65_536):
         partitioner = partition_to(targets)
-        one = _partition_rows([draw_rows(BUFFER_ROWS)], partitioner)
+        one = deal([draw_rows(BUFFER_ROWS)], partitioner)
         blobs[targets] = sum(batch.num_rows for batch in one)
         if partitioner.targets_per_bucket > 1:
             two = make_bucket_function(partitioner)([draw_bucket(partitioner)])

@@ -2,7 +2,7 @@
 job's shuffle. A bucket is a target, or some of them where they are many, see `partitioner.py`.
 
 Rows with equal ROW_ID go to the same target. Rows that are not published are counted here and left
-out; late columns are read here.
+out, and so are duplicates that a task sees itself; late columns are read here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,11 +19,11 @@ from headrace.prepare.shuffle.arrow_blobs import (
     forget_archives,
 )
 from headrace.prepare.shuffle.buckets import BUFFER_ROWS, divide_rows
+from headrace.prepare.shuffle.dedup import fold_duplicates
 from headrace.prepare.shuffle.join_keys import JoinKeys
 from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
-from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.row_hash import hash_rows
-from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs
+from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, count_values
 from headrace.source.dictionaries import estimate_decoded_bytes
 from headrace.source.internal_columns import (
     BUCKET,
@@ -59,7 +59,7 @@ def make_map_function(
 
     Returns:
         function of the rows, as `assign.assign_rows` makes them, to blobs: ROWS of every bucket,
-        and COUNTS of the rows that are not published.
+        and COUNTS of the rows that are not published, and of folded duplicates.
     """
 
     def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -96,9 +96,9 @@ def make_map_function(
                 )
                 chunk_rows = _choose_chunk_rows(buffered[-1])
                 if rows >= BUFFER_ROWS or size >= BUFFER_BYTES:
-                    yield from _partition_rows(buffered, options.partitioner)
+                    yield from _partition_rows(buffered, options, counts)
                     buffered, rows, size = [], 0, 0
-        yield from _partition_rows(buffered, options.partitioner)
+        yield from _partition_rows(buffered, options, counts)
         join_keys.write(options.join_keys_folder, index.names)
         yield BlobBuilder.from_blobs([(COUNTS, "", 0, counts.to_bytes())]).build_batch()
 
@@ -174,11 +174,17 @@ def collect_examples(problems: pa.Array, counts: TaskCounts) -> None:
         counts.add_examples(check, reasons)
 
 
-def _partition_rows(buffered: list[pa.Table], partitioner: Partitioner) -> Iterator[pa.RecordBatch]:
-    """Yield the published rows as blobs, one for each bucket, and empty the buffer."""
+def _partition_rows(
+    buffered: list[pa.Table], options: ShuffleOptions, counts: TaskCounts
+) -> Iterator[pa.RecordBatch]:
+    """Yield the published rows as blobs, one for each bucket, and empty the buffer; duplicates that
+    are folded are counted and left out."""
     if not sum(table.num_rows for table in buffered):
         return
+    partitioner = options.partitioner
     rows = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in buffered])
     published = np.flatnonzero(rows[BUCKET].to_numpy() < len(SPLITS))
+    published, folded = fold_duplicates(buffered, published, options.raw_columns)
+    counts.duplicates.update(count_values(folded))
     bucket = partitioner.assign_buckets(rows[ROW_ID].to_numpy()[published])
     yield from divide_rows(ROWS, buffered, bucket, partitioner.buckets, chosen=published)
