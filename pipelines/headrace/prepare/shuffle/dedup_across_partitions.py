@@ -7,7 +7,7 @@ another partition are recorded (cross duplicates), so that their partition is pr
 winner goes, and so that they are not taken for new when it stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,12 +56,21 @@ def can_span_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
 
     They cannot where the key has all of the columns that folders are named after.
     """
-    dedup, names = recipe.clean.dedup, list(partitions)
-    if dedup is None or len(names) < 2:
+    names = list(partitions)
+    if recipe.clean.dedup is None or len(names) < 2:
         return False
-    folders = {part.partition("=")[0] for name in names for part in name.split("/")}
     # Spark may read `day=1` and `day=01` as one value.
-    return not folders <= {*dedup.key} or len({*map(_parse_values, names)}) < len(names)
+    return bool(find_columns_beside_key(recipe, names)) or len({*map(_parse_values, names)}) < len(
+        names
+    )
+
+
+def find_columns_beside_key(recipe: Recipe, partitions: Iterable[str]) -> list[str]:
+    """Find the columns that folders are named after and the dedup key does not have, sorted; none
+    where there is no such key, or no source partitions."""
+    dedup = recipe.clean.dedup
+    folders = {part.partition("=")[0] for name in partitions if name for part in name.split("/")}
+    return sorted(folders - {*dedup.key}) if dedup else []
 
 
 def _parse_values(name: str) -> tuple[str, ...]:
@@ -173,13 +182,17 @@ def locate_duplicates(root: str, build_id: str) -> str:
     return f"{locate_sidecar(root, build_id)}/{_FOLDER}"
 
 
-def count_retained_rows(base: "DatasetVersion", plan: "Plan") -> int:
-    """Count the published rows of retained partitions."""
-    return sum(file.rows for file in base.build.files if file.partition in plan.retained)
+def count_rows(base: "DatasetVersion", partitions: Collection[str]) -> int:
+    """Count the published rows of some source partitions."""
+    return sum(file.rows for file in base.build.files if file.partition in partitions)
 
 
 def read_unread_keys(
-    spark: "SparkSession", base: "DatasetVersion", plan: "Plan", partitioner: Partitioner
+    spark: "SparkSession",
+    base: "DatasetVersion",
+    plan: "Plan",
+    partitioner: Partitioner,
+    compared: frozenset[str],
 ) -> "DataFrame | None":
     """Read the keys of published rows that are retained, and of rows that lost against them.
 
@@ -188,11 +201,13 @@ def read_unread_keys(
         base: the version that has them.
         plan: which source partitions are retained.
         partitioner: of the rows that are read.
+        compared: retained partitions whose published rows are read; the keys of others are looked
+            up, see `probe_keys.py`.
 
     Returns:
         blobs for the buckets, not yet computed; None where there are no such rows.
     """
-    work, losers = list_unread_files(base, plan)
+    work, losers = list_unread_files(base, plan, compared)
     if not work:
         return None
     frame = spark.createDataFrame(work, "kind string, path string, name string")
@@ -202,12 +217,12 @@ def read_unread_keys(
 
 
 def list_unread_files(
-    base: "DatasetVersion", plan: "Plan"
+    base: "DatasetVersion", plan: "Plan", compared: frozenset[str]
 ) -> tuple[list[tuple[str, str, str]], dict[str, list[str]]]:
     """List the files that have keys of rows that are not read again, each of them once.
 
     Args:
-        base, plan: see `read_unread_keys`.
+        base, plan, compared: see `read_unread_keys`.
 
     Returns:
         kind, path and name of each file: of a data file its source partition, of recorded losses
@@ -217,7 +232,7 @@ def list_unread_files(
     work: list[tuple[str, str, str]] = [
         (PUBLISHED_KEYS, f"{base.root}/{file.path}", file.partition)
         for file in base.build.files
-        if file.partition in retained
+        if file.partition in compared
     ]
     losers = {pair.loser for pair in base.build.crossings if pair.winner in retained}
     # Rows of a partition that changed are other rows, whatever their keys: they meet the winners.

@@ -24,6 +24,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     LOST_KEYS,
     NUMBERS,
     PUBLISHED_KEYS,
+    READ_KEYS,
     ROWS,
     TABLES,
     TEXTS,
@@ -45,6 +46,7 @@ from headrace.source.internal_columns import (
     BASELINE,
     BUCKET,
     FILE,
+    KEY_DIGEST,
     LABEL,
     PARTITION,
     ROW_ID,
@@ -79,7 +81,8 @@ def shuffle_rows(
             `dedup_across_partitions.read_unread_keys`.
 
     Returns:
-        blobs: ROWS of every data file, and COUNTS, NUMBERS and TEXTS; not yet computed.
+        blobs: ROWS of every data file, COUNTS, NUMBERS and TEXTS, and READ_KEYS where they are
+        collected; not yet computed.
     """
     import pyspark.sql.functions as F
 
@@ -156,6 +159,8 @@ def make_reduce_function(
                 write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
             rows, summaries = _summarize_rows(table, distinct, options, target, counts)
             task_counts.add_counts(counts)
+            if options.collect_keys:
+                summaries.append(_pack_keys(table, distinct, target))
             yield BlobBuilder.from_blobs(summaries).build_batch()
             for file, part in _split_by_file(rows):
                 buffers.add_rows(file, part)
@@ -168,6 +173,13 @@ def make_reduce_function(
             yield BlobBuilder.from_blobs([(COUNTS, "", last_target, blob)]).build_batch()
 
     return reduce_batches
+
+
+def _pack_keys(table: pa.Table, distinct: np.ndarray, target: int) -> Blob:
+    """Return the row ids of the rows that stay and have a key; the name spreads them over tasks."""
+    has_key = table[KEY_DIGEST].is_valid().to_numpy()
+    row_ids = table[ROW_ID].to_numpy()[distinct[has_key[distinct]]]
+    return READ_KEYS, f"{READ_KEYS} {target % 64}", target, row_ids.tobytes()
 
 
 def _split_by_file(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
