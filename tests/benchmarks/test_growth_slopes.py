@@ -10,7 +10,7 @@ from benchmarks.growth_slopes import FIGURES, fit_exponent, measure_figure
 # Figure -> part of its sizes that is enough to show a slope, and the parts that are counts.
 COUNTED = {
     "epoch_plan": (0.02, ("objects", "bytes")),
-    "key_check": (0.1, ("files", "bytes")),
+    "key_check": (0.05, ("files", "bytes")),
 }
 
 

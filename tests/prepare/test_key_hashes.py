@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from headrace.columns.person_key import PersonKey
 from headrace.errors import DamagedError
 from headrace.lake.build import write_sidecar_files
+from headrace.lake.erase import erase_from_sidecars
 from headrace.prepare.key_hashes import (
     INDEX_FILE,
     KeyHashIndex,
@@ -98,3 +100,14 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 )
 def test_hashes_are_found(hashes: list[int], wanted: list[int], found: int) -> None:
     assert count_found(np.array(hashes, np.int64), np.array(wanted, np.int64)) == found
+
+
+def test_erasure_takes_hashes_of_partitions_out_that_the_build_has_no_more(tmp_path: Path) -> None:
+    path = write_hashes(tmp_path, {"day=1": [1 << 16, 2 << 16], "day=2": [3 << 16]})
+    key = PersonKey({"user": "4711"})
+    done = erase_from_sidecars(str(tmp_path), key, {"B": ["day=2"]}, newest="C")
+    assert done.rows == {"_headrace/B/key_hashes/00003-1.parquet": 2}
+    runs = read_key_hashes(path, {"day=1", "day=2"})
+    assert {name: run.tolist() for name, run in runs.items()} == {"day=2": [3]}
+    erase_from_sidecars(str(tmp_path), key, {}, newest="C")
+    assert read_key_hashes(path, {"day=1", "day=2"}) == {}
