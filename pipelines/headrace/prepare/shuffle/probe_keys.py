@@ -7,6 +7,7 @@ first job has settled which rows stay.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from headrace.errors import DamagedError
 from headrace.lake.damage import read_parquet
-from headrace.lake.storage import open_filesystem
+from headrace.lake.storage import CONCURRENT_REQUESTS, open_filesystem
 from headrace.prepare.key_hashes import (
     KeyHashIndex,
     count_found,
@@ -91,12 +92,20 @@ def find_hashed_partitions(
     for partition in base.build.partitions:
         if partition.name in retained:
             by_build.setdefault(partition.build_id, set()).add(partition.name)
+
+    def read_index(build_id: str) -> KeyHashIndex | DamagedError:
+        try:
+            return KeyHashIndex.read(base.root, build_id)
+        except DamagedError as error:
+            return error
+
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        indexes = dict(zip(by_build, pool.map(read_index, by_build), strict=True))
     builds = {}
     for build_id, names in by_build.items():
-        try:
-            index = KeyHashIndex.read(base.root, build_id)
-        except DamagedError as error:
-            report(Progress(f"row ids are read instead of hashes of keys: {error}"))
+        index = indexes[build_id]
+        if isinstance(index, DamagedError):
+            report(Progress(f"row ids are read instead of hashes of keys: {index}"))
             continue
         whole = frozenset(name for name in names if index.rows.get(name, 0) == rows[name])
         if index.files and whole:
