@@ -178,7 +178,7 @@ def measure_key_check(partitions: int) -> Costs:
 
     from headrace.prepare.key_hashes import (
         TaskKeyHashes,
-        count_found,
+        count_matches,
         read_key_hashes,
         shorten_row_ids,
     )
@@ -197,7 +197,7 @@ def measure_key_check(partitions: int) -> Costs:
             runs = (
                 read_key_hashes(path, {f"day={n}" for n in range(partitions)}) for path in files
             )
-            return sum(count_found(hashes, keys) for run in runs for hashes in run.values())
+            return sum(count_matches(hashes, keys) for run in runs for hashes in run.values())
 
         if look_up():
             raise RuntimeError("random keys are found in a thousand times as many tries")

@@ -14,7 +14,7 @@ from headrace.prepare.key_hashes import (
     INDEX_FILE,
     KeyHashIndex,
     TaskKeyHashes,
-    count_found,
+    count_matches,
     locate_key_hashes,
     read_key_hashes,
     shorten_row_ids,
@@ -99,7 +99,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_hashes_are_found(hashes: list[int], wanted: list[int], found: int) -> None:
-    assert count_found(np.array(hashes, np.int64), np.array(wanted, np.int64)) == found
+    assert count_matches(np.array(hashes, np.int64), np.array(wanted, np.int64)) == found
 
 
 def test_erasure_takes_hashes_of_partitions_out_that_the_build_has_no_more(tmp_path: Path) -> None:

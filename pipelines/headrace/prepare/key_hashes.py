@@ -174,9 +174,9 @@ def read_key_hashes(path: str, partitions: Collection[str]) -> dict[str, np.ndar
     return runs
 
 
-def count_found(hashes: np.ndarray, wanted: np.ndarray) -> int:
+def count_matches(hashes: np.ndarray, keys: np.ndarray) -> int:
     """Count how many of some hashes are among others; int64 both, rising."""
-    few, many = (hashes, wanted) if len(hashes) < len(wanted) else (wanted, hashes)
+    few, many = (hashes, keys) if len(hashes) < len(keys) else (keys, hashes)
     if not len(few):
         return 0
     place = np.minimum(np.searchsorted(many, few), len(many) - 1)

@@ -84,9 +84,9 @@ def fold_duplicates(
     Returns:
         positions of the rows that stay, rising; and the source partitions of those that go.
     """
-    none = np.zeros(0, np.int32)
+    no_partitions = np.zeros(0, np.int32)
     if KEY_DIGEST not in tables[0].column_names:
-        return chosen, none
+        return chosen, no_partitions
     keys = pa.concat_tables([table.select([ROW_ID, KEY_DIGEST]) for table in tables])
     has_key = keys[KEY_DIGEST].is_valid().to_numpy()[chosen]
     keyed = chosen[has_key]
@@ -94,13 +94,13 @@ def fold_duplicates(
     rising = np.sort(identity)
     repeated = rising[1:][rising[1:] == rising[:-1]]
     if not len(repeated):  # as nearly always: a thirtieth of the time that finding them would take
-        return chosen, none
+        return chosen, no_partitions
     candidates = keyed[np.isin(identity, np.unique(repeated))]
     table = take_rows(unify_dictionaries(tables), pa.array(candidates), 1)
     _, losses = find_distinct_rows(table, raw, by_partition=True)
-    gone = losses[:, 0]
-    stay = np.setdiff1d(chosen, candidates[gone], assume_unique=True)
-    return stay, table[PARTITION].to_numpy()[gone]
+    losers = losses[:, 0]
+    stay = np.setdiff1d(chosen, candidates[losers], assume_unique=True)
+    return stay, table[PARTITION].to_numpy()[losers]
 
 
 def _split_words(digests: pa.ChunkedArray) -> list[np.ndarray]:

@@ -153,7 +153,7 @@ def choose_targets_per_bucket(targets: int, *, large: bool = False) -> int:
     Args:
         targets: of all rows.
         large: whether rows have lists or images; a blob of few of these is not small, and to move
-            them once more is dear.
+            them once more is costly.
     """
     if targets <= (_LARGE_TARGETS_AT_ONCE if large else _TARGETS_AT_ONCE):
         return 1

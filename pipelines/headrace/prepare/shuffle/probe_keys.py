@@ -19,7 +19,7 @@ from headrace.lake.damage import read_parquet
 from headrace.lake.storage import CONCURRENT_REQUESTS, open_filesystem
 from headrace.prepare.key_hashes import (
     KeyHashIndex,
-    count_found,
+    count_matches,
     locate_key_hashes,
     read_key_hashes,
     shorten_row_ids,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MOST_PROBED_ROWS = 1 << 23
 """Rows that are read: up to here all tasks have their keys, 8 bytes each. The keys of more are
 compared with those of published rows where rows meet."""
-_SEEN, _FOUND, _DAMAGED = "hashes", "found", "damaged"
+_SEEN, _MATCHED, _DAMAGED = "hashes", "matched", "damaged"
 _HASHES, _ROW_IDS = "hashes of keys", "row ids"
 Work = tuple[str, str, str]
 """What to read, its path, and the build that has hashes or the source partition of a data file."""
@@ -107,9 +107,9 @@ def find_hashed_partitions(
         if isinstance(index, DamagedError):
             report(Progress(f"row ids are read instead of hashes of keys: {index}"))
             continue
-        whole = frozenset(name for name in names if index.rows.get(name, 0) == rows[name])
-        if index.files and whole:
-            builds[build_id] = whole, index
+        complete = frozenset(name for name in names if index.rows.get(name, 0) == rows[name])
+        if index.files and complete:
+            builds[build_id] = complete, index
     return HashedPartitions(base, builds)
 
 
@@ -130,14 +130,14 @@ def find_shared_partitions(
     row_ids = np.unique(row_ids)
     if not len(row_ids) or not hashed.builds:
         return frozenset()
-    wanted = {build_id: names for build_id, (names, _) in hashed.builds.items()}
+    partitions_of = {build_id: names for build_id, (names, _) in hashed.builds.items()}
     hashes = np.unique(shorten_row_ids(row_ids))
-    results = _run(spark, hashed.list_hash_files(), hashes, wanted)
-    found = _choose_candidates(hashed, results, report)
-    if not found:
+    results = _run(spark, hashed.list_hash_files(), hashes, partitions_of)
+    candidates = _choose_candidates(hashed, results, report)
+    if not candidates:
         return frozenset()
-    results = _run(spark, hashed.list_data_files(found), row_ids, {})
-    return frozenset(name for kind, name, _, _ in results if kind == _FOUND)
+    results = _run(spark, hashed.list_data_files(candidates), row_ids, {})
+    return frozenset(name for kind, name, _, _ in results if kind == _MATCHED)
 
 
 def _choose_candidates(
@@ -164,11 +164,14 @@ def _choose_candidates(
                 f"their keys: {what}; `headrace prepare --full` writes all hashes anew"
             )
         )
-    return frozenset(incomplete | {name for kind, name, _, _ in results if kind == _FOUND})
+    return frozenset(incomplete | {name for kind, name, _, _ in results if kind == _MATCHED})
 
 
 def _run(
-    spark: "SparkSession", work: list[Work], keys: np.ndarray, wanted: Mapping[str, frozenset[str]]
+    spark: "SparkSession",
+    work: list[Work],
+    keys: np.ndarray,
+    partitions_of: Mapping[str, frozenset[str]],
 ) -> list[Blob]:
     """Look keys up in files, in tasks."""
     if not work:
@@ -176,7 +179,7 @@ def _run(
     engine = find_engine(spark)
     frame = spark.createDataFrame(work, "kind string, path string, name string")
     frame = frame.repartition(min(len(work), 4 * engine.get_parallelism()))
-    shared = engine.share((keys, dict(wanted)))
+    shared = engine.share((keys, dict(partitions_of)))
     try:
         rows = frame.mapInArrow(make_probe_function(shared), BLOB_DDL).collect()
     finally:
@@ -195,11 +198,13 @@ def make_probe_function(
     """
 
     def probe_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        keys, wanted = shared.value
+        keys, partitions_of = shared.value
         for batch in batches:
             for work in batch.to_pylist():
                 if work["kind"] == _HASHES:
-                    yield build_blob_batch(_probe_hashes(work["path"], keys, wanted[work["name"]]))
+                    yield build_blob_batch(
+                        _probe_hashes(work["path"], keys, partitions_of[work["name"]])
+                    )
                 else:
                     yield build_blob_batch(_probe_row_ids(work["path"], keys, work["name"]))
 
@@ -215,8 +220,8 @@ def _probe_hashes(path: str, keys: np.ndarray, partitions: frozenset[str]) -> li
     except DamagedError as error:
         return [(_DAMAGED, str(error), 0, b"")]
     blobs: list[Blob] = [(_SEEN, name, len(run), b"") for name, run in runs.items()]
-    found = [name for name, run in runs.items() if count_found(run, keys)]
-    return blobs + [(_FOUND, name, 0, b"") for name in found]
+    matched = [name for name, run in runs.items() if count_matches(run, keys)]
+    return blobs + [(_MATCHED, name, 0, b"") for name in matched]
 
 
 def _probe_row_ids(path: str, keys: np.ndarray, partition: str) -> list[Blob]:
@@ -224,5 +229,5 @@ def _probe_row_ids(path: str, keys: np.ndarray, partition: str) -> list[Blob]:
     filesystem, inside = open_filesystem(path)
     with filesystem.open(inside, "rb") as stream:
         row_ids = read_parquet(stream, path, ["row_id"])["row_id"].to_numpy()
-    found = count_found(np.sort(row_ids), keys)
-    return [(_FOUND, partition, 0, b"")] if found else []
+    matches = count_matches(np.sort(row_ids), keys)
+    return [(_MATCHED, partition, 0, b"")] if matches else []
