@@ -163,6 +163,54 @@ def measure_shuffle_plan(tasks: int) -> Costs:
     return {"seconds": time.perf_counter() - started, "jvm_calls": calls}
 
 
+def measure_first_shuffle(targets: int) -> Costs:
+    """Shuffle rows to that many targets: see `first_shuffle.py`; costs are those of a row."""
+    from benchmarks import first_shuffle
+
+    return first_shuffle.measure_first_shuffle(targets)
+
+
+def measure_key_check(partitions: int) -> Costs:
+    """Look 65,536 keys up in the hashes of that many source partitions of 65,536 rows, each of a
+    build of its own, as a night does; none is there."""
+    import tempfile
+    from pathlib import Path
+
+    import numpy as np
+
+    from headrace.prepare.key_hashes import (
+        TaskKeyHashes,
+        count_matches,
+        read_key_hashes,
+        shorten_row_ids,
+    )
+
+    rows, bits = 65_536, np.iinfo(np.int64)
+    rng = np.random.default_rng(1)
+    keys = np.sort(shorten_row_ids(rng.integers(bits.min, bits.max, rows)))
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(partitions):
+            hashes = TaskKeyHashes(folder, f"build-{number}", attempt=0)
+            hashes.add_rows(f"day={number}", 0, rng.integers(bits.min, bits.max, rows))
+            hashes.write_file()
+        files = {str(path): path.stat().st_size for path in Path(folder).rglob("*.parquet")}
+
+        def look_up() -> int:
+            runs = (
+                read_key_hashes(path, {f"day={n}" for n in range(partitions)}) for path in files
+            )
+            return sum(count_matches(hashes, keys) for run in runs for hashes in run.values())
+
+        if look_up():
+            raise RuntimeError("random keys are found in a thousand times as many tries")
+        return {
+            "seconds": time_best(look_up, 2),
+            "files": len(files),
+            "bytes": sum(files.values()),
+            "bytes_per_row": sum(files.values()) / partitions / rows,
+        }
+
+
 def time_best(operation: Callable[[], object], times: int = 5) -> float:
     """Return the processor seconds of the fastest of several runs."""
     seconds = []
@@ -194,6 +242,8 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "evaluation": (measure_evaluation, 1_000_000),
     "slices": (measure_slices, 100_000),
     "records": (measure_records, 256),
+    "first_shuffle": (measure_first_shuffle, 65_536),
+    "key_check": (measure_key_check, 640),
 }
 
 

@@ -8,7 +8,10 @@ import pytest
 from benchmarks.growth_slopes import FIGURES, fit_exponent, measure_figure
 
 # Figure -> part of its sizes that is enough to show a slope, and the parts that are counts.
-COUNTED = {"epoch_plan": (0.02, ("objects", "bytes"))}
+COUNTED = {
+    "epoch_plan": (0.02, ("objects", "bytes")),
+    "key_check": (0.05, ("files", "bytes")),
+}
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,10 @@ def test_a_rank_holds_objects_of_its_own_shards_and_few_bytes_of_the_others() ->
     assert costs["objects"] <= 129 + 65
     # the index has 16 bytes a row group, the order and its sums 8 each, and what makes them goes
     assert costs["bytes"] < 65_536 * 60
+
+
+def test_a_night_reads_five_bytes_of_a_published_row_at_most() -> None:
+    measure, _ = FIGURES["key_check"]
+    costs = measure(3)
+    assert costs["files"] == 3
+    assert costs["bytes_per_row"] < 5

@@ -1,16 +1,21 @@
 """One row a key, whichever source partitions it comes in, from increment to increment."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import LakeError
+from headrace.lake.vacuum import vacuum_dataset
+from headrace.prepare import prepare
 from tests.prepare.daily import (
     assert_same_rows,
     build,
+    daily_recipe,
     day_of,
     list_processed,
     read_rows,
@@ -130,3 +135,62 @@ def test_no_key_changes_its_split_in_twelve_increments(lake: Path) -> None:
         earlier = splits
     assert dataset.version == 11
     assert set(earlier.values()) == {"train", "validation", "test"}
+
+
+def flip_last_hash(path: Path) -> None:
+    """Change a bit of the last page that has hashes."""
+    content, page = (
+        bytearray(path.read_bytes()),
+        pq.ParquetFile(path).metadata.row_group(0).column(1),
+    )
+    content[page.data_page_offset + page.total_compressed_size - 1] ^= 8
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("state", ["whole", "older", "damaged"])
+def test_keys_are_looked_up_in_hashes_or_read_where_there_are_none(lake: Path, state: str) -> None:
+    first = build(lake)
+    sidecar = Path(first.dataset.root) / "_headrace" / first.dataset.build.build_id
+    files = sorted((sidecar / "key_hashes").iterdir())
+    names, hashes = set(), []
+    for file in files:
+        table = pq.read_table(file)
+        names |= {*table["partition"].to_pylist()}
+        hashes.append(table["hash"].to_numpy())
+    assert names == {"day=01", "day=02", "day=03"}
+    row_ids = read_rows(first.dataset)["row_id"].to_numpy().view(np.uint64)
+    assert sorted(np.concatenate(hashes).tolist()) == sorted((row_ids >> 16).tolist())
+    if state == "older":  # of a Headrace that wrote none
+        (sidecar / "key_hashes.json").unlink()
+    if state == "damaged":
+        flip_last_hash(files[0])
+    write_day(lake, 4, day_of(4), day_of(4, rows=20, first=1010, at=1))
+    messages: list[str] = []
+    second = prepare(
+        daily_recipe(lake), workdir=str(lake), report=lambda p: messages.append(str(p))
+    )
+    assert list_processed(second) == {"day=01", "day=04"}
+    assert_same_rows(second.dataset, rebuild(lake, second.dataset))
+    said = "\n".join(messages)
+    assert "as clean.dedup.key lacks day" in said
+    assert ("(keys of 441 are read" in said) is (state == "older")
+    assert ("are read instead of hashes" in said) is (state == "damaged")
+
+
+@pytest.mark.long
+def test_hashes_of_retained_partitions_outlive_a_vacuum(lake: Path) -> None:
+    first = build(lake)
+    write_day(lake, 4)
+    build(lake)
+    keep = timedelta(0)
+    vacuum_dataset(
+        first.dataset.root, keep=keep, leftovers_after=keep, now=datetime.now(UTC), dry_run=False
+    )
+    files = Path(first.dataset.root) / "_headrace" / first.dataset.build.build_id / "key_hashes"
+    assert list(files.iterdir())
+    write_day(lake, 5, day_of(5), day_of(5, rows=20, first=1010, at=1))
+    messages: list[str] = []
+    third = prepare(daily_recipe(lake), workdir=str(lake), report=lambda p: messages.append(str(p)))
+    assert list_processed(third) == {"day=01", "day=05"}
+    assert not any("are read" in message for message in messages)

@@ -70,7 +70,7 @@ def erase_from_sidecars(
             if rest == [EXAMPLES_FILE] and not _is_told_by(filesystem, path, key, build_id, own):
                 rewrite_file(filesystem, path, None)
                 done.removed.append(name)
-            elif rest[0] in ("duplicates", "join_keys"):
+            elif rest[0] in ("duplicates", "join_keys", "key_hashes"):
                 _keep_partitions(filesystem, path, name, held.get(build_id, ()), done)
             elif path.endswith(".parquet"):
                 _erase_rows(filesystem, path, name, key, done)

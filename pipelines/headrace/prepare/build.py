@@ -32,6 +32,7 @@ from headrace.prepare.background_job import BackgroundJob
 from headrace.prepare.clean import CleanRows, clean_rows
 from headrace.prepare.compatibility import resolve_key_types
 from headrace.prepare.drift import measure_drift, refuse_drift
+from headrace.prepare.first_job import find_needed_partitions, start_shuffle
 from headrace.prepare.plan import Plan
 from headrace.prepare.refusals import (
     refuse_bad_labels,
@@ -39,17 +40,8 @@ from headrace.prepare.refusals import (
     refuse_no_train_rows,
     refuse_violations,
 )
-from headrace.prepare.shuffle.dedup_across_partitions import (
-    can_span_partitions,
-    count_retained_rows,
-    locate_duplicates,
-    read_unread_keys,
-)
-from headrace.prepare.shuffle.join_keys import locate_join_keys
+from headrace.prepare.shuffle.dedup_across_partitions import find_columns_beside_key
 from headrace.prepare.shuffle.merge_statistics import Fitted, merge_statistics
-from headrace.prepare.shuffle.options import ShuffleOptions
-from headrace.prepare.shuffle.partitioner import Partitioner
-from headrace.prepare.shuffle.reduce import shuffle_rows
 from headrace.prepare.write.job import WriteOptions, Written, write_files
 from headrace.prepare.write.schema import choose_rows_per_row_group
 from headrace.prepare.write.tally import list_axes
@@ -59,7 +51,6 @@ from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.read import RawRows
 from headrace.source.rules import CheckedRows
 from headrace.source.spark_errors import explain_spark_errors
-from headrace.source.types import SMALL_KINDS
 from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs, compute_class_weights
 from headrace.transform.spec import TransformSpec
@@ -67,8 +58,6 @@ from headrace.transform.summaries import LABEL_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-_CELL_BYTES = 10  # of a raw row's number or text, about
 
 
 @dataclass(frozen=True)
@@ -143,7 +132,7 @@ def build_rows(
         if not reused_version and clean.boundaries and clean.boundaries.newest is not None:
             attempt.timer.record_step("split")
             attempt.report(Progress(f"split.time: {clean.boundaries.describe()}"))
-        options, blobs = _shuffle_rows(attempt, plan, raw, clean)
+        options, blobs, hashed = start_shuffle(attempt, plan, raw, clean)
     checked, fit_inputs = clean.checked, clean.fit_inputs
     try:
         try:
@@ -154,9 +143,9 @@ def build_rows(
         except InvalidTextError as error:
             return RebuildWithTexts(tuple(json.loads(str(error))))
         attempt.timer.record_step("fit")
-        needed = sorted(set(fitted.counts.shared_keys) - plan.processed)
+        needed = find_needed_partitions(attempt, plan, hashed, fitted, blobs)
         if needed:
-            return RebuildWithPartitions(tuple(needed))
+            return RebuildWithPartitions(needed)
         buckets = count_buckets(fitted.counts, checked)
         refuse_violations(checked.checks, fitted.counts, raw.rows_read)
         if not reused_version:
@@ -177,6 +166,7 @@ def build_rows(
             passthrough=clean.passthrough,
             stored=clean.stored,
             examples=recipe.dataset.raw_examples,
+            hash_keys=bool(find_columns_beside_key(recipe, plan.partitions)),
         )
         quarantining = [c.name for c in checked.checks if c.on_violation == "quarantine"]
         rejected = sum(buckets.get(name, 0) for name in quarantining)
@@ -209,41 +199,6 @@ def build_rows(
         stored=clean.stored,
         boundaries=clean.boundaries,
     )
-
-
-def _shuffle_rows(
-    attempt: Attempt, plan: Plan, raw: RawRows, clean: CleanRows
-) -> "tuple[ShuffleOptions, DataFrame]":
-    """Plan the first job; return the options of its tasks, and the blobs that Spark will cache."""
-    from pyspark import StorageLevel
-
-    recipe, fit_inputs = attempt.recipe, clean.fit_inputs
-    session = clean.rows.sparkSession
-    is_large = not SMALL_KINDS.issuperset(fit_inputs.raw.values())
-    row_bytes = 0 if is_large else _CELL_BYTES * len(fit_inputs.raw)
-    rows = [raw.read[name] - raw.excluded[name] for name in raw.partition_index.names]
-    rows_per_file = recipe.dataset.rows_per_file
-    unread, partitioner = None, Partitioner.for_rows(rows, rows_per_file, row_bytes=row_bytes)
-    if plan.base and plan.retained and can_span_partitions(recipe, plan.partitions):
-        retained_rows = count_retained_rows(plan.base, plan)
-        partitioner = Partitioner.for_rows(rows, rows_per_file, retained_rows, row_bytes)
-        unread = read_unread_keys(session, plan.base, plan, partitioner)
-    options = ShuffleOptions(
-        fit_inputs=fit_inputs,
-        checks=len(clean.checked.checks),
-        partitioner=partitioner,
-        seed=recipe.split.seed,
-        partition_index=raw.partition_index,
-        duplicates_folder=locate_duplicates(attempt.root, attempt.build_id),
-        join_keys_folder=locate_join_keys(attempt.root, attempt.build_id),
-        has_large_rows=is_large,
-        collect_statistics=plan.reused_version is None,
-        late=find_engine(session).share(clean.late) if clean.late else None,
-        passthrough=tuple(clean.passthrough),
-        checked_texts=frozenset(c.texts for c in clean.checked.checks if c.texts),
-    )
-    blobs = shuffle_rows(clean.rows, options, unread).persist(StorageLevel.DISK_ONLY)
-    return options, blobs
 
 
 def _choose_axes_and_weights(

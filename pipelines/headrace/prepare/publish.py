@@ -24,6 +24,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.build import BuildResult
+from headrace.prepare.key_hashes import INDEX_FILE
 from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
@@ -119,6 +120,8 @@ def publish_rows(
         TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
+    if built.written.key_hashes:
+        texts[INDEX_FILE] = built.written.key_hashes.to_json()
     if base is None:
         texts[AXES_FILE] = axes_to_json(built.axes)
     else:

@@ -16,7 +16,8 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
     UnreadKeys,
     _build_reader,
     can_span_partitions,
-    count_retained_rows,
+    count_rows,
+    find_columns_beside_key,
     list_unread_files,
     locate_duplicates,
     write_cross_duplicates,
@@ -49,6 +50,23 @@ def test_whether_keys_can_span_partitions(
 ) -> None:
     recipe = daily_recipe(tmp_path, f"clean.dedup={key}")
     assert can_span_partitions(recipe, partitions) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "partitions", "expected"),
+    [
+        ("null", ["day=1"], []),
+        ("{key: [event]}", [""], []),  # the whole table
+        ("{key: [event]}", ["day=1"], ["day"]),  # with the next day it will matter
+        ("{key: [event, day]}", ["day=1/hour=2"], ["hour"]),
+        ("{key: [event, day]}", ["day=1", "day=01"], []),
+    ],
+)
+def test_columns_of_folders_that_the_key_does_not_have(
+    tmp_path: Path, key: str, partitions: list[str], expected: list[str]
+) -> None:
+    recipe = daily_recipe(tmp_path, f"clean.dedup={key}")
+    assert find_columns_beside_key(recipe, partitions) == expected
 
 
 def target_of(rows: list[tuple[int, int | None, int]]) -> pa.Table:
@@ -150,8 +168,7 @@ def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> No
 def test_retained_rows_are_counted() -> None:
     files = [SimpleNamespace(rows=3, partition="a"), SimpleNamespace(rows=4, partition="b")]
     base = SimpleNamespace(build=SimpleNamespace(files=files))
-    plan = SimpleNamespace(retained=frozenset({"b"}))
-    assert count_retained_rows(base, plan) == 4  # type: ignore[arg-type]
+    assert count_rows(base, {"b"}) == 4  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("partitions", [2, 8, 32])
@@ -174,6 +191,7 @@ def test_a_file_of_losses_is_read_once_for_all_partitions_of_its_build(
     plan: Any = SimpleNamespace(
         retained=frozenset({"old"}), processed={*names}, partitions=dict.fromkeys(names, ())
     )
-    work, losers = list_unread_files(base, plan)
+    assert [kind for kind, *_ in list_unread_files(base, plan, frozenset())[0]] == [LOST_KEYS] * 3
+    work, losers = list_unread_files(base, plan, frozenset({"old"}))
     assert [kind for kind, _, _ in work] == [PUBLISHED_KEYS, *[LOST_KEYS] * 3]
     assert losers == {"build": names}

@@ -81,7 +81,7 @@ def test_rows_know_the_source_partition_of_their_file() -> None:
 
 
 def test_full_buffers_are_partitioned_and_no_row_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shuffle_map_module, "_BUFFER_ROWS", 40)
+    monkeypatch.setattr(shuffle_map_module, "BUFFER_ROWS", 40)
     monkeypatch.setattr(shuffle_map_module, "_FIRST_ROWS", 16)
     monkeypatch.setattr(shuffle_map_module, "_CHUNK_BYTES", 1000)
     blobs = mapped([row(n, n % 4, float(n)) for n in range(500)])

@@ -16,7 +16,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     read_blobs,
 )
 from headrace.prepare.shuffle.partitioner import Partitioner
-from headrace.prepare.shuffle.reduce import _make_reduce_function
+from headrace.prepare.shuffle.reduce import make_reduce_function
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.source.internal_columns import BUCKET, KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.partition_index import PartitionIndex
@@ -45,7 +45,7 @@ def summaries_of(batches: list[pa.RecordBatch]) -> dict[str, NumberSummary]:
 def test_a_whole_group_becomes_files_and_duplicates_go(tmp_path: Path) -> None:
     """One group of two targets; files 0 and 1 are of the partitions a and b."""
     a, b = {PARTITION: 0, KEY_DIGEST: 1}, {PARTITION: 1, KEY_DIGEST: 1}
-    function = _make_reduce_function(
+    function = make_reduce_function(
         options(
             Partitioner(1, 2, (1, 1)), partition_index=PARTITIONS, duplicates_folder=str(tmp_path)
         ),
@@ -69,7 +69,7 @@ def test_a_whole_group_becomes_files_and_duplicates_go(tmp_path: Path) -> None:
 
 
 def test_statistics_are_those_of_the_train_rows() -> None:
-    function = _make_reduce_function(options(Partitioner(1, 1, (1,))), whole_groups=True)
+    function = make_reduce_function(options(Partitioner(1, 1, (1,))), whole_groups=True)
     part = {PARTITION: 0}
     rows = [row(1, 0, 1.0, **part), row(2, 0, 3.0, **part), row(3, 1, 100.0, **part)]
     summaries = summaries_of(list(function([blob_batch({0: rows})])))
@@ -81,7 +81,7 @@ def test_statistics_are_those_of_the_train_rows() -> None:
 
 def test_a_fitted_transform_needs_no_statistics() -> None:
     settings = options(Partitioner(1, 1, (1,)), collect_statistics=False)
-    function = _make_reduce_function(settings, whole_groups=True)
+    function = make_reduce_function(settings, whole_groups=True)
     batches = list(function([blob_batch({0: [row(1, 0, 1.0, **{PARTITION: 0})]})]))
     assert summaries_of(batches) == {}
     assert counts_of(batches).published == {0: 1}
@@ -97,7 +97,7 @@ def test_counts_of_a_task_are_one_blob_whose_size_no_partitions_add_to() -> None
             np.arange(partitions, dtype=np.int32),
         )
         settings = options(Partitioner(1, targets, (1,) * partitions), partition_index=split)
-        function = _make_reduce_function(settings, whole_groups=True)
+        function = make_reduce_function(settings, whole_groups=True)
         rows = [row(i, 0, 1.0, **{PARTITION: i}) for i in range(partitions)]
         batch = blob_batch(dict.fromkeys(range(targets), rows))
         return [
@@ -116,7 +116,7 @@ def test_counts_of_a_task_are_one_blob_whose_size_no_partitions_add_to() -> None
 
 def test_part_of_a_group_is_sent_on_in_chunks() -> None:
     """Two groups of two targets: file 0 has targets 0 and 1, file 1 has 2 and 3."""
-    function = _make_reduce_function(options(Partitioner(2, 2, (1,))), whole_groups=False)
+    function = make_reduce_function(options(Partitioner(2, 2, (1,))), whole_groups=False)
     part = {PARTITION: 0}
     batch = blob_batch({0: [row(0, 0, 1.0, **part)], 3: [row(3, 0, 2.0, **part)]})
     chunks = list(rows_of(function([batch])))

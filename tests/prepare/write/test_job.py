@@ -13,6 +13,7 @@ from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import DataFile
 from headrace.lake.profile import FileTally
+from headrace.prepare.key_hashes import TaskKeyHashes
 from headrace.prepare.shuffle.arrow_blobs import read_blobs
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.write.job import (
@@ -59,7 +60,10 @@ def write(root: Path, table: pa.Table, label: LabelSpec = specs.BINARY, **more: 
     transform = ArrowTransform(specs.make_spec(specs.NUMBER, label=label))
     blobs: dict[str, list[tuple[str, bytes]]] = {}
     settings, tallies = options(root, **more), TaskTallies(str(root), "B", 1)
-    for kind, name, target, blob in _write_target(table, 3, 1, transform, settings, tallies):
+    hashes = TaskKeyHashes(str(root), "B", 1)
+    for kind, name, target, blob in _write_target(
+        table, 3, 1, transform, settings, tallies, hashes
+    ):
         assert target == 3
         blobs.setdefault(kind, []).append((name, blob))
     for batch in _write_tallies(tallies):

@@ -12,6 +12,8 @@ Blob = tuple[str, str, int, bytes]
 BLOB_DDL = "kind string, name string, target int, blob binary"
 ROWS, COUNTS, NUMBERS, TEXTS = "rows", "counts", "numbers", "texts"
 PUBLISHED_KEYS, LOST_KEYS = "published keys", "lost keys"
+READ_KEYS = "read keys"
+"""Kind of int64 row ids, of rows that are read and have a key."""
 TABLES = (ROWS, PUBLISHED_KEYS, LOST_KEYS)
 ORDERED = "in order"
 """Name of ROWS that are all of a file and in their order."""

@@ -7,7 +7,7 @@ another partition are recorded (cross duplicates), so that their partition is pr
 winner goes, and so that they are not taken for new when it stays.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,12 @@ import pyarrow.parquet as pq
 from headrace.lake.damage import read_parquet
 from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import make_private_folder, open_filesystem, open_private
-from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS, BlobBuilder
+from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS
+from headrace.prepare.shuffle.buckets import divide_rows
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
+from headrace.source.dictionaries import concat_tables
 from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID
 from headrace.source.listing import has_same_files
 from headrace.source.partition_index import PartitionIndex
@@ -54,12 +56,21 @@ def can_span_partitions(recipe: Recipe, partitions: Iterable[str]) -> bool:
 
     They cannot where the key has all of the columns that folders are named after.
     """
-    dedup, names = recipe.clean.dedup, list(partitions)
-    if dedup is None or len(names) < 2:
+    names = list(partitions)
+    if recipe.clean.dedup is None or len(names) < 2:
         return False
-    folders = {part.partition("=")[0] for name in names for part in name.split("/")}
     # Spark may read `day=1` and `day=01` as one value.
-    return not folders <= {*dedup.key} or len({*map(_parse_values, names)}) < len(names)
+    return bool(find_columns_beside_key(recipe, names)) or len({*map(_parse_values, names)}) < len(
+        names
+    )
+
+
+def find_columns_beside_key(recipe: Recipe, partitions: Iterable[str]) -> list[str]:
+    """Find the columns that folders are named after and the dedup key does not have, sorted; none
+    where there is no such key, or no source partitions."""
+    dedup = recipe.clean.dedup
+    folders = {part.partition("=")[0] for name in partitions if name for part in name.split("/")}
+    return sorted(folders - {*dedup.key}) if dedup else []
 
 
 def _parse_values(name: str) -> tuple[str, ...]:
@@ -90,7 +101,7 @@ class UnreadKeys:
     def from_tables(published: list[pa.Table], lost: list[pa.Table]) -> "UnreadKeys":
         """Return the keys of all tables, of which there may be none."""
         return UnreadKeys(
-            pa.concat_tables(published).unify_dictionaries()
+            concat_tables(published).unify_dictionaries()
             if published
             else _PUBLISHED_KEYS.empty_table(),
             pa.concat_tables(lost) if lost else _CROSS_DUPLICATES.empty_table(),
@@ -171,13 +182,17 @@ def locate_duplicates(root: str, build_id: str) -> str:
     return f"{locate_sidecar(root, build_id)}/{_FOLDER}"
 
 
-def count_retained_rows(base: "DatasetVersion", plan: "Plan") -> int:
-    """Count the published rows of retained partitions."""
-    return sum(file.rows for file in base.build.files if file.partition in plan.retained)
+def count_rows(base: "DatasetVersion", partitions: Collection[str]) -> int:
+    """Count the published rows of some source partitions."""
+    return sum(file.rows for file in base.build.files if file.partition in partitions)
 
 
 def read_unread_keys(
-    spark: "SparkSession", base: "DatasetVersion", plan: "Plan", partitioner: Partitioner
+    spark: "SparkSession",
+    base: "DatasetVersion",
+    plan: "Plan",
+    partitioner: Partitioner,
+    compared: frozenset[str],
 ) -> "DataFrame | None":
     """Read the keys of published rows that are retained, and of rows that lost against them.
 
@@ -186,11 +201,13 @@ def read_unread_keys(
         base: the version that has them.
         plan: which source partitions are retained.
         partitioner: of the rows that are read.
+        compared: retained partitions whose published rows are read; the keys of others are looked
+            up, see `probe_keys.py`.
 
     Returns:
-        blobs for the targets, not yet computed; None where there are no such rows.
+        blobs for the buckets, not yet computed; None where there are no such rows.
     """
-    work, losers = list_unread_files(base, plan)
+    work, losers = list_unread_files(base, plan, compared)
     if not work:
         return None
     frame = spark.createDataFrame(work, "kind string, path string, name string")
@@ -200,12 +217,12 @@ def read_unread_keys(
 
 
 def list_unread_files(
-    base: "DatasetVersion", plan: "Plan"
+    base: "DatasetVersion", plan: "Plan", compared: frozenset[str]
 ) -> tuple[list[tuple[str, str, str]], dict[str, list[str]]]:
     """List the files that have keys of rows that are not read again, each of them once.
 
     Args:
-        base, plan: see `read_unread_keys`.
+        base, plan, compared: see `read_unread_keys`.
 
     Returns:
         kind, path and name of each file: of a data file its source partition, of recorded losses
@@ -215,7 +232,7 @@ def list_unread_files(
     work: list[tuple[str, str, str]] = [
         (PUBLISHED_KEYS, f"{base.root}/{file.path}", file.partition)
         for file in base.build.files
-        if file.partition in retained
+        if file.partition in compared
     ]
     losers = {pair.loser for pair in base.build.crossings if pair.winner in retained}
     # Rows of a partition that changed are other rows, whatever their keys: they meet the winners.
@@ -285,19 +302,13 @@ def _read_keys(
 def _partition_keys(
     kind: str, tables: list[pa.Table], partitioner: Partitioner
 ) -> Iterator[pa.RecordBatch]:
-    """Yield keys as one blob for each target: of many files together, or blobs would be many and
+    """Yield keys as one blob for each bucket: of many files together, or blobs would be many and
     small."""
     if not sum(table.num_rows for table in tables):
         return
-    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    target = partitioner.assign_targets(table[ROW_ID].to_numpy())
-    order = np.argsort(target, kind="stable")
-    table, target = table.take(pa.array(order)), target[order]
-    bounds = (np.flatnonzero(np.diff(target)) + 1).tolist()
-    for begin, end in zip([0, *bounds], [*bounds, len(target)], strict=True):
-        blobs = BlobBuilder()
-        blobs.add_table(kind, "", int(target[begin]), table.slice(begin, end - begin), "lz4")
-        yield blobs.build_batch()
+    identity = pa.concat_tables([table.select([ROW_ID]) for table in tables])[ROW_ID].to_numpy()
+    bucket = partitioner.assign_buckets(identity)
+    yield from divide_rows(kind, tables, bucket, partitioner.buckets)
 
 
 def _build_cross_duplicates(

@@ -1,8 +1,8 @@
-"""Partition a task's rows by target, into one Arrow blob per target: the map side of the first
-job's shuffle.
+"""Partition a task's rows by bucket, into one Arrow blob per bucket: the map side of the first
+job's shuffle. A bucket is a target, or some of them where they are many, see `partitioner.py`.
 
 Rows with equal ROW_ID go to the same target. Rows that are not published are counted here and left
-out; late columns are read here.
+out, and so are duplicates that a task sees itself; late columns are read here.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +18,13 @@ from headrace.prepare.shuffle.arrow_blobs import (
     BlobBuilder,
     forget_archives,
 )
+from headrace.prepare.shuffle.buckets import BUFFER_ROWS, divide_rows
+from headrace.prepare.shuffle.dedup import fold_duplicates
 from headrace.prepare.shuffle.join_keys import JoinKeys
 from headrace.prepare.shuffle.options import BUFFER_BYTES, ShuffleOptions
-from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.shuffle.row_hash import hash_rows
-from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs
-from headrace.source.dictionaries import estimate_decoded_bytes, take_rows, unify_dictionaries
+from headrace.prepare.shuffle.task_counts import TaskCounts, count_pairs, count_values
+from headrace.source.dictionaries import estimate_decoded_bytes
 from headrace.source.internal_columns import (
     BUCKET,
     FILE,
@@ -43,9 +44,6 @@ from headrace.source.partition_index import PartitionIndex
 from headrace.source.problems import split_problems
 from headrace.source.rules import CHECKS_PER_MASK
 
-# A task partitions the rows in its buffer at this many rows, or at BUFFER_BYTES: blobs of some
-# thousand rows each at fewer than a hundred targets, in some three times that memory.
-_BUFFER_ROWS = 262_144
 # It takes rows in chunks of this size, the first of few rows.
 _CHUNK_BYTES, _FIRST_ROWS = 16 * 2**20, 1024
 
@@ -60,8 +58,8 @@ def make_map_function(
         names: of the columns, which Spark would resolve as SQL.
 
     Returns:
-        function of the rows, as `assign.assign_rows` makes them, to blobs: ROWS of every target,
-        and COUNTS of the rows that are not published.
+        function of the rows, as `assign.assign_rows` makes them, to blobs: ROWS of every bucket,
+        and COUNTS of the rows that are not published, and of folded duplicates.
     """
 
     def map_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -97,10 +95,10 @@ def make_map_function(
                     size + estimate_decoded_bytes(buffered[-1]),
                 )
                 chunk_rows = _choose_chunk_rows(buffered[-1])
-                if rows >= _BUFFER_ROWS or size >= BUFFER_BYTES:
-                    yield from _partition_rows(buffered, options.partitioner)
+                if rows >= BUFFER_ROWS or size >= BUFFER_BYTES:
+                    yield from _partition_rows(buffered, options, counts)
                     buffered, rows, size = [], 0, 0
-        yield from _partition_rows(buffered, options.partitioner)
+        yield from _partition_rows(buffered, options, counts)
         join_keys.write(options.join_keys_folder, index.names)
         yield BlobBuilder.from_blobs([(COUNTS, "", 0, counts.to_bytes())]).build_batch()
 
@@ -176,24 +174,17 @@ def collect_examples(problems: pa.Array, counts: TaskCounts) -> None:
         counts.add_examples(check, reasons)
 
 
-def _partition_rows(buffered: list[pa.Table], partitioner: Partitioner) -> Iterator[pa.RecordBatch]:
-    """Yield the published rows as blobs, one for each target, and empty the buffer."""
+def _partition_rows(
+    buffered: list[pa.Table], options: ShuffleOptions, counts: TaskCounts
+) -> Iterator[pa.RecordBatch]:
+    """Yield the published rows as blobs, one for each bucket, and empty the buffer; duplicates that
+    are folded are counted and left out."""
     if not sum(table.num_rows for table in buffered):
         return
+    partitioner = options.partitioner
     rows = pa.concat_tables([table.select([BUCKET, ROW_ID]) for table in buffered])
     published = np.flatnonzero(rows[BUCKET].to_numpy() < len(SPLITS))
-    targets = partitioner.targets
-    target = partitioner.assign_targets(rows[ROW_ID].to_numpy()[published])
-    target = target.astype(np.int16 if targets < 2**15 else np.int32)  # sorted by digits
-    order = np.argsort(target, kind="stable")
-    table = take_rows(unify_dictionaries(buffered), pa.array(published[order]), targets)
-    buffered.clear()
-    begins = np.searchsorted(target[order], np.arange(targets + 1))
-    blobs = BlobBuilder()
-    for number in range(targets):
-        begin, end = int(begins[number]), int(begins[number + 1])
-        if end > begin:  # not compressed: Spark's shuffle does that
-            blobs.add_table(ROWS, "", number, table.slice(begin, end - begin))
-        if blobs.size >= BUFFER_BYTES // 8:
-            yield blobs.build_batch()
-    yield blobs.build_batch()
+    published, folded = fold_duplicates(buffered, published, options.raw_columns)
+    counts.duplicates.update(count_values(folded))
+    bucket = partitioner.assign_buckets(rows[ROW_ID].to_numpy()[published])
+    yield from divide_rows(ROWS, buffered, bucket, partitioner.buckets, chosen=published)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
@@ -18,6 +19,7 @@ from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     COUNTS,
+    READ_KEYS,
     ROWS,
     TEXTS,
     build_blob_batch,
@@ -46,11 +48,13 @@ class Fitted:
         spec: the transform.
         statistics: of the train split, trimmed; empty where the transform is reused.
         counts: of all rows.
+        row_ids: int64, of the rows that are read and have a key, where they are collected.
     """
 
     spec: TransformSpec
     statistics: Statistics
     counts: TaskCounts
+    row_ids: np.ndarray
 
 
 def merge_statistics(
@@ -79,10 +83,12 @@ def merge_statistics(
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
-    counts, statistics = TaskCounts(), Statistics()
+    counts, statistics, keys = TaskCounts(), Statistics(), [np.zeros(0, np.int64)]
     for row in merged.mapInArrow(_build_merge(limits, most), BLOB_DDL).collect():
         if row["kind"] == COUNTS:
             counts.add_counts(TaskCounts.from_bytes(row["blob"]))
+        elif row["kind"] == READ_KEYS:
+            keys.append(np.frombuffer(row["blob"], np.int64))
         elif row["kind"] == _MANY_TEXTS:
             key = row["name"]
             statistics[key] = count_many_texts(blobs, key, limits[key], files, most)
@@ -90,14 +96,15 @@ def merge_statistics(
             kind = TextCounts if row["kind"] == TEXTS else NumberSummary
             statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
     if reused_spec:
-        return Fitted(reused_spec, statistics, counts)
+        return Fitted(reused_spec, statistics, counts, np.concatenate(keys))
     for key, request in requests.items():  # there may be no row at all
         empty = TextCounts if isinstance(request, TextCountsRequest) else NumberSummary
         statistics.setdefault(key, empty.merge([]))
     empty = TextCounts if fit_inputs.label_kind.has_text_values else NumberSummary
     statistics.setdefault(LABEL_KEY, empty.merge([]))
     nullable = {name for name, _ in counts.nulls}
-    return Fitted(fit_inputs.fit_spec(statistics, nullable), statistics, counts)
+    spec = fit_inputs.fit_spec(statistics, nullable)
+    return Fitted(spec, statistics, counts, np.concatenate(keys))
 
 
 def _build_merge(
@@ -136,6 +143,9 @@ def _build_merge(
 
         for batch in batches:
             for kind, key, _, blob in read_blobs(batch):
+                if kind == READ_KEYS:
+                    yield build_blob_batch([(kind, key, 0, blob.to_pybytes())])
+                    continue
                 if key != name:
                     if name is not None:
                         yield finish_summary()

@@ -26,6 +26,7 @@ class ShuffleOptions:
         join_keys_folder: for the keys of joins that rows have.
         has_large_rows: whether rows have lists or images.
         collect_statistics: false where the transform is fitted already.
+        collect_keys: whether the driver gets the row ids of the rows that stay and have a key.
         late: columns that the tasks read themselves.
         passthrough: raw columns that are published as they are.
         checked_texts: columns of which rows with texts that are no UTF-8 are not published.
@@ -40,6 +41,7 @@ class ShuffleOptions:
     join_keys_folder: str = ""
     has_large_rows: bool = False
     collect_statistics: bool = True
+    collect_keys: bool = False
     late: Shared[LateColumns] | None = None
     passthrough: tuple[str, ...] = ()
     checked_texts: frozenset[str] = frozenset()

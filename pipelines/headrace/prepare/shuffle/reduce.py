@@ -1,12 +1,13 @@
 """Bring the rows of one identity together, as Arrow blobs, and collect statistics: the first job.
 
 A shuffle of rows costs Spark a conversion for each cell. Here a task partitions its rows into one
-Arrow blob for each target (`map.py`), Spark moves the few blobs, and the target's task puts them
-together: it drops duplicates, orders the rows, and collects the statistics of its train rows. Where
-the lake has several source partitions, the rows are then partitioned again, as blobs, by the data
-files that they go to: a file has rows of one source partition, so that a later build can replace
-them. Spark caches the blobs (`persist`), so that the second job writes without reading the lake
-again.
+Arrow blob for each target (`map.py`), or for each bucket of targets where they are many, which are
+then divided in tasks of their own (`buckets.py`). Spark moves the few blobs, and the target's task
+puts them together: it drops duplicates, orders the rows, and collects the statistics of its train
+rows. Where the lake has several source partitions, the rows are then partitioned again, as blobs,
+by the data files that they go to: a file has rows of one source partition, so that a later build
+can replace them. Spark caches the blobs (`persist`), so that the second job writes without reading
+the lake again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     LOST_KEYS,
     NUMBERS,
     PUBLISHED_KEYS,
+    READ_KEYS,
     ROWS,
     TABLES,
     TEXTS,
@@ -31,6 +33,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     forget_archives,
     group_by_target,
 )
+from headrace.prepare.shuffle.buckets import make_bucket_function
 from headrace.prepare.shuffle.dedup import find_distinct_rows
 from headrace.prepare.shuffle.dedup_across_partitions import UnreadKeys, write_cross_duplicates
 from headrace.prepare.shuffle.file_buffers import FileBuffers
@@ -43,6 +46,7 @@ from headrace.source.internal_columns import (
     BASELINE,
     BUCKET,
     FILE,
+    KEY_DIGEST,
     LABEL,
     PARTITION,
     ROW_ID,
@@ -77,7 +81,8 @@ def shuffle_rows(
             `dedup_across_partitions.read_unread_keys`.
 
     Returns:
-        blobs: ROWS of every data file, and COUNTS, NUMBERS and TEXTS; not yet computed.
+        blobs: ROWS of every data file, COUNTS, NUMBERS and TEXTS, and READ_KEYS where they are
+        collected; not yet computed.
     """
     import pyspark.sql.functions as F
 
@@ -92,24 +97,28 @@ def shuffle_rows(
         return min(at_most, max(4 * cores, files // files_per_task))
 
     partitioner = options.partitioner
+    if partitioner.targets_per_bucket > 1:  # a task for each: it holds some rows of one at a time
+        tasks = partitioner.buckets
+        by_bucket = blobs.repartition(tasks, distribute_evenly(F.col("target"), tasks))
+        blobs = by_bucket.mapInArrow(make_bucket_function(partitioner), BLOB_DDL)
     files_of_rows = partitioner.targets * partitioner.files_per_target
     target = F.col("target")
     if partitioner.fits_one_task(cores, large=options.has_large_rows):
         tasks = count_tasks(files_of_rows, partitioner.groups)
         group = F.floor(target / partitioner.targets_per_group)
         by_group = blobs.repartition(tasks, distribute_evenly(group, tasks))
-        return by_group.mapInArrow(_make_reduce_function(options, whole_groups=True), BLOB_DDL)
+        return by_group.mapInArrow(make_reduce_function(options, whole_groups=True), BLOB_DDL)
     tasks = count_tasks(files_of_rows, partitioner.targets)
     by_target = blobs.repartition(tasks, distribute_evenly(target, tasks))
-    reduced = by_target.mapInArrow(_make_reduce_function(options, whole_groups=False), BLOB_DDL)
+    reduced = by_target.mapInArrow(make_reduce_function(options, whole_groups=False), BLOB_DDL)
     tasks = count_tasks(partitioner.files, partitioner.files)
     return reduced.repartition(tasks, distribute_evenly(target, tasks))
 
 
-def _make_reduce_function(
+def make_reduce_function(
     options: ShuffleOptions, *, whole_groups: bool
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that reduces the blobs of a task's targets.
+    """Make the function for `mapInArrow` that reduces the blobs of a task's targets.
 
     Args:
         options: of the shuffle.
@@ -150,6 +159,8 @@ def _make_reduce_function(
                 write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
             rows, summaries = _summarize_rows(table, distinct, options, target, counts)
             task_counts.add_counts(counts)
+            if options.collect_keys:
+                summaries.append(_pack_keys(table, distinct, target))
             yield BlobBuilder.from_blobs(summaries).build_batch()
             for file, part in _split_by_file(rows):
                 buffers.add_rows(file, part)
@@ -162,6 +173,13 @@ def _make_reduce_function(
             yield BlobBuilder.from_blobs([(COUNTS, "", last_target, blob)]).build_batch()
 
     return reduce_batches
+
+
+def _pack_keys(table: pa.Table, distinct: np.ndarray, target: int) -> Blob:
+    """Return the row ids of the rows that stay and have a key; the name spreads them over tasks."""
+    has_key = table[KEY_DIGEST].is_valid().to_numpy()
+    row_ids = table[ROW_ID].to_numpy()[distinct[has_key[distinct]]]
+    return READ_KEYS, f"{READ_KEYS} {target % 64}", target, row_ids.tobytes()
 
 
 def _split_by_file(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:

@@ -27,7 +27,7 @@ class TaskCounts:
             duplicates are in none.
         duplicates: source partition -> rows that lost against another of their key.
         cross_duplicates: (source partition, source partition) -> rows of the first that lost
-            against rows of the second.
+            against rows of the second; of a key several that a task folded count as one.
         shared_keys: retained source partition -> rows that were read and have the key of a row
             there.
         violations: rows by position of the check, whatever bucket they went to.

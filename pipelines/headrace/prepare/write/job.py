@@ -5,6 +5,7 @@ task that dies leaves a file that no commit names. Rows come in pseudo-random or
 take row groups as they lie.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.profile import FileTally
 from headrace.lake.storage import refuse_unseen_file
+from headrace.prepare.key_hashes import KeyHashIndex, TaskKeyHashes
 from headrace.prepare.shuffle.arrow_blobs import (
     BLOB_DDL,
     ORDERED,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _FILE, _TALLY, _UNSEEN, _EXAMPLES = "file", "tally", "unseen", "examples"
+_KEY_HASHES = "hashes of keys"
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class WriteOptions:
         passthrough: raw columns that are published as they are -> kind.
         stored: raw columns whose values lie beside the rows of the test split.
         examples: raw rows that are picked as examples, of all rows.
+        hash_keys: whether hashes of the rows' keys are written for later builds.
     """
 
     root: str
@@ -88,6 +92,7 @@ class WriteOptions:
     passthrough: dict[str, RawKind] = field(default_factory=dict)
     stored: dict[str, StoredColumn] = field(default_factory=dict)
     examples: int = 0
+    hash_keys: bool = False
 
     def count_examples(self, target: int) -> int:
         """Return how many raw rows of a target are picked as examples."""
@@ -107,6 +112,7 @@ class Written:
             have, left out.
         examples: raw rows that are in the dataset, as a Parquet file; None where there are none.
         tallies_file: counts of the rows in each file, as `FileTally.write_tallies` writes them.
+        key_hashes: files of hashes of keys; None where there are none.
     """
 
     files: list[DataFile]
@@ -114,6 +120,7 @@ class Written:
     unseen: Counter[str]
     examples: bytes | None = None
     tallies_file: bytes = b""
+    key_hashes: KeyHashIndex | None = None
 
 
 def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) -> Written:
@@ -137,6 +144,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
     tally_files: list[str] = []
     unseen = Counter[str]()
     examples: list[tuple[int, bytes]] = []
+    hash_files: dict[str, dict[str, int]] = {}
     for row in results:
         if row["kind"] == _FILE:
             files.append(DataFile.model_validate_json(bytes(row["blob"])))
@@ -145,6 +153,8 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
             tally_files.append(row["name"])
         elif row["kind"] == _EXAMPLES:
             examples.append((row["target"], bytes(row["blob"])))
+        elif row["kind"] == _KEY_HASHES:
+            hash_files[row["name"]] = json.loads(bytes(row["blob"]))
         else:
             unseen[row["name"]] += int(bytes(row["blob"]))
     if files:
@@ -155,6 +165,7 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
         unseen=+unseen,
         examples=join_examples([blob for _, blob in sorted(examples)], options.examples),
         tallies_file=join_tallies(options.root, options.build_id, tally_files),
+        key_hashes=KeyHashIndex.from_files(hash_files) if hash_files else None,
     )
 
 
@@ -172,16 +183,20 @@ def _build_writer(
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
         tallies = TaskTallies(options.root, options.build_id, attempt)
+        hashes = TaskKeyHashes(options.root, options.build_id, attempt)
         for target, blobs in group_by_target(batches):
             chunks = [read_ipc(blob) for _, _, _, blob in blobs]
             is_sorted = [name for _, name, _, _ in blobs] == [ORDERED]
             rows = chunks[0] if is_sorted else sort_file_rows(chunks, options.seed)
             yield build_blob_batch(
-                _write_target(rows, target, attempt, transform, options, tallies)
+                _write_target(rows, target, attempt, transform, options, tallies, hashes)
             )
             if tallies.is_full:
                 yield from _write_tallies(tallies)
+            if hashes.is_full:
+                yield from _write_hashes(hashes)
         yield from _write_tallies(tallies)
+        yield from _write_hashes(hashes)
 
     return write_batches
 
@@ -193,6 +208,13 @@ def _write_tallies(tallies: TaskTallies) -> Iterator[pa.RecordBatch]:
         yield build_blob_batch([(_TALLY, name, target, sums)])
 
 
+def _write_hashes(hashes: TaskKeyHashes) -> Iterator[pa.RecordBatch]:
+    """Write the hashes of keys that a task holds, and yield what the driver is told of them."""
+    if written := hashes.write_file():
+        name, rows = written
+        yield build_blob_batch([(_KEY_HASHES, name, 0, json.dumps(rows).encode())])
+
+
 def _write_target(
     rows: pa.Table,
     target: int,
@@ -200,6 +222,7 @@ def _write_target(
     transform: ArrowTransform,
     options: WriteOptions,
     tallies: TaskTallies,
+    hashes: TaskKeyHashes,
 ) -> list[Blob]:
     """Write the files of a target, and return blobs for the driver.
 
@@ -210,6 +233,7 @@ def _write_target(
         transform: the fitted one.
         options: where and how.
         tallies: take the counts of each file's rows.
+        hashes: take the hashes of the rows' keys, where they are wanted.
 
     Returns:
         of each file what the build records of it; rows that are left out; and examples.
@@ -217,6 +241,8 @@ def _write_target(
     blobs: list[Blob] = []
     partition = options.names[options.partitioner.get_partition(target)]
     rows, columns, bucket, unseen = _transform_rows(rows, transform, options)
+    if options.hash_keys:
+        hashes.add_rows(partition, target, columns["row_id"])
     kinds = {column.name: column.kind for column in transform.spec.raw}
     nulled = find_nulled(rows, kinds, transform.spec.rules or ())
     is_missing = {name: find_missing(rows[name]) | nulled.get(name, False) for name in options.raw}
