@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import RemovedError
-from headrace.lake.build import locate_sidecar, read_sidecar_text
 from headrace.lake.damage import explain_damage, read_parquet
+from headrace.lake.sidecar import locate_sidecar, read_sidecar_text
 from headrace.lake.storage import open_filesystem, write_object
 
 INDEX_FILE = "key_hashes.json"
