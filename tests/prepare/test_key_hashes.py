@@ -8,8 +8,8 @@ import pytest
 
 from headrace.columns.person_key import PersonKey
 from headrace.errors import DamagedError
-from headrace.lake.build import write_sidecar_files
 from headrace.lake.erase import erase_from_sidecars
+from headrace.lake.sidecar import write_sidecar_files
 from headrace.prepare.key_hashes import (
     INDEX_FILE,
     KeyHashIndex,

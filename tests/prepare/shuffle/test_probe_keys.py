@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.lake.build import write_sidecar_files
+from headrace.lake.sidecar import write_sidecar_files
 from headrace.prepare.key_hashes import INDEX_FILE, KeyHashIndex, TaskKeyHashes
 from headrace.prepare.shuffle import probe_keys
 from headrace.prepare.shuffle.arrow_blobs import Blob, read_blobs
