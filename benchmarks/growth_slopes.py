@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.agents import measure_agents
 from benchmarks.evaluations import measure_evaluation, measure_slices
+from benchmarks.growth_lakes import measure_partitions, measure_row_groups, measure_vocabulary
 from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
 
@@ -244,6 +245,9 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "records": (measure_records, 256),
     "first_shuffle": (measure_first_shuffle, 65_536),
     "key_check": (measure_key_check, 640),
+    "partitions": (measure_partitions, 2048),
+    "vocabulary": (measure_vocabulary, 4_000_000),
+    "row_groups": (measure_row_groups, 2**20),
 }
 
 

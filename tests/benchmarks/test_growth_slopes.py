@@ -11,6 +11,7 @@ from benchmarks.growth_slopes import FIGURES, fit_exponent, measure_figure
 COUNTED = {
     "epoch_plan": (0.02, ("objects", "bytes")),
     "key_check": (0.05, ("files", "bytes")),
+    "row_groups": (1.0, ("bound_bytes", "bytes_before_first_batch")),
 }
 
 
