@@ -49,12 +49,12 @@ def main(
     root.mkdir(parents=True, exist_ok=True)
     log = root / "nights.jsonl"
     recipe = root / "nights.yaml"
-    recipe.write_text(yaml.safe_dump(_make_recipe(root, key_with_day), sort_keys=False))
+    recipe.write_text(yaml.safe_dump(make_recipe(root, key_with_day), sort_keys=False))
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     if not done:
-        _write_day(root, 0)
+        write_day(root, 0)
         for command in ("prepare", "train", "evaluate", "promote"):
-            _run_command(command, str(recipe), "--workdir", str(root / "work"))
+            run_command(command, str(recipe), "--workdir", str(root / "work"))
     for number in range(len(done) + 1, nights + 1):
         night = _simulate_night(root, recipe, number)
         with log.open("a", encoding="utf-8") as stream:
@@ -97,9 +97,9 @@ def _simulate_night(root: Path, recipe_file: Path, number: int) -> dict[str, Any
     from headrace.score.run import score
 
     is_late = number % _LATE_EVERY == 0
-    _write_day(root, number)
+    write_day(root, number)
     if is_late:
-        _write_late_rows(root, number)
+        write_late_rows(root, number)
     workdir, scores = str(root / "work"), str(root / "scores")
     recipe = load_recipe(str(recipe_file), workdir=workdir, environment=os.environ)
     before, cpu, began = _list_files(root), _measure_cpu(), time.time()
@@ -135,7 +135,7 @@ def _simulate_night(root: Path, recipe_file: Path, number: int) -> dict[str, Any
     }
     if number % _INSPECT_EVERY == 0 or number == _EARLY:
         started = time.monotonic()
-        _run_command("inspect", str(recipe.dataset.path))
+        run_command("inspect", str(recipe.dataset.path))
         night["inspect"] = round(time.monotonic() - started, 2)
     return night
 
@@ -172,7 +172,8 @@ def _measure_cpu() -> float:
     return total
 
 
-def _run_command(*words: str) -> None:
+def run_command(*words: str) -> None:
+    """Run a command of Headrace in a process of its own; its errors end this one."""
     command = [sys.executable, "-m", "headrace.cli", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -180,7 +181,7 @@ def _run_command(*words: str) -> None:
         raise typer.Exit(1)
 
 
-def _write_day(root: Path, number: int) -> None:
+def write_day(root: Path, number: int) -> None:
     """Write the rows of a day; a fiftieth of them have the id of a row of the day before."""
     rng = np.random.default_rng(number)
     ids = np.arange(number * _ROWS, (number + 1) * _ROWS)
@@ -189,7 +190,7 @@ def _write_day(root: Path, number: int) -> None:
     _write_rows(root, number, "part-0", ids, rng)
 
 
-def _write_late_rows(root: Path, number: int) -> None:
+def write_late_rows(root: Path, number: int) -> None:
     """Add a file to an earlier day."""
     day = number // 2
     ids = np.arange(_LATE_ROWS) + 10**9 + number * _LATE_ROWS
@@ -209,7 +210,8 @@ def _write_rows(root: Path, day: int, name: str, ids: np.ndarray, rng: np.random
     pq.write_table(pa.table(columns), folder / f"{name}.parquet")
 
 
-def _make_recipe(root: Path, key_with_day: bool) -> dict[str, Any]:
+def make_recipe(root: Path, key_with_day: bool, dataset: str | None = None) -> dict[str, Any]:
+    """Make the recipe; the dataset lies beside the lake unless another place is named."""
     key = ["day", "id"] if key_with_day else ["id"]
     return {
         "name": "nights",
@@ -230,7 +232,7 @@ def _make_recipe(root: Path, key_with_day: bool) -> dict[str, Any]:
         },
         "evaluate": {"gates": [{"kind": "metric", "metric": "roc_auc", "at_least": 0.5}]},
         "score": {"key": ["day", "id"]},
-        "dataset": {"path": f"{root}/dataset"},
+        "dataset": {"path": dataset or f"{root}/dataset"},
     }
 
 
