@@ -194,3 +194,26 @@ def test_hashes_of_retained_partitions_outlive_a_vacuum(lake: Path) -> None:
     third = prepare(daily_recipe(lake), workdir=str(lake), report=lambda p: messages.append(str(p)))
     assert list_processed(third) == {"day=01", "day=05"}
     assert not any("are read" in message for message in messages)
+
+
+@pytest.mark.long
+def test_hashes_of_many_nights_are_merged_and_found(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.prepare.merge_key_hashes.MAX_BUILDS", 3)
+    keep = timedelta(0)
+    for day in range(4, 10):
+        write_day(lake, day)
+        built = build(lake).dataset
+        assert len({p.hashes_build for p in built.build.partitions}) <= 3
+        vacuum_dataset(
+            built.root, keep=keep, leftovers_after=keep, now=datetime.now(UTC), dry_run=False
+        )
+    moved = {p.name: p.hashes for p in built.build.partitions}
+    assert moved["day=01"] not in (None, built.build.partitions[0].build_id)
+    write_day(lake, 10, day_of(10), day_of(10, rows=20, first=1010, at=1))
+    messages: list[str] = []
+    last = prepare(daily_recipe(lake), workdir=str(lake), report=lambda p: messages.append(str(p)))
+    assert list_processed(last) == {"day=01", "day=10"}
+    assert not any("are read" in message for message in messages)
+    assert_same_rows(last.dataset, rebuild(lake, last.dataset))

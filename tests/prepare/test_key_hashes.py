@@ -109,5 +109,8 @@ def test_erasure_takes_hashes_of_partitions_out_that_the_build_has_no_more(tmp_p
     assert done.rows == {"_headrace/B/key_hashes/00003-1.parquet": 2}
     runs = read_key_hashes(path, {"day=1", "day=2"})
     assert {name: run.tolist() for name, run in runs.items()} == {"day=2": [3]}
-    erase_from_sidecars(str(tmp_path), key, {}, newest="C")
+    # those of another build that were merged stay
+    erase_from_sidecars(str(tmp_path), key, {}, newest="C", hashed={"B": ["day=2"]})
+    assert [*read_key_hashes(path, {"day=1", "day=2"})] == ["day=2"]
+    erase_from_sidecars(str(tmp_path), key, {"B": ["day=2"]}, newest="C", hashed={})
     assert read_key_hashes(path, {"day=1", "day=2"}) == {}

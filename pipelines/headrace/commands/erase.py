@@ -88,9 +88,11 @@ def erase(
             dry_run=False,
         )
         held: dict[str, list[str]] = {}
+        hashed: dict[str, list[str]] = {}
         for partition in build.partitions:
             held.setdefault(partition.build_id, []).append(partition.name)
-        beside = erase_from_sidecars(before.root, person, held, build.build_id)
+            hashed.setdefault(partition.hashes_build, []).append(partition.name)
+        beside = erase_from_sidecars(before.root, person, held, build.build_id, hashed)
         current = {file.path for file in build.files}
         beside.texts += strip_log_statistics(before.root, current)
         of_predictions = {}

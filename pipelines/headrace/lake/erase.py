@@ -49,7 +49,11 @@ class Erased:
 
 
 def erase_from_sidecars(
-    root: str, key: PersonKey, held: Mapping[str, Collection[str]], newest: str
+    root: str,
+    key: PersonKey,
+    held: Mapping[str, Collection[str]],
+    newest: str,
+    hashed: Mapping[str, Collection[str]] | None = None,
 ) -> Erased:
     """Take a person's rows out of what builds left beside a dataset.
 
@@ -59,6 +63,8 @@ def erase_from_sidecars(
         held: build -> source partitions whose rows it has in the newest version; what it kept of
             others goes.
         newest: the build of the newest version.
+        hashed: build -> source partitions the hashes of whose keys lie in its sidecar; `held` if
+            left out.
     """
     done = Erased()
     own = newest if held.get(newest) else None  # else its examples are those of a build before
@@ -71,7 +77,8 @@ def erase_from_sidecars(
                 rewrite_file(filesystem, path, None)
                 done.removed.append(name)
             elif rest[0] in ("duplicates", "join_keys", "key_hashes"):
-                _keep_partitions(filesystem, path, name, held.get(build_id, ()), done)
+                kept = held if hashed is None or rest[0] != "key_hashes" else hashed
+                _keep_partitions(filesystem, path, name, kept.get(build_id, ()), done)
             elif path.endswith(".parquet"):
                 _erase_rows(filesystem, path, name, key, done)
             elif rest in _REPORTS:

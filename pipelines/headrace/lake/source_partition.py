@@ -45,6 +45,14 @@ class SourcePartition(BaseModel):
     """Build that processed it last."""
     files: tuple[SourceFile, ...]
     ledger: Ledger
+    hashes: BuildId | None = None
+    """Build in whose sidecar the hashes of its keys lie, once they were merged; None where that is
+    the one that processed it."""
+
+    @property
+    def hashes_build(self) -> str:
+        """Return the build in whose sidecar the hashes of its keys lie, if it has any."""
+        return self.hashes or self.build_id
 
 
 class CrossPartitionDuplicate(BaseModel):

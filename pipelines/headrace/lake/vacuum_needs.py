@@ -42,6 +42,7 @@ def find_needs(root: str, build_ids: Iterable[str]) -> Needs:
         files |= {file.path for file in lists.files}
         needed |= {build.build_id, build.transform_of or build.build_id}
         needed |= {partition.build_id for partition in lists.partitions}
+        needed |= {partition.hashes_build for partition in lists.partitions}
         needed |= {join.build_id for join in build.joins.values()}
     return Needs(frozenset(files), frozenset(needed), _list_owners(known))
 

@@ -81,26 +81,40 @@ class TaskKeyHashes:
         if not self._rows:
             return None
         name = f"{self._target:05d}-{self._attempt}.parquet"
-        names = sorted(self._held)
-        runs = [np.sort(np.concatenate(self._held[partition])) for partition in names]
-        codes = np.repeat(np.arange(len(names), dtype=np.int32), [len(run) for run in runs])
-        partition = pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string()))
-        table = pa.Table.from_arrays(
-            [partition, pa.array(np.concatenate(runs), pa.int64())], schema=_HASHES
-        )
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table,
-            sink,
-            use_dictionary=["partition"],
-            column_encoding={"hash": "DELTA_BINARY_PACKED"},
-            compression="zstd",
-            write_page_checksum=True,
-            write_statistics=False,
-        )
-        write_object(self._folder, name, sink.getvalue())
+        runs = {name: np.concatenate(held) for name, held in self._held.items()}
         self._held, self._rows = {}, 0
-        return name, Counter(dict(zip(names, map(len, runs), strict=True)))
+        return name, write_key_hashes(self._folder, name, runs)
+
+
+def write_key_hashes(folder: str, name: str, runs: Mapping[str, np.ndarray]) -> Counter[str]:
+    """Write a file of hashes.
+
+    Args:
+        folder: of `locate_key_hashes`.
+        name: of the file.
+        runs: source partition -> its hashes, int64, in any order.
+
+    Returns:
+        rows by partition.
+    """
+    names = sorted(runs)
+    rows = [len(runs[partition]) for partition in names]
+    codes = np.repeat(np.arange(len(names), dtype=np.int32), rows)
+    partition = pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string()))
+    hashes = np.concatenate([np.sort(runs[partition]) for partition in names])
+    table = pa.Table.from_arrays([partition, pa.array(hashes, pa.int64())], schema=_HASHES)
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        use_dictionary=["partition"],
+        column_encoding={"hash": "DELTA_BINARY_PACKED"},
+        compression="zstd",
+        write_page_checksum=True,
+        write_statistics=False,
+    )
+    write_object(folder, name, sink.getvalue())
+    return Counter(dict(zip(names, rows, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ the others are taken over from the base version, and what is replaced or gone is
 table in the same commit.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from headrace.errors import LakeError
 from headrace.formats import TRANSFORM
 from headrace.lake.build import Build
 from headrace.lake.commit import publish_build
+from headrace.lake.data_file import DataFile
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import TALLIES_FILE, FileTally
 from headrace.lake.sidecar import EXAMPLES_FILE
@@ -24,8 +26,9 @@ from headrace.lake.version import DatasetVersion
 from headrace.prepare.accounts import account_for_partitions
 from headrace.prepare.attempt import Attempt
 from headrace.prepare.build import BuildResult
-from headrace.prepare.key_hashes import INDEX_FILE
+from headrace.prepare.key_hashes import INDEX_FILE, KeyHashIndex
 from headrace.prepare.lookups import FollowedLookups
+from headrace.prepare.merge_key_hashes import merge_key_hashes
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
 from headrace.prepare.version_profile import build_version_profile
@@ -64,12 +67,12 @@ def publish_rows(
     _refuse_changed_files(attempt, plan)
     base, retained = (plan.base, plan.retained) if not plan.refit else (None, frozenset[str]())
     old = base.build if base else None
-    partitions = [*processed, *_list_retained(plan, old, retained)]
-    partitions.sort(key=lambda p: p.name)
     files = [
         *built.written.files,
         *(f for f in (old.files if old else ()) if f.partition in retained),
     ]
+    kept, hashes = _merge_hashes(attempt, built, _list_retained(plan, old, retained), files)
+    partitions = sorted([*processed, *kept], key=lambda p: p.name)
     if not any(file.split == "train" for file in files):
         buckets = Ledger.merge_ledgers(p.ledger for p in processed).describe_buckets()
         raise LakeError(
@@ -120,8 +123,8 @@ def publish_rows(
         TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
-    if built.written.key_hashes:
-        texts[INDEX_FILE] = built.written.key_hashes.to_json()
+    if hashes:
+        texts[INDEX_FILE] = hashes.to_json()
     if base is None:
         texts[AXES_FILE] = axes_to_json(built.axes)
     else:
@@ -133,6 +136,26 @@ def publish_rows(
     return publish_build(
         attempt.root, build, schema, transform_json, texts, _choose_like(old, build)
     )
+
+
+def _merge_hashes(
+    attempt: Attempt,
+    built: BuildResult,
+    retained: list[SourcePartition],
+    files: Collection[DataFile],
+) -> tuple[list[SourcePartition], KeyHashIndex | None]:
+    """Have few builds with hashes of keys; return what is retained, and this build's index."""
+    own = built.written.key_hashes
+    if own is None:
+        return retained, None
+    rows = Counter[str]()
+    for file in files:
+        rows[file.partition] += file.rows
+    merged = merge_key_hashes(attempt.root, attempt.build_id, own, retained, rows)
+    moved = {"hashes": attempt.build_id}
+    return [
+        p.model_copy(update=moved) if p.name in merged.moved else p for p in retained
+    ], merged.index
 
 
 def _read_format(transform_json: str) -> int:

@@ -63,7 +63,7 @@ def write_history(root: Path, days: dict[str, list[int]]) -> Any:
         index = KeyHashIndex.from_files(dict([written]))
         write_sidecar_files(str(root), build_id, {INDEX_FILE: index.to_json()})
         files.append(SimpleNamespace(path=f"{day}.parquet", partition=day, rows=len(row_ids)))
-        partitions.append(SimpleNamespace(name=day, build_id=build_id))
+        partitions.append(SimpleNamespace(name=day, build_id=build_id, hashes_build=build_id))
     build = SimpleNamespace(files=files, partitions=partitions)
     return SimpleNamespace(root=str(root), build=build)
 

@@ -49,7 +49,7 @@ class HashedPartitions:
 
     Attributes:
         base: the version that has them.
-        builds: build -> those partitions that it wrote, and its index.
+        builds: build -> those partitions whose hashes it has, and its index.
     """
 
     base: "DatasetVersion"
@@ -91,7 +91,7 @@ def find_hashed_partitions(
     by_build: dict[str, set[str]] = {}
     for partition in base.build.partitions:
         if partition.name in retained:
-            by_build.setdefault(partition.build_id, set()).add(partition.name)
+            by_build.setdefault(partition.hashes_build, set()).add(partition.name)
 
     def read_index(build_id: str) -> KeyHashIndex | DamagedError:
         try:
