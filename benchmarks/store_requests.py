@@ -9,6 +9,7 @@ and a version opened as training does. Requests are counted by step and by verb.
 
 import os
 import re
+import statistics
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from benchmarks.growth_slopes import fit_exponent
 from benchmarks.nights import make_recipe, run_command, write_day
 from benchmarks.report import describe_environment, format_table, write_json
 from tests.s3 import BUCKET, s3_server
@@ -28,11 +28,11 @@ _KEPT_NIGHTS = 7
 
 
 def main(
-    nights: Annotated[int, typer.Option(min=8)] = 48,
+    nights: Annotated[int, typer.Option(min=9)] = 60,
     folder: Annotated[str, typer.Option(help="An empty folder.")] = "var/store_requests",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
-    """Count the requests of every night, and fit their growth."""
+    """Count the requests of every night, and compare the last ones with those before."""
     root = Path(folder).absolute()
     root.mkdir(parents=True, exist_ok=True)
     with s3_server(root) as s3:
@@ -41,7 +41,7 @@ def main(
     figures = summarize_requests(counted)
     header = ["night", *_STEPS, "all", *("GET", "HEAD", "PUT", "POST", "DELETE")]
     typer.echo(format_table(header, [_format_night(night) for night in counted]))
-    typer.echo(f"exponent of all requests over nights: {figures['exponents']}")
+    typer.echo(f"last third over the one before: {figures['ratios']}")
     if json_:
         write_json(json_, {"benchmark": "store_requests", **describe_environment(), **figures})
 
@@ -102,18 +102,26 @@ def count_requests(root: Path, nights: int) -> list[dict[str, Any]]:
 
 
 def summarize_requests(counted: list[dict[str, Any]]) -> dict[str, Any]:
-    """Fit how requests grow from the fourth night on, by which nothing is there for the first time.
+    """Compare the last nights with those before them.
+
+    Requests rise for some nights and fall again, as manifests and commits are merged after 16 and
+    10 of them; so means of the last third and of the third before it are compared. The first
+    nights are not: what is merged is not there yet.
 
     Returns:
-        `exponents` of each step and of all, and all `nights`.
+        `ratios` of each step and of all, and all `nights`.
     """
-    late = [night for night in counted if night["night"] >= 4]
-    sizes = [night["night"] for night in late]
-    exponents = {
-        step: round(fit_exponent(sizes, [max(1, night[step]) for night in late]), 3)
+    third = len(counted) // 3
+    before, last = counted[third : 2 * third], counted[2 * third : 3 * third]
+    ratios = {
+        step: round(
+            statistics.mean(night[step] for night in last)
+            / statistics.mean(night[step] for night in before),
+            3,
+        )
         for step in (*_STEPS, "all")
     }
-    return {"exponents": exponents, "nights": counted}
+    return {"ratios": ratios, "nights": counted}
 
 
 def _read_requests(root: Path) -> list[str]:

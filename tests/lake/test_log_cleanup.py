@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from headrace.errors import DamagedError, RemovedError
-from headrace.lake import DatasetVersion, log_cleanup
+from headrace.lake import DatasetVersion, log_checkpoint, log_cleanup
 from headrace.lake.erase import strip_log_statistics
 from headrace.lake.history import list_versions
 from headrace.lake.log_cleanup import LogCleanup, clean_log, plan_log_cleanup
@@ -18,8 +18,9 @@ NIGHTS = 12
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Twelve nights, and checkpoints of versions 3 and 7."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve nights, and checkpoints of versions 3 and 7 alone."""
+    monkeypatch.setattr(log_checkpoint, "LEAST_COMMITS", 100)
     for night in range(NIGHTS):
         publish_night(tmp_path, night)
     for version in (3, 7):

@@ -19,6 +19,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.errors import ConflictError, DamagedError, DatasetError
 from headrace.lake.file_statistics import build_statistics
+from headrace.lake.log_checkpoint import checkpoint_log
 from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
@@ -204,6 +205,7 @@ def publish_files(
             f"{table_label}: {noun} {commit.build_id} was committed and cannot be found in the "
             "table's history; another program replaced the table meanwhile"
         )
+    checkpoint_log(root, version)
     return version
 
 

@@ -217,6 +217,7 @@ def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreR
 
     Raises:
         DatasetError: there is no such version.
+        RemovedError: its log was removed, by `headrace vacuum`.
     """
     if version is None:
         newest = find_newest_predictions(root)
@@ -225,6 +226,13 @@ def open_predictions(root: str, version: int | None = None) -> tuple[int, ScoreR
         return newest
     build_id = (read_commit(root, version) or {}).get(SCORE_KEY)
     if not build_id:
+        table = open_newest_table(root)
+        oldest = min((c["version"] for c in list_commits(root, table)), default=0) if table else 0
+        if 0 <= version < oldest:
+            raise RemovedError(
+                f"predictions {root}: version {version} was removed since, by `headrace vacuum`: "
+                f"the oldest that its log has is {oldest}"
+            )
         raise DatasetError(f"predictions {root} have no version {version}")
     return version, read_score_record(root, str(build_id))
 
