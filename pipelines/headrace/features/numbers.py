@@ -255,9 +255,7 @@ def scale_values(values: Values, feature: OnScale) -> np.ndarray:
     return np.clip(result, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
 
 
-def scale_tensors(
-    column: "Column", features: Sequence[OnScale]
-) -> "tuple[tf.Tensor, tf.Tensor]":
+def scale_tensors(column: "Column", features: Sequence[OnScale]) -> "tuple[tf.Tensor, tf.Tensor]":
     """Return the numbers on the features' scales, float32, and what is missing of them, bool.
 
     Args:
