@@ -49,7 +49,8 @@ class StackPlan:
 
 def plan_stacks(spec: TransformSpec) -> StackPlan:
     """Plan which features are computed together."""
-    kinds = {column.name: column.kind for column in (*spec.raw, *spec.derived)}
+    kinds: dict[str, RawKind] = {column.name: column.kind for column in spec.raw}
+    kinds |= {column.name: column.kind for column in spec.derived}
     changed = {str(rule.column) for rule in select_null_rules(spec.rules or ())}
     changed |= {column.name for column in spec.derived}
     members: dict[Hashable, list[FittedFeature]] = {}
