@@ -10,7 +10,7 @@ from benchmarks.wide import make_recipe, split_columns, write_lake
 from tests.e2e.running import headrace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
-COLUMNS, ROWS = 400, 4000
+COLUMNS, ROWS = 400, 2000
 
 
 def test_four_hundred_columns_from_lake_to_scores(tmp_path: Path) -> None:
