@@ -16,19 +16,18 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 import yaml
 
+from benchmarks.peaks import MemoryPeaks
 from benchmarks.report import describe_environment, format_table, write_json
 
 _ROWS_PER_FILE = 2_000_000
@@ -139,7 +138,7 @@ def _run(name: str, command: list[str], root: Path) -> dict[str, Any]:
     log = root / f"{name}.log"
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        peaks = _Peaks(process.pid)
+        peaks = MemoryPeaks(process.pid)
         code = process.wait()
     largest, together = peaks.stop()
     if code:
@@ -170,7 +169,7 @@ def _serve(root: Path, lake: Path) -> dict[str, Any]:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, start_new_session=True, env=environment
         )
-        peaks = _Peaks(process.pid)
+        peaks = MemoryPeaks(process.pid)
         try:
             answer = _ask(port, lake)
         finally:
@@ -202,34 +201,6 @@ def _ask(port: int, lake: Path) -> Any:
 def _measure(root: Path) -> float:
     files = {(s.st_dev, s.st_ino): s.st_size for f in root.rglob("*") if (s := f.lstat())}
     return sum(files.values()) / _GIB
-
-
-class _Peaks:
-    """The largest memory of the processes below one, while it runs."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid, self._largest, self._together = pid, 0, 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> tuple[float, float]:
-        """Return the largest of one process and of all together, GiB."""
-        self._ended.set()
-        self._thread.join()
-        return self._largest / _GIB, self._together / _GIB
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.5):
-            sizes = []
-            try:
-                process = psutil.Process(self._pid)
-                for each in (process, *process.children(recursive=True)):
-                    sizes.append(each.memory_info().rss)
-            except psutil.Error:
-                continue
-            self._largest = max(self._largest, *sizes)
-            self._together = max(self._together, sum(sizes))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ _LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "3g",
+    # Spark's own default, which a third of this memory is; what one job returns is far less.
+    "spark.driver.maxResultSize": "1g",
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
     # Spark lists folders in as many tasks as there are, of which a machine runs a few at a time

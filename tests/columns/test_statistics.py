@@ -141,3 +141,16 @@ def test_merger_holds_no_more_than_it_must() -> None:
         assert len(merger._parts) < 8
     assert merger.merge_parts().rows == 50 * 30
     assert dict(merger.merge_parts().list_most_frequent())["w40"] == 30
+
+
+def test_bins_are_limited_and_moments_stay() -> None:
+    """A hundred bins of ten values each become ten of a hundred; fewer are left as they are."""
+    values = np.arange(1000.0)
+    parts = [NumberSummary.from_numbers(values[i::10]) for i in range(10)]
+    whole = NumberSummary.merge(parts)
+    assert whole.limit_bins(len(whole.mean)) is whole
+    limited = whole.limit_bins(10)
+    assert limited.count.tolist() == [100] * 10
+    assert limited.mean.tolist() == [49.5 + 100 * i for i in range(10)]
+    assert limited.find_limits() == (0, 999)
+    assert limited.compute_moments() == pytest.approx((499.5, values.std()))

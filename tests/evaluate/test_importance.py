@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headrace.evaluate.importance import compute_importances, score_permutations
+from headrace.evaluate.importance import compute_importances, limit_rows, score_permutations
 from headrace.features.cyclic import CyclicFeature
 from headrace.features.image import ImageFeature
 from headrace.features.scaled import ScaledFeature
@@ -98,3 +98,18 @@ def test_ranks_share_the_features_and_nothing_changes() -> None:
     before = INPUTS["numeric"].copy()
     score_permutations(INPUTS, SPEC, measure_error, seed=1)
     assert np.array_equal(INPUTS["numeric"], before)
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "expected"),
+    [
+        (20_000, 100, 20_000),  # the most features that all rows are measured with
+        (20_000, 200, 10_000),
+        (20_000, 2_000, 1_000),
+        (20_000, 1_000_000, 500),  # never fewer
+        (300, 1_000_000, 300),
+        (20_000, 0, 20_000),
+    ],
+)
+def test_rows_times_features_are_bounded(rows: int, features: int, expected: int) -> None:
+    assert limit_rows(rows, features) == expected

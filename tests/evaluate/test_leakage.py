@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from headrace.evaluate.leakage import measure_feature_strengths
+from headrace.evaluate.leakage import (
+    list_strengths,
+    measure_feature_strengths,
+    measure_strengths,
+)
 from headrace.features.hash import HashFeature
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
@@ -121,3 +125,15 @@ def test_noise_is_not_suspicious_because_of_another_feature_called_like_its_colu
         {"numeric": numbers.astype(np.float32)}, truth, spec, s.Leakage()
     )
     assert {item.feature for item in strengths if item.is_suspicious} == {"wind_sin"}
+
+
+def test_ranks_share_the_features_and_nothing_changes() -> None:
+    truth = (RANDOM.random(ROWS) < 0.3).astype(int)
+    inputs, spec = make_inputs(truth), make_spec(LabelSpec())
+    shares = [measure_strengths(inputs, truth, spec, rank=rank, size=2) for rank in range(2)]
+    assert [(share > 0).tolist() for share in shares] == [
+        [True, False, True, False, True],
+        [False, True, False, True, False],
+    ]
+    together = list_strengths(sum(shares), ROWS, spec, s.Leakage())
+    assert together == measure_feature_strengths(inputs, truth, spec, s.Leakage())

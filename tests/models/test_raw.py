@@ -12,11 +12,11 @@ from headrace.features.tensors import MISSING_STRING
 from headrace.labels.spec import LabelSpec
 from headrace.models.build import build_model
 from headrace.models.raw import (
+    RawModel,
     convert_output,
     export_network,
     export_raw_model,
     name_network_inputs,
-    prepend_transform,
 )
 from headrace.recipe.sections import Cnn, Mlp
 from headrace.score.network import load_network, pack_folder
@@ -53,7 +53,7 @@ def test_scalars_by_hand(tmp_path: Path) -> None:
         }
     )
     np.testing.assert_allclose(serve(tmp_path, raw)["probability"], bare, rtol=1e-6)
-    np.testing.assert_allclose(prepend_transform(model, spec)(raw), bare, rtol=1e-6)
+    np.testing.assert_allclose(RawModel(model, spec)(raw), bare, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,13 @@ SQLSTATE: 42703; line 1 pos 0;
             "ParquetDecodingException: bad page",
             "a Parquet file is damaged, Spark 3 does not say which: bad page",
         ),
+        (
+            "Job aborted due to stage failure: Total size of serialized results of 3 tasks "
+            "(1030.5 MiB) is bigger than spark.driver.maxResultSize (1024.0 MiB)",
+            "the results of Spark's tasks are 1030.5 MiB, and the driver takes 1024.0 MiB; set "
+            "spark.conf.spark.driver.maxResultSize to more (0 for no limit) and "
+            "spark.driver.memory to three times as much, or process fewer columns",
+        ),
         ("", "unknown error"),
     ],
 )
@@ -125,6 +132,11 @@ def test_the_sentence_that_a_user_can_act_on(text: str, expected: str) -> None:
 
 def test_timestamps_in_nanoseconds_come_with_the_fix() -> None:
     assert "coerce_timestamps" in summarize_error("Illegal Parquet type: INT64 (TIMESTAMP(NANOS,")
+
+
+def test_a_jvm_without_memory_says_what_to_set() -> None:
+    text = "Job 1 cancelled because SparkContext was shut down"
+    assert "spark.conf.spark.driver.memory" in summarize_error(text)
 
 
 @pytest.mark.spark

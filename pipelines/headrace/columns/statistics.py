@@ -19,6 +19,7 @@ from headrace.columns.values import Values
 
 # Bins a task sends for a column: ranks are good to 0.1%, and a column costs 40 kB.
 BINS = 1024
+BYTES_PER_BIN = 40
 # Bins that a merge holds: 64 tasks' worth, 2.6 MB per column; beyond, neighbours are joined.
 _MOST_BINS = 65_536
 # Distinct texts held unmerged while merging; a bound on memory, about 100 bytes each.
@@ -131,12 +132,16 @@ class NumberSummary:
         ]
         order = np.lexsort((columns[0], columns[2], columns[4], columns[3], columns[1]))
         whole = NumberSummary(*(column[order] for column in columns))
-        return whole._join_bins() if len(whole.mean) > _MOST_BINS else whole
+        return whole._join_bins(_MOST_BINS // 4) if len(whole.mean) > _MOST_BINS else whole
 
-    def _join_bins(self) -> "NumberSummary":
-        """Join neighbouring bins until a quarter of the most is left."""
+    def limit_bins(self, most: int) -> "NumberSummary":
+        """Return the same summary in so many bins at most."""
+        return self._join_bins(most) if len(self.mean) > most else self
+
+    def _join_bins(self, most: int) -> "NumberSummary":
+        """Join neighbouring bins until so many are left, or fewer."""
         rank = np.cumsum(self.count) - self.count
-        group = rank * (_MOST_BINS // 4) // self.rows
+        group = rank * most // self.rows
         begins = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
         sizes = np.diff(np.concatenate([begins, [len(group)]]))
         count = np.add.reduceat(self.count, begins)

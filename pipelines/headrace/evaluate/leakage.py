@@ -1,8 +1,9 @@
 """Measure how well a single feature predicts the label: one that nearly equals it probably leaks.
 
 The label is predicted from each feature alone: by a small decision tree, or for ids by the mean (of
-classes the commonest class) per id, fitted on every second row and measured on the others. Called
-by every rank of evaluate, for the report and the verdict, and by `init`, for the draft of a recipe.
+classes the commonest class) per id, fitted on every second row and measured on the others. The
+ranks of evaluate share the features, for the report and the verdict; `init` measures all, for the
+draft of a recipe.
 """
 
 from collections.abc import Mapping
@@ -60,16 +61,59 @@ def measure_feature_strengths(
     Returns:
         an empty list where there are too few rows.
     """
-    if len(truth) < _MIN_ROWS:
-        return []
-    limit = settings.limit if settings.limit is not None else spec.label.definition.leakage_limit
-    strengths = []
-    for feature, (name, columns) in locate_features(spec).items():
-        if columns is None:
+    return list_strengths(measure_strengths(inputs, truth, spec), len(truth), spec, settings)
+
+
+def measure_strengths(
+    inputs: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    spec: TransformSpec,
+    *,
+    rank: int = 0,
+    size: int = 1,
+) -> np.ndarray:
+    """Measure this rank's share of the features; see `measure_feature_strengths`.
+
+    Returns:
+        float64 (features,), 0 where a feature belongs to another rank, is a list or an image, or
+        there are too few rows: the sum over ranks has all.
+    """
+    locations = locate_features(spec)
+    strengths = np.zeros(len(locations))
+    for number, (name, columns) in enumerate(locations.values()):
+        if columns is None or number % size != rank or len(truth) < _MIN_ROWS:
             continue
         values = inputs[name][:, list(columns)]
-        strength = _measure_strength(values, truth, spec.label, ids=name == "categorical")
-        strengths.append(FeatureStrength(feature, strength, limit, feature in settings.allow))
+        is_id = name == "categorical"
+        strengths[number] = _measure_strength(values, truth, spec.label, ids=is_id)
+    return strengths
+
+
+def list_strengths(
+    measured: np.ndarray, rows: int, spec: TransformSpec, settings: s.Leakage
+) -> list[FeatureStrength]:
+    """Return the strength of every feature that is a number or an id, the strongest first.
+
+    Args:
+        measured: of `measure_strengths`, the sum over all ranks.
+        rows: on which they were measured.
+        spec: names the features.
+        settings: limit, and features that may be strong.
+
+    Returns:
+        an empty list where there are too few rows.
+    """
+    if rows < _MIN_ROWS:
+        return []
+    limit = settings.limit if settings.limit is not None else spec.label.definition.leakage_limit
+    allowed = set(settings.allow)
+    strengths = [
+        FeatureStrength(feature, float(strength), limit, feature in allowed)
+        for (feature, (_, columns)), strength in zip(
+            locate_features(spec).items(), measured, strict=True
+        )
+        if columns is not None
+    ]
     return sorted(strengths, key=lambda item: -item.strength)
 
 

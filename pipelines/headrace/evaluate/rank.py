@@ -35,8 +35,13 @@ from headrace.evaluate.gates import (
     comparison_to_dict,
     criteria_to_dict,
 )
-from headrace.evaluate.importance import Importance, compute_importances, score_permutations
-from headrace.evaluate.leakage import FeatureStrength, measure_feature_strengths
+from headrace.evaluate.importance import (
+    Importance,
+    compute_importances,
+    limit_rows,
+    score_permutations,
+)
+from headrace.evaluate.leakage import FeatureStrength, list_strengths, measure_strengths
 from headrace.evaluate.predictions import (
     POSITION,
     PredictedRows,
@@ -248,29 +253,42 @@ class _RankEvaluation:
             self._dataset, self._spec, "test", self._recipe, self._collectives, rows
         )
         truth = facts["label"]
-        strengths = measure_feature_strengths(inputs, truth, self._spec, settings.leakage)
+        rank, size = self._collectives.rank, self._collectives.size
+        own_strengths = measure_strengths(inputs, truth, self._spec, rank=rank, size=size)
+        all_strengths = self._sum_over_ranks(own_strengths)
+        strengths = list_strengths(all_strengths, len(truth), self._spec, settings.leakage)
         if not settings.importance_rows:
             return [], strengths
         metric = settings.metric or label.main_metric
         weight = weigh_rows(facts, settings)["weight"]
+        features, most = len(self._spec.features), len(truth)
+        if (rows := limit_rows(most, features)) < most:
+            text = f"importance of {features:,} features: on {rows:,} of these {most:,} rows"
+            self._report(Progress(text))
+            inputs = {name: array[:rows] for name, array in inputs.items()}
+            truth, weight = truth[:rows], weight[:rows]
 
         def score_inputs(permuted: Any) -> float:
             output = predictor.predict_inputs(permuted)
             return compute_metric(output, truth, label, self._threshold, metric, weight)
 
-        rank, size = self._collectives.rank, self._collectives.size
         own_scores = score_permutations(
             inputs, self._spec, score_inputs, seed=settings.seed, rank=rank, size=size
         )
-        gathered = self._collectives.allgather(own_scores)
+        scores = self._sum_over_ranks(own_scores)
         if rank != 0:
             return [], []
-        scores = gathered.reshape(size, *own_scores.shape).sum(axis=0)
         baseline = score_inputs(inputs)
         importances = compute_importances(
             self._spec, baseline, scores, higher_is_better=label.definition.is_higher_better(metric)
         )
         return ([] if np.isnan(baseline) else importances), strengths
+
+    def _sum_over_ranks(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum of an array that each rank has a share of, (features, …)."""
+        gathered = self._collectives.allgather(array)
+        total: np.ndarray = gathered.reshape(self._collectives.size, *array.shape).sum(axis=0)
+        return total
 
     def _compare_champion(self, test: PredictedRows) -> ChampionComparison:
         """Compare with the champion as the gates require; on ranks but 0 the result is empty."""

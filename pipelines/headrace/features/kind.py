@@ -1,7 +1,7 @@
 """Define the interface that every kind of feature implements, a module per kind."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -20,7 +20,7 @@ from headrace.schema import ColumnType
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column, LookupTable
+    from headrace.features.tensors import Block, Column, LookupTable
 
 Form = Literal["numbers", "ids", "tokens", "series", "image"]
 """What a model reads of a feature, whatever its kind: float32 scalars, one int32 id, int32 ids
@@ -193,7 +193,6 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         """Return the table that `compute_tensors` looks texts up in, made once per layer."""
         return None
 
-    @abstractmethod
     def compute_tensors(
         self,
         feature: FittedT,
@@ -203,10 +202,35 @@ class FeatureKind(ABC, Generic[SectionT, FittedT]):
         """Return dataset column -> tensor (batch, …): the values of `compute_arrays`.
 
         Args:
-            feature: the fitted feature.
+            feature: the fitted feature; of a stack its kind need not have this method.
             columns: raw and derived columns by name.
             table: what `build_table` returned.
         """
+        raise NotImplementedError
+
+    def get_stack_key(self, feature: FittedT) -> Hashable | None:
+        """Return what features have in common that a graph computes together; None: it is alone.
+
+        Each of them reads one column, and their columns are of one kind. Thousands of them are then
+        as many operations as a few.
+        """
+        return None
+
+    def build_stack_table(self, features: Sequence[FittedT]) -> "LookupTable | None":
+        """Return the table that `compute_stack` looks texts up in, made once per layer."""
+        return None
+
+    def compute_stack(
+        self, features: Sequence[FittedT], stack: "Column", table: "LookupTable | None"
+    ) -> "list[Block]":
+        """Return the values of `compute_arrays` of features of one stack key.
+
+        Args:
+            features: some of one key.
+            stack: the column of each, (batch, features).
+            table: what `build_stack_table` returned.
+        """
+        raise NotImplementedError
 
     # --- what people see --------------------------------------------------------------------------
     @abstractmethod

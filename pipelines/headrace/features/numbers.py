@@ -6,6 +6,7 @@ A value x becomes float32((g(x) - center) / scale), with the arithmetic in float
 """
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -254,22 +255,46 @@ def scale_values(values: Values, feature: OnScale) -> np.ndarray:
     return np.clip(result, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
 
 
-def scale_tensors(column: "Column", feature: OnScale) -> "tuple[tf.Tensor, tf.Tensor]":
-    """Return the numbers on the feature's scale, float32, and what is missing of them, bool."""
+def scale_tensors(column: "Column", features: Sequence[OnScale]) -> "tuple[tf.Tensor, tf.Tensor]":
+    """Return the numbers on the features' scales, float32, and what is missing of them, bool.
+
+    Args:
+        column: (batch, features); of one feature any number of elements, (batch, length).
+        features: all with `log1p`, or all without.
+    """
     import tensorflow as tf
 
+    def as_row(values: list[float]) -> tf.Tensor:
+        return tf.constant(values, tf.float64)
+
     numbers, missing = column.to_float64(), column.missing
-    low, high = feature.clip
-    if low is not None:
-        numbers = tf.maximum(numbers, tf.constant(low, tf.float64))
-    if high is not None:
-        numbers = tf.minimum(numbers, tf.constant(high, tf.float64))
-    if feature.log1p:
+    lows = [-math.inf if f.clip[0] is None else f.clip[0] for f in features]
+    highs = [math.inf if f.clip[1] is None else f.clip[1] for f in features]
+    if any(low > -math.inf for low in lows):
+        numbers = tf.maximum(numbers, as_row(lows))
+    if any(high < math.inf for high in highs):
+        numbers = tf.minimum(numbers, as_row(highs))
+    if features[0].log1p:
         missing = tf.logical_or(missing, numbers <= -1)
-        numbers = tf.math.log1p(tf.where(missing, tf.zeros_like(numbers), numbers))
-    numbers = tf.where(missing, tf.constant(feature.fill, tf.float64), numbers)
-    result = (numbers - feature.center) / feature.scale
+        numbers = _take_log1p(tf.where(missing, tf.zeros_like(numbers), numbers), len(features))
+    numbers = tf.where(missing, as_row([f.fill for f in features]), numbers)
+    centered = numbers - as_row([f.center for f in features])
+    result = centered / as_row([f.scale for f in features])
     return tf.cast(tf.clip_by_value(result, -FLOAT32_MAX, FLOAT32_MAX), tf.float32), missing
+
+
+def _take_log1p(numbers: "tf.Tensor", features: int) -> "tf.Tensor":
+    """Return log(1 + x), of each feature by itself.
+
+    TensorFlow's kernel rounds the numbers at a tensor's end differently from those before, and the
+    bits of a column shall not depend on which others there are.
+    """
+    import tensorflow as tf
+
+    if features == 1:
+        return tf.math.log1p(numbers)
+    columns = tf.unstack(numbers, features, axis=1)
+    return tf.stack([tf.math.log1p(column) for column in columns], axis=1)
 
 
 # --- the data report ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Values and missing values are those of `numbers`. With `indicator` a second floa
 1 where the value is missing, else 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,9 +27,7 @@ from headrace.features.summaries import SummaryRequest, TextCountsRequest, presc
 from headrace.features.text_index import TextIndex
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from headrace.features.tensors import Column, LookupTable
+    from headrace.features.tensors import Block, Column, LookupTable
 
 
 class _NumberSection(OnScaleSection):
@@ -128,20 +126,26 @@ class ScaledKind(NumbersKind[_NumberSection, ScaledFeature]):
             arrays[f"{feature.name}_missing"] = missing.astype(np.float32)
         return arrays
 
-    def compute_tensors(
-        self,
-        feature: ScaledFeature,
-        columns: "Mapping[str, Column]",
-        table: "LookupTable | None",
-    ) -> "dict[str, tf.Tensor]":
-        """Return the scaled number, and 1 where it is missing, float32 (batch,) each."""
+    def get_stack_key(self, feature: ScaledFeature) -> Hashable:
+        """Return whether logarithms are taken: all others are computed alike."""
+        return feature.log1p
+
+    def compute_stack(
+        self, features: Sequence[ScaledFeature], stack: "Column", table: "LookupTable | None"
+    ) -> "list[Block]":
+        """Return the scaled numbers, and 1 where they are missing, float32."""
         import tensorflow as tf
 
-        number, missing = scale_tensors(columns[feature.column], feature)
-        tensors = {feature.name: number}
-        if feature.indicator:
-            tensors[f"{feature.name}_missing"] = tf.cast(missing, tf.float32)
-        return tensors
+        from headrace.features.tensors import Block
+
+        numbers, missing = scale_tensors(stack, features)
+        blocks = [Block(tuple(f.name for f in features), numbers)]
+        indicated = [position for position, f in enumerate(features) if f.indicator]
+        if indicated:
+            names = tuple(f"{features[position].name}_missing" for position in indicated)
+            flags = tf.cast(tf.gather(missing, indicated, axis=1), tf.float32)
+            blocks.append(Block(names, flags))
+        return blocks
 
     def list_axes(
         self, feature: ScaledFeature, section: _NumberSection, statistics: Statistics

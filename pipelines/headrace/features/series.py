@@ -124,7 +124,7 @@ class SeriesKind(FeatureKind[SeriesSection, SeriesFeature]):
     ) -> "dict[str, tf.Tensor]":
         """Return the scaled numbers, float32 (batch, length)."""
         column = pad_list_tensors(columns[feature.column], feature.length)
-        return {feature.name: scale_tensors(column, feature)[0]}
+        return {feature.name: scale_tensors(column, [feature])[0]}
 
     def list_axes(
         self, feature: SeriesFeature, section: SeriesSection, statistics: Statistics

@@ -63,6 +63,19 @@ class Column:
         return tensor if tensor.dtype == tf.string else tf.strings.as_string(tensor)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Columns of a dataset that were computed together.
+
+    Attributes:
+        names: of the columns.
+        tensor: their values, (batch, columns).
+    """
+
+    names: tuple[str, ...]
+    tensor: "tf.Tensor"
+
+
 def read_tensor(tensor: "tf.Tensor", kind: RawKind, empty_is_missing: bool = False) -> Column:
     """Mark what is missing in a raw tensor."""
     import tensorflow as tf

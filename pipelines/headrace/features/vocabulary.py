@@ -4,7 +4,7 @@ How ids are numbered is in `lookup`. Integers and timestamps are looked up by th
 With `fill` missing becomes that text.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,7 +30,9 @@ from headrace.features.lookup import (
     look_up_text_tensors,
     look_up_texts,
 )
+from headrace.features.lookup_stack import build_joint_table, look_up_stack
 from headrace.features.numbers import Constant, find_constant_problems
+from headrace.features.stored_texts import StoredTexts
 from headrace.features.summaries import SummaryRequest, TextCountsRequest
 from headrace.features.text_index import TextIndex
 from headrace.recipe_section import Count
@@ -39,7 +41,7 @@ from headrace.schema import CATEGORIES
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from headrace.features.tensors import Column, LookupTable
+    from headrace.features.tensors import Block, Column, LookupTable
 
 
 class VocabularySection(ColumnSection):
@@ -141,6 +143,24 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
         column = columns[feature.column]
         ids = look_up_text_tensors(column, table, feature.unknown_ids, feature.fill)
         return {feature.name: ids}
+
+    def get_stack_key(self, feature: VocabularyFeature) -> Hashable | None:
+        """Return how many ids unknown values share; None of values that lie in a file."""
+        return None if isinstance(feature.values, StoredTexts) else feature.unknown_ids
+
+    def build_stack_table(self, features: Sequence[VocabularyFeature]) -> "LookupTable | None":
+        """Return one table from a feature's position and a value to the id."""
+        return build_joint_table([f.values for f in features], features[0].unknown_ids)
+
+    def compute_stack(
+        self, features: Sequence[VocabularyFeature], stack: "Column", table: "LookupTable | None"
+    ) -> "list[Block]":
+        """Return the ids, int32."""
+        from headrace.features.tensors import Block
+
+        fills = [feature.fill for feature in features]
+        ids = look_up_stack(stack, table, features[0].unknown_ids, fills)
+        return [Block(tuple(f.name for f in features), ids)]
 
     def list_axes(
         self, feature: VocabularyFeature, section: VocabularySection, statistics: Statistics

@@ -15,7 +15,6 @@ from headrace.labels.spec import LabelSpec
 from headrace.transform.graph import (
     TransformLayer,
     find_violations,
-    make_raw_inputs,
     make_raw_signature,
 )
 from headrace.transform.spec import TransformSpec
@@ -23,21 +22,31 @@ from headrace.transform.spec import TransformSpec
 Endpoint = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 ENDPOINT = "serve"
+DEFAULT_SIGNATURE = "serving_default"
 VIOLATIONS = "violations"
 """Output of `serve` that says which rules a row breaks."""
 NETWORK = "network"
 """Signature without the transform: takes rows as a dataset has them, returns what `serve` does."""
 
 
-def prepend_transform(model: keras.Model, spec: TransformSpec) -> keras.Model:
-    """Return a model from raw tensors (see `transform.graph`) to the model's output.
+class RawModel(tf.Module):
+    """A model from raw tensors (see `transform.graph`) to a network's output.
 
-    Args:
-        model: of `build.build_model`; its weights are shared.
-        spec: fitted transform.
+    Not a Keras model, which would have an input layer for each raw column.
     """
-    inputs = make_raw_inputs(spec)
-    return keras.Model(inputs, model(TransformLayer(spec, name="transform")(inputs)))
+
+    def __init__(self, model: keras.Model, spec: TransformSpec) -> None:
+        """
+        Args:
+            model: of `build.build_model`; its weights are shared.
+            spec: fitted transform.
+        """
+        super().__init__()
+        self.model, self.transform = model, TransformLayer(spec, name="transform")
+
+    def __call__(self, raw: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Return the network's output for raw tensors by name."""
+        return self.model(self.transform(raw), training=False)
 
 
 def name_network_inputs(spec: TransformSpec) -> dict[str, str]:
@@ -68,27 +77,29 @@ def export_raw_model(model: keras.Model, spec: TransformSpec, folder: str) -> No
         spec: fitted transform.
         folder: local, to write into.
     """
-    raw_model = prepend_transform(model, spec)
-    archive = keras.export.ExportArchive()
-    archive.track(raw_model)
-    archive.add_endpoint(
-        ENDPOINT, make_raw_endpoint(raw_model, spec), input_signature=[make_raw_signature(spec)]
+    raw_model = RawModel(model, spec)
+    raw_model.serve = tf.function(
+        make_raw_endpoint(raw_model, spec),
+        input_signature=[make_raw_signature(spec)],
+        autograph=False,
     )
-    archive.write_out(folder, verbose=False)
+    # Two names for what is called where none is given: TensorFlow's own, and ours.
+    signatures = {ENDPOINT: raw_model.serve, DEFAULT_SIGNATURE: raw_model.serve}
+    tf.saved_model.save(raw_model, folder, signatures=signatures)
 
 
-def make_raw_endpoint(raw_model: keras.Model, spec: TransformSpec) -> Endpoint:
+def make_raw_endpoint(raw_model: RawModel, spec: TransformSpec) -> Endpoint:
     """Return the function `serve`, see `export_raw_model`.
 
     Args:
-        raw_model: of `prepend_transform`.
+        raw_model: its weights are in the graph.
         spec: fitted transform.
     """
     output = spec.label.definition.output
 
     def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         raw = {name: inputs[name] for name in spec.tensors}
-        outputs = {output: convert_output(raw_model(raw, training=False), spec.label)}
+        outputs = {output: convert_output(raw_model(raw), spec.label)}
         if spec.rejecting_rules:
             outputs[VIOLATIONS] = find_violations(spec, inputs)
         return outputs
@@ -100,7 +111,8 @@ def export_network(model: keras.Model, spec: TransformSpec, folder: str) -> None
     """Write the SavedModel of the network alone; its signature `network` returns what `serve` does.
 
     It takes the outputs of the transform (`TransformSpec.inputs`) by position: `input_0`, …; see
-    `name_network_inputs`. Not written by `ExportArchive`, which would write every weight twice.
+    `name_network_inputs`. Like the other one not written by Keras's `ExportArchive`, which would
+    write every weight twice.
 
     Args:
         model: of `build.build_model`.

@@ -20,12 +20,13 @@ import tensorflow as tf
 
 from headrace.models.build import build_model
 from headrace.models.raw import (
+    DEFAULT_SIGNATURE,
     ENDPOINT,
     NETWORK,
+    RawModel,
     make_network_endpoint,
     make_network_signature,
     make_raw_endpoint,
-    prepend_transform,
 )
 from headrace.models.table_storage import build_tables, list_chunks
 from headrace.recipe import sections as s
@@ -132,9 +133,9 @@ class SplitModel:
             folder: local, to write into.
         """
         spec = self._spec
-        raw_model = prepend_transform(self._model, spec)
+        raw_model = RawModel(self._model, spec)
         module = tf.Module()
-        module.raw_model, module.model = raw_model, self._model
+        module.raw_model = raw_model
         module.parts = [variable for parts in self._parts for variable in parts.variables]
         module.serve = tf.function(
             make_raw_endpoint(raw_model, spec),
@@ -147,7 +148,7 @@ class SplitModel:
             autograph=False,
         )
         signatures = {ENDPOINT: module.serve, NETWORK: module.network}
-        signatures["serving_default"] = module.serve
+        signatures[DEFAULT_SIGNATURE] = module.serve
         tf.saved_model.save(module, folder, signatures=signatures)
         self._write_parts(Path(folder) / "variables" / "variables")
 

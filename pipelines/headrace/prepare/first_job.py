@@ -21,7 +21,7 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
 from headrace.prepare.shuffle.join_keys import locate_join_keys
 from headrace.prepare.shuffle.merge_statistics import Fitted
 from headrace.prepare.shuffle.options import ShuffleOptions
-from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.prepare.shuffle.partitioner import Partitioner, limit_rows_per_file
 from headrace.prepare.shuffle.probe_keys import (
     MOST_PROBED_ROWS,
     HashedPartitions,
@@ -54,7 +54,10 @@ def start_shuffle(
     is_large = not SMALL_KINDS.issuperset(fit_inputs.raw.values())
     row_bytes = 0 if is_large else _CELL_BYTES * len(fit_inputs.raw)
     rows = [raw.read[name] - raw.excluded[name] for name in raw.partition_index.names]
-    rows_per_file = recipe.dataset.rows_per_file
+    rows_per_file = limit_rows_per_file(recipe.dataset.rows_per_file, row_bytes)
+    if rows_per_file < recipe.dataset.rows_per_file:
+        text = f"files of {rows_per_file:,} rows and not of {recipe.dataset.rows_per_file:,}"
+        attempt.report(Progress(f"{text}, as a row has {len(fit_inputs.raw):,} raw columns"))
     unread, partitioner = None, Partitioner.for_rows(rows, rows_per_file, row_bytes=row_bytes)
     hashed: HashedPartitions | None = None
     if plan.base and plan.retained and can_span_partitions(recipe, plan.partitions):

@@ -207,7 +207,8 @@ class Evaluate(Section):
     min_rows: Count = 100
     """Slices of fewer rows are marked, and no gate looks at them."""
     importance_rows: Annotated[int, Field(ge=0)] = 20_000
-    """Test rows on which the importance of features is measured; 0 measures none."""
+    """Test rows on which the importance of features is measured; 0 measures none. Of more than a
+    hundred features fewer rows, 2,000,000 divided by their number, and 500 at least."""
     leakage: Leakage = Leakage()
     gates: list[Gate] | None = None
     """What a model has to reach to be promoted. Left out: predictions are finite, and better than

@@ -36,6 +36,8 @@ class Dataset(Section):
 
     path: Annotated[str, Field(min_length=1)]
     rows_per_file: Annotated[int, Field(ge=1)] = 65_536
+    """About how many; fewer where they would be more than 128 MiB, of 10 bytes a raw column (from
+    205 columns on), which `prepare` then says."""
     rows_per_row_group: Annotated[int, Field(ge=1)] | Literal["auto"] = 8_192
     """Rows of a Parquet row group, which is what a reader reads at once. `auto`: as many as have 4
     MiB in the columns that are trained on, or a file's rows where those are fewer; so a large

@@ -57,10 +57,15 @@ class LateColumns:
     files: Mapping[int, LocalFile]
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def find_stored_name(self, column: str, names: Collection[str]) -> str | None:
-        """Find the name of a column among those of a file; None where it is null there."""
-        spellings = self.spellings.get(column, (column,))
-        return next((name for name in spellings if name in names), None)
+    def find_stored_names(self, names: Collection[str]) -> dict[str, str]:
+        """Find the name of each column among those of a file; one that is null there has none."""
+        present, stored = set(names), {}
+        for column in self.columns:
+            for name in self.spellings.get(column, (column,)):
+                if name in present:
+                    stored[column] = name
+                    break
+        return stored
 
 
 def find_late_columns(

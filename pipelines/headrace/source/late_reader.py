@@ -42,6 +42,7 @@ class LateReader:
         self._late = late
         self._file: int | None = None
         self._open: Any = None
+        self._stored: dict[str, str] = {}  # column -> its name in the open file
         self._starts = np.zeros(0, np.int64)
         self._group = -1
         self._batches: Iterator[pa.RecordBatch] = iter(())
@@ -71,10 +72,7 @@ class LateReader:
         rows = rows.drop_columns([POSITION])
         if not parts:
             return _add_empty_columns(rows, self._late)
-        late_columns = concat_tables([pa.Table.from_batches([part]) for part in parts])
-        for name in late_columns.column_names:
-            rows = rows.append_column(name, late_columns[name])
-        return rows
+        return _join_columns(rows, concat_tables([pa.Table.from_batches([part]) for part in parts]))
 
     def _open_file(self, file: int) -> None:
         import pyarrow.parquet as pq
@@ -93,6 +91,7 @@ class LateReader:
             source.refuse_change(self._late.table)
             plain = pq.ParquetFile(path, pre_buffer=False)
             schema = plain.schema_arrow
+            self._stored = self._late.find_stored_names(schema.names)
             dictionaries = self._choose_dictionary_columns(plain.metadata, schema)
             self._open = pq.ParquetFile(
                 path,
@@ -111,12 +110,8 @@ class LateReader:
 
     def _choose_dictionary_columns(self, meta: Any, schema: pa.Schema) -> list[str]:
         """Choose the text columns of a file that are read as dictionaries, which must be small."""
-        texts = [
-            self._late.find_stored_name(n, schema.names)
-            for n, sql in self._late.columns.items()
-            if sql == "string"
-        ]
-        chosen = {n for n in texts if n is not None and schema.field(n).type == pa.string()}
+        texts = [name for n, name in self._stored.items() if self._late.columns[n] == "string"]
+        chosen = {name for name in texts if schema.field(name).type == pa.string()}
         for group in range(meta.num_row_groups if chosen else 0):
             row_group = meta.row_group(group)
             chunks = [row_group.column(i) for i in range(row_group.num_columns)]
@@ -154,9 +149,7 @@ class LateReader:
         """Read on until the batch that has this position of the open file, and return it."""
         group = int(np.searchsorted(self._starts, position, side="right")) - 1
         if group != self._group or position < self._begin:
-            found = self._open.schema_arrow.names
-            names = (self._late.find_stored_name(n, found) for n in self._late.columns)
-            columns = [n for n in names if n is not None]
+            columns = list(self._stored.values())
             self._batches = self._open.iter_batches(
                 self._choose_read_rows(group, columns),
                 row_groups=[group],
@@ -171,9 +164,9 @@ class LateReader:
 
     def _choose_read_rows(self, group: int, columns: list[str]) -> int:
         """Choose how many rows a read takes, by the size of the columns and of rows so far."""
-        meta = self._open.metadata.row_group(group)
+        meta, names = self._open.metadata.row_group(group), set(columns)
         chunks = (meta.column(i) for i in range(meta.num_columns))
-        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns)
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in names)
         row_bytes = max(size / max(meta.num_rows, 1), self._row_bytes)
         most = _READ_ROWS if self._row_bytes else _FIRST_ROWS
         return int(np.clip(_READ_BYTES / max(row_bytes, 1), 16, most))
@@ -183,8 +176,16 @@ class LateReader:
         try:
             batch = next(self._batches)
             self.rows_read += batch.num_rows
+            read = dict(zip(batch.schema.names, batch.columns, strict=True))
             decoded = pa.RecordBatch.from_arrays(
-                [self._convert_column(batch, name) for name in self._late.columns],
+                [
+                    self._convert_column(
+                        read[self._stored[name]] if name in self._stored else None,
+                        name,
+                        batch.num_rows,
+                    )
+                    for name in self._late.columns
+                ],
                 names=list(self._late.columns),
             )
             size = estimate_decoded_bytes(pa.Table.from_batches([decoded]))
@@ -197,12 +198,11 @@ class LateReader:
         except _UNREADABLE as error:
             raise self._describe_unreadable(path, error) from None
 
-    def _convert_column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+    def _convert_column(self, column: pa.Array | None, name: str, rows: int) -> pa.Array:
+        """Return a column as the table has it; nulls where it is None, as a file lacks it."""
         kind, _ = LATE_TYPES[self._late.columns[name]]
-        stored = self._late.find_stored_name(name, batch.schema.names)
-        if stored is None:
-            return pa.nulls(batch.num_rows, kind)
-        column = batch.column(batch.schema.get_field_index(stored))
+        if column is None:
+            return pa.nulls(rows, kind)
         if column.type == _DICTIONARY:
             return column
         if pa.types.is_dictionary(column.type):
@@ -239,11 +239,8 @@ def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
     Raises:
         LakeError: a column has another type than in the table, or there are two of its name.
     """
-    for name, sql in late.columns.items():
-        stored = late.find_stored_name(name, schema.names)
-        indices = schema.get_all_field_indices(stored) if stored is not None else []
-        if not indices:
-            continue
+    for name, stored in late.find_stored_names(schema.names).items():
+        sql, indices = late.columns[name], schema.get_all_field_indices(stored)
         if len(indices) > 1:
             raise LakeError(
                 f"table {late.table!r}: {path} has {len(indices)} columns named {name!r}, "
@@ -259,6 +256,12 @@ def _check_types(schema: pa.Schema, path: str, late: LateColumns) -> None:
 
 
 def _add_empty_columns(rows: pa.Table, late: LateColumns) -> pa.Table:
-    for name, sql in late.columns.items():
-        rows = rows.append_column(name, pa.array([], LATE_TYPES[sql][0]))
-    return rows
+    types = {name: LATE_TYPES[sql][0] for name, sql in late.columns.items()}
+    empty = [pa.array([], kind) for kind in types.values()]
+    return _join_columns(rows, pa.Table.from_arrays(empty, names=list(types)))
+
+
+def _join_columns(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Return two tables beside each other: to append one column copies the list of all."""
+    schema = pa.schema([*left.schema, *right.schema], metadata=left.schema.metadata)
+    return pa.Table.from_arrays([*left.columns, *right.columns], schema=schema)

@@ -15,6 +15,10 @@ _LOST_SERVER = re.compile(
     r"status = StatusCode\.(UNAVAILABLE|DEADLINE_EXCEEDED)\s+details = \"([^\"]*)\""
 )
 _INVALID_TEXT = re.compile(r"headrace\.errors\.InvalidTextError: (\[.*\])")
+_MAX_RESULT = re.compile(
+    r"results of \d+ tasks \(([^)]+)\) is bigger than spark\.driver\.maxResultSize"
+    r"(?: \(([^)]+)\))?"
+)
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
 
@@ -75,6 +79,18 @@ def summarize_error(text: str) -> str:
     """Return the sentence of an error's text, of hundreds of lines, that a user can act on."""
     if loss := _describe_loss(text):
         return loss
+    if found := _MAX_RESULT.search(text):
+        return (
+            f"the results of Spark's tasks are {found[1]}, and the driver takes "
+            f"{found[2] or '1 GiB'}; set spark.conf.spark.driver.maxResultSize to more (0 for no "
+            "limit) and spark.driver.memory to three times as much, or process fewer columns"
+        )
+    if "OutOfMemoryError" in text or "SparkContext was shut down" in text:
+        return (
+            "Spark's JVM has ended, most often because its heap is too small: set "
+            "spark.conf.spark.driver.memory (of a cluster spark.executor.memory) to more, or "
+            "dataset.rows_per_file to less; spark.log in the working directory says what it was"
+        )
     file = _FILE.search(text)
     inner = re.findall(r"headrace\.errors\.\w+: (.+)", text)
     if inner:

@@ -26,10 +26,13 @@ def make_example_rows(spec: TransformSpec) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    readers: dict[str, FittedFeature] = {}  # the first of each column
+    for feature in spec.features:
+        for name in feature.source_columns:
+            readers.setdefault(name, feature)
     columns: dict[str, Any] = {}
     for raw in spec.raw:
-        readers = [f for f in spec.features if raw.name in f.source_columns]
-        first, second = _choose_values(raw, readers[0] if readers else None)
+        first, second = _choose_values(raw, readers.get(raw.name))
         values = [first, second, None if raw.nullable else first]
         columns[raw.name] = pd.Series(values, dtype=_choose_dtype(raw))
     return pd.DataFrame(columns)

@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from headrace.columns.values import ELEMENT_KINDS, RawKind
 from headrace.features.kinds import find_feature_kind
-from headrace.features.tensors import TENSOR_DTYPES, Column, read_tensor
+from headrace.features.tensors import TENSOR_DTYPES, Block, Column, read_tensor
 from headrace.transform.graph_conditions import find_rows
 from headrace.transform.graph_derived import derive_tensors
+from headrace.transform.graph_stacks import GraphColumns, plan_stacks, select_columns
 from headrace.transform.rules import select_null_rules
 from headrace.transform.spec import TransformSpec
 
@@ -62,15 +63,11 @@ def _read_for_rules(tensor: tf.Tensor, kind: RawKind) -> Column:
     return replace(column, tensor=tensor) if kind in ("real", "reals") else column
 
 
-def _apply_null_rules(
-    spec: TransformSpec, raw: dict[str, tf.Tensor], columns: dict[str, Column]
-) -> dict[str, Column]:
-    """Return columns with what breaks a rule marked as missing; rules see them as they were."""
-    names = {column.name: tensor for tensor, column in spec.tensors.items()}
-    changed = dict(columns)
+def _apply_null_rules(spec: TransformSpec, columns: GraphColumns) -> None:
+    """Mark what breaks a rule as missing in columns; rules see them as they came."""
     for rule in select_null_rules(spec.rules or ()):
         name = str(rule.column)
-        before = _read_for_rules(raw[names[name]], columns[name].kind)
+        before = _read_for_rules(*columns.get_raw(name))
         if before.kind in ELEMENT_KINDS:  # each element by itself
             (source,) = rule.violated.list_columns()
             shape = tf.shape(before.tensor)
@@ -82,11 +79,10 @@ def _apply_null_rules(
             violated = tf.reshape(find_rows(rule.violated, {source: flat}), shape)
         else:
             violated = find_rows(rule.violated, {name: before})
-        column = changed[name]
+        column = columns[name]
         missing = tf.logical_or(column.missing, violated)
         tensor = tf.where(missing, tf.zeros_like(column.tensor), column.tensor)
-        changed[name] = replace(column, tensor=tensor, missing=missing)
-    return changed
+        columns[name] = replace(column, tensor=tensor, missing=missing)
 
 
 class TransformLayer(keras.layers.Layer):
@@ -100,29 +96,38 @@ class TransformLayer(keras.layers.Layer):
         # float64 inputs must stay float64 until the last step: no autocast to the policy's dtype.
         super().__init__(autocast=False, **{**options, "trainable": False})
         self.spec = spec
-        tables = {f.name: find_feature_kind(f).build_table(f) for f in spec.features}
+        self._plan = plan_stacks(spec)
+        tables = {f"alone_{f.name}": find_feature_kind(f).build_table(f) for f in self._plan.alone}
+        tables |= {
+            name: stack.kind.build_stack_table(stack.features)
+            for name, stack in self._plan.stacks.items()
+        }
         # An attribute, so that Keras tracks them and an exported model has them.
         self._tables = {name: table for name, table in tables.items() if table is not None}
 
     def call(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Return the model's inputs of raw tensors."""
-        columns = {c.name: read_tensor(raw[name], c.kind) for name, c in self.spec.tensors.items()}
-        columns = _apply_null_rules(self.spec, raw, columns)
-        columns |= {
-            d.name: derive_tensors(d, [columns[c] for c in d.columns]) for d in self.spec.derived
-        }
+        columns = GraphColumns(self.spec, raw)
+        _apply_null_rules(self.spec, columns)
+        for derived in self.spec.derived:
+            columns[derived.name] = derive_tensors(derived, [columns[c] for c in derived.columns])
         tensors: dict[str, tf.Tensor] = {}
-        for feature in self.spec.features:
-            kind, table = find_feature_kind(feature), self._tables.get(feature.name)
+        for feature in self._plan.alone:
+            kind, table = find_feature_kind(feature), self._tables.get(f"alone_{feature.name}")
             tensors |= kind.compute_tensors(feature, columns, table)
-        return {
-            name: (
-                tf.stack([tensors[column] for column in item.columns], axis=1)
-                if name in ("numeric", "categorical")
-                else tensors[name]
-            )
-            for name, item in self.spec.inputs.items()
-        }
+        blocks: list[Block] = []
+        for name, stack in self._plan.stacks.items():
+            table = self._tables.get(name)
+            blocks += stack.kind.compute_stack(stack.features, columns.stack(stack.columns), table)
+        inputs = {}
+        for name, item in self.spec.inputs.items():
+            if name not in ("numeric", "categorical"):
+                inputs[name] = tensors[name]
+                continue
+            alone = tuple(column for column in item.columns if column in tensors)
+            own = [Block(alone, tf.stack([tensors[c] for c in alone], axis=1))] if alone else []
+            inputs[name] = select_columns([*own, *blocks], item.columns)
+        return inputs
 
     def compute_output_spec(self, raw: Any) -> dict[str, keras.KerasTensor]:
         """Return shapes and dtypes of the outputs; Keras calls it."""

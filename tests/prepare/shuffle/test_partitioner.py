@@ -12,6 +12,7 @@ from headrace.prepare.shuffle.partitioner import (
     distribute_evenly,
     find_substitutes,
     hash_like_spark,
+    limit_rows_per_file,
 )
 
 
@@ -139,3 +140,18 @@ def test_calls_of_the_jvm_do_not_grow_with_the_tasks(
         counted.append(calls)
     assert counted[0] > 0
     assert max(counted) <= counted[0] + 20  # Python's collector may release objects of before
+
+
+@pytest.mark.parametrize(
+    ("rows_per_file", "row_bytes", "expected"),
+    [
+        (65_536, 2_000, 65_536),  # 125 MiB, of 200 columns
+        (65_536, 5_000, 26_843),
+        (65_536, 20_000, 6_710),  # of 2,000 columns: 128 MiB again
+        (1_000, 20_000, 1_000),
+        (65_536, 0, 65_536),  # lists and images have tasks of their own
+        (65_536, 2**30, 1),
+    ],
+)
+def test_a_file_of_wide_rows_has_fewer(rows_per_file: int, row_bytes: int, expected: int) -> None:
+    assert limit_rows_per_file(rows_per_file, row_bytes) == expected

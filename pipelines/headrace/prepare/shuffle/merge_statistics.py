@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from headrace.columns.statistics import NumberSummary, Statistics, StatisticsMerger, TextCounts
+from headrace.columns.statistics import (
+    BINS,
+    BYTES_PER_BIN,
+    NumberSummary,
+    Statistics,
+    StatisticsMerger,
+    TextCounts,
+)
 from headrace.features import stored_texts
 from headrace.features.summaries import TextCountsRequest
 from headrace.lake.vocabulary_files import SidecarVocabularyFiles
@@ -37,6 +44,9 @@ from headrace.transform.summaries import LABEL_KEY
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_NUMBERS_BYTES = 256 * 2**20
+"""Of all columns' numbers that the driver receives. A column of very many rows has 65,536 bins, and
+two thousand of them would be 5 GiB; a hundred of them have all."""
 _MANY_TEXTS = "many texts"  # kind of the row of a summary that is left to `many_texts`
 
 
@@ -79,12 +89,15 @@ def merge_statistics(
     requests = {} if reused_spec else fit_inputs.collect_summary_requests()
     limits = find_count_limits(fit_inputs) if requests else {}
     most = stored_texts.INLINE_TEXTS
+    most_bins = choose_most_bins(
+        sum(not isinstance(r, TextCountsRequest) for r in requests.values())
+    )
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
     tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
     counts, statistics, keys = TaskCounts(), Statistics(), [np.zeros(0, np.int64)]
-    for row in merged.mapInArrow(_build_merge(limits, most), BLOB_DDL).collect():
+    for row in merged.mapInArrow(_build_merge(limits, most, most_bins), BLOB_DDL).collect():
         if row["kind"] == COUNTS:
             counts.add_counts(TaskCounts.from_bytes(row["blob"]))
         elif row["kind"] == READ_KEYS:
@@ -107,14 +120,24 @@ def merge_statistics(
     return Fitted(spec, statistics, counts, np.concatenate(keys))
 
 
+def choose_most_bins(summaries: int) -> int:
+    """Choose how many bins the merged numbers of a column have at most.
+
+    Args:
+        summaries: of numbers, of all columns.
+    """
+    return max(BINS, _NUMBERS_BYTES // (BYTES_PER_BIN * max(summaries, 1)))
+
+
 def _build_merge(
-    limits: dict[str, CombinedLimits], most_texts: int
+    limits: dict[str, CombinedLimits], most_texts: int, most_bins: int
 ) -> Callable[..., Iterator[pa.RecordBatch]]:
     """Return the function for `mapInArrow` that merges blobs, which come sorted by summary.
 
     Args:
         limits: what is needed of the counts of texts.
         most_texts: beyond these a summary is _MANY_TEXTS, and its blobs are passed over.
+        most_bins: of a column's numbers.
     """
 
     def can_be_many(name: str) -> bool:
@@ -138,6 +161,8 @@ def _build_merge(
                     if can_be_many(str(name)) and result.table.num_rows > most_texts:
                         rows.append((_MANY_TEXTS, str(name), 0, b""))
                         continue
+                if isinstance(result, NumberSummary):
+                    result = result.limit_bins(most_bins)
                 rows.append((kind, str(name), 0, result.to_bytes()))
             return build_blob_batch(rows)
 
