@@ -29,6 +29,7 @@ from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
 from headrace.prepare.version_profile import build_version_profile
+from headrace.prepare.write.rewrite import retain_files
 from headrace.prepare.write.schema import build_file_schema
 from headrace.progress import Progress
 from headrace.provenance import find_git_commit
@@ -66,10 +67,9 @@ def publish_rows(
     old = base.build if base else None
     partitions = [*processed, *_list_retained(plan, old, retained)]
     partitions.sort(key=lambda p: p.name)
-    files = [
-        *built.written.files,
-        *(f for f in (old.files if old else ()) if f.partition in retained),
-    ]
+    files = [*built.written.files]
+    if base:
+        files += retain_files(base, retained, attempt.build_id, attempt.report)
     if not any(file.split == "train" for file in files):
         buckets = Ledger.merge_ledgers(p.ledger for p in processed).describe_buckets()
         raise LakeError(
@@ -142,7 +142,7 @@ def _read_format(transform_json: str) -> int:
 
 def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) -> int:
     """Commit the base without the source partitions that are gone, and with the files that hold the
-    rows of the others now; return the new version. No row is read.
+    rows of the others now; return the new version. No row of the lake is read.
 
     Raises:
         LakeError: nothing would be left.
@@ -151,7 +151,7 @@ def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) ->
     assert plan.base is not None
     old = plan.base.build
     retained = plan.retained
-    files = tuple(f for f in old.files if f.partition in retained)
+    files = retain_files(plan.base, retained, attempt.build_id, attempt.report)
     if not any(f.split == "train" for f in files):
         raise LakeError(
             f"source partitions are gone ({', '.join(sorted(plan.removed)[:5])}), and without them "
@@ -218,10 +218,12 @@ def publish_again(
         "drift": (),
         "quarantine": None,
         "restored": None,
+        "optimized": None,
     }
     build = old.model_copy(update=always | dict(changes))
     spec = TransformSpec.from_json(origin.transform_json)
-    rules = origin.build_profile.rules if build.restored is not None else ()
+    has_same_rows = build.restored is not None or build.optimized is not None
+    rules = origin.build_profile.rules if has_same_rows else ()
     profile = origin.fitted_profile.sum_tallies([], rules)
     no_tallies = FileTally.write_tallies([])
     texts: dict[str, str | bytes] = {
