@@ -1,4 +1,4 @@
-"""Publish datasets of many small source partitions without Spark, with files as builds have them."""
+"""Publish datasets of many small source partitions without Spark, in files as builds write them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
