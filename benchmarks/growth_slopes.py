@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.agents import measure_agents
 from benchmarks.evaluations import measure_evaluation, measure_slices
+from benchmarks.optimized_files import measure_optimize
 from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
 
@@ -244,6 +245,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "records": (measure_records, 256),
     "first_shuffle": (measure_first_shuffle, 65_536),
     "key_check": (measure_key_check, 640),
+    "optimize": (measure_optimize, 4_000),
 }
 
 

@@ -1,6 +1,7 @@
 """Publish datasets of many small source partitions without Spark, in files as builds write them."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from headrace.lake.part_path import make_part_path
 from headrace.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
 from headrace.lake.source_partition import SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
+from headrace.prepare.optimize import Optimized, optimize_dataset
 from headrace.prepare.version_profile import build_version_profile
 from headrace.prepare.write.parquet_file import write_data_file
 from headrace.prepare.write.rewrite import retain_files
@@ -39,6 +41,9 @@ EMPTY = Profile(
     ),
     rules=(),
 )  # fmt: skip
+
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def make_id(night: int) -> str:
@@ -139,3 +144,22 @@ def read_table(dataset: DatasetVersion, split: str) -> pa.Table:
     """Read a split with all columns, in the canonical order."""
     names = build_file_schema(SPEC, PASSTHROUGH).names
     return dataset.read_columns(split, names)  # type: ignore[arg-type]
+
+
+def optimize(root: Path | str, *, dry_run: bool = False, now: datetime = NOW) -> Optimized:
+    """Merge what no build has processed for a week."""
+    return optimize_dataset(
+        str(root), older_than=timedelta(days=7), now=now, dry_run=dry_run, report=ignore_progress
+    )
+
+
+def assert_same_rows(dataset: DatasetVersion, expected: DatasetVersion) -> None:
+    """Compare rows in order, and all else that a version has beside its files."""
+    for split in SPLITS:
+        if expected.count_rows(split):
+            one, other = (read_table(version, split) for version in (dataset, expected))
+            assert repr(one.to_pylist()) == repr(other.to_pylist())  # of NaN as well
+    assert dataset.build.ledger == expected.build.ledger
+    assert dataset.build.partitions == expected.build.partitions
+    assert dataset.build.transform_digest == expected.build.transform_digest
+    assert dataset.profile == expected.profile

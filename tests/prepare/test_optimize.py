@@ -1,8 +1,6 @@
 """Small files become few, and nothing else of a dataset changes."""
 
-import random
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,25 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
-from headrace.lake import DatasetVersion
+from headrace.lake import DatasetVersion, publish_build
 from headrace.lake.compare import compare_versions
 from headrace.lake.data_file import SPLITS, DataFile
-from headrace.lake.history import list_versions
 from headrace.lake.vacuum import vacuum_dataset
 from headrace.prepare import optimize as optimize_module
-from headrace.prepare.optimize import Optimized, choose_groups, optimize_dataset
-from headrace.prepare.restore import restore_version
-from headrace.progress import ignore_progress
-from tests.lake.building import make_file, publish_first_version
-from tests.prepare.small_days import make_id, publish_night, read_table
-
-NOW = datetime(2026, 12, 1, tzinfo=UTC)
-
-
-def optimize(root: Path | str, *, dry_run: bool = False, now: datetime = NOW) -> Optimized:
-    return optimize_dataset(
-        str(root), older_than=timedelta(days=7), now=now, dry_run=dry_run, report=ignore_progress
-    )
+from headrace.prepare.optimize import choose_groups
+from headrace.stream.columns import build_feature_columns
+from headrace.stream.split_stream import SplitStream
+from tests.commands.stage_outcomes import run_command
+from tests.lake.building import SCHEMA, make_build, make_file
+from tests.lake.nights import score_night
+from tests.prepare.small_days import (
+    SPEC,
+    assert_same_rows,
+    make_id,
+    optimize,
+    publish_night,
+    read_table,
+)
+from tests.s3 import s3_server
 
 
 def publish_days(root: Path, days: int = 10, rows: int = 3) -> DatasetVersion:
@@ -53,18 +52,6 @@ def publish_days(root: Path, days: int = 10, rows: int = 3) -> DatasetVersion:
 
 def list_files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-
-def assert_same_rows(dataset: DatasetVersion, expected: DatasetVersion) -> None:
-    """Compare rows in order, and all else that a version has beside its files."""
-    for split in SPLITS:
-        if expected.count_rows(split):
-            one, other = (read_table(version, split) for version in (dataset, expected))
-            assert repr(one.to_pylist()) == repr(other.to_pylist())  # of NaN as well
-    assert dataset.build.ledger == expected.build.ledger
-    assert dataset.build.partitions == expected.build.partitions
-    assert dataset.build.transform_digest == expected.build.transform_digest
-    assert dataset.profile == expected.profile
 
 
 def test_neighbours_are_merged_up_to_the_rows_of_a_file() -> None:
@@ -127,6 +114,28 @@ def test_a_version_of_the_same_rows_in_few_files(tmp_path: Path) -> None:
     again = optimize(tmp_path)
     assert not again.published
     assert (again.merged, DatasetVersion.open(str(tmp_path)).version) == (0, 1)
+
+
+def stream_in_order(dataset: DatasetVersion) -> Iterator[list[int]]:
+    """Yield the row ids of each step of an epoch of the train rows, read without shuffling."""
+    columns = build_feature_columns(SPEC, {"row_id": ("int64", "row_id")})
+    stream = SplitStream.for_split(
+        dataset, "train", columns, rank=0, size=1, global_batch_size=4, canonical_shards=1,
+        shuffle=False, seed=1, engine="pyarrow",
+    )  # fmt: skip
+    for batch in stream.read_batches(0):
+        yield batch["row_id"][batch["weight"] > 0].tolist()
+
+
+def test_training_in_order_reads_the_same_rows_and_a_pinned_one_reads_on(tmp_path: Path) -> None:
+    before = publish_days(tmp_path)
+    pinned = stream_in_order(before)
+    steps = [next(pinned)]
+    optimized = optimize(tmp_path).dataset
+    steps += pinned
+    assert steps == list(stream_in_order(optimized))
+    read = [row for step in steps for row in step]
+    assert read == [100 * day + row for day in range(10) for row in range(3)]
 
 
 def test_a_commit_of_it_says_that_no_row_changed(tmp_path: Path) -> None:
@@ -235,75 +244,48 @@ def test_vacuum_knows_whose_a_merged_file_is(tmp_path: Path) -> None:
 def test_what_cannot_be_optimized_is_said(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no dataset at"):
         optimize(tmp_path / "nothing")
-    root = tmp_path / "by_hand"
-    dataset = publish_first_version(root)
-    assert dataset.build.partitions
+    score_night(tmp_path / "scores", 1)
+    with pytest.raises(DatasetError, match="has predictions, and only the files of a dataset can"):
+        optimize(tmp_path / "scores")
+    publish_build(str(tmp_path / "old"), make_build(tmp_path / "old", "first"), SCHEMA, "{}")
+    with pytest.raises(DatasetError, match="does not say which source partitions its rows are fro"):
+        optimize(tmp_path / "old")
     publish_days(tmp_path / "small", days=1)
     assert not optimize(tmp_path / "small").published
 
 
-def change_at_random(rng: random.Random, days: set[int]) -> tuple[dict, list[str]]:
-    """Return rows of some days, changed or new, and days that go; a split may have none."""
-    some = rng.sample(sorted(days), min(len(days), rng.randint(0, 2)))
-    new = [max(days, default=0) + 1 + i for i in range(rng.randint(0, 2))]
-    rows = {
-        f"day={day:02}": {
-            split: rng.sample(range(1000 * day, 1000 * day + 900), rng.choice([0, 1, 3, 9, 25]))
-            for split in SPLITS
-        }
-        for day in {*some, *new}
-    }
-    gone = [] if len(days) < 4 else rng.sample(sorted(days - {*some}), rng.randint(0, 1))
-    days |= {*new}
-    days -= {*gone}
-    return rows, [f"day={day:02}" for day in gone]
+@pytest.mark.long
+def test_a_store_of_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = publish_days(tmp_path / "local")
+    with s3_server(tmp_path) as s3:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        root = "s3://lake/small"
+        s3.files().put(f"{tmp_path}/local/", "lake/small/", recursive=True)
+        done = optimize(root)
+        assert (done.files, done.files_now) == (25, 4)
+        assert_same_rows(done.dataset, before)
+        assert not optimize(root).published
 
 
-@pytest.mark.parametrize(
-    "seeds", [range(2), pytest.param(range(2, 40), marks=pytest.mark.long)], ids=["few", "many"]
-)
-def test_whatever_happens_afterwards_ends_as_without_it(
-    tmp_path_factory: pytest.TempPathFactory, seeds: range
-) -> None:
-    for seed in seeds:
-        follow_random_nights(tmp_path_factory, seed)
-
-
-def follow_random_nights(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
-    """Publish the same nights on a dataset that is optimized at times, and on one that is not."""
-    rng = random.Random(seed)
-    plain, merged = (tmp_path_factory.mktemp("days") / name for name in ("plain", "merged"))
-    sizes = {"rows_per_file": rng.choice([10, 40, 1000]), "rows_per_row_group": rng.choice([3, 8])}
-    days = set(range(6))
-    first = {f"day={day:02}": {"train": [1000 * day], "test": [1000 * day + 1] * (day % 2)}
-             for day in days}  # fmt: skip
-    other = publish_night(plain, 0, first, **sizes)
-    shutil.copytree(plain, merged)
-    one = optimize(merged).dataset
-    assert_same_rows(one, other)
-    pairs = [(one.version, other.version)]
-    for night in range(1, 8):
-        if rng.random() < 0.2:
-            mine, its = rng.choice(pairs[:-1] or [(None, None)])
-            if mine is not None:
-                one, other = (restore_version(str(r), v) for r, v in ((merged, mine), (plain, its)))
-        else:
-            rows, gone = change_at_random(rng, {int(p.name[-2:]) for p in other.build.partitions})
-            rows = rows or {"day=00": {"train": [night]}}
-            one, other = (
-                publish_night(root, night, rows, removed=gone, **sizes) for root in (merged, plain)
-            )
-        assert_same_rows(one, other)
-        if rng.random() < 0.6:
-            one = optimize(merged).dataset
-            assert_same_rows(one, other)
-        pairs.append((one.version, other.version))
-        if rng.random() < 0.3:
-            for root in (merged, plain):
-                vacuum_dataset(
-                    str(root), keep=timedelta(0), leftovers_after=timedelta(days=1),
-                    now=datetime.now(UTC) + timedelta(days=9), dry_run=False,
-                )  # fmt: skip
-            pairs = pairs[-1:]
-            assert_same_rows(DatasetVersion.open(str(merged)), other)
-    assert list_versions(str(merged))[-1].summary is not None
+def test_the_command(tmp_path: Path) -> None:
+    publish_days(tmp_path)
+    dry = run_command("optimize", str(tmp_path), "--dry-run", "--json")
+    assert dry.code == 0
+    assert (dry.result["published"], dry.result["dataset"]["version"]) == (False, 0)
+    counts = {"files": {"before": 25, "now": 4, "merged": 25}, "rows": 55, "hot_partitions": 0}
+    assert {name: dry.result[name] for name in counts} == counts
+    done = run_command("optimize", str(tmp_path), "--older-than", "36h")
+    text = "version 1 has 4 data files instead of 25: 25 small ones with 55 rows are merged"
+    assert (done.code, text in done.out + done.err) == (0, True)
+    again = run_command("optimize", str(tmp_path))
+    assert (again.code, "nothing to merge: 4 files" in again.out + again.err) == (0, True)
+    shown = run_command("inspect", str(tmp_path), "--workdir", str(tmp_path / "var"))
+    assert "optimized from version 0: 25 → 4 files" in shown.out + shown.err
+    assert "no row changed" in run_command("diff", str(tmp_path), "0", "1").out
+    for wrong in ("7", "d7", "-1d", "1w"):
+        refused = run_command("optimize", str(tmp_path), f"--older-than={wrong}", "--json")
+        assert refused.code == 2
+        assert "expected days or hours, for example 7d, 36h" in refused.err
