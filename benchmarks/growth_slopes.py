@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.agents import measure_agents
 from benchmarks.evaluations import measure_evaluation, measure_slices
 from benchmarks.growth_lakes import measure_partitions, measure_row_groups, measure_vocabulary
+from benchmarks.optimized_files import measure_optimize
 from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
 
@@ -248,6 +249,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "partitions": (measure_partitions, 2048),
     "vocabulary": (measure_vocabulary, 4_000_000),
     "row_groups": (measure_row_groups, 2**20),
+    "optimize": (measure_optimize, 4_000),
 }
 
 

@@ -14,7 +14,7 @@ from tests.tiny import tiny_tree
 HEADRACE = Path(sys.executable).with_name("headrace")
 COMMANDS = [
     "init", "check", "doctor", "prepare", "train", "tune", "evaluate", "promote", "rollback",
-    "score", "run", "inspect", "diff", "restore", "erase", "vacuum",
+    "score", "run", "inspect", "diff", "restore", "optimize", "erase", "vacuum",
     "lake flights", "lake digits", "lake synthetic",
 ]  # fmt: skip
 

@@ -58,6 +58,14 @@ def test_what_is_counted_grows_no_faster_than_its_size(name: str) -> None:
     assert {part: e for part in parts if (e := figure["exponents"][part]) > 1.1} == {}
 
 
+@pytest.mark.long
+def test_an_epoch_of_merged_files_opens_as_many_as_its_rows_need() -> None:
+    figure = measure_figure("optimize", 0.02)
+    assert figure["sizes"] == [5, 10, 20, 40, 80]
+    assert figure["costs"]["files_before"] == figure["sizes"]
+    assert figure["costs"]["files_now"] == [1] * 5  # of 65,536 rows at most
+
+
 def test_a_rank_holds_objects_of_its_own_shards_and_few_bytes_of_the_others() -> None:
     measure, _ = FIGURES["epoch_plan"]
     costs = measure(65_536)

@@ -126,7 +126,7 @@ def test_many_source_partitions_are_truncated() -> None:
 
 def compare(**differences: object) -> Comparison:
     nothing = Comparison(
-        columns={}, rows={}, files=(0, 0, 0),
+        columns={}, rows={}, files=(0, 0, 0), same_rows=False,
         partitions={"added": [], "removed": [], "changed": []}, same_transform=True,
         statistics={}, drift=(), other_bins=(),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -17,6 +18,8 @@ from headrace.lake.compare import compare_versions
 from headrace.lake.data_file import SPLITS
 from headrace.lake.history import list_versions
 from headrace.lake.split_definition import read_split_definition
+from headrace.prepare.optimize import optimize_dataset
+from headrace.progress import ignore_progress
 from headrace.train.preflight import load_published_spec
 from tests.compat.kept import DATASETS
 from tests.fixtures.v1.unpack import expected
@@ -65,6 +68,26 @@ def test_the_same_batches_are_streamed(kept: Path, name: str, engine: str, ranks
     """What was recorded then was read through Petastorm, by one rank."""
     digests = digest_batches(f"{kept}/datasets/{name}", engine, ranks)
     assert digests == expected()["batches"][name]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_its_small_files_are_merged(kept: Path, tmp_path: Path, name: str) -> None:
+    root = str(tmp_path / name)
+    shutil.copytree(kept / "datasets" / name, root)
+    before = DatasetVersion.open(root)
+    done = optimize_dataset(
+        root, older_than=timedelta(0), now=datetime.now(UTC), dry_run=False, report=ignore_progress
+    )
+    assert done.files_now < done.files
+    assert done.dataset.build.ledger == before.build.ledger
+    assert done.dataset.profile == before.profile
+    for split in SPLITS:
+        names = [
+            column
+            for column in before.column_types
+            if column != "split" and (split == "test" or not column.startswith("raw_"))
+        ]
+        assert done.dataset.read_columns(split, names).equals(before.read_columns(split, names))
 
 
 def test_inspect_and_diff_show_every_version(kept: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from headrace.lake import DataFile, DatasetVersion, Ledger, publish_build
 from headrace.lake.build import Build
-from headrace.lake.data_file import SplitName
+from headrace.lake.data_file import PartitionRun, SplitName
 from headrace.lake.source_partition import SourcePartition
 from headrace.lake.transform_file import compute_transform_digest
 
@@ -31,6 +31,23 @@ def write_data_file(
         row_groups=(rows,),
         content=f"content of {rows}",
         partition=partition,
+    )
+
+
+def make_file(path: str, *runs: tuple[str, int], split: SplitName = "train") -> DataFile:
+    """Return what a build records of a file with rows of some source partitions, in order."""
+    named = tuple(
+        PartitionRun(path=f"{path}-{number}", partition=partition, rows=rows)
+        for number, (partition, rows) in enumerate(runs)
+    )
+    return DataFile(
+        path=path,
+        split=split,
+        bytes=1,
+        row_groups=(sum(rows for _, rows in runs),),
+        content="",
+        partition=runs[0][0] if len(runs) == 1 else "",
+        runs=named if len(runs) > 1 else (),
     )
 
 

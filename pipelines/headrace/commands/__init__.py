@@ -12,6 +12,7 @@ from headrace.commands.frame import run_guarded, run_job
 from headrace.commands.init import init
 from headrace.commands.install_horovod import install_horovod
 from headrace.commands.lakes import lake_app
+from headrace.commands.optimize import optimize
 from headrace.commands.promote import promote, rollback
 from headrace.commands.score import score
 from headrace.commands.stages import evaluate, prepare, run, train
@@ -27,6 +28,7 @@ __all__ = [
     "inspect",
     "install_horovod",
     "lake_app",
+    "optimize",
     "prepare",
     "promote",
     "restore",

@@ -37,6 +37,8 @@ def format_versions(versions: "list[VersionEntry]") -> list[str]:
         kind = "increment" if summary.is_incremental else "all rows"
         if summary.restored is not None:
             kind = f"version {summary.restored} again"
+        if summary.optimized is not None:
+            kind = summary.optimized.describe()
         code = f"{summary.headrace_version} {(summary.git_commit or '')[:7]}".strip()
         lines.append(f"{start}  {rows:>12,}  {summary.recipe}, {code}, {kind}")
     return lines
@@ -81,6 +83,7 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
     split = describe_split(build)
     lines = [
         f"Version {dataset.version}: build {build.build_id} of {build.created_at}, {code}",
+        *([f"  {build.optimized.describe()}"] if build.optimized else []),
         f"  transform {build.transform_digest[:12]}, fitted by build {fitted_by}",
         f"  split {split[0]}",
         *(f"    {line}" for line in split[1:]),
@@ -151,6 +154,8 @@ def format_comparison(comparison: "Comparison", first: int, second: int) -> list
         lines.append(f"  {split:<28}{before:>12,} rows  {after:>12,} rows  {after - before:>+12,}")
     common, removed, added = comparison.files
     lines.append(f"  data files: {common} in both, {removed} removed, {added} added")
+    if comparison.same_rows:
+        lines.append("  no row changed: the same rows in the same order")
     for change, names in comparison.partitions.items():
         if names:
             more = f" and {len(names) - _SHOWN_ITEMS} more" if len(names) > _SHOWN_ITEMS else ""

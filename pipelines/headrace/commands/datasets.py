@@ -146,6 +146,7 @@ def diff(
                 "files": dict(zip(("both", "first", "second"), comparison.files, strict=True)),
                 "partitions": comparison.partitions,
                 "same_transform": comparison.same_transform,
+                "same_rows": comparison.same_rows,
                 "statistics": {
                     name: dict(zip(("first", "second"), map(asdict, both), strict=True))
                     for name, both in comparison.statistics.items()
@@ -272,6 +273,7 @@ def _describe_version(version: "VersionEntry") -> dict[str, Any]:
         "git_commit": summary.git_commit if summary else None,
         "rows": summary.rows if summary else None,
         "increment": summary.is_incremental if summary else None,
+        "optimized": summary.optimized.model_dump() if summary and summary.optimized else None,
     }
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from headrace.columns.values import StoredType
 from headrace.errors import DamagedError, DatasetError
 from headrace.formats import BUILD, FIRST_BUILD_WITH_SUMS, TRANSFORM, describe_invalid
-from headrace.lake.data_file import DataFile
+from headrace.lake.data_file import DataFile, SplitName
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.ledger import Ledger
@@ -87,6 +87,25 @@ class ErasedKey(BaseModel):
     """UTC, ISO 8601."""
 
 
+class OptimizedFrom(BaseModel):
+    """The version whose rows another one has in fewer files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int
+    files: int
+    """Data files of that version."""
+    files_now: int
+    """Data files of this one."""
+
+    def describe(self) -> str:
+        """Return what was done, for people."""
+        return (
+            f"optimized from version {self.version}: {self.files:,} → {self.files_now:,} "
+            f"{'file' if self.files_now == 1 else 'files'}"
+        )
+
+
 class StoredColumn(BaseModel):
     """A raw column whose values lie beside the rows, as they were before the transform."""
 
@@ -129,6 +148,9 @@ class Build(BaseModel):
     """The version that was the newest when the build began; None for the first."""
     restored: int | None = None
     """Version whose rows this one has again, see `headrace restore`; None for others."""
+    optimized: OptimizedFrom | None = None
+    """Version whose rows this one has in the same order and in fewer files, see `headrace
+    optimize`; None for others."""
     given_id: str | None = None
     """Idempotency key of the caller: a build is published once under it."""
     git_commit: str | None = None
@@ -189,6 +211,10 @@ class Build(BaseModel):
         if self.lists is not None and is_stored(self.partitions, self.build_id):
             return self.lists.is_partial
         return any(p.build_id != self.build_id for p in self.partitions)
+
+    def map_runs_to_splits(self) -> dict[str, SplitName]:
+        """Return the path that each run of rows was written under -> its split."""
+        return {run.path: file.split for file in self.files for run in file.list_runs()}
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
         """Return the build as plain values, its lists read."""

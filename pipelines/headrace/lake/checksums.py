@@ -6,6 +6,7 @@ so that it can be followed to the batches. It detects damage and mistakes, not m
 left to `stream/`.
 """
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -42,15 +43,33 @@ def sum_column(column: pa.ChunkedArray) -> int:
     Of fixed-size binary columns whose width is no multiple of 4, sum the bytes.
     """
     total = 0
+    for buffer, width in _list_buffers(column):
+        total += sum_words(buffer, in_bytes=bool(width % 4))
+    return total % CHECKSUM_MODULUS
+
+
+def hash_rows(table: pa.Table, columns: Sequence[str]) -> str:
+    """Return the SHA-256 of the values of columns, one column after the other, hexadecimal: what a
+    data file's `content` is."""
+    digest = hashlib.sha256()
+    for name in columns:
+        for buffer, _ in _list_buffers(table[name]):
+            digest.update(buffer.data)
+    return digest.hexdigest()
+
+
+def _list_buffers(column: pa.ChunkedArray) -> list[tuple[np.ndarray, int]]:
+    """Return the bytes of each chunk's values, and the bytes of a value."""
+    buffers = []
     for chunk in column.chunks:
         values = chunk.flatten() if pa.types.is_list(chunk.type) else chunk
         if not len(values):
             continue
         width = values.type.bit_width // 8
         buffer = np.frombuffer(values.buffers()[1], np.uint8)
-        buffer = buffer[values.offset * width : (values.offset + len(values)) * width]
-        total += sum_words(buffer, in_bytes=bool(width % 4))
-    return total % CHECKSUM_MODULUS
+        begin, end = values.offset * width, (values.offset + len(values)) * width
+        buffers.append((buffer[begin:end], width))
+    return buffers
 
 
 def compute_checksums(table: pa.Table, row_groups: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from headrace.lake.delta import (
     make_add_action,
     publish_files,
 )
+from headrace.lake.part_path import parse_build_id
 from headrace.lake.sidecar import remove_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem
 from headrace.lake.version import BUILD_KEY, list_commits, open_newest_table, read_commit
@@ -61,7 +62,9 @@ def publish_build(
     build.ledger.check_balance()
     with explain_storage_errors(root):
         refuse_foreign_table(root)
-        new_files = {f.path: f.bytes for f in build.files if f"-{build.build_id}-" in f.path}
+        new_files = {
+            f.path: f.bytes for f in build.files if parse_build_id(f.path) == build.build_id
+        }
         check_file_sizes(root, new_files, f"dataset {root}")
         build = write_sidecar(root, build, transform_json, extra_files, like)
         manifests = [ref for refs in build.lists.manifests.values() for ref in refs] if (
@@ -79,6 +82,7 @@ def publish_build(
         partition_values=lambda path: {
             SPLIT_COLUMN: path.partition("/")[0].removeprefix(f"{SPLIT_COLUMN}=")
         },
+        data_change=build.optimized is None,
     )
     files = {
         file.path: make_add_action(
@@ -149,6 +153,6 @@ def discard_build(root: str, build_id: str) -> None:
             folder = f"{path}/{SPLIT_COLUMN}={split}"
             # no glob: the root's own name may have brackets
             for file in filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []:
-                if str(file).rpartition("/")[2].startswith(f"part-{build_id}-"):
+                if parse_build_id(str(file)) == build_id:
                     filesystem.rm_file(file)
         remove_sidecar(root, build_id)

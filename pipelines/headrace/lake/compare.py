@@ -62,6 +62,7 @@ class Comparison:
         files: number of data files of both, of the first only, and of the second only.
         partitions: "added", "removed" and "changed" source partitions.
         same_transform: whether both have the same transform.
+        same_rows: whether both have the same rows in the same order, in whatever files.
         statistics: column -> its statistics in the first and in the second.
         drift: distances of columns whose bins are the same in both.
         other_bins: columns whose bins are not, because they were fitted on other rows.
@@ -72,6 +73,7 @@ class Comparison:
     files: tuple[int, int, int]
     partitions: dict[str, list[str]]
     same_transform: bool
+    same_rows: bool
     statistics: dict[str, tuple["ColumnStatistics", "ColumnStatistics"]]
     drift: tuple[ColumnDrift, ...]
     other_bins: tuple[str, ...]
@@ -101,6 +103,7 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
         ),
         partitions=_compare_partitions(first.build.partitions, second.build.partitions),
         same_transform=first.build.transform_digest == second.build.transform_digest,
+        same_rows=first.root == second.root and _list_row_paths(first) == _list_row_paths(second),
         statistics={
             name: (
                 ColumnStatistics.from_distribution(before[name], first.build.label_kind),
@@ -111,6 +114,17 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
         drift=tuple(drift),
         other_bins=tuple(name for name in shared if name not in same_bins),
     )
+
+
+def _list_row_paths(dataset: DatasetVersion) -> list[tuple[str, int]]:
+    """List where each run of rows was written first, in the canonical order; a file is never
+    written twice, so equal paths are equal rows."""
+    return [
+        (run.path, run.rows)
+        for split in SPLITS
+        for file in dataset.list_files(split)
+        for run in file.list_runs()
+    ]
 
 
 def _has_same_bins(first: Distribution, second: Distribution) -> bool:

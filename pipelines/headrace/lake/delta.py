@@ -45,6 +45,8 @@ class Commit:
         schema: schema of the table, partition columns included.
         partition_by: partition columns.
         partition_values: path of a file that is removed -> its values of the partition columns.
+        data_change: whether rows change, and not only the files that they are in: who follows the
+            table as a stream reads the rows of the added files only where they do.
     """
 
     base: int | None
@@ -54,6 +56,7 @@ class Commit:
     schema: Schema
     partition_by: tuple[str, ...]
     partition_values: Callable[[str], Mapping[str, str | None]]
+    data_change: bool = True
 
 
 def format_app_id(app: str, build_id: str) -> str:
@@ -120,16 +123,20 @@ def commit_files(root: str, files: Mapping[str, AddAction], commit: Commit) -> N
     old_paths = {str(path) for path in table.get_add_actions(flatten=True)["path"].to_pylist()}
     shared_paths = old_paths & files.keys()
     added = [action for path, action in files.items() if path not in shared_paths]
-    actions: list[AddAction | RemoveAction] = [*_add_statistics(root, added)]
-    if shared_paths:  # an overwrite would remove these as well
+    actions: list[AddAction | RemoveAction] = [
+        replace(action, data_change=commit.data_change) for action in _add_statistics(root, added)
+    ]
+    # An overwrite would remove these as well, and say of all that rows change.
+    is_append = bool(shared_paths) or not commit.data_change
+    if is_append:
         now = int(time.time() * 1000)
         actions += [
-            RemoveAction(path, True, now, None, dict(commit.partition_values(path)))
+            RemoveAction(path, commit.data_change, now, None, dict(commit.partition_values(path)))
             for path in sorted(old_paths - shared_paths)
         ]
     table.create_write_transaction(
         actions,
-        mode="append" if shared_paths else "overwrite",
+        mode="append" if is_append else "overwrite",
         schema=commit.schema,
         partition_by=list(commit.partition_by),
         commit_properties=properties,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.errors import DatasetError, RemovedError, UnreachableError
-from headrace.lake.build import read_build
+from headrace.lake.build import OptimizedFrom, read_build
 from headrace.lake.predictions import SCORE_KEY, read_score_record
 from headrace.lake.storage import CONCURRENT_REQUESTS, resolve_root
 from headrace.lake.version import BUILD_KEY, list_commits, make_missing_error, open_newest_table
@@ -24,6 +24,7 @@ class VersionSummary:
         rows: split -> published rows.
         is_incremental: whether rows of earlier builds are among them.
         restored: version whose rows this one has again; None for others.
+    optimized: version whose rows this one has in fewer files; None for others.
     """
 
     recipe: str
@@ -32,6 +33,7 @@ class VersionSummary:
     rows: dict[str, int]
     is_incremental: bool
     restored: int | None = None
+    optimized: OptimizedFrom | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _summarize_build(root: str, build_id: str) -> VersionSummary:
         rows=build.ledger.published,
         is_incremental=build.is_partial,
         restored=build.restored,
+        optimized=build.optimized,
     )
 
 

@@ -22,6 +22,7 @@ from headrace.lake.commit import SPLIT_COLUMN
 from headrace.lake.history import VersionEntry, list_prediction_versions, list_versions
 from headrace.lake.log_cleanup import clean_log, plan_log_cleanup
 from headrace.lake.manifest import is_manifest
+from headrace.lake.part_path import parse_build_id
 from headrace.lake.predictions import RECORD_FILE, SCORE_KEY
 from headrace.lake.sidecar import SIDECAR_ROOT
 from headrace.lake.storage import (
@@ -34,7 +35,6 @@ from headrace.lake.vacuum_needs import find_needs, find_needs_of_predictions
 from headrace.lake.version import make_missing_error, open_newest_table, read_commit
 from headrace.lake.walk import find_files
 
-_PART = re.compile(r"part-(?P<build>.+)-\d+-\d+\.parquet$")
 # Of predictions, whose folders may have files of others too: with an id as jobs have them.
 _PREDICTIONS = re.compile(r"part-(?P<build>\d{8}T\d{6}-[0-9a-f]{8})-.+\.parquet$")
 
@@ -196,7 +196,7 @@ def _parse_build_id(path: str, has_predictions: bool) -> str | None:
     if has_predictions and not path.startswith("_"):
         match = _PREDICTIONS.fullmatch(path.rpartition("/")[2])
     elif top.startswith(f"{SPLIT_COLUMN}="):
-        match = _PART.match(rest)
+        return parse_build_id(rest)
     return match["build"] if match else None
 
 

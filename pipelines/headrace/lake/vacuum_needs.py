@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.lake.build import attach_lists, read_build
 from headrace.lake.manifest import ManifestRef, read_manifest
+from headrace.lake.part_path import parse_build_id
 from headrace.lake.predictions import attach_score_lists, read_score_record
 from headrace.lake.record_lists import StoredLists
 from headrace.lake.storage import CONCURRENT_REQUESTS
@@ -19,7 +20,7 @@ class Needs:
     Attributes:
         files: paths of data files and manifests, below the root.
         builds: builds and jobs whose sidecars have to stay, but for records and manifests.
-        owners: those that wrote such a manifest.
+        owners: those that wrote such a file.
     """
 
     files: frozenset[str]
@@ -44,7 +45,9 @@ def find_needs(root: str, build_ids: Iterable[str]) -> Needs:
         needed |= {partition.build_id for partition in lists.partitions}
         needed |= {partition.hashes_build for partition in lists.partitions}
         needed |= {join.build_id for join in build.joins.values()}
-    return Needs(frozenset(files), frozenset(needed), _list_owners(known))
+    # One that only wrote rows of others again is named by its files alone.
+    rewriters = {build_id for path in files if (build_id := parse_build_id(path))}
+    return Needs(frozenset(files), frozenset(needed), _list_owners(known) | rewriters)
 
 
 def find_needs_of_predictions(root: str, build_ids: Iterable[str]) -> Needs:

@@ -151,7 +151,7 @@ class DatasetVersion:
         with suppress(RemovedError):  # an older Headrace wrote none
             return self._read_profile(self.build.build_id, VERSION_PROFILE_FILE)
         builds = sorted({p.build_id for p in self.build.partitions})
-        split_by_path = {file.path: file.split for file in self.build.files}
+        split_by_path = self.build.map_runs_to_splits()
         blobs = (read_sidecar_bytes(self.root, build_id, TALLIES_FILE) for build_id in builds)
         with explain_damage(f"dataset {self.root}: {TALLIES_FILE} of its builds"):
             tallies = [tally for blob in blobs for tally in FileTally.read_tallies(blob)]

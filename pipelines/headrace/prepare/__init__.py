@@ -13,6 +13,8 @@ The way in is `run.prepare`. A build takes these steps:
 - `refusals`, `drift`: reasons to publish nothing, or to fit again.
 - `accounts`, `report`, `publish`: ledgers and the profile of what was written, the page for people,
   and the commit; `track`: the build as a run of MLflow.
+- Without Spark: `restore` publishes an earlier version again, `optimize` the same rows in fewer
+  files.
 """
 
 from typing import TYPE_CHECKING, Any

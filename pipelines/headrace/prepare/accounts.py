@@ -48,7 +48,8 @@ def account_for_partitions(
     """Build the record of every source partition that was processed: its files and its ledger."""
     published: dict[str, Counter[str]] = defaultdict(Counter)
     for file in written.files:
-        published[file.partition][file.split] += file.rows
+        for run in file.list_runs():
+            published[run.partition][file.split] += run.rows
     return tuple(
         SourcePartition(
             name=name,

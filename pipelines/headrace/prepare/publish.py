@@ -32,6 +32,7 @@ from headrace.prepare.merge_key_hashes import merge_key_hashes
 from headrace.prepare.plan import Plan
 from headrace.prepare.report import render_report
 from headrace.prepare.version_profile import build_version_profile
+from headrace.prepare.write.rewrite import retain_files
 from headrace.prepare.write.schema import build_file_schema
 from headrace.progress import Progress
 from headrace.provenance import find_git_commit
@@ -67,10 +68,9 @@ def publish_rows(
     _refuse_changed_files(attempt, plan)
     base, retained = (plan.base, plan.retained) if not plan.refit else (None, frozenset[str]())
     old = base.build if base else None
-    files = [
-        *built.written.files,
-        *(f for f in (old.files if old else ()) if f.partition in retained),
-    ]
+    files = [*built.written.files]
+    if base:
+        files += retain_files(base, retained, attempt.build_id, attempt.report)
     kept, hashes = _merge_hashes(attempt, built, _list_retained(plan, old, retained), files)
     partitions = sorted([*processed, *kept], key=lambda p: p.name)
     if not any(file.split == "train" for file in files):
@@ -150,7 +150,8 @@ def _merge_hashes(
         return retained, None
     rows = Counter[str]()
     for file in files:
-        rows[file.partition] += file.rows
+        for run in file.list_runs():
+            rows[run.partition] += run.rows
     merged = merge_key_hashes(attempt.root, attempt.build_id, own, retained, rows)
     moved = {"hashes": attempt.build_id}
     return [
@@ -165,7 +166,7 @@ def _read_format(transform_json: str) -> int:
 
 def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) -> int:
     """Commit the base without the source partitions that are gone, and with the files that hold the
-    rows of the others now; return the new version. No row is read.
+    rows of the others now; return the new version. No row of the lake is read.
 
     Raises:
         LakeError: nothing would be left.
@@ -174,7 +175,7 @@ def publish_retained(attempt: Attempt, plan: Plan, followed: FollowedLookups) ->
     assert plan.base is not None
     old = plan.base.build
     retained = plan.retained
-    files = tuple(f for f in old.files if f.partition in retained)
+    files = retain_files(plan.base, retained, attempt.build_id, attempt.report)
     if not any(f.split == "train" for f in files):
         raise LakeError(
             f"source partitions are gone ({', '.join(sorted(plan.removed)[:5])}), and without them "
@@ -241,10 +242,12 @@ def publish_again(
         "drift": (),
         "quarantine": None,
         "restored": None,
+        "optimized": None,
     }
     build = old.model_copy(update=always | dict(changes))
     spec = TransformSpec.from_json(origin.transform_json)
-    rules = origin.build_profile.rules if build.restored is not None else ()
+    has_same_rows = build.restored is not None or build.optimized is not None
+    rules = origin.build_profile.rules if has_same_rows else ()
     profile = origin.fitted_profile.sum_tallies([], rules)
     no_tallies = FileTally.write_tallies([])
     texts: dict[str, str | bytes] = {

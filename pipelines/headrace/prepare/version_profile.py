@@ -33,8 +33,8 @@ def build_version_profile(
     """
     if not build.is_partial:
         return {}
-    stay = {file.path for file in build.files}
-    split_by_path = {file.path: file.split for file in build.files}
+    split_by_path = build.map_runs_to_splits()
+    stay = set(split_by_path)
     own = [tally for tally in FileTally.read_tallies(tallies) if tally.path in split_by_path]
     reference = base.fitted_profile
     try:
@@ -51,9 +51,15 @@ def build_version_profile(
 
 
 def _read_tallies_of_others(base: DatasetVersion, stay: set[str]) -> list[tuple[str, FileTally]]:
-    """Read split and tally of each file of the base but some."""
-    split_by_path = {file.path: file.split for file in base.build.files if file.path not in stay}
-    partitions = {file.partition for file in base.build.files if file.path in split_by_path}
+    """Read split and tally of each run of rows of the base but some."""
+    gone_runs = [
+        (file.split, run)
+        for file in base.build.files
+        for run in file.list_runs()
+        if run.path not in stay
+    ]
+    split_by_path = {run.path: split for split, run in gone_runs}
+    partitions = {run.partition for _, run in gone_runs}
     builds = {p.build_id for p in base.build.partitions if p.name in partitions}
     gone: list[tuple[str, FileTally]] = []
     for build_id in sorted(builds):

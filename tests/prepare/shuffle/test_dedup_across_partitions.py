@@ -23,9 +23,11 @@ from headrace.prepare.shuffle.dedup_across_partitions import (
     write_cross_duplicates,
 )
 from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.prepare.shuffle.run_row_ids import describe_runs
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.source.internal_columns import KEY_DIGEST, PARTITION, ROW_ID, TIE_BREAKER
 from headrace.source.partition_index import PartitionIndex
+from tests.lake.building import make_file
 from tests.prepare.daily import daily_recipe
 from tests.prepare.shuffle.test_dedup import with_digests
 
@@ -136,7 +138,7 @@ def test_without_a_key_nothing_is_settled() -> None:
 
 
 def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"row_id": [4, 7], "x": [1.0, 2.0]}), tmp_path / "data.parquet")
+    pq.write_table(pa.table({"row_id": [9, 4, 7], "x": [0.0, 1.0, 2.0]}), tmp_path / "data.parquet")
     recorded = [
         lost_key(2, 1, "day=2", "day=1"),
         lost_key(3, 1, "day=2", "day=9"),  # day=9 is not retained any more
@@ -147,7 +149,11 @@ def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> No
     assert folder == f"{tmp_path}/_headrace/build/duplicates"
     work = pa.RecordBatch.from_pylist(
         [
-            {"kind": PUBLISHED_KEYS, "path": f"{tmp_path}/data.parquet", "name": "day=1"},
+            {
+                "kind": PUBLISHED_KEYS,
+                "path": f"{tmp_path}/data.parquet",
+                "name": describe_runs(make_file("data", ("day=0", 1), ("day=1", 2)), {"day=1"}),
+            },
             {"kind": LOST_KEYS, "path": f"{folder}/00000012.parquet", "name": "build"},
         ]
     )
@@ -166,9 +172,14 @@ def test_keys_are_read_from_data_files_and_recorded_losses(tmp_path: Path) -> No
 
 
 def test_retained_rows_are_counted() -> None:
-    files = [SimpleNamespace(rows=3, partition="a"), SimpleNamespace(rows=4, partition="b")]
+    files = [
+        make_file("x", ("a", 3)),
+        make_file("y", ("b", 4)),
+        make_file("z", ("a", 5), ("b", 6), ("c", 7)),
+    ]
     base = SimpleNamespace(build=SimpleNamespace(files=files))
-    assert count_rows(base, {"b"}) == 4  # type: ignore[arg-type]
+    assert count_rows(base, {"b"}) == 10  # type: ignore[arg-type]
+    assert count_rows(base, {"a", "c"}) == 15  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("partitions", [2, 8, 32])
@@ -183,7 +194,7 @@ def test_a_file_of_losses_is_read_once_for_all_partitions_of_its_build(
     base: Any = SimpleNamespace(
         root=str(tmp_path),
         build=SimpleNamespace(
-            files=[SimpleNamespace(path="old.parquet", partition="old")],
+            files=[make_file("old.parquet", ("old", 1), ("new", 1))],
             crossings=[SimpleNamespace(loser=name, winner="old") for name in names],
             partitions=[SimpleNamespace(name=n, build_id="build", files=()) for n in names],
         ),

@@ -22,6 +22,7 @@ from headrace.prepare.shuffle.probe_keys import (
     make_probe_function,
 )
 from headrace.progress import ignore_progress
+from tests.lake.building import make_file
 
 # Of two row ids that differ in their last 16 bits alone, the hashes are equal.
 FIRST, LIKE_FIRST, SECOND, OTHER = 5 << 16, (5 << 16) + 1, 6 << 16, 9 << 16
@@ -62,7 +63,7 @@ def write_history(root: Path, days: dict[str, list[int]]) -> Any:
         assert written is not None
         index = KeyHashIndex.from_files(dict([written]))
         write_sidecar_files(str(root), build_id, {INDEX_FILE: index.to_json()})
-        files.append(SimpleNamespace(path=f"{day}.parquet", partition=day, rows=len(row_ids)))
+        files.append(make_file(f"{day}.parquet", (day, len(row_ids))))
         partitions.append(SimpleNamespace(name=day, build_id=build_id, hashes_build=build_id))
     build = SimpleNamespace(files=files, partitions=partitions)
     return SimpleNamespace(root=str(root), build=build)
@@ -143,7 +144,7 @@ def test_partitions_of_an_older_build_are_not_looked_up(history: History) -> Non
 
 
 def test_an_index_of_other_rows_is_not_used(history: History) -> None:
-    history.base.build.files[1].rows = 2
+    history.base.build.files[1] = make_file("day=2.parquet", ("day=2", 2))
     assert history.look().names == {"day=1"}
 
 

@@ -22,6 +22,7 @@ from headrace.lake.storage import make_private_folder, open_filesystem, open_pri
 from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, LOST_KEYS, PUBLISHED_KEYS
 from headrace.prepare.shuffle.buckets import divide_rows
 from headrace.prepare.shuffle.partitioner import Partitioner
+from headrace.prepare.shuffle.run_row_ids import describe_runs, read_run_row_ids
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.recipe import Recipe
 from headrace.source.dictionaries import concat_tables
@@ -184,7 +185,7 @@ def locate_duplicates(root: str, build_id: str) -> str:
 
 def count_rows(base: "DatasetVersion", partitions: Collection[str]) -> int:
     """Count the published rows of some source partitions."""
-    return sum(file.rows for file in base.build.files if file.partition in partitions)
+    return sum(file.count_rows(partitions) for file in base.build.files)
 
 
 def read_unread_keys(
@@ -225,14 +226,14 @@ def list_unread_files(
         base, plan, compared: see `read_unread_keys`.
 
     Returns:
-        kind, path and name of each file: of a data file its source partition, of recorded losses
-        their build; and the partitions of each build whose losses are wanted.
+        kind, path and name of each file: of a data file what `describe_runs` returns, of recorded
+        losses their build; and the partitions of each build whose losses are wanted.
     """
     retained = plan.retained
     work: list[tuple[str, str, str]] = [
-        (PUBLISHED_KEYS, f"{base.root}/{file.path}", file.partition)
+        (PUBLISHED_KEYS, f"{base.root}/{file.path}", describe_runs(file, compared))
         for file in base.build.files
-        if file.partition in compared
+        if file.count_rows(compared)
     ]
     losers = {pair.loser for pair in base.build.crossings if pair.winner in retained}
     # Rows of a partition that changed are other rows, whatever their keys: they meet the winners.
@@ -286,14 +287,15 @@ def _read_keys(
     work: dict[str, str], retained: frozenset[str], losers: Mapping[str, Sequence[str]]
 ) -> pa.Table:
     """Read the keys of one file: a data file, or one of recorded cross duplicates."""
-    columns = ["row_id"] if work["kind"] == PUBLISHED_KEYS else None
+    if work["kind"] == PUBLISHED_KEYS:
+        runs = read_run_row_ids(work["path"], work["name"])
+        codes = np.repeat(np.arange(len(runs), dtype=np.int32), [len(ids) for _, ids in runs])
+        name = pa.DictionaryArray.from_arrays(codes, pa.array([n for n, _ in runs], pa.string()))
+        identity = np.concatenate([ids for _, ids in runs])
+        return pa.Table.from_arrays([pa.array(identity), name], schema=_PUBLISHED_KEYS)
     files, path = open_filesystem(work["path"])
     with files.open(path, "rb") as stream:
-        table = read_parquet(stream, work["path"], columns)
-    if work["kind"] == PUBLISHED_KEYS:
-        code = np.zeros(table.num_rows, np.int32)
-        name = pa.DictionaryArray.from_arrays(code, [work["name"]])
-        return pa.Table.from_arrays([table["row_id"], name], schema=_PUBLISHED_KEYS)
+        table = read_parquet(stream, work["path"])
     of_partition = pc.is_in(table["loser"], value_set=pa.array(losers[work["name"]], pa.string()))
     still_lost = pc.is_in(table["winner"], value_set=pa.array(sorted(retained)))
     return table.filter(pc.and_(of_partition, still_lost))

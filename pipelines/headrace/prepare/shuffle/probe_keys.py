@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import DamagedError
-from headrace.lake.damage import read_parquet
-from headrace.lake.storage import CONCURRENT_REQUESTS, open_filesystem
+from headrace.lake.storage import CONCURRENT_REQUESTS
 from headrace.prepare.key_hashes import (
     KeyHashIndex,
     count_matches,
@@ -25,6 +24,7 @@ from headrace.prepare.key_hashes import (
     shorten_row_ids,
 )
 from headrace.prepare.shuffle.arrow_blobs import BLOB_DDL, Blob, build_blob_batch
+from headrace.prepare.shuffle.run_row_ids import describe_runs, read_run_row_ids
 from headrace.progress import Progress, Report
 from headrace.spark_engine.engine import Shared
 from headrace.spark_engine.find_engine import find_engine
@@ -40,7 +40,7 @@ compared with those of published rows where rows meet."""
 _SEEN, _MATCHED, _DAMAGED = "hashes", "matched", "damaged"
 _HASHES, _ROW_IDS = "hashes of keys", "row ids"
 Work = tuple[str, str, str]
-"""What to read, its path, and the build that has hashes or the source partition of a data file."""
+"""What to read, its path, and the build that has hashes or the `describe_runs` of a data file."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class HashedPartitions:
     def list_data_files(self, partitions: Collection[str]) -> list[Work]:
         """List the data files of some partitions."""
         return [
-            (_ROW_IDS, f"{self.base.root}/{file.path}", file.partition)
+            (_ROW_IDS, f"{self.base.root}/{file.path}", describe_runs(file, partitions))
             for file in self.base.build.files
-            if file.partition in partitions
+            if file.count_rows(partitions)
         ]
 
 
@@ -86,8 +86,9 @@ def find_hashed_partitions(
     """
     rows = Counter[str]()
     for file in base.build.files:
-        if file.partition in retained:
-            rows[file.partition] += file.rows
+        for run in file.list_runs():
+            if run.partition in retained:
+                rows[run.partition] += run.rows
     by_build: dict[str, set[str]] = {}
     for partition in base.build.partitions:
         if partition.name in retained:
@@ -224,10 +225,10 @@ def _probe_hashes(path: str, keys: np.ndarray, partitions: frozenset[str]) -> li
     return blobs + [(_MATCHED, name, 0, b"") for name in matched]
 
 
-def _probe_row_ids(path: str, keys: np.ndarray, partition: str) -> list[Blob]:
-    """Return the partition where a data file has one of the keys."""
-    filesystem, inside = open_filesystem(path)
-    with filesystem.open(inside, "rb") as stream:
-        row_ids = read_parquet(stream, path, ["row_id"])["row_id"].to_numpy()
-    matches = count_matches(np.sort(row_ids), keys)
-    return [(_MATCHED, partition, 0, b"")] if matches else []
+def _probe_row_ids(path: str, keys: np.ndarray, runs: str) -> list[Blob]:
+    """Return the partitions that have one of the keys in some runs of a data file."""
+    return [
+        (_MATCHED, partition, 0, b"")
+        for partition, row_ids in read_run_row_ids(path, runs)
+        if count_matches(np.sort(row_ids), keys)
+    ]

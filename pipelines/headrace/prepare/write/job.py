@@ -22,6 +22,7 @@ from headrace.features.stored_texts import TextFiles
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
 from headrace.lake.data_file import SPLITS, DataFile
+from headrace.lake.part_path import make_part_path
 from headrace.lake.profile import FileTally
 from headrace.lake.storage import refuse_unseen_file
 from headrace.prepare.key_hashes import KeyHashIndex, TaskKeyHashes
@@ -256,7 +257,7 @@ def _write_target(
                 part[column.name] = cast_raw_column(
                     rows[name].slice(begin, end - begin), column.type
                 )
-            path = f"split={split}/part-{options.build_id}-{target:05d}-{attempt}.parquet"
+            path = make_part_path(split, options.build_id, target, attempt)
             file = write_data_file(
                 part,
                 build_file_schema(transform.spec, options.passthrough, stored),

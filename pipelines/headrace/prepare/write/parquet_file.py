@@ -3,7 +3,6 @@
 The file is made in memory and written at once: stores take objects, not thousands of small writes.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from headrace.lake.checksums import (
     CHECKSUMS,
     compute_checksums,
     compute_footer_checksum,
+    hash_rows,
     read_footer_bytes,
 )
 from headrace.lake.data_file import DataFile
@@ -52,6 +52,29 @@ def write_data_file(
     """
     arrays = [to_arrow(columns[field.name], field.type) for field in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)
+    buffer, row_groups = format_table(table, trained_on, rows_per_row_group)
+    write_object(root, path, buffer)
+    return DataFile(
+        path=path,
+        split=split,  # type: ignore[arg-type]
+        bytes=buffer.size,
+        row_groups=row_groups,
+        content=hash_rows(table, trained_on),
+        footer=compute_footer_checksum(read_footer_bytes(pa.BufferReader(buffer))),
+        partition=partition,
+    )
+
+
+def format_table(
+    table: pa.Table, trained_on: Sequence[str], rows_per_row_group: int
+) -> tuple[pa.Buffer, tuple[int, ...]]:
+    """Return the bytes of a data file, and the rows of its row groups.
+
+    Args:
+        table: all rows of the file.
+        trained_on, rows_per_row_group: see `write_data_file`.
+    """
+    schema = table.schema
     # Ids and raw values repeat and compress as dictionaries; floats of a transform hardly do.
     repeating = [f.name for f in schema if f.type == pa.int32() or f.nullable]
     begins = range(0, table.num_rows, rows_per_row_group)
@@ -65,21 +88,7 @@ def write_data_file(
     ) as writer:
         for part in parts:
             writer.write_table(part, row_group_size=part.num_rows)
-    buffer = sink.getvalue()
-    footer = compute_footer_checksum(read_footer_bytes(pa.BufferReader(buffer)))
-    write_object(root, path, buffer)
-    content = hashlib.sha256()
-    for name in trained_on:
-        content.update(np.ascontiguousarray(columns[name]).data)
-    return DataFile(
-        path=path,
-        split=split,  # type: ignore[arg-type]
-        bytes=buffer.size,
-        row_groups=tuple(row_groups),
-        content=content.hexdigest(),
-        footer=footer,
-        partition=partition,
-    )
+    return sink.getvalue(), tuple(row_groups)
 
 
 def to_arrow(
