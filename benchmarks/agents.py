@@ -1,6 +1,6 @@
 """Run many agents against one supervisor on loopback: launch, a change of generation, and the end.
 
-    python -m benchmarks.agents --ranks 512   # one size; benchmarks.growth_slopes has the curve
+    python -m benchmarks.agents --ranks 512   # one size; benchmarks.growth has the curve
 
 Sockets, sealed channels, agents, control server and supervisor are those of a run; a rank is an
 object in its agent's thread that keeps to the protocol of ranks, and neither computes nor starts a

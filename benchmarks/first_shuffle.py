@@ -8,7 +8,7 @@ it moves is counted.
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.growth_slopes import time_best
+from benchmarks.growth import time_best
 from headrace.columns.values import RawKind
 from headrace.features.scaled import StandardizeSection
 from headrace.features.vocabulary import VocabularySection

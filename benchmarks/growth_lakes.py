@@ -1,8 +1,8 @@
 """Measure what grows with partitions of a lake, with values of a vocabulary, and with row groups.
 
-They are figures of `benchmarks.growth_slopes`:
+They are figures of `benchmarks.growth`:
 
-    python -m benchmarks.growth_slopes --figures partitions vocabulary row_groups
+    python -m benchmarks.growth --figures partitions vocabulary row_groups
 """
 
 import json

@@ -1,6 +1,6 @@
 """Count and time what merging small files changes for whoever reads all train rows of a dataset.
 
-    python -m benchmarks.growth_slopes --figures optimize
+    python -m benchmarks.growth --figures optimize
 
 Source partitions have ten rows each, published by hand with real files and commits, and no Spark.
 """

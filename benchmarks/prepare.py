@@ -19,8 +19,8 @@ import typer
 
 from benchmarks.agreement import Output, collect_agreement, format_agreement, measure_output
 from benchmarks.contest import ContenderError, Job, Run, run_rounds
-from benchmarks.growth import format_growth, measure_growth
 from benchmarks.lakes import ensure_clicks_lake, warm_page_cache
+from benchmarks.prepare_sizes import format_growth, measure_growth
 from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 from benchmarks.run_one import CONTENDERS
 from benchmarks.skew import measure_skew

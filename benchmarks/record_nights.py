@@ -1,6 +1,6 @@
 """Count what the records of a dataset and of predictions cost as nights go by: bytes and files.
 
-    python -m benchmarks.growth_slopes --figures records
+    python -m benchmarks.growth --figures records
 
 Nights are published by hand, with real files and commits, and no Spark. Counted is what Headrace
 opens; delta-rs, which replays the log since its last checkpoint, reads a hundred commits at most.

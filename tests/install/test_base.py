@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 OF_TRAIN = ("train", "tune", "evaluate", "promote", "rollback", "score", "run", "erase",
             "install-horovod")  # fmt: skip
 OF_EXAMPLES = ("lake flights",)
-OF_BASE = ("doctor", "init", "check", "prepare", "inspect", "diff", "restore", "vacuum",
+OF_BASE = ("doctor", "init", "check", "prepare", "inspect", "diff", "restore", "vacuum", "optimize",
            "vacuum-checkpoints", "lake digits", "lake synthetic")  # fmt: skip
 OPTIONS = {
     "score": ["--input", "in", "--output", "out"],

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.growth_slopes import fit_exponent
+from benchmarks.growth import fit_exponent
 from benchmarks.wide import make_recipe, write_lake
 from headrace.prepare import prepare
 from headrace.progress import ignore_progress

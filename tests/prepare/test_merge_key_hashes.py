@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.growth_slopes import fit_exponent
+from benchmarks.growth import fit_exponent
 from headrace.lake.ledger import Ledger
 from headrace.lake.sidecar import write_sidecar_files
 from headrace.lake.source_partition import SourcePartition

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.growth_slopes import fit_exponent
+from benchmarks.growth import fit_exponent
 from headrace.labels.scoring import compute_roc_auc_by_ranks
 from headrace.labels.spec import LabelSpec
 from headrace.train.validation import (

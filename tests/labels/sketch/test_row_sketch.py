@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.growth_slopes import fit_exponent
+from benchmarks.growth import fit_exponent
 from headrace.errors import ModelError
 from headrace.labels.sketch.kinds import SKETCHES, find_sketch
 from headrace.labels.sketch.rank_sums import OneRank

@@ -5,7 +5,7 @@ Counts alone are held to a bound, which no other work on the machine moves.
 
 import pytest
 
-from benchmarks.growth_slopes import FIGURES, fit_exponent, measure_figure
+from benchmarks.growth import FIGURES, fit_exponent, measure_figure
 
 # Figure -> part of its sizes that is enough to show a slope, and the parts that are counts.
 COUNTED = {
