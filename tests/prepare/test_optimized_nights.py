@@ -55,8 +55,10 @@ def follow_random_nights(tmp_path_factory: pytest.TempPathFactory, seed: int) ->
     assert_same_rows(one, other)
     pairs = [(one.version, other.version)]
     for night in range(1, 8):
+        newest = one.version, other.version
+        earlier = [v for v in pairs if v[0] < newest[0] and v[1] < newest[1]]
         if rng.random() < 0.2:
-            mine, its = rng.choice(pairs[:-1] or [(None, None)])
+            mine, its = rng.choice(earlier or [(None, None)])
             if mine is not None:
                 one, other = (restore_version(str(r), v) for r, v in ((merged, mine), (plain, its)))
         else:
