@@ -73,7 +73,7 @@ class Stream(Section):
     block_rows: Annotated[int, Field(ge=1)] | None = None
     """Rows of a shard that are mixed with each other; by default 16,384, or fewer where rows are
     wide (16 MiB). A rank holds about two blocks for each of the shards that it owns."""
-    memory: Annotated[int, Field(ge=2**20)] | None = None
+    memory: int | None = declare_later_key(None, ge=2**20)
     """Bytes that row groups, blocks and batches of a stream may take on all ranks together. Where
     row groups are large, shards become fewer and blocks shorter until they fit; that is another
     order of rows, the same at any number of ranks. About a third is read before the first batch. By

@@ -44,7 +44,7 @@ def collect_settings(recipe: Recipe) -> dict[str, Any]:
     return {
         "model": tree["model"],
         "train": train,
-        "stream": {key: tree["stream"][key] for key in _STREAM},
+        "stream": {key: tree["stream"][key] for key in _STREAM if key in tree["stream"]},
     }
 
 
