@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from headrace.prepare.first_job import describe_key_check
+from tests.lake.building import make_file
 from tests.prepare.daily import daily_recipe
 
 
 def describe(tmp_path: Path, key: str, by: str, compared_rows: int) -> str:
-    files = [SimpleNamespace(rows=1200, partition="day=1"), SimpleNamespace(rows=7, partition="x")]
+    # a third of the rows lie in a file that was merged with rows of another day
+    files = [make_file("a", ("day=1", 800)), make_file("b", ("x", 7), ("day=1", 400))]
     plan: Any = SimpleNamespace(
         base=SimpleNamespace(build=SimpleNamespace(files=files)),
         retained=frozenset({"day=1"}),
