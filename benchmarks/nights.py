@@ -24,13 +24,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 import yaml
 
-from benchmarks.report import describe_environment, format_table, write_json
+from benchmarks.report import (
+    describe_environment,
+    format_table,
+    measure_cpu_seconds,
+    write_json,
+)
 
 _ROWS, _LATE_ROWS, _LATE_EVERY = 2_000, 20, 7
 _KEPT_NIGHTS = 7
@@ -102,7 +106,7 @@ def _simulate_night(root: Path, recipe_file: Path, number: int) -> dict[str, Any
         write_late_rows(root, number)
     workdir, scores = str(root / "work"), str(root / "scores")
     recipe = load_recipe(str(recipe_file), workdir=workdir, environment=os.environ)
-    before, cpu, began = _list_files(root), _measure_cpu(), time.time()
+    before, cpu, began = _list_files(root), measure_cpu_seconds(), time.time()
     prepared = prepare(recipe, workdir=workdir, report=ignore_progress)
     after_prepare = time.time()
     scored = score(
@@ -122,7 +126,7 @@ def _simulate_night(root: Path, recipe_file: Path, number: int) -> dict[str, Any
         "late": is_late,
         "at": began,
         "seconds": round(ended - began, 2),
-        "cpu_seconds": round(_measure_cpu() - cpu, 2),
+        "cpu_seconds": round(measure_cpu_seconds() - cpu, 2),
         "prepare": round(after_prepare - began, 2),
         "score": round(after_score - after_prepare, 2),
         "vacuum": round(ended - after_score, 2),
@@ -157,19 +161,6 @@ def _list_files(root: Path) -> dict[str, int]:
             for name in names:
                 found[f"{path}/{name}"] = Path(path, name).stat().st_size
     return found
-
-
-def _measure_cpu() -> float:
-    """Return the processor seconds of this process and all that it started, ended ones included."""
-    own = psutil.Process()
-    total = 0.0
-    for process in [own, *own.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def run_command(*words: str) -> None:

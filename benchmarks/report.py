@@ -28,6 +28,19 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def measure_cpu_seconds() -> float:
+    """Return the processor seconds of this process and all that it started, ended ones included."""
+    own = psutil.Process()
+    total = 0.0
+    for process in [own, *own.children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
 def compute_median_ratio(over: Sequence[float], under: Sequence[float]) -> float:
     """Compute the median of the rounds' own ratios, so that a slow machine slows both sides."""
     return statistics.median(a / b for a, b in zip(over, under, strict=True))

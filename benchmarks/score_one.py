@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from benchmarks.headrace import build_clicks_recipe
+from benchmarks.report import measure_cpu_seconds
 from headrace.examples.synthetic import TEXT_NUMERIC
 from headrace.recipe.sections import Spark
 from headrace.spark_session import spark_session, stop_own_session
@@ -34,11 +33,11 @@ def _time_contender(job: dict[str, Any]) -> dict[str, Any]:
     spark = spark_session(Spark(), app_name=job["task"], scratch=f"{job['scratch']}/spark")
     try:
         spark.range(1000).count()
-        cpu, began = _measure_cpu_seconds(), time.monotonic()
+        cpu, began = measure_cpu_seconds(), time.monotonic()
         {"headrace": _run_headrace, "spark_udf": _run_spark_udf}[job["task"]](spark, job)
         return {
             "seconds": round(time.monotonic() - began, 3),
-            "cpu_seconds": round(_measure_cpu_seconds() - cpu, 2),
+            "cpu_seconds": round(measure_cpu_seconds() - cpu, 2),
         }
     finally:
         stop_own_session()
@@ -78,19 +77,6 @@ def _run_spark_udf(spark: "SparkSession", job: dict[str, Any]) -> None:
     )
     predictions = rows.select("event_id", predict(F.struct(*names)).alias("p"))
     predictions.select("event_id", "p.*").write.parquet(_build_output_path(job))
-
-
-def _measure_cpu_seconds() -> float:
-    """Measure CPU time of this process and its descendants, ended ones included."""
-    own = psutil.Process()
-    total = 0.0
-    for process in [own, *own.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def _measure_parts(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Rows that are written again: all kinds of columns, without source partitions, and compared."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,9 @@ from headrace.errors import DamagedError, DatasetError
 from headrace.lake.checked_file import read_checked_file
 from headrace.lake.data_file import DataFile
 from headrace.prepare.write.parquet_file import write_data_file
-from headrace.prepare.write.rewrite import FileLayout, rewrite_file
+from headrace.prepare.write.rewrite import FileLayout, retain_files, rewrite_file
+from headrace.progress import ignore_progress
+from tests.lake.building import make_file
 
 SCHEMA = pa.schema(
     [
@@ -115,3 +119,11 @@ def test_files_of_other_columns_are_not_merged(
     other = write_file(tmp_path, 3, [4], pa.schema(list(SCHEMA)[:-1]))
     with pytest.raises(DatasetError, match=rf"{other.path} has other columns than {files[0].path}"):
         rewrite_file(layout, "b", [files[0], other])
+
+
+def test_a_file_without_rows_goes_with_its_partition() -> None:
+    runs = {"a": ("day=1", 5), "b": ("day=2", 0), "c": ("day=1", 0)}
+    files = tuple(make_file(path, run) for path, run in runs.items())
+    base: Any = SimpleNamespace(build=SimpleNamespace(files=files))
+    kept = retain_files(base, {"day=1"}, "B", ignore_progress)
+    assert [file.path for file in kept] == ["a", "c"]

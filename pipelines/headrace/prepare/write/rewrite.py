@@ -75,10 +75,10 @@ def retain_files(
     files: list[DataFile] = []
     mixed: list[DataFile] = []
     for file in base.build.files:
-        rows = file.count_rows(retained)
-        if rows == file.rows:
+        stays = [run.partition in retained for run in file.list_runs()]
+        if all(stays):
             files.append(file)
-        elif rows:
+        elif any(stays):
             mixed.append(file)
     if mixed:
         layout = FileLayout.from_version(base)
