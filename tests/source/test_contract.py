@@ -28,7 +28,18 @@ WINDOWS = (
 def raw_table(name: str, types: dict[str, T.DataType], *problems: str) -> RawTable:
     schema = RawSchema.from_spark_types(types)
     rows: Any = None  # nothing reads a row
-    return RawTable(name, f"/lake/{name}", rows, schema, rows, schema, {}, [], [], [*problems])
+    return RawTable(
+        name=name,
+        where=f"/lake/{name}",
+        unfiltered=rows,
+        stored=schema,
+        frame=rows,
+        schema=schema,
+        casts={},
+        partition_columns=[],
+        extra=[],
+        problems=[*problems],
+    )
 
 
 def check(

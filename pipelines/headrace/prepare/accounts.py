@@ -1,7 +1,7 @@
 """Turn what the tasks counted into what a build records: ledgers, and the profile of its rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headrace.columns.histogram import HistogramAxis
 from headrace.lake.data_file import SPLITS
@@ -14,8 +14,8 @@ from headrace.prepare.plan import Plan
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.prepare.write.job import Written
 from headrace.prepare.write.tally import build_empty_profile
-from headrace.source.read import RawRows
-from headrace.source.rules import CheckedRows
+from headrace.source.read import ReadRows
+from headrace.source.rules import Check
 from headrace.transform.fit import FitInputs
 
 UNSEEN_CLASS = "label class is not in the train split"
@@ -23,10 +23,10 @@ EXCLUDED = "where of the main table"
 ERASED = "erased on request"
 
 
-def count_buckets(counts: TaskCounts, checked: CheckedRows) -> dict[str, int]:
+def count_buckets(counts: TaskCounts, checks: Sequence[Check]) -> dict[str, int]:
     """Return the rows of every bucket, by its name."""
     rows = counts.sum_buckets()
-    return {name: rows[i] for i, name in enumerate(Buckets(checked.checks).names)}
+    return {name: rows[i] for i, name in enumerate(Buckets(tuple(checks)).names)}
 
 
 def describe_shares(buckets: Mapping[str, int]) -> str:
@@ -40,8 +40,8 @@ def describe_shares(buckets: Mapping[str, int]) -> str:
 def account_for_partitions(
     plan: Plan,
     build_id: str,
-    raw: RawRows,
-    checked: CheckedRows,
+    raw: ReadRows,
+    checks: Sequence[Check],
     counts: TaskCounts,
     written: Written,
 ) -> tuple[SourcePartition, ...]:
@@ -56,7 +56,7 @@ def account_for_partitions(
             build_id=build_id,
             files=plan.partitions[name],
             ledger=_build_ledger(
-                position, name, raw, checked, counts, published[name], written.unseen[name]
+                position, name, raw, checks, counts, published[name], written.unseen[name]
             ),
         )
         for position, name in enumerate(raw.partition_index.names)
@@ -66,8 +66,8 @@ def account_for_partitions(
 def _build_ledger(
     position: int,
     name: str,
-    raw: RawRows,
-    checked: CheckedRows,
+    raw: ReadRows,
+    checks: Sequence[Check],
     counts: TaskCounts,
     published: "Counter[str]",
     unseen: int,
@@ -76,14 +76,14 @@ def _build_ledger(
 
     Args:
         position, name: of the source partition.
-        raw, checked, counts: of all rows.
+        raw, checks, counts: of all rows.
         published: split -> rows in files of the partition.
         unseen: its rows that were left out when files were written.
     """
-    buckets = Buckets(checked.checks)
+    buckets = Buckets(tuple(checks))
     rows = {n: counts.buckets[position, bucket] for bucket, n in enumerate(buckets.names)}
     rejected = {
-        action: {c.name: rows[c.name] for c in checked.checks if c.on_violation == action}
+        action: {c.name: rows[c.name] for c in checks if c.on_violation == action}
         for action in ("quarantine", "drop")
     }
     filtered = {n: rows[n] for n in buckets.filters[:1]}
@@ -106,7 +106,7 @@ def _build_ledger(
 def build_profile(
     fit_inputs: FitInputs,
     axes: tuple[HistogramAxis, ...],
-    checked: CheckedRows,
+    checks: Sequence[Check],
     counts: TaskCounts,
     written: Written,
 ) -> Profile:
@@ -118,6 +118,6 @@ def build_profile(
             rows=counts.violations[i],
             examples=tuple(counts.examples.get(i, ())),
         )
-        for i, check in enumerate(checked.checks)
+        for i, check in enumerate(checks)
     )
     return build_empty_profile(axes, fit_inputs.raw).sum_tallies(written.tallies, rules)

@@ -1,13 +1,11 @@
 """Build rows, from the raw tables to unpublished files, or return why another plan is needed.
 
-There are two jobs: the first reads the lake, fits the transform and counts every bucket; the second
-transforms and writes the rows that the first cached. Where rows were rejected, they are read once
-more with all their columns, at the same time as the second job.
+There are two jobs, whoever runs them (`build_jobs.py`): the first reads the lake, fits the
+transform and counts every bucket; the second transforms and writes the rows that the first kept.
 """
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from headrace.columns.histogram import AXES_FILE, HistogramAxis, axes_from_json
 from headrace.columns.values import RawKind
@@ -20,7 +18,6 @@ from headrace.lake.profile import Profile
 from headrace.lake.sidecar import read_sidecar_text
 from headrace.lake.time_boundaries import TimeBoundaries
 from headrace.lake.version import DatasetVersion
-from headrace.lake.vocabulary_files import SidecarVocabularyFiles
 from headrace.prepare.accounts import build_profile, count_buckets, describe_shares
 from headrace.prepare.attempt import (
     Attempt,
@@ -28,11 +25,9 @@ from headrace.prepare.attempt import (
     RebuildWithRefit,
     RebuildWithTexts,
 )
-from headrace.prepare.background_job import BackgroundJob
-from headrace.prepare.clean import CleanRows, clean_rows
+from headrace.prepare.build_jobs import BuildJobs
 from headrace.prepare.compatibility import resolve_key_types
 from headrace.prepare.drift import measure_drift, refuse_drift
-from headrace.prepare.first_job import find_needed_partitions, start_shuffle
 from headrace.prepare.plan import Plan
 from headrace.prepare.refusals import (
     refuse_bad_labels,
@@ -41,23 +36,17 @@ from headrace.prepare.refusals import (
     refuse_violations,
 )
 from headrace.prepare.shuffle.dedup_across_partitions import find_columns_beside_key
-from headrace.prepare.shuffle.merge_statistics import Fitted, merge_statistics
-from headrace.prepare.write.job import WriteOptions, Written, write_files
+from headrace.prepare.shuffle.merge_statistics import Fitted
+from headrace.prepare.write.job import WriteOptions, Written
 from headrace.prepare.write.schema import choose_rows_per_row_group
 from headrace.prepare.write.tally import list_axes
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
-from headrace.source.quarantine.by_query import write_quarantine
-from headrace.source.read import RawRows
-from headrace.source.rules import CheckedRows
-from headrace.source.spark_errors import explain_spark_errors
-from headrace.spark_engine.find_engine import find_engine
+from headrace.source.read import ReadRows
+from headrace.source.rules import Check
 from headrace.transform.fit import FitInputs, compute_class_weights
 from headrace.transform.spec import TransformSpec
 from headrace.transform.summaries import LABEL_KEY
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class BuildResult:
 
     Attributes:
         fit_inputs: what the transform is fitted on.
-        checked: all columns of the rows, with their checks.
+        checks: of every row, in the order of their bits.
         fitted: result of the first job.
         axes: the histogram axes of the profile.
         weights: factor of the loss by class; empty where there is none.
@@ -81,7 +70,7 @@ class BuildResult:
     """
 
     fit_inputs: FitInputs
-    checked: CheckedRows
+    checks: tuple[Check, ...]
     fitted: Fitted
     axes: tuple[HistogramAxis, ...]
     weights: dict[str, float]
@@ -96,9 +85,14 @@ class BuildResult:
 
 
 def build_rows(
-    attempt: Attempt, plan: Plan, raw: RawRows
+    attempt: Attempt, plan: Plan, raw: ReadRows, jobs: BuildJobs
 ) -> BuildResult | RebuildWithPartitions | RebuildWithRefit | RebuildWithTexts:
     """Run both jobs.
+
+    Args:
+        attempt, plan: of the build.
+        raw: the rows that it reads.
+        jobs: read, fit and write them.
 
     Returns:
         the written rows and their statistics; or why the build has to start again with another
@@ -111,82 +105,74 @@ def build_rows(
     action = "processing" if reused_version else "fitting on"
     attempt.report(Progress(f"{action} {raw.rows_read:,} rows"))
     key_types = resolve_key_types(recipe, raw.schema, reused_version)
-    with explain_spark_errors(f"recipe {recipe.name!r}"):
-        spec = None
-        if reused_version:
-            spec = TransformSpec.from_json(
-                reused_version.transform_json, files=reused_version.text_files
-            )
-        retained = plan.base if reused_version and plan.retained else None
-        clean = clean_rows(
-            recipe, raw, spec, reused_version, attempt.started_at, plan.invalid_texts, retained
+    spec = None
+    if reused_version:
+        spec = TransformSpec.from_json(
+            reused_version.transform_json, files=reused_version.text_files
         )
-        if retained and not clean.stored and any(not f.shape for f in recipe.features.values()):
-            attempt.report(
-                Progress(
-                    f"version {retained.version}, which rows are added to, has no raw values "
-                    "beside its rows, so slices are restored from scaled ones; `headrace prepare "
-                    "--full` adds them"
-                )
+    retained = plan.base if reused_version and plan.retained else None
+    rows = jobs.plan_rows(spec, reused_version, retained)
+    if retained and not rows.stored and any(not f.shape for f in recipe.features.values()):
+        attempt.report(
+            Progress(
+                f"version {retained.version}, which rows are added to, has no raw values beside "
+                "its rows, so slices are restored from scaled ones; `headrace prepare --full` adds "
+                "them"
             )
-        if not reused_version and clean.boundaries and clean.boundaries.newest is not None:
-            attempt.timer.record_step("split")
-            attempt.report(Progress(f"split.time: {clean.boundaries.describe()}"))
-        options, blobs, hashed = start_shuffle(attempt, plan, raw, clean)
-    checked, fit_inputs = clean.checked, clean.fit_inputs
+        )
+    if not reused_version and rows.boundaries and rows.boundaries.newest is not None:
+        attempt.timer.record_step("split")
+        attempt.report(Progress(f"split.time: {rows.boundaries.describe()}"))
+    checks, fit_inputs = rows.checks, rows.fit_inputs
+    partitioner = jobs.start_shuffle()
     try:
         try:
-            with explain_spark_errors(f"recipe {recipe.name!r}"):
-                fitted = merge_statistics(
-                    blobs, fit_inputs, SidecarVocabularyFiles(attempt.root, attempt.build_id), spec
-                )
+            fitted = jobs.merge_statistics(spec)
         except InvalidTextError as error:
             return RebuildWithTexts(tuple(json.loads(str(error))))
         attempt.timer.record_step("fit")
-        needed = find_needed_partitions(attempt, plan, hashed, fitted, blobs)
+        needed = jobs.find_needed_partitions(fitted)
         if needed:
             return RebuildWithPartitions(needed)
-        buckets = count_buckets(fitted.counts, checked)
-        refuse_violations(checked.checks, fitted.counts, raw.rows_read)
+        buckets = count_buckets(fitted.counts, checks)
+        refuse_violations(checks, fitted.counts, raw.rows_read)
         if not reused_version:
-            refuse_no_train_rows(buckets, recipe, clean.boundaries)
-            refuse_empty_splits(buckets, recipe, clean.boundaries)
+            refuse_no_train_rows(buckets, recipe, rows.boundaries)
+            refuse_empty_splits(buckets, recipe, rows.boundaries)
             refuse_bad_labels(fitted.statistics[LABEL_KEY], recipe, buckets["train"])
         axes, weights = _choose_axes_and_weights(recipe, reused_version, fit_inputs, fitted)
         write_options = WriteOptions(
             root=attempt.root,
             build_id=attempt.build_id,
             rows_per_row_group=choose_rows_per_row_group(recipe.dataset, fitted.spec),
-            partitioner=options.partitioner,
+            partitioner=partitioner,
             seed=recipe.split.seed,
             names=raw.partition_index.names,
             raw=tuple(fit_inputs.raw),
             axes=axes,
             class_weights=weights,
-            passthrough=clean.passthrough,
-            stored=clean.stored,
+            passthrough=rows.passthrough,
+            stored=rows.stored,
             examples=recipe.dataset.raw_examples,
             hash_keys=bool(find_columns_beside_key(recipe, plan.partitions)),
         )
-        quarantining = [c.name for c in checked.checks if c.on_violation == "quarantine"]
+        quarantining = [c.name for c in checks if c.on_violation == "quarantine"]
         rejected = sum(buckets.get(name, 0) for name in quarantining)
-        rows = sum(buckets.get(split, 0) for split in SPLITS)
+        published = sum(buckets.get(split, 0) for split in SPLITS)
         meanwhile = f", quarantining {rejected:,} rows" if rejected else ""
-        shares = describe_shares(buckets) if clean.boundaries and not reused_version else ""
-        attempt.report(Progress(f"writing {rows:,} rows{shares}{meanwhile}"))
-        written = _write_rows(attempt, raw, clean, rejected, blobs, fitted.spec, write_options)
+        shares = describe_shares(buckets) if rows.boundaries and not reused_version else ""
+        attempt.report(Progress(f"writing {published:,} rows{shares}{meanwhile}"))
+        written = jobs.write_rows(fitted.spec, write_options, rejected)
         attempt.timer.record_step("write")
     finally:
-        find_engine(blobs.sparkSession).unpersist(blobs)
-        if options.late:
-            options.late.unpersist()
-    profile = build_profile(fit_inputs, axes, checked, fitted.counts, written)
+        jobs.forget_rows()
+    profile = build_profile(fit_inputs, axes, checks, fitted.counts, written)
     drift = _measure_drift(recipe, reused_version, profile, written, attempt.report)
     if isinstance(drift, RebuildWithRefit):
         return drift
     return BuildResult(
         fit_inputs=fit_inputs,
-        checked=checked,
+        checks=checks,
         fitted=fitted,
         axes=axes,
         weights=weights,
@@ -195,9 +181,9 @@ def build_rows(
         drift=drift,
         quarantined=rejected > 0,
         key_types=key_types,
-        passthrough=clean.passthrough,
-        stored=clean.stored,
-        boundaries=clean.boundaries,
+        passthrough=rows.passthrough,
+        stored=rows.stored,
+        boundaries=rows.boundaries,
     )
 
 
@@ -216,37 +202,6 @@ def _choose_axes_and_weights(
     if recipe.label.class_weight is None:
         return axes, {}
     return axes, compute_class_weights(recipe.label, fitted.statistics[LABEL_KEY])
-
-
-def _write_rows(
-    attempt: Attempt,
-    raw: RawRows,
-    clean: CleanRows,
-    rejected: int,
-    blobs: "DataFrame",
-    spec: TransformSpec,
-    options: WriteOptions,
-) -> Written:
-    """Run the second job and, in the background, quarantine the rejected rows, if there are any."""
-
-    def quarantine_rejected() -> None:
-        if rejected:
-            write_quarantine(
-                clean.checked,
-                raw.main,
-                root=attempt.root,
-                build_id=attempt.build_id,
-                expected=rejected,
-            )
-
-    with (
-        BackgroundJob(clean.rows, attempt.build_id) as background,
-        explain_spark_errors(f"recipe {attempt.recipe.name!r}"),
-    ):
-        quarantine_job = background.start(quarantine_rejected)
-        written = write_files(blobs, spec, options)
-        quarantine_job.result()
-    return written
 
 
 def _measure_drift(

@@ -27,7 +27,7 @@ from headrace.source.internal_columns import FILE, POSITION
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
 from headrace.source.read import RawRows
-from headrace.source.rules import CheckedRows, check_labels, check_rows
+from headrace.source.rules import Check, CheckedRows, check_labels, check_rows
 from headrace.source.windows import add_windows
 from headrace.transform.fit import FitInputs
 from headrace.transform.spec import TransformSpec
@@ -36,27 +36,38 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@dataclass(frozen=True)
-class CleanRows:
+@dataclass(frozen=True, kw_only=True)
+class RowPlan:
+    """What becomes of rows.
+
+    Attributes:
+        checks: of every row, in the order of their bits.
+        fit_inputs: what is to be fitted on them.
+        passthrough: raw columns that are published as they are -> kind.
+        stored: raw columns whose values lie beside the rows that are judged.
+        boundaries: of a split by time that follow from the rows; None for others.
+    """
+
+    checks: tuple[Check, ...]
+    fit_inputs: FitInputs
+    passthrough: dict[str, RawKind]
+    stored: dict[str, StoredColumn]
+    boundaries: TimeBoundaries | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanRows(RowPlan):
     """Rows with their label and the bucket that they go to.
 
     Attributes:
         checked: all columns, for the quarantine.
-        fit_inputs: what is to be fitted on them.
-        passthrough: raw columns that are published as they are -> kind.
-        stored: raw columns whose values lie beside the rows that are judged.
         rows: what the tasks of the first job take.
         late: columns that those tasks read themselves.
-        boundaries: of a split by time that follow from the rows; None for others.
     """
 
     checked: CheckedRows
-    fit_inputs: FitInputs
-    passthrough: dict[str, RawKind]
-    stored: dict[str, StoredColumn]
     rows: "DataFrame"
-    late: LateColumns | None
-    boundaries: TimeBoundaries | None
+    late: LateColumns | None = None
 
 
 def clean_rows(
@@ -119,13 +130,21 @@ def clean_rows(
     assign = partial(
         assign_rows, labelled, recipe, carried, definition=definition, boundaries=boundaries
     )
+    make = partial(
+        CleanRows,
+        checks=checked.checks,
+        fit_inputs=fit_inputs,
+        passthrough=passthrough,
+        stored=stored,
+        boundaries=boundaries,
+        checked=checked,
+    )
     if windows:
-        return CleanRows(checked, fit_inputs, passthrough, stored, assign(), None, boundaries)
+        return make(rows=assign())
     with_file = raw.partition_index.needs_file
     late = find_late_columns(raw.main, checked.checks, carried)
     if late:
         assigned = assign(late.columns, with_file=with_file)
         if has_file_order(assigned):
-            return CleanRows(checked, fit_inputs, passthrough, stored, assigned, late, boundaries)
-    assigned = assign(with_file=with_file)
-    return CleanRows(checked, fit_inputs, passthrough, stored, assigned, None, boundaries)
+            return make(rows=assigned, late=late)
+    return make(rows=assign(with_file=with_file))

@@ -71,7 +71,7 @@ def start_shuffle(
         attempt.report(Progress(describe_key_check(recipe, plan, unread_rows)))
     options = ShuffleOptions(
         fit_inputs=fit_inputs,
-        checks=len(clean.checked.checks),
+        checks=len(clean.checks),
         partitioner=partitioner,
         seed=recipe.split.seed,
         partition_index=raw.partition_index,
@@ -82,7 +82,7 @@ def start_shuffle(
         collect_keys=hashed is not None and bool(hashed.builds),
         late=find_engine(session).share(clean.late) if clean.late else None,
         passthrough=tuple(clean.passthrough),
-        checked_texts=frozenset(c.texts for c in clean.checked.checks if c.texts),
+        checked_texts=frozenset(c.texts for c in clean.checks if c.texts),
     )
     blobs = shuffle_rows(clean.rows, options, unread).persist(StorageLevel.DISK_ONLY)
     return options, blobs, hashed

@@ -40,12 +40,12 @@ from headrace.redaction import redact_recipe, redact_value
 from headrace.source.changed_files import refuse_changed_partitions, refuse_changed_table
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.quarantine.writer import get_quarantine_path
-from headrace.source.read import RawRows
+from headrace.source.read import ReadRows
 from headrace.transform.spec import TransformSpec
 
 
 def publish_rows(
-    attempt: Attempt, plan: Plan, raw: RawRows, built: BuildResult, followed: FollowedLookups
+    attempt: Attempt, plan: Plan, raw: ReadRows, built: BuildResult, followed: FollowedLookups
 ) -> int:
     """Commit written rows with those of the base that are retained; return the new version.
 
@@ -57,7 +57,7 @@ def publish_rows(
     recipe = attempt.recipe
     attempt.report(Progress("checking the ledger and committing"))
     processed = account_for_partitions(
-        plan, attempt.build_id, raw, built.checked, built.fitted.counts, built.written
+        plan, attempt.build_id, raw, built.checks, built.fitted.counts, built.written
     )
     for partition in processed:
         partition.ledger.check_balance()

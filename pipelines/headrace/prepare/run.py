@@ -32,6 +32,7 @@ from headrace.prepare.erase import plan_erasure
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
+from headrace.prepare.spark_jobs import SparkJobs
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.source.first_look import refuse_certain_mistakes
@@ -248,7 +249,7 @@ def _build_until_published(
             report(Progress(remark))
         timer.record_step("read")
         try:
-            outcome = build_rows(attempt, plan, raw)
+            outcome = build_rows(attempt, plan, raw, SparkJobs(attempt, plan, raw))
             if isinstance(outcome, BuildResult):
                 followed = record_lookups(attempt, plan, raw.lookups, digests)
                 published = publish_rows(attempt, plan, raw, outcome, followed)

@@ -1,6 +1,6 @@
 """Check before any row is read that the tables have the columns that the recipe needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.errors import LakeError
@@ -11,7 +11,7 @@ from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violat
 from headrace.source.keys import find_key_problems
 from headrace.source.needed_columns import NeededColumns
 from headrace.source.raw_schema import RawSchema
-from headrace.source.tables import RawTable
+from headrace.source.tables import TableColumns
 from headrace.transform.literals import find_literal_problems
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def list_required_columns(recipe: Recipe) -> Iterator[tuple[str, Column]]:
 
 
 def check_contracts(
-    recipe: Recipe, tables: dict[str, RawTable], contract: Sequence[Column] | None = None
+    recipe: Recipe, tables: Mapping[str, TableColumns], contract: Sequence[Column] | None = None
 ) -> None:
     """Compare what is needed with the columns of the opened tables.
 
@@ -158,7 +158,7 @@ def _find_zone_problems(recipe: Recipe, schema: RawSchema) -> list[str]:
     ]
 
 
-def _join_schemas(recipe: Recipe, tables: dict[str, RawTable]) -> RawSchema:
+def _join_schemas(recipe: Recipe, tables: Mapping[str, TableColumns]) -> RawSchema:
     """Return the schema that the main table's rows have when they are joined."""
     joined: dict[str, DataType] = {}
     for join in recipe.source.joins:

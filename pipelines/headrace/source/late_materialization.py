@@ -19,7 +19,7 @@ from headrace.columns.values import RawKind
 from headrace.source.internal_columns import POSITION
 from headrace.source.local_files import LocalFile, find_local_files
 from headrace.source.rules import Check
-from headrace.source.tables import RawTable
+from headrace.source.tables import RawTable, TableColumns
 from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_engine.plan_text import keeps_file_order
 
@@ -100,7 +100,14 @@ def select_late_columns(
     Returns:
         column -> Spark's type; empty where the table has no files that pyarrow can read.
     """
-    if POSITION not in main.schema.names or not _has_exact_names(main):
+    return choose_late_columns(main, checks, raw) if _has_exact_names(main) else {}
+
+
+def choose_late_columns(
+    main: TableColumns, checks: tuple[Check, ...], raw: Mapping[str, RawKind]
+) -> dict[str, str]:
+    """Choose the same among columns that are found by their exact names."""
+    if POSITION not in main.schema.names:
         return {}
     nulled = {check.texts for check in checks}
     nulled |= {check.nulls for check in checks if not check.keeps_as_read}

@@ -42,7 +42,7 @@ from headrace.source.needed_columns import NeededColumns
 from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.spark_errors import explain_spark_errors
-from headrace.source.tables import RawTable, open_table
+from headrace.source.tables import RawTable, TableColumns, open_table
 from headrace.spark_engine.find_engine import find_engine
 from headrace.transform.fit import FitInputs
 from headrace.transform.fit_rules import RuleSource, fit_rules
@@ -64,31 +64,25 @@ _STORED_TYPES: dict[ColumnType, StoredType] = {
 }
 
 
-@dataclass(frozen=True)
-class RawRows:
-    """The raw rows: a plan of Spark, not yet computed.
+@dataclass(frozen=True, kw_only=True)
+class ReadRows:
+    """What is known of the raw rows before they are read.
 
     Attributes:
-        rows: every row of the main table once, cast, joined columns included.
-        schema: the columns of `rows`.
-        main: the main table, for its own columns and casts.
+        schema: their columns, joined columns included.
         partition_index: source partitions of the rows.
         read: rows of the main table by source partition, counted at the source.
         excluded: those of them that the table's `where` leaves out.
         sources: table name -> path, rows and columns that no contract names, for the record.
-        cached: what Spark has cached for these rows, until `unpersist`.
         lookups: joined tables that are followed.
-        erased: rows of persons that were erased, by source partition; they are in none of `rows`.
+        erased: rows of persons that were erased, by source partition; nobody reads them.
     """
 
-    rows: "DataFrame"
     schema: RawSchema
-    main: RawTable
     partition_index: PartitionIndex
     read: dict[str, int]
     excluded: dict[str, int]
     sources: dict[str, dict[str, object]]
-    cached: "list[DataFrame]" = field(default_factory=list)
     lookups: tuple[Lookup, ...] = ()
     erased: Mapping[str, int] = field(default_factory=dict)
 
@@ -110,6 +104,21 @@ class RawRows:
                 for column, why in unread.items()
             ]
         return remarks
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawRows(ReadRows):
+    """The raw rows: a plan of Spark, not yet computed.
+
+    Attributes:
+        rows: every row of the main table once, cast, with the columns of `schema`.
+        main: the main table, for its own columns and casts.
+        cached: what Spark has cached for these rows, until `unpersist`.
+    """
+
+    rows: "DataFrame"
+    main: RawTable
+    cached: "list[DataFrame]" = field(default_factory=list)
 
     def unpersist(self) -> None:
         """Have Spark forget what it cached."""
@@ -173,8 +182,8 @@ def read_raw(
     if not plan.retained:  # a new source partition may be empty, a dataset may not
         left_out = sum(excluded.values()) + sum(erased_rows.values())
         selected_rows = sum(read.values()) - left_out
-        _refuse_empty(main, selected_rows, source.tables[source.main])
-    sources = {main.name: _describe_source(main, sum(read.values()), plan.listing)}
+        refuse_empty(main, selected_rows, source.tables[source.main])
+    sources = {main.name: describe_source(main, sum(read.values()), plan.listing)}
     followed: list[Lookup] = []
     rows, cached = main.frame, []
     for position, join in enumerate(source.joins):
@@ -183,7 +192,7 @@ def read_raw(
             joined = load_joined_table(table, join)
             right, count = joined.rows, joined.count
             cached.append(joined.cached)
-            _refuse_empty(table, count, source.tables[join.table])
+            refuse_empty(table, count, source.tables[join.table])
             dedup = recipe.clean.dedup
             is_deduplicated = dedup is not None and {*dedup.key} <= {*join.key}
             if join.cardinality == "one_to_one" and not is_deduplicated:
@@ -196,7 +205,7 @@ def read_raw(
                     rows, followed = keyed, [*followed, lookup]
             rows = rows.join(right, on=list(join.key), how="left")
             find_engine(spark).resolve_plan(rows)
-        sources[join.table] = _describe_source(table, count, lookups.get(join.table))
+        sources[join.table] = describe_source(table, count, lookups.get(join.table))
     schema = RawSchema.from_frame(rows)
     return RawRows(
         rows=rows, schema=schema, main=main, partition_index=index, read=read, excluded=excluded,
@@ -306,7 +315,7 @@ def _count_rows(frame: "DataFrame", schema: RawSchema, index: PartitionIndex) ->
     return index.sum_by_partition({row[FILE]: row["count"] for row in rows})
 
 
-def _describe_source(table: RawTable, rows: int, listing: Listing | None) -> dict[str, object]:
+def describe_source(table: TableColumns, rows: int, listing: Listing | None) -> dict[str, object]:
     """Return what the record says of a table: also what lies in its folder and is no data, and how
     its files differ."""
     source: dict[str, object] = {"path": table.where, "rows": rows}
@@ -331,7 +340,7 @@ def _describe_source(table: RawTable, rows: int, listing: Listing | None) -> dic
     return source
 
 
-def _refuse_empty(table: RawTable, rows: int, settings: s.Table) -> None:
+def refuse_empty(table: TableColumns, rows: int, settings: s.Table) -> None:
     if rows == 0:
         conditions = [c for c in (settings.partitions, settings.where) if c]
         where = f" where {' and '.join(conditions)}" if conditions else ""

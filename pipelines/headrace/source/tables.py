@@ -35,20 +35,18 @@ _EMPTY_TYPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class RawTable:
-    """A table of the lake, opened.
+@dataclass(frozen=True, kw_only=True)
+class TableColumns:
+    """What is known of a table's columns before any row is read.
 
     Attributes:
-        name: in the recipe.
+        name: of the table in the recipe.
         where: path or catalog name, for messages.
-        unfiltered: its rows before the table's `where`, with the types that they are stored as.
-        stored: the columns of `unfiltered`.
-        frame: its columns, cast to the declared types; beside a cast column that may lose values,
-            its value as read; the text of malformed lines where the format can have them; and
-            FILE where the table is made of files, and POSITION where rows can be found again in
-            them.
-        schema: the columns of `frame`.
+        stored: its columns with the types that they are stored as.
+        schema: its columns as they are read: cast to the declared types; beside a cast column that
+            may lose values, its value as read; the text of malformed lines where the format can
+            have them; and FILE where the table is made of files, and POSITION where rows can be
+            found again in them.
         casts: columns that may have lost values -> declared type.
         partition_columns: those that are in no file.
         extra: columns that are there and not declared, where any is declared.
@@ -60,9 +58,7 @@ class RawTable:
 
     name: str
     where: str
-    unfiltered: "DataFrame"
     stored: RawSchema
-    frame: "DataFrame"
     schema: RawSchema
     casts: Mapping[str, str]
     partition_columns: list[str]
@@ -71,6 +67,19 @@ class RawTable:
     common: CommonColumns = field(default_factory=lambda: CommonColumns(()))
     spark_only: frozenset[str] = frozenset()
     empty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTable(TableColumns):
+    """A table of the lake, opened.
+
+    Attributes:
+        unfiltered: its rows before the table's `where`, with the columns of `stored`.
+        frame: its rows, with the columns of `schema`.
+    """
+
+    unfiltered: "DataFrame"
+    frame: "DataFrame"
 
 
 def open_table(
