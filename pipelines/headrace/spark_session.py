@@ -150,6 +150,15 @@ def is_submitted() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
+def has_session() -> bool:
+    """Return whether this process has a session that is running."""
+    if "pyspark" not in sys.modules:
+        return False
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() is not None
+
+
 def starts_java(settings: Spark) -> bool:
     """Return whether a stage with these settings starts a JVM on this machine.
 

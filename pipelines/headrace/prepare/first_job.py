@@ -31,10 +31,11 @@ from headrace.prepare.shuffle.probe_keys import (
 from headrace.prepare.shuffle.reduce import shuffle_rows
 from headrace.progress import Progress
 from headrace.recipe import Recipe
-from headrace.source.read import RawRows
+from headrace.source.read import RawRows, ReadRows
 from headrace.source.spark_errors import explain_spark_errors
 from headrace.source.types import SMALL_KINDS
 from headrace.spark_engine.find_engine import find_engine
+from headrace.transform.fit import FitInputs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -52,12 +53,7 @@ def start_shuffle(
     recipe, fit_inputs = attempt.recipe, clean.fit_inputs
     session = clean.rows.sparkSession
     is_large = not SMALL_KINDS.issuperset(fit_inputs.raw.values())
-    row_bytes = 0 if is_large else _CELL_BYTES * len(fit_inputs.raw)
-    rows = [raw.read[name] - raw.excluded[name] for name in raw.partition_index.names]
-    rows_per_file = limit_rows_per_file(recipe.dataset.rows_per_file, row_bytes)
-    if rows_per_file < recipe.dataset.rows_per_file:
-        text = f"files of {rows_per_file:,} rows and not of {recipe.dataset.rows_per_file:,}"
-        attempt.report(Progress(f"{text}, as a row has {len(fit_inputs.raw):,} raw columns"))
+    rows, rows_per_file, row_bytes = plan_rows_per_file(attempt, raw, fit_inputs)
     unread, partitioner = None, Partitioner.for_rows(rows, rows_per_file, row_bytes=row_bytes)
     hashed: HashedPartitions | None = None
     if plan.base and plan.retained and can_span_partitions(recipe, plan.partitions):
@@ -86,6 +82,22 @@ def start_shuffle(
     )
     blobs = shuffle_rows(clean.rows, options, unread).persist(StorageLevel.DISK_ONLY)
     return options, blobs, hashed
+
+
+def plan_rows_per_file(
+    attempt: Attempt, raw: ReadRows, fit_inputs: FitInputs
+) -> tuple[list[int], int, int]:
+    """Return the rows of each source partition, about how many a data file is to have, and the
+    bytes of a raw row; 0 of these where rows are large."""
+    is_large = not SMALL_KINDS.issuperset(fit_inputs.raw.values())
+    row_bytes = 0 if is_large else _CELL_BYTES * len(fit_inputs.raw)
+    rows = [raw.read[name] - raw.excluded[name] for name in raw.partition_index.names]
+    wanted = attempt.recipe.dataset.rows_per_file
+    rows_per_file = limit_rows_per_file(wanted, row_bytes)
+    if rows_per_file < wanted:
+        text = f"files of {rows_per_file:,} rows and not of {wanted:,}"
+        attempt.report(Progress(f"{text}, as a row has {len(fit_inputs.raw):,} raw columns"))
+    return rows, rows_per_file, row_bytes
 
 
 def find_needed_partitions(

@@ -29,6 +29,15 @@ from headrace.prepare.background_job import name_jobs
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.dataset_root import check_root
 from headrace.prepare.erase import plan_erasure
+from headrace.prepare.local.choice import (
+    can_do_without_spark,
+    choose_processes,
+    describe_rows,
+)
+from headrace.prepare.local.jobs import LocalJobs
+from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.prepare.local.table import open_local_table
+from headrace.prepare.local.workers import Workers
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
@@ -217,6 +226,10 @@ def _run_attempt(
     """Build until an outcome can be published: rows may need another plan than the first."""
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     spark = started
+    if spark is None and plan.processed:
+        prepared = _build_without_spark(attempt, plan, workdir)
+        if prepared is not None:
+            return prepared
     digests: dict[str, pa.Table] = {}
     if plan.changed_lookups and plan.retained:
         spark = spark or _start_spark(recipe, workdir, report)
@@ -235,6 +248,30 @@ def _run_attempt(
         find_engine(spark).cancel_on_failure(name_jobs(attempt.build_id)),
     ):
         return _build_until_published(attempt, plan, spark, digests)
+
+
+def _build_without_spark(attempt: Attempt, plan: Plan, workdir: str) -> Prepared | None:
+    """Build in processes of this machine; None where Spark is needed, and nothing is written."""
+    recipe, report = attempt.recipe, attempt.report
+    if not can_do_without_spark(recipe, plan):
+        return None
+    try:
+        table = open_local_table(recipe, plan)
+        with Workers(choose_processes(recipe, table)) as workers:
+            jobs = LocalJobs(attempt, plan, table, workers, f"{workdir}/prepare")
+            report(Progress(f"preparing {describe_rows(table)} without Spark"))
+            attempt.timer.record_step("read")
+            outcome = build_rows(attempt, plan, table.raw, jobs)
+    except NeedsSparkError as error:
+        report(Progress(f"Spark is needed: {error}"))
+        discard_build(attempt.root, attempt.build_id)
+        return None
+    if not isinstance(outcome, BuildResult):  # rows that need another plan
+        discard_build(attempt.root, attempt.build_id)
+        return None
+    published = publish_rows(attempt, plan, table.raw, outcome, record_lookups(attempt, plan))
+    attempt.timer.record_step("commit")
+    return _open_prepared(attempt, plan, published)
 
 
 def _build_until_published(

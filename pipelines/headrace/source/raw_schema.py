@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from headrace.columns.values import RawKind
 from headrace.schema import ColumnType
 from headrace.source.internal_columns import is_internal
@@ -65,6 +67,13 @@ class RawSchema:
                 such columns before.
         """
         return RAW_KINDS[self.types[column]]
+
+    def get_arrow_type(self, column: str) -> pa.DataType:
+        """Return the type that a column has in Arrow where Spark hands it over, in UTC."""
+        from pyspark.sql.pandas.types import to_arrow_type
+
+        kind = to_arrow_type(self.spark_types[column])
+        return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) and kind.tz else kind
 
     def with_columns(self, spark_types: "Mapping[str, DataType]") -> "RawSchema":
         """Return the schema with further columns at the end; a column that it already has keeps its

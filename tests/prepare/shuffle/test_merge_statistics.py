@@ -11,7 +11,7 @@ from headrace.features.vocabulary import VocabularySection
 from headrace.prepare.shuffle import count_limits
 from headrace.prepare.shuffle.arrow_blobs import COUNTS, NUMBERS, TEXTS, BlobBuilder, read_blobs
 from headrace.prepare.shuffle.count_limits import CombinedLimits, find_count_limits
-from headrace.prepare.shuffle.merge_statistics import _build_merge, choose_most_bins
+from headrace.prepare.shuffle.merge_statistics import MergePlan, _build_merge, choose_most_bins
 from headrace.prepare.shuffle.task_counts import TaskCounts
 from headrace.transform.fit import FitInputs
 from headrace.transform.summaries import collect_summary_requests
@@ -80,7 +80,7 @@ def test_blobs_of_a_variable_are_merged_though_batches_end_anywhere() -> None:
     ]
     rows.sort(key=lambda row: row[1])
     batches = [BlobBuilder.from_blobs(rows[begin : begin + 2]).build_batch() for begin in (0, 2, 4)]
-    merge = _build_merge({"word": CombinedLimits((1,), 1)}, 1_000_000, 1024)
+    merge = _build_merge(MergePlan({"word": CombinedLimits((1,), 1)}, 1_000_000, 1024))
     merged = {
         (kind, name): blob.to_pybytes()
         for batch in merge(batches)

@@ -1,14 +1,18 @@
-"""Hash columns as Spark's `xxhash64` does: XXH64 with seed 42, one column after the other.
+"""Hash columns as Spark does.
 
-A column's hash is the seed of the next one's, and a null leaves it as it is. Whole numbers of 64
-bits and reals are hashed as their 8 bytes, texts as their UTF-8.
+`xxhash64` is XXH64 with seed 42, one column after the other.
+A column's hash is the seed of the next one's, and a null leaves it as it is. Numbers and times are
+hashed as their 8 bytes, days and truth values as 4, texts as their UTF-8.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from headrace.source.keys import DIGEST_BYTES
 
 _SEED = np.uint64(42)
 _PRIME_1, _PRIME_2 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -21,7 +25,7 @@ def hash_columns(columns: Sequence[pa.Array], rows: int) -> np.ndarray:
     """Hash the columns of each row together.
 
     Args:
-        columns: int64, float64 or string, nulls allowed.
+        columns: int64, int32, boolean, float64 or string, nulls allowed.
         rows: their length.
 
     Returns:
@@ -41,9 +45,39 @@ def hash_columns(columns: Sequence[pa.Array], rows: int) -> np.ndarray:
     return state.view(np.int64)
 
 
+def digest_texts(columns: Sequence[pa.Array], is_null: np.ndarray) -> pa.Array:
+    """Return the digests of keys, see `source.keys.digest_key`.
+
+    Args:
+        columns: of the key, int64 or string.
+        is_null: rows that get none, bool (rows,).
+
+    Returns:
+        binary of `DIGEST_BYTES` (rows,).
+    """
+    parts = []
+    for column in columns:
+        values = pc.fill_null(column, "" if pa.types.is_string(column.type) else 0)
+        if pa.types.is_string(values.type):
+            lengths = pc.binary_length(values).cast(pa.string())
+            parts.append(pc.binary_join_element_wise(lengths, values, ":"))
+        else:
+            parts.append(pc.binary_join_element_wise(values.cast(pa.string()), "", ";"))
+    texts = pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else parts[0]
+    sha, size = hashlib.sha256, DIGEST_BYTES
+    digests = b"".join(sha(text).digest()[:size] for text in texts.cast(pa.binary()).to_pylist())
+    kind = pa.binary(DIGEST_BYTES)
+    whole = pa.Array.from_buffers(kind, len(texts), [None, pa.py_buffer(digests)])
+    return pc.if_else(pa.array(is_null), pa.scalar(None, kind), whole) if is_null.any() else whole
+
+
 def _hash_column(column: pa.Array, state: np.ndarray) -> np.ndarray:
     if pa.types.is_int64(column.type):
         return _hash_words(pc.fill_null(column, 0).to_numpy().view(np.uint64), state)
+    if pa.types.is_int32(column.type) or pa.types.is_boolean(column.type):
+        numbers = pc.fill_null(column.cast(pa.int32()), 0).to_numpy()
+        word = numbers.view(np.uint32).astype(np.uint64)
+        return _finish(_add_half_word(state + _PRIME_5 + np.uint64(4), word))
     if pa.types.is_float64(column.type):
         numbers = pc.fill_null(column, 0.0).to_numpy()
         # Java has one NaN, and Spark one zero.
@@ -70,6 +104,10 @@ def _finish(state: np.ndarray) -> np.ndarray:
 def _add_word(state: np.ndarray, words: np.ndarray) -> np.ndarray:
     state = state ^ (_rotate(words * _PRIME_2, 31) * _PRIME_1)
     return _rotate(state, 27) * _PRIME_1 + _PRIME_4
+
+
+def _add_half_word(state: np.ndarray, words: np.ndarray) -> np.ndarray:
+    return _rotate(state ^ (words * _PRIME_1), 23) * _PRIME_2 + _PRIME_3
 
 
 def _hash_words(words: np.ndarray, seed: np.ndarray) -> np.ndarray:
@@ -127,8 +165,7 @@ def _hash_bytes(cells: np.ndarray, seed: np.ndarray) -> np.ndarray:
         done += whole
     if length - done >= 4:
         word = np.ascontiguousarray(cells[:, done : done + 4]).view(np.uint32).reshape(rows)
-        state = state ^ (word.astype(np.uint64) * _PRIME_1)
-        state = _rotate(state, 23) * _PRIME_2 + _PRIME_3
+        state = _add_half_word(state, word.astype(np.uint64))
         done += 4
     for position in range(done, length):
         state = state ^ (cells[:, position].astype(np.uint64) * _PRIME_5)

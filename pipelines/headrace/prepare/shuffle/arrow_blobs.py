@@ -9,6 +9,8 @@ import pyarrow as pa
 
 Blob = tuple[str, str, int, bytes]
 """Kind, name, target, and an Arrow IPC stream or a text."""
+StoredBlob = tuple[str, str, int, pa.Buffer]
+"""The same, in place."""
 BLOB_DDL = "kind string, name string, target int, blob binary"
 ROWS, COUNTS, NUMBERS, TEXTS = "rows", "counts", "numbers", "texts"
 PUBLISHED_KEYS, LOST_KEYS = "published keys", "lost keys"
@@ -105,7 +107,7 @@ def build_blob_batch(rows: list[Blob]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
 
 
-def read_blobs(batch: pa.RecordBatch) -> "Iterator[tuple[str, str, int, pa.Buffer]]":
+def read_blobs(batch: pa.RecordBatch) -> Iterator[StoredBlob]:
     """Return the blobs of a batch, in place: kind, name, target, blob."""
     blobs = (blob.as_buffer() for blob in batch["blob"])
     others = (batch[name].to_pylist() for name in _SCHEMA.names if name != "blob")
@@ -114,9 +116,9 @@ def read_blobs(batch: pa.RecordBatch) -> "Iterator[tuple[str, str, int, pa.Buffe
 
 def group_by_target(
     batches: Iterable[pa.RecordBatch],
-) -> "Iterator[tuple[int, list[tuple[str, str, int, pa.Buffer]]]]":
+) -> Iterator[tuple[int, list[StoredBlob]]]:
     """Yield all blobs of one target after the other; a task holds all of its targets in memory."""
-    groups: dict[int, list[tuple[str, str, int, pa.Buffer]]] = {}
+    groups: dict[int, list[StoredBlob]] = {}
     for batch in batches:
         for row in read_blobs(batch):
             groups.setdefault(row[2], []).append(row)

@@ -5,9 +5,9 @@ to what the features use, so that the driver receives the transform and little m
 would be more texts than a transform has itself, they are left to `many_texts`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     READ_KEYS,
     ROWS,
     TEXTS,
+    StoredBlob,
     build_blob_batch,
     forget_archives,
     read_blobs,
@@ -86,28 +87,44 @@ def merge_statistics(
     """
     import pyspark.sql.functions as F
 
-    requests = {} if reused_spec else fit_inputs.collect_summary_requests()
-    limits = find_count_limits(fit_inputs) if requests else {}
-    most = stored_texts.INLINE_TEXTS
-    most_bins = choose_most_bins(
-        sum(not isinstance(r, TextCountsRequest) for r in requests.values())
-    )
+    plan = MergePlan.from_inputs(fit_inputs, reused_spec)
     small = blobs.where(F.col("kind") != ROWS)
     # A Python task costs some 0.2 s before it does anything; a few of them do.
-    tasks = min(len(limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
+    tasks = min(len(plan.limits) + 2, 2 * find_engine(blobs.sparkSession).get_parallelism())
     merged = small.repartition(tasks, "name").sortWithinPartitions("name")
+    results = merged.mapInArrow(_build_merge(plan), BLOB_DDL).collect()
+
+    def count_texts(key: str) -> TextCounts:
+        return count_many_texts(blobs, key, plan.limits[key], files, plan.most_texts)
+
+    return assemble_fitted(results, fit_inputs, reused_spec, count_texts)
+
+
+def assemble_fitted(
+    results: Iterable[Sequence[Any]],
+    fit_inputs: FitInputs,
+    reused_spec: TransformSpec | None,
+    count_texts: Callable[[str], TextCounts],
+) -> Fitted:
+    """Assemble what merging tasks returned, and fit the transform.
+
+    Args:
+        results: kind, name, target and blob of each.
+        fit_inputs, reused_spec: see `merge_statistics`.
+        count_texts: counts those of a summary that has more than a transform has itself.
+    """
+    requests = {} if reused_spec else fit_inputs.collect_summary_requests()
     counts, statistics, keys = TaskCounts(), Statistics(), [np.zeros(0, np.int64)]
-    for row in merged.mapInArrow(_build_merge(limits, most, most_bins), BLOB_DDL).collect():
-        if row["kind"] == COUNTS:
-            counts.add_counts(TaskCounts.from_bytes(row["blob"]))
-        elif row["kind"] == READ_KEYS:
-            keys.append(np.frombuffer(row["blob"], np.int64))
-        elif row["kind"] == _MANY_TEXTS:
-            key = row["name"]
-            statistics[key] = count_many_texts(blobs, key, limits[key], files, most)
+    for kind, name, _, blob in results:
+        if kind == COUNTS:
+            counts.add_counts(TaskCounts.from_bytes(blob))
+        elif kind == READ_KEYS:
+            keys.append(np.frombuffer(blob, np.int64))
+        elif kind == _MANY_TEXTS:
+            statistics[name] = count_texts(name)
         else:
-            kind = TextCounts if row["kind"] == TEXTS else NumberSummary
-            statistics[row["name"]] = kind.from_bytes(bytes(row["blob"]))
+            summary = TextCounts if kind == TEXTS else NumberSummary
+            statistics[name] = summary.from_bytes(bytes(blob))
     if reused_spec:
         return Fitted(reused_spec, statistics, counts, np.concatenate(keys))
     for key, request in requests.items():  # there may be no row at all
@@ -120,6 +137,29 @@ def merge_statistics(
     return Fitted(spec, statistics, counts, np.concatenate(keys))
 
 
+@dataclass(frozen=True)
+class MergePlan:
+    """What tasks merge, and within which limits.
+
+    Attributes:
+        limits: what is needed of the counts of texts.
+        most_texts: beyond these a summary is left to `many_texts`, and its blobs are passed over.
+        most_bins: of a column's numbers.
+    """
+
+    limits: Mapping[str, CombinedLimits]
+    most_texts: int
+    most_bins: int
+
+    @staticmethod
+    def from_inputs(fit_inputs: FitInputs, reused_spec: TransformSpec | None) -> "MergePlan":
+        """Return the plan for what is fitted; counts are merged alone where nothing is."""
+        requests = {} if reused_spec else fit_inputs.collect_summary_requests()
+        numbers = sum(not isinstance(r, TextCountsRequest) for r in requests.values())
+        limits = find_count_limits(fit_inputs) if requests else {}
+        return MergePlan(limits, stored_texts.INLINE_TEXTS, choose_most_bins(numbers))
+
+
 def choose_most_bins(summaries: int) -> int:
     """Choose how many bins the merged numbers of a column have at most.
 
@@ -129,61 +169,59 @@ def choose_most_bins(summaries: int) -> int:
     return max(BINS, _NUMBERS_BYTES // (BYTES_PER_BIN * max(summaries, 1)))
 
 
-def _build_merge(
-    limits: dict[str, CombinedLimits], most_texts: int, most_bins: int
-) -> Callable[..., Iterator[pa.RecordBatch]]:
-    """Return the function for `mapInArrow` that merges blobs, which come sorted by summary.
+def _build_merge(plan: MergePlan) -> Callable[..., Iterator[pa.RecordBatch]]:
+    """Return the function for `mapInArrow` that merges blobs, which come sorted by summary."""
 
-    Args:
-        limits: what is needed of the counts of texts.
-        most_texts: beyond these a summary is _MANY_TEXTS, and its blobs are passed over.
-        most_bins: of a column's numbers.
-    """
+    def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forget_archives()
+        yield from merge_blobs((blob for batch in batches for blob in read_blobs(batch)), plan)
+
+    return merge_batches
+
+
+def merge_blobs(blobs: Iterable[StoredBlob], plan: MergePlan) -> Iterator[pa.RecordBatch]:
+    """Merge blobs, which come sorted by summary; yield batches of blobs for `assemble_fitted`."""
+    limits = plan.limits
 
     def can_be_many(name: str) -> bool:
         return name in limits and not limits[name].needs_top
 
-    def merge_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        forget_archives()
-        name: str | None = None
-        mergers: dict[str, StatisticsMerger] = {}
-        counts = TaskCounts()
-        is_many = False
+    name: str | None = None
+    mergers: dict[str, StatisticsMerger] = {}
+    counts = TaskCounts()
+    is_many = False
 
-        def finish_summary() -> pa.RecordBatch:
-            rows = [(COUNTS, str(name), 0, counts.to_bytes())]
-            if is_many:
-                return build_blob_batch([*rows, (_MANY_TEXTS, str(name), 0, b"")])
-            for kind, merger in mergers.items():
-                result = merger.merge_parts()
-                if isinstance(result, TextCounts) and str(name) in limits:
-                    result = limits[str(name)].trim_counts(result)
-                    if can_be_many(str(name)) and result.table.num_rows > most_texts:
-                        rows.append((_MANY_TEXTS, str(name), 0, b""))
-                        continue
-                if isinstance(result, NumberSummary):
-                    result = result.limit_bins(most_bins)
-                rows.append((kind, str(name), 0, result.to_bytes()))
-            return build_blob_batch(rows)
-
-        for batch in batches:
-            for kind, key, _, blob in read_blobs(batch):
-                if kind == READ_KEYS:
-                    yield build_blob_batch([(kind, key, 0, blob.to_pybytes())])
+    def finish_summary() -> pa.RecordBatch:
+        rows = [(COUNTS, str(name), 0, counts.to_bytes())]
+        if is_many:
+            return build_blob_batch([*rows, (_MANY_TEXTS, str(name), 0, b"")])
+        for kind, merger in mergers.items():
+            result = merger.merge_parts()
+            if isinstance(result, TextCounts) and str(name) in limits:
+                result = limits[str(name)].trim_counts(result)
+                if can_be_many(str(name)) and result.table.num_rows > plan.most_texts:
+                    rows.append((_MANY_TEXTS, str(name), 0, b""))
                     continue
-                if key != name:
-                    if name is not None:
-                        yield finish_summary()
-                    name, mergers, counts, is_many = key, {}, TaskCounts(), False
-                if kind == COUNTS:
-                    counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
-                elif not is_many:
-                    summary = TextCounts if kind == TEXTS else NumberSummary
-                    merger = mergers.setdefault(kind, StatisticsMerger(summary, 2 * most_texts))
-                    merger.add(blob)
-                    if can_be_many(key) and merger.merged_texts > most_texts:
-                        mergers, is_many = {}, True
-        if name is not None:
-            yield finish_summary()
+            if isinstance(result, NumberSummary):
+                result = result.limit_bins(plan.most_bins)
+            rows.append((kind, str(name), 0, result.to_bytes()))
+        return build_blob_batch(rows)
 
-    return merge_batches
+    for kind, key, _, blob in blobs:
+        if kind == READ_KEYS:
+            yield build_blob_batch([(kind, key, 0, blob.to_pybytes())])
+            continue
+        if key != name:
+            if name is not None:
+                yield finish_summary()
+            name, mergers, counts, is_many = key, {}, TaskCounts(), False
+        if kind == COUNTS:
+            counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
+        elif not is_many:
+            summary = TextCounts if kind == TEXTS else NumberSummary
+            merger = mergers.setdefault(kind, StatisticsMerger(summary, 2 * plan.most_texts))
+            merger.add(blob)
+            if can_be_many(key) and merger.merged_texts > plan.most_texts:
+                mergers, is_many = {}, True
+    if name is not None:
+        yield finish_summary()

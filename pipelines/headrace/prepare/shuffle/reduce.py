@@ -10,7 +10,7 @@ can replace them. Spark caches the blobs (`persist`), so that the second job wri
 the lake again.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     TEXTS,
     Blob,
     BlobBuilder,
+    StoredBlob,
     forget_archives,
     group_by_target,
 )
@@ -125,54 +126,72 @@ def make_reduce_function(
         whole_groups: whether the task has all targets of its groups, and so all rows of their
             files; else the rows are sent on in chunks.
     """
-    partitioner = options.partitioner
 
     def reduce_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_archives()
-        buffers = FileBuffers(options.seed)
-        last_group = 0
-        last_target: int | None = None
-        task_counts = TaskCounts()
-        for target, blobs in group_by_target(batches):
-            last_target = target
-            group = target // partitioner.targets_per_group
-            if whole_groups and group != last_group:
-                yield from buffers.flush_files()
-            last_group = group
-            for kind, _, _, blob in blobs:
-                if kind == COUNTS:
-                    task_counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
-            tables = {
-                table_kind: [read_ipc(blob) for kind, _, _, blob in blobs if kind == table_kind]
-                for table_kind in TABLES
-            }
-            if not tables[ROWS]:
-                continue
-            table = concat_to_one_chunk(tables[ROWS])
-            counts = TaskCounts()
-            distinct, losses = find_distinct_rows(table, options.raw_columns)
-            unread = UnreadKeys.from_tables(tables[PUBLISHED_KEYS], tables[LOST_KEYS])
-            distinct, cross_duplicates = unread.settle_duplicates(
-                table, distinct, losses, options.partition_index, counts
-            )
-            if cross_duplicates.num_rows:
-                write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
-            rows, summaries = _summarize_rows(table, distinct, options, target, counts)
-            task_counts.add_counts(counts)
-            if options.collect_keys:
-                summaries.append(_pack_keys(table, distinct, target))
-            yield BlobBuilder.from_blobs(summaries).build_batch()
-            for file, part in _split_by_file(rows):
-                buffers.add_rows(file, part)
-            if not whole_groups and buffers.bytes >= BUFFER_BYTES:
-                yield from buffers.flush_chunks()
-        yield from buffers.flush_files() if whole_groups else buffers.flush_chunks()
-        if last_target is not None:
-            # One for all targets of the task: those of all tasks are merged in one.
-            blob = task_counts.to_bytes()
-            yield BlobBuilder.from_blobs([(COUNTS, "", last_target, blob)]).build_batch()
+        yield from reduce_targets(group_by_target(batches), options, whole_groups=whole_groups)
 
     return reduce_batches
+
+
+def reduce_targets(
+    targets: Iterable[tuple[int, Sequence[StoredBlob]]],
+    options: ShuffleOptions,
+    *,
+    whole_groups: bool,
+) -> Iterator[pa.RecordBatch]:
+    """Reduce the blobs of targets, which come in the order of their numbers.
+
+    Args:
+        targets: number and blobs of each.
+        options, whole_groups: see `make_reduce_function`.
+
+    Yields:
+        batches of blobs.
+    """
+    partitioner = options.partitioner
+    buffers = FileBuffers(options.seed)
+    last_group = 0
+    last_target: int | None = None
+    task_counts = TaskCounts()
+    for target, blobs in targets:
+        last_target = target
+        group = target // partitioner.targets_per_group
+        if whole_groups and group != last_group:
+            yield from buffers.flush_files()
+        last_group = group
+        for kind, _, _, blob in blobs:
+            if kind == COUNTS:
+                task_counts.add_counts(TaskCounts.from_bytes(blob.to_pybytes()))
+        tables = {
+            table_kind: [read_ipc(blob) for kind, _, _, blob in blobs if kind == table_kind]
+            for table_kind in TABLES
+        }
+        if not tables[ROWS]:
+            continue
+        table = concat_to_one_chunk(tables[ROWS])
+        counts = TaskCounts()
+        distinct, losses = find_distinct_rows(table, options.raw_columns)
+        unread = UnreadKeys.from_tables(tables[PUBLISHED_KEYS], tables[LOST_KEYS])
+        distinct, cross_duplicates = unread.settle_duplicates(
+            table, distinct, losses, options.partition_index, counts
+        )
+        if cross_duplicates.num_rows:
+            write_cross_duplicates(cross_duplicates, options.duplicates_folder, target)
+        rows, summaries = _summarize_rows(table, distinct, options, target, counts)
+        task_counts.add_counts(counts)
+        if options.collect_keys:
+            summaries.append(_pack_keys(table, distinct, target))
+        yield BlobBuilder.from_blobs(summaries).build_batch()
+        for file, part in _split_by_file(rows):
+            buffers.add_rows(file, part)
+        if not whole_groups and buffers.bytes >= BUFFER_BYTES:
+            yield from buffers.flush_chunks()
+    yield from buffers.flush_files() if whole_groups else buffers.flush_chunks()
+    if last_target is not None:
+        # One for all targets of the task: those of all tasks are merged in one.
+        blob = task_counts.to_bytes()
+        yield BlobBuilder.from_blobs([(COUNTS, "", last_target, blob)]).build_batch()
 
 
 def _pack_keys(table: pa.Table, distinct: np.ndarray, target: int) -> Blob:

@@ -7,9 +7,9 @@ take row groups as they lie.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from headrace.prepare.shuffle.arrow_blobs import (
     ORDERED,
     ROWS,
     Blob,
+    StoredBlob,
     build_blob_batch,
     forget_archives,
     group_by_target,
@@ -140,24 +141,34 @@ def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) 
         results = rows.collect()
     finally:
         shared.unpersist()
+    return assemble_written(results, options)
+
+
+def assemble_written(results: Iterable[Sequence[Any]], options: WriteOptions) -> Written:
+    """Assemble what the tasks of the second job returned.
+
+    Args:
+        results: kind, name, target and blob of each.
+        options: of the job.
+    """
     files: list[DataFile] = []
     tallies: list[tuple[str, FileTally]] = []
     tally_files: list[str] = []
     unseen = Counter[str]()
     examples: list[tuple[int, bytes]] = []
     hash_files: dict[str, dict[str, int]] = {}
-    for row in results:
-        if row["kind"] == _FILE:
-            files.append(DataFile.model_validate_json(bytes(row["blob"])))
-        elif row["kind"] == _TALLY:
-            tallies += read_sums(bytes(row["blob"]))
-            tally_files.append(row["name"])
-        elif row["kind"] == _EXAMPLES:
-            examples.append((row["target"], bytes(row["blob"])))
-        elif row["kind"] == _KEY_HASHES:
-            hash_files[row["name"]] = json.loads(bytes(row["blob"]))
+    for kind, name, target, blob in results:
+        if kind == _FILE:
+            files.append(DataFile.model_validate_json(bytes(blob)))
+        elif kind == _TALLY:
+            tallies += read_sums(bytes(blob))
+            tally_files.append(name)
+        elif kind == _EXAMPLES:
+            examples.append((target, bytes(blob)))
+        elif kind == _KEY_HASHES:
+            hash_files[name] = json.loads(bytes(blob))
         else:
-            unseen[row["name"]] += int(bytes(row["blob"]))
+            unseen[name] += int(bytes(blob))
     if files:
         refuse_unseen_file(options.root, files[0].path)
     return Written(
@@ -180,26 +191,47 @@ def _build_writer(
 
         forget_archives()
         options, text, files = shared.value
-        transform = load_transform(text, files)
         context = TaskContext.get()
         attempt = context.attemptNumber() if context else 0
-        tallies = TaskTallies(options.root, options.build_id, attempt)
-        hashes = TaskKeyHashes(options.root, options.build_id, attempt)
-        for target, blobs in group_by_target(batches):
-            chunks = [read_ipc(blob) for _, _, _, blob in blobs]
-            is_sorted = [name for _, name, _, _ in blobs] == [ORDERED]
-            rows = chunks[0] if is_sorted else sort_file_rows(chunks, options.seed)
-            yield build_blob_batch(
-                _write_target(rows, target, attempt, transform, options, tallies, hashes)
-            )
-            if tallies.is_full:
-                yield from _write_tallies(tallies)
-            if hashes.is_full:
-                yield from _write_hashes(hashes)
-        yield from _write_tallies(tallies)
-        yield from _write_hashes(hashes)
+        yield from write_targets(
+            group_by_target(batches), load_transform(text, files), options, attempt
+        )
 
     return write_batches
+
+
+def write_targets(
+    targets: Iterable[tuple[int, Sequence[StoredBlob]]],
+    transform: ArrowTransform,
+    options: WriteOptions,
+    attempt: int = 0,
+) -> Iterator[pa.RecordBatch]:
+    """Write the files of targets.
+
+    Args:
+        targets: number and ROWS of each.
+        transform: the fitted one.
+        options: where and how.
+        attempt: of the task; its files have names of their own.
+
+    Yields:
+        batches of blobs, for `assemble_written`.
+    """
+    tallies = TaskTallies(options.root, options.build_id, attempt)
+    hashes = TaskKeyHashes(options.root, options.build_id, attempt)
+    for target, blobs in targets:
+        chunks = [read_ipc(blob) for _, _, _, blob in blobs]
+        is_sorted = [name for _, name, _, _ in blobs] == [ORDERED]
+        rows = chunks[0] if is_sorted else sort_file_rows(chunks, options.seed)
+        yield build_blob_batch(
+            _write_target(rows, target, attempt, transform, options, tallies, hashes)
+        )
+        if tallies.is_full:
+            yield from _write_tallies(tallies)
+        if hashes.is_full:
+            yield from _write_hashes(hashes)
+    yield from _write_tallies(tallies)
+    yield from _write_hashes(hashes)
 
 
 def _write_tallies(tallies: TaskTallies) -> Iterator[pa.RecordBatch]:
