@@ -31,9 +31,9 @@ def cast_to_real(texts: pa.Array, name: str) -> pa.Array:
     is_number = pc.match_substring_regex(texts, _NUMBER)
     others = texts.filter(pc.invert(is_number)).unique()
     known = pc.or_(pc.match_substring_regex(others, _NO_NUMBER), pc.equal(others, ""))
-    if not pc.all(pc.fill_null(known, True)).as_py():
-        example = others.filter(pc.invert(known))[0].as_py()
-        raise NeedsSparkError(f"column {name} has the text {example!r}")
+    unknown = others.filter(pc.invert(known))
+    if len(unknown):
+        raise NeedsSparkError(f"column {name} has the text {unknown[0].as_py()!r}")
     return pc.cast(pc.if_else(is_number, texts, pa.scalar(None, pa.string())), pa.float64())
 
 
