@@ -227,9 +227,10 @@ def _run_attempt(
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     spark = started
     if spark is None and plan.processed:
-        prepared = _build_without_spark(attempt, plan, workdir)
-        if prepared is not None:
-            return prepared
+        outcome = _build_without_spark(attempt, plan, workdir)
+        if isinstance(outcome, Prepared):
+            return outcome
+        plan = outcome
     digests: dict[str, pa.Table] = {}
     if plan.changed_lookups and plan.retained:
         spark = spark or _start_spark(recipe, workdir, report)
@@ -250,28 +251,29 @@ def _run_attempt(
         return _build_until_published(attempt, plan, spark, digests)
 
 
-def _build_without_spark(attempt: Attempt, plan: Plan, workdir: str) -> Prepared | None:
-    """Build in processes of this machine; None where Spark is needed, and nothing is written."""
+def _build_without_spark(attempt: Attempt, plan: Plan, workdir: str) -> Prepared | Plan:
+    """Build in processes of this machine; where Spark is needed, return the plan of its build."""
     recipe, report = attempt.recipe, attempt.report
-    if not can_do_without_spark(recipe, plan):
-        return None
-    try:
-        table = open_local_table(recipe, plan)
-        with Workers(choose_processes(recipe, table)) as workers:
-            jobs = LocalJobs(attempt, plan, table, workers, f"{workdir}/prepare")
-            report(Progress(f"preparing {describe_rows(table)} without Spark"))
-            attempt.timer.record_step("read")
-            outcome = build_rows(attempt, plan, table.raw, jobs)
-    except NeedsSparkError as error:
-        report(Progress(f"Spark is needed: {error}"))
+    while can_do_without_spark(recipe, plan):
+        try:
+            table = open_local_table(recipe, plan)
+            with Workers(choose_processes(recipe, table)) as workers:
+                jobs = LocalJobs(attempt, plan, table, workers, f"{workdir}/prepare")
+                report(Progress(f"preparing {describe_rows(table)} without Spark"))
+                attempt.timer.record_step("read")
+                outcome = build_rows(attempt, plan, table.raw, jobs)
+        except NeedsSparkError as error:
+            report(Progress(f"Spark is needed: {error}"))
+            discard_build(attempt.root, attempt.build_id)
+            return plan
+        if isinstance(outcome, BuildResult):
+            followed = record_lookups(attempt, plan)
+            published = publish_rows(attempt, plan, table.raw, outcome, followed)
+            attempt.timer.record_step("commit")
+            return _open_prepared(attempt, plan, published)
+        plan = _revise_plan(plan, outcome, report)
         discard_build(attempt.root, attempt.build_id)
-        return None
-    if not isinstance(outcome, BuildResult):  # rows that need another plan
-        discard_build(attempt.root, attempt.build_id)
-        return None
-    published = publish_rows(attempt, plan, table.raw, outcome, record_lookups(attempt, plan))
-    attempt.timer.record_step("commit")
-    return _open_prepared(attempt, plan, published)
+    return plan
 
 
 def _build_until_published(

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
+_ARROW_TYPES: Mapping[str, pa.DataType] = {
+    "boolean": pa.bool_(), "tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(),
+    "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "string": pa.string(),
+    "binary": pa.binary(), "date": pa.date32(), "timestamp": pa.timestamp("us", "UTC"),
+    "timestamp_ntz": pa.timestamp("us"),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class RawSchema:
@@ -69,11 +76,17 @@ class RawSchema:
         return RAW_KINDS[self.types[column]]
 
     def get_arrow_type(self, column: str) -> pa.DataType:
-        """Return the type that a column has in Arrow where Spark hands it over, in UTC."""
-        from pyspark.sql.pandas.types import to_arrow_type
+        """Return the type that a column of one value has where Spark hands it to Arrow.
 
-        kind = to_arrow_type(self.spark_types[column])
-        return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) and kind.tz else kind
+        Raises:
+            KeyError: it is of another type.
+        """
+        import pyspark.sql.types as T
+
+        kind = self.spark_types[column]
+        if isinstance(kind, T.DecimalType):
+            return pa.decimal128(kind.precision, kind.scale)
+        return _ARROW_TYPES[self.sql_types[column]]
 
     def with_columns(self, spark_types: "Mapping[str, DataType]") -> "RawSchema":
         """Return the schema with further columns at the end; a column that it already has keeps its

@@ -49,6 +49,7 @@ from headrace.source.rules import CHECKS_PER_MASK, Check
 from headrace.source.tables import TableColumns
 
 _KEY_TYPES = frozenset({ColumnType.INTEGER, ColumnType.STRING})
+_SPLIT_KEY_TYPES = _KEY_TYPES | {ColumnType.REAL}
 _LATEST_TYPES = _KEY_TYPES | {ColumnType.REAL, ColumnType.TIMESTAMP}
 
 
@@ -81,7 +82,7 @@ class SplitRule:
             before, after = self.boundaries.validation_from, self.boundaries.test_from
             chosen = [micros < before, (micros >= before) & (micros < after), micros >= after]
             return np.select(chosen, [0, 1, 2], crossing).astype(np.int32)
-        texts = [pc.fill_null(write_key_texts(columns[n]), MISSING_KEY) for n in self.key]
+        texts = [pc.fill_null(write_key_texts(columns[n], n), MISSING_KEY) for n in self.key]
         seed = pa.array([str(self.seed)] * rows, pa.string())
         joined = pc.binary_join_element_wise(seed, *texts, KEY_SEPARATOR)
         point = hash_columns([joined], rows) % np.int64(SPLIT_STEPS)
@@ -265,8 +266,9 @@ def make_assigner(
     latest_by = dedup.latest_by if dedup else None
     split_key = tuple(split.key or ())
     for name in (*key, *split_key):
-        if schema.types[name] not in _KEY_TYPES:
-            raise NeedsSparkError(f"the key column {name} is neither a whole number nor a text")
+        taken = _KEY_TYPES if name in key else _SPLIT_KEY_TYPES
+        if schema.types[name] not in taken:
+            raise NeedsSparkError(f"the key column {name} is {schema.types[name].value}")
     latest: tuple[str, RawKind] | None = None
     if latest_by:
         if schema.types[latest_by] not in _LATEST_TYPES:

@@ -15,6 +15,8 @@ from headrace.source.problems import PROBLEM_SEPARATOR, REASON_SEPARATOR
 _NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$"
 _NO_NUMBER = r"[^-+.0-9eEdDfFxXpPaAbBcCiInNtTyY\x00-\x20\x7f]"
 _SHOWN_CHARACTERS = 80
+# Real numbers whose shortest decimal text Java and Arrow write alike.
+_LEAST_PLAIN, _MOST_PLAIN, _PLAIN_DIGITS = 1e-3, 1e7, 15
 _SYMBOLS = {PROBLEM_SEPARATOR: "\u241e", REASON_SEPARATOR: "\u241f"}
 
 
@@ -106,6 +108,24 @@ def make_hashable(column: pa.Array) -> pa.Array:
     return column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
 
 
-def write_key_texts(column: pa.Array) -> pa.Array:
-    """Write whole numbers and texts as `source.keys.write_key_text`."""
-    return column if pa.types.is_string(column.type) else column.cast(pa.string())
+def write_key_texts(column: pa.Array, name: str) -> pa.Array:
+    """Write numbers and texts as `source.keys.write_key_text`.
+
+    Raises:
+        NeedsSparkError: a real number has many digits, or is very large or small: Java writes it in
+            a way of its own, which differs between its releases.
+    """
+    if not pa.types.is_float64(column.type):
+        return column if pa.types.is_string(column.type) else column.cast(pa.string())
+    numbers = pc.fill_null(column, 0.0).to_numpy() + 0.0
+    is_whole = (np.abs(numbers) < 2.0**53) & (numbers == np.floor(numbers))
+    whole = pa.array(np.where(is_whole, numbers, 0.0).astype(np.int64)).cast(pa.string())
+    if is_whole.all():
+        return pc.if_else(column.is_valid(), whole, pa.scalar(None, pa.string()))
+    plain = (np.abs(numbers) >= _LEAST_PLAIN) & (np.abs(numbers) < _MOST_PLAIN)
+    texts = column.cast(pa.string())
+    # Digits, a point and a sign.
+    plain &= pc.fill_null(pc.binary_length(texts), 0).to_numpy() <= _PLAIN_DIGITS + 2
+    if not (plain | is_whole).all():
+        raise NeedsSparkError(f"column {name} has real numbers of more than {_PLAIN_DIGITS} digits")
+    return pc.if_else(column.is_valid(), pc.if_else(pa.array(is_whole), whole, texts), texts)

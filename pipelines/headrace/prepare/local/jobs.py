@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.columns.statistics import TextCounts
@@ -56,11 +57,11 @@ from headrace.prepare.shuffle.merge_statistics import Fitted, MergePlan, assembl
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.write.job import WriteOptions, Written, assemble_written
-from headrace.source.internal_columns import is_internal
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, choose_late_columns
 from headrace.source.local_files import LocalFile
 from headrace.source.quarantine.writer import locate_quarantine
+from headrace.source.tables import TableColumns
 from headrace.source.types import SMALL_KINDS
 from headrace.transform.spec import TransformSpec
 
@@ -93,8 +94,10 @@ class LocalJobs(BuildJobs):
         self._folder: str | None = None
         self._scratch = scratch
         self._rejected: list[Rejected] = []
-        if plan.erased or plan.invalid_texts or plan.changed_lookups:
-            raise NeedsSparkError("persons were erased, or texts are no UTF-8")
+        if plan.erased:
+            raise NeedsSparkError("rows of persons are left out")
+        if plan.invalid_texts:
+            raise NeedsSparkError("texts are no UTF-8")
         if plan.retained and can_span_partitions(attempt.recipe, plan.partitions):
             raise NeedsSparkError("keys are compared with those of published rows")
 
@@ -119,6 +122,7 @@ class LocalJobs(BuildJobs):
         late = choose_late_columns(columns, (), carried)
         self._assigner = make_assigner(recipe, columns, late, carried, boundaries)
         self._late = LateColumns(columns.name, late, self._table.files) if late else None
+        self._columns = _list_types(columns) if self._assigner.checks else {}
         self._rows = RowPlan(
             checks=self._assigner.checks,
             fit_inputs=fit_inputs,
@@ -246,11 +250,6 @@ class LocalJobs(BuildJobs):
 
     def _plan_quarantine(self) -> list[QuarantineTask]:
         table = self._table.columns
-        columns = {
-            name: table.stored.get_arrow_type(name)
-            for name in table.stored.names
-            if not is_internal(name)
-        }
         by_file: dict[int, list[Rejected]] = defaultdict(list)
         for part in self._rejected:
             by_file[part.file].append(part)
@@ -258,7 +257,7 @@ class LocalJobs(BuildJobs):
         return [
             QuarantineTask(
                 table=table.name,
-                columns=columns,
+                columns=self._columns,
                 checks=tuple(check.name for check in self._rows.checks),
                 folder=locate_quarantine(self._attempt.root, self._attempt.build_id),
                 number=number,
@@ -273,6 +272,24 @@ class LocalJobs(BuildJobs):
         self._kept = []
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _list_types(table: TableColumns) -> dict[str, pa.DataType]:
+    """List the columns of a table and their types in Arrow, for its quarantine: as they are read,
+    and where values may be lost, as they are stored.
+
+    Raises:
+        NeedsSparkError: a column has a type of more than one value.
+    """
+    types = {}
+    for name in table.stored.names:
+        try:
+            schema = table.stored if name in table.casts else table.schema
+            types[name] = schema.get_arrow_type(name)
+        except KeyError:
+            kind = table.stored.sql_types[name]
+            raise NeedsSparkError(f"column {name} is {kind}, and rows may be rejected") from None
+    return types
 
 
 def _divide_file(number: int, file: LocalFile, rows: int) -> list[FilePart]:

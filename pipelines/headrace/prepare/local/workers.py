@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, Pipe
@@ -145,13 +146,14 @@ def _serve(connection: Connection) -> None:
     import pyarrow as pa
 
     pa.set_cpu_count(1)
+    warnings.simplefilter("ignore")  # of libraries to each other; nobody reads them here
     while True:
         try:
-            task = connection.recv()
+            pickled = connection.recv_bytes()
         except EOFError:
             return
         try:
-            answer = (True, task.run())
+            answer = (True, pickle.loads(pickled).run())  # noqa: S301  # from the other side
         except Exception as error:
             answer = (False, _make_sendable(error))
         try:

@@ -50,12 +50,8 @@ def find_distinct_rows(
     values = table.take(pa.array(candidates))
     latest = np.zeros(len(candidates), np.uint64)
     if LATEST in values.column_names:
-        latest = pc.rank(
-            values[LATEST].combine_chunks(),
-            "descending",
-            null_placement="at_end",
-            tiebreaker="dense",
-        ).to_numpy()
+        column = values[LATEST].combine_chunks()
+        latest = pc.rank(column, "descending", tiebreaker="dense").to_numpy()  # nulls at the end
     tie = hash_rows([values[name] for name in raw], values[TIE_BREAKER].to_numpy().view(np.uint64))
     # Equal rows in several source partitions: the first partition keeps its row.
     partition = values[PARTITION].to_numpy()

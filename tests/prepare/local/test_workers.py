@@ -1,0 +1,91 @@
+"""Tasks run in processes, in order; what goes wrong there is said here."""
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import pytest
+
+from headrace.errors import LakeError, MachineError
+from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.prepare.local.workers import Workers
+
+
+@dataclass(frozen=True)
+class Square:
+    number: int
+
+    def run(self) -> int:
+        return self.number**2
+
+
+@dataclass(frozen=True)
+class Fail:
+    error: Exception
+
+    def run(self) -> None:
+        raise self.error
+
+
+@dataclass(frozen=True)
+class TellProcess:
+    def run(self) -> int:
+        return os.getpid()
+
+
+@dataclass(frozen=True)
+class Die:
+    def run(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class UnsendableError(Exception):
+    def __init__(self, one: Any, two: Any) -> None:
+        super().__init__("needs two")
+
+
+@dataclass(frozen=True)
+class FailOddly:
+    def run(self) -> None:
+        raise UnsendableError(1, 2)
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_results_come_in_the_order_of_tasks(processes: int) -> None:
+    with Workers(processes) as workers:
+        assert workers.run([Square(n) for n in range(20)]) == [n**2 for n in range(20)]
+        assert workers.run([]) == []
+
+
+def test_processes_are_kept_and_ended() -> None:
+    with Workers(2) as workers:
+        first = {*workers.run([TellProcess()] * 6)}
+        assert {*workers.run([TellProcess()] * 6)} | first == first
+        assert os.getpid() not in first
+    assert not any(psutil.pid_exists(pid) for pid in first)
+    with Workers(0) as workers:
+        assert workers.run([TellProcess()]) == [os.getpid()]
+
+
+@pytest.mark.parametrize("error", [LakeError("no rows"), NeedsSparkError("of a cast"), KeyError(1)])
+def test_errors_are_raised_here(error: Exception) -> None:
+    with Workers(1) as workers, pytest.raises(type(error)) as found:
+        workers.run([Square(1), Fail(error), Square(2)])
+    assert found.value.args == error.args
+
+
+def test_an_error_that_cannot_be_sent_is_described() -> None:
+    with Workers(1) as workers, pytest.raises(RuntimeError, match="needs two"):
+        workers.run([FailOddly()])
+
+
+def test_a_process_that_dies_is_named() -> None:
+    with Workers(2) as workers, pytest.raises(MachineError, match=r"signal 9 .*above_rows"):
+        workers.run([Square(1), Die(), Square(2)])
+
+
+def test_a_task_that_cannot_be_read_there_is_an_error() -> None:
+    with Workers(1) as workers, pytest.raises(TypeError, match="missing"):
+        workers.run([Fail(UnsendableError(1, 2))])
