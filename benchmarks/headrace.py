@@ -9,13 +9,17 @@ from headrace.recipe import Recipe
 from headrace.recipe.load import build_recipe
 
 
-def prepare_clicks(lake: str, out: str, workdir: str, extra: tuple[str, ...]) -> dict[str, Any]:
+def prepare_clicks(
+    lake: str, out: str, workdir: str, extra: tuple[str, ...], *, with_spark: bool = False
+) -> dict[str, Any]:
     """Run the stage, and return the seconds of each step and the files of each split."""
     from headrace.prepare import prepare
     from headrace.progress import ignore_progress
 
     prepared = prepare(
-        build_clicks_recipe(lake, out, extra), workdir=workdir, report=ignore_progress
+        build_clicks_recipe(lake, out, extra, with_spark=with_spark),
+        workdir=workdir,
+        report=ignore_progress,
     )
     dataset = prepared.dataset
     return {
@@ -27,7 +31,12 @@ def prepare_clicks(lake: str, out: str, workdir: str, extra: tuple[str, ...]) ->
 
 
 def build_clicks_recipe(
-    lake: str, out: str, extra: tuple[str, ...] = (), numbers: str = "standardize"
+    lake: str,
+    out: str,
+    extra: tuple[str, ...] = (),
+    numbers: str = "standardize",
+    *,
+    with_spark: bool = False,
 ) -> Recipe:
     """Build the recipe: 13 numbers, 26 and `extra` vocabularies, split 80/10/10.
 
@@ -35,8 +44,9 @@ def build_clicks_recipe(
         lake, out: folders of the lake and of the dataset.
         extra: further vocabularies.
         numbers: kind of the features of numbers.
+        with_spark: whether Spark prepares it, however few rows there are.
     """
-    tree = {
+    tree: dict[str, Any] = {
         "name": "clicks",
         "source": {
             "tables": {
@@ -60,4 +70,6 @@ def build_clicks_recipe(
         "dataset": {"path": out},
         "model": {"kind": "mlp"},
     }
+    if with_spark:
+        tree["spark"] = {"above_rows": 0}
     return build_recipe(tree, source="benchmarks/headrace.py", environment=os.environ)

@@ -16,7 +16,7 @@ def measure_growth(
     for rows in sizes:
         lake = ensure_clicks_lake(workdir, rows)
         warm_page_cache(lake)
-        job = Job("headrace", lake, f"{workdir}/out/growth", f"{workdir}/scratch/growth")
+        job = Job("headrace_spark", lake, f"{workdir}/out/growth", f"{workdir}/scratch/growth")
         run = run_rounds({f"{rows:,} rows": job}, 1, echo=echo)[0][f"{rows:,} rows"]
         per_million = round(run.seconds / rows * 1e6, 2)
         figures_by_size.append(

@@ -19,7 +19,9 @@ def measure_skew(
     lake = ensure_skewed_lake(workdir, rows)
     warm_page_cache(lake)
     jobs = {
-        label: Job("headrace", lake, f"{workdir}/out/{label}", f"{workdir}/scratch/{label}", extra)
+        label: Job(
+            "headrace_spark", lake, f"{workdir}/out/{label}", f"{workdir}/scratch/{label}", extra
+        )
         for label, extra in {"without": (), "with": (HOT, UNIQUE)}.items()
     }
     rounds_of_runs = run_rounds(jobs, rounds, echo=echo)

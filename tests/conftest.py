@@ -74,6 +74,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     stop_own_session()
 
 
+@pytest.fixture(autouse=True)
+def started_spark(request: pytest.FixtureRequest) -> None:
+    """Tests of Spark have the session from their beginning: `prepare` does without it otherwise."""
+    if request.node.get_closest_marker("spark"):
+        request.getfixturevalue("spark")
+
+
 @pytest.fixture(scope="session")
 def flights_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real flights lake."""

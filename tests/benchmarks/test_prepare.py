@@ -16,10 +16,13 @@ def test_the_contest_on_a_small_lake(tmp_path: Path) -> None:
         "plain_spark_over_headrace",
         "spark_ml_over_headrace",
         "headrace_over_polars",
+        "spark_over_without",
     }
     assert all(ratio > 0 for ratio in figures["ratios"].values())
     assert figures["agreement"]["agree"]
-    assert set(figures["rounds"][0]) == {"headrace", "plain_spark", "spark_ml", "polars"}
+    assert set(figures["rounds"][0]) == {
+        "headrace", "headrace_spark", "plain_spark", "spark_ml", "polars",
+    }  # fmt: skip
 
 
 def test_growth_and_skew_on_small_lakes(tmp_path: Path) -> None:

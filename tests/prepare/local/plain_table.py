@@ -15,7 +15,6 @@ from headrace.prepare.local import choice
 from headrace.progress import Progress
 from headrace.recipe import Recipe, build_recipe
 
-
 _BUILD_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
