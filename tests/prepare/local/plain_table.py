@@ -33,18 +33,16 @@ def make_recipe(lake: str | Path, out: str | Path, **changes: Any) -> Recipe:
 
 
 def prepare_without_spark(
-    recipe: Recipe, workdir: Path, request: BuildRequest | None = None
-) -> tuple[Prepared, list[str]]:
-    """Prepare as if no session ran; return what was said, too."""
-    said: list[str] = []
+    recipe: Recipe, workdir: Path, said: list[str], request: BuildRequest | None = None
+) -> Prepared:
+    """Prepare as if no session ran; what is said is appended to `said`."""
 
     def report(progress: Progress) -> None:
         said.append(progress.text)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "has_session", lambda: False)
-        prepared = prepare(recipe, workdir=str(workdir), report=report, request=request)
-    return prepared, said
+        return prepare(recipe, workdir=str(workdir), report=report, request=request)
 
 
 def digest_version(version: DatasetVersion) -> dict[str, Any]:

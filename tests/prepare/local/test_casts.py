@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.prepare.local.casts import (
-    cast_to_real,
+    cast_texts,
     concat_present,
     convert_to_kind,
     describe_lost_texts,
@@ -21,45 +21,101 @@ from headrace.prepare.local.needs_spark import NeedsSparkError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-NUMBERS = {"1": 1.0, "-2.5": -2.5, "1e3": 1000.0, "0.1": 0.1, "12.": 12.0, "1E-2": 0.01}
-LOST = ["n/a", "", "unknown", "1,5", "12 kg", "-/-", "\u00e9"]
-UNKNOWN = ["nan", "NaN", "inf", "Infinity", "1d", "2f", "0x1p3", "+1", " 1", "1e400", "-", ".5"]
-
-
-def test_numbers_and_lost_texts() -> None:
-    texts = pa.array([*NUMBERS, None, *LOST])
-    assert cast_to_real(texts, "x").to_pylist() == [*NUMBERS.values(), None, *[None] * len(LOST)]
-    assert cast_to_real(pa.array([None], pa.string()), "x").to_pylist() == [None]
-
-
-@pytest.mark.parametrize("text", UNKNOWN)
-def test_what_may_be_a_number_is_left_to_spark(text: str) -> None:
-    with pytest.raises(NeedsSparkError, match="column x has the text"):
-        cast_to_real(pa.array(["1", text, "n/a"]), "x")
-
-
-def test_texts_that_are_no_utf8() -> None:
-    texts = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"], pa.binary()).buffers())
-    with pytest.raises(NeedsSparkError, match="no UTF-8"):
-        cast_to_real(texts, "x")
+KNOWN: dict[str, list[str]] = {
+    "real": ["1", "-2.5", "1e3", "0.1", "12.", "1E-2", "123456789012345678901234567890", "007"],
+    "integer": ["1", "-25", "0012", "12.0", "12.", "-0", "999999999999999999"],
+    "boolean": ["true", "FALSE", "t", "n", "Yes", "no", "0", "1", "Y"],
+    "date": ["2026-01-31", "1600-01-01", "2024-02-29"],
+    "timestamp": ["2026-01-31", "2026-01-31 10:30", "2026-01-31T10:30:59", "2000-01-01 00:00:00.5"],
+}
+LOST: dict[str, list[str]] = {
+    "real": [
+        "n/a",
+        "",
+        "unknown",
+        "1,5",
+        "12 kg",
+        "-/-",
+        "\u00e9",
+        "NA",
+        "None",
+        "-",
+        "add",
+        "1 2x#",
+    ],
+    "integer": ["n/a", "", "1.5", "1e3", "NA", "1,234", "\u0661", "0.001"],
+    "boolean": ["maybe", "", "2", "tr", "on", "yes please", "-"],
+    "date": ["n/a", "", "today", "soon"],
+    "timestamp": ["n/a", "", "now", "epoch"],
+}
+UNKNOWN: dict[str, list[str]] = {
+    "real": [
+        "nan",
+        "NaN",
+        "inf",
+        "-Infinity",
+        " nan ",
+        "1d",
+        "2f",
+        "0x1p3",
+        "+1",
+        " 1",
+        "1e400",
+        ".5",
+    ],
+    "integer": [" 1", "+1", "9999999999999999999", "1.5.2", "-"],
+    "boolean": [" true", "true\t"],
+    "date": ["2026-1-5", "2026-02-30", "20260101", "1500-01-01", "2026-01-01x", "3000-01-01"],
+    "timestamp": ["10:30", "2026-01-31 10:30 CET", "2026-01-31T10:30:59Z", "2026-13-01"],
+}
+TYPES = {"real": "double", "integer": "bigint", "boolean": "boolean"}
 
 
 @pytest.mark.spark
-def test_casts_are_those_of_spark(spark: "SparkSession") -> None:
+@pytest.mark.parametrize("declared", KNOWN)
+def test_casts_are_those_of_spark(spark: "SparkSession", declared: str) -> None:
     import pyspark.sql.functions as F
 
     from headrace.schema import ColumnType
     from headrace.source.types import cast_column
 
-    texts = [*NUMBERS, *LOST, *(f"{n}.{n}" for n in range(100)), "123456789012345678901234567890"]
+    texts = [*KNOWN[declared], *LOST[declared], None]
     frame = spark.createDataFrame([(text,) for text in texts], "x string")
-    cast = frame.select(cast_column("x", ColumnType.STRING, "real").alias("x"), F.lit(1)).collect()
-    assert cast_to_real(pa.array(texts), "x").to_pylist() == [row["x"] for row in cast]
+    cast = cast_column("x", ColumnType.STRING, declared)
+    if declared in ("date", "timestamp"):
+        cast = F.unix_micros(cast.cast("timestamp"))
+    expected = [row["x"] for row in frame.select(cast.alias("x"), F.lit(1)).collect()]
+    found = cast_texts(pa.array(texts), declared, "x")
+    if declared in ("date", "timestamp"):
+        found = convert_to_kind(found, "timestamp")
+    assert found.to_pylist() == expected
+    assert None not in expected[: len(KNOWN[declared])]
+    assert set(expected[len(KNOWN[declared]) :]) == {None}
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"), [(kind, text) for kind, texts in UNKNOWN.items() for text in texts]
+)
+def test_what_may_be_a_value_is_left_to_spark(declared: str, text: str) -> None:
+    with pytest.raises(NeedsSparkError, match="column x has "):
+        cast_texts(pa.array([KNOWN[declared][0], text, "n/a"]), declared, "x")
+
+
+def test_texts_that_are_no_utf8() -> None:
+    texts = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"], pa.binary()).buffers())
+    with pytest.raises(NeedsSparkError, match="no UTF-8"):
+        cast_texts(texts, "real", "x")
+
+
+def test_nulls_alone() -> None:
+    for declared in KNOWN:
+        assert cast_texts(pa.array([None], pa.string()), declared, "x").to_pylist() == [None]
 
 
 def test_reasons() -> None:
     lost = np.array([False, True, True])
-    reasons = describe_lost_texts(pa.array(["1", "n/a", "\u00e9" * 100]), "x", lost).to_pylist()
+    texts = pa.array(["1", "n/a", "\u00e9" * 100])
+    reasons = describe_lost_texts(texts, "real", "x", lost).to_pylist()
     assert reasons == [None, "x: 'n/a' is no real", "x: '" + "\u00e9" * 80 + "' is no real"]
 
 

@@ -123,7 +123,7 @@ def prepare_both(
                     recipe, workdir=str(tmp_path), report=ignore_progress, request=request
                 )
             else:
-                prepared, said = prepare_without_spark(recipe, tmp_path, request)
+                prepared = prepare_without_spark(recipe, tmp_path, said, request)
         except LakeError as error:
             outcomes.append(str(error))
         else:
@@ -153,6 +153,59 @@ def test_random_lakes(
     assert any(" without Spark" in text for text in said), said
     assert not any("Spark is needed" in text for text in said), said
     shutil.rmtree(tmp_path)
+
+
+CSV_COLUMNS = {
+    "id": "integer", "y": "integer", "x": "real", "small": "integer", "at": "timestamp",
+    "price": "real", "good": "boolean", "on": "date",
+}  # fmt: skip
+
+
+def write_csv(path: Path, rng: random.Random, rows: int, null: str, end: str) -> None:
+    """Write lines without quotes; some values are none of their columns' types."""
+    lines = ["id;y;x;small;text;at;price;good;on"]
+    for n in range(rows):
+        values = [
+            str(n), str(rng.randrange(2)), f"{rng.gauss(0, 1):.3f}", str(rng.randrange(9)),
+            rng.choice(["a", "b c", "\u00e9", "1"]), f"2026-01-0{rng.randrange(1, 9)} 10:30:00",
+            f"{rng.uniform(1, 99):.2f}", rng.choice(["true", "false", "T"]), "2026-02-01",
+        ]  # fmt: skip
+        if rng.random() < 0.3:
+            values[rng.randrange(1, 9)] = rng.choice(["", null])
+        if rng.random() < 0.1:
+            values[rng.choice([2, 3, 6, 7])] = "n/a"
+        lines.append(";".join(values))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((end.join(lines) + end).encode())
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 4))])
+def test_files_of_csv(spark: "SparkSession", tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    null, end = rng.choice(["", "NA"]), rng.choice(["\n", "\r\n"])
+    for day in range(2):
+        path = tmp_path / "lake" / f"day={day}" / "part.csv"
+        write_csv(path, rng, 150, null, end)
+    options = {"sep": ";", **({"nullValue": null} if null else {})}
+    table = {
+        "path": str(tmp_path / "lake"), "format": "csv", "columns": CSV_COLUMNS,
+        "options": options,
+    }  # fmt: skip
+    features = {
+        **{name: FEATURES[name] for name in ("x", "text", "small")},
+        "good": {"kind": "vocabulary"},
+    }
+    expected, found, said = prepare_both(
+        lambda dataset: make_recipe(
+            "", dataset, source={"tables": {"t": table}, "main": "t"}, features=features,
+            label={"expression": rng.choice(["y = 1"]), "kind": "binary"},
+            split={"key": ["id", "price"]}, clean={"dedup": {"key": ["id"], "latest_by": "at"}},
+        ),
+        tmp_path,
+    )  # fmt: skip
+    assert found == expected
+    assert "preparing 300 rows of 2 files without Spark" in said
+    assert not any("Spark is needed" in text for text in said), said
 
 
 def test_increments(spark: "SparkSession", tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from headrace.prepare.assign import (
     Buckets,
 )
 from headrace.prepare.local.casts import (
-    cast_to_real,
+    cast_texts,
     concat_present,
     convert_to_kind,
     describe_lost_texts,
@@ -38,6 +38,7 @@ from headrace.source.internal_columns import (
     KEY_DIGEST,
     LABEL,
     LATEST,
+    MALFORMED,
     POSITION,
     PROBLEMS,
     ROW_ID,
@@ -96,7 +97,8 @@ class RowAssigner:
 
     Attributes:
         columns: that are read early -> type in Arrow, as they are stored.
-        casts: those of them whose texts are cast to numbers, in the order of their checks.
+        casts: those of them whose texts are cast, in the order of their checks -> declared type.
+        reads_lines: whether rows are lines, which may be none.
         widened: those of them whose whole numbers are cast to reals.
         checks: of every row, in the order of their bits.
         expressions: label, weight and baseline, as far as there are any.
@@ -108,7 +110,8 @@ class RowAssigner:
     """
 
     columns: Mapping[str, pa.DataType]
-    casts: tuple[str, ...]
+    casts: Mapping[str, str]
+    reads_lines: bool
     widened: tuple[str, ...]
     checks: tuple[Check, ...]
     expressions: tuple[Expression, ...]
@@ -149,11 +152,14 @@ class RowAssigner:
         columns, lost, reasons = dict(read), [], []
         for name in self.widened:
             columns[name] = pc.cast(read[name], pa.float64(), safe=False)
-        for name in self.casts:
-            columns[name] = cast_to_real(read[name], name)
+        if self.reads_lines:  # a table with a line that is no row is left to Spark
+            lost.append(np.zeros(rows, bool))
+            reasons.append(pa.nulls(rows, pa.string()))
+        for name, declared in self.casts.items():
+            columns[name] = cast_texts(read[name], declared, name)
             is_lost = pc.and_(read[name].is_valid(), columns[name].is_null())
             lost.append(is_lost.to_numpy(zero_copy_only=False))
-            reasons.append(describe_lost_texts(read[name], name, lost[-1]))
+            reasons.append(describe_lost_texts(read[name], declared, name, lost[-1]))
         made = {name: convert_to_kind(columns[name], kind) for name, kind in self.carried.items()}
         made[FILE] = pa.array(np.full(rows, file, np.int64))
         made[POSITION] = pa.array(np.arange(first, first + rows, dtype=np.int64))
@@ -293,19 +299,22 @@ def make_assigner(
     carried = {name: kind for name, kind in raw.items() if name not in late}
     named = [*carried, *key, *split_key, *times, *ties, *([latest_by] if latest_by else [])]
     named += [name for expression in expressions for name in expression.kinds]
-    casts = tuple(table.casts)
+    casts, reads_lines = dict(table.casts), MALFORMED in schema.names
     widened = tuple(
         name
         for name, declared in recipe.source.tables[table.name].columns.items()
         if declared == "real" and table.stored.types.get(name) == ColumnType.INTEGER
     )
-    checks = tuple(Check(f"{name} is {table.casts[name]}", "quarantine") for name in casts)
+    names = ["malformed"] if reads_lines else []
+    names += [f"{name} is {declared}" for name, declared in casts.items()]
+    checks = tuple(Check(name, "quarantine") for name in names)
     if any(e.name == WEIGHT for e in expressions):
         checks = (*checks, Check("label.sample_weight", "quarantine"))
     columns = {name: table.stored.get_arrow_type(name) for name in [*named, *casts]}
     return RowAssigner(
         columns=columns,
         casts=casts,
+        reads_lines=reads_lines,
         widened=tuple(name for name in widened if name in columns),
         checks=checks,
         expressions=expressions,

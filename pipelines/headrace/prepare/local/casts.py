@@ -10,40 +10,92 @@ from headrace.columns.values import RawKind
 from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.source.problems import PROBLEM_SEPARATOR, REASON_SEPARATOR
 
-# Texts that are numbers to Java and to Arrow alike, of sizes that 64 bits hold; and texts that are
-# none, because they have a character that no number has. Of all others only Spark knows.
-_NUMBER = r"^-?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$"
-_NO_NUMBER = r"[^-+.0-9eEdDfFxXpPaAbBcCiInNtTyY\x00-\x20\x7f]"
+# Texts that are values to Spark and to Arrow alike; and texts that are none, because they have a
+# character that no value has. Of all others only Spark knows.
+_KNOWN = {
+    "real": r"^-?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?$",
+    "integer": r"^-?[0-9]{1,18}(\.0*)?$",
+    "boolean": r"^(?i:true|false|t|f|yes|no|y|n|0|1)$",
+    "date": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "timestamp": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?$",
+}
+_LOST = {
+    "real": r"[^-+.0-9eEdDfFxXpPaAbBcCiInNtTyY\x00-\x20\x7f]",
+    "integer": r"[^-+.0-9\x00-\x20\x7f]|^-?[0-9]+\.[0-9]*[1-9][0-9]*$",
+    "boolean": r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+    "date": r"^[^0-9]*$",
+    "timestamp": r"^[^0-9]*$",
+}
+CAST_TYPES = {
+    "real": "double", "integer": "int64", "boolean": "boolean", "date": "date",
+    "timestamp": "timestamp",
+}  # fmt: skip
+"""Declared type of texts -> type in a file, as `file_columns.describe_type` names it."""
+_NUMBERS_WITHOUT_DIGITS = ("nan", "inf", "infinity")
+_TRUE = ("true", "t", "yes", "y", "1")
+# Years whose days are the same in all calendars, and in all that hold times.
+_FIRST_YEAR, _LAST_YEAR = "1600", "2261"
 _SHOWN_CHARACTERS = 80
 # Real numbers whose shortest decimal text Java and Arrow write alike.
 _LEAST_PLAIN, _MOST_PLAIN, _PLAIN_DIGITS = 1e-3, 1e7, 15
 _SYMBOLS = {PROBLEM_SEPARATOR: "\u241e", REASON_SEPARATOR: "\u241f"}
 
 
-def cast_to_real(texts: pa.Array, name: str) -> pa.Array:
-    """Cast texts to float64; null where a text is no number.
+def cast_texts(texts: pa.Array, declared: str, name: str) -> pa.Array:
+    """Cast texts to a declared type; null where a text is none of it.
+
+    Args:
+        texts: string.
+        declared: real, integer, boolean, date or timestamp.
+        name: of the column, for messages.
 
     Raises:
-        NeedsSparkError: a text may be a number or none.
+        NeedsSparkError: a text may be a value or none.
     """
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
         raise NeedsSparkError(f"column {name} has texts that are no UTF-8") from None
-    is_number = pc.match_substring_regex(texts, _NUMBER)
-    others = texts.filter(pc.invert(is_number)).unique()
-    known = pc.or_(pc.match_substring_regex(others, _NO_NUMBER), pc.equal(others, ""))
-    unknown = others.filter(pc.invert(known))
+    is_known = pc.match_substring_regex(texts, _KNOWN[declared])
+    others = texts.filter(pc.invert(is_known)).unique()
+    is_lost = pc.or_(pc.match_substring_regex(others, _LOST[declared]), pc.equal(others, ""))
+    if declared == "real":  # numbers have digits, but for these
+        words = pc.ascii_lower(pc.ascii_trim(others, "+- \t\r\n"))
+        has_digit = pc.match_substring_regex(others, "[0-9]")
+        is_special = pc.is_in(words, pa.array(_NUMBERS_WITHOUT_DIGITS))
+        is_lost = pc.or_(is_lost, pc.invert(pc.or_(has_digit, is_special)))
+    unknown = others.filter(pc.invert(is_lost))
     if len(unknown):
         raise NeedsSparkError(f"column {name} has the text {unknown[0].as_py()!r}")
-    return pc.cast(pc.if_else(is_number, texts, pa.scalar(None, pa.string())), pa.float64())
+    known = pc.if_else(is_known, texts, pa.scalar(None, pa.string()))
+    if declared == "real":
+        return pc.cast(known, pa.float64())
+    if declared == "integer":
+        return pc.cast(pc.replace_substring_regex(known, r"\.0*$", ""), pa.int64())
+    if declared == "boolean":
+        value = pc.is_in(pc.ascii_lower(known), pa.array(_TRUE))
+        return pc.if_else(known.is_valid(), value, pa.scalar(None, pa.bool_()))
+    return _cast_times(known, declared, name)
 
 
-def describe_lost_texts(texts: pa.Array, name: str, lost: np.ndarray) -> pa.Array:
+def _cast_times(texts: pa.Array, declared: str, name: str) -> pa.Array:
+    year = pc.utf8_slice_codeunits(texts, 0, 4)
+    in_range = pc.and_(pc.greater_equal(year, _FIRST_YEAR), pc.less_equal(year, _LAST_YEAR))
+    if not pc.all(pc.fill_null(in_range, True), min_count=0).as_py():
+        raise NeedsSparkError(f"column {name} has times before {_FIRST_YEAR} or very late ones")
+    try:
+        if declared == "date":
+            return pc.cast(texts, pa.date32())
+        return pc.cast(pc.cast(texts, pa.timestamp("us")), pa.timestamp("us", "UTC"))
+    except pa.ArrowInvalid:  # such as the 30th of February
+        raise NeedsSparkError(f"column {name} has dates that are none") from None
+
+
+def describe_lost_texts(texts: pa.Array, declared: str, name: str, lost: np.ndarray) -> pa.Array:
     """Return for each text that is lost why, null for others."""
     positions = np.flatnonzero(lost)
     reasons = [
-        f"{name}: '{text[:_SHOWN_CHARACTERS]}' is no real"
+        f"{name}: '{text[:_SHOWN_CHARACTERS]}' is no {declared}"
         for text in texts.take(pa.array(positions)).to_pylist()
     ]
     spread = np.full(len(lost), -1)

@@ -57,6 +57,7 @@ from headrace.prepare.shuffle.merge_statistics import Fitted, MergePlan, assembl
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.write.job import WriteOptions, Written, assemble_written
+from headrace.source.internal_columns import is_internal
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, choose_late_columns
 from headrace.source.local_files import LocalFile
@@ -186,7 +187,7 @@ class LocalJobs(BuildJobs):
         tasks = [
             MapTask(
                 self._table.columns.name, parts, self._options, self._assigner, quarantined,
-                self._folder,
+                self._folder, self._table.csv,
             )
             for parts in self._divide_files(rows)
         ]  # fmt: skip
@@ -202,7 +203,7 @@ class LocalJobs(BuildJobs):
         held: list[FilePart] = []
         count = 0
         for number, file in self._table.files.items():
-            if self._table.rows[number] > rows:
+            if self._table.rows[number] > rows and self._table.csv is None:
                 divided += [(part,) for part in _divide_file(number, file, rows)]
                 continue
             held.append(FilePart(number, file))
@@ -264,6 +265,7 @@ class LocalJobs(BuildJobs):
                 files={part.file: self._table.files[part.file] for part in parts},
                 folder_values={p.file: self._table.folder_values[p.file] for p in parts},
                 rejected=parts,
+                csv=self._table.csv,
             )
             for number, parts in enumerate(_deal(groups, self._workers.count))
         ]
@@ -283,6 +285,8 @@ def _list_types(table: TableColumns) -> dict[str, pa.DataType]:
     """
     types = {}
     for name in table.stored.names:
+        if is_internal(name):
+            continue
         try:
             schema = table.stored if name in table.casts else table.schema
             types[name] = schema.get_arrow_type(name)

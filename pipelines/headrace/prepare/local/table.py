@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.lake.file_columns import FileType, drop_columns
+from headrace.prepare.local.casts import CAST_TYPES
+from headrace.prepare.local.csv_files import MOST_BYTES, CsvSettings, read_csv_file
 from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.prepare.plan import Plan
 from headrace.recipe import Recipe
@@ -24,7 +26,7 @@ from headrace.schema import Column, find_violations
 from headrace.source.common_columns import CommonColumns, find_common_columns
 from headrace.source.contract import check_contracts, list_needed_columns
 from headrace.source.first_look import is_local
-from headrace.source.internal_columns import FILE, POSITION, name_before_cast
+from headrace.source.internal_columns import FILE, MALFORMED, POSITION, name_before_cast
 from headrace.source.listing import Listing
 from headrace.source.load_errors import name_table
 from headrace.source.local_files import LocalFile
@@ -58,6 +60,7 @@ class LocalTable:
         rows: of each file, by the same positions.
         folder_values: the same -> column of the folders' names -> its value in the file's rows.
         raw: what a build records of the rows.
+        csv: how lines are read, where files are CSV and not Parquet.
     """
 
     columns: TableColumns
@@ -65,6 +68,7 @@ class LocalTable:
     rows: Mapping[int, int]
     folder_values: Mapping[int, Mapping[str, pa.Scalar]]
     raw: ReadRows
+    csv: CsvSettings | None = None
 
 
 def open_local_table(recipe: Recipe, plan: Plan) -> LocalTable:
@@ -81,19 +85,26 @@ def open_local_table(recipe: Recipe, plan: Plan) -> LocalTable:
         raise NeedsSparkError("the main table's files are named by a log, a pattern or a catalog")
     needed = list_needed_columns(recipe)[name]
     folders = _find_folder_types(listing, needed, settings)
-    common, types = _find_types(name, settings, listing, needed, folders, plan)
+    csv: CsvSettings | None = None
+    if settings.format == "csv":
+        csv = CsvSettings.from_options(settings.options)
+        common, types = CommonColumns(()), _find_csv_columns(listing, csv, folders)
+    else:
+        common, types = _find_types(name, settings, listing, needed, folders, plan)
     columns = _describe_columns(name, settings, needed, common, types, folders)
     check_contracts(recipe, {name: columns})
-    return _list_files(recipe, plan, listing, columns, folders)
+    return _list_files(recipe, plan, listing, columns, folders, csv)
 
 
 def _refuse_other_sources(recipe: Recipe, table: s.Table) -> None:
     if recipe.source.joins or recipe.source.windows:
         raise NeedsSparkError("tables are joined, or windows are made")
-    if table.format != "parquet" or table.path is None or not is_local(table.path):
-        raise NeedsSparkError("the main table is no folder of local Parquet files")
-    if table.read_with == "spark" or table.options or table.where or table.partitions:
-        raise NeedsSparkError("source.tables has options, a condition, or read_with: spark")
+    if table.format not in ("parquet", "csv") or table.path is None or not is_local(table.path):
+        raise NeedsSparkError("the main table is no folder of local Parquet or CSV files")
+    if table.read_with == "spark" or table.where or table.partitions:
+        raise NeedsSparkError("source.tables has a condition, or read_with: spark")
+    if table.options and table.format != "csv":
+        raise NeedsSparkError("source.tables has options")
 
 
 def _find_folder_types(
@@ -169,6 +180,28 @@ def _find_types(
     return common, types
 
 
+def _find_csv_columns(
+    listing: Listing, settings: CsvSettings, folders: Mapping[str, FileType]
+) -> dict[str, FileType]:
+    """Find the columns of CSV files, which are texts, and one for lines that are none."""
+    if sum(file.bytes for file in listing.files.values()) > MOST_BYTES:
+        raise NeedsSparkError(f"files of CSV have more than {MOST_BYTES:,} bytes")
+    found: list[str] | None = None
+    for path in listing.files:
+        names = read_csv_file(_locate(listing, path), settings).column_names
+        if found is not None and names != found:
+            raise NeedsSparkError("files of CSV have different header lines")
+        found = names
+    if found is None or {*found} & {*folders}:
+        raise NeedsSparkError("files of CSV have columns that their folders have as well")
+    return {**dict.fromkeys(found, "string"), MALFORMED: "string"}
+
+
+def _locate(listing: Listing, path: str) -> str:
+    (url,) = listing.list_urls([path])
+    return url.removeprefix("file://")
+
+
 def _describe_columns(
     name: str,
     table: s.Table,
@@ -198,10 +231,14 @@ def _describe_columns(
     columns: dict[str, Any] = {}
     for column in stored.names:
         kind = stored.spark_types[column]
-        columns[column] = to_spark_type("double") if castable.get(column) == "real" else kind
+        declared = castable.get(column, "")
+        is_cast = (raw.get(column, ""), declared) in _CASTS
+        columns[column] = to_spark_type(CAST_TYPES[declared]) if is_cast else kind
         if column in checked:
             columns[name_before_cast(column)] = kind
-    columns |= {FILE: to_spark_type("int64"), POSITION: to_spark_type("int64")}
+    columns[FILE] = to_spark_type("int64")
+    if table.format == "parquet":
+        columns[POSITION] = to_spark_type("int64")
     return TableColumns(
         name=name,
         where=str(table.path),
@@ -215,7 +252,7 @@ def _describe_columns(
     )
 
 
-_CASTS = {("string", "real"), ("integer", "real")}
+_CASTS = {("integer", "real"), *(("string", kind) for kind in CAST_TYPES)}
 """Declared types that are more than the stored ones: stored -> declared."""
 
 
@@ -225,6 +262,7 @@ def _list_files(
     listing: Listing,
     columns: TableColumns,
     folders: Mapping[str, FileType],
+    csv: CsvSettings | None,
 ) -> LocalTable:
     names = tuple(sorted(plan.processed))
     files: dict[int, LocalFile] = {}
@@ -234,21 +272,21 @@ def _list_files(
     read = dict.fromkeys(names, 0)
     for position, name in enumerate(names):
         for file in plan.partitions[name]:
-            if file.rows is None:
-                raise NeedsSparkError("a file's footer does not say its rows")
             number = len(files)
             try:
-                (url,) = listing.list_urls([file.path])
-                files[number] = LocalFile.from_path(url.removeprefix("file://"))
+                files[number] = LocalFile.from_path(_locate(listing, file.path))
+                known = read_csv_file(files[number].path, csv).num_rows if csv else file.rows
             except OSError as error:
                 raise LakeError(
                     f"table {columns.name!r}: {error.filename} cannot be read: {error}"
                 ) from None
-            rows[number] = file.rows
+            if known is None:
+                raise NeedsSparkError("a file's footer does not say its rows")
+            rows[number] = known
             texts = listing.get_values(file.path)
             values[number] = {c: _read_text(str(texts[c]), kind) for c, kind in folders.items()}
             positions.append(position)
-            read[name] += file.rows
+            read[name] += known
     by_table = plan.partitioning == "table"
     index = PartitionIndex(
         names,
@@ -266,7 +304,7 @@ def _list_files(
         sources={columns.name: describe_source(columns, total, plan.listing)},
         erased=dict.fromkeys(read, 0),
     )
-    return LocalTable(columns, files, rows, values, raw)
+    return LocalTable(columns, files, rows, values, raw, csv)
 
 
 def _read_text(text: str, kind: FileType) -> pa.Scalar:

@@ -16,6 +16,7 @@ from headrace.errors import LakeError, get_first_line
 from headrace.features.stored_texts import TextFiles
 from headrace.prepare.local.assign import RowAssigner
 from headrace.prepare.local.blob_store import KeptBlob, OpenBlobs, keep_blobs
+from headrace.prepare.local.csv_files import CsvSettings, read_csv_file
 from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.prepare.shuffle.arrow_blobs import Blob, read_blobs
 from headrace.prepare.shuffle.map import make_map_function
@@ -91,6 +92,7 @@ class MapTask:
         assigner: of rows.
         quarantined: buckets whose rows go to quarantine.
         folder: for the blobs; None to keep them in memory.
+        csv: how lines are read, where files are CSV and not Parquet.
     """
 
     table: str
@@ -99,6 +101,7 @@ class MapTask:
     assigner: RowAssigner
     quarantined: tuple[int, ...]
     folder: str | None
+    csv: CsvSettings | None
 
     def run(self) -> tuple[list[KeptBlob], list[Rejected]]:
         """Return the blobs, and the rows that are rejected."""
@@ -106,7 +109,7 @@ class MapTask:
 
         def assign_batches() -> Iterator[pa.RecordBatch]:
             for part in self.parts:
-                for batch in _assign_part(self.table, part, self.assigner):
+                for batch in _assign_part(self.table, part, self.assigner, self.csv):
                     rejected.extend(_find_rejected(batch, self.quarantined))
                     yield batch
 
@@ -115,10 +118,19 @@ class MapTask:
         return kept, rejected
 
 
-def _assign_part(table: str, part: FilePart, assigner: RowAssigner) -> Iterator[pa.RecordBatch]:
+def _assign_part(
+    table: str, part: FilePart, assigner: RowAssigner, csv: CsvSettings | None
+) -> Iterator[pa.RecordBatch]:
     path = part.file.path
     try:
         part.file.refuse_change(table)
+        if csv is not None:
+            lines = read_csv_file(path, csv)
+            for first in range(0, lines.num_rows, _READ_ROWS):
+                rows = lines.slice(first, _READ_ROWS)
+                read = {name: rows[name].combine_chunks() for name in assigner.columns}
+                yield assigner.assign_rows(read, part.number, first, rows.num_rows)
+            return
         opened = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
         schema, meta = opened.schema_arrow, opened.metadata
         names = [name for name in assigner.columns if name in schema.names]
@@ -263,6 +275,7 @@ class QuarantineTask:
         files: number of a file -> the file.
         folder_values: the same -> column of the folders' names -> value.
         rejected: the rows.
+        csv: how lines are read, where files are CSV and not Parquet.
     """
 
     table: str
@@ -273,6 +286,7 @@ class QuarantineTask:
     files: Mapping[int, LocalFile]
     folder_values: Mapping[int, Mapping[str, pa.Scalar]]
     rejected: list[Rejected] = field(repr=False)
+    csv: CsvSettings | None
 
     def run(self) -> int:
         """Return how many rows were written."""
@@ -286,6 +300,12 @@ class QuarantineTask:
         source = self.files[part.file]
         try:
             source.refuse_change(self.table)
+            if self.csv is not None:
+                lines = read_csv_file(source.path, self.csv).take(pa.array(part.position))
+                rows = self._order_columns(lines, part.file)
+                no_text = pa.nulls(rows.num_rows, pa.string())
+                yield rows.append_column("malformed_line", no_text), part.problems
+                return
             opened = pq.ParquetFile(source.path, pre_buffer=False, page_checksum_verification=True)
             starts = find_row_group_starts(opened.metadata)
             groups = np.unique(np.searchsorted(starts, part.position, side="right") - 1)
