@@ -94,7 +94,10 @@ def write_two_types(lake: Path) -> None:
         (table_of(), {"source": {"read_with": "spark"}}),
         (table_of(), {"source": {"options": {"mergeSchema": True}}}),
         (table_of(), {"source": {"columns": {"x": "string"}}}),
-        (table_of(x=["2026-01-01", "2026-01-02"]), {"source": {"columns": {"x": "date(MMM d yyyy)"}}}),
+        (
+            table_of(x=["Jan 1 2026", "Feb 1 2026"]),
+            {"source": {"columns": {"x": "date(MMM d yyyy)"}}},
+        ),
     ],
 )  # fmt: skip
 def test_what_is_left_to_spark(
