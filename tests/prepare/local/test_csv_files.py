@@ -49,7 +49,7 @@ def test_what_is_left_to_spark(tmp_path: Path, content: str | bytes) -> None:
 
 def test_options() -> None:
     assert CsvSettings.from_options({}) == CsvSettings()
-    options = {"Sep": "\t", "nullValue": "NA", "header": True}
+    options = {"Sep": "\t", "nullValue": "NA", "header": True, "escape": '"'}
     assert CsvSettings.from_options(options) == CsvSettings("\t", "NA")
     for odd in (
         {"header": False}, {"quote": ""}, {"multiLine": True}, {"sep": "ab"}, {"nullValue": " "},

@@ -71,7 +71,7 @@ def draw_recipe(rng: random.Random, lake: Path, dataset: Path) -> Recipe:
     label = rng.choice(
         [
             {"expression": "y = 1", "kind": "binary"},
-            {"expression": "y", "kind": "binary", "class_weight": "balanced"},
+            {"expression": "y = 1", "kind": "binary", "class_weight": "balanced"},
             {"expression": "x", "kind": "regression", "baseline": "price"},
             {"expression": "text", "kind": "classes"},
             {"expression": "n >= 2 AND text <> 'a'", "kind": "binary"},
@@ -186,7 +186,8 @@ def test_files_of_csv(spark: "SparkSession", tmp_path: Path, seed: int) -> None:
     for day in range(2):
         path = tmp_path / "lake" / f"day={day}" / "part.csv"
         write_csv(path, rng, 150, null, end)
-    options = {"sep": ";", **({"nullValue": null} if null else {})}
+    escape = rng.choice([{}, {"escape": '"'}, {"escape": "\\"}])
+    options = {"sep": ";", **escape, **({"nullValue": null} if null else {})}
     table = {
         "path": str(tmp_path / "lake"), "format": "csv", "columns": CSV_COLUMNS,
         "options": options,

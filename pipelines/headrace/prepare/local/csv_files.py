@@ -43,6 +43,7 @@ class CsvSettings:
             raise NeedsSparkError("files of CSV have no header line")
         separator = own.pop("sep", own.pop("delimiter", ","))
         null = own.pop("nullvalue", "")
+        own.pop("escape", None)  # it has a meaning within quotes alone
         if own or not isinstance(separator, str) or separator not in (",", ";", "\t", "|"):
             raise NeedsSparkError("source.tables has options of CSV that Spark alone knows")
         if not isinstance(null, str) or null != null.strip():
