@@ -83,6 +83,15 @@ class RecipeError(HeadraceError):
         return error
 
 
+class OptionError(HeadraceError):
+    """A bad option, such as a label that is no column, or a folder that cannot be written to.
+
+    Nothing was written.
+    """
+
+    exit_code = EXIT_BAD_RECIPE
+
+
 class LakeError(HeadraceError):
     """Raw rows that a stage cannot work on, or a folder for raw rows that is in use.
 

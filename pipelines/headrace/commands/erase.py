@@ -9,8 +9,7 @@ import typer
 
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir, load_with_overrides
-from headrace.errors import DatasetError, get_first_line
-from headrace.propose.option_error import OptionError
+from headrace.errors import DatasetError, OptionError, get_first_line
 from headrace.redaction import MASK, redact_text
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import typer
 
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
+from headrace.errors import OptionError
 from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def init(
     """
     with open_command("init", json_) as command:
         from headrace.propose import draft_recipe
-        from headrace.propose.option_error import OptionError
 
         if out and Path(out).exists() and not force:
             raise OptionError(f"{out} already exists; choose another --out, or use --force")
