@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,12 @@ from headrace.spark_engine.session_settings import (
     complete_session,
     format_settings,
 )
-from headrace.spark_gateway import start_gateway, stop_gateway
+from headrace.spark_gateway import (
+    JAVA_OPTIONS,
+    JAVA_VARIABLES,
+    start_gateway,
+    stop_gateway,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,7 +71,12 @@ _LOCAL = {
 
 
 def spark_session(
-    settings: Spark, *, app_name: str, scratch: str, report: Report = ignore_progress
+    settings: Spark,
+    *,
+    app_name: str,
+    scratch: str,
+    report: Report = ignore_progress,
+    is_short: bool = False,
 ) -> "SparkSession":
     """Return the running session, or start a new one.
 
@@ -75,6 +85,8 @@ def spark_session(
         app_name: shown in Spark's own UI.
         scratch: local folder for the log (`spark.log`), shuffle files and the warehouse.
         report: told what is started, or which server is used, and what differs there.
+        is_short: whether its work takes seconds; a JVM that is started here does without what
+            pays back later.
 
     Raises:
         MachineError: Java is missing, too old, or Spark did not start; a server does not answer, or
@@ -131,7 +143,10 @@ def spark_session(
     log = folder / "spark.log"
     try:
         names = {"spark.master": settings.master, "spark.app.name": app_name}
-        with redirect_stderr(str(log)), start_gateway({**names, **conf}):
+        with (
+            redirect_stderr(str(log)),
+            start_gateway({**names, **conf}, is_short and not _has_java_options(conf)),
+        ):
             session = builder.getOrCreate()
             session = complete_session(session, settings)
         _started_here.append(shuffle_folder)
@@ -143,6 +158,12 @@ def spark_session(
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
+
+
+def _has_java_options(conf: Mapping[str, str]) -> bool:
+    """Return whether somebody has chosen options of Java, beside which ours might contradict."""
+    settings = {**read_cluster_settings(), **conf}
+    return any(map(os.environ.get, JAVA_VARIABLES)) or any(map(settings.get, JAVA_OPTIONS))
 
 
 def is_submitted() -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.errors import ModelError
@@ -105,7 +106,9 @@ def evaluate(
     label = _refuse_other_loss(recipe, model, dataset)
     champion, seen = _prepare_comparison(recipe, find_champion(store), model, dataset)
     judged_task = describe_dataset_task(dataset)
-    report(Progress(f"starting {recipe.train.ranks} ranks"))
+    choice = choose_ranks(recipe, dataset.count_rows("train"))
+    recipe = choice.recipe
+    report(Progress(choice.describe()))
     folder = f"evaluation/{prefix}"
     task = RankTask(
         target="headrace.evaluate.rank:evaluate_rank",
@@ -131,7 +134,7 @@ def evaluate(
         environment=select_tracking_variables(os.environ),
     )
     launcher = resolve_launcher(recipe, workdir)
-    result = run_ranks(task, recipe.train.ranks, report, launcher)
+    result = run_ranks(task, choice.ranks, report, launcher)
     metrics, verdict = result["metrics"], result["verdict"]
     tagged_metrics = [name for name in label.tagged_metrics if name in metrics]
     tags = {f"{prefix}_{name}": format_number(metrics[name], 6) for name in tagged_metrics}

@@ -49,6 +49,8 @@ from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
 
 _TABLE_KEY = "dataset.catalog_table"
+# Files that a JVM which compiles little reads and writes in seconds; compressed, perhaps.
+_SHORT_BYTES = 4 * 2**20
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -227,7 +229,7 @@ def _run_attempt(
         published = publish_retained(attempt, plan, record_lookups(attempt, plan, (), digests))
         timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
-    spark = spark or _start_spark(recipe, workdir, report)
+    spark = spark or _start_spark(recipe, workdir, report, plan)
     timer.record_step("start_spark")
     with (
         explain_lost_server(f"recipe {recipe.name!r}"),
@@ -292,13 +294,22 @@ def _revise_plan(
             return plan.with_refit(f"rows drifted ({drift})")
 
 
-def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
-    """Start the session of the stage, or use the one that runs."""
+def _start_spark(
+    recipe: Recipe, workdir: str, report: Report, plan: Plan | None = None
+) -> "SparkSession":
+    """Start the session of the stage, or use the one that runs.
+
+    Args:
+        recipe, workdir, report: of the stage.
+        plan: all that it will read; None where that is not known.
+    """
+    size = plan.count_bytes({join.table for join in recipe.source.joins}) if plan else None
     return spark_session(
         recipe.spark,
         app_name=f"headrace prepare {recipe.name}",
         scratch=f"{workdir}/spark",
         report=report,
+        is_short=size is not None and size < _SHORT_BYTES,
     )
 
 

@@ -57,7 +57,7 @@ def open_database(uri: str) -> None:
 
 
 def is_current(file: Path) -> bool:
-    """Return whether this MLflow has checked a SQLite file before, and nothing has changed it since.
+    """Return whether this MLflow checked a SQLite file before, and no other one did since.
 
     MLflow need not be imported to know: its import takes seconds.
 

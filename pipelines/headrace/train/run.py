@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.task import RankTask
 from headrace.lake.version import DatasetVersion
@@ -84,9 +85,11 @@ def train(
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
+    choice = choose_ranks(recipe, dataset.count_rows("train"))
+    recipe = choice.recipe
     choose_stream_shapes(recipe, dataset, load_trainable_spec(recipe, dataset))
     check_slices(recipe, dataset)
-    report(Progress(f"starting {recipe.train.ranks} ranks"))
+    report(Progress(choice.describe()))
     payload: dict[str, Any] = {
         "recipe": recipe.dump_resolved(),
         "recipe_folder": recipe.folder,
@@ -97,6 +100,7 @@ def train(
         "attempt": name_attempt(),
         "parent_run_id": parent_run_id,
         "register": register,
+        "ranks_rule": choice.rule,
     }
     task = RankTask(
         target="headrace.train.rank:train_rank",
@@ -110,9 +114,7 @@ def train(
         max_restarts=recipe.train.max_restarts,
         sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
-    result = run_ranks(
-        task, recipe.train.ranks, report, resolve_launcher(recipe, workdir), should_stop
-    )
+    result = run_ranks(task, choice.ranks, report, resolve_launcher(recipe, workdir), should_stop)
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,
