@@ -40,3 +40,25 @@ def test_standard_error_goes_to_the_end_of_a_file_also_that_of_a_child(
     child.communicate(b"\n")
     assert path.read_text() == "before\nwithin\nchild\n"
     assert capfd.readouterr().err == "afterwards\n"
+
+
+def test_blocks_of_two_threads_may_overlap(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The one that began first ends first, and must not bring back what it began with."""
+    path = tmp_path / "log"
+    first, second = silence_imports(), redirect_stderr(str(path))
+    filters = list(warnings.filters)
+    first.__enter__()
+    second.__enter__()
+    warnings.filterwarnings("ignore", "of another thread")
+    first.__exit__(None, None, None)
+    os.write(2, b"within\n")
+    second.__exit__(None, None, None)
+    os.write(2, b"afterwards\n")
+    assert path.read_text() == "within\n"
+    assert capfd.readouterr().err == "afterwards\n"
+    added = [item for item in warnings.filters if item not in filters]
+    assert [str(item[1]) for item in added] == [str(added[0][1])]
+    assert "of another thread" in str(added[0][1])
+    warnings.filters.remove(added[0])

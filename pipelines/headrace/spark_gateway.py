@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import MachineError
+from headrace.quiet import open_log
 from headrace.redaction import is_secret_key, redact_text
 
 JAVA_OPTIONS = ("spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions")
@@ -33,7 +34,7 @@ _SHORT_OPTIONS = (
 
 
 @contextlib.contextmanager
-def start_gateway(conf: Mapping[str, str], is_short: bool = False) -> Iterator[None]:
+def start_gateway(conf: Mapping[str, str], log: str, is_short: bool = False) -> Iterator[None]:
     """Start the JVM with those settings that hide nothing; end it if the block fails.
 
     The settings that hold secrets are given to the session through its own connection, by whoever
@@ -42,6 +43,7 @@ def start_gateway(conf: Mapping[str, str], is_short: bool = False) -> Iterator[N
 
     Args:
         conf: all settings of the session.
+        log: file that the JVM writes to, whatever standard error is when it starts.
         is_short: whether its work takes seconds, so that the JVM should not prepare for more.
 
     Raises:
@@ -66,7 +68,11 @@ def start_gateway(conf: Mapping[str, str], is_short: bool = False) -> Iterator[N
     plain, started = java_gateway.Popen, []
 
     def start_process(*arguments: Any, **settings: Any) -> Any:
-        process = plain(*arguments, **settings)
+        stream = open_log(log)
+        try:
+            process = plain(*arguments, **{"stderr": stream, **settings})
+        finally:
+            os.close(stream)
         started.append(process)
         return process
 

@@ -96,8 +96,7 @@ def spark_session(
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession
 
-    submitted = is_submitted()
-    running = SparkSession.getActiveSession()
+    submitted, running = is_submitted(), SparkSession.getActiveSession()
     remote = find_remote(settings.remote)
     if remote is not None and submitted:
         raise MachineError(
@@ -143,10 +142,8 @@ def spark_session(
     log = folder / "spark.log"
     try:
         names = {"spark.master": settings.master, "spark.app.name": app_name}
-        with (
-            redirect_stderr(str(log)),
-            start_gateway({**names, **conf}, is_short and not _has_java_options(conf)),
-        ):
+        short = is_short and not _has_java_options(conf)
+        with redirect_stderr(str(log)), start_gateway({**names, **conf}, str(log), short):
             session = builder.getOrCreate()
             session = complete_session(session, settings)
         _started_here.append(shuffle_folder)

@@ -123,6 +123,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
     }
     (_, arguments), stopped, (_, recorded) = stages.calls
     assert arguments.pop("workdir") == f"{tmp_path}/w"
+    assert arguments.pop("wait_for")() is None  # there is no run of a pipeline above it
     (request,) = arguments.values()
     assert asdict(request) == {
         "full": False, "refit": True, "idempotency_id": "night", "retry_conflicts": 0,

@@ -4,11 +4,14 @@ Engines are imported inside the functions, so that `--help` and a bad recipe ans
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
+from headrace.background import Background
 from headrace.commands import results
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
@@ -38,10 +41,14 @@ from headrace.commands.options import (
 )
 from headrace.errors import get_first_line
 from headrace.extras import EXTRAS, list_missing_modules, require_extras
+from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import find_tracking_uri
 from headrace.tracking.store import Store
+
+# Seconds that a run which failed waits for MLflow to open, to record there that it did.
+_ENDING_SECONDS = 10.0
 
 Full = Annotated[
     bool,
@@ -196,6 +203,7 @@ def run(
             loaded,
             "prepares only once: run `headrace prepare` alone, then `headrace train` once per rank",
         )
+        command.console.print_step("run", "checking folders and tables")
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=True)
         check_tables(loaded)
@@ -204,26 +212,62 @@ def run(
 
 
 def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
-    from headrace.tracking.run import start_parent_run
-
-    store = Store.from_recipe(recipe, workdir, os.environ)
-    name = f"{recipe.name}-run"
-    with start_parent_run(store, name, "run", lambda step: console.print_line(step.text)) as parent:
-        run_id = parent.run_id if parent else None
-        prepared = _run_prepare(console, recipe, workdir, run_id)
+    with _open_parent_run(console, recipe, workdir) as find_parent:
+        prepared = _run_prepare(console, recipe, workdir, find_parent)
+        run_id = find_parent()
         version = prepared["dataset"]["version"]
         trained = _run_train(console, recipe, workdir, version, parent_run_id=run_id)
         evaluated = _run_evaluate(console, recipe, workdir, trained["model_uri"], None)
     return {**results.merge_results(prepared, trained, evaluated), "pipeline_run_id": run_id}
 
 
+@contextmanager
+def _open_parent_run(
+    console: Console, recipe: Recipe, workdir: str
+) -> Iterator[Callable[[], str | None]]:
+    """Start the MLflow run of a pipeline while its first stage does what needs no run yet.
+
+    Yields:
+        What waits for the run, and returns its id, None where the server does not answer; or
+        raises ModelError where something about the store will not pass by itself.
+    """
+    from headrace.tracking.run import start_parent_run
+
+    def tell(progress: Progress) -> None:
+        console.print_line(progress.text)
+
+    store = Store.from_recipe(recipe, workdir, os.environ)
+    starting = start_parent_run(store, f"{recipe.name}-run", "run", tell)
+    started = Background(starting.__enter__, "headrace-mlflow")
+
+    def find_id() -> str | None:
+        parent = started.wait()
+        return parent.run_id if parent else None
+
+    try:
+        yield find_id
+    except BaseException as error:
+        if started.has_succeeded(_ENDING_SECONDS):
+            starting.__exit__(type(error), error, error.__traceback__)
+        raise
+    find_id()
+    starting.__exit__(None, None, None)
+
+
 def _run_prepare(
     console: Console,
     recipe: Recipe,
     workdir: str,
-    parent_run_id: str | None = None,
+    find_parent: Callable[[], str | None] = lambda: None,
     **options: Any,
 ) -> dict[str, Any]:
+    """Prepare, and record the build in MLflow.
+
+    Args:
+        console, recipe, workdir: of the command.
+        find_parent: waits for the MLflow run that the record is shown below, and returns its id.
+        options: of `BuildRequest`.
+    """
     from headrace.prepare import BuildRequest
     from headrace.prepare import prepare as prepare_stage
     from headrace.prepare.track import record_build
@@ -232,7 +276,11 @@ def _run_prepare(
     with console.track_stage("prepare") as report:
         with stop_own_session_afterwards():
             prepared = prepare_stage(
-                recipe, workdir=workdir, report=report, request=BuildRequest(**options)
+                recipe,
+                workdir=workdir,
+                report=report,
+                request=BuildRequest(**options),
+                wait_for=find_parent,
             )
         report.result = result = results.build_prepare_result(prepared)
     if not prepared.published:
@@ -246,6 +294,7 @@ def _run_prepare(
             f"({EXTRAS['train'].install_command})"
         )
         return result
+    parent_run_id = find_parent()
     try:
         store = replace(Store.from_recipe(recipe, workdir, os.environ), parent=parent_run_id)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
