@@ -4,15 +4,14 @@ Engines are imported inside the functions, so that `--help` and a bad recipe ans
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.background import Background
 from headrace.commands import results
+from headrace.commands.beside_stages import keep_ranks, open_parent_run
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
 from headrace.commands.first_checks import check_first, check_recipe_folders, check_tables
@@ -41,14 +40,13 @@ from headrace.commands.options import (
 )
 from headrace.errors import get_first_line
 from headrace.extras import EXTRAS, list_missing_modules, require_extras
-from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import find_tracking_uri
 from headrace.tracking.store import Store
 
-# Seconds that a run which failed waits for MLflow to open, to record there that it did.
-_ENDING_SECONDS = 10.0
+if TYPE_CHECKING:
+    from headrace.distributed.supervise.kept_ranks import KeptRanks
 
 Full = Annotated[
     bool,
@@ -212,46 +210,20 @@ def run(
 
 
 def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
-    with _open_parent_run(console, recipe, workdir) as find_parent:
+    with (
+        keep_ranks(recipe, workdir) as kept,
+        open_parent_run(console, recipe, workdir) as find_parent,
+    ):
         prepared = _run_prepare(console, recipe, workdir, find_parent)
         run_id = find_parent()
         version = prepared["dataset"]["version"]
-        trained = _run_train(console, recipe, workdir, version, parent_run_id=run_id)
-        evaluated = _run_evaluate(console, recipe, workdir, trained["model_uri"], None)
+        trained = _run_train(
+            console, recipe, workdir, version, parent_run_id=run_id, kept_ranks=kept
+        )
+        evaluated = _run_evaluate(
+            console, recipe, workdir, trained["model_uri"], None, kept_ranks=kept
+        )
     return {**results.merge_results(prepared, trained, evaluated), "pipeline_run_id": run_id}
-
-
-@contextmanager
-def _open_parent_run(
-    console: Console, recipe: Recipe, workdir: str
-) -> Iterator[Callable[[], str | None]]:
-    """Start the MLflow run of a pipeline while its first stage does what needs no run yet.
-
-    Yields:
-        What waits for the run, and returns its id, None where the server does not answer; or
-        raises ModelError where something about the store will not pass by itself.
-    """
-    from headrace.tracking.run import start_parent_run
-
-    def tell(progress: Progress) -> None:
-        console.print_line(progress.text)
-
-    store = Store.from_recipe(recipe, workdir, os.environ)
-    starting = start_parent_run(store, f"{recipe.name}-run", "run", tell)
-    started = Background(starting.__enter__, "headrace-mlflow")
-
-    def find_id() -> str | None:
-        parent = started.wait()
-        return parent.run_id if parent else None
-
-    try:
-        yield find_id
-    except BaseException as error:
-        if started.has_succeeded(_ENDING_SECONDS):
-            starting.__exit__(type(error), error, error.__traceback__)
-        raise
-    find_id()
-    starting.__exit__(None, None, None)
 
 
 def _run_prepare(
@@ -314,6 +286,7 @@ def _run_train(
     dataset_version: int | None,
     resume: str = "auto",
     parent_run_id: str | None = None,
+    kept_ranks: "KeptRanks | None" = None,
 ) -> dict[str, Any]:
     from headrace.train import train as train_stage
 
@@ -325,6 +298,7 @@ def _run_train(
             dataset_version=dataset_version,
             resume=resume,
             parent_run_id=parent_run_id,
+            kept_ranks=kept_ranks,
         )
         report.result = result = results.build_train_result(trained)
     return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}
@@ -336,6 +310,7 @@ def _run_evaluate(
     workdir: str,
     model_uri: str | None,
     dataset_version: int | None,
+    kept_ranks: "KeptRanks | None" = None,
 ) -> dict[str, Any]:
     from headrace.evaluate import evaluate as evaluate_stage
 
@@ -346,6 +321,7 @@ def _run_evaluate(
             report=report,
             model_uri=model_uri,
             dataset_version=dataset_version,
+            kept_ranks=kept_ranks,
         )
         report.result = result = results.build_evaluate_result(evaluated)
     return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}

@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
+from headrace.distributed.supervise.kept_ranks import KeptRanks
 from headrace.distributed.task import RankTask
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
@@ -58,6 +59,7 @@ def train(
     register: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
+    kept_ranks: KeptRanks | None = None,
 ) -> Trained:
     """Train on a dataset version and register the model.
 
@@ -73,6 +75,7 @@ def train(
         register: whether to register the model.
         should_stop: returns whether to cancel the training; called again and again.
         environment: further variables of the ranks on this machine.
+        kept_ranks: processes of ranks that are there already.
 
     Raises:
         DatasetError: there is no such dataset version, or it was changed.
@@ -114,7 +117,8 @@ def train(
         max_restarts=recipe.train.max_restarts,
         sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
-    result = run_ranks(task, choice.ranks, report, resolve_launcher(recipe, workdir), should_stop)
+    launcher = resolve_launcher(recipe, workdir, kept_ranks)
+    result = run_ranks(task, choice.ranks, report, launcher, should_stop)
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,
