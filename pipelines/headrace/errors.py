@@ -100,6 +100,13 @@ class LakeError(HeadraceError):
     """
 
 
+class RecipeMismatchError(LakeError):
+    """A recipe that its tables cannot satisfy however often it is run: SQL that is none, a column
+    or a function that is nowhere."""
+
+    exit_code = EXIT_BAD_RECIPE
+
+
 class InvalidTextError(LakeError):
     """Texts that are no UTF-8 in columns, which the message names as a list in JSON; the job starts
     again and quarantines their rows."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.commands.first_checks import check_workdir
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir, load_with_overrides
 from headrace.errors import DatasetError, OptionError, get_first_line
@@ -67,6 +68,7 @@ def erase(
 
         console = command.console
         person = _parse_key(key)
+        check_workdir(workdir)
         before = DatasetVersion.open(dataset)
         loaded = _choose_recipe(before, recipe, workdir)
         for root in predictions or []:

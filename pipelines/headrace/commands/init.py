@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.commands.first_checks import check_out
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
 from headrace.errors import OptionError
@@ -76,6 +77,8 @@ def init(
 
         if out and Path(out).exists() and not force:
             raise OptionError(f"{out} already exists; choose another --out, or use --force")
+        if out:
+            check_out(out)
         with command.console.track_stage("init") as report:
             draft = draft_recipe(
                 table,
@@ -89,6 +92,7 @@ def init(
         target = Path(out or f"{draft.name}.yaml")
         if target.exists() and not force:
             raise OptionError(f"{target} already exists; choose another --out, or use --force")
+        check_out(str(target))
         _write_recipe(target, draft.text)
         next_commands = _list_next_commands(draft, str(target), table, workdir)
         for line in [

@@ -14,7 +14,12 @@ from headrace.commands import results
 from headrace.commands.beside_stages import keep_ranks, open_parent_run
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
-from headrace.commands.first_checks import check_first, check_recipe_folders, check_tables
+from headrace.commands.first_checks import (
+    check_first,
+    check_functions,
+    check_recipe_folders,
+    check_tables,
+)
 from headrace.commands.frame import Command, open_command
 from headrace.commands.launch_options import (
     Hosts,
@@ -147,6 +152,7 @@ def train(
             return
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=False)
+        check_functions(loaded)
         result = _run_train(command.console, loaded, workdir, dataset_version, resume)
         _report_result(command, loaded, workdir, result)
 
@@ -204,6 +210,7 @@ def run(
         command.console.print_step("run", "checking folders and tables")
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=True)
+        check_functions(loaded)
         check_tables(loaded)
         result = _run_stages(command.console, loaded, workdir)
         _report_result(command, loaded, workdir, result)

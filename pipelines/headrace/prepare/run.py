@@ -254,9 +254,8 @@ def _run_attempt(
         timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
     spark = spark or _start_spark(recipe, workdir, report, plan)
-    timer.record_step("start_spark")
     wait_for()
-    timer.record_step("wait")
+    timer.record_step("start_spark")
     with (
         explain_lost_server(f"recipe {recipe.name!r}"),
         find_engine(spark).cancel_on_failure(name_jobs(attempt.build_id)),
