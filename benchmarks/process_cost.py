@@ -26,7 +26,7 @@ _KINDS = (
     ("spark-class", "Spark's JVM"),
     ("mlflow", "MLflow"),
 )
-COMMAND = "command"
+COMMAND, _OTHERS = "command", "others"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class _Meter:
                     kind = COMMAND if process == self._root else _name_kind(process.cmdline())
                 except psutil.Error:
                     continue
-                _, before = self._seen.get(key, (kind, 0.0))
+                known, before = self._seen.get(key, (kind, 0.0))
+                # One that has ended and was not waited for yet has no command line any more.
+                kind = known if kind == _OTHERS else kind
                 self._seen[key] = (kind, max(before, times.user + times.system))
             return sum(seconds for _, seconds in self._seen.values())
 
@@ -149,4 +151,4 @@ def measure_command(command: Sequence[str], cwd: str | None = None) -> Cost:
 
 def _name_kind(command: Sequence[str]) -> str:
     text = " ".join(command)
-    return next((kind for word, kind in _KINDS if word in text), "others")
+    return next((kind for word, kind in _KINDS if word in text), _OTHERS)
