@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.quiet import redirect_stderr, silence_imports
+from headrace.quiet import ignore_warnings, open_log, silence_imports
 
 
 def test_a_block_that_ends_well_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
@@ -28,15 +28,37 @@ def test_a_block_that_fails_shows_what_was_written(capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == "no libcuda\n"
 
 
-def test_standard_error_goes_to_the_end_of_a_file_also_that_of_a_child(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_childs_standard_error_goes_to_the_end_of_a_log_of_this_user_alone(
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "log"
-    path.write_text("before\n")
-    with redirect_stderr(str(path)):
-        os.write(2, b"within\n")
-        child = subprocess.Popen(["sh", "-c", "read line; echo child >&2"], stdin=subprocess.PIPE)
-    os.write(2, b"afterwards\n")
-    child.communicate(b"\n")
-    assert path.read_text() == "before\nwithin\nchild\n"
-    assert capfd.readouterr().err == "afterwards\n"
+    for word in ("first", "second"):
+        descriptor = open_log(str(path))
+        subprocess.run(["sh", "-c", f"echo {word} >&2"], stderr=descriptor, check=True)
+        os.close(descriptor)
+    assert path.read_text() == "first\nsecond\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_blocks_that_ignore_warnings_may_overlap_and_undo_nothing_else() -> None:
+    """As blocks of two threads do: the one that began first ends first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first, second = ignore_warnings(), ignore_warnings()
+        first.__enter__()
+        second.__enter__()
+        warnings.filterwarnings("ignore", "of another thread")
+        first.__exit__(None, None, None)
+        warnings.warn("a deprecation", stacklevel=1)  # ignored yet
+        second.__exit__(None, None, None)
+        warnings.warn("of another thread", stacklevel=1)
+        with pytest.raises(UserWarning, match="a deprecation"):
+            warnings.warn("a deprecation", stacklevel=1)
+
+
+def test_who_ignores_warnings_already_goes_on_ignoring_them() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with ignore_warnings(), ignore_warnings():
+            pass
+        assert ("ignore", None, Warning, None, 0) in warnings.filters

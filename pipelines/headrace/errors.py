@@ -83,12 +83,28 @@ class RecipeError(HeadraceError):
         return error
 
 
+class OptionError(HeadraceError):
+    """A bad option, such as a label that is no column, or a folder that cannot be written to.
+
+    Nothing was written.
+    """
+
+    exit_code = EXIT_BAD_RECIPE
+
+
 class LakeError(HeadraceError):
     """Raw rows that a stage cannot work on, or a folder for raw rows that is in use.
 
     A table is missing, empty or unreachable, breaks its column contract, has too few rows, or
     drifted beyond its limit; a value overflows; or `--out` of an example lake is not empty.
     """
+
+
+class RecipeMismatchError(LakeError):
+    """A recipe that its tables cannot satisfy however often it is run: SQL that is none, a column
+    or a function that is nowhere."""
+
+    exit_code = EXIT_BAD_RECIPE
 
 
 class InvalidTextError(LakeError):

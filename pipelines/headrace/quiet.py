@@ -1,16 +1,26 @@
 """Keep the output of libraries at import away from the person who runs the pipeline.
 
-TensorFlow writes its oneDNN and CUDA notices to file descriptor 2 before any log level is read, and
-pyspark's launcher does the same; redirecting the descriptor is the only way. What was captured is
-shown after all when the block fails, because it may have the cause.
+TensorFlow writes its oneDNN and CUDA notices to file descriptor 2 before any log level is read;
+redirecting the descriptor is the only way. What was captured is shown after all when the block
+fails, because it may have the cause. Other threads that write meanwhile would lose their lines, so
+libraries that only warn are imported in a block that only ignores warnings.
 """
 
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+_lock = threading.Lock()
+# What `warnings.simplefilter("ignore")` adds.
+_IGNORE: Any = ("ignore", None, Warning, None, 0)
+# The blocks that ignore warnings at present, and the filter that they have added.
+_blocks: list[None] = []
+_added: list[Any] = []
 
 
 @contextmanager
@@ -25,8 +35,7 @@ def silence_imports() -> Iterator[None]:
         os.dup2(captured.fileno(), 2)
         failed = True
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with ignore_warnings():
                 yield
             failed = False
         finally:
@@ -39,20 +48,35 @@ def silence_imports() -> Iterator[None]:
 
 
 @contextmanager
-def redirect_stderr(path: str) -> Iterator[None]:
-    """Send file descriptor 2 to the end of `path` for the length of the block.
+def ignore_warnings() -> Iterator[None]:
+    """Ignore Python warnings, of all threads, for the length of the block.
 
-    A file that is made is for this user alone: it may come to have addresses and rows. A child
-    process that is started in the block keeps writing there afterwards.
+    What other threads set meanwhile stays: `warnings.catch_warnings` would undo it.
     """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with _lock:
+        if _IGNORE not in warnings.filters:
+            warnings.simplefilter("ignore")
+            _added.append(_IGNORE)
+        _blocks.append(None)
     try:
-        os.dup2(target, 2)
         yield
     finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(target)
+        with _lock:
+            _blocks.pop()
+            if not _blocks and _added:
+                _added.clear()
+                if _IGNORE in warnings.filters:
+                    module: Any = warnings
+                    module.filters.remove(_IGNORE)
+                    module._filters_mutated()
+
+
+def open_log(path: str) -> int:
+    """Open a file to write at its end, for the standard error of a child process.
+
+    A file that is made is for this user alone: it may come to have addresses and rows.
+
+    Returns:
+        the descriptor.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 from headrace.errors import MachineError, get_first_line, get_text
 from headrace.guard import remove_at_end
 from headrace.progress import Progress, Report, ignore_progress
-from headrace.quiet import redirect_stderr
 from headrace.recipe.sections import Spark
 from headrace.recipe.spark_settings import PINNED
 from headrace.redaction import SPARK_PATTERN
@@ -37,7 +36,12 @@ from headrace.spark_engine.session_settings import (
     complete_session,
     format_settings,
 )
-from headrace.spark_gateway import start_gateway, stop_gateway
+from headrace.spark_gateway import (
+    JAVA_OPTIONS,
+    JAVA_VARIABLES,
+    start_gateway,
+    stop_gateway,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,7 +70,12 @@ _LOCAL = {
 
 
 def spark_session(
-    settings: Spark, *, app_name: str, scratch: str, report: Report = ignore_progress
+    settings: Spark,
+    *,
+    app_name: str,
+    scratch: str,
+    report: Report = ignore_progress,
+    is_short: bool = False,
 ) -> "SparkSession":
     """Return the running session, or start a new one.
 
@@ -75,6 +84,8 @@ def spark_session(
         app_name: shown in Spark's own UI.
         scratch: local folder for the log (`spark.log`), shuffle files and the warehouse.
         report: told what is started, or which server is used, and what differs there.
+        is_short: whether its work takes seconds; a JVM that is started here does without what
+            pays back later.
 
     Raises:
         MachineError: Java is missing, too old, or Spark did not start; a server does not answer, or
@@ -84,8 +95,7 @@ def spark_session(
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession
 
-    submitted = is_submitted()
-    running = SparkSession.getActiveSession()
+    submitted, running = is_submitted(), SparkSession.getActiveSession()
     remote = find_remote(settings.remote)
     if remote is not None and submitted:
         raise MachineError(
@@ -131,7 +141,8 @@ def spark_session(
     log = folder / "spark.log"
     try:
         names = {"spark.master": settings.master, "spark.app.name": app_name}
-        with redirect_stderr(str(log)), start_gateway({**names, **conf}):
+        short = is_short and not _has_java_options(conf)
+        with start_gateway({**names, **conf}, str(log), short):
             session = builder.getOrCreate()
             session = complete_session(session, settings)
         _started_here.append(shuffle_folder)
@@ -143,6 +154,12 @@ def spark_session(
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
+
+
+def _has_java_options(conf: Mapping[str, str]) -> bool:
+    """Return whether somebody has chosen options of Java, beside which ours might contradict."""
+    settings = {**read_cluster_settings(), **conf}
+    return any(map(os.environ.get, JAVA_VARIABLES)) or any(map(settings.get, JAVA_OPTIONS))
 
 
 def is_submitted() -> bool:

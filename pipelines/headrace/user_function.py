@@ -29,6 +29,9 @@ def import_function(path: str, where: str) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise _make_error(path, where, f"cannot be imported: {error}") from None
+    except Exception as error:  # of the module's own code, also where it is no Python
+        message = f"cannot be imported: {type(error).__name__}: {error}"
+        raise _make_error(path, where, message, "correct the module") from error
     return function
 
 
@@ -58,10 +61,11 @@ def compute_source_digest(path: str, where: str, folder: str = "") -> str:
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
-def _make_error(path: str, where: str, message: str) -> RecipeError:
-    problem = Problem(
-        where,
-        f"{path} {message}",
-        "put the module beside the recipe, into the working directory or on PYTHONPATH",
-    )
+def _make_error(
+    path: str,
+    where: str,
+    message: str,
+    fix: str = "put the module beside the recipe, into the working directory or on PYTHONPATH",
+) -> RecipeError:
+    problem = Problem(where, f"{path} {message}", fix)
     return RecipeError(f"section {where.partition('.')[0]}", [problem], "nothing was trained")

@@ -19,7 +19,7 @@ from headrace.commands.first_checks import (
     describe_os_error,
     is_of_environment,
 )
-from headrace.errors import MachineError
+from headrace.errors import MachineError, OptionError
 from headrace.recipe.sections import Spark
 from headrace.spark_gateway import choose_java_folder
 from headrace.spark_session import check_user
@@ -31,7 +31,7 @@ from tests.tiny import tiny_tree, write_tiny_lake
 def test_a_workdir_that_cannot_be_made_or_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/headrace")):
-        with pytest.raises(MachineError, match=f"--workdir {folder} cannot be written to: "):
+        with pytest.raises(OptionError, match=f"--workdir {folder} cannot be written to: "):
             check_workdir(str(folder))
     check_workdir(str(tmp_path / "new" / "w"))
     assert list((tmp_path / "new" / "w").iterdir()) == []
@@ -103,7 +103,10 @@ def recipe(tmp_path: Path) -> str:
     return str(tmp_path / "tiny.yaml")
 
 
-@pytest.mark.parametrize("command", ["prepare", "train", "evaluate", "run", "tune", "score"])
+@pytest.mark.parametrize(
+    "command",
+    ["prepare", "train", "evaluate", "run", "tune", "score", "promote", "rollback"],
+)
 def test_a_command_tells_a_workdir_that_is_read_only_at_once(command: str, recipe: str) -> None:
     options = ["--workdir", "/proc/w"]
     if command == "score":
@@ -112,10 +115,47 @@ def test_a_command_tells_a_workdir_that_is_read_only_at_once(command: str, recip
         options += ["--set", "tune.parameters={train.epochs: {choices: [1, 2]}}"]
     began = time.monotonic()
     done = run_command(command, recipe, *options)
-    assert done.code == 1
+    assert done.code == 2
     assert "--workdir /proc/w cannot be written to" in done.err
     assert "defect" not in done.err
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("out", ["/proc/w/x.yaml", "{folder}/tiny.yaml/x.yaml"])
+@pytest.mark.parametrize("command", ["init", "lake flights", "lake digits", "lake synthetic"])
+def test_where_out_cannot_be_written_nothing_is_begun(
+    command: str, out: str, recipe: str, tmp_path: Path
+) -> None:
+    out = out.format(folder=tmp_path)
+    words = [str(tmp_path / "lake" / "visits"), "--label", "late"] if command == "init" else []
+    if command == "lake synthetic":
+        words = ["--workdir", str(tmp_path / "w")]
+    done = run_command(*command.split(), *words, "--out", out)
+    assert done.code == 2
+    assert f"--out {out} cannot be written to" in done.err
+    assert done.err.rstrip().endswith("choose another --out")
+
+
+def test_a_workdir_on_a_full_disk_is_no_wrong_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("headrace.commands.first_checks.tempfile.TemporaryFile", fail)
+    with pytest.raises(MachineError, match="No space left on device"):  # a scheduler tries again
+        check_workdir(str(tmp_path))
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_a_model_whose_module_is_nowhere_is_told_before_spark(
+    command: str, recipe: str, tmp_path: Path
+) -> None:
+    model = "model={kind: python, function: 'no_such_module:build'}"
+    done = run_command(command, recipe, "--workdir", str(tmp_path / "w"), "--set", model)
+    assert done.code == 2
+    assert "model.function: no_such_module:build cannot be found" in done.err
+    assert not (tmp_path / "w" / "spark").exists()
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "run", "tune"])

@@ -4,6 +4,7 @@ The real stages run in tests/e2e.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from headrace.errors import LakeError
+from headrace.distributed.supervise.kept_ranks import KeptRanks
+from headrace.errors import LakeError, ModelError
 from headrace.progress import Progress
 from tests.commands.stage_outcomes import (
     LEDGER_JSON,
@@ -54,6 +56,7 @@ class Stages:
         monkeypatch.setattr("headrace.prepare.track.record_build", self._record_build)
         monkeypatch.setattr("headrace.spark_session.stop_own_session", self._stop_session)
         monkeypatch.setattr("headrace.tracking.run.start_parent_run", self._start_parent_run)
+        monkeypatch.setattr(KeptRanks, "start", self._start_ranks)
 
     def _replace(self, stage: str) -> Any:
         def run(recipe: Any, *, report: Any, **arguments: Any) -> Any:
@@ -75,6 +78,9 @@ class Stages:
 
     def _stop_session(self) -> None:
         self.calls.append(("stop_own_session", {}))
+
+    def _start_ranks(self, count: int) -> None:
+        self.calls.append(("start_ranks", {"count": count}))
 
     @contextmanager
     def _start_parent_run(
@@ -123,6 +129,7 @@ def test_prepare(stages: Stages, tmp_path: Path) -> None:
     }
     (_, arguments), stopped, (_, recorded) = stages.calls
     assert arguments.pop("workdir") == f"{tmp_path}/w"
+    assert arguments.pop("wait_for")() is None  # there is no run of a pipeline above it
     (request,) = arguments.values()
     assert asdict(request) == {
         "full": False, "refit": True, "idempotency_id": "night", "retry_conflicts": 0,
@@ -186,6 +193,7 @@ def test_train(stages: Stages, tmp_path: Path) -> None:
         "dataset_version": 3,
         "resume": "never",
         "parent_run_id": None,
+        "kept_ranks": None,
     }
     assert "Model    models:/tiny/5 (takes raw rows), run run-2" in err
 
@@ -237,6 +245,61 @@ def test_run_merges_the_results_of_the_stages(
     assert calls["record_build"]["parent"] == "run-0"
     assert (calls["train"]["dataset_version"], calls["train"]["parent_run_id"]) == (3, "run-0")
     assert calls["evaluate"]["model_uri"] == "models:/tiny/5"
+    # Ranks are there before rows are, and evaluate what they have trained.
+    assert calls["start_ranks"] == {"count": 1}
+    assert isinstance(calls["train"]["kept_ranks"], KeptRanks)
+    assert calls["evaluate"]["kept_ranks"] is calls["train"]["kept_ranks"]
+
+
+@pytest.mark.parametrize(
+    ("override", "counts"),
+    [
+        ("train.ranks=auto", [1]),  # until the rows are known
+        ("train.ranks=8", [min(8, len(os.sched_getaffinity(0)))]),
+        ("train.launcher={kind: hosts, hosts: [a, b]}", []),
+    ],
+)
+def test_ranks_of_this_machine_alone_are_there_before_the_rows(
+    override: str, counts: list[int], stages: Stages, tmp_path: Path
+) -> None:
+    assert run_with_json("run", tmp_path, "--set", override)[0] == 0
+    assert [call["count"] for name, call in stages.calls if name == "start_ranks"] == counts
+
+
+def test_an_mlflow_that_cannot_be_used_ends_the_run_where_it_is_waited_for(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def refuse(*_: Any) -> Iterator[None]:
+        raise ModelError("MLflow cannot be used")
+        yield
+
+    monkeypatch.setattr("headrace.tracking.run.start_parent_run", refuse)
+    code, result, _ = run_with_json("run", tmp_path)
+    assert (code, result["error"]["type"]) == (1, "ModelError")
+    (wait_for,) = [call["wait_for"] for name, call in stages.calls if name == "prepare"]
+    with pytest.raises(ModelError):  # a real build waits there before it reads a row
+        wait_for()
+    assert "train" not in dict(stages.calls)
+
+
+def test_a_stage_that_fails_ends_the_run_in_mlflow(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended: list[str] = []
+
+    @contextmanager
+    def start(*_: Any) -> Iterator[SimpleNamespace]:
+        try:
+            yield SimpleNamespace(run_id="run-0")
+        except BaseException as error:
+            ended.append(str(error))
+            raise
+
+    monkeypatch.setattr("headrace.tracking.run.start_parent_run", start)
+    stages.outcomes["train"] = ModelError("no rank")
+    assert run_with_json("run", tmp_path)[0] == 1
+    assert ended == ["no rank"]
 
 
 def test_run_is_refused_as_ranks(

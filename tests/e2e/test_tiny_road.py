@@ -98,30 +98,32 @@ def test_the_model_takes_raw_rows_as_people_have_them(submitted: Done) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "code", "message"),
     [
-        ("source.tables.visits.path=/nowhere/visits", "there is nothing at /nowhere/visits"),
+        ("source.tables.visits.path=/nowhere/visits", 1, "there is nothing at /nowhere/visits"),
         pytest.param(
             "split.key=[dya]",
+            2,
             "column 'dya' is missing (needed by split.key)",
             marks=pytest.mark.long,
         ),
         pytest.param(
             "features.shop.kind=standardize",
+            1,
             "column 'shop' has type string",
             marks=pytest.mark.long,
         ),
     ],
 )
-def test_bad_lakes_are_exit_code_1_and_publish_nothing(
-    override: str, message: str, workdir: Path, tmp_path: Path
+def test_bad_lakes_publish_nothing_and_say_whose_fault_it_is(
+    override: str, code: int, message: str, workdir: Path, tmp_path: Path
 ) -> None:
     dataset = tmp_path / "dataset"
     done = headrace(
         "prepare", str(workdir / "tiny.yaml"), "--workdir", str(workdir), "--json",
         "--set", f"dataset.path={dataset}", "--set", override,
     )  # fmt: skip
-    assert done.code == 1
+    assert done.code == code
     assert message in done.err
     assert "Traceback" not in done.err
     assert "Exception" not in done.err

@@ -1,5 +1,6 @@
 """Which source partitions a build processes: the lake as it is against the newest version."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,20 @@ def test_a_joined_table_that_changed_processes_everything(lake: Path) -> None:
     write_places(lake, height=7.0)
     plan = planned(lake, base=base)
     assert (plan.processed, plan.refit, plan.why) == (DAYS, False, "table places changed")
+
+
+def test_the_bytes_that_are_read_are_those_of_the_processed_files(lake: Path) -> None:
+    events = lake / "lake" / "events"
+    days = sum((events / name / "part-0.parquet").stat().st_size for name in DAYS)
+    places = (lake / "lake" / "places" / "part-0.parquet").stat().st_size
+    assert planned(lake).count_bytes({"places"}) == days + places
+    base = published(lake)
+    write_day(lake, 4)
+    day = (events / "day=04" / "part-0.parquet").stat().st_size
+    assert planned(lake, base=base).count_bytes({"places"}) == day + places
+    # A table whose files Spark alone knows may be of any size.
+    assert planned(lake).count_bytes({"places", "unknown"}) is None
+    assert replace(planned(lake), listing=None).count_bytes({"places"}) is None
 
 
 def test_which_partitions_a_followed_table_concerns_is_found_later(lake: Path) -> None:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import LakeError, RecipeError
+from headrace.errors import LakeError, OptionError, RecipeError
 from headrace.progress import ignore_progress
-from headrace.propose.option_error import OptionError
 from headrace.propose.text import CHOOSE_LABEL
 from headrace.recipe import Recipe, load_recipe
 from headrace.recipe.parse import parse_yaml

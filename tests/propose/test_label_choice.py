@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.errors import OptionError
 from headrace.propose.label import propose_label
 from headrace.propose.label_choice import get_label_column, list_likely_labels
-from headrace.propose.option_error import OptionError
 from tests.propose.tables import build_sample, list_days
 
 

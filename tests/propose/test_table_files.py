@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import LakeError
-from headrace.propose.option_error import OptionError
+from headrace.errors import LakeError, OptionError
 from headrace.propose.table_files import find_table
 from tests.propose.tables import write_table
 

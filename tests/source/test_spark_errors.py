@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.errors import LakeError
+from headrace.errors import LakeError, RecipeMismatchError
 from headrace.source.spark_errors import (
     explain_lost_server,
     explain_spark_errors,
@@ -169,3 +169,23 @@ def test_other_errors_pass_for_who_knows_what_was_done() -> None:
 
     with pytest.raises(AnalysisException), explain_lost_server("recipe 'a'"):
         raise AnalysisException("no such column")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("\n[PARSE_SYNTAX_ERROR] Syntax error at or near end of input.", RecipeMismatchError),
+        ("[UNRESOLVED_COLUMN.WITH_SUGGESTION] `nope` cannot be resolved.", RecipeMismatchError),
+        ("[UNRESOLVED_ROUTINE] Cannot resolve routine `nope`.", RecipeMismatchError),
+        ("[TABLE_OR_VIEW_NOT_FOUND] The table `t` cannot be found.", LakeError),
+        ("[PATH_NOT_FOUND] Path does not exist: file:/lake.", LakeError),
+        ("[CANNOT_PARSE_TIMESTAMP] of a row", LakeError),  # says [PARSE_ nowhere
+    ],
+)
+def test_what_no_lake_can_mend_is_the_recipes(text: str, kind: type[LakeError]) -> None:
+    from pyspark.errors import AnalysisException
+
+    with pytest.raises(LakeError, match="label: ") as caught, explain_spark_errors("label"):
+        raise AnalysisException(text)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == (2 if kind is RecipeMismatchError else 1)

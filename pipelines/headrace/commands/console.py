@@ -67,6 +67,13 @@ class Console:
         else:
             self._rich.print(escape_line(text))
 
+    def print_step(self, command: str, text: str) -> None:
+        """Print what a command does outside of its stages, with the time, as stages do."""
+        if self._writes_json_log:
+            self._write_entry("info", text)
+        else:
+            self.print_line(f"{self._format_elapsed()}  {command}: {text}")
+
     def print_summary(self, lines: Iterable[str]) -> None:
         """Print a command's result in words; a JSON log has it as fields instead."""
         if not self._writes_json_log:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.commands.first_checks import check_workdir
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir, load_with_overrides
-from headrace.errors import DatasetError, get_first_line
-from headrace.propose.option_error import OptionError
+from headrace.errors import DatasetError, OptionError, get_first_line
 from headrace.redaction import MASK, redact_text
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def erase(
 
         console = command.console
         person = _parse_key(key)
+        check_workdir(workdir)
         before = DatasetVersion.open(dataset)
         loaded = _choose_recipe(before, recipe, workdir)
         for root in predictions or []:

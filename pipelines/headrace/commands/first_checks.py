@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.errors import HeadraceError, MachineError
+from headrace.errors import HeadraceError, MachineError, OptionError
 from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ _ENVIRONMENT = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG,
      errno.ENOTDIR, errno.EMFILE, errno.ENFILE, errno.ELOOP}
 )  # fmt: skip
-
+# Those of them that pass, so that the same command may succeed later.
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 _FIXES = {"reached": "is it running, and may this host reach it?"}
 
@@ -43,6 +44,7 @@ def check_first(
         engine: what its ranks read with; None where it starts none.
 
     Raises:
+        OptionError: the workdir cannot be written to.
         StreamError: the engine is not installed; it says what to do.
         MachineError: something is missing; it says what to do.
     """
@@ -83,21 +85,56 @@ def check_tables(recipe: "Recipe") -> None:
     refuse_certain_mistakes(recipe)
 
 
+def check_functions(recipe: "Recipe") -> None:
+    """Check that the module of the user's own model is there, before its dataset is prepared.
+
+    It is not imported. Where ranks are on other machines, these have it, or do not.
+
+    Raises:
+        RecipeError: there is no such module.
+    """
+    from headrace.user_function import compute_source_digest
+
+    if recipe.model.kind == "python" and recipe.train.launcher.kind in ("auto", "local"):
+        compute_source_digest(recipe.model.function, "model.function", recipe.folder)
+
+
 def check_workdir(workdir: str) -> None:
     """Check that the workdir can be made and written to.
 
     Raises:
-        MachineError: it cannot.
+        OptionError: it never can.
+        MachineError: its file system is full.
     """
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):
             pass
     except OSError as error:
-        raise MachineError(
-            f"--workdir {workdir} cannot be written to: {describe_os_error(error)}; name a folder "
-            "of yours with --workdir"
-        ) from None
+        what = f"--workdir {workdir}"
+        raise _make_error(what, error, "name a folder of yours with --workdir") from None
+
+
+def check_out(out: str) -> None:
+    """Check that a file or folder can be made where `--out` says; nothing is made.
+
+    Raises:
+        OptionError: it never can.
+        MachineError: its file system is full.
+    """
+    folder = Path(out).absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _make_error(f"--out {out}", error, "choose another --out") from None
+
+
+def _make_error(what: str, error: OSError, fix: str) -> HeadraceError:
+    kind = MachineError if error.errno in _PASSING else OptionError
+    return kind(f"{what} cannot be written to: {describe_os_error(error)}; {fix}")
 
 
 def check_writable(root: str, what: str) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.commands.first_checks import check_out
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json, Workdir
+from headrace.errors import OptionError
 from headrace.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -72,10 +74,11 @@ def init(
     """
     with open_command("init", json_) as command:
         from headrace.propose import draft_recipe
-        from headrace.propose.option_error import OptionError
 
         if out and Path(out).exists() and not force:
             raise OptionError(f"{out} already exists; choose another --out, or use --force")
+        if out:
+            check_out(out)
         with command.console.track_stage("init") as report:
             draft = draft_recipe(
                 table,
@@ -89,6 +92,7 @@ def init(
         target = Path(out or f"{draft.name}.yaml")
         if target.exists() and not force:
             raise OptionError(f"{target} already exists; choose another --out, or use --force")
+        check_out(str(target))
         _write_recipe(target, draft.text)
         next_commands = _list_next_commands(draft, str(target), table, workdir)
         for line in [

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headrace.commands.first_checks import check_out, check_workdir
 from headrace.commands.frame import Command, open_command
 from headrace.commands.options import Json, Workdir
 
@@ -28,6 +29,7 @@ def flights(out: Out, json_: Json = False) -> None:
     and unmatched keys of the original.
     """
     with open_command("lake flights", json_, extras=["examples"]) as command:
+        check_out(out)
         from headrace.examples.flights import ensure_flights_lake
 
         with command.console.track_stage("lake") as report:
@@ -42,6 +44,7 @@ def digits(out: Out, json_: Json = False) -> None:
     Table: digits, with image_id, image (PNG) and digit.
     """
     with open_command("lake digits", json_) as command:
+        check_out(out)
         from headrace.examples.digits import ensure_digits_lake
 
         with command.console.track_stage("lake") as report:
@@ -69,6 +72,8 @@ def synthetic(
     occur in fixed shares; the exact counts are in the lake's _lake.json.
     """
     with open_command("lake synthetic", json_) as command:
+        check_workdir(workdir)
+        check_out(out)
         from headrace.examples.synthetic import ensure_synthetic_lake
         from headrace.recipe.sections import Spark
         from headrace.spark_session import spark_session, stop_own_session_afterwards

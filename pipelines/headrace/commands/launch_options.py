@@ -91,7 +91,7 @@ def require_collectives(recipe: Recipe) -> None:
         ExtraError: what they are to communicate by is not installed; it says what to do.
     """
     train = recipe.train
-    check_collectives(train.collectives, max(train.ranks, train.max_ranks or 0))
+    check_collectives(train.collectives, max(train.rank_count, train.max_ranks or 0))
 
 
 def refuse_launched_ranks(recipe: Recipe, work: str) -> None:

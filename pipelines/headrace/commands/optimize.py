@@ -8,7 +8,7 @@ import typer
 
 from headrace.commands.frame import open_command
 from headrace.commands.options import Json
-from headrace.propose.option_error import OptionError
+from headrace.errors import OptionError
 
 if TYPE_CHECKING:
     from headrace.prepare.optimize import Optimized

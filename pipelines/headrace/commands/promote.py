@@ -1,6 +1,7 @@
 """Move the champion of a recipe's model: the commands promote and rollback."""
 
 from headrace.commands.console import LogFormat
+from headrace.commands.first_checks import check_workdir
 from headrace.commands.frame import open_command
 from headrace.commands.options import (
     Json,
@@ -34,6 +35,7 @@ def promote(
         from headrace.evaluate.promote import promote as promote_stage
 
         loaded = command.open_recipe(recipe, workdir, set_)
+        check_workdir(workdir)
         with command.console.track_stage("promote") as report:
             promotion = promote_stage(loaded, workdir=workdir, report=report, model_uri=model)
             report.result = {"model_uri": promotion.model_uri}
@@ -74,6 +76,7 @@ def rollback(
         from headrace.evaluate.promote import roll_back
 
         loaded = load_with_overrides(recipe, workdir, set_)
+        check_workdir(workdir)
         moved = roll_back(loaded, workdir=workdir)
         before = f"version {moved.before}" if moved.before else "a deleted version"
         lines = [f"Champion version {moved.champion}, rolled back from {before}"]

@@ -4,15 +4,22 @@ Engines are imported inside the functions, so that `--help` and a bad recipe ans
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.commands import results
+from headrace.commands.beside_stages import keep_ranks, open_parent_run
 from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import choose_exit_code
-from headrace.commands.first_checks import check_first, check_recipe_folders, check_tables
+from headrace.commands.first_checks import (
+    check_first,
+    check_functions,
+    check_recipe_folders,
+    check_tables,
+)
 from headrace.commands.frame import Command, open_command
 from headrace.commands.launch_options import (
     Hosts,
@@ -42,6 +49,9 @@ from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.environment import find_tracking_uri
 from headrace.tracking.store import Store
+
+if TYPE_CHECKING:
+    from headrace.distributed.supervise.kept_ranks import KeptRanks
 
 Full = Annotated[
     bool,
@@ -142,6 +152,7 @@ def train(
             return
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=False)
+        check_functions(loaded)
         result = _run_train(command.console, loaded, workdir, dataset_version, resume)
         _report_result(command, loaded, workdir, result)
 
@@ -196,24 +207,29 @@ def run(
             loaded,
             "prepares only once: run `headrace prepare` alone, then `headrace train` once per rank",
         )
+        command.console.print_step("run", "checking folders and tables")
         command.observe_stages(loaded)
         check_recipe_folders(loaded, workdir, trains=True, prepares=True)
+        check_functions(loaded)
         check_tables(loaded)
         result = _run_stages(command.console, loaded, workdir)
         _report_result(command, loaded, workdir, result)
 
 
 def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
-    from headrace.tracking.run import start_parent_run
-
-    store = Store.from_recipe(recipe, workdir, os.environ)
-    name = f"{recipe.name}-run"
-    with start_parent_run(store, name, "run", lambda step: console.print_line(step.text)) as parent:
-        run_id = parent.run_id if parent else None
-        prepared = _run_prepare(console, recipe, workdir, run_id)
+    with (
+        keep_ranks(recipe, workdir) as kept,
+        open_parent_run(console, recipe, workdir) as find_parent,
+    ):
+        prepared = _run_prepare(console, recipe, workdir, find_parent)
+        run_id = find_parent()
         version = prepared["dataset"]["version"]
-        trained = _run_train(console, recipe, workdir, version, parent_run_id=run_id)
-        evaluated = _run_evaluate(console, recipe, workdir, trained["model_uri"], None)
+        trained = _run_train(
+            console, recipe, workdir, version, parent_run_id=run_id, kept_ranks=kept
+        )
+        evaluated = _run_evaluate(
+            console, recipe, workdir, trained["model_uri"], None, kept_ranks=kept
+        )
     return {**results.merge_results(prepared, trained, evaluated), "pipeline_run_id": run_id}
 
 
@@ -221,9 +237,16 @@ def _run_prepare(
     console: Console,
     recipe: Recipe,
     workdir: str,
-    parent_run_id: str | None = None,
+    find_parent: Callable[[], str | None] = lambda: None,
     **options: Any,
 ) -> dict[str, Any]:
+    """Prepare, and record the build in MLflow.
+
+    Args:
+        console, recipe, workdir: of the command.
+        find_parent: waits for the MLflow run that the record is shown below, and returns its id.
+        options: of `BuildRequest`.
+    """
     from headrace.prepare import BuildRequest
     from headrace.prepare import prepare as prepare_stage
     from headrace.prepare.track import record_build
@@ -232,7 +255,11 @@ def _run_prepare(
     with console.track_stage("prepare") as report:
         with stop_own_session_afterwards():
             prepared = prepare_stage(
-                recipe, workdir=workdir, report=report, request=BuildRequest(**options)
+                recipe,
+                workdir=workdir,
+                report=report,
+                request=BuildRequest(**options),
+                wait_for=find_parent,
             )
         report.result = result = results.build_prepare_result(prepared)
     if not prepared.published:
@@ -246,6 +273,7 @@ def _run_prepare(
             f"({EXTRAS['train'].install_command})"
         )
         return result
+    parent_run_id = find_parent()
     try:
         store = replace(Store.from_recipe(recipe, workdir, os.environ), parent=parent_run_id)
         result["prepare_run_id"] = record_build(recipe, prepared.dataset, prepared.seconds, store)
@@ -265,6 +293,7 @@ def _run_train(
     dataset_version: int | None,
     resume: str = "auto",
     parent_run_id: str | None = None,
+    kept_ranks: "KeptRanks | None" = None,
 ) -> dict[str, Any]:
     from headrace.train import train as train_stage
 
@@ -276,6 +305,7 @@ def _run_train(
             dataset_version=dataset_version,
             resume=resume,
             parent_run_id=parent_run_id,
+            kept_ranks=kept_ranks,
         )
         report.result = result = results.build_train_result(trained)
     return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}
@@ -287,6 +317,7 @@ def _run_evaluate(
     workdir: str,
     model_uri: str | None,
     dataset_version: int | None,
+    kept_ranks: "KeptRanks | None" = None,
 ) -> dict[str, Any]:
     from headrace.evaluate import evaluate as evaluate_stage
 
@@ -297,6 +328,7 @@ def _run_evaluate(
             report=report,
             model_uri=model_uri,
             dataset_version=dataset_version,
+            kept_ranks=kept_ranks,
         )
         report.result = result = results.build_evaluate_result(evaluated)
     return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}

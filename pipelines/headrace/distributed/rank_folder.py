@@ -2,9 +2,9 @@
 
 Every message is a small file that is replaced as a whole. The rank reads `task.json`,
 `place-GENERATION.json` (its slot) and `change`; it writes `waiting`, `pulse` (its heartbeat),
-`facts.json`, `result.json` and `error.json`. Except for the heartbeat they are text, so that `cat`
-is enough to debug a run that hangs. What follows from a message is decided by `supervise/` and
-`rank/`.
+`facts.json`, `result.json`, `error.json` and `done`. Except for the heartbeat they are text, so
+that `cat` is enough to debug a run that hangs. What follows from a message is decided by
+`supervise/` and `rank/`.
 """
 
 import contextlib
@@ -85,6 +85,14 @@ class RankFolder:
         """Return what the rank's function returned, or None if it wrote no result."""
         result: dict[str, Any] | None = read_json(self.path / "result.json")
         return result
+
+    def mark_done(self) -> None:
+        """Say that the rank's task is done, and that its process stays for others."""
+        write_atomically(self.path / "done", "")
+
+    def is_done(self) -> bool:
+        """Return whether the rank's task is done, though its process may go on."""
+        return (self.path / "done").exists()
 
     def write_error(self, error: dict[str, Any]) -> None:
         write_atomically(self.path / "error.json", json.dumps(error))

@@ -20,6 +20,7 @@ from headrace.distributed.launchers.external_rank import find_external_rank
 from headrace.distributed.launchers.hosts import HostsLauncher, find_launcher_address
 from headrace.distributed.launchers.local import LocalLauncher
 from headrace.distributed.supervise.control_server import ControlServer
+from headrace.distributed.supervise.kept_ranks import KeptRanks
 from headrace.distributed.supervise.supervisor import Launcher, Supervisor
 from headrace.distributed.supervise.worker import list_unused_variables
 from headrace.distributed.task import RankTask
@@ -42,6 +43,7 @@ class LauncherSettings:
         start_timeout: seconds within which all ranks must have joined.
         remote_shell: command before a host's name and the command to run there.
         spark, scratch: settings and local folder of a Spark session, if none is running.
+        kept: processes on this machine that are there already, for kind `local`.
     """
 
     kind: Literal["local", "hosts", "spark", "launched"] = "local"
@@ -51,10 +53,18 @@ class LauncherSettings:
     remote_shell: tuple[str, ...] = ("ssh", "-o", "BatchMode=yes")
     spark: Spark = field(default_factory=Spark)
     scratch: str = "var"
+    kept: KeptRanks | None = None
 
 
-def resolve_launcher(recipe: Recipe, workdir: str) -> LauncherSettings:
+def resolve_launcher(
+    recipe: Recipe, workdir: str, kept: KeptRanks | None = None
+) -> LauncherSettings:
     """Return the recipe's launcher; for `auto`, the one that the environment implies.
+
+    Args:
+        recipe: train.launcher and spark are read.
+        workdir: local folder of the command.
+        kept: processes of ranks that are there already.
 
     Raises:
         MachineError: an external launcher's environment does not say where rank 0 is.
@@ -71,6 +81,7 @@ def resolve_launcher(recipe: Recipe, workdir: str) -> LauncherSettings:
         remote_shell=tuple(settings.remote_shell),
         spark=recipe.spark,
         scratch=str(Path(workdir) / "spark"),
+        kept=kept,
     )
 
 
@@ -126,7 +137,7 @@ def _run_once(
 ) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-ranks-")))
-        launcher: Launcher = LocalLauncher(folder, task, report)
+        launcher: Launcher = LocalLauncher(folder, task, report, settings.kept)
         if settings.kind != "local":
             launcher = stack.enter_context(_build_remote_launcher(task, report, settings))
         return Supervisor(task, launcher, report, settings.start_timeout, should_stop).run(ranks)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
+from headrace.distributed.supervise.kept_ranks import KeptRanks
 from headrace.distributed.task import RankTask
 from headrace.errors import ModelError
 from headrace.evaluate.champion import (
@@ -65,6 +67,7 @@ def evaluate(
     report: Report,
     model_uri: str | None = None,
     dataset_version: int | None = None,
+    kept_ranks: KeptRanks | None = None,
 ) -> Evaluated:
     """Evaluate a model on the test split, log the result to its run, and record the verdict.
 
@@ -74,6 +77,7 @@ def evaluate(
         report: called with progress.
         model_uri: `models:/name/version`; the newest version of the recipe's model by default.
         dataset_version: the version that the model was trained on by default.
+        kept_ranks: processes of ranks that are there already.
 
     Raises:
         ModelError: there is no such model, it does not fit the dataset, or a prediction is not
@@ -105,7 +109,9 @@ def evaluate(
     label = _refuse_other_loss(recipe, model, dataset)
     champion, seen = _prepare_comparison(recipe, find_champion(store), model, dataset)
     judged_task = describe_dataset_task(dataset)
-    report(Progress(f"starting {recipe.train.ranks} ranks"))
+    choice = choose_ranks(recipe, dataset.count_rows("train"))
+    recipe = choice.recipe
+    report(Progress(choice.describe()))
     folder = f"evaluation/{prefix}"
     task = RankTask(
         target="headrace.evaluate.rank:evaluate_rank",
@@ -130,8 +136,8 @@ def evaluate(
         collective_timeout=recipe.train.collective_timeout,
         environment=select_tracking_variables(os.environ),
     )
-    launcher = resolve_launcher(recipe, workdir)
-    result = run_ranks(task, recipe.train.ranks, report, launcher)
+    launcher = resolve_launcher(recipe, workdir, kept_ranks)
+    result = run_ranks(task, choice.ranks, report, launcher)
     metrics, verdict = result["metrics"], result["verdict"]
     tagged_metrics = [name for name in label.tagged_metrics if name in metrics]
     tags = {f"{prefix}_{name}": format_number(metrics[name], 6) for name in tagged_metrics}

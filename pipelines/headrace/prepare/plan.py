@@ -3,7 +3,7 @@
 The plan compares the lake as it is listed now with what the newest version recorded.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,19 @@ class Plan:
     def reused_version(self) -> DatasetVersion | None:
         """Return the version whose transform is used; None where it is fitted."""
         return None if self.refit else self.base
+
+    def count_bytes(self, joined: Collection[str]) -> int | None:
+        """Count the bytes of the files that are read; None where Spark alone knows all files.
+
+        Args:
+            joined: the recipe's joined tables.
+        """
+        if self.listing is None or not self.lookups.keys() >= set(joined):
+            return None
+        # Rows of several source partitions may be in one file.
+        sizes = {f.path: f.bytes for name in self.processed for f in self.partitions[name]}
+        of_lookups = (file.bytes for files in self.list_lookup_files().values() for file in files)
+        return sum(sizes.values()) + sum(of_lookups)
 
     def list_paths(self) -> list[str] | None:
         """Return the files to read, as the listing names them; None where it is the whole table."""

@@ -59,6 +59,8 @@ from headrace.spark_engine.find_engine import find_engine
 from headrace.spark_session import spark_session
 
 _TABLE_KEY = "dataset.catalog_table"
+# Files that a JVM which compiles little reads and writes in seconds; compressed, perhaps.
+_SHORT_BYTES = 4 * 2**20
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +116,12 @@ class BuildRequest:
 
 
 def prepare(
-    recipe: Recipe, *, workdir: str, report: Report, request: BuildRequest | None = None
+    recipe: Recipe,
+    *,
+    workdir: str,
+    report: Report,
+    request: BuildRequest | None = None,
+    wait_for: Callable[[], object] = lambda: None,
 ) -> Prepared:
     """Prepare a dataset version by a recipe.
 
@@ -124,6 +131,8 @@ def prepare(
         workdir: local folder for Spark's log and scratch files.
         report: told of progress.
         request: by default what changed is processed.
+        wait_for: waits for what the caller does meanwhile; called before a row is read, when Spark
+            has started. What it raises ends the build.
 
     Raises:
         LakeError: the lake does not fit the recipe, breaks a rule that must hold, or leaves
@@ -138,12 +147,12 @@ def prepare(
     root = resolve_root(recipe.dataset.path)
     check_root(root)
     if recipe.dataset.catalog_table is None:
-        return _prepare(recipe, root, workdir, report, request)
+        return _prepare(recipe, root, workdir, report, request, wait_for)
     if _find_published(root, request) is None:
         refuse_certain_mistakes(recipe)
     registration = (_start_spark(recipe, workdir, report), _TABLE_KEY, recipe.dataset.catalog_table)
     is_registered = check_registration(*registration, root)
-    prepared = _prepare(recipe, root, workdir, report, request)
+    prepared = _prepare(recipe, root, workdir, report, request, wait_for)
     if not is_registered:
         register_table(*registration, root)
         report(Progress(f"registered as {recipe.dataset.catalog_table} in Spark's catalog"))
@@ -151,12 +160,17 @@ def prepare(
 
 
 def _prepare(
-    recipe: Recipe, root: str, workdir: str, report: Report, request: BuildRequest
+    recipe: Recipe,
+    root: str,
+    workdir: str,
+    report: Report,
+    request: BuildRequest,
+    wait_for: Callable[[], object],
 ) -> Prepared:
     """Prepare a version, again where another build was published meanwhile."""
     for attempt in range(request.retry_conflicts + 1):
         try:
-            return _prepare_once(recipe, root, workdir, report, request)
+            return _prepare_once(recipe, root, workdir, report, request, wait_for)
         except ConflictError:
             done = _find_published(root, request)
             if done:
@@ -168,7 +182,12 @@ def _prepare(
 
 
 def _prepare_once(
-    recipe: Recipe, root: str, workdir: str, report: Report, request: BuildRequest
+    recipe: Recipe,
+    root: str,
+    workdir: str,
+    report: Report,
+    request: BuildRequest,
+    wait_for: Callable[[], object],
 ) -> Prepared:
     """Plan a build and run it; where nothing changed, do nothing."""
     if done := _find_published(root, request):
@@ -217,11 +236,17 @@ def _prepare_once(
     attempt = Attempt(recipe, root, build_id, request.idempotency_id, version, now, timer, report)
     if version is not None:
         report(Progress(plan.why))
-    return _discard_on_failure(root, build_id, lambda: _run_attempt(attempt, plan, workdir, spark))
+    return _discard_on_failure(
+        root, build_id, lambda: _run_attempt(attempt, plan, workdir, spark, wait_for)
+    )
 
 
 def _run_attempt(
-    attempt: Attempt, plan: Plan, workdir: str, started: "SparkSession | None"
+    attempt: Attempt,
+    plan: Plan,
+    workdir: str,
+    started: "SparkSession | None",
+    wait_for: Callable[[], object],
 ) -> Prepared:
     """Build until an outcome can be published: rows may need another plan than the first."""
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
@@ -239,10 +264,12 @@ def _run_attempt(
         report(Progress(plan.why))
         timer.record_step("plan")
     if not plan.processed:
+        wait_for()
         published = publish_retained(attempt, plan, record_lookups(attempt, plan, (), digests))
         timer.record_step("commit")
         return _open_prepared(attempt, plan, published)
-    spark = spark or _start_spark(recipe, workdir, report)
+    spark = spark or _start_spark(recipe, workdir, report, plan)
+    wait_for()
     timer.record_step("start_spark")
     with (
         explain_lost_server(f"recipe {recipe.name!r}"),
@@ -332,13 +359,22 @@ def _revise_plan(
             return plan.with_refit(f"rows drifted ({drift})")
 
 
-def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":
-    """Start the session of the stage, or use the one that runs."""
+def _start_spark(
+    recipe: Recipe, workdir: str, report: Report, plan: Plan | None = None
+) -> "SparkSession":
+    """Start the session of the stage, or use the one that runs.
+
+    Args:
+        recipe, workdir, report: of the stage.
+        plan: all that it will read; None where that is not known.
+    """
+    size = plan.count_bytes({join.table for join in recipe.source.joins}) if plan else None
     return spark_session(
         recipe.spark,
         app_name=f"headrace prepare {recipe.name}",
         scratch=f"{workdir}/spark",
         report=report,
+        is_short=size is not None and size < _SHORT_BYTES,
     )
 
 

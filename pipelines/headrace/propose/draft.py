@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.errors import OptionError
 from headrace.progress import Progress, Report
 from headrace.propose.names import derive_recipe_name, make_identifier
-from headrace.propose.option_error import OptionError
 from headrace.propose.proposal import Proposal, propose_recipe
 from headrace.propose.sample import sample_table
 from headrace.propose.text import render_recipe

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.errors import OptionError
 from headrace.number_text import format_share
 from headrace.propose.columns import Column
 from headrace.propose.names import quote_sql_column, quote_sql_text
-from headrace.propose.option_error import OptionError
 from headrace.propose.yaml_text import describe_value
 from headrace.schema import ColumnType
 

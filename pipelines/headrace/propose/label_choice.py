@@ -6,10 +6,10 @@ The label that a column becomes is left to `label`.
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+from headrace.errors import OptionError
 from headrace.propose.columns import Column
 from headrace.propose.label import MAX_CLASSES, LabelProposal, propose_label
 from headrace.propose.names import is_nameable, split_words
-from headrace.propose.option_error import OptionError
 from headrace.propose.roles import is_code, is_row_number
 from headrace.propose.yaml_text import describe_value
 from headrace.recipe.problems import suggest_nearest

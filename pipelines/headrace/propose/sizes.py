@@ -71,7 +71,7 @@ def build_train_section(rows: int, *, has_image: bool = False) -> dict[str, Any]
     return {
         "epochs": epochs,
         "global_batch_size": batch,
-        "ranks": 2,
+        "ranks": "auto",
         "seed": 1,
         "optimizer": {"kind": "adam", "learning_rate": rate},
         "early_stopping": {"metric": "loss", "patience": patience},

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
-from headrace.errors import LakeError
+from headrace.errors import LakeError, OptionError
 from headrace.lake.storage import explain_table_errors, normalize_s3_scheme, open_filesystem
-from headrace.propose.option_error import OptionError
 from headrace.recipe import sections as s
 from headrace.redaction import redact_text
 from headrace.source.list_table import list_table

@@ -30,6 +30,7 @@ from headrace.recipe.split_checks import check_split
 from headrace.recipe.times import parse_time_to_micros
 from headrace.recipe.train_checks import (
     check_augmentation,
+    check_automatic_ranks,
     check_batches,
     check_elastic_sizes,
     check_launcher,
@@ -202,6 +203,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_imputations, ("features",)),
     (check_names, ("features",)),
     (check_elastic_sizes, ("train", "stream")),
+    (check_automatic_ranks, ("train",)),
     (check_launcher, ("train",)),
     (check_batches, ("train", "stream")),
     (check_optimizer, ("train",)),

@@ -34,7 +34,7 @@ def list_elastic_sizes(train: s.Train, stream: s.Stream) -> list[int]:
     if train.min_ranks is None and train.max_ranks is None:
         return []
     shards = stream.canonical_shards or math.gcd(FEW_SHARDS, train.global_batch_size)
-    least, most = train.min_ranks or 1, train.max_ranks or train.ranks
+    least, most = train.min_ranks or 1, train.max_ranks or train.rank_count
     return [size for size in range(least, most + 1) if shards % size == 0]
 
 

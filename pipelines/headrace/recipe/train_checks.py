@@ -35,7 +35,7 @@ def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
     problems = []
     # Left out, they are a power of two that divides the batch.
     shards = stream.canonical_shards or math.gcd(MOST_SHARDS, train.global_batch_size)
-    if shards % train.ranks:
+    if train.ranks != "auto" and shards % train.ranks:
         problems.append(
             Problem(
                 "train.ranks",
@@ -58,11 +58,29 @@ def check_batches(train: s.Train, stream: s.Stream) -> list[Problem]:
     return problems
 
 
+def check_automatic_ranks(train: s.Train) -> list[Problem]:
+    """Return the problem of ranks that are chosen by the rows and started elsewhere."""
+    kind = train.launcher.kind
+    if train.ranks != "auto" or kind not in ("hosts", "spark"):
+        return []
+    text = f"auto chooses ranks of this machine, and train.launcher.kind is {kind}"
+    return [Problem("train.ranks", text, "write a number")]
+
+
 def check_elastic_sizes(train: s.Train, stream: s.Stream) -> list[Problem]:
     """Return problems of numbers of ranks that contradict each other."""
-    least, most = train.min_ranks or 1, train.max_ranks or train.ranks
+    least, most = train.min_ranks or 1, train.max_ranks or train.rank_count
     if train.min_ranks is None and train.max_ranks is None:
         return []
+    if train.ranks == "auto":
+        return [
+            Problem(
+                "train.ranks",
+                "auto chooses by the rows, and an elastic training (train.min_ranks, "
+                "train.max_ranks) begins with a number",
+                "write a number",
+            )
+        ]
     if not least <= train.ranks <= most:
         return [
             Problem(
@@ -265,12 +283,12 @@ def check_augmentation(
             for key in ("flip_horizontal", "flip_vertical", "shift")
             if getattr(augment, key)
         ]
-    if augment.mixup and train.global_batch_size // train.ranks % 2:
+    if augment.mixup and train.global_batch_size // train.rank_count % 2:
         problems.append(
             Problem(
                 "train.augment.mixup",
                 f"mixes rows in pairs, and a rank has "
-                f"{train.global_batch_size // train.ranks} rows of a batch",
+                f"{train.global_batch_size // train.rank_count} rows of a batch",
                 "use an even number",
             )
         )

@@ -9,6 +9,9 @@ from headrace.labels.losses.kinds import AnyLoss
 from headrace.recipe.base import declare_later_key
 from headrace.recipe_section import Count, Fraction, NotNegative, Positive, Section
 
+MOST_AUTOMATIC_RANKS = 2
+"""Ranks of `train.ranks: auto` at most."""
+
 
 class Optimizer(Section):
     """The optimizer: how gradients become updates."""
@@ -165,7 +168,10 @@ class Train(Section):
     epochs: Annotated[int, Field(ge=1)] = 10
     global_batch_size: Annotated[int, Field(ge=1)] = 1024
     """Rows a step over all ranks."""
-    ranks: Annotated[int, Field(ge=1)] = 2
+    ranks: Annotated[int, Field(ge=1)] | Literal["auto"] = 2
+    """`auto`: one below 50,000 train rows, where a second one costs more than it saves; else two,
+    where the canonical shards can be shared by two. A number for an elastic training, and for
+    ranks that are not started on this machine."""
     min_ranks: Count | None = None
     """The training goes on without lost ranks while there are as many; else it ends with the first
     one. Both this and `max_ranks` make it elastic; `ranks` is what it begins with."""
@@ -207,3 +213,8 @@ class Train(Section):
     checkpoint: Checkpoint = Checkpoint()
     initial_model: Annotated[str, Field(min_length=1)] | None = None
     """A `.keras` file or models:/NAME/VERSION whose weights the training begins with."""
+
+    @property
+    def rank_count(self) -> int:
+        """Return the number of ranks; of `auto`, the largest that it may become."""
+        return MOST_AUTOMATIC_RANKS if self.ranks == "auto" else self.ranks

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from json import loads
 from pathlib import Path
 
-from headrace.errors import LakeError, Problem
+from headrace.errors import LakeError, Problem, RecipeMismatchError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column, ColumnType, find_violations
@@ -56,7 +56,7 @@ def refuse_missing_columns(
         what is suspected of its SQL.
 
     Raises:
-        LakeError: with every such column.
+        RecipeMismatchError: with every such column.
     """
     needed = list_needed_columns(recipe)
     names = {
@@ -70,11 +70,13 @@ def refuse_mistakes(mistakes: LakeMistakes) -> tuple[Problem, ...]:
     """Refuse columns that are missing; return what is suspected.
 
     Raises:
-        LakeError: with all that are missing, where there is any.
+        RecipeMismatchError: with all that are missing, where there is any.
     """
     if mistakes.missing:
         lines = "\n".join(f"  - {problem}" for problem in mistakes.missing)
-        raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+        raise RecipeMismatchError(
+            f"the lake does not fit the recipe; nothing was published:\n{lines}"
+        )
     return mistakes.suspicions
 
 

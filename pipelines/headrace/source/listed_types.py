@@ -6,7 +6,7 @@ What they do not tell is left out, and checked when Spark has opened the tables.
 import json
 from collections.abc import Mapping
 
-from headrace.errors import LakeError
+from headrace.errors import RecipeMismatchError
 from headrace.lake.file_columns import FileType
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
@@ -46,7 +46,8 @@ def refuse_other_literals(
         joined: joined table -> its files, likewise.
 
     Raises:
-        LakeError: with every such literal; or Spark would not read a table's files.
+        RecipeMismatchError: with every such literal.
+        LakeError: Spark would not read a table's files.
     """
     types = {}
     for name in (recipe.source.main, *(join.table for join in recipe.source.joins)):
@@ -57,7 +58,9 @@ def refuse_other_literals(
     problems = find_literal_problems(recipe, join_listed_types(recipe, types))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise LakeError(f"the lake does not fit the recipe; nothing was published:\n{lines}")
+        raise RecipeMismatchError(
+            f"the lake does not fit the recipe; nothing was published:\n{lines}"
+        )
 
 
 def join_listed_types(

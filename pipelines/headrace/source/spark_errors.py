@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.errors import HeadraceError, InvalidTextError, LakeError
+from headrace.errors import HeadraceError, InvalidTextError, LakeError, RecipeMismatchError
 
 _FILE = re.compile(r"(?:file:|s3a?:|hdfs:|gs:|abfss?:)[^\s,\]'\")]+\.\w+")
 
@@ -19,12 +19,16 @@ _MAX_RESULT = re.compile(
     r"results of \d+ tasks \(([^)]+)\) is bigger than spark\.driver\.maxResultSize"
     r"(?: \(([^)]+)\))?"
 )
+# What no lake can mend: SQL that Spark cannot parse, names that it cannot resolve.
+_OF_RECIPE = re.compile(r"\s*\[(PARSE_\w+|UNRESOLVED_(COLUMN|ROUTINE)|WRONG_NUM_ARGS)\b")
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
 
 @contextmanager
 def explain_spark_errors(context: str) -> Iterator[None]:
     """Turn an error of Spark inside the block into a `LakeError` that opens with `context`.
+
+    Of SQL that Spark cannot parse or resolve it is a `RecipeMismatchError`.
 
     Errors that already explain themselves pass through, also those raised in a Python worker.
     """
@@ -38,7 +42,9 @@ def explain_spark_errors(context: str) -> Iterator[None]:
     except (PySparkException, Py4JJavaError) as error:
         if found := _INVALID_TEXT.search(str(error)):
             raise InvalidTextError(found[1]) from None
-        raise LakeError(f"{context}: {summarize_error(str(error))}") from error
+        text = str(error)
+        kind = RecipeMismatchError if _OF_RECIPE.match(text) else LakeError
+        raise kind(f"{context}: {summarize_error(text)}") from error
     except Exception as error:
         if type(error).__module__ != _MESSAGES:
             raise

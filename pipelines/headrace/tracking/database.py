@@ -38,8 +38,7 @@ def open_database(uri: str) -> None:
     file = Path(uri.removeprefix("sqlite:///"))
     if not file.exists():
         _create_database(file)
-    revision, stamp = _read_schema(file)
-    if stamp == _compute_stamp(revision):  # this MLflow checked it before
+    if is_current(file):
         return
     with _hold_migration_lock(file):
         revision, stamp = _read_schema(file)
@@ -55,6 +54,18 @@ def open_database(uri: str) -> None:
             _migrate_database(file, revision)
         else:
             _write_stamp(file, revision)
+
+
+def is_current(file: Path) -> bool:
+    """Return whether this MLflow checked a SQLite file before, and no other one did since.
+
+    MLflow need not be imported to know: its import takes seconds.
+
+    Raises:
+        ModelError: it is no database of MLflow.
+    """
+    revision, stamp = _read_schema(file)
+    return stamp == _compute_stamp(revision)
 
 
 def probe_database(uri: str) -> None:

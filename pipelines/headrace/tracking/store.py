@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ModelError, get_first_line
 from headrace.progress import Progress
-from headrace.quiet import silence_imports
+from headrace.quiet import ignore_warnings
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.database import open_database, probe_database
@@ -101,7 +101,7 @@ def open_client(store: Store) -> "MlflowClient":
         ModelError: MLflow has no store of that kind, lacks its driver, or cannot open it.
     """
     silence_mlflow()
-    with silence_imports():
+    with ignore_warnings():
         import mlflow
 
     for name in ("mlflow", "alembic"):

@@ -98,7 +98,7 @@ def choose_stream_shapes(
             canonical_shards=settings.canonical_shards,
             block_rows=settings.block_rows,
             memory=settings.memory,
-            ranks=train.ranks,
+            ranks=train.rank_count,
             readers=settings.readers,
         )
         for split in SPLITS

@@ -191,7 +191,8 @@ class RankTraining:
                 built.report_tables(self._report)
             if tracked_training:
                 attempt = f"{self._checkpoints.root}/{self._attempt}"
-                tracked_training.set_tags(build_machine_tags(devices, attempt))
+                rule = self._payload.get("ranks_rule", "")
+                tracked_training.set_tags(build_machine_tags(devices, attempt, rule))
                 tracked_training.wait_for_start()
             run_epochs(context, state)
             if self._writer:

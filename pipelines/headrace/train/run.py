@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
+from headrace.distributed.supervise.kept_ranks import KeptRanks
 from headrace.distributed.task import RankTask
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
@@ -57,6 +59,7 @@ def train(
     register: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
+    kept_ranks: KeptRanks | None = None,
 ) -> Trained:
     """Train on a dataset version and register the model.
 
@@ -72,6 +75,7 @@ def train(
         register: whether to register the model.
         should_stop: returns whether to cancel the training; called again and again.
         environment: further variables of the ranks on this machine.
+        kept_ranks: processes of ranks that are there already.
 
     Raises:
         DatasetError: there is no such dataset version, or it was changed.
@@ -84,9 +88,11 @@ def train(
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
+    choice = choose_ranks(recipe, dataset.count_rows("train"))
+    recipe = choice.recipe
     choose_stream_shapes(recipe, dataset, load_trainable_spec(recipe, dataset))
     check_slices(recipe, dataset)
-    report(Progress(f"starting {recipe.train.ranks} ranks"))
+    report(Progress(choice.describe()))
     payload: dict[str, Any] = {
         "recipe": recipe.dump_resolved(),
         "recipe_folder": recipe.folder,
@@ -97,6 +103,7 @@ def train(
         "attempt": name_attempt(),
         "parent_run_id": parent_run_id,
         "register": register,
+        "ranks_rule": choice.rule,
     }
     task = RankTask(
         target="headrace.train.rank:train_rank",
@@ -110,9 +117,8 @@ def train(
         max_restarts=recipe.train.max_restarts,
         sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
-    result = run_ranks(
-        task, recipe.train.ranks, report, resolve_launcher(recipe, workdir), should_stop
-    )
+    launcher = resolve_launcher(recipe, workdir, kept_ranks)
+    result = run_ranks(task, choice.ranks, report, launcher, should_stop)
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,

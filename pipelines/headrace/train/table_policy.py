@@ -156,13 +156,13 @@ def predict_cost(
     sent = rows * width * number_bytes
     if sparse:
         # An id is sent once for each of a rank's shards, and messages are filled up by an eighth.
-        ids = ids_per_row * settings.global_batch_size * settings.accumulate // settings.ranks
+        ids = ids_per_row * settings.global_batch_size * settings.accumulate // settings.rank_count
         sent = ids * (_ID_BYTES + width * number_bytes)
         if sharded:
             sent += ids * (_ID_BYTES + width * _NUMBER_BYTES["none"])
         else:
             sent = sent * 9 // 8
-    shares = settings.ranks if sharded else 1
+    shares = settings.rank_count if sharded else 1
     own_rows = -(-rows // shares)
     return TableCost(
         name=name,
@@ -172,7 +172,7 @@ def predict_cost(
         moment_bytes=4 * own_rows * per_row,
         is_sparse=sparse,
         is_by_row=by_row,
-        sent_bytes=sent if settings.ranks > 1 else 0,
+        sent_bytes=sent if settings.rank_count > 1 else 0,
         shares=shares,
     )
 

@@ -297,16 +297,20 @@ def describe_devices(devices: Sequence[str]) -> str:
     return "; ".join(f"rank {rank} on {device}" for rank, device in enumerate(devices))
 
 
-def build_machine_tags(devices: Sequence[str], checkpoints: str) -> dict[str, str]:
+def build_machine_tags(
+    devices: Sequence[str], checkpoints: str, ranks_rule: str = ""
+) -> dict[str, str]:
     """Build the tags that say where a training runs.
 
     Args:
         devices: of every rank, each beginning with its host.
         checkpoints: folder or URL of the attempt's checkpoints.
+        ranks_rule: what chose the number of ranks; "" where the recipe has it.
     """
     hosts = {device.split()[0] for device in devices}
     return {
         "headrace.devices": describe_devices(devices)[:5000],
         "headrace.hosts": str(len(hosts)),
         "headrace.checkpoints": redact_text(checkpoints),
+        **({"headrace.ranks_rule": ranks_rule} if ranks_rule else {}),
     }

@@ -31,8 +31,9 @@ def plan_slots(
     wanted = recipe.tune.parallel
     if wanted == 1:
         return [{}]
-    ranks = max(recipe.train.ranks, recipe.train.max_ranks or 0)  # an elastic training may grow
-    threads = recipe.train.threads_per_rank
+    train = recipe.train
+    ranks = max(train.rank_count, train.max_ranks or 0)  # an elastic training may grow
+    threads = train.threads_per_rank
     cores, gpus = count_cores(), list_gpus(environment)
     fitting = max(1, cores // (ranks * threads))
     have = f"{cores} cores, and a trial takes {ranks * threads}"

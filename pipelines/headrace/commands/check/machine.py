@@ -67,7 +67,7 @@ def check_installed(recipe: Recipe) -> list[Remark]:
     from headrace.stream.block_reader import check_engine
 
     train = recipe.train
-    ranks = max(train.ranks, train.max_ranks or 0)
+    ranks = max(train.rank_count, train.max_ranks or 0)
 
     def check_extra() -> str:
         require_extras(["train"])

@@ -32,7 +32,7 @@ def predict_memory(recipe: Recipe, *, remote: bool) -> list[Remark]:
             Remark(Kind.UNCHECKED, _TABLES, text.format("vocabularies")),
             Remark(Kind.UNCHECKED, _STREAM, text.format("row groups")),
         ]
-    ranks = f"{recipe.train.ranks} ranks" if recipe.train.ranks > 1 else "1 rank"
+    ranks = f"{recipe.train.rank_count} ranks" if recipe.train.rank_count > 1 else "1 rank"
     tables = [_remark(f, f"{f.what}, on {ranks}") for f in check_embeddings(recipe)]
     line = recipe.get_line("stream.memory")
     streams = [_remark(f, f.what, line) for f in check_stream_memory(recipe)]

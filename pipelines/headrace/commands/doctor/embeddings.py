@@ -46,7 +46,7 @@ def check_embeddings(recipe: Recipe) -> list[Finding]:
     own_bytes = sum(
         cost.table_bytes * (1 if cost.is_by_row else 2) + cost.moment_bytes for cost in costs
     )
-    ranks = settings.ranks if settings.launcher.kind in ("auto", "local") else 1
+    ranks = settings.rank_count if settings.launcher.kind in ("auto", "local") else 1
     free = psutil.virtual_memory().available
     if own_bytes * ranks > free:
         findings.append(

@@ -221,7 +221,7 @@ def check_collectives(recipe: Recipe | None) -> list[Finding]:
     if recipe is None:
         return []
     train = recipe.train
-    ranks = max(train.ranks, train.max_ranks or 0)
+    ranks = max(train.rank_count, train.max_ranks or 0)
     if ranks == 1:
         return [report_ok("collectives", "train.ranks is 1, which needs none")]
     try:

@@ -29,7 +29,7 @@ def check_stream_memory(recipe: Recipe) -> list[Finding]:
     if not shapes:
         return []
     split, shape = max(shapes.items(), key=lambda item: item[1].memory_bytes)
-    ranks = recipe.train.ranks
+    ranks = recipe.train.rank_count
     what = (
         f"{split}: {shape.canonical_shards} shards, blocks of {shape.block_rows:,} rows or a row "
         f"group: at most {shape.memory_bytes / _MIB:,.0f} MiB on {ranks} rank"

@@ -12,7 +12,10 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from headrace.distributed.heartbeat import Heartbeat
 from headrace.distributed.rank.scheduling import avoid_scheduling_delays
@@ -32,50 +35,70 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str]) -> int:
     folder = RankFolder(Path(arguments[0]))
     events, parent = (int(word) for word in arguments[1:])
+    prepare_process(parent)
+    with end_on_failure(folder), guard_output(), raise_on_termination():
+        with silence_imports():
+            import tensorflow  # noqa: F401  (here first: others import it too)
+        with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
+            run_task(folder, stream)
+    return 0
+
+
+def prepare_process(parent: int) -> None:
+    """Prepare this process for ranks: before TensorFlow is imported, and once.
+
+    Args:
+        parent: process that this one does not outlive.
+    """
     _die_with_parent(parent)
     avoid_scheduling_delays()
     faulthandler.enable(2)
     # Ctrl-C reaches all processes of the terminal; the supervisor terminates the ranks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def end_on_failure(folder: RankFolder) -> Iterator[None]:
+    """End this process at once where the block raises, and leave the error in the folder."""
     try:
-        with guard_output():
-            return _run_rank(folder, events)
+        yield
     except BaseException as error:
         _write_error(folder, error)
         # No clean-up: Horovod's would wait for the peers that this rank has just let down.
         os._exit(error.exit_code if isinstance(error, HeadraceError) else 1)
 
 
-def _run_rank(folder: RankFolder, events: int) -> int:
-    with raise_on_termination():
-        with silence_imports():
-            import tensorflow  # noqa: F401  (here first: the modules below import it too)
-        from headrace.distributed.rank.build_collectives import build_collectives
-        from headrace.distributed.rank.devices import configure_devices, configure_keras
-        from headrace.distributed.rank.membership import Membership
+def run_task(folder: RankFolder, stream: TextIO) -> None:
+    """Run the folder's task, and write the result of rank 0 there.
 
-        task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
-        import_from_folders(task.payload.get("recipe_folder", ""))
-        remember_secrets(task.payload.get("recipe") or {})
-        function = task.import_function()
-        heartbeat = Heartbeat(folder.heartbeat_path)
-        membership = Membership(folder, task.is_elastic)
-        ranks = build_collectives(task, membership, heartbeat)
-        ranks.device = configure_devices(ranks.local_rank, task.threads_per_rank)
-        with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
+    Args:
+        folder: of this rank.
+        stream: takes progress as lines of JSON.
+    """
+    from headrace.distributed.rank.build_collectives import build_collectives
+    from headrace.distributed.rank.devices import configure_devices, configure_keras
+    from headrace.distributed.rank.membership import Membership
 
-            def send_progress(progress: Progress) -> None:
-                heartbeat.beat()
-                if ranks.rank == 0:
-                    stream.write(progress.to_json() + "\n")
+    task = RankTask.from_json((folder.path / "task.json").read_text(encoding="utf-8"))
+    import_from_folders(task.payload.get("recipe_folder", ""))
+    remember_secrets(task.payload.get("recipe") or {})
+    function = task.import_function()
+    heartbeat = Heartbeat(folder.heartbeat_path)
+    membership = Membership(folder, task.is_elastic)
+    ranks = build_collectives(task, membership, heartbeat)
+    ranks.device = configure_devices(ranks.local_rank, task.threads_per_rank)
 
-            for text in configure_keras():
-                send_progress(Progress(text))
-            result = function(task.payload, ranks, send_progress)
-            if ranks.rank == 0:
-                folder.write_result(result)
-            ranks.shutdown()
-        return 0
+    def send_progress(progress: Progress) -> None:
+        heartbeat.beat()
+        if ranks.rank == 0:
+            stream.write(progress.to_json() + "\n")
+
+    for text in configure_keras():
+        send_progress(Progress(text))
+    result = function(task.payload, ranks, send_progress)
+    if ranks.rank == 0:
+        folder.write_result(result)
+    ranks.shutdown()
 
 
 def _die_with_parent(parent: int) -> None:

@@ -42,6 +42,25 @@ def list_unused_variables(environment: Mapping[str, str]) -> list[str]:
     return unused + [f"{n}={environment[n]}" for n in REMOVED_VARIABLES if environment.get(n)]
 
 
+def build_environment(task: RankTask, interface: str) -> dict[str, str]:
+    """Build the environment of a rank's process.
+
+    Args:
+        task: what it runs; its limits and variables are read.
+        interface: the network interface that Gloo uses.
+    """
+    environment = {
+        **os.environ,
+        **task.environment,
+        "HOROVOD_GLOO_IFACE": interface,
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(task.collective_timeout),
+        "OMP_NUM_THREADS": str(task.threads_per_rank),
+        "PYTHONUNBUFFERED": "1",
+        **OWN_VARIABLES,
+    }
+    return {key: value for key, value in environment.items() if key not in REMOVED_VARIABLES}
+
+
 class Worker(Protocol):
     """A process that has, or waits for, a slot among the ranks.
 
@@ -95,6 +114,13 @@ class Worker(Protocol):
         """Send it SIGKILL, and wait until it is gone."""
 
 
+def create_folder(path: Path, task: RankTask) -> RankFolder:
+    """Create a rank's folder, with its task in it."""
+    path.mkdir()
+    (path / "task.json").write_text(task.to_json(), encoding="utf-8")
+    return RankFolder(path)
+
+
 def describe_exit_code(code: int | None) -> str:
     """Return how a process exited, as the end of a sentence."""
     if code is None or code >= 0:
@@ -125,22 +151,10 @@ class LocalWorker:
         self.host = host
         self.slot: Slot | None = None
         self.log_tail: list[str] = []
-        path.mkdir()
-        self._folder = RankFolder(path)
-        (path / "task.json").write_text(task.to_json(), encoding="utf-8")
+        self._report = report
+        self._folder = create_folder(path, task)
         self._heartbeat = Heartbeat(self._folder.heartbeat_path)
-        environment = {
-            **os.environ,
-            **task.environment,
-            "HOROVOD_GLOO_IFACE": interface,
-            "HOROVOD_GLOO_TIMEOUT_SECONDS": str(task.collective_timeout),
-            "OMP_NUM_THREADS": str(task.threads_per_rank),
-            "PYTHONUNBUFFERED": "1",
-            VARIABLE: str(path / "work"),
-            **OWN_VARIABLES,
-        }
-        for name in REMOVED_VARIABLES:
-            environment.pop(name, None)
+        environment = {**build_environment(task, interface), VARIABLE: str(path / "work")}
         events, child_events = os.pipe()
         module = "headrace.distributed.rank.main"
         numbers = [str(child_events), str(os.getpid())]
@@ -158,7 +172,7 @@ class LocalWorker:
         assert self._process.stdout is not None
         self._threads = [
             threading.Thread(target=self._read_log, args=(self._process.stdout,), daemon=True),
-            threading.Thread(target=self._read_events, args=(events, report), daemon=True),
+            threading.Thread(target=self._read_events, args=(events,), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -213,15 +227,25 @@ class LocalWorker:
 
     def _read_log(self, stream: IO[str]) -> None:
         for line in stream:
-            self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
-            sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}"))
-            sys.stderr.flush()
-        if self._process.wait() < 0 and (files := read_work(self._folder.path / "work")):
-            line = f"it was at work on {', '.join(files)}"
-            self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line]
-            sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}\n"))
+            self.take_log_line(line)
+        self.take_end_of_log(self._process.wait())
 
-    def _read_events(self, descriptor: int, report: Report) -> None:
+    def take_log_line(self, line: str) -> None:
+        """Show and remember a line that the process has printed."""
+        self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
+        sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}"))
+        sys.stderr.flush()
+
+    def take_end_of_log(self, exit_code: int) -> None:
+        """Show and remember what the process worked on, if a signal ended it."""
+        if exit_code < 0 and (files := read_work(self._folder.path / "work")):
+            self.take_log_line(f"it was at work on {', '.join(files)}\n")
+
+    def take_progress(self, line: str) -> None:
+        """Report progress that the process has sent."""
+        self._report(Progress.from_json(line))
+
+    def _read_events(self, descriptor: int) -> None:
         with os.fdopen(descriptor, "r", encoding="utf-8") as stream:
             for line in stream:
-                report(Progress.from_json(line))
+                self.take_progress(line)
