@@ -131,8 +131,8 @@ def prepare(
         workdir: local folder for Spark's log and scratch files.
         report: told of progress.
         request: by default what changed is processed.
-        wait_for: waits for what the caller does meanwhile; called before a row is read, when Spark
-            has started. What it raises ends the build.
+        wait_for: waits for what the caller does meanwhile; called before Spark reads a row, and
+            without Spark before anything is published. What it raises ends the build.
 
     Raises:
         LakeError: the lake does not fit the recipe, breaks a rule that must hold, or leaves
@@ -252,7 +252,7 @@ def _run_attempt(
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     spark = started
     if spark is None and plan.processed:
-        outcome = _build_without_spark(attempt, plan, workdir)
+        outcome = _build_without_spark(attempt, plan, workdir, wait_for)
         if isinstance(outcome, Prepared):
             return outcome
         plan = outcome
@@ -278,7 +278,9 @@ def _run_attempt(
         return _build_until_published(attempt, plan, spark, digests)
 
 
-def _build_without_spark(attempt: Attempt, plan: Plan, workdir: str) -> Prepared | Plan:
+def _build_without_spark(
+    attempt: Attempt, plan: Plan, workdir: str, wait_for: Callable[[], object]
+) -> Prepared | Plan:
     """Build in processes of this machine; where Spark is needed, return the plan of its build."""
     recipe, report = attempt.recipe, attempt.report
     while can_do_without_spark(recipe, plan):
@@ -294,6 +296,7 @@ def _build_without_spark(attempt: Attempt, plan: Plan, workdir: str) -> Prepared
             discard_build(attempt.root, attempt.build_id)
             return plan
         if isinstance(outcome, BuildResult):
+            wait_for()  # it takes as long as reading these rows
             followed = record_lookups(attempt, plan)
             published = publish_rows(attempt, plan, table.raw, outcome, followed)
             attempt.timer.record_step("commit")
