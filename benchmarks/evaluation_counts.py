@@ -24,8 +24,8 @@ def measure_evaluation_counts(rows: int) -> dict[str, float]:
 
     Returns:
         bytes that a rank hands the other one: `summed_bytes` of sums and histograms, where rows are
-        more than `evaluate.exact_rows`; `chosen_bytes` of the rows for figures, and `gathered_bytes`
-        of all rows, that rank 0 alone gets.
+        more than `evaluate.exact_rows`; `chosen_bytes` of the rows for figures, and
+        `gathered_bytes` of all rows, that rank 0 alone gets.
     """
     from headrace.distributed.rank.gather_rows import CollectiveSums
     from headrace.evaluate.predictions import gather_rows

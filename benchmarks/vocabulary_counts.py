@@ -20,10 +20,10 @@ def measure_vocabulary_counts(values: int) -> dict[str, float]:
     """Build the index of so many texts, and look 4,096 up, half of them known.
 
     Returns:
-        `index_bytes`: of the index beside the texts; `index_blocks`: memory blocks of Python that it
-        keeps; `compared`: texts of the vocabulary that the lookup read; `lookup_bytes`: the most
+        `index_bytes`: of the index beside the texts; `index_blocks`: memory blocks of Python that
+        it keeps; `compared`: texts of the vocabulary that the lookup read; `lookup_bytes`: the most
         that it held at once, by NumPy's and Arrow's account; `lookup_blocks`: blocks of Python that
-        it made, most at once.
+        it made and kept.
     """
     from headrace.features.text_index import TextIndex
 

@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 
 from headrace.distributed.heartbeat import Heartbeat
+from headrace.distributed.rank.import_tensorflow import import_tensorflow
 from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
@@ -22,7 +23,6 @@ from headrace.errors import HeadraceError
 from headrace.output import guard_output
 from headrace.processes import import_from_folders
 from headrace.progress import Progress
-from headrace.quiet import silence_imports
 from headrace.redaction import remember_secrets
 from headrace.signals import raise_on_termination
 
@@ -48,8 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def _run_rank(folder: RankFolder, events: int) -> int:
     with raise_on_termination():
-        with silence_imports():
-            import tensorflow  # noqa: F401  (here first: the modules below import it too)
+        import_tensorflow()  # here first: the modules below import it too
         from headrace.distributed.rank.build_collectives import build_collectives
         from headrace.distributed.rank.devices import configure_devices, configure_keras
         from headrace.distributed.rank.membership import Membership
