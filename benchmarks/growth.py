@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.agents import measure_agents
 from benchmarks.evaluation_counts import measure_evaluation_counts, measure_slice_counts
 from benchmarks.evaluations import measure_evaluation, measure_slices
+from benchmarks.first_batch import measure_first_batch
 from benchmarks.growth_lakes import measure_partitions, measure_row_groups, measure_vocabulary
 from benchmarks.optimized_files import measure_optimize
 from benchmarks.partition_counts import measure_partition_counts
@@ -256,6 +257,7 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "vocabulary": (measure_vocabulary, 4_000_000),
     "vocabulary_counts": (measure_vocabulary_counts, 4_000_000),
     "row_groups": (measure_row_groups, 2**20),
+    "first_batch": (measure_first_batch, 2**15),
     "optimize": (measure_optimize, 4_000),
 }
 

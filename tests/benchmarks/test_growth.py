@@ -119,6 +119,13 @@ def test_a_rank_holds_objects_of_its_own_shards_and_few_bytes_of_the_others() ->
     assert costs["bytes"] < 65_536 * 60
 
 
+def test_a_first_batch_takes_a_third_of_the_memory_at_most() -> None:
+    measure, largest = FIGURES["first_batch"]
+    costs = measure(largest)  # the longest row groups
+    assert 0 < costs["bytes"] <= 96 * 2**20 / 3
+    assert costs["of_memory"] <= 1 / 3
+
+
 def test_a_night_reads_five_bytes_of_a_published_row_at_most() -> None:
     measure, _ = FIGURES["key_check"]
     costs = measure(3)
