@@ -74,7 +74,7 @@ def _prepare_counted(recipe: Any, root: Path) -> tuple[Any, _Counts]:
     from headrace.prepare import prepare
     from headrace.progress import ignore_progress
 
-    with _count(root) as counts:
+    with _count_work(root) as counts:
         prepared = prepare(recipe, workdir=str(root / "work"), report=ignore_progress)
     if not prepared.published:
         raise RuntimeError("the build found nothing to do")
@@ -82,16 +82,16 @@ def _prepare_counted(recipe: Any, root: Path) -> tuple[Any, _Counts]:
 
 
 @contextlib.contextmanager
-def _count(root: Path) -> Iterator[_Counts]:
+def _count_work(root: Path) -> Iterator[_Counts]:
     """Count in the block: what is listed and opened below a folder, and what Spark is told."""
     import py4j.clientserver
 
     context = _start_spark().sparkContext._jsc.sc()
 
-    def count_work() -> tuple[int, int]:
+    def read_counters() -> tuple[int, int]:
         return context.dagScheduler().numTotalJobs(), context.taskScheduler().nextTaskId()
 
-    jobs, tasks = count_work()
+    jobs, tasks = read_counters()
     counts = _Counts(root=str(root))
     send_command = py4j.clientserver.JavaClient.send_command
 
@@ -107,7 +107,7 @@ def _count(root: Path) -> Iterator[_Counts]:
     finally:
         py4j.clientserver.JavaClient.send_command = send_command
         _counting.remove(counts)
-    all_jobs, all_tasks = count_work()
+    all_jobs, all_tasks = read_counters()
     counts.jobs, counts.tasks = all_jobs - jobs, all_tasks - tasks
 
 
