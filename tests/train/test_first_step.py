@@ -22,18 +22,22 @@ def test_the_first_step_alone_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (timer.seconds, timer.finished_at) == (3.5, 1.7e9)
 
 
-def test_the_run_is_opened_once_and_its_seconds_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, opened = [50.0], []
+def test_the_run_is_waited_for_once_and_looked_for_until_there_is_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [50.0]
+    asked: list[float | None] = []
 
-    def wait_for_start() -> None:
-        opened.append("run")
-        now[0] += 7
+    def wait_for_start(patience: float | None) -> bool:
+        asked.append(patience)
+        now[0] += 7 if patience is None else 0
+        return len(asked) == 3
 
     tracked_training: Any = SimpleNamespace(wait_for_start=wait_for_start)
     timer = FirstStepTimer(0.0, lambda: tracked_training)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    assert [timer.open_run(), timer.open_run()] == [7.0, 0.0]
-    assert opened == ["run"]
+    assert [timer.open_run() for _ in range(5)] == [7.0, 0.0, 0.0, 0.0, 0.0]
+    assert asked == [None, 0.0, 0.0]
 
 
 def test_a_rank_that_tracks_nothing_is_timed_too() -> None:

@@ -27,7 +27,8 @@ class FirstStepTimer:
     get_tracked_training: Callable[[], TrackedTraining | None]
     seconds: float = 0.0
     finished_at: float = 0.0
-    _has_opened: bool = False
+    _has_waited: bool = False
+    _is_answered: bool = False
 
     def wrap_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Return the step with the stopwatch around it."""
@@ -44,6 +45,8 @@ class FirstStepTimer:
     def open_run(self) -> float:
         """Wait for the tracked run after the first step; called after every one of them.
 
+        Where the store has not answered by then, later steps look, and do not wait.
+
         Returns:
             the seconds that it took, which are not the step's.
 
@@ -51,9 +54,9 @@ class FirstStepTimer:
             StoreError: nothing can be tracked, see `TrackedTraining.wait_for_start`.
         """
         tracked_training = self.get_tracked_training()
-        if self._has_opened or tracked_training is None:
+        if self._is_answered or tracked_training is None:
             return 0.0
-        self._has_opened = True
         began = time.monotonic()
-        tracked_training.wait_for_start()
+        self._is_answered = tracked_training.wait_for_start(0.0 if self._has_waited else None)
+        self._has_waited = True
         return time.monotonic() - began

@@ -114,22 +114,31 @@ class TrackedTraining:
             return min(_ENDING_WAIT, self._recipe.train.collective_timeout / 2)
         return _FAILING_WAIT
 
-    def wait_for_start(self) -> None:
+    def wait_for_start(self, patience: float | None = None) -> bool:
         """Wait until the run is open and has its first records, or the store does not answer.
 
         What will not pass by itself is told here, after the first step: experiment, run, schema,
         the right to write artifacts, the registry.
 
+        Args:
+            patience: seconds; by default as long as the other ranks can wait.
+
+        Returns:
+            whether there was an answer, be it that the server is down for now.
+
         Raises:
-            StoreError: something will not pass by itself; nothing is kept of the one step.
+            StoreError: something will not pass by itself.
         """
-        self.begin_writing()
+        if self._last_write is None:
+            self.begin_writing()
         assert self._last_write is not None
-        # The other ranks wait in their next sum for this one, and not for longer than that.
-        patience = min(_FIRST_WAIT, self._recipe.train.collective_timeout / 2)
-        wait([self._last_write], timeout=patience)
+        if patience is None:
+            # The other ranks wait in their next sum for this one, and not for longer than that.
+            patience = min(_FIRST_WAIT, self._recipe.train.collective_timeout / 2)
+        answered, _ = wait([self._last_write], timeout=patience)
         if self._is_lasting:
-            raise StoreError(f"{self._failure} (found after the first step; nothing was trained)")
+            raise StoreError(f"{self._failure} (found after the first step; no model was trained)")
+        return bool(answered)
 
     def begin_writing(self) -> None:
         """Open the run or write pending records, in the thread and without waiting for it."""
