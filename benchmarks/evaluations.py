@@ -20,7 +20,7 @@ def measure_evaluation(rows: int) -> dict[str, float]:
     from headrace.labels.spec import LabelSpec
     from headrace.recipe import sections as s
 
-    label, predicted = LabelSpec(), _make_rows(rows)
+    label, predicted = LabelSpec(), make_predicted_rows(rows)
     settings = s.Evaluate(exact_rows=min(500_000, rows - 1), bootstrap=_DRAWS)
     ranks = _CountedSums()
     started = time.process_time()
@@ -44,6 +44,19 @@ def measure_evaluation(rows: int) -> dict[str, float]:
 
 def measure_slices(values: int) -> dict[str, float]:
     """Score slices by a column of so many values, ten rows each, in the sketched way."""
+    started = time.process_time()
+    results, _ = score_value_slices(values)
+    return {"seconds": time.process_time() - started, "slices": len(results)}
+
+
+def score_value_slices(values: int, **settings: int) -> tuple[list[Any], tuple[str, ...]]:
+    """Return the results of the slices of a column of so many values, of ten rows each, and what a
+    reader is told about them.
+
+    Args:
+        values: of the column.
+        settings: of `evaluate`, in place of those of the figure.
+    """
     import pyarrow as pa
 
     from headrace.evaluate.sketched import SketchedRows, sketch_predictions
@@ -54,8 +67,8 @@ def measure_slices(values: int) -> dict[str, float]:
     from headrace.recipe import sections as s
 
     rows = values * _ROWS_PER_VALUE
-    label, predicted = LabelSpec(), _make_rows(rows)
-    settings = s.Evaluate(exact_rows=rows // 2, bootstrap=_DRAWS)
+    label, predicted = LabelSpec(), make_predicted_rows(rows)
+    evaluate = s.Evaluate(**{"exact_rows": rows // 2, "bootstrap": _DRAWS, **settings})
     column = pa.array(np.char.add("value ", (np.arange(rows) % values).astype(str)))
 
     def take(positions: np.ndarray) -> dict[str, np.ndarray]:
@@ -66,16 +79,15 @@ def measure_slices(values: int) -> dict[str, float]:
 
     def sketch(positions: np.ndarray, draws: int) -> SketchedRows:
         return sketch_predictions(
-            take(positions), label, 0.5, settings, draws=draws, groups=64, drawn_bins=256
+            take(positions), label, 0.5, evaluate, draws=draws, groups=64, drawn_bins=256
         )
 
-    started = time.process_time()
-    encoded = encode_texts("x", column, most=settings.max_slices)
+    encoded = encode_texts("x", column, most=evaluate.max_slices)
     results = score_slices(
-        s.Slice(columns=["x"]), encoded.codes, encoded.names, make_scorer, np.ones(rows), settings,
+        s.Slice(columns=["x"]), encoded.codes, encoded.names, make_scorer, np.ones(rows), evaluate,
         sketch=sketch,
     )  # fmt: skip
-    return {"seconds": time.process_time() - started, "slices": len(results)}
+    return list(results), encoded.notes
 
 
 class _CountedSums:
@@ -92,7 +104,8 @@ class _CountedSums:
         return values
 
 
-def _make_rows(rows: int) -> dict[str, Any]:
+def make_predicted_rows(rows: int) -> dict[str, Any]:
+    """Return rows of a condition with the probabilities that a fair model gives them."""
     random = np.random.default_rng(0)
     score = random.normal(size=rows)
     return {

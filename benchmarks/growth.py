@@ -16,11 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.agents import measure_agents
+from benchmarks.evaluation_counts import measure_evaluation_counts, measure_slice_counts
 from benchmarks.evaluations import measure_evaluation, measure_slices
+from benchmarks.first_batch import measure_first_batch
 from benchmarks.growth_lakes import measure_partitions, measure_row_groups, measure_vocabulary
 from benchmarks.optimized_files import measure_optimize
+from benchmarks.partition_counts import measure_partition_counts
 from benchmarks.record_nights import measure_records
 from benchmarks.report import describe_environment, format_table, write_json
+from benchmarks.vocabulary_counts import measure_vocabulary_counts
 
 # Name of a figure's part -> its value at one size; `objects`, `bytes` and the like are counts.
 Costs = dict[str, float]
@@ -92,11 +96,11 @@ def measure_ledger(partitions: int) -> Costs:
     plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
     checked: Any = SimpleNamespace(checks=())
     written = Written(files, [], Counter())
-    return {
-        "seconds": time_best(
-            lambda: account_for_partitions(plan, "build", raw, checked, TaskCounts(), written)
-        )
-    }
+
+    def account() -> object:
+        return account_for_partitions(plan, "build", raw, checked, TaskCounts(), written)
+
+    return {"seconds": time_best(account), "bytes": measure_peak_bytes(account)}
 
 
 def measure_parameters(columns: int) -> Costs:
@@ -242,13 +246,18 @@ FIGURES: dict[str, tuple[Callable[[int], Costs], int]] = {
     "count_limits": (measure_count_limits, 3_200),
     "shuffle_plan": (measure_shuffle_plan, 16_000),
     "evaluation": (measure_evaluation, 1_000_000),
+    "evaluation_counts": (measure_evaluation_counts, 1_000_000),
     "slices": (measure_slices, 100_000),
+    "slice_counts": (measure_slice_counts, 100_000),
     "records": (measure_records, 256),
     "first_shuffle": (measure_first_shuffle, 65_536),
     "key_check": (measure_key_check, 640),
     "partitions": (measure_partitions, 2048),
+    "partition_counts": (measure_partition_counts, 2048),
     "vocabulary": (measure_vocabulary, 4_000_000),
+    "vocabulary_counts": (measure_vocabulary_counts, 4_000_000),
     "row_groups": (measure_row_groups, 2**20),
+    "first_batch": (measure_first_batch, 2**15),
     "optimize": (measure_optimize, 4_000),
 }
 

@@ -34,12 +34,12 @@ def measure_partitions(partitions: int) -> dict[str, float]:
         root = Path(folder)
         ids = np.arange(_ROWS)
         for number, own in enumerate(np.array_split(ids, partitions)):
-            _write_partition(root, number, own)
+            write_partition(root, number, own)
         recipe = root / "partitions.yaml"
-        recipe.write_text(yaml.safe_dump(_make_recipe(root)), encoding="utf-8")
+        recipe.write_text(yaml.safe_dump(make_partition_recipe(root)), encoding="utf-8")
         first = _prepare(root, recipe)
         files = len(list((root / "dataset").rglob("part-*.parquet")))
-        _write_partition(root, partitions, np.arange(_ROWS, _ROWS + _ROWS // partitions))
+        write_partition(root, partitions, np.arange(_ROWS, _ROWS + _ROWS // partitions))
         night = _prepare(root, recipe)
     return {"processor_seconds": first, "night_processor_seconds": night, "files": files}
 
@@ -80,7 +80,8 @@ def measure_row_groups(rows: int) -> dict[str, float]:
     }
 
 
-def _write_partition(root: Path, number: int, ids: np.ndarray) -> None:
+def write_partition(root: Path, number: int, ids: np.ndarray) -> None:
+    """Write a folder of the lake, `day=…`, with a file of rows that have these ids."""
     folder = root / "lake" / f"day={number:05d}"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(number)
@@ -93,7 +94,8 @@ def _write_partition(root: Path, number: int, ids: np.ndarray) -> None:
     pq.write_table(pa.table(columns), folder / "part-0.parquet")
 
 
-def _make_recipe(root: Path) -> dict[str, Any]:
+def make_partition_recipe(root: Path) -> dict[str, Any]:
+    """Return the recipe of the lake below a folder, and of a dataset beside it."""
     return {
         "name": "partitions",
         "source": {"tables": {"rows": {"path": f"{root}/lake"}}, "main": "rows"},

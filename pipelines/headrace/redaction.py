@@ -68,7 +68,12 @@ def redact_text(text: str, environment: Mapping[str, str] = os.environ) -> str:
     >>> redact_text("postgresql://me:pw@db/mlflow?sslpassword=x")
     'postgresql://***@db/mlflow?sslpassword=***'
     """
-    text = _redact_urls(_redact_known(text, environment))
+    return _redact_text(text, _find_known(environment))
+
+
+def _redact_text(text: str, known: re.Pattern[str] | None) -> str:
+    """Mask all secrets in a text; `known` are those that are masked wherever they are."""
+    text = _redact_urls(known.sub(MASK, text) if known else text)
     text = _PAIR.sub(_mask_pair, text)
     text = _JSON_PAIR.sub(_mask_pair, text)
     return _HEADER.sub(rf"\1{MASK}", text)
@@ -120,13 +125,18 @@ def redact_recipe(resolved: dict[str, Any]) -> dict[str, Any]:
 
 def redact_value(value: Any, key: str = "") -> Any:
     """Return `value` (plain YAML types) with secrets masked, by key name, and in texts."""
+    # Once, and not for every text of a recipe with thousands: the environment is read for it.
+    return _redact_value(value, key, _find_known(os.environ))
+
+
+def _redact_value(value: Any, key: str, known: re.Pattern[str] | None) -> Any:
     if isinstance(value, dict):
-        return {k: redact_value(v, str(k)) for k, v in value.items()}
+        return {k: _redact_value(v, str(k), known) for k, v in value.items()}
     if isinstance(value, list):
-        return [redact_value(item, key) for item in value]
+        return [_redact_value(item, key, known) for item in value]
     if value is not None and is_secret_key(key):
         return MASK
-    return redact_text(value) if isinstance(value, str) else value
+    return _redact_text(value, known) if isinstance(value, str) else value
 
 
 def _redact_columns(value: Any, key: str = "") -> Any:
@@ -167,9 +177,9 @@ def _mask_pair(match: re.Match[str]) -> str:
     return f"{key}{between}{quoting}{MASK}{quoting}"
 
 
-def _redact_known(text: str, environment: Mapping[str, str]) -> str:
-    pattern = _build_pattern(tuple(environment.items()), frozenset(_remembered))
-    return pattern.sub(MASK, text) if pattern else text
+def _find_known(environment: Mapping[str, str]) -> re.Pattern[str] | None:
+    """Return a pattern of the secrets that this process knows by now; None without any."""
+    return _build_pattern(tuple(environment.items()), frozenset(_remembered))
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,6 @@
 """Trainings with a tracking store that is not as it should be: a real server, and SQLite.
 
-Faults that last are told before the first epoch, with what to do; faults that pass are survived at
+Faults that last are told after the first step, with what to do; faults that pass are survived at
 every call, and nothing of the run is lost.
 """
 

@@ -12,7 +12,7 @@ import yaml
 
 from headrace.errors import Problem
 from headrace.recipe.overrides import read_override_key
-from headrace.recipe.parse import RecipeLoader
+from headrace.recipe.parse import EventLoader, check_bounds
 
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -63,7 +63,12 @@ def find_lines(text: str) -> dict[str, int]:
     Args:
         text: of a recipe that `parse_yaml` reads: it has bounded what aliases stand for.
     """
-    loader = _LineLoader(text)
+    return find_event_lines(check_bounds(text))
+
+
+def find_event_lines(events: Iterable[yaml.events.Event]) -> dict[str, int]:
+    """Return the lines of what `check_bounds` has scanned; see `find_lines`."""
+    loader = _LineLoader(events)
     try:
         root = loader.get_single_node()
     finally:
@@ -72,11 +77,11 @@ def find_lines(text: str) -> dict[str, int]:
     return dict(found)
 
 
-class _LineLoader(RecipeLoader):
+class _LineLoader(EventLoader):
     """A loader that remembers where an alias stands: its node is where the anchor is."""
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
+    def __init__(self, events: Iterable[yaml.events.Event]) -> None:
+        super().__init__(events)
         self.alias_lines: dict[tuple[int, int], int] = {}
         """Sequence's id and position in it -> line."""
 

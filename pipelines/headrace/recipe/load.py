@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from headrace.errors import Problem, RecipeError
 from headrace.recipe.checks import find_impossible_combinations
-from headrace.recipe.lines import KeyLines, find_lines
+from headrace.recipe.lines import KeyLines, find_event_lines
 from headrace.recipe.overrides import apply_overrides
-from headrace.recipe.parse import MAX_CHARACTERS, parse_yaml
+from headrace.recipe.parse import MAX_CHARACTERS, check_bounds, construct_events
 from headrace.recipe.problems import translate_errors
 from headrace.recipe.resolve import resolve_references
 from headrace.recipe.sections import Recipe
@@ -71,12 +71,13 @@ def load_recipe_text(
 ) -> Recipe:
     """Complete and check a recipe's text; `path` names it in errors. See `load_recipe`."""
     try:
-        tree = parse_yaml(text)
+        events = check_bounds(text)
+        tree = construct_events(events)
     except yaml.YAMLError as error:
         raise RecipeError(path, [_translate_yaml_error(error)]) from None
     if not isinstance(tree, dict):
         raise RecipeError(path, [Problem("recipe", "not a mapping of keys", "see conf/")])
-    lines = KeyLines(find_lines(text)).with_overrides(overrides)
+    lines = KeyLines(find_event_lines(events)).with_overrides(overrides)
     recipe = build_recipe(
         tree,
         source=path,

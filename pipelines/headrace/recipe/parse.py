@@ -12,7 +12,7 @@ was written: in a list of values 1.50 and 1e3 stay texts, which are read by the 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -58,8 +58,12 @@ def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
     Raises:
         yaml.YAMLError: the text is not YAML, a key is written twice, or a bound is exceeded.
     """
-    check_bounds(text)
-    loader = RecipeLoader(text)
+    return construct_events(check_bounds(text), at)
+
+
+def construct_events(events: Sequence[yaml.events.Event], at: Sequence[str] = ()) -> Any:
+    """Construct what `check_bounds` has scanned; see `parse_yaml`."""
+    loader = EventLoader(events)
     try:
         root = loader.get_single_node()
         if root is None:
@@ -72,8 +76,12 @@ def parse_yaml(text: str, at: Sequence[str] = ()) -> Any:
         loader.dispose()
 
 
-def check_bounds(text: str) -> None:
+def check_bounds(text: str) -> list[yaml.events.Event]:
     """Check that a text, as YAML, is no larger than a recipe can be.
+
+    Returns:
+        the events of the text: scanning takes far longer than what is made of them, and is done
+        once.
 
     Raises:
         yaml.YAMLError: it is longer, deeper, has more values, or a longer number, or an alias of
@@ -83,8 +91,9 @@ def check_bounds(text: str) -> None:
         raise yaml.YAMLError(f"more than {MAX_CHARACTERS:,} characters")
     sizes: dict[str, int] = {}  # anchor -> values that it stands for
     open_: list[tuple[str | None, int]] = []  # anchor, and values before it
-    values = 0
+    values, events = 0, []
     for event in yaml.parse(text, Loader=RecipeLoader):
+        events.append(event)
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if anchor not in sizes:
@@ -108,6 +117,7 @@ def check_bounds(text: str) -> None:
                 sizes[name] = values - before
         if values > _MAX_VALUES:
             raise _make_error(f"more than {_MAX_VALUES:,} values", event)
+    return events
 
 
 def _make_error(problem: str, event: Any) -> yaml.YAMLError:
@@ -143,6 +153,15 @@ class RecipeLoader(yaml.SafeLoader):
         names = {_get_key(key) for key, _ in own}
         first = {_get_key(key): (key, value) for key, value in reversed(merged)}
         node.value = [*(first[name] for name in reversed(first) if name not in names), *own]
+
+
+class EventLoader(RecipeLoader):
+    """A loader of what was scanned before, see `check_bounds`."""
+
+    def __init__(self, events: Iterable[yaml.events.Event]) -> None:
+        super().__init__("")
+        iterator = iter(events)
+        self.state = lambda: next(iterator, None)  # PyYAML calls it for the next event
 
 
 class _RecipeDumper(yaml.SafeDumper):

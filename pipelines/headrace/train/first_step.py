@@ -1,4 +1,8 @@
-"""Measure when the first step of a rank is done: what comes before it is start-up."""
+"""Measure when the first step of a rank is done: what comes before it is start-up.
+
+The tracked run is opened after it. MLflow takes seconds of the interpreter, in which the step could
+not be traced beside it.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,7 +14,7 @@ from headrace.train.tracked_run import TrackedTraining
 
 @dataclass
 class FirstStepTimer:
-    """A stopwatch for the first step, which also opens the tracked run once the step is done.
+    """A stopwatch for the first step, after which the tracked run is opened.
 
     Attributes:
         started_at: monotonic time of the rank's start, seconds.
@@ -23,6 +27,8 @@ class FirstStepTimer:
     get_tracked_training: Callable[[], TrackedTraining | None]
     seconds: float = 0.0
     finished_at: float = 0.0
+    _has_waited: bool = False
+    _is_answered: bool = False
 
     def wrap_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Return the step with the stopwatch around it."""
@@ -32,8 +38,25 @@ class FirstStepTimer:
             if not self.finished_at:
                 float(result.loss)  # waits until the step is done
                 self.finished_at, self.seconds = time.time(), time.monotonic() - self.started_at
-                if tracked_training := self.get_tracked_training():
-                    tracked_training.begin_writing()
             return result
 
         return run_timed_step
+
+    def open_run(self) -> float:
+        """Wait for the tracked run after the first step; called after every one of them.
+
+        Where the store has not answered by then, later steps look, and do not wait.
+
+        Returns:
+            the seconds that it took, which are not the step's.
+
+        Raises:
+            StoreError: nothing can be tracked, see `TrackedTraining.wait_for_start`.
+        """
+        tracked_training = self.get_tracked_training()
+        if self._is_answered or tracked_training is None:
+            return 0.0
+        began = time.monotonic()
+        self._is_answered = tracked_training.wait_for_start(0.0 if self._has_waited else None)
+        self._has_waited = True
+        return time.monotonic() - began

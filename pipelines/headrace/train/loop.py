@@ -93,6 +93,7 @@ class LoopContext:
         describe_tables: returns rows and bytes of sparse tables per update, by name of a metric.
         measure_loss: returns the validation `loss` where it is no mean of losses by row.
         exact_rows: validation rows up to which metrics are exact, see `Evaluate.exact_rows`.
+        open_run: called after every step; returns seconds that are not the training's.
     """
 
     model: keras.Model
@@ -116,6 +117,7 @@ class LoopContext:
     describe_tables: Callable[[], Mapping[str, float]] = dict
     measure_loss: Callable[[SplitStream], Mapping[str, float]] | None = None
     exact_rows: int = EXACT_ROWS
+    open_run: Callable[[], float] = lambda: 0.0
 
 
 def run_epochs(context: LoopContext, state: TrainState) -> None:
@@ -258,6 +260,7 @@ def _train_epoch(context: LoopContext, state: TrainState) -> dict[str, float]:
         result = context.step(batch, number, rate=rate, request=request, update=is_update)
         heartbeat.leave_step(number)
         step_seconds.append(time.monotonic() - requested_at)
+        started_at += context.open_run()
         state.losses.append(result.loss)
         state.weights.append(result.weight)
         state.step += 1

@@ -145,8 +145,6 @@ class RankTraining:
                 prefetch_items(read_tf_batches(train, epochs, state.step))
             )
             tracked_training, checkpoint_policy = self._open_tracking(checkpoint_extras)
-            if tracked_training:
-                tracked_training.begin_writing()  # beside what is compiled here
             shards = train.canonical_shards // collectives.size
             retrieval = self._read_retrieval_loss()
             options = make_step_options(self._recipe, self._spec, collectives, shards, retrieval)
@@ -184,6 +182,7 @@ class RankTraining:
                     make_validation_loss(retrieval, built.model, collectives) if retrieval else None
                 ),
                 exact_rows=self._recipe.evaluate.exact_rows,
+                open_run=self._first_step.open_run,
             )
             devices = gather_devices(collectives)
             self._report(Progress(describe_devices(devices)))
@@ -193,7 +192,6 @@ class RankTraining:
                 attempt = f"{self._checkpoints.root}/{self._attempt}"
                 rule = self._payload.get("ranks_rule", "")
                 tracked_training.set_tags(build_machine_tags(devices, attempt, rule))
-                tracked_training.wait_for_start()
             run_epochs(context, state)
             if self._writer:
                 self._writer.wait_until_written()

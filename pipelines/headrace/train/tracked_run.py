@@ -30,7 +30,7 @@ from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
 from headrace.train.state import TrainState
 
-# Seconds that the first epoch waits for the store's answer.
+# Seconds that the second step waits for the store's answer.
 _FIRST_WAIT = 15.0
 # Seconds to write pending records where the training was asked to stop, or failed.
 _ENDING_WAIT, _FAILING_WAIT = 10.0, 2.0
@@ -96,8 +96,7 @@ class TrackedTraining:
         if error is None:
             self._thread.shutdown(wait=True)
         else:  # the other ranks will fail, too, and the supervisor has to hear of this one first
-            timeout = _ENDING_WAIT if isinstance(error, PreemptedError) else _FAILING_WAIT
-            wait([stopped], timeout=timeout)
+            wait([stopped], timeout=self._choose_patience(error))
             self._thread.shutdown(wait=False, cancel_futures=True)
         if self._opened is None:
             return
@@ -107,22 +106,39 @@ class TrackedTraining:
             if failure is not error:
                 self._report(Progress(f"the run could not be ended: {describe_error(failure)}"))
 
-    def wait_for_start(self) -> None:
+    def _choose_patience(self, error: BaseException) -> float:
+        """Return for how many seconds the end of a failed or stopped training waits for records."""
+        if isinstance(error, PreemptedError):
+            return _ENDING_WAIT
+        if self._last_write is None:  # MLflow has yet to be imported
+            return min(_ENDING_WAIT, self._recipe.train.collective_timeout / 2)
+        return _FAILING_WAIT
+
+    def wait_for_start(self, patience: float | None = None) -> bool:
         """Wait until the run is open and has its first records, or the store does not answer.
 
-        What will not pass by itself is told here, before the first epoch: experiment, run, schema,
+        What will not pass by itself is told here, after the first step: experiment, run, schema,
         the right to write artifacts, the registry.
 
+        Args:
+            patience: seconds; by default as long as the other ranks can wait.
+
+        Returns:
+            whether there was an answer, be it that the server is down for now.
+
         Raises:
-            StoreError: something will not pass by itself; nothing was trained.
+            StoreError: something will not pass by itself.
         """
-        self.begin_writing()
+        if self._last_write is None:
+            self.begin_writing()
         assert self._last_write is not None
-        # The other ranks wait in their first sum for this one, and not for longer than that.
-        patience = min(_FIRST_WAIT, self._recipe.train.collective_timeout / 2)
-        wait([self._last_write], timeout=patience)
+        if patience is None:
+            # The other ranks wait in their next sum for this one, and not for longer than that.
+            patience = min(_FIRST_WAIT, self._recipe.train.collective_timeout / 2)
+        answered, _ = wait([self._last_write], timeout=patience)
         if self._is_lasting:
-            raise StoreError(f"{self._failure} (found before the first epoch; nothing was trained)")
+            raise StoreError(f"{self._failure} (found after the first step; no model was trained)")
+        return bool(answered)
 
     def begin_writing(self) -> None:
         """Open the run or write pending records, in the thread and without waiting for it."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from headrace.distributed.rank.import_tensorflow import import_tensorflow
 from headrace.distributed.rank.main import end_on_failure, prepare_process, run_task
 from headrace.distributed.rank_folder import RankFolder
 from headrace.output import guard_output
@@ -28,8 +29,8 @@ def main(arguments: list[str]) -> int:
     tasks, events, parent = (int(word) for word in arguments[:3])
     prepare_process(parent)
     try:
+        import_tensorflow()
         with silence_imports():
-            importlib.import_module("tensorflow")
             for name in arguments[3:]:
                 importlib.import_module(name)
     except Exception:

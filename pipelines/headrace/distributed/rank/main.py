@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from headrace.distributed.heartbeat import Heartbeat
+from headrace.distributed.rank.import_tensorflow import import_tensorflow
 from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
@@ -25,7 +26,6 @@ from headrace.errors import HeadraceError
 from headrace.output import guard_output
 from headrace.processes import import_from_folders
 from headrace.progress import Progress
-from headrace.quiet import silence_imports
 from headrace.redaction import remember_secrets
 from headrace.signals import raise_on_termination
 
@@ -37,8 +37,7 @@ def main(arguments: list[str]) -> int:
     events, parent = (int(word) for word in arguments[1:])
     prepare_process(parent)
     with end_on_failure(folder), guard_output(), raise_on_termination():
-        with silence_imports():
-            import tensorflow  # noqa: F401  (here first: others import it too)
+        import_tensorflow()  # here first: others import it too
         with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
             run_task(folder, stream)
     return 0
