@@ -16,7 +16,7 @@ from headrace.train.run import train
 from headrace.transform.spec import TransformSpec
 from tests.tiny import tiny_recipe
 
-DATASET = SimpleNamespace(root="/data", version=3)
+DATASET = SimpleNamespace(root="/data", version=3, count_rows=lambda split: 1000)
 RESULT = {
     "run_id": "r7",
     "model_uri": "models:/tiny/1",
@@ -79,6 +79,7 @@ def test_the_ranks_get_the_recipe_the_version_and_the_limits(
         "workdir": str(tmp_path),
         "recipe_folder": "",
         "dataset": {"root": "/data", "version": 3},
+        "ranks_rule": "",
         "resume": "never",
         "parent_run_id": "p",
         "register": False,
@@ -128,7 +129,12 @@ def test_slices_that_cannot_be_evaluated_start_no_rank(
     spec = TransformSpec(raw=(), derived=(), features=()).to_json()
     build = SimpleNamespace(kept={}, stored={})
     dataset = SimpleNamespace(
-        root="/data", version=3, transform_json=spec, build=build, text_files=None
+        root="/data",
+        version=3,
+        transform_json=spec,
+        build=build,
+        text_files=None,
+        count_rows=lambda split: 1000,
     )
     monkeypatch.setattr(DatasetVersion, "open", lambda root, version: dataset)
     recipe = tiny_recipe(tmp_path, "evaluate.slices=[{columns: [shop]}]")

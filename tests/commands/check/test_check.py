@@ -172,5 +172,5 @@ def test_run_refuses_a_column_that_is_nowhere_before_mlflow_starts(
     tree["features"]["amout"] = {"kind": "standardize"}
     (lake / "r.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
     ended = run_command("run", str(lake / "r.yaml"), "--workdir", str(lake))
-    assert ended.code == 1
+    assert ended.code == 2
     assert f"line {find_line(lake, 'amout')}: features.amout: " in ended.err
