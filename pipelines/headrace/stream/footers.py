@@ -22,6 +22,7 @@ from headrace.lake.checksums import (
     compute_footer_checksum,
     parse_footer,
     read_checksums,
+    read_fingerprints,
     read_footer_bytes,
 )
 from headrace.lake.data_file import DataFile
@@ -44,10 +45,12 @@ class Footer:
     Attributes:
         metadata: pyarrow's `FileMetaData`.
         checksums: column -> checksum of each row group; empty where the file has none.
+        fingerprints: column -> fingerprint of each row group; empty where the file has none.
     """
 
     metadata: Any
     checksums: dict[str, list[int]]
+    fingerprints: dict[str, list[str]]
 
 
 class FooterCache:
@@ -129,7 +132,7 @@ def read_footer(path: str, source: Any, file: DataFile) -> Footer:
             f"{path} has {len(row_groups)} row groups, the dataset version says "
             f"{len(file.row_groups)}: {cause}"
         )
-    return Footer(metadata, read_checksums(metadata))
+    return Footer(metadata, read_checksums(metadata), read_fingerprints(metadata))
 
 
 def retry_transient_errors(operation: Callable[[], Result]) -> Result:
