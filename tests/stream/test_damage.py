@@ -71,9 +71,7 @@ def test_pages_of_files_without_fingerprints_are_verified(tmp_path: Path) -> Non
     (file,) = write_files(tmp_path, [[50]], fingerprints=False)
     path = tmp_path / file.path
     table = pq.read_table(path)
-    pq.write_table(
-        table, path, compression="NONE", use_dictionary=False, write_page_checksum=True
-    )
+    pq.write_table(table, path, compression="NONE", use_dictionary=False, write_page_checksum=True)
     data = path.read_bytes()
     one, other = np.float32(-45).tobytes(), np.float32(-46).tobytes()
     assert data.count(one + other) == 1

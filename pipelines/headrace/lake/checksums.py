@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 CHECKSUMS = "headrace.checksums"
 """Key in a data file's metadata, of JSON: column -> `sum_column` of each row group."""
 FINGERPRINTS = "headrace.fingerprints"
-"""Key in a data file's metadata, of JSON: column -> `fingerprint_column` of each row group. Files of
-earlier releases have none."""
+"""Key in a data file's metadata, of JSON: column -> `fingerprint_column` of each row group; files
+of earlier releases have none."""
 CHECKSUM_MODULUS = 2**32
 # FarmHash holds the interpreter's lock: at some 20 GB/s for less than 0.1 ms.
 _PIECE_BYTES = 2**20
@@ -111,7 +111,9 @@ def compute_checksums(table: pa.Table, row_groups: Sequence[int]) -> dict[str, s
     slices = [table.slice(end - rows, rows) for rows, end in zip(row_groups, ends, strict=True)]
     names = table.column_names
     return {
-        CHECKSUMS: json.dumps({name: [sum_column(rows[name]) for rows in slices] for name in names}),
+        CHECKSUMS: json.dumps(
+            {name: [sum_column(rows[name]) for rows in slices] for name in names}
+        ),
         FINGERPRINTS: json.dumps(
             {name: [fingerprint_column(rows[name]) for rows in slices] for name in names}
         ),
@@ -125,7 +127,7 @@ def read_checksums(footer: Any) -> dict[str, list[int]]:
 
 
 def read_fingerprints(footer: Any) -> dict[str, list[str]]:
-    """Read the fingerprints from a file's `pyarrow.parquet.FileMetaData`; empty where it has none."""
+    """Read the fingerprints, as `read_checksums` does; empty where the file has none."""
     fingerprints: dict[str, list[str]] = _read_json(footer, FINGERPRINTS)
     return fingerprints
 

@@ -1,4 +1,4 @@
-"""Turn a rank's stream into tensors: eager ones that share the batches' memory, or a tf.data dataset.
+"""Turn a rank's stream into tensors that share the memory of its batches, or a tf.data dataset.
 
 A row is copied three times on its way here: decoded by pyarrow, into its block's array, and
 permuted into its batch (`batch_assembly.py`). Tensors share the batch stack's memory wherever a
@@ -36,7 +36,7 @@ def read_tf_batches(
 
 
 def _share_memory(array: np.ndarray) -> tf.Tensor:
-    """Return a tensor that shares a contiguous array's memory, or a copy where it is not aligned."""
+    """Return a tensor that shares an array's memory, or a copy where it is not aligned."""
     if array.ctypes.data % _ALIGNMENT:
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
