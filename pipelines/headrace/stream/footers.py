@@ -1,10 +1,11 @@
 """Read the footers of a dataset version's files and check that they are what was published.
 
 A version's index has the size of each file and a checksum of its footer. The footer has, in the
-files that `prepare` writes, a checksum of every column of every row group. So a rewritten file is
-found when it is opened, and a damaged value when it is decoded (which `worker.py` does), at the
-cost of a sum over the decoded memory (some 5%). Files that others wrote are checked by their size
-and footer alone.
+files that `prepare` writes, a checksum and a fingerprint of every column of every row group. So a
+rewritten file is found when it is opened, and a damaged value when it is decoded (which `worker.py`
+does; `docs/performance.md` has the cost). Files of earlier releases have no fingerprints; those
+that others wrote have neither, and are checked by their size, footer and the CRC-32 of pages that
+have one.
 """
 
 import threading
