@@ -81,7 +81,7 @@ def _measure_kind(
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            run = _run_reader(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
+            run = run_reader(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
             runs[name].append(run)
             typer.echo(f"round {number + 1}: {name:<16} {run['rows_per_second']:>11,} rows/s")
     rates = {name: [run["rows_per_second"] for run in own_runs] for name, own_runs in runs.items()}
@@ -94,7 +94,7 @@ def _measure_kind(
     typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
     memory = {}
     if "tensorflow" in names:
-        run = _run_reader(StreamJob("tensorflow", kind, folder, batch, _MEMORY_EPOCHS))
+        run = run_reader(StreamJob("tensorflow", kind, folder, batch, _MEMORY_EPOCHS))
         memory = {"resident_mib": run["resident_mib"], "bound_mib": run["bound_mib"]}
         typer.echo(
             f"\n{_MEMORY_EPOCHS} epochs, MiB resident after each: "
@@ -124,7 +124,7 @@ def _format_runs(runs: dict[str, list[dict[str, Any]]]) -> str:
     )
 
 
-def _run_reader(job: StreamJob) -> dict[str, Any]:
+def run_reader(job: StreamJob) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result_path, log = Path(folder) / "result.json", Path(folder) / "output.txt"
         with log.open("w") as output:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.checksums import (
-    CHECKSUMS,
     compute_checksums,
     compute_footer_checksum,
     read_footer_bytes,
@@ -21,6 +20,7 @@ from headrace.lake.data_file import DataFile
 Kind = Literal["table", "images"]
 FILES, NUMERIC, CATEGORICAL, SIDE = 8, 13, 26, 28
 ROW_GROUP = 31_250
+_FORMAT = 2  # in the folder's name: files that were cached without fingerprints are written again
 
 
 def choose_row_group_rows(rows: int) -> int:
@@ -33,7 +33,7 @@ def ensure_files(workdir: str, kind: Kind, rows: int) -> str:
 
     `index.json` is written last.
     """
-    folder = Path(workdir) / "stream" / f"{kind}-{rows}"
+    folder = Path(workdir) / "stream" / f"{kind}-{rows}-{_FORMAT}"
     if not (folder / "index.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Fresh processes: TensorFlow's threads do not survive a fork.
@@ -98,7 +98,7 @@ def _write_parquet(path: Path, kind: Kind, arrays: dict[str, np.ndarray], group:
     begins = range(0, table.num_rows, group)
     parts = [table.slice(begin, group) for begin in begins]
     sizes = [part.num_rows for part in parts]
-    schema = table.schema.with_metadata({CHECKSUMS: compute_checksums(table, sizes)})
+    schema = table.schema.with_metadata(compute_checksums(table, sizes))
     ids = [name for name in columns if name.startswith("categorical")]
     with pq.ParquetWriter(path, schema, use_dictionary=ids, write_page_checksum=True) as writer:
         for part in parts:

@@ -1,10 +1,12 @@
-"""Checksums of hand-worked values: words and bytes modulo 2**32, and the footer's CRC-32."""
+"""Checksums of hand-worked values: words and bytes modulo 2**32, fingerprints, and the footer's
+CRC-32."""
 
 import io
 import json
 import zlib
 from pathlib import Path
 
+import farmhash
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,10 +14,13 @@ import pytest
 
 from headrace.lake.checksums import (
     CHECKSUMS,
+    FINGERPRINTS,
     compute_checksums,
     compute_footer_checksum,
+    fingerprint_column,
     parse_footer,
     read_checksums,
+    read_fingerprints,
     read_footer_bytes,
     sum_column,
     sum_words,
@@ -61,18 +66,58 @@ def test_chunks_of_a_column_add_up() -> None:
     assert sum_column(pa.chunked_array(chunks)) == 5
 
 
-def test_a_file_has_the_sums_of_each_row_group(tmp_path: Path) -> None:
+def fingerprint(*chunks: pa.Array) -> str:
+    return fingerprint_column(pa.chunked_array([*chunks]))
+
+
+def test_a_fingerprint_is_that_of_the_bytes_however_they_lie_in_memory() -> None:
+    content = np.array([1, 2, 3], "<i4").tobytes()
+    expected = f"{farmhash.fingerprint64(content):016x}"
+    assert fingerprint(pa.array([1, 2, 3], pa.int32())) == expected
+    assert fingerprint(pa.array([9, 1, 2, 3, 9], pa.int32()).slice(1, 3)) == expected
+    assert fingerprint(pa.array([1], pa.int32()), pa.array([2, 3], pa.int32())) == expected
+    assert fingerprint(pa.array([[9], [1, 2], [3]], pa.list_(pa.int32())).slice(1)) == expected
+    assert fingerprint(pa.array([content, content], pa.binary(12)).slice(1)) == expected
+    assert fingerprint(pa.array([], pa.int32())) == f"{farmhash.fingerprint64(b''):016x}"
+    assert len(expected) == 16
+
+
+def test_a_fingerprint_finds_what_a_sum_lets_through() -> None:
+    values = pa.array([1, 2, 3, 4], pa.int32())
+    others = [[2, 1, 3, 4], [1, 2, 4, 3], [5, -2, 3, 4], [1, 2 - 2**31, 3 - 2**31, 4]]
+    for other in (pa.array(numbers, pa.int32()) for numbers in others):
+        assert sum_column(pa.chunked_array([other])) == sum_column(pa.chunked_array([values]))
+        assert fingerprint(other) != fingerprint(values)
+
+
+def test_a_long_column_is_fingerprinted_a_mebibyte_at_a_time() -> None:
+    values = np.arange(2**18 + 2, dtype=np.int32)  # 1 MiB and 8 bytes
+    content = values.tobytes()
+    pieces = [farmhash.fingerprint64(part) for part in (content[: 2**20], content[2**20 :])]
+    expected = farmhash.fingerprint64(b"".join(n.to_bytes(8, "little") for n in pieces))
+    assert fingerprint(pa.array(values)) == f"{expected:016x}"
+    values[-1] += 1
+    assert fingerprint(pa.array(values)) != f"{expected:016x}"
+
+
+def test_a_file_has_the_sums_and_fingerprints_of_each_row_group(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([1, 2, 3, 4, 5], pa.int32()), "b": pa.array([1] * 5)})
-    text = compute_checksums(table, [3, 2])
-    assert json.loads(text) == {"a": [6, 9], "b": [3, 2]}
+    metadata = compute_checksums(table, [3, 2])
+    assert json.loads(metadata[CHECKSUMS]) == {"a": [6, 9], "b": [3, 2]}
     path = tmp_path / "a.parquet"
-    pq.write_table(table.replace_schema_metadata({CHECKSUMS: text}), path)
+    pq.write_table(table.replace_schema_metadata(metadata), path)
     assert read_checksums(pq.read_metadata(path)) == {"a": [6, 9], "b": [3, 2]}
+    parts = [table["a"].slice(0, 3), table["a"].slice(3)]
+    fingerprints = read_fingerprints(pq.read_metadata(path))
+    assert fingerprints["a"] == json.loads(metadata[FINGERPRINTS])["a"]
+    assert fingerprints["a"] == [fingerprint_column(part) for part in parts]
 
 
-def test_a_file_of_others_has_no_sums(tmp_path: Path) -> None:
+def test_a_file_of_others_has_neither(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
-    assert read_checksums(pq.read_metadata(tmp_path / "a.parquet")) == {}
+    metadata = pq.read_metadata(tmp_path / "a.parquet")
+    assert read_checksums(metadata) == {}
+    assert read_fingerprints(metadata) == {}
 
 
 def test_a_footer_alone_has_the_metadata(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.checksums import (
-    CHECKSUMS,
+    FINGERPRINTS,
     compute_checksums,
     compute_footer_checksum,
     read_footer_bytes,
@@ -40,6 +40,7 @@ def write_files(
     first: int = 0,
     *,
     checksums: bool = True,
+    fingerprints: bool = True,
     plain: bool = False,
 ) -> tuple[DataFile, ...]:
     """Write files of the given row groups; every value of a row follows from its row_id.
@@ -49,6 +50,7 @@ def write_files(
         layout: for each file the rows of its row groups.
         first: row_id of the first row.
         checksums: recorded in files and index; the first dataset versions had none.
+        fingerprints: recorded beside checksums; files of earlier releases had none.
         plain: neither compressed nor encoded, so that a byte of the file is one of a value.
     """
     files = []
@@ -68,8 +70,10 @@ def write_files(
                 "image": pa.array([make_image(r).tobytes() for r in rows], pa.binary(4)),
             }
         )
-        recorded = {CHECKSUMS: compute_checksums(table, row_groups)} if checksums else None
-        schema = table.schema.with_metadata(recorded)
+        recorded = compute_checksums(table, row_groups) if checksums else {}
+        if not fingerprints:
+            recorded.pop(FINGERPRINTS, None)
+        schema = table.schema.with_metadata(recorded or None)
         options = {"compression": "NONE", "use_dictionary": False} if plain else {}
         options["write_page_checksum"] = checksums and not plain  # plain: damage to single values
         with pq.ParquetWriter(path, schema, **options) as writer:

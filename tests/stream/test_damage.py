@@ -35,17 +35,49 @@ def test_a_file_with_other_rows_and_the_same_size_is_found(tmp_path: Path) -> No
         list(make_stream(tmp_path, again).read_batches(0))
 
 
-def test_a_value_that_is_damaged_on_disk_is_found(tmp_path: Path) -> None:
-    files = write_files(tmp_path, [[20], [20, 30]], plain=True)
+@pytest.mark.parametrize(("fingerprints", "word"), [(True, "fingerprint"), (False, "checksum")])
+def test_a_value_that_is_damaged_on_disk_is_found(
+    tmp_path: Path, fingerprints: bool, word: str
+) -> None:
+    """Also in files of earlier releases, which have sums alone."""
+    files = write_files(tmp_path, [[20], [20, 30]], plain=True, fingerprints=fingerprints)
     path = tmp_path / "part-001.parquet"
     data = path.read_bytes()
     value = np.float32(-45).tobytes()  # column b of row 45, in the second row group
     assert data.count(value) == 1
     path.write_bytes(data.replace(value, np.float32(-45.5).tobytes()))
     with pytest.raises(
-        StreamError, match=r"part-001.*row group 1: the values of column 'b' have checksum"
+        StreamError, match=rf"part-001.*row group 1: the values of column 'b' have {word}"
     ):
         list(make_stream(tmp_path, files).read_batches(0))
+
+
+def test_values_that_changed_places_on_disk_are_found(tmp_path: Path) -> None:
+    """Their sum is the same: the fingerprint alone tells."""
+    files = write_files(tmp_path, [[20], [20, 30]], plain=True)
+    path = tmp_path / "part-001.parquet"
+    data = path.read_bytes()
+    one, other = np.float32(-45).tobytes(), np.float32(-46).tobytes()
+    assert data.count(one + other) == 1
+    path.write_bytes(data.replace(one + other, other + one))
+    with pytest.raises(
+        StreamError, match=r"part-001.*row group 1: the values of column 'b' have fingerprint"
+    ):
+        list(make_stream(tmp_path, files).read_batches(0))
+
+
+def test_pages_of_files_without_fingerprints_are_verified(tmp_path: Path) -> None:
+    """As in files of earlier releases: values that changed places are found by the page's CRC."""
+    (file,) = write_files(tmp_path, [[50]], fingerprints=False)
+    path = tmp_path / file.path
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="NONE", use_dictionary=False, write_page_checksum=True)
+    data = path.read_bytes()
+    one, other = np.float32(-45).tobytes(), np.float32(-46).tobytes()
+    assert data.count(one + other) == 1
+    path.write_bytes(data.replace(one + other, other + one))
+    with pytest.raises(StreamError, match=r"part-000.*row group 0 cannot be read: .*CRC"):
+        list(make_stream(tmp_path, (reindex_file(file, tmp_path),)).read_batches(0))
 
 
 def test_versions_without_checksums_are_read(tmp_path: Path) -> None:

@@ -61,26 +61,34 @@ class BatchAssembly:
             step, offset = divmod(first_row + written, self._slice_rows)
             stack, stack_step = self._get_stack(step)
             steps_left = len(stack["weight"]) - stack_step
-            full_slices = (row_count - written) // self._slice_rows if not offset else 0
-            full_slices = min(steps_left, full_slices)
-            if full_slices:
-                count = full_slices * self._slice_rows
-                shape = (full_slices, self._slice_rows)
-            else:
-                count = min(self._slice_rows - offset, row_count - written)
-                shape = (1, count)
-            target = (
-                slice(stack_step, stack_step + shape[0]),
-                slice(row_offset + offset, row_offset + offset + shape[1]),
-            )
+            end = min(row_count, written + steps_left * self._slice_rows - offset)
+            # The first slice may have begun before these rows, and the last one go on behind them.
+            bounds = [written, *range(written + self._slice_rows - offset, end, self._slice_rows)]
+            pieces = [
+                (number, slice(begin, stop), slice(column, column + stop - begin))
+                for number, (begin, stop, column) in enumerate(
+                    zip(
+                        bounds,
+                        [*bounds[1:], end],
+                        [row_offset + offset] + [row_offset] * (len(bounds) - 1),
+                        strict=True,
+                    ),
+                    stack_step,
+                )
+            ]
             for name, array in rows.items():
-                if order is None:
-                    values = array[written : written + count]
-                else:  # mode: without it NumPy would check every index first
-                    values = array.take(order[written : written + count], axis=0, mode="clip")
-                stack[name][target] = values.reshape(*shape, *values.shape[1:])
-            stack["weight"][target] = 1.0
-            written += count
+                batches = stack[name]
+                for number, own, target in pieces:
+                    if order is None:
+                        batches[number, target] = array[own]
+                    else:
+                        # Into its place at once: NumPy would check every index first, and copy
+                        # twice, without the mode.
+                        array.take(order[own], 0, batches[number, target], "clip")
+            weight = stack["weight"]
+            for number, _, target in pieces:
+                weight[number, target] = 1.0
+            written = end
 
     def pop_stack(self, first_step: int) -> Batch:
         """Remove and return the complete stack that begins at a step.

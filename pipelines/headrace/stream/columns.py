@@ -92,9 +92,11 @@ class Columns:
         Raises:
             StreamError: a column has an unexpected type or shape, or holds nulls.
         """
+        # By position: pyarrow compares a name with that of every column.
+        columns = dict(zip(table.column_names, table.columns, strict=True))
         for name, column, position, elements, element_type in self._array_columns:
             row = first_row
-            for chunk in table.column(column).chunks:
+            for chunk in columns[column].chunks:
                 target = arrays[name][row : row + len(chunk)]
                 # Several columns are scalars side by side; a single one may be of any shape.
                 target = target if position is None else target[:, position]

@@ -1,81 +1,58 @@
-"""Turn a rank's stream into a tf.data dataset: named tensors of static shape, prefetched.
+"""Turn a rank's stream into tensors that share the memory of its batches, or a tf.data dataset.
 
 A row is copied three times on its way here: decoded by pyarrow, into its block's array, and
-permuted into its batch (`batch_assembly.py`). tf.data makes no copy: its tensors share the batch
-stack's memory wherever a batch of an array has a multiple of 64 bytes, and otherwise copy it once.
+permuted into its batch (`batch_assembly.py`). Tensors share the batch stack's memory wherever a
+batch of an array has a multiple of 64 bytes, and otherwise copy it once.
 """
 
-import atexit
-import weakref
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from headrace.stream.batch_assembly import Batch
 from headrace.stream.split_stream import SplitStream
 
+# TensorFlow ends the process where an operation meets a tensor at another address.
+_ALIGNMENT = 64
+
 
 def read_tf_batches(
     stream: SplitStream, epochs: Sequence[int], first_step: int = 0
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """Read the elements of `make_tf_dataset`, and raise the stream's own error where it fails.
+    """Read the batches of one epoch after the other as tensors of the CPU, without tf.data.
 
-    An epoch's rows have been accounted for when its last batch is yielded.
+    An epoch's rows have been accounted for when its last batch is yielded. A batch's memory is
+    reused when nothing refers to its tensors any more.
+
+    Args:
+        stream, epochs, first_step: see `make_tf_dataset`.
 
     Raises:
         StreamError: a row group cannot be read, or the delivered rows differ from the plan.
-            TensorFlow alone would raise an `UnknownError` with the text somewhere inside.
     """
-    failures: list[Exception] = []
-    opened = _OpenDataset(make_tf_dataset(stream, epochs, first_step, failures))
-    try:
-        while (batch := next(opened.iterator, None)) is not None:
-            yield batch
-    except tf.errors.OpError:
-        if failures:
-            raise failures[0] from None
-        raise
-    finally:
-        opened.close()
+    for batch in stream.read_epochs(epochs, first_step):
+        yield {name: _share_memory(array) for name, array in batch.items()}
 
 
-class _OpenDataset:
-    """A dataset that is being read, and is closed before the interpreter ends.
-
-    TensorFlow would wait, holding the interpreter's lock, for a thread that waits for that lock.
-    """
-
-    def __init__(self, dataset: tf.data.Dataset) -> None:
-        self.iterator: Iterator[dict[str, tf.Tensor]] = iter(dataset)
-        _open_datasets.add(self)
-
-    def close(self) -> None:
-        """Stop reading; TensorFlow's threads leave the stream."""
-        self.iterator = iter(())
-
-
-_open_datasets: "weakref.WeakSet[_OpenDataset]" = weakref.WeakSet()
-
-
-@atexit.register
-def _close_open_datasets() -> None:
-    for opened in list(_open_datasets):
-        opened.close()
+def _share_memory(array: np.ndarray) -> tf.Tensor:
+    """Return a tensor that shares an array's memory, or a copy where it is not aligned."""
+    if array.ctypes.data % _ALIGNMENT:
+        return tf.constant(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def make_tf_dataset(
-    stream: SplitStream,
-    epochs: Sequence[int],
-    first_step: int = 0,
-    failures: list[Exception] | None = None,
+    stream: SplitStream, epochs: Sequence[int], first_step: int = 0
 ) -> tf.data.Dataset:
     """Make a dataset of the batches of one epoch after the other, as dicts of tensors.
+
+    An error of the stream is raised as TensorFlow's, with the text somewhere inside.
 
     Args:
         stream: the rank's view of a split.
         epochs: numbers of the epochs, which decide the order of rows.
         first_step: first step of the first epoch; earlier steps are not read.
-        failures: receives the stream's exceptions, which TensorFlow would only pass on as text.
 
     Returns:
         a dataset of `len(epochs) * stream.steps - first_step` elements: the arrays of
@@ -90,12 +67,7 @@ def make_tf_dataset(
     signature["weight"] = tf.TensorSpec((None, rows), tf.float32)
 
     def generate_stacks() -> Iterator[Batch]:
-        try:
-            yield from stream.read_batch_stacks(epochs, first_step)
-        except Exception as error:
-            if failures is not None:
-                failures.append(error)
-            raise
+        yield from stream.read_batch_stacks(epochs, first_step)
 
     # Python yields stacks of several batches, and each batch's tensors share a stack's memory.
     dataset = tf.data.Dataset.from_generator(generate_stacks, output_signature=signature)

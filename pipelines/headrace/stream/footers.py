@@ -1,10 +1,11 @@
 """Read the footers of a dataset version's files and check that they are what was published.
 
 A version's index has the size of each file and a checksum of its footer. The footer has, in the
-files that `prepare` writes, a checksum of every column of every row group. So a rewritten file is
-found when it is opened, and a damaged value when it is decoded (which `worker.py` does), at the
-cost of a sum over the decoded memory (some 5%). Files that others wrote are checked by their size
-and footer alone.
+files that `prepare` writes, a checksum and a fingerprint of every column of every row group. So a
+rewritten file is found when it is opened, and a damaged value when it is decoded (which `worker.py`
+does; `docs/performance.md` has the cost). Files of earlier releases have no fingerprints; those
+that others wrote have neither, and are checked by their size, footer and the CRC-32 of pages that
+have one.
 """
 
 import threading
@@ -22,6 +23,7 @@ from headrace.lake.checksums import (
     compute_footer_checksum,
     parse_footer,
     read_checksums,
+    read_fingerprints,
     read_footer_bytes,
 )
 from headrace.lake.data_file import DataFile
@@ -44,10 +46,12 @@ class Footer:
     Attributes:
         metadata: pyarrow's `FileMetaData`.
         checksums: column -> checksum of each row group; empty where the file has none.
+        fingerprints: column -> fingerprint of each row group; empty where the file has none.
     """
 
     metadata: Any
     checksums: dict[str, list[int]]
+    fingerprints: dict[str, list[str]]
 
 
 class FooterCache:
@@ -129,7 +133,7 @@ def read_footer(path: str, source: Any, file: DataFile) -> Footer:
             f"{path} has {len(row_groups)} row groups, the dataset version says "
             f"{len(file.row_groups)}: {cause}"
         )
-    return Footer(metadata, read_checksums(metadata))
+    return Footer(metadata, read_checksums(metadata), read_fingerprints(metadata))
 
 
 def retry_transient_errors(operation: Callable[[], Result]) -> Result:

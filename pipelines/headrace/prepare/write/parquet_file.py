@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.lake.checksums import (
-    CHECKSUMS,
     compute_checksums,
     compute_footer_checksum,
     hash_rows,
@@ -80,7 +79,7 @@ def format_table(
     begins = range(0, table.num_rows, rows_per_row_group)
     parts = [table.slice(begin, rows_per_row_group) for begin in begins]
     row_groups = [part.num_rows for part in parts]
-    metadata = {CHECKSUMS: compute_checksums(table.select(list(trained_on)), row_groups)}
+    metadata = compute_checksums(table.select(list(trained_on)), row_groups)
     sink = pa.BufferOutputStream()
     stored = schema.with_metadata(metadata)
     with pq.ParquetWriter(
