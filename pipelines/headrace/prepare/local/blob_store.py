@@ -48,6 +48,12 @@ def keep_blobs(batches: Iterable[pa.RecordBatch], folder: str | None) -> list[Ke
     return kept
 
 
+def remove_files(kept: Iterable[KeptBlob]) -> None:
+    """Remove the files of blobs that nobody opens any more."""
+    for path in {place.path for *_, place in kept if isinstance(place, Place)}:
+        Path(path).unlink(missing_ok=True)
+
+
 class OpenBlobs:
     """Blobs that were kept, opened where they lie."""
 
@@ -60,6 +66,8 @@ class OpenBlobs:
             yield kind, name, target, self._open(place) if isinstance(place, Place) else place
 
     def _open(self, place: Place) -> pa.Buffer:
+        if place.begin == place.end:
+            return pa.py_buffer(b"")
         if place.path not in self._files:
             with Path(place.path).open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from headrace.columns.statistics import TextCounts
 from headrace.columns.values import RawKind
 from headrace.errors import LedgerError
+from headrace.guard import remove_at_end
 from headrace.lake.version import DatasetVersion
 from headrace.prepare.assign import Buckets
 from headrace.prepare.attempt import Attempt
@@ -32,7 +33,7 @@ from headrace.prepare.compatibility import (
 )
 from headrace.prepare.first_job import plan_rows_per_file
 from headrace.prepare.local.assign import RowAssigner, make_assigner
-from headrace.prepare.local.blob_store import KeptBlob
+from headrace.prepare.local.blob_store import KeptBlob, remove_files
 from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.prepare.local.table import LocalTable
 from headrace.prepare.local.tasks import (
@@ -153,11 +154,13 @@ class LocalJobs(BuildJobs):
         if self._workers.are_separate:
             Path(self._scratch).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder = tempfile.mkdtemp(prefix="blobs-", dir=self._scratch)
+            remove_at_end(self._folder)
         return self._options.partitioner
 
     def merge_statistics(self, spec: TransformSpec | None) -> Fitted:
-        blobs = self._read_rows()
-        self._kept = self._reduce_rows(blobs)
+        read = self._read_rows()
+        self._kept = self._reduce_rows(read)
+        remove_files(read)
         small = sorted((b for b in self._kept if b[0] != ROWS), key=lambda blob: blob[1])
         self._kept = [blob for blob in self._kept if blob[0] == ROWS]
         plan = MergePlan.from_inputs(self._rows.fit_inputs, spec)

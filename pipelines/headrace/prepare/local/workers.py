@@ -111,6 +111,7 @@ class _Worker:
                 pass_fds=[other.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # the command's has its result
             )
 
     def run(self, task: Runnable) -> Any:
