@@ -94,11 +94,10 @@ def measure_ledger(partitions: int) -> Costs:
         excluded=dict.fromkeys(names, 0), erased={},
     )  # fmt: skip
     plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
-    checked: Any = SimpleNamespace(checks=())
     written = Written(files, [], Counter())
 
     def account() -> object:
-        return account_for_partitions(plan, "build", raw, checked, TaskCounts(), written)
+        return account_for_partitions(plan, "build", raw, (), TaskCounts(), written)
 
     return {"seconds": time_best(account), "bytes": measure_peak_bytes(account)}
 

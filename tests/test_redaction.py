@@ -6,6 +6,12 @@ from headrace import redaction
 from headrace.redaction import redact_recipe, redact_text, redact_value
 
 
+@pytest.fixture(autouse=True)
+def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of recipes that other tests of this process have read are masked everywhere."""
+    monkeypatch.setattr(redaction, "_remembered", set())
+
+
 def test_redact_masks_secret_keys_and_uri_credentials() -> None:
     tree = {
         "uri": "postgresql://me:pw@db/x",

@@ -56,7 +56,7 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert first.code == 0, first.err
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
-        r"\[ *\d+\.\d s\]  (prepare|train|evaluate): |Row ledger|Metrics|Verdict|  |"
+        r"\[ *\d+\.\d s\]  (run|prepare|train|evaluate): |Row ledger|Metrics|Verdict|  |"
         r"Dataset  |Report  |Judged  |Model  |MLflow  |References"
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]

@@ -52,11 +52,8 @@ def written() -> Written:
     return Written(files, [], unseen=Counter({"b": 1}))
 
 
-CHECKED: Any = SimpleNamespace(checks=CHECKS)
-
-
 def test_rows_of_every_bucket(counts: TaskCounts) -> None:
-    buckets = count_buckets(counts, CHECKED)
+    buckets = count_buckets(counts, CHECKS)
     assert list(buckets)[:4] == ["train", "validation", "test", LABEL_MISSING]
     assert list(buckets)[-2:] == ["range(x)", "old"]  # rows that `null` touches stay
     assert (buckets["train"], buckets["range(x)"], buckets["validation"]) == (14, 2, 0)
@@ -71,7 +68,7 @@ def test_every_partition_has_a_ledger_that_adds_up(counts: TaskCounts, written: 
         excluded={"a": 0, "b": 2},
         erased={"a": 0, "b": 0},
     )
-    a, b = account_for_partitions(plan, "build", raw, CHECKED, counts, written)
+    a, b = account_for_partitions(plan, "build", raw, CHECKS, counts, written)
     assert (a.name, a.build_id, a.files) == ("a", "build", files)
     assert a.ledger.published == {"train": 4, "validation": 0, "test": 1}
     assert a.ledger.quarantined == {"range(x)": 2}
@@ -94,7 +91,7 @@ def test_the_profile_is_of_what_was_written(counts: TaskCounts, written: Written
         ("train", FileTally("train", {"x": np.array([4, 4])}, {"x": 0}, {"x": 2})),
     ]
     written = Written(written.files, tallies, written.unseen)
-    profile = build_profile(FitInputs({"x": "real"}, {}, {}), (axis,), CHECKED, counts, written)
+    profile = build_profile(FitInputs({"x": "real"}, {}, {}), (axis,), CHECKS, counts, written)
     (x,) = profile.distributions
     assert x.counts == {"train": (7, 5), "validation": (0, 0), "test": (0, 1)}
     assert profile.columns[0].missing == {"train": 3, "validation": 0, "test": 0}
@@ -129,7 +126,7 @@ def test_a_file_is_looked_at_once_however_many_partitions_there_are(partitions: 
     plan: Any = SimpleNamespace(partitions=dict.fromkeys(names, ()))
     LOOKS.clear()
     accounts = account_for_partitions(
-        plan, "build", raw, CHECKED, TaskCounts(), Written(files, [], Counter())
+        plan, "build", raw, CHECKS, TaskCounts(), Written(files, [], Counter())
     )
     assert LOOKS["files"] <= 2 * len(files)
     for partition in accounts:

@@ -56,7 +56,7 @@ def publish(job: Attempt, buckets: dict[str, int], files: list[DataFile]) -> int
         read={"": 10}, excluded={"": 0}, erased={}, rows_read=10,
     )  # fmt: skip
     built: Any = SimpleNamespace(
-        checked=SimpleNamespace(checks=CHECKS),
+        checks=CHECKS,
         fitted=SimpleNamespace(counts=counts),
         written=Written(files, [], unseen=Counter()),
     )

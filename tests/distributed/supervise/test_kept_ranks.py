@@ -27,8 +27,11 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.e2e
-def test_tasks_run_one_after_the_other_in_the_same_processes() -> None:
+def test_tasks_run_one_after_the_other_in_the_same_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reports: list[Progress] = []
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # where the functions are
 
     def run(word: str, **values: Any) -> dict[str, Any]:
         task = dataclasses.replace(TASK, payload={"word": word, **values})
