@@ -140,6 +140,7 @@ def _write_recipe(root: Path, name: str, lake: Path) -> Path:
         },
         "evaluate": {"gates": [], "references": [], "importance_rows": 0},
         "score": {"key": ["key"]},
+        "spark": {"above_rows": 0},  # with Spark at both sizes
     }
     path = root / f"{name.replace(' ', '_')}.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
