@@ -147,7 +147,16 @@ def test_texts_of_keys() -> None:
         "1", "0", "39.1", None, "-0.001", "4503599627370496", "1234567.25",
     ]  # fmt: skip
     assert write_key_texts(pa.array([-7, None]), "x").to_pylist() == ["-7", None]
-    for number in (0.1 + 0.2, 1e-4, 12345678.5, float("nan"), float("inf"), 2.0**53):
+    for number in (
+        0.1 + 0.2,
+        1.234567890123456,
+        -1.234567890123456,
+        1e-4,
+        12345678.5,
+        float("nan"),
+        float("inf"),
+        2.0**53,
+    ):
         with pytest.raises(NeedsSparkError, match="column x has real numbers"):
             write_key_texts(pa.array([1.0, number]), "x")
 

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import random
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,18 @@ def test_slices_and_nulls() -> None:
     assert whole[2] == 42  # the seed itself
     assert hash_columns([], 2).tolist() == [42, 42]
     assert hash_columns([pa.array([], pa.string())], 0).tolist() == []
+
+
+def test_long_texts_take_no_multiple_of_their_bytes() -> None:
+    texts = pa.array(["x" * 100_000] * 200)
+    tracemalloc.start()
+    try:
+        hashed = hash_columns([texts], 200)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert set(hashed.tolist()) == {*hash_columns([pa.array(["x" * 100_000])], 1).tolist()}
+    assert peak < 32 * 2**20  # of 20 MB; one index for all of their bytes would be 160
 
 
 def test_other_types_are_refused() -> None:

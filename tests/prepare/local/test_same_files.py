@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,12 @@ def draw_table(rng: random.Random, rows: int, first: int) -> pa.Table:
                 pa.timestamp("us", "UTC"),
             ),
             "price": pa.array(draw(lambda: round(rng.uniform(1, 1000), 2))),
+            "clock": pa.array(
+                draw(lambda: datetime(2026, 1, rng.randrange(1, 9), rng.randrange(24))),
+                pa.timestamp("ms"),
+            ),
+            "on": pa.array(draw(lambda: date(2026, 1, rng.randrange(1, 9))), pa.date32()),
+            "good": pa.array(draw(lambda: rng.random() < 0.5)),
         }
     )
 
@@ -82,12 +88,16 @@ def draw_recipe(rng: random.Random, lake: Path, dataset: Path) -> Recipe:
     fractions = {"train": 0.6, "validation": 0.2, "test": 0.2}
     clean: dict[str, Any] = {}
     if rng.random() < 0.7:
-        latest = rng.choice([{}, {"latest_by": "at"}, {"latest_by": "small"}])
+        latest = rng.choice([{}, *({"latest_by": n} for n in ("at", "small", "clock", "on"))])
         clean = {"dedup": {"key": rng.choice([["id"], ["id", "text"]]), **latest}}
     split: dict[str, Any] = {"key": rng.choice([["id"], ["text", "n"], ["price"]])}
     if rng.random() < 0.3:
         split = {
-            "time": {"column": "at", "validation_from": "2026-01-03", "test_from": "2026-01-05"}
+            "time": {
+                "column": rng.choice(["at", "clock", "on"]),
+                "validation_from": "2026-01-03",
+                "test_from": "2026-01-05",
+            }
         }
     else:
         split["fractions"] = fractions
@@ -104,7 +114,8 @@ def draw_recipe(rng: random.Random, lake: Path, dataset: Path) -> Recipe:
         features=features,
         dataset={
             "path": str(dataset), "rows_per_file": rng.choice([50, 100_000]),
-            "rows_per_row_group": 40, "keep": rng.choice([[], ["price", "text"], ["at"]]),
+            "rows_per_row_group": 40,
+            "keep": rng.choice([[], ["price", "text"], ["at", "on", "clock", "good"]]),
         },
     )  # fmt: skip
 

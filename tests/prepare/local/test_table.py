@@ -44,6 +44,14 @@ def test_columns_and_files(tmp_path: Path) -> None:
     assert [Path(file.path).name for file in table.files.values()] == ["a.parquet"] * 2
 
 
+@pytest.mark.parametrize("scheme", ["", "file:", "file://"])
+def test_files_are_found_by_path_or_url(tmp_path: Path, scheme: str) -> None:
+    write(tmp_path / "a b%20c")
+    source = {"tables": {"t": {"path": f"{scheme}{tmp_path}/a b%20c"}}, "main": "t"}
+    table = open_table(tmp_path, source=source)
+    assert [file.path for file in table.files.values()] == [f"{tmp_path}/a b%20c/part-0.parquet"]
+
+
 @pytest.mark.parametrize(
     ("folders", "kind"),
     [

@@ -176,8 +176,9 @@ def write_key_texts(column: pa.Array, name: str) -> pa.Array:
         return pc.if_else(column.is_valid(), whole, pa.scalar(None, pa.string()))
     plain = (np.abs(numbers) >= _LEAST_PLAIN) & (np.abs(numbers) < _MOST_PLAIN)
     texts = column.cast(pa.string())
-    # Digits, a point and a sign.
-    plain &= pc.fill_null(pc.binary_length(texts), 0).to_numpy() <= _PLAIN_DIGITS + 2
+    # Beside digits there is a point, and a sign where the number has one.
+    digits = pc.fill_null(pc.binary_length(texts), 0).to_numpy() - 1 - (numbers < 0)
+    plain &= digits <= _PLAIN_DIGITS
     if not (plain | is_whole).all():
         raise NeedsSparkError(f"column {name} has real numbers of more than {_PLAIN_DIGITS} digits")
     return pc.if_else(column.is_valid(), pc.if_else(pa.array(is_whole), whole, texts), texts)

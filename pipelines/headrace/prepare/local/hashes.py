@@ -18,7 +18,9 @@ _SEED = np.uint64(42)
 _PRIME_1, _PRIME_2 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F)
 _PRIME_3, _PRIME_4 = np.uint64(0x165667B19E3779F9), np.uint64(0x85EBCA77C2B2AE63)
 _PRIME_5 = np.uint64(0x27D4EB2F165667C5)
-_ROWS_AT_ONCE = 1 << 16  # of texts of one length, so that what is computed stays in the caches
+# Of texts of one length, so that what is computed stays in the caches, and is no multiple of them
+# where they are long.
+_BYTES_AT_ONCE = 1 << 20
 
 
 def hash_columns(columns: Sequence[pa.Array], rows: int) -> np.ndarray:
@@ -130,8 +132,9 @@ def _hash_texts(texts: pa.Array, seed: np.ndarray) -> np.ndarray:
         parts = np.split(order, bounds)
         groups = [(int(lengths[part[0]]), part) for part in parts if len(part)]
     for length, positions in groups:
-        for begin in range(0, len(positions), _ROWS_AT_ONCE):
-            rows = positions[begin : begin + _ROWS_AT_ONCE]
+        at_once = max(1, _BYTES_AT_ONCE // max(length, 16))
+        for begin in range(0, len(positions), at_once):
+            rows = positions[begin : begin + at_once]
             cells = offsets[rows].astype(np.int64)[:, None] + np.arange(length)
             hashed[rows] = _hash_bytes(content[cells], seed[rows])
     return hashed

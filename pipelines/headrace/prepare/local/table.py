@@ -199,7 +199,7 @@ def _find_csv_columns(
 
 def _locate(listing: Listing, path: str) -> str:
     (url,) = listing.list_urls([path])
-    return url.removeprefix("file://")
+    return url if not url.startswith("file:") else "/" + url.removeprefix("file:").lstrip("/")
 
 
 def _describe_columns(

@@ -121,45 +121,51 @@ class MapTask:
 def _assign_part(
     table: str, part: FilePart, assigner: RowAssigner, csv: CsvSettings | None
 ) -> Iterator[pa.RecordBatch]:
-    path = part.file.path
-    try:
-        part.file.refuse_change(table)
-        if csv is not None:
-            lines = read_csv_file(path, csv)
-            for first in range(0, lines.num_rows, _READ_ROWS):
-                rows = lines.slice(first, _READ_ROWS)
-                read = {name: rows[name].combine_chunks() for name in assigner.columns}
-                yield assigner.assign_rows(read, part.number, first, rows.num_rows)
+    read = _read_lines(part, csv) if csv is not None else _read_row_groups(part, assigner)
+    while True:
+        try:  # what is computed of the rows fails by other names
+            part.file.refuse_change(table)
+            first, batch = next(read)
+        except StopIteration:
             return
-        opened = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
-        schema, meta = opened.schema_arrow, opened.metadata
-        names = [name for name in assigner.columns if name in schema.names]
-        for name in names:
-            if (
-                pa.types.is_timestamp(schema.field(name).type)
-                and schema.field(name).type.unit == "ns"
-            ):
-                raise NeedsSparkError(f"column {name} has times in nanoseconds")
-        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-        first = sum(sizes[: part.begin])
-        groups = range(part.begin, len(sizes) if part.end is None else part.end)
-        batches = opened.iter_batches(
-            _READ_ROWS, row_groups=groups, columns=names, use_threads=False
-        )
-        for batch in batches:
-            read = {name: batch.column(name) for name in names}
-            columns = {
-                name: convert_column(read.get(name), kind, batch.num_rows)
-                for name, kind in assigner.columns.items()
-            }
-            yield assigner.assign_rows(columns, part.number, first, batch.num_rows)
-            first += batch.num_rows
-    except _UNREADABLE as error:
-        reason = get_first_line(error) or type(error).__name__
-        raise LakeError(
-            f"table {table!r}: {path} cannot be read: {reason}; restore or remove it, or, where "
-            "Spark can read it, set spark.above_rows to 0"
-        ) from None
+        except _UNREADABLE as error:
+            reason = get_first_line(error) or type(error).__name__
+            raise LakeError(
+                f"table {table!r}: {part.file.path} cannot be read: {reason}; restore or remove "
+                "it, or, where Spark can read it, set spark.above_rows to 0"
+            ) from None
+        found = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns = {
+            name: convert_column(found.get(name), kind, batch.num_rows)
+            for name, kind in assigner.columns.items()
+        }
+        yield assigner.assign_rows(columns, part.number, first, batch.num_rows)
+
+
+def _read_lines(part: FilePart, csv: CsvSettings) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the position of a batch's first row in the file, and the batch."""
+    first = 0
+    for batch in read_csv_file(part.file.path, csv).to_batches(_READ_ROWS):
+        yield first, batch
+        first += batch.num_rows
+
+
+def _read_row_groups(part: FilePart, assigner: RowAssigner) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the same of row groups, with the columns that are read early and that the file has."""
+    opened = pq.ParquetFile(part.file.path, pre_buffer=False, page_checksum_verification=True)
+    schema, starts = opened.schema_arrow, find_row_group_starts(opened.metadata)
+    names = [name for name in assigner.columns if name in schema.names]
+    for name in names:
+        kind = schema.field(name).type
+        if pa.types.is_timestamp(kind) and kind.unit == "ns":
+            raise NeedsSparkError(f"column {name} has times in nanoseconds")
+    groups = range(part.begin, len(starts) - 1 if part.end is None else part.end)
+    first = int(starts[part.begin])
+    for batch in opened.iter_batches(
+        _READ_ROWS, row_groups=groups, columns=names, use_threads=False
+    ):
+        yield first, batch
+        first += batch.num_rows
 
 
 def convert_column(column: pa.Array | None, kind: pa.DataType, rows: int) -> pa.Array:
