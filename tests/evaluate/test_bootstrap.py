@@ -1,10 +1,14 @@
 """Bootstrap intervals, and differences of models on the same draws."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from headrace.evaluate.bootstrap import compute_difference, compute_intervals
+from headrace.evaluate import bootstrap
+from headrace.evaluate.bootstrap import compute_difference, compute_intervals, draw_metrics
 from headrace.labels.binary import BinaryScorer
+from headrace.labels.classes import ClassesScorer
 from headrace.labels.regression import NumberScorer
 
 RANDOM = np.random.default_rng(5)
@@ -149,3 +153,62 @@ def test_rows_without_a_list_are_drawn_one_by_one() -> None:
     compute_intervals(note_weights, np.ones(4), draws=50, confidence=0.9, seed=0, lists=lists)
     assert all(w[0] == w[2] for w in seen)
     assert any(w[1] != w[3] for w in seen)
+
+
+def make_scorers(rows: int) -> list:
+    truth, score = RANDOM.random(rows) < 0.3, RANDOM.random(rows)
+    classes = RANDOM.dirichlet(np.ones(3), rows)
+    return [
+        BinaryScorer(truth.astype(float), score, 0.5),
+        ClassesScorer(RANDOM.integers(0, 3, rows), classes),
+        NumberScorer(RANDOM.normal(size=rows), score),
+    ]
+
+
+@pytest.mark.parametrize("scorer", make_scorers(12_345), ids=lambda s: type(s).__name__)
+def test_draws_have_the_same_bits_on_any_number_of_cores(scorer, monkeypatch) -> None:
+    weight = RANDOM.choice([0.5, 1.0, 2.0], 12_345)
+    lists = np.sort(RANDOM.integers(-1, 500, 12_345))
+    drawn = []
+    for cores in (1, 2, 7):
+        monkeypatch.setattr(bootstrap, "count_cores", lambda cores=cores: cores)
+        drawn.append(draw_metrics(scorer, weight, draws=20, seed=4))
+        drawn.append(draw_metrics(scorer, weight, draws=20, seed=4, lists=lists))
+    assert len(drawn[0].draws) == len(drawn[1].draws) == 20
+    assert drawn[0].draws != drawn[1].draws
+    assert all(other.draws == drawn[0].draws for other in drawn[::2])
+    assert all(other.draws == drawn[1].draws for other in drawn[1::2])
+    monkeypatch.setattr(bootstrap, "_ROWS_ALONE", 10**6)
+    alone = draw_metrics(scorer, weight, draws=20, seed=4).draws
+    for metrics, expected in zip(drawn[0].draws, alone, strict=True):
+        assert metrics == pytest.approx(expected, rel=1e-12)
+
+
+def test_draws_work_on_all_cores_at_a_time_and_few_wait(monkeypatch) -> None:
+    monkeypatch.setattr(bootstrap, "count_cores", lambda: 3)
+    together = threading.Barrier(3, timeout=20)
+    held: set[int] = set()
+    most = 0
+
+    def score(weight: np.ndarray) -> dict[str, float]:
+        nonlocal most
+        held.add(id(weight))
+        if threading.current_thread() is not threading.main_thread():
+            together.wait()  # breaks unless three draws are scored at a time
+        most = max(most, len(held))
+        held.discard(id(weight))
+        return {"sum": float(weight.sum())}
+
+    drawn = draw_metrics(score, np.ones(20_000), draws=30, seed=0)
+    assert [draw["sum"] for draw in drawn.draws] == [20_000.0] * 30
+    assert most <= 3
+
+
+def test_an_error_of_one_draw_is_that_of_all(monkeypatch) -> None:
+    monkeypatch.setattr(bootstrap, "count_cores", lambda: 3)
+
+    def fail(weight: np.ndarray) -> dict[str, float]:
+        raise ZeroDivisionError("of a draw")
+
+    with pytest.raises(ZeroDivisionError, match="of a draw"):
+        draw_metrics(fail, np.ones(20_000), draws=30, seed=0)

@@ -9,6 +9,7 @@ import psutil
 
 from headrace.background import Background
 from headrace.commands.console import Console
+from headrace.cores import count_cores
 from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.tracking.environment import select_tracking_variables
@@ -75,7 +76,7 @@ def keep_ranks(recipe: Recipe, workdir: str) -> "Iterator[KeptRanks | None]":
         yield None
         return
     ranks = 1 if recipe.train.ranks == "auto" else recipe.train.ranks
-    count = min(ranks, len(os.sched_getaffinity(0)))
+    count = min(ranks, count_cores())
     with KeptRanks(
         _MODULES,
         threads_per_rank=recipe.train.threads_per_rank,

@@ -3,13 +3,25 @@
 Efron and Tibshirani (1993), percentile intervals. A draw is a weight per row (how often it was
 drawn), so that one scorer serves all draws. Rows of a list are drawn together, as they are no
 independent samples. The order of the rows depends on neither ranks nor
-files, so that equal seeds give equal draws.
+files, so that equal seeds give equal draws. Draws of many rows are dealt to the cores that this
+process may use, and have the same bits on any number of them.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
+
+from headrace.cores import count_cores
+
+_ROWS_ALONE = 10_000  # OpenBLAS sums the products of fewer by one thread, too
+_MAX_THREADS = 16  # each has a draw's arrays: some 100 bytes a row
+
+Result = TypeVar("Result")
 
 MetricFunction = Callable[[np.ndarray], Mapping[str, float]]
 """From the weights of rows, float64 (rows,), to metrics by name."""
@@ -114,7 +126,7 @@ def draw_metrics(
         seed: of the draws.
         lists: of every row, see `ranking.LIST`; None where each row is drawn by itself.
     """
-    drawn = [scorer(weights) for weights in _draw_weights(weight, draws, seed, lists)]
+    drawn = list(_map_draws(scorer, weight, draws, seed, lists))
     return DrawnMetrics(scorer(weight), drawn, draws)
 
 
@@ -257,11 +269,14 @@ def compute_difference(
     champion_metric = champion(weight).get(metric)
     if candidate_metric is None or champion_metric is None:
         return None
-    differences = []
-    for drawn in _draw_weights(weight, draws, seed, lists):
-        drawn_candidate, drawn_champion = candidate(drawn).get(metric), champion(drawn).get(metric)
-        if drawn_candidate is not None and drawn_champion is not None:
-            differences.append(sign * (drawn_candidate - drawn_champion))
+    differences = [
+        sign * (drawn_candidate - drawn_champion)
+        for drawn_candidate, drawn_champion in _map_draws(
+            lambda drawn: (candidate(drawn).get(metric), champion(drawn).get(metric)),
+            weight, draws, seed, lists,
+        )
+        if drawn_candidate is not None and drawn_champion is not None
+    ]  # fmt: skip
     if len(differences) * 2 < draws or not differences:
         return None
     return Difference(
@@ -272,6 +287,37 @@ def compute_difference(
         share_worse=float(np.mean(np.array(differences) < 0)),
         draws=len(differences),
     )
+
+
+def _map_draws(
+    function: Callable[[np.ndarray], Result],
+    weight: np.ndarray,
+    draws: int,
+    seed: int,
+    lists: np.ndarray | None,
+) -> Iterator[Result]:
+    """Yield what a function makes of the weights of each draw, in the order of the draws.
+
+    NumPy works without the interpreter's lock, so threads do. A sum of products is computed by one
+    thread, as its bits would depend on their number otherwise.
+
+    Args:
+        function: of weights, float64 (rows,); called by several threads at a time.
+        weight, draws, seed, lists: see `draw_metrics`.
+    """
+    drawn = _draw_weights(weight, draws, seed, lists)
+    if len(weight) <= _ROWS_ALONE:
+        yield from map(function, drawn)
+        return
+    threads = min(count_cores(), _MAX_THREADS)
+    pending: deque[Future[Result]] = deque()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, "draws") as pool:
+        for weights in drawn:  # by this thread, one after the other: they are one random sequence
+            pending.append(pool.submit(function, weights))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _draw_weights(

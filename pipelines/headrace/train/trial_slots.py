@@ -1,11 +1,10 @@
 """Find how many trials a machine can run at once, and what part of it each of them gets."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
+from headrace.cores import count_cores
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 
@@ -46,16 +45,6 @@ def plan_slots(
     if len(gpus) < count * ranks:
         return [{} for _ in range(count)]
     return [{_VISIBLE: ",".join(gpus[slot * ranks : (slot + 1) * ranks])} for slot in range(count)]
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use: by its affinity, and by its container's quota."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def list_gpus(environment: Mapping[str, str]) -> list[str]:

@@ -1,8 +1,8 @@
 """Choose whether a build goes without Spark, and in how many processes."""
 
-import os
 import re
 
+from headrace.cores import count_cores
 from headrace.prepare.local.table import LocalTable
 from headrace.prepare.plan import Plan
 from headrace.recipe import Recipe
@@ -43,7 +43,7 @@ def choose_processes(recipe: Recipe, table: LocalTable) -> int:
     """Choose how many processes prepare rows beside this one; 0 where it does so itself."""
     match = _LOCAL_MASTER.fullmatch(recipe.spark.master)
     wanted = match[1] if match else None
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     cores = min(cores, int(wanted)) if wanted and wanted.isdigit() else cores
     cells = table.raw.rows_read * len(table.columns.stored.names)
     return 0 if cores == 1 or cells <= _CELLS_ALONE else cores
