@@ -2,6 +2,7 @@
 
     .venv/bin/python -m benchmarks.road_of_ids                    # 50 million ids, hours on 2 cores
     .venv/bin/python -m benchmarks.road_of_ids --ids 1000000
+    .venv/bin/python -m benchmarks.road_of_ids --ids 100000000 --width 4   # within 24 GiB
 
 A lake of rows with an id each, every id at least once, and two numbers; the label depends on the
 numbers and on a hidden weight of the id. The commands that a user gives follow each other: prepare,
@@ -39,6 +40,7 @@ def main(
     folder: Annotated[str, typer.Option(help="Everything lies here; it may go on.")] = "var/road",
     repeats: Annotated[float, typer.Option(help="Further rows for each id.")] = 0.1,
     score_files: Annotated[int, typer.Option(help="Files of the lake that are scored.")] = 2,
+    width: Annotated[int, typer.Option(help="Numbers that an id is embedded as.")] = 16,
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
     """Run the road and print what each command took."""
@@ -52,7 +54,7 @@ def main(
         if not (part / file.name).exists():
             os.link(file, part / file.name)
     recipe = root / "road.yaml"
-    recipe.write_text(yaml.safe_dump(_make_recipe(str(lake)), sort_keys=False))
+    recipe.write_text(yaml.safe_dump(_make_recipe(str(lake), width), sort_keys=False))
     command = [sys.executable, "-m", "headrace.cli"]
     options = [str(recipe), "--workdir", str(root / "work"), "--json"]
     scored = ["--input", str(part), "--output", str(root / "scores")]
@@ -101,7 +103,7 @@ def _write_lake(lake: Path, ids: int, repeats: float) -> None:
     aside.rename(lake)
 
 
-def _make_recipe(lake: str) -> dict[str, Any]:
+def _make_recipe(lake: str, width: int) -> dict[str, Any]:
     return {
         "name": "road",
         "source": {"tables": {"rows": {"path": lake}}, "main": "rows"},
@@ -116,7 +118,7 @@ def _make_recipe(lake: str) -> dict[str, Any]:
         "model": {
             "kind": "dlrm",
             "hidden": [64],
-            "embedding_width": 16,
+            "embedding_width": width,
             "embeddings": {"shard_above": 2**28},
         },
         "train": {
