@@ -14,8 +14,9 @@ from deltalake import DeltaTable, write_deltalake
 from headrace.errors import DatasetError, UnreachableError
 from headrace.lake import DataFile, DatasetVersion, publish_build
 from headrace.lake.data_file import SplitName
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.profile import Distribution, FileTally, Profile, RawColumnProfile
-from headrace.lake.version import find_newest_version, open_newest_table
+from headrace.lake.version import find_newest_version
 from tests.lake.building import SCHEMA, make_build, make_increment, publish_first_version
 from tests.lake.sidecar_files import rewrite
 

@@ -22,10 +22,11 @@ from headrace.lake.delta import (
     make_add_action,
     publish_files,
 )
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.part_path import parse_build_id
 from headrace.lake.sidecar import remove_sidecar
 from headrace.lake.storage import explain_storage_errors, open_filesystem
-from headrace.lake.version import BUILD_KEY, list_commits, open_newest_table, read_commit
+from headrace.lake.version import BUILD_KEY, list_commits, read_commit
 
 SPLIT_COLUMN = "split"
 _APP = "headrace"  # in the application id of commits

@@ -20,6 +20,7 @@ from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.errors import ConflictError, DamagedError, DatasetError
 from headrace.lake.file_statistics import build_statistics
 from headrace.lake.log_checkpoint import checkpoint_log
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
@@ -29,7 +30,7 @@ from headrace.lake.storage import (
     open_delta_table,
     open_filesystem,
 )
-from headrace.lake.version import open_newest_table, read_commit
+from headrace.lake.version import read_commit
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from headrace.errors import DatasetError, RemovedError, UnreachableError
 from headrace.lake.build import OptimizedFrom, read_build
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.predictions import SCORE_KEY, read_score_record
 from headrace.lake.storage import CONCURRENT_REQUESTS, resolve_root
-from headrace.lake.version import BUILD_KEY, list_commits, make_missing_error, open_newest_table
+from headrace.lake.version import BUILD_KEY, list_commits, make_missing_error
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from headrace.lake.delta import (
     publish_files,
 )
 from headrace.lake.manifest import ManifestRef
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.record_lists import ListReader, make_lazy_lists, store_lists
 from headrace.lake.score_record import LIST_NAMES, LISTS, ScoreLists, ScoreRecord
 from headrace.lake.sidecar import (
@@ -39,7 +40,7 @@ from headrace.lake.storage import (
     open_delta_table,
     open_filesystem,
 )
-from headrace.lake.version import list_commits, open_newest_table, read_commit
+from headrace.lake.version import list_commits, read_commit
 from headrace.lake.walk import find_files
 
 SCORE_KEY = "headrace.score"

@@ -22,6 +22,7 @@ from headrace.lake.commit import SPLIT_COLUMN
 from headrace.lake.history import VersionEntry, list_prediction_versions, list_versions
 from headrace.lake.log_cleanup import clean_log, plan_log_cleanup
 from headrace.lake.manifest import is_manifest
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.part_path import parse_build_id
 from headrace.lake.predictions import RECORD_FILE, SCORE_KEY
 from headrace.lake.sidecar import SIDECAR_ROOT
@@ -32,7 +33,7 @@ from headrace.lake.storage import (
     resolve_root,
 )
 from headrace.lake.vacuum_needs import find_needs, find_needs_of_predictions
-from headrace.lake.version import make_missing_error, open_newest_table, read_commit
+from headrace.lake.version import make_missing_error, read_commit
 from headrace.lake.walk import find_files
 
 # Of predictions, whose folders may have files of others too: with an id as jobs have them.

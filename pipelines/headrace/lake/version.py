@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 from deltalake.schema import ArrayType
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
@@ -22,6 +22,7 @@ from headrace.lake.build import Build, attach_lists, build_to_json, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.manifest import read_manifest
+from headrace.lake.newest_table import open_newest_table
 from headrace.lake.profile import TALLIES_FILE, VERSION_PROFILE_FILE, FileTally, Profile
 from headrace.lake.sidecar import EXAMPLES_FILE, read_sidecar_bytes, read_sidecar_text
 from headrace.lake.storage import (
@@ -227,24 +228,6 @@ class DatasetVersion:
         return digest.hexdigest()
 
 
-def open_newest_table(root: str) -> DeltaTable | None:
-    """Open the Delta table at its newest version, whoever wrote it; None where there is no table.
-
-    Raises:
-        DatasetError: the table's log is damaged.
-        UnreachableError: the store does not answer.
-    """
-    try:
-        return open_delta_table(root)
-    except TableNotFoundError:
-        return None
-    except DeltaError as error:
-        raise DatasetError(
-            f"dataset {root}: its _delta_log is damaged: {describe_error(error)}; restore it from "
-            "a backup"
-        ) from None
-
-
 def open_version(root: str, version: int | None) -> DeltaTable:
     """Open the Delta table of a dataset at a version, or at its newest.
 
@@ -252,13 +235,13 @@ def open_version(root: str, version: int | None) -> DeltaTable:
         DatasetError: there is no dataset, or no such version.
         RemovedError: the log of the version was removed.
     """
-    if version is not None:
+    newest = open_newest_table(root)
+    if version is not None and (newest is None or newest.version() != version):
         with suppress(DeltaError):
             return open_delta_table(root, version)
-    newest = open_newest_table(root)
     if newest is None:
         raise make_missing_error(root)
-    if version is None:
+    if version in (None, newest.version()):
         return newest
     oldest = min((c["version"] for c in list_commits(root, newest)), default=0)
     if version < oldest:
