@@ -3,8 +3,8 @@
 It runs where that project is installed and Headrace is not. All read the table's rows from the same
 Parquet files (MosaicML Streaming from its own format, into which they are copied before) and hand
 over the same batches: matrices `numeric` and `categorical` and the array `label`, shuffled in as
-many rows as Headrace's blocks and batches have room for, fewer where rows take more than that. Each is written as its documentation shows
-it, with two threads or processes.
+many rows as Headrace's blocks and batches have room for, fewer where rows take more than that.
+Each is written as its documentation shows it, with two threads or processes.
 """
 
 import contextlib
