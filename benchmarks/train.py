@@ -5,8 +5,10 @@
     .venv/bin/python -m benchmarks.train --ranks 8    # on a node with as many GPUs or cores
 
 The network is an MLP of 54 thousand weights over 13 numbers, trained by Adam from the stream. The
-efficiency is the rows per second of N ranks over N times those of one. The allreduce is also
-measured alone. On a node with GPUs every rank gets one of its own, and the same figures say what
+efficiency is the rows per second of N ranks over N times those of one. N ranks that exchange
+nothing, each training for itself at the same time, say how much of the difference is the machine's
+(cores that share caches, memory and clock) and not the exchange's. The allreduce is also measured
+alone. On a node with GPUs every rank gets one of its own, and the same figures say what
 NCCL costs there; a rank then needs more rows (`--rows 65536`).
 
 N ranks are measured with both kinds of collectives, one after the other in every round: the ratios
@@ -32,7 +34,7 @@ from headrace.progress import ignore_progress
 _FILES_ROWS = 2_000_000
 _NETWORKS = {"mlp": [190, 190, 78], "estimator": [64]}
 _ESTIMATOR_ROWS_PER_SECOND = 182_000  # measured once, elsewhere; see above
-_ALONE, _KINDS = "alone", ("horovod", "tensorflow")
+_ALONE, _APART, _KINDS = "alone", "apart", ("horovod", "tensorflow")
 Runs = dict[str, dict[str, list[dict[str, Any]]]]
 """Name of a network -> what its ranks communicate by -> what `train_one` returned, by round."""
 
@@ -51,7 +53,7 @@ def main(
     size = _FILES_ROWS // (10 if quick else 1)
     folder = ensure_files(str(Path(workdir).absolute()), "table", size)
     steps = 40 if quick else 150
-    contenders = (_ALONE, *_KINDS)
+    contenders = (_ALONE, _APART, *_KINDS)
     runs: Runs = {name: {kind: [] for kind in contenders} for name in _NETWORKS}
     for number in range(rounds):
         for name, hidden in _NETWORKS.items():
@@ -63,11 +65,12 @@ def main(
                     "steps": steps,
                     "warm": 10,
                     "engine": engine,
+                    "apart": kind == _APART,
                 }
                 task = RankTask(
                     "benchmarks.train_one:train_steps",
                     payload,
-                    collectives=_KINDS[0] if kind == _ALONE else kind,
+                    collectives=kind if kind in _KINDS else _KINDS[0],
                 )
                 run = run_ranks(task, 1 if kind == _ALONE else ranks, ignore_progress)
                 runs[name][kind].append(run)
@@ -92,12 +95,12 @@ def _compute_figures(runs: Runs, ranks: int) -> dict[str, Any]:
         horovod, tensorflow = (list_values(name, kind, key) for kind in _KINDS)
         return compute_median_ratio(tensorflow, horovod)
 
+    alone, apart = (list_values("mlp", kind) for kind in (_ALONE, _APART))
     share = [run["allreduce_seconds"] / run["step_seconds"] for run in runs["mlp"]["horovod"]]
     ratios = {
-        "scaling_efficiency": compute_median_ratio(
-            list_values("mlp", "horovod"), list_values("mlp", _ALONE)
-        )
-        / ranks,
+        "scaling_efficiency": compute_median_ratio(list_values("mlp", "horovod"), alone) / ranks,
+        "scaling_of_the_machine": compute_median_ratio(apart, alone) / ranks,
+        "scaling_of_the_exchange": compute_median_ratio(list_values("mlp", "horovod"), apart),
         "allreduce_share": statistics.median(share),
         "rows_over_estimator": statistics.median(list_values("estimator", "horovod"))
         / _ESTIMATOR_ROWS_PER_SECOND,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.stream_files import NUMERIC, load_index
-from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives, SoloCollectives
 from headrace.progress import Report
 
 NAMES = tuple(f"numeric{i}" for i in range(NUMERIC))
@@ -51,7 +51,8 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
     optimizer = build_optimizer(s.Optimizer(kind="adam"))
     optimizer.build(model.trainable_variables)
     ranks.broadcast_variables([*model.weights, *optimizer.variables])
-    step = TrainStep(model, optimizer, ranks, spec.label.kind)
+    together = SoloCollectives() if payload["apart"] else ranks
+    step = TrainStep(model, optimizer, together, spec.label.kind)
     columns = Columns(
         {
             "numeric": ModelInput("float32", (NUMERIC,), NAMES),
@@ -85,11 +86,11 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
             if number >= warm_up:
                 waited += received - requested
                 seconds.append(time.monotonic() - requested)
-    whole = time.monotonic() - began
+    whole = float(ranks.allgather(np.array([time.monotonic() - began])).mean())
     return {
         "rows_per_second": count * payload["rows"] * ranks.size / whole,
         "step_seconds": statistics.median(seconds),
-        "allreduce_seconds": _time_allreduce(model, ranks),
+        "allreduce_seconds": _time_allreduce(model, together),
         "input_wait_share": waited / whole,
         "weights": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
         "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
