@@ -7,7 +7,8 @@
 The network is an MLP of 54 thousand weights over 13 numbers, trained by Adam from the stream. The
 efficiency is the rows per second of N ranks over N times those of one. N ranks that exchange
 nothing, each training for itself at the same time, say how much of the difference is the machine's
-(cores that share caches, memory and clock) and not the exchange's. The allreduce is also measured
+(cores that share caches, memory and clock) and not the exchange's. One rank is measured with XLA,
+too, which compiles what TensorFlow would run operation by operation. The allreduce is also measured
 alone. On a node with GPUs every rank gets one of its own, and the same figures say what
 NCCL costs there; a rank then needs more rows (`--rows 65536`).
 
@@ -34,7 +35,8 @@ from headrace.progress import ignore_progress
 _FILES_ROWS = 2_000_000
 _NETWORKS = {"mlp": [190, 190, 78], "estimator": [64]}
 _ESTIMATOR_ROWS_PER_SECOND = 182_000  # measured once, elsewhere; see above
-_ALONE, _APART, _KINDS = "alone", "apart", ("horovod", "tensorflow")
+_ALONE, _XLA, _APART, _KINDS = "alone", "xla", "apart", ("horovod", "tensorflow")
+_XLA_FLAGS = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
 Runs = dict[str, dict[str, list[dict[str, Any]]]]
 """Name of a network -> what its ranks communicate by -> what `train_one` returned, by round."""
 
@@ -53,7 +55,7 @@ def main(
     size = _FILES_ROWS // (10 if quick else 1)
     folder = ensure_files(str(Path(workdir).absolute()), "table", size)
     steps = 40 if quick else 150
-    contenders = (_ALONE, _APART, *_KINDS)
+    contenders = (_ALONE, _XLA, _APART, *_KINDS)
     runs: Runs = {name: {kind: [] for kind in contenders} for name in _NETWORKS}
     for number in range(rounds):
         for name, hidden in _NETWORKS.items():
@@ -71,8 +73,9 @@ def main(
                     "benchmarks.train_one:train_steps",
                     payload,
                     collectives=kind if kind in _KINDS else _KINDS[0],
+                    environment={"TF_XLA_FLAGS": _XLA_FLAGS} if kind == _XLA else {},
                 )
-                run = run_ranks(task, 1 if kind == _ALONE else ranks, ignore_progress)
+                run = run_ranks(task, 1 if kind in (_ALONE, _XLA) else ranks, ignore_progress)
                 runs[name][kind].append(run)
                 typer.echo(
                     f"round {number + 1}: {name:<10} {kind:<10} "
@@ -101,6 +104,7 @@ def _compute_figures(runs: Runs, ranks: int) -> dict[str, Any]:
         "scaling_efficiency": compute_median_ratio(list_values("mlp", "horovod"), alone) / ranks,
         "scaling_of_the_machine": compute_median_ratio(apart, alone) / ranks,
         "scaling_of_the_exchange": compute_median_ratio(list_values("mlp", "horovod"), apart),
+        "xla_over_alone": compute_median_ratio(list_values("mlp", _XLA), alone),
         "allreduce_share": statistics.median(share),
         "rows_over_estimator": statistics.median(list_values("estimator", "horovod"))
         / _ESTIMATOR_ROWS_PER_SECOND,
@@ -120,7 +124,7 @@ def _format_runs(runs: Runs, ranks: int) -> str:
         [
             [
                 f"{name}, {own_runs[0]['weights']:,} weights",
-                1 if kind == _ALONE else f"{ranks}, {kind}",
+                "1" if kind == _ALONE else "1, xla" if kind == _XLA else f"{ranks}, {kind}",
                 f"{compute_median(own_runs, 'rows_per_second'):,.0f}",
                 f"{compute_median(own_runs, 'step_seconds') * 1e3:.1f}",
                 f"{compute_median(own_runs, 'allreduce_seconds') * 1e3:.2f}",
