@@ -26,7 +26,13 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
+from benchmarks.report import (
+    compute_median_ratio,
+    describe_environment,
+    format_table,
+    replace_section,
+    write_json,
+)
 from benchmarks.stream_files import ensure_files
 from headrace.distributed.run_ranks import run_ranks
 from headrace.distributed.task import RankTask
@@ -48,6 +54,9 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps, and one round.")] = False,
     engine: Annotated[str, typer.Option(help="What reads: petastorm or pyarrow.")] = "petastorm",
     workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
+    page: Annotated[
+        str | None, typer.Option(help="Replace its ledger of ranks: docs/performance.md.")
+    ] = None,
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
     """Measure how training scales."""
@@ -85,6 +94,8 @@ def main(
     typer.echo("\n" + _format_runs(runs, ranks) + "\n")
     for key, value in figures["ratios"].items():
         typer.echo(f"{key}: {value:.3f}")
+    if page:
+        replace_section(page, "ledger of ranks", _describe_time(runs["mlp"], ranks, rows, rounds))
     if json_:
         settings = {"rows": rows, "engine": engine}
         write_json(json_, {"benchmark": "train", **describe_environment(), **settings, **figures})
@@ -112,6 +123,44 @@ def _compute_figures(runs: Runs, ranks: int) -> dict[str, Any]:
         "tensorflow_allreduce_over_horovod": compute_ratio("mlp", "allreduce_seconds"),
     }
     return {"ranks": ranks, "ratios": ratios, "rounds": runs}
+
+
+def _describe_time(
+    runs: dict[str, list[dict[str, Any]]], ranks: int, rows: int, rounds: int
+) -> list[str]:
+    """Describe as Markdown what the time of a step is spent on, in milliseconds."""
+
+    def compute_median(kind: str, key: str, scale: float = 1e3) -> float:
+        return scale * statistics.median(run[key] for run in runs[kind])
+
+    machine = describe_environment()["machine"]
+    least, alone = compute_median(_ALONE, "least_seconds"), compute_median(_ALONE, "step_seconds")
+    apart, xla = (compute_median(kind, "step_seconds") for kind in (_APART, _XLA))
+    lines = [
+        f"Made by `python -m benchmarks.train --page docs/performance.md` on {machine['cpu']}, "
+        f"{machine['cores']} cores, load {machine['load_average_at_start'][0]} at the start. "
+        f"Milliseconds of a step of {rows:,} rows a rank, {runs[_ALONE][0]['weights']:,} weights; "
+        f"every rank has one core. Medians of {rounds} rounds.",
+        "",
+        "| part | ms | |",
+        "|---|--:|---|",
+        f"| least | {least:.1f} | products of matrices, forward and backward, at the rate of "
+        f"{compute_median(_ALONE, 'gigaflops', 1):.0f} GFLOP/s that TensorFlow has on this core |",
+        f"| one rank | {alone:.1f} | activations, loss, update, and reading of the next batch "
+        "are the rest |",
+        f"| one rank, XLA | {xla:.1f} | `{_XLA_FLAGS}` |",
+        f"| {ranks} ranks that exchange nothing | {apart:.1f} | more than one by what cores share: "
+        "caches, memory, clock |",
+    ]
+    for kind in _KINDS:
+        whole, exchange = (
+            compute_median(kind, key) for key in ("step_seconds", "allreduce_seconds")
+        )
+        lines.append(
+            f"| {ranks} ranks, {kind} | {whole:.1f} | {whole - apart:+.1f} for the exchange; "
+            f"{exchange:.2f} where nothing else runs, the rest is waiting for the later rank |"
+        )
+    return ["", *lines, ""]
 
 
 def _format_runs(runs: Runs, ranks: int) -> str:
