@@ -77,6 +77,10 @@ licences: setup ## write docs/licences.md, from the locked environment
 bench: setup ## compare prepare with plain Spark, Spark ML and Polars: 5 million rows, an hour (BENCH=--quick)
 	@$(BIN)/python -m benchmarks.prepare --workdir "$(WORKDIR)/benchmarks" $(BENCH)
 
+.PHONY: bench-peers
+bench-peers: setup ## compare the stream with Ray Data, HF datasets, grain, MosaicML Streaming (BENCH="--rounds 5")
+	@scripts/bench-peers.sh --workdir "$(WORKDIR)/benchmarks" $(BENCH)
+
 .PHONY: format
 format: setup ## fix and format what ruff can
 	@$(BIN)/ruff check --fix .

@@ -60,6 +60,30 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
+def replace_section(page: str, name: str, lines: Sequence[str]) -> str:
+    """Replace what a page has between two comments, `<!-- NAME: begin -->` and `: end -->`.
+
+    Args:
+        page: path of the Markdown file.
+        name: of the section.
+        lines: in place of those that are there.
+
+    Returns:
+        the section with its comments.
+
+    Raises:
+        ValueError: the page has no such section.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = Path(page).read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        raise ValueError(f"{page} has no section {begin}")
+    section = "\n".join([begin, *lines, end])
+    before, rest = text.split(begin, 1)
+    Path(page).write_text(before + section + rest.split(end, 1)[1], encoding="utf-8")
+    return section
+
+
 def write_json(path: str, figures: dict[str, Any]) -> None:
     """Write the figures as JSON, whole or not at all."""
     target = Path(path)

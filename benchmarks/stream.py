@@ -12,6 +12,9 @@
 | stock | Petastorm's own thread pool, unbatch, shuffle, batch; a part of the rows |
 | tfrecord | tf.data over TFRecord, shuffled, `parse_example` on batches |
 
+Readers of other projects join with `make bench-peers`: those of `benchmarks/peers`, on the same
+files of the table, in an environment of their own.
+
 Each runs in a fresh process with two reader threads, in an order that rotates every round. Rates
 are those of three consecutive epochs, as training reads them; of one epoch where three would take
 minutes (stock, tfrecord). Then ten epochs are read as tensors, to measure memory.
@@ -22,14 +25,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.peers.read_one import READ as READ_PEERS
+from benchmarks.peers.read_one import PeerJob
 from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
 from benchmarks.stream_files import Kind, ensure_files
-from benchmarks.stream_one import READ, StreamJob
+from benchmarks.stream_one import READ, StreamJob, build_stream
 
 _ROWS: dict[Kind, int] = {"table": 2_000_000, "images": 200_000}
 _BATCH: dict[Kind, int] = {"table": 4096, "images": 4096}
@@ -54,6 +60,9 @@ def main(
     reader: Annotated[
         list[str] | None, typer.Option(help="Only this one; may be given several times.")
     ] = None,
+    peers: Annotated[
+        str | None, typer.Option(help="Python of an environment with those of other projects.")
+    ] = None,
     workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
@@ -64,7 +73,8 @@ def main(
     work = str(Path(workdir).absolute())
     for chosen in kind or [*_ROWS]:
         rows = _ROWS[chosen] // (10 if quick else 1)  # type: ignore[index]
-        figures[chosen] = _measure_kind(work, chosen, rows, rounds, names)  # type: ignore[arg-type]
+        of_peers = peers if chosen == "table" else None
+        figures[chosen] = _measure_kind(work, chosen, rows, rounds, names, of_peers)  # type: ignore[arg-type]
         if chosen == "table":
             figures["ratios"] = figures[chosen]["ratios"]
     if json_:
@@ -72,16 +82,22 @@ def main(
 
 
 def _measure_kind(
-    workdir: str, kind: Kind, rows: int, rounds: int, names: list[str]
+    workdir: str, kind: Kind, rows: int, rounds: int, names: list[str], peers: str | None
 ) -> dict[str, Any]:
     typer.echo(f"{kind}: {rows:,} rows, {rounds} rounds")
     folder = ensure_files(workdir, kind, rows)
     batch = _BATCH[kind]
+    of_peers = _PeerRuns(peers, folder, rows, batch) if peers else None
+    names = [*names, *READ_PEERS] if of_peers else names
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            run = run_reader(StreamJob(name, kind, folder, batch, 1 if name in _SLOW else _EPOCHS))
+            if of_peers and name in READ_PEERS:
+                run = of_peers.run(name)
+            else:
+                epochs = 1 if name in _SLOW else _EPOCHS
+                run = run_reader(StreamJob(name, kind, folder, batch, epochs))
             runs[name].append(run)
             typer.echo(f"round {number + 1}: {name:<16} {run['rows_per_second']:>11,} rows/s")
     rates = {name: [run["rows_per_second"] for run in own_runs] for name, own_runs in runs.items()}
@@ -90,6 +106,10 @@ def _measure_kind(
         for name, (over, under) in _RATIOS.items()
         if over in rates and under in rates
     }
+    if of_peers and "numpy" in rates:
+        best = max(READ_PEERS, key=lambda name: statistics.median(rates[name]))
+        typer.echo(f"\nthe fastest of other projects: {best}")
+        ratios["numpy_over_peer"] = round(compute_median_ratio(rates["numpy"], rates[best]), 3)
     typer.echo("\n" + _format_runs(runs))
     typer.echo("\n" + "\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
     memory = {}
@@ -102,6 +122,30 @@ def _measure_kind(
             f"blocks and batches take {run['bound_mib']} at most\n"
         )
     return {"rows": rows, "ratios": ratios, "rounds": runs, "memory": memory}
+
+
+class _PeerRuns:
+    """Runs of readers of other projects, with as much to shuffle in as Headrace's takes."""
+
+    def __init__(self, python: str, folder: str, rows: int, batch: int) -> None:
+        self._python, self._scratch = python, f"{folder}-peers"
+        stream = build_stream(StreamJob("numpy", "table", folder, batch))
+        self._job = PeerJob(
+            reader="",
+            folder=folder,
+            scratch=self._scratch,
+            rows=rows,
+            batch=batch,
+            shuffle_rows=min(rows, stream.memory_bytes // stream.columns.row_bytes),
+            epochs=1,
+        )
+        typer.echo(f"other projects shuffle among {self._job.shuffle_rows:,} rows")
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Run a reader in its environment."""
+        Path(self._scratch).mkdir(exist_ok=True)
+        job = replace(self._job, reader=name)
+        return _run_process([self._python, "-m", "benchmarks.peers.read_one", job.to_json()], name)
 
 
 def _format_runs(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -125,17 +169,19 @@ def _format_runs(runs: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def run_reader(job: StreamJob) -> dict[str, Any]:
+    """Run a reader in a fresh process, and return its figures."""
+    return _run_process([sys.executable, "-m", "benchmarks.stream_one", job.to_json()], job.reader)
+
+
+def _run_process(command: list[str], reader: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result_path, log = Path(folder) / "result.json", Path(folder) / "output.txt"
         with log.open("w") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.stream_one", job.to_json(), str(result_path)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
+                [*command, str(result_path)], stdout=output, stderr=subprocess.STDOUT, check=False
             )
         if done.returncode or not result_path.exists():
-            typer.echo(f"{job.reader} failed:\n{log.read_text()[-3000:]}", err=True)
+            typer.echo(f"{reader} failed:\n{log.read_text()[-3000:]}", err=True)
             raise typer.Exit(1)
         result: dict[str, Any] = json.loads(result_path.read_text())
         return result

@@ -1,6 +1,7 @@
 """Write the same rows as Parquet and as TFRecord, for `stream.py`."""
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from headrace.lake.checksums import (
 )
 from headrace.lake.data_file import DataFile
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 Kind = Literal["table", "images"]
 FILES, NUMERIC, CATEGORICAL, SIDE = 8, 13, 26, 28
 ROW_GROUP = 31_250

@@ -9,7 +9,6 @@ is measured by `stream_one.py`, with two reader threads; the difference is what 
 other, the interpreter, and memory that is not in the processor's cache.
 """
 
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from benchmarks.report import describe_environment
+from benchmarks.report import describe_environment, replace_section
 from benchmarks.stream import run_reader
 from benchmarks.stream_files import Kind, ensure_files, load_index
 from benchmarks.stream_one import StreamJob, build_columns, build_stream
@@ -30,7 +29,6 @@ from headrace.stream.columns import Columns
 
 _ROWS: dict[Kind, int] = {"table": 2_000_000, "images": 200_000}
 _BATCH = 4096
-_BEGIN, _END = "<!-- stream ledger: begin -->", "<!-- stream ledger: end -->"
 _READERS = ("pyarrow", "numpy", "tensorflow")
 
 
@@ -43,7 +41,6 @@ def main(
     """Measure the parts of a row's time, and replace the ledger on the page."""
     machine = describe_environment()["machine"]
     lines = [
-        _BEGIN,
         f"Made by `python -m benchmarks.stream_ledger` on {machine['cpu']}, "
         f"{machine['cores']} cores, pyarrow {pa.__version__}, NumPy {np.__version__}, "
         f"load {machine['load_average_at_start'][0]} at the start. "
@@ -53,10 +50,7 @@ def main(
     for kind, rows in _ROWS.items():
         folder = ensure_files(str(Path(workdir).absolute()), kind, rows)
         lines += _describe_kind(kind, folder, rounds, epochs)
-    text = Path(page).read_text(encoding="utf-8")
-    section = "\n".join([*lines, _END])
-    pattern = re.compile(re.escape(_BEGIN) + ".*?" + re.escape(_END), re.DOTALL)
-    Path(page).write_text(pattern.sub(lambda _: section, text), encoding="utf-8")
+    section = replace_section(page, "stream ledger", lines)
     typer.echo(section)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.stream_files import NUMERIC, load_index
-from headrace.distributed.rank.collectives import Collectives
+from headrace.distributed.rank.collectives import Collectives, SoloCollectives
 from headrace.progress import Report
 
 NAMES = tuple(f"numeric{i}" for i in range(NUMERIC))
@@ -51,7 +51,8 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
     optimizer = build_optimizer(s.Optimizer(kind="adam"))
     optimizer.build(model.trainable_variables)
     ranks.broadcast_variables([*model.weights, *optimizer.variables])
-    step = TrainStep(model, optimizer, ranks, spec.label.kind)
+    together = SoloCollectives() if payload["apart"] else ranks
+    step = TrainStep(model, optimizer, together, spec.label.kind)
     columns = Columns(
         {
             "numeric": ModelInput("float32", (NUMERIC,), NAMES),
@@ -85,15 +86,35 @@ def train_steps(payload: dict[str, Any], ranks: Collectives, report: Report) -> 
             if number >= warm_up:
                 waited += received - requested
                 seconds.append(time.monotonic() - requested)
-    whole = time.monotonic() - began
+    whole = float(ranks.allgather(np.array([time.monotonic() - began])).mean())
+    rate = _measure_matmul_rate(payload["rows"], max(payload["hidden"]))
+    products = sum(
+        int(np.prod(w.shape)) for w in model.trainable_weights if len(w.shape) == 2
+    )  # of a row and all kernels; the gradients of inputs and of kernels are as much again, each
     return {
         "rows_per_second": count * payload["rows"] * ranks.size / whole,
         "step_seconds": statistics.median(seconds),
-        "allreduce_seconds": _time_allreduce(model, ranks),
+        "allreduce_seconds": _time_allreduce(model, together),
         "input_wait_share": waited / whole,
+        "gigaflops": rate / 1e9,
+        "least_seconds": 3 * 2 * products * payload["rows"] / rate,
         "weights": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
         "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
     }
+
+
+def _measure_matmul_rate(rows: int, width: int) -> float:
+    """Measure how many operations a second a product of matrices makes on this rank's core."""
+    import tensorflow as tf
+
+    left, right = tf.random.normal((rows, width)), tf.random.normal((width, width))
+    multiply = tf.function(lambda a, b: tf.reduce_sum(tf.matmul(a, b)), autograph=False)
+    seconds = []
+    for _ in range(20):
+        began = time.monotonic()
+        float(multiply(left, right))
+        seconds.append(time.monotonic() - began)
+    return 2 * rows * width * width / statistics.median(seconds[5:])
 
 
 def _time_allreduce(model: Any, ranks: Collectives) -> float:
