@@ -87,7 +87,10 @@ class Stages:
         self, store: Any, name: str, stage: str, report: Any
     ) -> Iterator[SimpleNamespace]:
         self.calls.append(("start_parent_run", {"name": name, "stage": stage}))
-        yield SimpleNamespace(run_id="run-0")
+        yield SimpleNamespace(run_id="run-0", log_recipe=self._log_recipe)
+
+    def _log_recipe(self, recipe: Any) -> None:
+        self.calls.append(("log_recipe", {"name": recipe.name}))
 
 
 @pytest.fixture
@@ -180,6 +183,7 @@ def test_train(stages: Stages, tmp_path: Path) -> None:
         "dataset": DATASET_JSON,
         "ledger": LEDGER_JSON,
         "run_id": "run-2",
+        "run_url": "http://m/#/runs/run-2",
         "model_uri": "models:/tiny/5",
         "metrics": {"val_loss": 0.25},
         "weights_checksum": ["abc", "abc"],

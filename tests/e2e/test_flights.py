@@ -219,15 +219,20 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert client.get_experiment(run_.info.experiment_id).name == "flights"
     params = run_.data.params
     assert params["train.epochs"] == "8"
+    assert len(params) <= 60
     assert params["split.key"] == '["year", "month", "day"]'
     metrics = run_.data.metrics
-    assert metrics["test_roc_auc"] == pytest.approx(result["metrics"]["test_roc_auc"])
-    for name in ("train_loss", "val_loss", "val_roc_auc", "rows_per_second", "input_wait_share"):
+    assert metrics["test/roc_auc"] == pytest.approx(result["metrics"]["test_roc_auc"])
+    for name in (
+        "loss/train", "loss/validation", "train/loss", "validation/loss", "validation/roc_auc",
+        "performance/rows_per_second", "performance/input_wait_share",
+    ):  # fmt: skip
         history = client.get_metric_history(run_.info.run_id, name)
         assert [m.step for m in history] == list(range(int(result["metrics"]["epochs"]))), name
-    assert 0 < metrics["step_milliseconds_p50"] <= metrics["step_milliseconds_p99"]
-    assert 0 < metrics["allreduce_share"] <= 1
-    steps = client.get_metric_history(run_.info.run_id, "step_loss")
+    times = [metrics[f"performance/step_milliseconds_p{share}"] for share in (50, 99)]
+    assert 0 < times[0] <= times[1]
+    assert 0 < metrics["performance/allreduce_share"] <= 1
+    steps = client.get_metric_history(run_.info.run_id, "train/step_loss")
     assert [m.step for m in steps][:2] == [100, 200]
     assert metrics["system/cpu_utilization_percentage"] >= 0
     tags = run_.data.tags
@@ -265,10 +270,12 @@ def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> N
     assert build.data.tags["headrace.stage"] == "prepare"
     assert build.data.tags["mlflow.parentRunId"] == result["pipeline_run_id"]
     assert build.data.tags["headrace.build"] == result["dataset"]["build_id"]
-    assert build.data.metrics["rows.read"] == result["ledger"]["read"]
-    assert build.data.metrics["rows.published.test"] == result["ledger"]["published"]["test"]
+    assert build.data.metrics["rows/read"] == result["ledger"]["read"]
+    assert build.data.metrics["rows/published_test"] == result["ledger"]["published"]["test"]
     files = {f.path for f in client.list_artifacts(build.info.run_id)}
-    assert files == {"report.html", "profile.json", "transform.json", "ledger.json"}
+    assert files == {
+        "report.html", "profile.json", "transform.json", "ledger.json", "recipe.yaml", "recipe.json"
+    }  # fmt: skip
     logged = mlflow.artifacts.load_text(f"runs:/{build.info.run_id}/report.html")
     assert logged == Path(result["report"]).read_text()
 
