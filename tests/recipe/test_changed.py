@@ -30,7 +30,9 @@ def test_it_is_read_as_the_same_recipe(path: str, tmp_path: Path) -> None:
 # section, a section that is there, one that is not, and a list of sections.
 CHANGES: dict[str, list[Any]] = {
     "train.optimizer": [{"kind": "sgd"}, {"learning_rate": 0.5}, {}],
-    "train.schedule": [{"kind": "fixed"}, {"kind": "cosine", "final": 0.5}, {"kind": "step", "epochs": [1]}],
+    "train.schedule": [
+        {"kind": "fixed"}, {"kind": "cosine", "final": 0.5}, {"kind": "step", "epochs": [1]}
+    ],
     "train.early_stopping": [None, {}, {"patience": 3}, {"metric": "roc_auc"}],
     "train.ranks": [1, "auto", 2],
     "evaluate.threshold": [0.5, 0.25, {"choose": "max_f1"}],
@@ -80,5 +82,5 @@ def test_what_a_search_tries_is_a_parameter_also_where_it_is_the_default(tmp_pat
 
 
 def test_a_secret_is_masked(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path, "spark.conf.fs.s3a.secret.key=hunter22")
+    recipe = tiny_recipe(tmp_path, 'spark.conf={"fs.s3a.secret.key": hunter22}')
     assert "hunter22" not in format_recipe(recipe)

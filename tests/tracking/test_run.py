@@ -28,6 +28,7 @@ from headrace.tracking.run import (
     start_run,
 )
 from headrace.tracking.store import Store
+from tests.tiny import tiny_recipe
 
 
 def read_run(store: Store, run_id: str) -> Run:
