@@ -161,6 +161,15 @@ def test_a_description_that_somebody_wrote_stays(store: Store) -> None:
     assert read() == "judged, and shipped"
 
 
+def test_a_long_description_ends_with_a_line(store: Store) -> None:
+    """MLflow's database takes 5,000 characters."""
+    with start_run(store, "r") as run:
+        run.describe("\n".join(["- a gate"] * 900))
+        said = run.read_description()
+    assert 4900 < len(said) <= 5000
+    assert said.endswith("- a gate\n\n… (the artifacts of the run have all of it)\n")
+
+
 def count_requests(run: TrackedRun) -> Counter[str]:
     """Count the requests that log parameters from now on."""
     requests: Counter[str] = Counter()

@@ -17,6 +17,9 @@ from headrace.tracking.store import Store, log_waiting, open_patient_client
 _NOTE = "mlflow.note.content"
 _DIGEST = "headrace.description"
 """Tag with the digest of the description that Headrace wrote."""
+# Of a description, in MLflow's database.
+_MOST_CHARACTERS = 5000
+_CUT = "\n\n… (the artifacts of the run have all of it)\n"
 
 
 def describe_run(client: Any, run_id: str, text: str) -> None:
@@ -29,7 +32,7 @@ def describe_run(client: Any, run_id: str, text: str) -> None:
     """
     from mlflow.entities import RunTag
 
-    text = redact_text(text)
+    text = _limit(redact_text(text))
     tags = client.get_run(run_id).data.tags
     if _is_ours(tags.get(_NOTE), tags):
         new = [RunTag(_NOTE, text), RunTag(_DIGEST, _compute_digest(text))]
@@ -46,7 +49,7 @@ def describe_version(store: Store, name: str, version: int, text: str) -> None:
 
     A registry that refuses it is told of: a description is no reason to end a training.
     """
-    client, text, number = open_patient_client(store), redact_text(text), str(version)
+    client, text, number = open_patient_client(store), _limit(redact_text(text)), str(version)
     with _report_refusal(f"version {version} of model {name}"):
         entity = client.get_model_version(name, number)
         if _is_ours(entity.description, entity.tags):
@@ -56,7 +59,7 @@ def describe_version(store: Store, name: str, version: int, text: str) -> None:
 
 def describe_registered_model(store: Store, name: str, text: str) -> None:
     """Describe a registered model; see `describe_version`."""
-    client, text = open_patient_client(store), redact_text(text)
+    client, text = open_patient_client(store), _limit(redact_text(text))
     with _report_refusal(f"model {name}"):
         entity = client.get_registered_model(name)
         if _is_ours(entity.description, entity.tags):
@@ -73,6 +76,14 @@ def _report_refusal(what: str) -> Iterator[None]:
     except MlflowException as error:
         reason = redact_text(get_first_line(error))[:300]
         log_waiting(Progress(f"{what} has no description, MLflow refused it: {reason}"))
+
+
+def _limit(text: str) -> str:
+    """Return a text that MLflow takes: a longer one ends with the last line that fits."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    kept = text[: _MOST_CHARACTERS - len(_CUT)]
+    return kept.rpartition("\n")[0] + _CUT
 
 
 def _is_ours(description: str | None, tags: Mapping[str, str]) -> bool:

@@ -52,11 +52,12 @@ def complete_pipeline_run(
         if getattr(version, "model_id", None):
             with suppress(MlflowException, NotImplementedError):  # a server of before MLflow 3
                 client.log_outputs(run_id, [LoggedModelOutput(version.model_id, 0)])
+        folders = {source.rpartition("/")[0] for source in copied}
+        there = {f.path for name in folders for f in client.list_artifacts(model.run_id, name)}
         with tempfile.TemporaryDirectory(prefix="headrace-report-") as folder:
-            for source, path in copied.items():
-                with suppress(MlflowException, OSError):
-                    file = client.download_artifacts(model.run_id, source, folder)
-                    run.log_text(Path(file).read_text(encoding="utf-8"), path)
+            for source in [source for source in copied if source in there]:
+                file = client.download_artifacts(model.run_id, source, folder)
+                run.log_text(Path(file).read_text(encoding="utf-8"), copied[source])
         if text := model_run.read_description():
             run.describe(text)
         return run.url
