@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,7 +72,7 @@ def run_command(arguments: Sequence[str], show: Show) -> dict[str, Any]:
                 show(text)
         process.wait()
     except BaseException:
-        _end(process)
+        _end(process, process.stderr, show)
         raise
     finally:
         reader.join(_ENDING_SECONDS)
@@ -92,14 +92,14 @@ def _build_environment() -> dict[str, str]:
     return environment | {"PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}
 
 
-def _format_line(line: str) -> str:
+def _format_line(line: str, with_errors: bool = False) -> str:
     """Return a line of the JSON log as text; "" of an error, which is raised, and of the result."""
     try:
         entry = json.loads(line)
         message, level = str(entry["message"]), entry["level"]
     except (ValueError, TypeError, KeyError):  # of a library, or a traceback
         return line
-    if level == "error" or "result" in entry:
+    if (level == "error" and not with_errors) or "result" in entry:
         return ""
     stage = f"{entry['stage']}: " if entry.get("stage") else ""
     seconds = f" in {entry['seconds']:.1f} s" if message == "done" and "seconds" in entry else ""
@@ -107,16 +107,23 @@ def _format_line(line: str) -> str:
     return f"{stage}{message}{count}{seconds}"
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End a command as Ctrl-C does, and by force where it does not end."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
+def _end(process: "subprocess.Popen[str]", lines: Iterable[str], show: Show) -> None:
+    """End a command as Ctrl-C does, show what it says of that, and use force where it does not."""
+    force = threading.Timer(_ENDING_SECONDS, process.kill)
+    force.start()
     try:
-        process.wait(_ENDING_SECONDS)
-    except BaseException:  # it is stuck, or somebody interrupts once more
+        process.send_signal(signal.SIGINT)  # nothing happens where it has ended
+        for line in lines:
+            if text := _format_line(line.rstrip("\n"), with_errors=True):
+                with contextlib.suppress(Exception):  # it may be why the command is ended
+                    show(text)
+        process.wait()
+    except BaseException:  # somebody interrupts once more
         process.kill()
         process.wait()
         raise
+    finally:
+        force.cancel()
 
 
 def _read_result(command: str, code: int, line: str, last_lines: Sequence[str]) -> dict[str, Any]:

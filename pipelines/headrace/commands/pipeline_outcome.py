@@ -36,6 +36,7 @@ def complete_parent_run(
     """
     if run_id is None:
         return {}
+    from headrace.tracking.lineage import BUILD_TAG, DATASET_TAG
     from headrace.tracking.pipeline_run import complete_pipeline_run
     from headrace.tracking.run import report_outage
 
@@ -54,7 +55,12 @@ def complete_parent_run(
             model_uri=result["model_uri"],
             copied={f"{folder}/{name}": name for name in ("report.html", "card.md")},
             texts=texts,
-            tags={"headrace.verdict": _VERDICTS[result["verdict"]["passed"]]},
+            tags={
+                "headrace.verdict": _VERDICTS[result["verdict"]["passed"]],
+                # `erase` looks at what names a build: here are copies of its reports.
+                BUILD_TAG: result["dataset"]["build_id"],
+                DATASET_TAG: str(result["dataset"]["version"]),
+            },
         )
     return {"pipeline_run_url": url}
 

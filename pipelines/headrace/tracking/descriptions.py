@@ -5,7 +5,7 @@ the one that was written here.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,6 +65,32 @@ def describe_registered_model(store: Store, name: str, text: str) -> None:
         if _is_ours(entity.description, entity.tags):
             client.update_registered_model(name, text)
             client.set_registered_model_tag(name, _DIGEST, _compute_digest(text))
+
+
+def change_run_description(client: Any, run_id: str, change: Callable[[str], str]) -> bool:
+    """Change a run's description, whoever wrote it; return whether it is another one now."""
+    tags = client.get_run(run_id).data.tags
+    text = tags.get(_NOTE, "")
+    changed = change(text)
+    if changed == text:
+        return False
+    client.set_tag(run_id, _NOTE, changed)
+    if _is_ours(text, tags):
+        client.set_tag(run_id, _DIGEST, _compute_digest(changed))
+    return True
+
+
+def change_version_description(client: Any, version: Any, change: Callable[[str], str]) -> bool:
+    """Change the description of a version of a registered model; see `change_run_description`."""
+    text = version.description or ""
+    changed = change(text)
+    if changed == text:
+        return False
+    client.update_model_version(version.name, version.version, changed)
+    if _is_ours(text, version.tags):
+        digest = _compute_digest(changed)
+        client.set_model_version_tag(version.name, version.version, _DIGEST, digest)
+    return True
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
+from headrace.tracking.descriptions import change_run_description, change_version_description
 from headrace.tracking.lineage import find_runs
 from headrace.tracking.store import Store, open_client
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import FileInfo
     from mlflow.entities.model_registry import ModelVersion
 
-_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml")
+_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml", ".md")
 _LARGEST = 256 * 2**20  # bytes of an artifact that is looked at
 
 
@@ -115,9 +116,14 @@ def erase_from_store(store: Store, key: PersonKey, builds: Collection[str]) -> E
     for build_id in sorted(builds):
         for run in find_runs(store, build_id):
             places = [_Place(f"run {run.run_id}", run_id=run.run_id)]
+            # The gates in a description may name a slice, and that the person.
+            if change_run_description(client, run.run_id, key.remove_from_text):
+                done.texts.append(f"run {run.run_id}: description")
             for version in client.search_model_versions(f"run_id = '{run.run_id}'"):
                 uri = f"models:/{version.name}/{version.version}"
                 done.models.append(uri)
+                if change_version_description(client, version, key.remove_from_text):
+                    done.texts.append(f"{uri}: description")
                 if model_id := _find_model_id(version):
                     places.append(_Place(uri, model_id=model_id))
             for place in places:

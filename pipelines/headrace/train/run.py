@@ -130,5 +130,5 @@ def train(
         weights_checksum=result["weights_checksum"],
         seconds=seconds,
         first_step_at=result["first_step_at"],
-        run_url=result["run_url"],
+        run_url=result.get("run_url"),
     )
