@@ -29,8 +29,9 @@ def test_rows_are_those_of_the_files(dataset: Dataset, split: Any) -> None:
     table = dataset.to_arrow(split)
     expected = read_files(dataset, split)
     assert table.num_rows == dataset.rows[split] == expected.num_rows > 0
-    ours = table.select(expected.column_names)
-    assert ours.sort_by("row_id").equals(expected.sort_by("row_id"))
+    assert table.column_names == expected.column_names
+    assert table.sort_by("row_id").equals(expected.sort_by("row_id"))
+    assert set(table.column_names) <= set(dataset.columns)
     pd.testing.assert_frame_equal(dataset.to_pandas(split), table.to_pandas())
 
 
@@ -41,6 +42,15 @@ def test_columns_come_in_the_order_they_are_asked_for(dataset: Dataset) -> None:
     assert list(dataset.to_pandas("test", columns=names)) == names
     assert set(names) < set(dataset.columns)
     assert dataset.to_arrow("test", columns=[]).num_columns == 0
+    assert dataset.to_arrow("test", columns=["label", "label"]).column_names == ["label"] * 2
+
+
+def test_raw_values_are_beside_the_test_rows_alone(dataset: Dataset) -> None:
+    raw = [name for name in dataset.columns if name.startswith("raw_")]
+    assert raw
+    assert dataset.to_arrow("test", columns=raw).column_names == raw
+    with pytest.raises(OptionError, match=r"its train rows do not have raw_\w+"):
+        dataset.to_arrow("train", columns=raw)
 
 
 @pytest.mark.parametrize(

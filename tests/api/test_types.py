@@ -59,7 +59,10 @@ def test_mypy_sees_the_types(tmp_path: Path) -> None:
     )  # fmt: skip
     lines = [line.partition("snippet.py:")[2] for line in done.stdout.splitlines()]
     revealed = [
-        line.partition('Revealed type is "')[2].rstrip('"').replace("builtins.", "")
+        line.partition('Revealed type is "')[2]
+        .rstrip('"')
+        .replace("builtins.", "")
+        .replace("Union[bool, None]", "bool | None")
         for line in lines
         if "Revealed type" in line
     ]

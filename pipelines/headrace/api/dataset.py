@@ -1,12 +1,14 @@
 """A dataset version in a notebook: its rows as frames, tables and batches, and its statistics."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headrace.api.html import Report, format_section, format_table
 from headrace.api.ledger import RowLedger
 from headrace.api.names import check_names
+from headrace.errors import OptionError
+from headrace.lake.commit import SPLIT_COLUMN
 from headrace.lake.data_file import SPLITS, SplitName
 from headrace.lake.version import DatasetVersion
 
@@ -50,8 +52,10 @@ class Dataset:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Return column -> type, of the rows as they were transformed."""
-        return dict(self._version.column_types)
+        """Return column -> type: rows as they were transformed, and raw values (`raw_…`) beside the
+        test rows."""
+        types = self._version.column_types
+        return {name: kind for name, kind in types.items() if name != SPLIT_COLUMN}
 
     @property
     def ledger(self) -> RowLedger:
@@ -65,17 +69,30 @@ class Dataset:
 
         Args:
             split: `train`, `validation` or `test`.
-            columns: those to read, in this order; all by default.
+            columns: those to read, in this order; by default all that the split has.
 
         Raises:
-            OptionError: there is no such split or column; the nearest one is named.
+            OptionError: there is no such split or column, and the nearest one is named; or the
+                dataset has no rows at all.
             DatasetError: a file is missing or cannot be read.
         """
-        self._check(split, columns)
-        names = list(columns) if columns is not None else list(self.columns)
-        if not self._version.list_files(split):
-            return self._make_empty_table(names)
-        return self._version.read_columns(split, names)
+        self._check_split(split)
+        names = self._choose_columns(columns)
+        files = self._version.list_files(split)
+        if files:
+            table = self._version.read_columns(split, names)
+        elif self._version.build.files:  # of a split that has no rows
+            table = self._version.read_file(self._version.build.files[0], names).slice(0, 0)
+        else:
+            raise OptionError(f"{self._where} has no rows in any split")
+        if names is None:
+            return table
+        if missing := [name for name in names if name not in table.column_names]:
+            raise OptionError(
+                f"{self._where}: its {split} rows do not have {', '.join(missing)}; raw values are "
+                "kept beside the test rows alone"
+            )
+        return table.select(names)  # pyarrow gives columns in the order of the file
 
     def to_pandas(
         self, split: SplitName = "train", columns: Sequence[str] | None = None
@@ -115,7 +132,7 @@ class Dataset:
         """
         from headrace.api.keras_batches import stream_batches
 
-        self._check(split, None)
+        self._check_split(split)
         return stream_batches(
             self._version,
             split,
@@ -175,18 +192,13 @@ class Dataset:
     def _where(self) -> str:
         return f"dataset {self.path} version {self.version}"
 
-    def _check(self, split: str, columns: Collection[str] | None) -> None:
+    def _check_split(self, split: str) -> None:
         check_names([split], SPLITS, "split", self._where)
-        if isinstance(columns, str):
-            columns = [columns]
-        if columns is not None:
-            check_names(columns, list(self.columns), "column", self._where)
 
-    def _make_empty_table(self, names: Sequence[str]) -> "pa.Table":
-        """Return a table without rows, of a split that has none."""
-        import pyarrow as pa
-
-        files = self._version.build.files
-        if files:
-            return self._version.read_file(files[0], names).slice(0, 0)
-        return pa.table({name: pa.array([], pa.null()) for name in names})
+    def _choose_columns(self, columns: Sequence[str] | None) -> list[str] | None:
+        """Return the columns to read, None for all; one name is not taken for a list of letters."""
+        if columns is None:
+            return None
+        names = [columns] if isinstance(columns, str) else list(columns)
+        check_names(names, list(self.columns), "column", self._where)
+        return names
