@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.tracking.metric_names import name_metrics
-from headrace.tracking.model import find_model
+from headrace.tracking.model import find_logged_model, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
 
@@ -48,10 +48,10 @@ def complete_pipeline_run(
         for path, text in texts.items():
             run.log_text(text, path)
         client: Any = run.client
-        version = client.get_model_version(model.name, str(model.version))
-        if getattr(version, "model_id", None):
+        model_id = find_logged_model(client.get_model_version(model.name, str(model.version)))
+        if model_id:
             with suppress(MlflowException, NotImplementedError):  # a server of before MLflow 3
-                client.log_outputs(run_id, [LoggedModelOutput(version.model_id, 0)])
+                client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
         folders = {source.rpartition("/")[0] for source in copied}
         there = {f.path for name in folders for f in client.list_artifacts(model.run_id, name)}
         with tempfile.TemporaryDirectory(prefix="headrace-report-") as folder:

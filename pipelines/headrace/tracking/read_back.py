@@ -4,6 +4,8 @@ So a notebook's own tracking address and active run stay what they are.
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +13,7 @@ from urllib.parse import quote
 from headrace.errors import ModelError, get_first_line
 from headrace.quiet import ignore_warnings
 from headrace.redaction import redact_text
+from headrace.tracking.model import find_logged_model
 from headrace.tracking.store import Store
 
 
@@ -43,17 +46,30 @@ def load_model(store: Store, uri: str, folder: str) -> Any:
     Raises:
         ModelError: there is no such model, or the store does not answer.
     """
-    path = _download(store, uri, folder)
+    with _explain_faults(store, uri):
+        location = _locate_model(store, uri)
+    path = _download(store, location, folder)
     with ignore_warnings():
         import mlflow.pyfunc
 
         return mlflow.pyfunc.load_model(path)
 
 
-def _download(store: Store, uri: str, folder: str) -> str:
+def _locate_model(store: Store, uri: str) -> str:
+    """Return where a model's files are: MLflow itself would ask the process's own registry."""
     with ignore_warnings():
+        import mlflow
+
+    client = mlflow.MlflowClient(store.uri, store.registry_uri or store.uri)
+    name, _, number = uri.removeprefix("models:/").rpartition("/")
+    model_id = find_logged_model(client.get_model_version(name, number))
+    return str(client.get_logged_model(model_id).artifact_location) if model_id else uri
+
+
+def _download(store: Store, uri: str, folder: str) -> str:
+    with _explain_faults(store, uri), ignore_warnings():
         import mlflow.artifacts
-    try:
+
         return str(
             mlflow.artifacts.download_artifacts(
                 artifact_uri=uri,
@@ -62,6 +78,12 @@ def _download(store: Store, uri: str, folder: str) -> str:
                 registry_uri=store.registry_uri or store.uri,
             )
         )
+
+
+@contextmanager
+def _explain_faults(store: Store, uri: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # of MLflow, its stores' clients, the system
         reason = redact_text(get_first_line(error) or type(error).__name__)[:300]
         raise ModelError(f"{uri} cannot be read from {store.redacted_uri}: {reason}") from error
