@@ -30,7 +30,8 @@ def test_a_notebook_runs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     written = nbformat.read(file, as_version=4)
     executed = load_script("execute_notebooks").execute_notebook(file, tmp_path)
     for then, now in zip(list_outputs(written), list_outputs(executed), strict=True):
-        assert [output.output_type for output in then] == [o.output_type for o in now]
+        if any(list_outputs(written)):  # `make notebooks` wrote what they show
+            assert [output.output_type for output in then] == [o.output_type for o in now]
         for output in now:
             assert output.get("name") != "stderr", output.text
     # Reports are shown inline, in frames of their own.
@@ -40,10 +41,12 @@ def test_a_notebook_runs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.name)
-def test_a_notebook_is_kept_as_it_was_executed(file: Path) -> None:
+def test_a_notebook_is_kept_whole_or_as_it_is_written(file: Path) -> None:
+    """Either all of its cells were executed, in their order, or none."""
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    counts = [cell.execution_count for cell in code]
+    assert counts in (list(range(1, len(code) + 1)), [None] * len(code))
     assert "/tmp/" not in file.read_text()
     assert file.stat().st_size < 100_000

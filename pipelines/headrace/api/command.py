@@ -29,8 +29,11 @@ Show = Callable[[str], None]
 _ENDING_SECONDS = 90.0
 # Lines of a command that died without a word, for the error.
 _LAST_LINES = 15
-# Variables by which pyspark's shell hands its own JVM to this process alone.
-_OF_SHELL = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
+# Variables for this process alone: by which pyspark's shell hands its own JVM to it, and those that
+# a kernel sets for what is shown in cells.
+_NOT_PASSED_ON = (
+    "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "MPLBACKEND", "FORCE_COLOR", "CLICOLOR_FORCE",
+)  # fmt: skip
 
 
 def run_command(arguments: Sequence[str], show: Show) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def run_command(arguments: Sequence[str], show: Show) -> dict[str, Any]:
 
 def _build_environment() -> dict[str, str]:
     """Build the environment of the command: this one's, and where Headrace itself is."""
-    environment = {k: v for k, v in os.environ.items() if k not in _OF_SHELL}
+    environment = {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON}
     root = str(Path(headrace.__file__).absolute().parents[1])
     with contextlib.suppress(AttributeError):  # some virtual environments have no such functions
         if root in (*site.getsitepackages(), site.getusersitepackages()):
