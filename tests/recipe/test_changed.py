@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.recipe import Recipe, load_recipe
@@ -43,6 +43,7 @@ CHANGES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={k: st.sampled_from(v) for k, v in CHANGES.items()}))
 def test_whatever_is_changed_comes_back(changes: dict[str, Any]) -> None:
     tree = tiny_tree()

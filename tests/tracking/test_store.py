@@ -77,7 +77,7 @@ def test_an_experiment_is_one_of_training_unless_somebody_said_otherwise(store: 
     [
         ("http://mlflow:5000", "http://mlflow:5000/"),
         ("http://me:p@ss/w@mlflow:5000/", "http://mlflow:5000/"),
-        ("https://host/behind/proxy?token=abc", "https://host/behind/proxy/"),
+        ("https://host/a/b?token=abc", "https://host/a/b/"),
         ("sqlite:////data/m.db", "http://127.0.0.1:5000/"),
         ("postgresql+psycopg2://me:pw@db/mlflow", "http://127.0.0.1:5000/"),
         ("file:///data/mlruns", "http://127.0.0.1:5000/"),
