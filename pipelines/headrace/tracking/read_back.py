@@ -13,6 +13,7 @@ from urllib.parse import quote
 from headrace.errors import ModelError, get_first_line
 from headrace.quiet import ignore_warnings
 from headrace.redaction import redact_text
+from headrace.tracking.environment import hide_progress_bars
 from headrace.tracking.model import find_logged_model
 from headrace.tracking.store import Store
 
@@ -67,7 +68,7 @@ def _locate_model(store: Store, uri: str) -> str:
 
 
 def _download(store: Store, uri: str, folder: str) -> str:
-    with _explain_faults(store, uri), ignore_warnings():
+    with _explain_faults(store, uri), ignore_warnings(), hide_progress_bars():
         import mlflow.artifacts
 
         return str(
