@@ -69,6 +69,10 @@ test-connect: setup ## test the Spark stages through a Spark Connect server: hal
 docs: setup ## write docs/recipe.md, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
 
+.PHONY: notebooks
+notebooks: setup ## execute the notebooks of docs/ anew, and write what they show
+	@$(BIN)/python scripts/execute_notebooks.py
+
 .PHONY: licences
 licences: setup ## write docs/licences.md, from the locked environment
 	@$(BIN)/python scripts/licences.py > docs/licences.md

@@ -97,6 +97,7 @@ def build_trained() -> Trained:
         weights_checksum=["abc", "abc"],
         seconds={"all": 2.5},
         first_step_at=12.0,
+        run_url="http://m/#/runs/run-2",
     )
 
 
@@ -111,4 +112,6 @@ def build_evaluated(passed: bool = True) -> Evaluated:
         verdict={"passed": passed, "gates": [gate]},
         report="evaluation/test/report.html",
         seconds={"all": 3.5},
+        headline=("roc_auc",),
+        run_url="http://m/#/runs/run-2",
     )

@@ -68,6 +68,7 @@ def test_a_train_result() -> None:
     assert build_train_result(build_trained()) == {
         **DATASET_JSON,
         "run_id": "run-2",
+        "run_url": "http://m/#/runs/run-2",
         "model_uri": "models:/tiny/5",
         "metrics": {"val_loss": 0.25},
         "weights_checksum": ["abc", "abc"],
@@ -81,8 +82,10 @@ def test_an_evaluate_result_names_the_split_in_its_metrics() -> None:
     assert result == {
         **DATASET_JSON,
         "run_id": "run-2",
+        "run_url": "http://m/#/runs/run-2",
         "model_uri": "models:/tiny/5",
         "metrics": {"test_roc_auc": 0.7},
+        "headline": ["test_roc_auc"],
         "verdict": {
             "passed": False,
             "gates": [{"text": "roc_auc 0.7 is at least 0.5", "passed": False}],
@@ -181,6 +184,7 @@ def test_results_of_all_stages_for_people() -> None:
         "Judged   evaluation/test/report.html, an artifact of the model's run",
         "Model    models:/tiny/5 (takes raw rows), run run-2",
         "MLflow   mlflow ui",
+        "Run      http://m/#/runs/run-2",
     ]
 
 

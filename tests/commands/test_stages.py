@@ -56,6 +56,9 @@ class Stages:
         monkeypatch.setattr("headrace.prepare.track.record_build", self._record_build)
         monkeypatch.setattr("headrace.spark_session.stop_own_session", self._stop_session)
         monkeypatch.setattr("headrace.tracking.run.start_parent_run", self._start_parent_run)
+        monkeypatch.setattr(
+            "headrace.tracking.pipeline_run.complete_pipeline_run", self._complete_run
+        )
         monkeypatch.setattr(KeptRanks, "start", self._start_ranks)
 
     def _replace(self, stage: str) -> Any:
@@ -87,7 +90,14 @@ class Stages:
         self, store: Any, name: str, stage: str, report: Any
     ) -> Iterator[SimpleNamespace]:
         self.calls.append(("start_parent_run", {"name": name, "stage": stage}))
-        yield SimpleNamespace(run_id="run-0")
+        yield SimpleNamespace(run_id="run-0", log_recipe=self._log_recipe)
+
+    def _complete_run(self, store: Any, run_id: str, **outcome: Any) -> str:
+        self.calls.append(("complete_run", {"run_id": run_id, **outcome}))
+        return f"http://m/#/runs/{run_id}"
+
+    def _log_recipe(self, recipe: Any) -> None:
+        self.calls.append(("log_recipe", {"name": recipe.name}))
 
 
 @pytest.fixture
@@ -180,6 +190,7 @@ def test_train(stages: Stages, tmp_path: Path) -> None:
         "dataset": DATASET_JSON,
         "ledger": LEDGER_JSON,
         "run_id": "run-2",
+        "run_url": "http://m/#/runs/run-2",
         "model_uri": "models:/tiny/5",
         "metrics": {"val_loss": 0.25},
         "weights_checksum": ["abc", "abc"],
@@ -231,7 +242,7 @@ def test_run_merges_the_results_of_the_stages(
     passed: bool, code: int, stages: Stages, tmp_path: Path
 ) -> None:
     stages.outcomes["evaluate"] = build_evaluated(passed)
-    ended, result, _ = run_with_json("run", tmp_path)
+    ended, result, err = run_with_json("run", tmp_path)
     assert ended == code
     assert (result["command"], result["ok"]) == ("run", passed)
     assert result["pipeline_run_id"] == "run-0"
@@ -242,6 +253,14 @@ def test_run_merges_the_results_of_the_stages(
     }  # fmt: skip
     calls = dict(stages.calls)
     assert calls["start_parent_run"] == {"name": "tiny-run", "stage": "run"}
+    assert calls["log_recipe"] == {"name": "tiny"}
+    completed = calls["complete_run"]
+    assert completed["metrics"] == {"val_loss": 0.25, "test_roc_auc": 0.7}
+    assert completed["tags"]["headrace.verdict"] == ("passed" if passed else "failed")
+    assert completed["tags"]["headrace.build"] == "b3"
+    assert completed["copied"]["evaluation/test/report.html"] == "report.html"
+    assert result["pipeline_run_url"] == "http://m/#/runs/run-0"
+    assert "Run      http://m/#/runs/run-0" in err.splitlines()
     assert calls["record_build"]["parent"] == "run-0"
     assert (calls["train"]["dataset_version"], calls["train"]["parent_run_id"]) == (3, "run-0")
     assert calls["evaluate"]["model_uri"] == "models:/tiny/5"

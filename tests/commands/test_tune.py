@@ -24,6 +24,9 @@ class ParentRun:
     def __init__(self) -> None:
         self.logged: dict[str, Any] = {}
 
+    def log_recipe(self, recipe: Any) -> None:
+        self.logged["recipe"] = recipe.name
+
     def log_params(self, params: dict[str, Any]) -> None:
         self.logged |= params
 
@@ -95,7 +98,9 @@ def test_a_search(parent: ParentRun, calls: list[dict[str, Any]], tmp_path: Path
     best = load_recipe(best_file, workdir="w", environment={})
     assert (best.train.optimizer.learning_rate, best.train.epochs) == (0.005, 7)
     assert parent.logged.pop("best_recipe.yaml") == Path(best_file).read_text()
-    assert parent.logged == {"best": BEST, f"best_val_{recipe.tune.metric}": 0.125}
+    assert parent.logged == {
+        "recipe": "tiny", "best": BEST, f"validation/best_{recipe.tune.metric}": 0.125
+    }  # fmt: skip
     assert f"Recipe   {best_file}" in done.err.splitlines()
 
 

@@ -101,7 +101,7 @@ def test_the_verdict_has_every_number(folder: Path, champion: dict[str, Any]) ->
     assert low < verdict["metrics"]["roc_auc"] <= high
     assert verdict["metrics"]["threshold"] != 0.5
     with resume_run(store, run_id) as run:
-        assert run.read_history("test_roc_auc")[0][1] == verdict["metrics"]["roc_auc"]
+        assert run.read_history("test/roc_auc")[0][1] == verdict["metrics"]["roc_auc"]
     slices = json.loads(
         Path(client.download_artifacts(run_id, "evaluation/test/slices.json")).read_text()
     )

@@ -90,7 +90,7 @@ def test_a_lost_rank_is_replaced(
     experiment = client.get_experiment_by_name("tiny").experiment_id
     (run,) = client.search_runs([experiment])
     assert run.info.status == "FINISHED"
-    losses = client.get_metric_history(run.info.run_id, "train_loss")
+    losses = client.get_metric_history(run.info.run_id, "train/loss")
     assert sorted({m.step for m in losses}) == list(range(EPOCHS))
 
 

@@ -18,6 +18,7 @@ from headrace.models.predict import Predictor
 from headrace.stream.columns import build_feature_columns
 from headrace.stream.split_stream import SplitStream
 from headrace.transform.spec import TransformSpec
+from tests.e2e.chromium import read_page
 from tests.e2e.running import BIN, Done, headrace, mlflow_server, run
 
 pytestmark = pytest.mark.e2e
@@ -57,7 +58,7 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
         r"\[ *\d+\.\d s\]  (run|prepare|train|evaluate): |Row ledger|Metrics|Verdict|  |"
-        r"Dataset  |Report  |Judged  |Model  |MLflow  |References"
+        r"Dataset  |Report  |Judged  |Model  |MLflow  |Run  |References"
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]
     assert noise == []
@@ -219,15 +220,20 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
     assert client.get_experiment(run_.info.experiment_id).name == "flights"
     params = run_.data.params
     assert params["train.epochs"] == "8"
+    assert len(params) <= 60
     assert params["split.key"] == '["year", "month", "day"]'
     metrics = run_.data.metrics
-    assert metrics["test_roc_auc"] == pytest.approx(result["metrics"]["test_roc_auc"])
-    for name in ("train_loss", "val_loss", "val_roc_auc", "rows_per_second", "input_wait_share"):
+    assert metrics["test/roc_auc"] == pytest.approx(result["metrics"]["test_roc_auc"])
+    for name in (
+        "loss/train", "loss/validation", "train/loss", "validation/loss", "validation/roc_auc",
+        "performance/rows_per_second", "performance/input_wait_share",
+    ):  # fmt: skip
         history = client.get_metric_history(run_.info.run_id, name)
         assert [m.step for m in history] == list(range(int(result["metrics"]["epochs"]))), name
-    assert 0 < metrics["step_milliseconds_p50"] <= metrics["step_milliseconds_p99"]
-    assert 0 < metrics["allreduce_share"] <= 1
-    steps = client.get_metric_history(run_.info.run_id, "step_loss")
+    times = [metrics[f"performance/step_milliseconds_p{share}"] for share in (50, 99)]
+    assert 0 < times[0] <= times[1]
+    assert 0 < metrics["performance/allreduce_share"] <= 1
+    steps = client.get_metric_history(run_.info.run_id, "train/step_loss")
     assert [m.step for m in steps][:2] == [100, 200]
     assert metrics["system/cpu_utilization_percentage"] >= 0
     tags = run_.data.tags
@@ -254,6 +260,59 @@ def test_the_server_has_the_run_its_metrics_model_and_dataset(second: Done, serv
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("named", ["printed", "run_url"])
+def test_the_address_of_a_run_shows_it(
+    named: str, second: Done, server: str, tmp_path: Path
+) -> None:
+    """The printed one is that of the pipeline; `run_url` is that of the model's own run."""
+    (printed,) = re.findall(r"^Run +(\S+)$", second.err, re.MULTILINE)
+    assert printed == second.result["pipeline_run_url"]
+    url = printed if named == "printed" else second.result["run_url"]
+    assert url.startswith(f"{server}/#/experiments/")
+    page = read_page(url, tmp_path)
+    run_id = second.result["pipeline_run_id" if named == "printed" else "run_id"]
+    assert run_id in page
+    (count,) = re.findall(r"Parameters \((\d+)\)", page)
+    assert int(count) == 32
+    for shown in ("early_stopping.metric", "test/roc_auc", "test/tree_roc_auc", "passed"):
+        assert shown in page, shown
+
+
+@pytest.mark.long
+def test_the_run_of_the_pipeline_has_its_outcome(second: Done, server: str) -> None:
+    import mlflow
+
+    result = second.result
+    client = mlflow.MlflowClient(server)
+    run_ = client.get_run(result["pipeline_run_id"])
+    metrics = run_.data.metrics
+    for name in result["headline"]:
+        assert metrics[f"test/{name.removeprefix('test_')}"] == pytest.approx(
+            result["metrics"][name]
+        )
+    assert {"test/constant_roc_auc", "test/tree_roc_auc", "validation/loss"} <= metrics.keys()
+    assert len(metrics) < 40
+    files = {f.path for f in client.list_artifacts(result["pipeline_run_id"])}
+    assert {"report.html", "data_report.html", "recipe.yaml", "recipe.json"} <= files
+    (model,) = run_.outputs.model_outputs
+    name, _, number = result["model_uri"].removeprefix("models:/").partition("/")
+    version = client.get_model_version(name, number)
+    assert version.model_id == model.model_id
+    described = run_.data.tags["mlflow.note.content"]
+    assert described == client.get_run(result["run_id"]).data.tags["mlflow.note.content"]
+    assert described == version.description
+    for said in ("version 0 of dataset flights (260,418 train", "Verdict: passed", "tree"):
+        assert said in described, said
+    assert "arr_delay > 15" in client.get_registered_model(name).description
+    experiment = client.get_experiment(run_.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    # A file store has a folder for each name before a slash: none is a metric as well.
+    names = {**client.get_run(result["run_id"]).data.metrics, **metrics}
+    folders = {"/".join(n.split("/")[:end]) for n in names for end in range(1, n.count("/") + 1)}
+    assert not folders & names.keys()
+
+
+@pytest.mark.long
 def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> None:
     import mlflow
 
@@ -265,10 +324,12 @@ def test_the_server_has_the_build_and_its_report(second: Done, server: str) -> N
     assert build.data.tags["headrace.stage"] == "prepare"
     assert build.data.tags["mlflow.parentRunId"] == result["pipeline_run_id"]
     assert build.data.tags["headrace.build"] == result["dataset"]["build_id"]
-    assert build.data.metrics["rows.read"] == result["ledger"]["read"]
-    assert build.data.metrics["rows.published.test"] == result["ledger"]["published"]["test"]
+    assert build.data.metrics["rows/read"] == result["ledger"]["read"]
+    assert build.data.metrics["rows/published_test"] == result["ledger"]["published"]["test"]
     files = {f.path for f in client.list_artifacts(build.info.run_id)}
-    assert files == {"report.html", "profile.json", "transform.json", "ledger.json"}
+    assert files == {
+        "report.html", "profile.json", "transform.json", "ledger.json", "recipe.yaml", "recipe.json"
+    }  # fmt: skip
     logged = mlflow.artifacts.load_text(f"runs:/{build.info.run_id}/report.html")
     assert logged == Path(result["report"]).read_text()
 

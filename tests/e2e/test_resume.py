@@ -107,7 +107,7 @@ def test_being_told_to_end_leaves_a_checkpoint(
     client = mlflow.MlflowClient()
     run = client.get_run(done.result["run_id"])
     assert run.info.status == "FINISHED"
-    history = client.get_metric_history(run.info.run_id, "val_loss")
+    history = client.get_metric_history(run.info.run_id, "validation/loss")
     assert [m.step for m in history] == list(range(EPOCHS))  # one run, every epoch once
 
 

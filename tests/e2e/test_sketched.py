@@ -68,10 +68,12 @@ def test_two_ranks_that_add_up_have_the_exact_metrics_within_their_bounds(folder
     assert again["weights_checksum"] == exact_epochs["weights_checksum"]
     client = mlflow.MlflowClient(f"sqlite:///{folder}/w/mlflow/mlflow.db")
     histories = [
-        [m.value for m in client.get_metric_history(own_id, "val_roc_auc")]
+        [m.value for m in client.get_metric_history(own_id, "validation/roc_auc")]
         for own_id in (exact_epochs["run_id"], again["run_id"])
     ]
-    bounds = [m.value for m in client.get_metric_history(again["run_id"], "val_roc_auc_bound")]
+    bounds = [
+        m.value for m in client.get_metric_history(again["run_id"], "validation/roc_auc_bound")
+    ]
     assert len(bounds) == len(histories[0]) == 6
     for of_rows, of_bins, bound in zip(*histories, bounds, strict=True):
         assert abs(of_rows - of_bins) <= bound + 1e-9

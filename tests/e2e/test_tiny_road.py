@@ -149,8 +149,8 @@ def test_figures_on_another_dataset_version_do_not_replace_the_first(
     mlflow.set_tracking_uri(submitted.result["tracking_uri"])
     client = mlflow.MlflowClient()
     names = client.get_run(submitted.result["run_id"]).data.metrics
-    assert f"test_on_version_{number}_log_loss" in names
-    assert len(client.get_metric_history(submitted.result["run_id"], "test_log_loss")) == 1
+    assert f"test/on_version_{number}/log_loss" in names
+    assert len(client.get_metric_history(submitted.result["run_id"], "test/log_loss")) == 1
 
 
 @pytest.mark.long

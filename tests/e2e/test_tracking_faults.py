@@ -180,7 +180,7 @@ def complete(done: Done, uri: str, name: str) -> None:
     client = client_of(uri)
     run = client.get_run(done.result["run_id"])
     assert run.info.status == "FINISHED"
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")]
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "validation/loss")]
     assert sorted(set(steps)) == [0, 1]
     assert len(client.search_model_versions(f"name = '{name}'")) == 1
 

@@ -54,7 +54,7 @@ def test_a_search_goes_on_where_it_was_and_leaves_the_best_recipe(folder: Path) 
         below = f"tags.`mlflow.parentRunId` = '{parent}'"
         (trial,) = client.search_runs([experiment], filter_string=below)
         assert trial.info.status == "FINISHED"
-        assert "val_roc_auc" in trial.data.metrics
+        assert "validation/roc_auc" in trial.data.metrics
         rates.append(trial.data.params["train.optimizer.learning_rate"])
     assert len(set(rates)) == 2  # the second command does not draw what the first one did
     assert not client.search_registered_models()

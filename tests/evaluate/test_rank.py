@@ -81,7 +81,7 @@ class Run:
         self.texts: dict[str, str] = {}
         self.metrics: dict[str, float] = {}
 
-    def read_history(self, name: str) -> list[tuple[int, float]]:
+    def read_curve(self, name: str) -> list[tuple[int, float]]:
         return [(0, 0.5), (1, 0.4)] if name in ("train_loss", "val_loss") else []
 
     def log_metrics(self, values: dict[str, float]) -> None:
@@ -174,8 +174,8 @@ def test_rank_0_logs_everything_and_the_verdict_last(world: World) -> None:
     metrics = {f"test_{n}": v for n, v in result["metrics"].items()}
     assert metrics.items() <= world.run.metrics.items()
     of_constant = {name for name in world.run.metrics if name not in metrics}
-    assert {"test_constant_log_loss", "test_constant_roc_auc"} <= of_constant
-    assert world.run.metrics["test_constant_roc_auc"] == 0.5
+    assert {"test/constant_log_loss", "test/constant_roc_auc"} <= of_constant
+    assert world.run.metrics["test/constant_roc_auc"] == 0.5
     assert result["metrics"]["rows"] == ROWS
     plots = [name for name in world.run.logged if name.startswith("plots/test/")]
     assert {"plots/test/importance.png", "plots/test/slices.png", "plots/test/roc_and_pr.png"} <= {
@@ -345,7 +345,7 @@ def test_a_sketched_evaluation_is_the_exact_one_within_bounds(
         assert abs(result["metrics"][name] - value) <= verdict["bounds"].get(name, 0) + 1e-12
     bound = verdict["bounds"]["roc_auc"]
     assert 0 < bound < 0.1
-    assert world.run.metrics["test_roc_auc_bound"] == bound
+    assert world.run.metrics["test/roc_auc_bound"] == bound
     assert " within ± " in verdict["gates"][0]["text"]
     page = world.run.texts["evaluation/test/report.html"]
     assert "200 test rows are more than evaluate.exact_rows (100)" in page

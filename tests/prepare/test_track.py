@@ -23,8 +23,11 @@ class Run:
         self.logged: dict[str, Any] = {}
         self.texts: dict[str, str] = {}
 
-    def log_params(self, tree: dict[str, Any]) -> None:
-        self.logged["params"] = tree
+    def log_recipe(self, recipe: Any) -> None:
+        self.logged["recipe"] = recipe
+
+    def describe(self, text: str) -> None:
+        self.logged["description"] = text
 
     def set_tags(self, tags: dict[str, str]) -> None:
         self.logged["tags"] = tags
@@ -59,7 +62,7 @@ def test_a_build_is_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     )  # fmt: skip
     build = SimpleNamespace(
         build_id="B", ledger=whole, drift=drift, ledger_to_json=lambda: "ledger",
-        processed_ledger=SimpleNamespace(read=40),
+        processed_ledger=SimpleNamespace(read=40), recipe={"name": "tiny"},
     )  # fmt: skip
     dataset: Any = SimpleNamespace(
         build=build, version=3, root="/data", digest="abc", transform_json="transform",
@@ -70,16 +73,23 @@ def test_a_build_is_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     store: Any = None
     assert track.record_build(recipe, dataset, {"fit": 1.5}, store) == "run-1"
     assert names == ["tiny-prepare-B"]
-    assert run.logged["params"] == recipe.dump_resolved()
+    assert run.logged["recipe"] is recipe
+    assert run.logged["description"] == (
+        "Version 3 of dataset tiny, build B.\n\n"
+        "- Rows: 100 read; 80 train, 8 validation, 2 test published; 4 quarantined, 5 duplicates, "
+        "1 filtered\n"
+        "- Drifted: x\n"
+    )
     tags = run.logged["tags"]
     assert tags["headrace.stage"] == "prepare"
     assert (tags["headrace.dataset"], tags["headrace.drifted"]) == ("3", "x")
     assert "B" in tags.values()
     assert run.logged["dataset"]["rows"] == {"train": 80, "validation": 8, "test": 2}
     assert run.logged["metrics"] == {
-        "rows.read": 100, "rows.processed": 40, "drift.psi.x": 0.5, "drift.l_infinity.w": 0.1,
-        "rows.published.train": 80, "rows.published.validation": 8, "rows.published.test": 2,
-        "rows.quarantined": 4, "rows.duplicates": 5, "rows.filtered": 1, "seconds.fit": 1.5,
+        "rows/read": 100, "rows/processed": 40, "drift/psi/x": 0.5, "drift/l_infinity/w": 0.1,
+        "rows/published_train": 80, "rows/published_validation": 8, "rows/published_test": 2,
+        "rows/quarantined": 4, "rows/duplicates": 5, "rows/filtered": 1,
+        "performance/fit_seconds": 1.5,
     }  # fmt: skip
     assert run.texts == {
         "report.html": "text of report.html", "profile.json": "text of profile.json",

@@ -16,6 +16,8 @@ from mlflow.entities import Run
 
 from headrace.errors import PreemptedError
 from headrace.progress import Progress
+from headrace.recipe import Recipe
+from headrace.recipe.parse import parse_yaml
 from headrace.tracking.run import (
     TrackedRun,
     continue_run,
@@ -26,6 +28,7 @@ from headrace.tracking.run import (
     start_run,
 )
 from headrace.tracking.store import Store
+from tests.tiny import tiny_recipe
 
 
 def read_run(store: Store, run_id: str) -> Run:
@@ -110,13 +113,62 @@ def test_of_thousands_of_parameters_the_largest_sections_are_a_file(store: Store
     logged = read_run(store, run.run_id).data
     assert len(logged.params) == 1993
     assert (logged.params["name"], logged.params["train.epochs"]) == ("wide", "2")
-    assert logged.tags["headrace.params_left_out"] == "features (3,000); see recipe.json"
-    path = mlflow.artifacts.download_artifacts(
-        run_id=run.run_id, artifact_path="recipe.json", tracking_uri=store.uri
-    )
-    written = json.loads(Path(path).read_text())
-    assert written["features"] == features
-    assert written["train"]["password"] == "***"
+    assert logged.tags["headrace.params_left_out"] == "features (3,000); see recipe.yaml"
+
+
+def test_a_recipe_is_logged_by_what_differs_from_its_defaults(store: Store, tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, "tracking.uri=http://me:hunter22@host")
+    with start_run(store, "r") as run:
+        run.log_recipe(recipe)
+    params = read_run(store, run.run_id).data.params
+    assert params["train.epochs"] == "2"
+    assert not {"stream.readers", "train.accumulate"} & params.keys()
+    empty = [name for name, value in params.items() if value in ("", "None", "{}", "[]")]
+    assert empty == ["evaluate.gates"]  # which has others by default
+
+    def read(path: str) -> str:
+        uri = f"runs:/{run.run_id}/{path}"
+        file = mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=store.uri)
+        return Path(file).read_text()
+
+    assert "hunter22" not in read("recipe.yaml") + read("recipe.json")
+    written = parse_yaml(read("recipe.yaml"))
+    assert Recipe.model_validate(written) == tiny_recipe(tmp_path, "tracking.uri=http://***@host")
+    assert json.loads(read("recipe.json"))["stream"]["readers"] == 1  # a default of then
+
+
+def test_a_curve_goes_on_where_an_older_headrace_named_its_metrics_otherwise(store: Store) -> None:
+    with start_run(store, "r") as run:
+        run.log_metrics({"val_loss": 0.5}, 0)
+        run.log_metrics({"val_loss": 0.4}, 1)
+        run.log_metrics({"validation/loss": 0.4}, 1)
+        run.log_metrics({"validation/loss": 0.3}, 2)
+        assert run.read_curve("val_loss") == [(0, 0.5), (1, 0.4), (2, 0.3)]
+        assert run.read_curve("train_loss") == []
+
+
+def test_a_description_that_somebody_wrote_stays(store: Store) -> None:
+    def read() -> str:
+        return read_run(store, run.run_id).data.tags["mlflow.note.content"]
+
+    with start_run(store, "r") as run:
+        run.describe("of s3://me:pw@lake")
+        assert read() == "of s3://***@lake"
+        run.describe("judged")
+        assert (read(), run.read_description()) == ("judged", "judged")
+        client = mlflow.MlflowClient(store.uri)
+        client.set_tag(run.run_id, "mlflow.note.content", "judged, and shipped")
+        run.describe("judged again")
+    assert read() == "judged, and shipped"
+
+
+def test_a_long_description_ends_with_a_line(store: Store) -> None:
+    """MLflow's database takes 5,000 characters."""
+    with start_run(store, "r") as run:
+        run.describe("\n".join(["- a gate"] * 900))
+        said = run.read_description()
+    assert 4900 < len(said) <= 5000
+    assert said.endswith("- a gate\n\n… (the artifacts of the run have all of it)\n")
 
 
 def count_requests(run: TrackedRun) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,39 @@ def test_an_experiment_is_created_once(store: Store) -> None:
     experiment = find_or_create_experiment(client, store)
     assert find_or_create_experiment(client, store) == experiment
     assert client.get_experiment(experiment).artifact_location == store.artifacts
+
+
+def test_an_experiment_is_one_of_training_unless_somebody_said_otherwise(store: Store) -> None:
+    client, kind = open_client(store), "mlflow.experimentKind"
+    own = client.create_experiment("own", store.artifacts, {kind: "genai_development"})
+    untagged = client.create_experiment("untagged", store.artifacts)
+    ids = [
+        find_or_create_experiment(client, replace(store, experiment=name))
+        for name in ("own", "untagged", "new")
+    ]
+    assert ids[:2] == [own, untagged]
+    kinds = [client.get_experiment(number).tags[kind] for number in ids]
+    assert kinds == ["genai_development", *["custom_model_development"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("uri", "base"),
+    [
+        ("http://mlflow:5000", "http://mlflow:5000/"),
+        ("http://me:p@ss/w@mlflow:5000/", "http://mlflow:5000/"),
+        ("https://host/a/b?token=abc", "https://host/a/b/"),
+        ("sqlite:////data/m.db", "http://127.0.0.1:5000/"),
+        ("postgresql+psycopg2://me:pw@db/mlflow", "http://127.0.0.1:5000/"),
+        ("file:///data/mlruns", "http://127.0.0.1:5000/"),
+        ("./mlruns", "http://127.0.0.1:5000/"),
+        ("databricks", None),
+        ("databricks://profile", None),
+    ],
+)
+def test_the_address_of_a_run(uri: str, base: str | None) -> None:
+    url = Store(uri, "e", "m", None).format_run_url("3", "abc")
+    page = "#/experiments/3/runs/abc?workflowType=machine_learning"
+    assert url == (f"{base}{page}" if base else None)
 
 
 def test_a_store_is_not_taken_for_the_next_recipes(

@@ -47,7 +47,7 @@ def file_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def described_dataset() -> Any:
-    build = SimpleNamespace(build_id="b", ledger_to_json=lambda: "{}")
+    build = SimpleNamespace(build_id="b", ledger_to_json=lambda: "{}", recipe={"name": "tiny"})
     return SimpleNamespace(
         root="r", version=0, digest="abc", build=build, transform_json="{}",
         count_rows=lambda split: 1,
@@ -121,12 +121,15 @@ def test_pending_records_are_written_in_their_order(file_store: Store, tmp_path:
         assert tracked_training.describe_for_checkpoint()["run_id"] == run.run_id
     mlflow.set_tracking_uri(file_store.uri)
     client = mlflow.MlflowClient()
-    history = client.get_metric_history(run.run_id, "val_loss")
+    history = client.get_metric_history(run.run_id, "validation/loss")
     assert [(m.step, m.value) for m in history] == [(n, float(n)) for n in range(4)]
+    again = client.get_metric_history(run.run_id, "loss/validation")
+    assert [m.value for m in again] == [m.value for m in history]
     logged = client.get_run(run.run_id)
     assert logged.info.status == "FINISHED"
     assert logged.data.params["train.epochs"] == "2"
-    assert logged.data.params["stream.engine"] == "petastorm"
+    assert "stream.engine" not in logged.data.params  # the default
+    assert "`mlp` that predicts" in logged.data.tags["mlflow.note.content"]
     assert logged.data.tags["headrace.stream_engine"] == "petastorm"
     assert (logged.data.tags["headrace.ranks"], logged.data.tags["headrace.hosts"]) == ("1", "2")
     assert "headrace.learning_rate" not in logged.data.tags
@@ -164,7 +167,8 @@ def test_a_run_that_is_continued_gets_the_epochs_that_it_lacks(
     import mlflow
 
     with start_run(file_store, "r") as run:
-        run.log_metrics({"train_loss": 9.0}, 1)
+        run.log_metrics({"train/loss": 9.0}, 1)
+        run.log_metrics({"train_loss": 8.0}, 0)  # of an older Headrace
     recipe, facts = tiny_recipe(tmp_path, "stream.engine=pyarrow"), {"run_id": run.run_id}
     history = [{"train_loss": float(epoch)} for epoch in range(3)]
     with TrackedTraining(
@@ -173,18 +177,19 @@ def test_a_run_that_is_continued_gets_the_epochs_that_it_lacks(
         tracked_training.begin_writing()
         tracked_training.finish_writing()
     client = mlflow.MlflowClient(file_store.uri)
-    logged = client.get_metric_history(run.run_id, "train_loss")
+    logged = client.get_metric_history(run.run_id, "train/loss")
     assert {m.step: m.value for m in logged} == {0: 0.0, 1: 9.0, 2: 2.0}
     assert client.get_run(run.run_id).data.tags["headrace.stream_engine"] == "pyarrow"
     assert len(logged) == 3
 
 
 def test_the_result_has_the_best_epochs_metrics_and_the_median_rate() -> None:
-    run: Any = SimpleNamespace(run_id="r7")
+    run: Any = SimpleNamespace(run_id="r7", url="http://m/#/r7")
     state = TrainState(BestEpoch(None, best=0.25, epoch=1), metrics={"val_loss": 0.25})
     state.epochs_run, state.rates, state.waited, state.worked = 3, [1.0, 100.0, 90.0], 2.0, 8.0
     assert build_train_result(run, "models:/tiny/1", state, ["c", "c"]) == {
         "run_id": "r7",
+        "run_url": "http://m/#/r7",
         "model_uri": "models:/tiny/1",
         "weights_checksum": ["c", "c"],
         "metrics": {

@@ -17,6 +17,7 @@ from headrace.tracking.store import Store
 
 if TYPE_CHECKING:
     from headrace.distributed.supervise.kept_ranks import KeptRanks
+    from headrace.tracking.run import TrackedRun
 
 # Seconds that a run which failed waits for MLflow to open, to record there that it did.
 _ENDING_SECONDS = 10.0
@@ -36,14 +37,22 @@ def open_parent_run(
         What waits for the run, and returns its id, None where the server does not answer; or
         raises ModelError where something about the store will not pass by itself.
     """
-    from headrace.tracking.run import start_parent_run
+    from headrace.tracking.run import report_outage, start_parent_run
 
     def tell(progress: Progress) -> None:
         console.print_line(progress.text)
 
     store = Store.from_recipe(recipe, workdir, os.environ)
     starting = start_parent_run(store, f"{recipe.name}-run", "run", tell)
-    started = Background(starting.__enter__, "headrace-mlflow")
+
+    def start() -> "TrackedRun | None":
+        run = starting.__enter__()
+        if run:
+            with report_outage(tell):
+                run.log_recipe(recipe)
+        return run
+
+    started = Background(start, "headrace-mlflow")
 
     def find_id() -> str | None:
         parent = started.wait()

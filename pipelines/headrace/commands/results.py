@@ -54,6 +54,7 @@ def build_train_result(trained: "Trained") -> dict[str, Any]:
     return {
         **describe_dataset(trained.dataset),
         "run_id": trained.run_id,
+        "run_url": trained.run_url,
         "model_uri": trained.model_uri,
         "metrics": trained.metrics,
         "weights_checksum": trained.weights_checksum,
@@ -67,8 +68,10 @@ def build_evaluate_result(evaluated: "Evaluated") -> dict[str, Any]:
     return {
         **describe_dataset(evaluated.dataset),
         "run_id": evaluated.run_id,
+        "run_url": evaluated.run_url,
         "model_uri": evaluated.model_uri,
         "metrics": {f"test_{k}": v for k, v in evaluated.metrics.items()},
+        "headline": [f"test_{name}" for name in evaluated.headline],
         "verdict": evaluated.verdict,
         "evaluation_report": evaluated.report,
         "seconds": {"evaluate": evaluated.seconds},
@@ -121,6 +124,8 @@ def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
     if "model_uri" in result:
         lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
         lines.append(f"MLflow   {mlflow_command}")
+        if url := result.get("pipeline_run_url") or result.get("run_url"):
+            lines.append(f"Run      {url}")
     return lines
 
 

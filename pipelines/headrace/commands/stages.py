@@ -43,6 +43,7 @@ from headrace.commands.options import (
     Workdir,
     load_with_overrides,
 )
+from headrace.commands.pipeline_outcome import complete_parent_run
 from headrace.errors import get_first_line
 from headrace.extras import EXTRAS, list_missing_modules, require_extras
 from headrace.recipe import Recipe
@@ -230,7 +231,9 @@ def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any
         evaluated = _run_evaluate(
             console, recipe, workdir, trained["model_uri"], None, kept_ranks=kept
         )
-    return {**results.merge_results(prepared, trained, evaluated), "pipeline_run_id": run_id}
+        result = results.merge_results(prepared, trained, evaluated)
+        url = complete_parent_run(console, recipe, workdir, run_id, result)
+    return {**result, **url, "pipeline_run_id": run_id}
 
 
 def _run_prepare(

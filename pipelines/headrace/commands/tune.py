@@ -101,6 +101,7 @@ def _run_search(
 ) -> dict[str, Any]:
     from headrace.recipe.parse import dump_yaml
     from headrace.recipe.rewrite import format_overrides, write_recipe
+    from headrace.tracking.metric_names import name_best_metrics
     from headrace.tracking.run import report_outage, start_parent_run
     from headrace.train.tune import tune_recipe as tune_stage
 
@@ -125,6 +126,9 @@ def _run_search(
         console.track_stage("tune") as report,
         start_parent_run(store, name, "tune", report) as parent,
     ):
+        if parent:
+            with report_outage(report):
+                parent.log_recipe(recipe)
         tuned = tune_stage(
             recipe,
             build_trial_recipe,
@@ -137,7 +141,7 @@ def _run_search(
         if parent:
             with report_outage(report):
                 parent.log_params({"best": tuned.overrides})
-                parent.log_metrics({f"best_val_{recipe.tune.metric}": tuned.value})
+                parent.log_metrics(name_best_metrics({f"val_{recipe.tune.metric}": tuned.value}))
                 parent.log_text(dump_yaml(redact_recipe(tree)), "best_recipe.yaml")
     console.print_summary(
         [

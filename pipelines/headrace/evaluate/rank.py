@@ -72,6 +72,7 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.tracking.golden import check_golden
+from headrace.tracking.metric_names import name_metrics
 from headrace.tracking.model import download_model_file, find_model
 from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
@@ -356,7 +357,7 @@ class _RankEvaluation:
         metrics = self._spec.label.validation_metrics
         curves = ("train_loss", *(f"val_{name}" for name in metrics))
         with resume_run(self._store, self._payload["run_id"]) as run:
-            history = {name: run.read_history(name) for name in curves}
+            history = {name: run.read_curve(name) for name in curves}
         return {name: values for name, values in history.items() if values}
 
     def _compare_references(
@@ -460,7 +461,8 @@ class _RankEvaluation:
             of_references = collect_reference_metrics(references)
             bounds = {f"{name}_bound": bound for name, bound in analysis.drawn.bounds.items()}
             logged = {**analysis.metrics, **bounds, **of_references}
-            run.log_metrics({f"{prefix}_{name}": value for name, value in logged.items()})
+            named = {f"{prefix}_{name}": value for name, value in logged.items()}
+            run.log_metrics(name_metrics(named))
             run.log_figures({f"plots/{prefix}/{n}": figure for n, figure in figures.items()})
             slices = slices_to_list(analysis.slices)
             run.log_text(json.dumps(slices, indent=1), f"{folder}/slices.json")

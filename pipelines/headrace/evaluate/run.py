@@ -21,6 +21,7 @@ from headrace.evaluate.champion import (
     open_dataset_if_there,
     resolve_dataset_root,
 )
+from headrace.evaluate.describe import describe_evaluation
 from headrace.labels.losses.kinds import OWN_LOSSES, describe_loss
 from headrace.labels.spec import LabelSpec
 from headrace.lake.task import describe_dataset_task
@@ -28,9 +29,11 @@ from headrace.lake.version import DatasetVersion
 from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.tracking.descriptions import describe_version
 from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
+from headrace.tracking.run import resume_run
 from headrace.tracking.store import Store
 from headrace.transform.list_columns import find_list_columns
 from headrace.transform.slice_columns import find_slice_problems
@@ -42,13 +45,15 @@ class Evaluated:
     """The result of the evaluate stage.
 
     Attributes:
-        run_id: the MLflow run of the model, to which the metrics are logged (`test_…`).
+        run_id: the MLflow run of the model, to which the metrics are logged (`test/…`).
         model_uri: of the evaluated model version.
         dataset: on whose test split it was evaluated.
         metrics: of the test split; see the scorer of the label's kind.
         verdict: whether the model may be promoted, and every gate, as plain values.
         report: artifact path of the HTML page in the run.
         seconds: time per step.
+        headline: names of the metrics that say most about a model of this kind, the first one most.
+        run_url: address of the run's page, see `Store.format_run_url`.
     """
 
     run_id: str
@@ -58,6 +63,8 @@ class Evaluated:
     verdict: dict[str, Any]
     report: str
     seconds: dict[str, float]
+    headline: tuple[str, ...] = ()
+    run_url: str | None = None
 
 
 def evaluate(
@@ -142,8 +149,13 @@ def evaluate(
     tagged_metrics = [name for name in label.tagged_metrics if name in metrics]
     tags = {f"{prefix}_{name}": format_number(metrics[name], 6) for name in tagged_metrics}
     tag_model(store, model, tags)
-    if version == trained_on:  # metrics on another version are for information only
-        record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
+    with resume_run(store, model.run_id) as run:
+        run_url = run.url
+        if version == trained_on:  # metrics on another version are for information only
+            record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
+            text = describe_evaluation(recipe, dataset, metrics, tagged_metrics, verdict)
+            run.describe(text)
+            describe_version(store, model.name, model.version, text)
     return Evaluated(
         run_id=model.run_id,
         model_uri=model.uri,
@@ -152,6 +164,8 @@ def evaluate(
         verdict=verdict,
         report=f"{folder}/report.html",
         seconds={"total": round(time.monotonic() - started, 2)},
+        headline=tuple(tagged_metrics),
+        run_url=run_url,
     )
 
 

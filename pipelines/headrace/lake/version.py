@@ -188,8 +188,8 @@ class DatasetVersion:
         except RemovedError:
             return None
 
-    def read_columns(self, split: SplitName, columns: Sequence[str]) -> "pa.Table":
-        """Read columns of all rows of a split into memory, in the canonical order.
+    def read_columns(self, split: SplitName, columns: Sequence[str] | None) -> "pa.Table":
+        """Read columns of all rows of a split into memory, in the canonical order; None for all.
 
         Raises:
             UnreachableError: the store does not answer, or a file is missing.
@@ -197,8 +197,8 @@ class DatasetVersion:
         """
         return pa.concat_tables([self.read_file(file, columns) for file in self.list_files(split)])
 
-    def read_file(self, file: DataFile, columns: Sequence[str]) -> "pa.Table":
-        """Read columns of one of the version's files into memory.
+    def read_file(self, file: DataFile, columns: Sequence[str] | None) -> "pa.Table":
+        """Read columns of one of the version's files into memory; None for all.
 
         Raises:
             the errors of `read_columns`.

@@ -23,7 +23,8 @@ def record_build(
     """
     build, ledger = dataset.build, dataset.build.ledger
     with start_run(store, f"{recipe.name}-prepare-{build.build_id}") as run:
-        run.log_params(recipe.dump_resolved())
+        run.log_recipe(recipe)
+        run.describe(_describe_build(dataset))
         run.set_tags(
             {
                 STAGE_TAG: "prepare",
@@ -42,14 +43,14 @@ def record_build(
         )
         run.log_metrics(
             {
-                "rows.read": ledger.read,
-                "rows.processed": build.processed_ledger.read,
-                **{f"drift.{d.measure}.{d.name}": d.value for d in build.drift},
-                **{f"rows.published.{split}": n for split, n in ledger.published.items()},
-                "rows.quarantined": sum(ledger.quarantined.values()),
-                "rows.duplicates": ledger.duplicates,
-                "rows.filtered": sum(ledger.filtered.values()),
-                **{f"seconds.{step}": duration for step, duration in seconds.items()},
+                "rows/read": ledger.read,
+                "rows/processed": build.processed_ledger.read,
+                **{f"drift/{d.measure}/{d.name}": d.value for d in build.drift},
+                **{f"rows/published_{split}": n for split, n in ledger.published.items()},
+                "rows/quarantined": sum(ledger.quarantined.values()),
+                "rows/duplicates": ledger.duplicates,
+                "rows/filtered": sum(ledger.filtered.values()),
+                **{f"performance/{step}_seconds": taken for step, taken in seconds.items()},
             }
         )
         run.log_text(dataset.read_text("report.html"), "report.html")
@@ -57,3 +58,19 @@ def record_build(
         run.log_text(dataset.transform_json, "transform.json")
         run.log_text(build.ledger_to_json(), "ledger.json")
     return run.run_id
+
+
+def _describe_build(dataset: DatasetVersion) -> str:
+    """Describe a build: its version, and what became of the rows."""
+    build, ledger = dataset.build, dataset.build.ledger
+    rows = ", ".join(f"{count:,} {split}" for split, count in ledger.published.items())
+    rejected = sum(ledger.quarantined.values())
+    drifted = [column.name for column in build.drift if column.has_drifted]
+    return (
+        f"Version {dataset.version} of dataset {build.recipe.get('name', '')}, build "
+        f"{build.build_id}.\n\n"
+        f"- Rows: {ledger.read:,} read; {rows} published; {rejected:,} quarantined, "
+        f"{ledger.duplicates:,} duplicates, {sum(ledger.filtered.values()):,} filtered\n"
+        f"- Drifted: {', '.join(drifted[:12]) if drifted else 'no column'}"
+        f"{' …' if len(drifted) > 12 else ''}\n"
+    )

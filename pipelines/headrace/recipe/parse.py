@@ -124,10 +124,20 @@ def _make_error(problem: str, event: Any) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(None, None, problem, event.start_mark)
 
 
-def dump_yaml(tree: Any) -> str:
-    """Return YAML that `parse_yaml`, and other parsers, read as this tree of plain types."""
+def dump_yaml(tree: Any, *, is_compact: bool = False) -> str:
+    """Return YAML that `parse_yaml`, and other parsers, read as this tree of plain types.
+
+    Args:
+        tree: what is written.
+        is_compact: write sections and lists without any in them on one line.
+    """
     text: str = yaml.dump(
-        tree, Dumper=_RecipeDumper, sort_keys=False, allow_unicode=True, width=100
+        tree,
+        Dumper=_RecipeDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=None if is_compact else False,
     )
     return text
 

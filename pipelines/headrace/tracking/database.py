@@ -23,7 +23,7 @@ from headrace.file_lock import hold_lock
 from headrace.processes import build_python_command
 
 _ATTEMPTS = 3
-_DATABASES = ("mssql", "mysql", "postgresql", "sqlite")
+DATABASES = ("mssql", "mysql", "postgresql", "sqlite")
 
 
 def open_database(uri: str) -> None:
@@ -78,7 +78,7 @@ def probe_database(uri: str) -> None:
         sqlalchemy.exc.SQLAlchemyError, ImportError: there is no connection, or no driver.
     """
     scheme = uri.partition(":")[0].partition("+")[0]
-    if scheme not in _DATABASES:
+    if scheme not in DATABASES:
         return
     import sqlalchemy
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 _TRACKING_URI, _REGISTRY_URI = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 _EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_BARS = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    _BARS: "false",
     "GIT_PYTHON_REFRESH": "quiet",
     # Or a model would have whatever pyproject.toml and uv.lock lie in the working directory.
     "MLFLOW_LOG_UV_FILES": "false",
@@ -113,6 +114,14 @@ def never_repeat_requests() -> Iterator[None]:
     """
     with _restore_afterwards(_RETRIES):
         os.environ[_RETRIES] = "0"
+        yield
+
+
+@contextmanager
+def hide_progress_bars() -> Iterator[None]:
+    """Keep MLflow from showing progress bars of artifacts within the block."""
+    with _restore_afterwards(_BARS):
+        os.environ[_BARS] = "false"
         yield
 
 

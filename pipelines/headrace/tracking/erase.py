@@ -12,15 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
+from headrace.tracking.descriptions import change_run_description, change_version_description
 from headrace.tracking.lineage import find_runs
+from headrace.tracking.model import find_logged_model
 from headrace.tracking.store import Store, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo
-    from mlflow.entities.model_registry import ModelVersion
 
-_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml")
+_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml", ".md")
 _LARGEST = 256 * 2**20  # bytes of an artifact that is looked at
 
 
@@ -115,23 +116,20 @@ def erase_from_store(store: Store, key: PersonKey, builds: Collection[str]) -> E
     for build_id in sorted(builds):
         for run in find_runs(store, build_id):
             places = [_Place(f"run {run.run_id}", run_id=run.run_id)]
+            # The gates in a description may name a slice, and that the person.
+            if change_run_description(client, run.run_id, key.remove_from_text):
+                done.texts.append(f"run {run.run_id}: description")
             for version in client.search_model_versions(f"run_id = '{run.run_id}'"):
                 uri = f"models:/{version.name}/{version.version}"
                 done.models.append(uri)
-                if model_id := _find_model_id(version):
+                if change_version_description(client, version, key.remove_from_text):
+                    done.texts.append(f"{uri}: description")
+                if model_id := find_logged_model(version):
                     places.append(_Place(uri, model_id=model_id))
             for place in places:
                 _erase_from_place(client, place, key, done)
     done.models = sorted({*done.models})
     return done
-
-
-def _find_model_id(version: "ModelVersion") -> str | None:
-    """Return the logged model of a version; None where its files are those of its run."""
-    if version.model_id:
-        return str(version.model_id)
-    scheme, _, rest = str(version.source).partition("models:/")
-    return rest.partition("/")[0] if not scheme and rest.startswith("m-") else None
 
 
 def _erase_from_place(

@@ -245,6 +245,14 @@ def download_model_file(store: Store, model: ModelVersion, name: str, folder: st
     )
 
 
+def find_logged_model(version: Any) -> str | None:
+    """Return the logged model of a version; None where its files are those of its run."""
+    if version.model_id:
+        return str(version.model_id)
+    scheme, _, rest = str(version.source).partition("models:/")
+    return rest.partition("/")[0] if not scheme and rest.startswith("m-") else None
+
+
 def tag_model(store: Store, model: ModelVersion, tags: Mapping[str, str]) -> None:
     """Set tags of a model version."""
     client = open_patient_client(store)

@@ -17,10 +17,15 @@ from typing import Any
 from headrace.errors import PreemptedError, get_first_line
 from headrace.progress import Progress, Report
 from headrace.provenance import find_git_commit
-from headrace.redaction import redact_text, redact_value
+from headrace.recipe import Recipe
+from headrace.recipe.changed import format_recipe, list_parameters
+from headrace.redaction import redact_recipe, redact_text, redact_value
+from headrace.tracking.descriptions import describe_run, read_run_description
 from headrace.tracking.environment import limit_requests_within
 from headrace.tracking.faults import wait_out
 from headrace.tracking.lineage import STAGE_TAG
+from headrace.tracking.metric_names import name_metric
+from headrace.tracking.params import choose_params
 from headrace.tracking.preflight import check_store
 from headrace.tracking.store import (
     Store,
@@ -32,36 +37,65 @@ from headrace.tracking.store import (
 
 _PARAM_LIMIT = 6000  # MLflow's limit for a value, in characters
 _PARAMS_PER_REQUEST = 100  # and for the parameters of a request
-# Parameters of a run at most. MLflow reads all that a run has at every request: 5,000 took 8 s and
-# 10,000, of a table of 2,000 columns, 41 s. Nobody compares runs by that many.
-_MOST_PARAMS = 2000
-_RECIPE_FILE = "recipe.json"
+RECIPE_FILE, RESOLVED_FILE = "recipe.yaml", "recipe.json"
+"""Artifacts of a run: what of its recipe differs from the defaults, and every key of it."""
 
 
 class TrackedRun:
     """A run to log to; the context manager that returned it ends it."""
 
-    def __init__(self, client: Any, run_id: str, store: Store) -> None:
+    def __init__(self, client: Any, run_id: str, store: Store, experiment_id: str = "") -> None:
+        """
+        Args:
+            client: of MLflow.
+            run_id, experiment_id: of the run; the latter "" where nobody asks for its address.
+            store: where the run is.
+        """
         self._client, self.run_id, self.store = client, run_id, store
+        self.experiment_id = experiment_id
+
+    @property
+    def url(self) -> str | None:
+        """Return the address of the run's page; see `Store.format_run_url`."""
+        return self.store.format_run_url(self.experiment_id, self.run_id)
+
+    @property
+    def client(self) -> Any:
+        """Return the client, for what only one module logs."""
+        return self._client
+
+    def read_description(self) -> str:
+        """Read the description that MLflow shows with the run; "" where it has none."""
+        return read_run_description(self._client, self.run_id)
+
+    def describe(self, text: str) -> None:
+        """Set the description that MLflow shows with the run; one that somebody wrote stays."""
+        describe_run(self._client, self.run_id, text)
 
     def log_params(self, tree: Mapping[str, Any]) -> None:
         """Log nested plain values as flat parameters, `train.epochs` and so on, secrets masked.
 
         Of more than 2,000 the largest sections are left out: the tag `headrace.params_left_out`
-        names them, and the artifact `recipe.json` has them all.
+        names them.
         """
         from mlflow.entities import Param
 
-        masked = redact_value(dict(tree))
-        flat, left_out = _choose_params(masked)
+        flat, left_out = choose_params(redact_value(dict(tree)))
         for start in range(0, len(flat), _PARAMS_PER_REQUEST):
             batch = flat[start : start + _PARAMS_PER_REQUEST]
             params = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in batch]
             self._client.log_batch(self.run_id, params=params)
         if left_out:
             named = ", ".join(f"{section} ({count:,})" for section, count in left_out.items())
-            self.set_tags({"headrace.params_left_out": f"{named}; see {_RECIPE_FILE}"})
-            self.log_text(json.dumps(masked, indent=1), _RECIPE_FILE)
+            self.set_tags({"headrace.params_left_out": f"{named}; see {RECIPE_FILE}"})
+
+    def log_recipe(self, recipe: Recipe) -> None:
+        """Log what of a recipe differs from the defaults, as parameters and as `recipe.yaml`; and
+        `recipe.json` with every key, in which a later release finds what were the defaults."""
+        self.log_params(list_parameters(recipe))
+        self.log_text(format_recipe(recipe), RECIPE_FILE)
+        resolved = redact_recipe(recipe.dump_resolved())
+        self.log_text(json.dumps(resolved, indent=1), RESOLVED_FILE)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log metrics of a step (in training, of an epoch)."""
@@ -79,6 +113,14 @@ class TrackedRun:
         """Read the steps and values of a metric, by step; of each step the value logged last."""
         points = self._client.get_metric_history(self.run_id, metric)
         return sorted({point.step: float(point.value) for point in points}.items())
+
+    def read_curve(self, name: str) -> list[tuple[int, float]]:
+        """Read the epochs and values of a metric by the name that results have, by epoch.
+
+        A run that an older Headrace began has it under that name, all of it or the first epochs.
+        """
+        old, new = self.read_history(name), self.read_history(name_metric(name))
+        return sorted({**dict(old), **dict(new)}.items())
 
     def watch_machine(self) -> Callable[[], None]:
         """Log processor, memory, disk, network and GPUs every ten seconds; returns a stopper."""
@@ -151,7 +193,7 @@ def start_run(store: Store, run_name: str) -> Iterator[TrackedRun]:
         run_name=run_name,
         tags={**source, **nested, **_collect_version_tags()},
     )
-    yield from _end_run(TrackedRun(client, run.info.run_id, store))
+    yield from _end_run(TrackedRun(client, run.info.run_id, store, run.info.experiment_id))
 
 
 @contextmanager
@@ -203,8 +245,7 @@ def report_outage(report: Report) -> Iterator[None]:
 def resume_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
     """Open an existing run to log to; its status stays as it is."""
     client = open_patient_client(store)
-    client.get_run(run_id)
-    yield TrackedRun(client, run_id, store)
+    yield TrackedRun(client, run_id, store, client.get_run(run_id).info.experiment_id)
 
 
 @contextmanager
@@ -212,7 +253,8 @@ def continue_run(store: Store, run_id: str) -> Iterator[TrackedRun]:
     """Continue a run that was started before, and end it as `start_run` does."""
     client = open_client(store)
     client.update_run(run_id, status="RUNNING")
-    yield from _end_run(TrackedRun(client, run_id, store))
+    experiment_id = client.get_run(run_id).info.experiment_id
+    yield from _end_run(TrackedRun(client, run_id, store, experiment_id))
 
 
 def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
@@ -226,36 +268,6 @@ def _end_run(run: TrackedRun) -> Iterator[TrackedRun]:
         run._client.set_terminated(run.run_id, status=status)
         raise
     wait_out(lambda: run._client.set_terminated(run.run_id, status="FINISHED"), log_waiting)
-
-
-def _choose_params(tree: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], dict[str, int]]:
-    """Choose the parameters of a tree that are logged.
-
-    Returns:
-        names and values, in the tree's order; and the sections that are left out, with how many
-        parameters each has.
-    """
-    sections = {key: list(_flatten_params({key: value})) for key, value in tree.items()}
-    left_out: dict[str, int] = {}
-    total = sum(map(len, sections.values()))
-    for section, params in sorted(sections.items(), key=lambda item: -len(item[1])):
-        if total <= _MOST_PARAMS:
-            break
-        left_out[section] = len(params)
-        total -= len(params)
-    logged = (params for section, params in sections.items() if section not in left_out)
-    return [param for params in logged for param in params], left_out
-
-
-def _flatten_params(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested values by dotted key, as MLflow allows parameters to be named."""
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            # MLflow allows letters, digits and `_-./ ` in a parameter's name.
-            safe = "".join(c if c.isalnum() or c in "_-./ " else "_" for c in str(key))
-            yield from _flatten_params(value, f"{prefix}.{safe}" if prefix else safe)
-    else:
-        yield prefix, json.dumps(tree) if isinstance(tree, list | dict) else tree
 
 
 def _collect_version_tags() -> dict[str, str]:

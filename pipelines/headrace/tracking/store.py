@@ -5,6 +5,7 @@ workdir, which needs no server. The model registry is the same store, unless `tr
 or MLFLOW_REGISTRY_URI names another one.
 """
 
+import contextlib
 import functools
 import logging
 import shlex
@@ -13,13 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from headrace.errors import ModelError, get_first_line
 from headrace.progress import Progress
 from headrace.quiet import ignore_warnings
 from headrace.recipe import Recipe
-from headrace.redaction import redact_text
-from headrace.tracking.database import open_database, probe_database
+from headrace.redaction import MASK, redact_text
+from headrace.tracking.database import DATABASES, open_database, probe_database
 from headrace.tracking.environment import (
     find_experiment,
     find_registry_uri,
@@ -31,6 +33,11 @@ from headrace.tracking.faults import find_fix, wait_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+# What MLflow's pages show of an experiment: runs and their charts, and not traces of agents.
+_IS_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+# Address of `mlflow ui` where nothing else is said.
+_LOCAL_PAGES = "http://127.0.0.1:5000"
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,33 @@ class Store:
         if mlflow.is_relative_to(Path.cwd()):
             mlflow = mlflow.relative_to(Path.cwd())
         return shlex.join([str(mlflow), "ui", "--backend-store-uri", self.redacted_uri])
+
+    def format_run_url(self, experiment_id: str, run_id: str) -> str | None:
+        """Return the address of a run's page in the part of MLflow that is about training.
+
+        Of a store without a server it is that of `mlflow ui`, as `format_open_command` starts it.
+        Without `workflowType` MLflow opens its pages for generative models, which have no such run.
+
+        Args:
+            experiment_id, run_id: of the run.
+
+        Returns:
+            The address without credentials; None where an id is empty, or where the address depends
+            on a service's own configuration (`databricks`, for example).
+        """
+        if not (experiment_id and run_id):
+            return None
+        scheme, separator, _ = self.uri.partition("://")
+        if scheme in ("http", "https"):
+            base = self.redacted_uri.replace(f"{MASK}@", "").partition("?")[0].rstrip("/")
+        elif scheme.partition("+")[0] in (*DATABASES, "file") or not (
+            separator or self.uri.startswith("databricks")
+        ):
+            base = _LOCAL_PAGES
+        else:
+            return None
+        page = f"{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+        return f"{base}/#/experiments/{page}?workflowType=machine_learning"
 
 
 def open_client(store: Store) -> "MlflowClient":
@@ -167,7 +201,7 @@ def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:
     experiment = client.get_experiment_by_name(store.experiment)
     if experiment is None:
         try:
-            return str(client.create_experiment(store.experiment, store.artifacts))
+            return str(client.create_experiment(store.experiment, store.artifacts, _IS_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -181,4 +215,8 @@ def find_or_create_experiment(client: "MlflowClient", store: Store) -> str:
             f"(MLFLOW_TRACKING_URI={store.redacted_uri} mlflow experiments restore "
             f"--experiment-id {number}), or set tracking.experiment to another name"
         )
+    for key, value in _IS_TRAINING.items():
+        if key not in experiment.tags:  # one of an older Headrace, or of the user
+            with contextlib.suppress(MlflowException):  # that may not be changed
+                client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)

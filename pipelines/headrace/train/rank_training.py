@@ -26,7 +26,9 @@ from headrace.signals import record_termination
 from headrace.stream.columns import build_feature_columns, list_weight_columns
 from headrace.stream.dataset import read_tf_batches
 from headrace.stream.split_stream import SplitStream
+from headrace.tracking.descriptions import describe_registered_model, describe_version
 from headrace.tracking.faults import wait_out
+from headrace.tracking.metric_names import name_best_metrics
 from headrace.tracking.store import Store
 from headrace.train.checkpoint import Checkpoints, locate_checkpoints, name_attempt
 from headrace.train.checkpoint_policy import (
@@ -39,6 +41,7 @@ from headrace.train.checkpoint_policy import (
     restore_checkpoint,
 )
 from headrace.train.checkpoint_writer import CheckpointWriter
+from headrace.train.describe import describe_task, describe_training
 from headrace.train.early_stopping import BestEpoch
 from headrace.train.elastic import broadcast_state, find_most_advanced_rank
 from headrace.train.first_step import FirstStepTimer
@@ -230,12 +233,12 @@ class RankTraining:
         if is_registered:
             self._report(Progress("registering the model"))
         run = tracked_training.finish_writing()
-        best_metrics = {f"best_{name}": value for name, value in state.metrics.items()}
+        best_metrics = name_best_metrics(state.metrics)
         wait_out(lambda: run.log_metrics(best_metrics, max(0, state.best.epoch)), self._report)
         model_uri = ""
         if is_registered:
             with tables.lead() if tables else nullcontext():
-                model_uri = register_model(
+                model = register_model(
                     run,
                     self._built.model,
                     self._spec,
@@ -245,7 +248,11 @@ class RankTraining:
                     self._report,
                     tables,
                     self._catalog,
-                ).uri
+                )
+            model_uri = model.uri
+            text = describe_training(self._recipe, self._dataset)
+            describe_version(self._store, model.name, model.version, text)
+            describe_registered_model(self._store, model.name, describe_task(self._recipe))
         self._collectives.heartbeat.mark_done()
         self._checkpoints.mark_finished(self._attempt, {"run_id": run.run_id, "model": model_uri})
         # Nobody continues a trial of a search.

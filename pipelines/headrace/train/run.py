@@ -37,6 +37,7 @@ class Trained:
         weights_checksum: SHA-256 of the weights, one per rank.
         seconds: `first_step` from the ranks' start, then `epochs` and `register`; `total` of all.
         first_step_at: time at which the first step was done, seconds since 1970.
+        run_url: address of the run's page, see `Store.format_run_url`.
     """
 
     dataset: DatasetVersion
@@ -46,6 +47,7 @@ class Trained:
     weights_checksum: list[str]
     seconds: dict[str, float]
     first_step_at: float = 0.0
+    run_url: str | None = None
 
 
 def train(
@@ -128,4 +130,5 @@ def train(
         weights_checksum=result["weights_checksum"],
         seconds=seconds,
         first_step_at=result["first_step_at"],
+        run_url=result.get("run_url"),
     )

@@ -25,9 +25,11 @@ from headrace.redaction import redact_text
 from headrace.tracking.environment import limit_requests
 from headrace.tracking.faults import PATIENCE, explain_fault, is_passing
 from headrace.tracking.lineage import BUILD_TAG, DATASET_TAG, STAGE_TAG
+from headrace.tracking.metric_names import name_epoch_metrics, name_metric, name_step_metrics
 from headrace.tracking.preflight import check_store
 from headrace.tracking.run import TrackedRun, continue_run, start_run
 from headrace.tracking.store import Store
+from headrace.train.describe import describe_training
 from headrace.train.state import TrainState
 
 # Seconds that the second step waits for the store's answer.
@@ -148,13 +150,15 @@ class TrackedTraining:
 
     def log_epoch(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Log an epoch's metrics."""
-        values = dict(metrics)
-        self._pending.append(lambda run: run.log_metrics(values, epoch))
-        self.begin_writing()
+        self._log_metrics(name_epoch_metrics(metrics), epoch)
 
     def log_steps(self, metrics: Mapping[str, float], step: int) -> None:
         """Log a step's metrics; steps are counted over all epochs."""
-        self.log_epoch({f"step_{name}": value for name, value in metrics.items()}, step)
+        self._log_metrics(name_step_metrics(metrics), step)
+
+    def _log_metrics(self, values: Mapping[str, float], step: int) -> None:
+        self._pending.append(lambda run: run.log_metrics(values, step))
+        self.begin_writing()
 
     def set_tags(self, values: Mapping[str, str]) -> None:
         """Set tags of the run; they are written with the next records."""
@@ -250,16 +254,17 @@ class TrackedTraining:
 
 
 def _log_missing_epochs(run: TrackedRun, history: Sequence[Mapping[str, float]]) -> None:
-    """Log the epochs that the run does not have."""
-    logged_epochs = run.list_steps("train_loss")
+    """Log the epochs that the run does not have, or has by the names of an older Headrace."""
+    logged_epochs = run.list_steps(name_metric("train_loss"))
     for epoch, metrics in enumerate(history):
         if epoch not in logged_epochs:
-            run.log_metrics(metrics, epoch)
+            run.log_metrics(name_epoch_metrics(metrics), epoch)
 
 
 def _log_start(run: TrackedRun, recipe: Recipe, dataset: DatasetVersion, size: int) -> None:
     """Log what is known before the first step: parameters, tags, the dataset and its files."""
-    run.log_params(recipe.dump_resolved())
+    run.log_recipe(recipe)
+    run.describe(describe_training(recipe, dataset))
     run.set_tags(
         {
             STAGE_TAG: "train",
@@ -296,6 +301,7 @@ def build_train_result(
     """
     return {
         "run_id": run.run_id,
+        "run_url": run.url,
         "model_uri": model_uri,
         "weights_checksum": checksums,
         "metrics": {
