@@ -1,33 +1,29 @@
 """Render the report of an evaluation: one page in the design of `headrace.pages`."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from headrace.evaluate.bootstrap import Interval
+from headrace.evaluate.headline import Headline, describe_direction
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.references.compare import ReferenceComparison
 from headrace.evaluate.references.page import show_references
 from headrace.evaluate.slices import SliceResult
+from headrace.evaluate.worst_rows import WorstRows
 from headrace.number_text import format_exact, format_number, format_share
-from headrace.pages.image import Image
+from headrace.pages.charts.frame import Figure, Figures
 from headrace.pages.page import Page, Section
 from headrace.pages.table import Cell, Column, Table, format_signed
-from headrace.pages.tiles import Alert, Alerts
+from headrace.pages.tiles import Alert, Alerts, Tile, Tiles
 
-_TITLES = {
-    "references.png": "Better than the references",
-    "learning_curves.png": "Learning curves",
+_SECTIONS = {  # of figures: title by the file name of their image, in the order of the page
     "confusion_matrix.png": "Confusion matrix",
+    "predictions_and_residuals.png": "Predictions and residuals",
     "roc_and_pr.png": "ROC and precision-recall",
     "calibration.png": "Calibration",
-    "predictions_and_residuals.png": "Predictions and residuals",
-    "predictions_by_split.png": "Predictions by split",
-    "labels.png": "Labels",
     "thresholds.png": "Threshold",
-    "slices.png": "Worst slices",
+    "predictions_by_split.png": "Predictions by split",
+    "learning_curves.png": "Learning curves",
     "importance.png": "Importance of features",
 }
 
@@ -40,7 +36,7 @@ def render_report(
     metrics: Mapping[str, float],
     intervals: Mapping[str, Interval],
     confidence: float,
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Sequence[Figure]],
     thresholds: Sequence[Mapping[str, float]],
     labels: Sequence[Mapping[str, float | str]],
     slices: Sequence[SliceResult],
@@ -51,6 +47,8 @@ def render_report(
     references: ReferenceComparison | None = None,
     bounds: Mapping[str, float] | None = None,
     remarks: Sequence[str] = (),
+    headlines: Sequence[Headline] = (),
+    worst: WorstRows | None = None,
 ) -> str:
     """Render the page.
 
@@ -59,7 +57,7 @@ def render_report(
         facts: name -> value; which model was evaluated on which dataset.
         verdict: of `gates.build_verdict`.
         metrics, intervals, confidence: of the test split.
-        figures: by file name.
+        figures: of each image of the run, by its file name.
         thresholds: rows of the threshold table; empty where the label has none.
         labels: rows of the table of labels; empty where rows have one label each.
         slices: the worst first.
@@ -70,16 +68,34 @@ def render_report(
         references: comparison with them.
         bounds: by how much exact metrics may differ, of those that do.
         remarks: what a reader has to know about metrics and figures.
+        headlines: what stands at the top.
+        worst: rows that the model is most wrong about.
     """
+    of_labels, of_slices, of_references = (
+        Figures(figures[name]) if name in figures else None
+        for name in ("labels.png", "slices.png", "references.png")
+    )
     sections = (
+        Section("Headline", [_show_headlines(headlines, confidence)]),
         _show_gates(verdict),
-        Section("References", show_references(references or ReferenceComparison())),
-        _show_metrics(metrics, intervals, confidence, weighted, bounds or {}, remarks),
-        Section("Figures", [_show_figure(n, figures[n]) for n in _TITLES if n in figures]),
-        Section("Labels, the worst F1 first", [_show_table(labels, _READ_LABELS)], short="Labels"),
-        Section("Threshold table", [_show_table(thresholds, _READ_THRESHOLDS)]),
-        _show_slices(slices, metric, notes),
+        Section(
+            "References", [of_references, *show_references(references or ReferenceComparison())]
+        ),
+        *(
+            Section(title, [Figures(figures[name])])
+            for name, title in _SECTIONS.items()
+            if name in figures
+        ),
+        Section(
+            "Labels, the worst F1 first",
+            [of_labels, _show_table(labels, _READ_LABELS)],
+            short="Labels",
+        ),
+        _show_slices(slices, metric, notes, of_slices),
+        Section("Worst rows", [_show_worst(worst or WorstRows())]),
         Section("Single features", [_show_strengths(strengths)]),
+        Section("Threshold table", [_show_table(thresholds, _READ_THRESHOLDS)]),
+        _show_metrics(metrics, intervals, confidence, weighted, bounds or {}, remarks),
     )
     return Page(title, sections, facts, "Evaluation report").render()
 
@@ -89,6 +105,52 @@ _READ_THRESHOLDS = (
     "From which probability on a row is predicted to be positive, and what that costs: a higher "
     "threshold raises precision and lowers recall."
 )
+
+
+def _show_headlines(headlines: Sequence[Headline], confidence: float) -> Tiles | None:
+    if not headlines:
+        return None
+    tiles = []
+    for item in headlines:
+        lines = [describe_direction(item)] if item.direction else []
+        if item.interval:
+            low, high = (format_signed(end, 4) for end in item.interval)
+            lines.append(f"{format_share(confidence)} interval {low} to {high}")
+        lines += [f"{name}: {format_signed(v, 4)}" for name, v in item.baselines.items()]
+        tiles.append(Tile(item.name, format_signed(item.value, 4), lines))
+    reading = (
+        "What the model reaches on rows that it has not seen, with the interval within which "
+        "another draw of such rows would likely leave it, and what simple answers reach."
+    )
+    return Tiles(tiles, reading)
+
+
+def _show_worst(worst: WorstRows) -> Table | None:
+    if not worst.positions:
+        return None
+    names = list(worst.columns or {})
+    cells = [(worst.columns or {})[name] for name in names]
+    rows = [
+        (
+            worst.truths[n],
+            worst.predictions[n],
+            worst.losses[n],
+            *("missing" if column[n] is None else column[n] for column in cells),
+        )
+        for n in range(len(worst.positions))
+    ]
+    columns = [
+        Column("truth"),
+        Column("prediction"),
+        Column("loss", is_number=True, digits=4),
+        *(Column(name) for name in names),
+    ]
+    reading = (
+        "The test rows that the model is most wrong about: a look at them finds wrong labels, "
+        "broken values, and what no feature tells. The loss is the one of training (of numbers the "
+        "absolute error), without weights."
+    )
+    return Table(columns, rows, reading, raw_columns=("", "", "", *names))
 
 
 def _show_gates(verdict: Mapping[str, Any]) -> Section:
@@ -140,7 +202,7 @@ def _show_metrics(
         "single features."
     )
     notes = [f"{remark}." for remark in remarks] + [weights] * weighted
-    return Section("Metrics", [table, *notes])
+    return Section("All metrics", [table, *notes])
 
 
 def _show_table(rows: Sequence[Mapping[str, float | str]], reading: str) -> Table | None:
@@ -151,7 +213,9 @@ def _show_table(rows: Sequence[Mapping[str, float | str]], reading: str) -> Tabl
     return Table(columns, [[row.get(name) for name in names] for row in rows], reading)
 
 
-def _show_slices(slices: Sequence[SliceResult], metric: str, notes: Sequence[str]) -> Section:
+def _show_slices(
+    slices: Sequence[SliceResult], metric: str, notes: Sequence[str], figures: Figures | None
+) -> Section:
     if not slices:
         return Section("Slices", [])
     rows = [
@@ -172,7 +236,8 @@ def _show_slices(slices: Sequence[SliceResult], metric: str, notes: Sequence[str
         "say little, are at the end."
     )
     table = Table(columns, rows, reading, left_out="slices.json", dim=small)
-    return Section("Slices, the worst first", [table, *(f"{n}." for n in notes)], short="Slices")
+    parts = [figures, table, *(f"{note}." for note in notes)]
+    return Section("Slices, the worst first", parts, short="Slices")
 
 
 def _show_strengths(strengths: Sequence[FeatureStrength]) -> Table | None:
@@ -191,12 +256,6 @@ def _show_suspicion(item: FeatureStrength) -> Cell | str:
     if item.is_suspicious:
         return Cell("suspicious: a copy of the label?", tone="error")
     return "allowed by the recipe" if item.strength >= item.limit else ""
-
-
-def _show_figure(name: str, figure: Figure) -> Image:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return Image(_TITLES[name], file.getvalue(), "Its axes say what is shown.")
 
 
 def _format_interval(interval: Interval | None) -> str:

@@ -28,6 +28,7 @@ from headrace.lake.version import DatasetVersion
 from headrace.number_text import format_number
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
+from headrace.tracking.descriptions import describe_version
 from headrace.tracking.environment import select_tracking_variables
 from headrace.tracking.model import ModelVersion, find_model, tag_model
 from headrace.tracking.registry import find_champion, record_verdict
@@ -144,6 +145,7 @@ def evaluate(
     tag_model(store, model, tags)
     if version == trained_on:  # metrics on another version are for information only
         record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
+        describe_version(store, model.name, model.version, result["card"])
     return Evaluated(
         run_id=model.run_id,
         model_uri=model.uri,

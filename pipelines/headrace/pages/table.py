@@ -3,6 +3,7 @@
 Sorting and searching are added by the page's script; without it the table is as complete.
 """
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -60,6 +61,8 @@ class Table:
         most: rows that are shown.
         left_out: where the other rows are, for example `slices.json`.
         dim: positions of rows that are less important.
+        raw_columns: of a table whose rows are rows of the lake: the column of each cell, "" where
+            it is none; so that a person's rows can be found in a page, see `pages.raw_rows`.
     """
 
     columns: Sequence[Column]
@@ -69,6 +72,7 @@ class Table:
     most: int = MAX_ROWS
     left_out: str = ""
     dim: frozenset[int] = frozenset()
+    raw_columns: Sequence[str] = ()
 
     def render(self, name: str = "") -> Markup:
         """Return the table as HTML.
@@ -96,7 +100,9 @@ class Table:
         label = shorten(self.title or name or "table", 80)
         table = element(
             "table", element("thead", head), element("tbody", body),
-            data_sort=True, aria_label=label,
+            data_sort=True,
+            data_raw_columns=json.dumps(list(self.raw_columns)) if self.raw_columns else None,
+            aria_label=label,
         )  # fmt: skip
         left = len(self.rows) - len(shown)
         where = f": they are in {self.left_out}" if self.left_out else ""

@@ -1,7 +1,5 @@
 """Show the comparison with the references: a section of the report, and a figure."""
 
-from matplotlib.figure import Figure
-
 from headrace.evaluate.references.compare import (
     PHRASES,
     ReferenceComparison,
@@ -9,6 +7,8 @@ from headrace.evaluate.references.compare import (
     format_with_margin,
     list_metrics,
 )
+from headrace.pages.charts.frame import Axis, Figure
+from headrace.pages.charts.rows import RowChart, RowMark, RowSeries
 from headrace.pages.table import Cell, Column, Table
 
 _SHOWN_METRICS = 3
@@ -53,38 +53,27 @@ def _list_rows(comparison: ReferenceComparison) -> list[tuple[object, ...]]:
     return rows
 
 
-def plot_references(comparison: ReferenceComparison) -> Figure | None:
-    """Plot by how much the model is better than each reference; None where there is no difference.
+def plot_references(comparison: ReferenceComparison) -> list[Figure]:
+    """Plot by how much the model is better than each reference; none where there is no difference.
 
-    A panel for each metric, because units differ.
+    A figure for each metric, because units differ.
     """
-    panels = []
+    figures = []
     for metric in list_metrics(comparison)[:_SHOWN_METRICS]:
-        points = [
-            (result.name, difference)
-            for result in comparison.results
-            if (difference := result.differences.get(metric)) is not None
-        ]
-        if points:
-            panels.append((metric, points))
-    if not panels:
-        return None
-    height = 1.2 + 0.4 * len(comparison.results)
-    figure = Figure(figsize=(4.5 * len(panels), height), layout="constrained")
-    for axes, (metric, points) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for position, (_, difference) in enumerate(points):
-            ends = difference.find_interval(comparison.confidence)
-            axes.plot(difference.better_by, position, "o", color="#3b6ea5")
-            if ends:
-                axes.plot(ends, (position, position), color="#3b6ea5")
-        axes.axvline(0, color="black", linewidth=1)
-        axes.set(
-            yticks=range(len(points)),
-            yticklabels=[name for name, _ in points],
-            ylim=(len(points) - 0.5, -0.5),
-            xlabel=f"better by, {metric}",
-        )
-        axes.grid(axis="x", alpha=0.3)
-    return figure
+        names, marks = [], []
+        for result in comparison.results:
+            difference = result.differences.get(metric)
+            if difference is not None:
+                ends = difference.find_interval(comparison.confidence) or (None, None)
+                names.append(PHRASES[result.name])
+                marks.append(RowMark(difference.better_by, *ends))
+        if names:
+            chart = RowChart(
+                names,
+                [RowSeries("", marks, 0)],
+                Axis(f"better by, {metric}"),
+                reference=(0.0, "equal"),
+            )
+            reading = "Right of the dashed line the model is better; a line across it is no proof."
+            figures.append(Figure(f"Better than the references: {metric}", chart, reading))
+    return figures

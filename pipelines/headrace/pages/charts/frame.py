@@ -22,11 +22,13 @@ class Axis:
     Attributes:
         name: what is measured, and its unit in parentheses where there is one.
         is_share: whether values are shares, shown as percentages.
+        is_whole: whether values are whole numbers, such as epochs.
         low, high: the limits; those of the values by default.
     """
 
     name: str
     is_share: bool = False
+    is_whole: bool = False
     low: float | None = None
     high: float | None = None
 
@@ -256,6 +258,8 @@ def list_finite(*columns: Sequence[float]) -> list[tuple[float, ...]]:
 
 def _name_ticks(axis: Axis, scale: Scale, most: int) -> list[tuple[float, str]]:
     values = choose_ticks(scale.low, scale.high, most)
+    if axis.is_whole:
+        values = [value for value in values if value == round(value)]
     for digits in range(3, 12):
         texts = [
             format_share(v) if axis.is_share else format_number(v, digits).replace("-", "−", 1)
