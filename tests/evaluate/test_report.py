@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from headrace.evaluate.bootstrap import Interval
+from headrace.evaluate.headline import Headline
 from headrace.evaluate.leakage import FeatureStrength
+from headrace.evaluate.plots import plot_confusion, plot_labels, plot_learning_curves
 from headrace.evaluate.report import render_report
 from headrace.evaluate.slices import SliceResult
+from headrace.evaluate.worst_rows import WorstRows
 from tests.pages.reading import EVIL, check_page
 
 
@@ -89,10 +92,58 @@ def test_strong_features_are_suspicious_or_allowed() -> None:
     ) in text
 
 
-def test_figures_are_embedded_in_the_order_of_the_page() -> None:
-    page = render(figures={"slices.png": Figure(), "calibration.png": Figure()})
-    assert page.count('src="data:image/png;base64,iVBOR') == 2
-    assert page.index("<h3>Calibration</h3>") < page.index("<h3>Worst slices</h3>")
+def test_figures_are_drawn_in_the_order_of_the_page() -> None:
+    history = plot_learning_curves({"train_loss": [(0, 0.5), (1, 0.4)]})
+    matrix = plot_confusion(np.array([0, 1]), np.array([0, 1]), ("late", "on time"), "Confusion")
+    page = render(figures={"learning_curves.png": history, "confusion_matrix.png": matrix})
+    reader = check_page(page)
+    assert len([a for a in reader.find("svg") if a.get("role") == "img"]) == 2
+    assert page.index(">Confusion matrix</h2>") < page.index(">Learning curves</h2>")
+    assert "late" in reader.texts and "100%" in reader.texts
+
+
+def test_the_headline_has_intervals_and_baselines_and_stands_first() -> None:
+    headline = Headline("log_loss", 0.51, (0.5, 0.52), {"the constant": 0.69}, "lower")
+    page = render(headlines=[headline])
+    text = check_page(page).text
+    assert ("log_loss 0.51 lower is better 95% interval 0.5 to 0.52 the constant: 0.69") in text
+    assert page.index(">Headline</h2>") < page.index(">Verdict")
+
+
+def test_worst_rows_are_shown_with_their_values() -> None:
+    worst = WorstRows([7, 3], [9.5, 1.25], ["late", EVIL], ["late: 1%", "x"],
+                      {"carrier": ["UA", None], EVIL: [EVIL, "b"]})  # fmt: skip
+    text = check_page(render(worst=worst)).text
+    assert "late late: 1% 9.5 UA" in text
+    assert "1.25 missing b" in text
+
+
+@pytest.mark.parametrize("count", [1000])
+def test_a_page_of_very_many_classes_and_columns_stays_small(count: int) -> None:
+    names = [f"class {n}" for n in range(count)]
+    truth = np.arange(count)
+    labels = [{"label": n, "rows": 5.0, "precision": 0.5, "recall": 0.1, "f1": 0.2} for n in names]
+    strengths = [FeatureStrength(f"column {n}", 0.5, 0.95) for n in range(2 * count)]
+    page = render(
+        figures={"confusion_matrix.png": plot_confusion(truth, truth[::-1], names, "t"),
+                 "labels.png": plot_labels(labels)},
+        labels=labels, strengths=strengths,
+    )  # fmt: skip
+    text = check_page(page).text
+    assert len(page) < 400_000
+    assert "800 more rows are not on this page" in text
+    assert "Of 1,000 classes those with the most wrong rows are shown" in text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_metrics_that_are_not_finite_are_said(value: float) -> None:
+    headline = Headline("rmse", value, (value, value), {"the constant": value}, "lower")
+    page = render(
+        metrics={"rmse": value}, intervals={"rmse": Interval(value, value, value)},
+        headlines=[headline], slices=[SliceResult(("c",), "c=1", 9, False, {"roc_auc": value})],
+    )  # fmt: skip
+    words = {"nan": "not defined", "inf": "infinite", "-inf": "−infinite"}[str(value)]
+    assert f"rmse {words} lower is better" in check_page(page).text
 
 
 def test_texts_of_users_are_no_markup_and_the_page_needs_no_network() -> None:
