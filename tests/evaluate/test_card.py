@@ -75,7 +75,7 @@ def test_what_there_is_none_of_is_left_out_or_said() -> None:
 @pytest.mark.parametrize(
     ("text", "written"),
     [("a_b*c", r"a\_b\*c"), ("<script>", r"\<script\>"), ("a\n# b | c", r"a \# b \| c"),
-     ("[x](javascript:1)", r"\[x\](javascript:1)"), 
+     ("[x](javascript:1)", r"\[x\](javascript:1)"),
      ("x" * 200, "x" * 120 + "… (80 more characters)")],
 )  # fmt: skip
 def test_texts_stay_texts(text: str, written: str) -> None:
