@@ -375,7 +375,7 @@ def plot_worst_slices(results: Sequence[SliceResult], metric: str, overall: floa
         ends = (interval.low, interval.high) if interval else (None, None)
         marks.append(RowMark(result.metrics[metric], *ends))
     chart = RowChart(
-        [f"{shorten(r.value, 50)} ({r.rows:,})" for r in shown],
+        [f"{_cut(r.value)} ({r.rows:,})" for r in shown],
         [RowSeries("", marks, _TEST)],
         Axis(metric),
         reference=(overall, f"all rows: {format_number(overall, 4)}"),
@@ -398,7 +398,7 @@ def plot_labels(table: Sequence[Mapping[str, float | str]]) -> list[Figure]:
         RowSeries(name, [RowMark(float(row[name])) for row in shown], color)
         for name, color in METRIC_COLORS.items()
     ]
-    names = [f"{shorten(row['label'], 50)} ({float(row['rows']):,.0f})" for row in shown]
+    names = [f"{_cut(str(row['label']))} ({float(row['rows']):,.0f})" for row in shown]
     more = len(table) - len(shown)
     note = f"{more:,} more are not shown." if more > 0 else ""
     chart = RowChart(names, series, Axis("metric, 0 to 1", low=0, high=1))
@@ -449,6 +449,11 @@ def _find_edges(values: np.ndarray, bins: int) -> np.ndarray:
 
 def _describe_beyond(rows: int) -> str:
     return f"{rows:,} rows beyond the axes count at their ends." if rows else ""
+
+
+def _cut(name: str, most: int = 18) -> str:
+    """Return the beginning of a name that has a number behind it; tables have it in full."""
+    return name if len(name) <= most else f"{name[:most]}…"
 
 
 def _share(name: str) -> Axis:

@@ -15,7 +15,7 @@ from headrace.pages.markup import Markup, element, escape, join, shorten
 
 MAX_ROWS = 200
 _NUMBER = re.compile(r"^([^\d]*[\d,]*)(\.\d+)?(.*)$", re.DOTALL)
-_LONG_WORD = 28  # letters: longer ones are broken anywhere, in a column that stays wide enough
+_LONG_WORD = 28  # letters: longer ones are broken anywhere; long texts keep their column wide
 _MOST_PADDING = 8  # digits: a number of more is not lined up with others
 
 
@@ -140,8 +140,10 @@ class Table:
 def _choose_class(content: object, is_number: bool) -> str | None:
     if is_number:
         return "n"
-    has_long_word = any(len(word) > _LONG_WORD for word in str(content).split())
-    return "w" if has_long_word else None
+    text = str(content)
+    if any(len(word) > _LONG_WORD for word in text.split()):
+        return "w"
+    return "t" if len(text) > _LONG_WORD else None
 
 
 def _align_column(column: Column, values: Sequence[Any]) -> list[Markup]:

@@ -12,7 +12,7 @@ from headrace.pages.table import format_signed
 
 WIDTH, HEIGHT = 440, 260
 _RIGHT = 12  # room at the right of every chart
-_LETTER = 7.2  # width of a letter at 12 px, on the safe side of usual sans-serif fonts
+_LETTER = 7.5  # width of a letter at 12 px, on the safe side of usual sans-serif fonts
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Figure:
         ]
         return element(
             "figure",
-            element("h3", shorten(self.title)),
+            element("h3", shorten(self.title)) if self.title != name else "",
             element("ul", *entries, class_="legend") if entries else "",
             self.chart.draw(f"{self.title}. {self.reading}"),
             element("figcaption", self.reading, " " if self.note else "", self.note),
@@ -144,7 +144,7 @@ def choose_ticks(low: float, high: float, most: int = 5) -> list[float]:
 def measure_text(text: str) -> float:
     """Return about how wide a text is, in pixels at 12 px."""
     if text.isascii():
-        return len(text) * _LETTER
+        return len(text) * _LETTER + text.count("%") * 4
     return sum(
         0
         if unicodedata.combining(c)

@@ -93,7 +93,13 @@ class LineChart:
         if self.level:
             parts.append(draw_line(left, y(levels[0]), right, y(levels[0]), "k"))
             parts.append(
-                draw_text(right, y(levels[0]) - 5, cut_text(self.level[1], 240), text_anchor="end")
+                draw_text(
+                    right,
+                    y(levels[0]) - 5,
+                    cut_text(self.level[1], 240),
+                    class_="h",
+                    text_anchor="end",
+                )
             )
         for line, shown in zip(self.lines, points, strict=True):
             parts.extend(self._draw_one(line, shown, x, y))
@@ -103,6 +109,7 @@ class LineChart:
             parts.append(draw_line(at, top, at, bottom, "k"))
             parts.append(
                 draw_text(at + (-5 if is_right else 5), top + 12, cut_text(self.mark[1], 160),
+                    class_="h",
                           text_anchor="end" if is_right else None)
             )  # fmt: skip
         return draw_svg(parts, label, WIDTH, HEIGHT)

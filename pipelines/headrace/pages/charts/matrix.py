@@ -52,9 +52,9 @@ class Matrix:
         is_readable, is_named = count <= _READABLE, count <= _NAMED
         widest = max((measure_text(name) for name in self.names), default=0) + 12
         left = (min(130.0, widest) if is_named else 4.0) + 20
-        cell = max(70.0 if is_readable else 0.0, min(110.0, (440 - left) / max(1, count)))
-        if is_readable and count > 5:
-            cell = 64.0
+        cell = (460 - left) / max(1, count)
+        if is_readable:
+            cell = max(64.0, min(cell, widest, 150.0))
         width = left + cell * count + 4
         tall = 44.0 if is_readable else cell
         is_turned = is_named and widest > cell

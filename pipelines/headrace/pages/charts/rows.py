@@ -83,7 +83,7 @@ class RowChart:
         include += [self.reference[0]] if self.reference and has_reference else []
         low, high = fit_limits(values, self.x, include)
         widest = max((measure_text(name) for name in self.names), default=0)
-        left, right = min(190.0, widest + 14), _WIDTH - 16.0
+        left, right = min(210.0, widest + 14), _WIDTH - 16.0
         row = max(_ROW, 11 * len(self.series) + 6)
         top = 20.0 if has_reference else 6.0
         bottom = top + row * max(1, len(self.names))
