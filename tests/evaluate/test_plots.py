@@ -110,6 +110,14 @@ def test_predictions_by_split_are_shares() -> None:
     check_figures(figures)
 
 
+def test_predictions_of_another_split_that_are_not_finite_are_no_reason_to_fail() -> None:
+    bad = np.array([np.nan, np.inf, -np.inf])
+    figures = plots.plot_by_split({"train": bad, "test": np.array([0.2, 0.9])}, "probability")
+    assert sum(figures[0].chart.lines[1].y) == pytest.approx(1)
+    check_figures(figures)
+    check_figures(plots.plot_by_split({"train": bad}, "probability"))
+
+
 def test_classes_by_split() -> None:
     figures = plots.plot_by_split(
         {"validation": np.array([0, 0]), "test": np.array([0, 1])}, "class", ["a", "b"]

@@ -443,7 +443,9 @@ def _plot_histogram(
 
 
 def _find_edges(values: np.ndarray, bins: int) -> np.ndarray:
-    low, high = np.quantile(values.astype(np.float64), _TAILS)
+    # Predictions of a split that is not evaluated may be anything: a figure is no reason to fail.
+    finite = values[np.isfinite(values)].astype(np.float64)
+    low, high = np.quantile(finite, _TAILS) if len(finite) else (0.0, 1.0)
     return np.linspace(low, high if high > low else low + 1, bins + 1)
 
 
