@@ -343,7 +343,7 @@ def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str,
     if kind.form is Form.NUMBER:
         truth, predicted = (kind.convert_output(test[n], label) for n in ("label", kind.output))
         numbers = {n: kind.convert_output(rows[kind.output], label) for n, rows in splits.items()}
-        figures = {
+        figures: dict[str, Sequence[Figure]] = {
             "predictions_and_residuals.png": plots.plot_predictions_and_residuals(
                 truth, predicted, test["weight"]
             ),
@@ -370,7 +370,7 @@ def _plot_probabilities(
     is_multi_label = bool(inputs.spec.label.classes)
     title = "All labels" if is_multi_label else "Confusion matrix"
     title += f", threshold {format_number(threshold, 4)}"
-    figures = {
+    figures: dict[str, Sequence[Figure]] = {
         "confusion_matrix.png": plots.plot_confusion(
             truth, predicted, inputs.class_names, title, weight
         ),

@@ -49,7 +49,7 @@ def draw_image(figures: Sequence[Figure]) -> "Image":
 def _draw_lines(axes: Any, chart: LineChart) -> None:
     shows_names = bool(chart.list_legend())
     for line, (_, _, dashes) in zip(
-        chart.lines, chart.list_legend() or [("", "", "")], strict=True
+        chart.lines, chart.list_legend() or [("", "", "")], strict=False
     ):
         axes.plot(
             line.x, line.y, color=_pick(line.color), linestyle="--" if dashes else "-",

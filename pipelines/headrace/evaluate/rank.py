@@ -75,6 +75,7 @@ from headrace.lake.data_file import SPLITS, SplitName
 from headrace.lake.split_definition import describe_split
 from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
+from headrace.pages.charts.frame import Figure
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -461,7 +462,8 @@ class _RankEvaluation:
         analysis = analyze_predictions(inputs, settings)
         references = self._compare_references(inputs, analysis, pending)
         drawn = plot_references(references)
-        figures = {**({"references.png": drawn} if drawn else {}), **analysis.figures}
+        figures: dict[str, Sequence[Figure]] = {"references.png": drawn} if drawn else {}
+        figures |= analysis.figures
         headlines = list_headlines(
             self._spec.label, analysis.metric, analysis.metrics, analysis.intervals, references
         )

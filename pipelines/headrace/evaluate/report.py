@@ -12,7 +12,7 @@ from headrace.evaluate.slices import SliceResult
 from headrace.evaluate.worst_rows import WorstRows
 from headrace.number_text import format_exact, format_number, format_share
 from headrace.pages.charts.frame import Figure, Figures
-from headrace.pages.page import Page, Section
+from headrace.pages.page import Element, Page, Section
 from headrace.pages.table import Cell, Column, Table, format_signed
 from headrace.pages.tiles import Alert, Alerts, Tile, Tiles
 
@@ -236,7 +236,7 @@ def _show_slices(
         "say little, are at the end."
     )
     table = Table(columns, rows, reading, left_out="slices.json", dim=small)
-    parts = [figures, table, *(f"{note}." for note in notes)]
+    parts: list[Element | str | None] = [figures, table, *(f"{note}." for note in notes)]
     return Section("Slices, the worst first", parts, short="Slices")
 
 

@@ -60,7 +60,8 @@ def plot_references(comparison: ReferenceComparison) -> list[Figure]:
     """
     figures = []
     for metric in list_metrics(comparison)[:_SHOWN_METRICS]:
-        names, marks = [], []
+        names: list[str] = []
+        marks: list[RowMark] = []
         for result in comparison.results:
             difference = result.differences.get(metric)
             if difference is not None:
