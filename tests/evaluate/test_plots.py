@@ -59,7 +59,7 @@ def test_of_very_many_classes_those_with_the_most_errors_are_shown() -> None:
 def test_curves_of_both_kinds() -> None:
     figures = plots.plot_roc_and_pr(LABEL.astype(int), PROBABILITY, np.ones(8))
     assert [figure.title for figure in figures] == ["ROC curve", "Precision and recall"]
-    assert figures[1].chart.level[0] == 0.5
+    assert figures[1].chart.level[0] == 0.375
     check_figures(figures)
 
 

@@ -107,7 +107,7 @@ def test_the_headline_has_intervals_and_baselines_and_stands_first() -> None:
     page = render(headlines=[headline])
     text = check_page(page).text
     assert ("log_loss 0.51 lower is better 95% interval 0.5 to 0.52 the constant: 0.69") in text
-    assert page.index(">Headline</h2>") < page.index(">Verdict")
+    assert page.index(">Headline</h2>") < page.index(">Verdict: ")
 
 
 def test_worst_rows_are_shown_with_their_values() -> None:

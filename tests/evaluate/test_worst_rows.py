@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluate.worst_rows import find_worst_rows, format_values
@@ -48,6 +48,7 @@ def test_rows_without_weight_or_a_finite_loss_are_left_out() -> None:
     assert find_worst_rows(rows, number, (), 3).positions == [2]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=40), st.integers(0, 50))
 def test_it_is_what_a_full_sort_finds(values: list[int], most: int) -> None:
     number = LabelSpec(kind="regression")

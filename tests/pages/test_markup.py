@@ -1,12 +1,13 @@
 """What is not markup is escaped at the sink, whatever the text holds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from headrace.pages.markup import Markup, element, escape, join, make_anchor, shorten
 from tests.pages.reading import STRANGE, TEXTS, Reader
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_no_text_becomes_markup(text: str, value: str) -> None:
     page = element("p", text, title=value)
