@@ -12,6 +12,14 @@ help: ## list the targets
 setup: ## install what is missing: Java, a compiler, uv, the locked environment
 	@scripts/setup.sh
 
+.PHONY: setup-browser
+setup-browser: setup ## install Debian's Chromium, in which `make test-all` opens the reports
+	@scripts/setup-browser.sh
+
+.PHONY: screenshots
+screenshots: setup-browser ## write the pictures of docs/reports.md
+	@$(BIN)/pytest tests/e2e/test_pages.py -k screenshots --screenshots docs/images
+
 .PHONY: demo
 demo: setup ## build the example lake and run the whole pipeline on it (WORKDIR=var)
 	@$(BIN)/headrace lake flights --out "$(WORKDIR)/lake/flights"
@@ -36,7 +44,7 @@ test: lint ## run what CI runs: lint, unit tests, end-to-end tests (TESTS="-k le
 	@$(PYTEST) -m "not long" --cov=headrace --cov-report=term:skip-covered $(TESTS)
 
 .PHONY: test-all
-test-all: lint ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
+test-all: lint setup-browser ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
 	@$(PYTEST) $(if $(SHARD),--shard $(SHARD)) $(TESTS)
 
 .PHONY: mutate

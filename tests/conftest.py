@@ -30,6 +30,9 @@ _ORDER = {"long": 1, "e2e": 2, "spark": 3}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shard", metavar="K/N", help="run the K-th of N parts of the test files")
+    parser.addoption(
+        "--screenshots", metavar="FOLDER", help="write the pictures of docs/reports.md"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,10 +1,10 @@
 """An evaluation on one rank, with a model of one neuron and a dataset in memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ from headrace.evaluate.predictions import POSITION
 from headrace.evaluate.references.compute import References
 from headrace.features.scaled import ScaledFeature
 from headrace.features.vocabulary import VocabularyFeature
-from headrace.lake.build import StoredColumn
+from headrace.lake.build import Build, StoredColumn
+from headrace.lake.ledger import Ledger
 from headrace.models.build import build_model
 from headrace.progress import Progress
 from headrace.recipe.sections import Mlp
 from headrace.tracking.golden import GoldenCheck
 from headrace.tracking.model import ModelVersion
 from headrace.transform.spec import RawColumn, TransformSpec
+from tests.pages.reading import check_page
 from tests.tiny import tiny_recipe
 
 ROWS = 200
@@ -62,7 +64,21 @@ class Dataset:
 
     root, version, digest, transform_json = "s3://key:secret@lake/tiny", 4, "d1", ""
     text_files = None
-    build = SimpleNamespace(kept={}, stored={"shop": StoredColumn(name="raw_shop", type="string")})
+    build = Build(
+        build_id="b-1",
+        created_at="2026-01-01T00:00:00+00:00",
+        headrace_version="1",
+        recipe={"label": {"expression": "amount > 3"}},
+        sources={},
+        ledger=Ledger(
+            read=401, published={"train": ROWS, "test": ROWS}, quarantined={}, duplicates=1,
+            filtered={},
+        ),
+        files=(),
+        label_kind="binary",
+        transform_digest="d",
+        stored={"shop": StoredColumn(name="raw_shop", type="string")},
+    )  # fmt: skip
 
     def count_rows(self, split: str) -> int:
         return 0 if split == "validation" else ROWS
@@ -183,8 +199,9 @@ def test_rank_0_logs_everything_and_the_verdict_last(world: World) -> None:
     }
     assert world.run.logged == [
         "metrics", *plots, "evaluation/test/slices.json", "evaluation/test/report.html",
-        "evaluation/test/verdict.json",
+        "evaluation/test/card.md", "evaluation/test/verdict.json",
     ]  # fmt: skip
+    assert result["card"] == world.run.texts["evaluation/test/card.md"]
 
 
 def test_the_verdict_holds_gates_facts_and_all_numbers(world: World) -> None:
@@ -201,6 +218,33 @@ def test_the_verdict_holds_gates_facts_and_all_numbers(world: World) -> None:
     amount, shop = verdict["importance"]
     assert (amount["feature"], shop["feature"], shop["loss"]) == ("amount", "shop", 0.0)
     assert {item["feature"] for item in verdict["single_features"]} == {"amount", "shop"}
+
+
+def test_the_report_names_classes_and_shows_the_worst_rows_with_their_values(world: World) -> None:
+    world.evaluate()
+    reader = check_page(world.run.texts["evaluation/test/report.html"])
+    assert "amount ≤ 3" in reader.texts and "amount > 3" in reader.texts
+    (table,) = [a for a in reader.find("table") if "data-raw-columns" in a]
+    assert json.loads(str(table["data-raw-columns"])) == ["", "", "", "shop"]
+    page = world.run.texts["evaluation/test/report.html"]
+    worst = page.split("data-raw-columns")[1].split("</table>")[0]
+    assert worst.count("<tr") == 1 + 20
+    # The dataset has the rows in another order; each row has its own shop.
+    probability = [float(v) for v in re.findall(r"&gt; 3: ([\d.]+)%", worst)]
+    assert len(probability) == 20
+    world.evaluate("evaluate.worst_rows=0")
+    assert "data-raw-columns=" not in world.run.texts["evaluation/test/report.html"]
+
+
+def test_the_card_tells_data_metrics_and_how_to_call_the_model(world: World) -> None:
+    card = world.evaluate(GATES)["card"]
+    for text in (
+        "## Purpose", "## Metrics", "## Verdict: passed", "## Data", "## Limits", "`roc_auc`",
+        "the constant", "401 read, 400 published, 1 duplicates", "`amount` (real)",
+        'mlflow.pyfunc.load_model("models:/tiny/3")', "shop=a",
+    ):  # fmt: skip
+        assert text in card, text
+    assert "secret" not in card
 
 
 def test_slices_are_of_the_rows_whose_predictions_they_score(world: World) -> None:
@@ -236,7 +280,8 @@ def test_what_a_reader_has_to_know_of_slices_is_said_everywhere(
         return pa.table({"row_id": ROW_ID[::-1].copy(), "shop": ids}).select(columns)
 
     monkeypatch.setattr(Dataset, "read_columns", read_ids)
-    monkeypatch.setattr(Dataset, "build", SimpleNamespace(kept={}, stored={}))  # an older version
+    older = Dataset.build.model_copy(update={"stored": {}})  # of an older release
+    monkeypatch.setattr(Dataset, "build", older)
     world.evaluate()
     slices = json.loads(world.run.texts["evaluation/test/slices.json"])
     assert {item["value"] for item in slices} == {"shop=a", "shop=b"}
@@ -349,7 +394,7 @@ def test_a_sketched_evaluation_is_the_exact_one_within_bounds(
     assert " within ± " in verdict["gates"][0]["text"]
     page = world.run.texts["evaluation/test/report.html"]
     assert "200 test rows are more than evaluate.exact_rows (100)" in page
-    assert "<td>roc_auc<td class=n>" in page
+    assert '>roc_auc</th><td class="n"' in page
     assert " ± 0.0" in page
     words = {kind: r["references"]["words"]["log_loss"] for kind, r in
              (("exact", exact["verdict"]), ("sketched", result["verdict"]))}  # fmt: skip

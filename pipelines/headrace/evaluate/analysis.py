@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from headrace.errors import ModelError
 from headrace.evaluate import plots
@@ -25,6 +24,7 @@ from headrace.evaluate.slices import (
     score_slices,
     sort_worst_first,
 )
+from headrace.evaluate.worst_rows import WorstRows, find_worst_rows
 from headrace.labels.binary import BinaryScorer
 from headrace.labels.kind import Form
 from headrace.labels.losses.quantile import Quantile
@@ -35,6 +35,7 @@ from headrace.labels.sketch.row_sketch import GROUPS
 from headrace.labels.spec import LabelSpec
 from headrace.models.threshold import compute_threshold_curves
 from headrace.number_text import format_number
+from headrace.pages.charts.frame import Figure
 from headrace.recipe import sections as s
 from headrace.transform.spec import TransformSpec
 
@@ -61,6 +62,7 @@ class AnalysisInputs:
         strengths: the strongest first.
         sketched: of more test rows than `evaluate.exact_rows`, their sketch; `test` are then those
             rows that something else needs.
+        class_names: of the label's classes, or of 0 and 1, for people.
     """
 
     spec: TransformSpec
@@ -74,6 +76,7 @@ class AnalysisInputs:
     importances: Sequence[Importance] = ()
     strengths: Sequence[FeatureStrength] = ()
     sketched: SketchedRows | None = None
+    class_names: Sequence[str] = ("0", "1")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class Analysis:
         labels: rows of the table of labels; empty where rows have one label each.
         notes: what a reader has to know about slices.
         drawn: metrics of every draw of the test rows.
-        figures: by file name.
+        figures: of each image of the run, by its file name.
+        worst: rows that the model is most wrong about; none where the rows are sketched.
         remarks: what a reader has to know about metrics and figures.
     """
 
@@ -101,7 +105,8 @@ class Analysis:
     labels: list[dict[str, float | str]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
     drawn: DrawnMetrics = field(default_factory=lambda: DrawnMetrics({}, [], 0))
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, Sequence[Figure]] = field(default_factory=dict)
+    worst: WorstRows = field(default_factory=WorstRows)
     remarks: tuple[str, ...] = ()
 
 
@@ -129,8 +134,12 @@ def analyze_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> Analysi
     )
     shown, remarks = _thin_splits(inputs, settings)
     thresholds = _make_threshold_table(shown, settings)
+    worst = WorstRows()
+    if settings.worst_rows and inputs.sketched is None:
+        names, most = inputs.class_names, settings.worst_rows
+        worst = find_worst_rows(inputs.test, label, names, most)
     analysis = Analysis(
-        metrics, intervals, metric, slices, thresholds, labels, notes, drawn, remarks=remarks
+        metrics, intervals, metric, slices, thresholds, labels, notes, drawn, {}, worst, remarks
     )
     analysis.figures.update(_plot_figures(shown, settings, analysis))
     return analysis
@@ -293,8 +302,8 @@ def _flatten_labels(rows: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
 
 def _plot_figures(
     inputs: AnalysisInputs, settings: s.Evaluate, analysis: Analysis
-) -> dict[str, Figure]:
-    """Plot all figures of the report, by file name."""
+) -> dict[str, Sequence[Figure]]:
+    """Plot all figures of the report, by the file name of their image."""
     figures = _plot_predictions(inputs, settings)
     if analysis.labels:
         figures["labels.png"] = plots.plot_labels(analysis.labels)
@@ -308,7 +317,7 @@ def _plot_figures(
     return figures
 
 
-def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str, Figure]:
+def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str, Sequence[Figure]]:
     """Plot the figures that depend on the form of predictions, by file name."""
     label = inputs.spec.label
     splits = {"train": inputs.train, "validation": inputs.validation, "test": inputs.test}
@@ -334,11 +343,13 @@ def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str,
     if kind.form is Form.NUMBER:
         truth, predicted = (kind.convert_output(test[n], label) for n in ("label", kind.output))
         numbers = {n: kind.convert_output(rows[kind.output], label) for n, rows in splits.items()}
-        figures = {
+        figures: dict[str, Sequence[Figure]] = {
             "predictions_and_residuals.png": plots.plot_predictions_and_residuals(
                 truth, predicted, test["weight"]
             ),
-            "predictions_by_split.png": plots.plot_by_split(numbers, "prediction", weights=weights),
+            "predictions_by_split.png": plots.plot_by_split(
+                numbers, "prediction (unit of the label)", weights=weights
+            ),
         }
         if isinstance(label.loss, Quantile):
             figures["calibration.png"] = plots.plot_coverage(
@@ -350,7 +361,7 @@ def _plot_predictions(inputs: AnalysisInputs, settings: s.Evaluate) -> dict[str,
 
 def _plot_probabilities(
     inputs: AnalysisInputs, splits: Mapping[str, Mapping[str, np.ndarray]]
-) -> dict[str, Figure]:
+) -> dict[str, Sequence[Figure]]:
     """Plot the figures of probabilities that a threshold turns into predictions, by file name."""
     splits = {name: _flatten_labels(rows) for name, rows in splits.items()}
     test, threshold = splits["test"], inputs.threshold
@@ -359,14 +370,19 @@ def _plot_probabilities(
     is_multi_label = bool(inputs.spec.label.classes)
     title = "All labels" if is_multi_label else "Confusion matrix"
     title += f", threshold {format_number(threshold, 4)}"
-    figures = {
-        "confusion_matrix.png": plots.plot_confusion(truth, predicted, ("0", "1"), title, weight),
+    figures: dict[str, Sequence[Figure]] = {
+        "confusion_matrix.png": plots.plot_confusion(
+            truth, predicted, inputs.class_names, title, weight
+        ),
         "calibration.png": plots.plot_calibration(
-            probability, truth, "all labels" if is_multi_label else "label 1", weight
+            probability,
+            truth,
+            "all labels" if is_multi_label else inputs.class_names[1],
+            weight,
         ),
         "predictions_by_split.png": plots.plot_by_split(
             {name: rows["probability"] for name, rows in splits.items()},
-            "probability",
+            "predicted probability",
             weights={name: rows["weight"] for name, rows in splits.items()},
         ),
     }

@@ -23,8 +23,8 @@ from headrace.number_text import format_beside, format_exact, format_number
 from headrace.recipe import sections as s
 from headrace.recipe.task import list_differences
 
-DISPLAY_SETTINGS = frozenset({"metric"})
-"""Keys of `evaluate` that no gate reads: they order what is shown. All others are criteria."""
+DISPLAY_SETTINGS = frozenset({"metric", "worst_rows"})
+"""Keys of `evaluate` that no gate reads: they say what is shown. All others are criteria."""
 
 
 @dataclass(frozen=True)

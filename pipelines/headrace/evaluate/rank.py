@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ from headrace.evaluate.analysis import (
     get_row_weights,
     weigh_rows,
 )
+from headrace.evaluate.card import CardInputs, write_card
 from headrace.evaluate.champion_rows import compare_with_champion, open_dataset
+from headrace.evaluate.class_names import name_label_classes
+from headrace.evaluate.draw import draw_image
 from headrace.evaluate.gates import (
     ChampionComparison,
     GateInputs,
@@ -35,6 +39,7 @@ from headrace.evaluate.gates import (
     comparison_to_dict,
     criteria_to_dict,
 )
+from headrace.evaluate.headline import Headline, list_headlines
 from headrace.evaluate.importance import (
     Importance,
     compute_importances,
@@ -64,10 +69,13 @@ from headrace.evaluate.references.page import plot_references
 from headrace.evaluate.report import render_report
 from headrace.evaluate.sketched import SketchedRows, is_sketched, sketch_predictions
 from headrace.evaluate.slices import SliceSource, find_slice_source, slices_to_list
+from headrace.evaluate.worst_rows import WorstRows, choose_columns, format_values
 from headrace.labels.ranking import LIST, describe_left_out
-from headrace.lake.data_file import SplitName
+from headrace.lake.data_file import SPLITS, SplitName
+from headrace.lake.split_definition import describe_split
 from headrace.models.load import load_keras_model
 from headrace.models.predict import Predictor
+from headrace.pages.charts.frame import Figure
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.redaction import redact_text
@@ -164,6 +172,7 @@ class _RankEvaluation:
                 importances=importances,
                 strengths=strengths,
                 sketched=sketched,
+                class_names=self._name_classes(),
             ),
             comparison,
             references,
@@ -352,6 +361,66 @@ class _RankEvaluation:
             )
         return table
 
+    def _name_classes(self) -> tuple[str, ...]:
+        """Return the names of the label's classes by the recipe of the dataset."""
+        label = self._dataset.build.recipe.get("label") or {}
+        expression = label.get("expression") or self._recipe.label.expression
+        return name_label_classes(self._spec.label, str(expression))
+
+    def _read_worst(self, inputs: AnalysisInputs, worst: WorstRows) -> WorstRows:
+        """Return the worst rows with their raw values, those that lie beside the rows."""
+        if not worst.positions:
+            return worst
+        build, settings = self._dataset.build, self._recipe.evaluate
+        names = choose_columns(build, settings.slices, inputs.importances)
+        stored = {name: build.stored[name].name for name in names}
+        test = {name: inputs.test[name][list(worst.positions)] for name in (ROW_ID, POSITION)}
+        rows = self._read_test_columns(list(stored.values()), test)
+        values = {name: format_values(rows[column]) for name, column in stored.items()}
+        return replace(worst, columns=values)
+
+    def _write_card(
+        self,
+        inputs: AnalysisInputs,
+        analysis: Analysis,
+        verdict: dict[str, Any],
+        headlines: Sequence[Headline],
+    ) -> str:
+        """Return the card of the model."""
+        dataset, recipe, label = self._dataset, self._recipe, self._spec.label
+        ledger = dataset.build.ledger
+        return write_card(
+            CardInputs(
+                name=recipe.name,
+                model_uri=self._payload["model_uri"],
+                model_kind=recipe.model.kind,
+                label_kind=label.kind,
+                expression=redact_text(recipe.label.expression),
+                class_names=inputs.class_names,
+                loss=label.describe_loss(),
+                dataset=redact_text(dataset.root),
+                dataset_version=dataset.version,
+                build_id=dataset.build.build_id,
+                ledger={
+                    "read": ledger.read,
+                    "published": sum(ledger.published.values()),
+                    "quarantined": sum(ledger.quarantined.values()),
+                    "duplicates": ledger.duplicates,
+                    "filtered": sum(ledger.filtered.values()),
+                },
+                splits={split: dataset.count_rows(split) for split in SPLITS},
+                split=describe_split(dataset.build),
+                verdict=verdict,
+                headlines=headlines,
+                confidence=recipe.evaluate.confidence,
+                metric=analysis.metric,
+                slices=analysis.slices,
+                strengths=inputs.strengths,
+                columns={column.name: column.kind for column in self._spec.raw},
+                remarks=analysis.remarks,
+            )
+        )
+
     def _read_history(self) -> dict[str, list[tuple[int, float]]]:
         """Return the learning curves of the training: metric -> epochs and values."""
         metrics = self._spec.label.validation_metrics
@@ -393,8 +462,12 @@ class _RankEvaluation:
         self._report(Progress("computing metrics and intervals"))
         analysis = analyze_predictions(inputs, settings)
         references = self._compare_references(inputs, analysis, pending)
-        figure = plot_references(references)
-        figures = {**({"references.png": figure} if figure else {}), **analysis.figures}
+        drawn = plot_references(references)
+        figures: dict[str, Sequence[Figure]] = {"references.png": drawn} if drawn else {}
+        figures |= analysis.figures
+        headlines = list_headlines(
+            self._spec.label, analysis.metric, analysis.metrics, analysis.intervals, references
+        )
         gate_inputs = GateInputs(
             metrics=analysis.metrics,
             slices=analysis.slices,
@@ -448,7 +521,10 @@ class _RankEvaluation:
             references=references,
             bounds=analysis.drawn.bounds,
             remarks=analysis.remarks,
+            headlines=headlines,
+            worst=self._read_worst(inputs, analysis.worst),
         )
+        card = self._write_card(inputs, analysis, verdict, headlines)
         if left_out := describe_left_out(analysis.metrics):
             self._report(Progress(f"ranking: {left_out}"))
         for remark in analysis.remarks:
@@ -463,14 +539,17 @@ class _RankEvaluation:
             logged = {**analysis.metrics, **bounds, **of_references}
             named = {f"{prefix}_{name}": value for name, value in logged.items()}
             run.log_metrics(name_metrics(named))
-            run.log_figures({f"plots/{prefix}/{n}": figure for n, figure in figures.items()})
+            run.log_figures(
+                {f"plots/{prefix}/{n}": draw_image(shown) for n, shown in figures.items()}
+            )
             slices = slices_to_list(analysis.slices)
             run.log_text(json.dumps(slices, indent=1), f"{folder}/slices.json")
             run.log_text(page, f"{folder}/report.html")
+            run.log_text(card, f"{folder}/card.md")
             # Last, so that wherever there is a verdict there is also what it is based on.
             contents = {**verdict, **analysis_to_dict(analysis, inputs)}
             run.log_text(json.dumps(contents, indent=1), f"{folder}/verdict.json")
-        return {"metrics": analysis.metrics, "verdict": verdict}
+        return {"metrics": analysis.metrics, "verdict": verdict, "card": card}
 
     def _time_predictions(self, rows: int) -> list[float]:
         """Return the milliseconds of several predictions of that many raw rows."""

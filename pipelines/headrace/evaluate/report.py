@@ -1,38 +1,29 @@
-"""Render the report of an evaluation: one self-contained HTML page, without scripts or network."""
+"""Render the report of an evaluation: one page in the design of `headrace.pages`."""
 
-import base64
-import html
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from headrace.evaluate.bootstrap import Interval
+from headrace.evaluate.headline import Headline, describe_direction
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.references.compare import ReferenceComparison
-from headrace.evaluate.references.page import render_references
+from headrace.evaluate.references.page import show_references
 from headrace.evaluate.slices import SliceResult
+from headrace.evaluate.worst_rows import WorstRows
 from headrace.number_text import format_exact, format_number, format_share
+from headrace.pages.charts.frame import Figure, Figures
+from headrace.pages.page import Element, Page, Section
+from headrace.pages.table import Cell, Column, Table, format_signed
+from headrace.pages.tiles import Alert, Alerts, Tile, Tiles
 
-_STYLE = """
-body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1000px;color:#222;
-padding:0 1rem}table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.15rem .8rem;
-border-bottom:1px solid #ddd;text-align:left;vertical-align:top}td.n,th.n{text-align:right;
-font-variant-numeric:tabular-nums}h2{margin-top:2rem}.m{color:#666}.yes{color:#2c7a3f}.no{color:
-#b3261e;font-weight:bold}tr.small{color:#888}img{max-width:100%}figure{margin:1rem 0}"""
-_SHOWN_SLICES = 40
-_TITLES = {
-    "references.png": "Better than the references",
-    "learning_curves.png": "Learning curves",
+_SECTIONS = {  # of figures: title by the file name of their image, in the order of the page
     "confusion_matrix.png": "Confusion matrix",
+    "predictions_and_residuals.png": "Predictions and residuals",
     "roc_and_pr.png": "ROC and precision-recall",
     "calibration.png": "Calibration",
-    "predictions_and_residuals.png": "Predictions and residuals",
-    "predictions_by_split.png": "Predictions by split",
-    "labels.png": "Labels",
     "thresholds.png": "Threshold",
-    "slices.png": "Worst slices",
+    "predictions_by_split.png": "Predictions by split",
+    "learning_curves.png": "Learning curves",
     "importance.png": "Importance of features",
 }
 
@@ -45,7 +36,7 @@ def render_report(
     metrics: Mapping[str, float],
     intervals: Mapping[str, Interval],
     confidence: float,
-    figures: Mapping[str, Figure],
+    figures: Mapping[str, Sequence[Figure]],
     thresholds: Sequence[Mapping[str, float]],
     labels: Sequence[Mapping[str, float | str]],
     slices: Sequence[SliceResult],
@@ -56,6 +47,8 @@ def render_report(
     references: ReferenceComparison | None = None,
     bounds: Mapping[str, float] | None = None,
     remarks: Sequence[str] = (),
+    headlines: Sequence[Headline] = (),
+    worst: WorstRows | None = None,
 ) -> str:
     """Render the page.
 
@@ -64,7 +57,7 @@ def render_report(
         facts: name -> value; which model was evaluated on which dataset.
         verdict: of `gates.build_verdict`.
         metrics, intervals, confidence: of the test split.
-        figures: by file name.
+        figures: of each image of the run, by its file name.
         thresholds: rows of the threshold table; empty where the label has none.
         labels: rows of the table of labels; empty where rows have one label each.
         slices: the worst first.
@@ -75,149 +68,197 @@ def render_report(
         references: comparison with them.
         bounds: by how much exact metrics may differ, of those that do.
         remarks: what a reader has to know about metrics and figures.
+        headlines: what stands at the top.
+        worst: rows that the model is most wrong about.
     """
-    fact_rows = "".join(f"<tr><td>{_escape_text(k)}<td>{_escape_text(v)}" for k, v in facts.items())
-    parts = [
-        "<!doctype html><html lang=en><head><meta charset=utf-8>",
-        f"<title>{_escape_text(title)}</title>",
-        f"<style>{_STYLE}</style></head><body><h1>{_escape_text(title)}</h1>",
-        f"<table>{fact_rows}</table>",
-        _render_gates(verdict),
-        render_references(references or ReferenceComparison()),
-        _render_metrics(metrics, intervals, confidence, weighted, bounds or {}, remarks),
-        *(_render_figure(name, figures[name]) for name in _TITLES if name in figures),
-        _render_table("Labels, the worst F1 first", labels),
-        _render_table("Threshold table", thresholds),
-        _render_slices(slices, metric, notes),
-        _render_strengths(strengths),
-        "</body></html>",
-    ]
-    return "".join(parts)
-
-
-def _render_gates(verdict: Mapping[str, Any]) -> str:
-    decision = {
-        True: "<span class=yes>passed",
-        False: "<span class=no>failed",
-        None: "<span class=m>none",
-    }[verdict["passed"]]
-    rows = "".join(
-        f"<tr><td class={'yes' if g['passed'] else 'no'}>{'passed' if g['passed'] else 'failed'}"
-        f"<td>{_escape_text(g['gate']['kind'])}<td>{_escape_text(g['text'])}"
-        for g in verdict["gates"]
+    of_labels, of_slices, of_references = (
+        Figures(figures[name]) if name in figures else None
+        for name in ("labels.png", "slices.png", "references.png")
     )
-    none = "<p class=m>No gates (evaluate.gates is []): nothing was judged.</p>"
-    table = f"<table>{rows}</table>" if rows else none
-    return f"<h2>Verdict: {decision}</span></h2>{table}"
+    sections = (
+        Section("Headline", [_show_headlines(headlines, confidence)]),
+        _show_gates(verdict),
+        Section(
+            "References", [of_references, *show_references(references or ReferenceComparison())]
+        ),
+        *(
+            Section(title, [Figures(figures[name])])
+            for name, title in _SECTIONS.items()
+            if name in figures
+        ),
+        Section(
+            "Labels, the worst F1 first",
+            [of_labels, _show_table(labels, _READ_LABELS)],
+            short="Labels",
+        ),
+        _show_slices(slices, metric, notes, of_slices),
+        Section("Worst rows", [_show_worst(worst or WorstRows())]),
+        Section("Single features", [_show_strengths(strengths)]),
+        Section("Threshold table", [_show_table(thresholds, _READ_THRESHOLDS)]),
+        _show_metrics(metrics, intervals, confidence, weighted, bounds or {}, remarks),
+    )
+    return Page(title, sections, facts, "Evaluation report").render()
 
 
-def _render_metrics(
+_READ_LABELS = "Each label by itself: of how many rows it is, and how well it is found."
+_READ_THRESHOLDS = (
+    "From which probability on a row is predicted to be positive, and what that costs: a higher "
+    "threshold raises precision and lowers recall."
+)
+
+
+def _show_headlines(headlines: Sequence[Headline], confidence: float) -> Tiles | None:
+    if not headlines:
+        return None
+    tiles = []
+    for item in headlines:
+        lines = [describe_direction(item)] if item.direction else []
+        if item.interval:
+            low, high = (format_signed(end, 4) for end in item.interval)
+            lines.append(f"{format_share(confidence)} interval {low} to {high}")
+        lines += [f"{name}: {format_signed(v, 4)}" for name, v in item.baselines.items()]
+        tiles.append(Tile(item.name, format_signed(item.value, 4), lines))
+    reading = (
+        "What the model reaches on rows that it has not seen, with the interval within which "
+        "another draw of such rows would likely leave it, and what simple answers reach."
+    )
+    return Tiles(tiles, reading)
+
+
+def _show_worst(worst: WorstRows) -> Table | None:
+    if not worst.positions:
+        return None
+    names = list(worst.columns or {})
+    cells = [(worst.columns or {})[name] for name in names]
+    rows = [
+        (
+            worst.truths[n],
+            worst.predictions[n],
+            worst.losses[n],
+            *("missing" if column[n] is None else column[n] for column in cells),
+        )
+        for n in range(len(worst.positions))
+    ]
+    columns = [
+        Column("truth"),
+        Column("prediction"),
+        Column("loss", is_number=True, digits=4),
+        *(Column(name) for name in names),
+    ]
+    reading = (
+        "The test rows that the model is most wrong about: a look at them finds wrong labels, "
+        "broken values, and what no feature tells. The loss is the one of training (of numbers the "
+        "absolute error), without weights."
+    )
+    return Table(columns, rows, reading, raw_columns=("", "", "", *names))
+
+
+def _show_gates(verdict: Mapping[str, Any]) -> Section:
+    decision = {True: "passed", False: "failed", None: "none"}[verdict["passed"]]
+    alerts = [
+        Alert(
+            "ok" if gate["passed"] else "error",
+            f"{gate['gate']['kind']}: {gate['text']}",
+            "passed" if gate["passed"] else "failed",
+        )
+        for gate in verdict["gates"]
+    ]
+    part = Alerts(
+        alerts,
+        "Each line is a gate that the model had to pass, with the number that decided it; what "
+        "failed stands first.",
+        "No gates (evaluate.gates is []): nothing was judged.",
+    )
+    return Section(f"Verdict: {decision}", [part], short="Verdict")
+
+
+def _show_metrics(
     metrics: Mapping[str, float],
     intervals: Mapping[str, Interval],
     confidence: float,
     weighted: bool,
     bounds: Mapping[str, float],
     remarks: Sequence[str],
-) -> str:
+) -> Section:
     rows = []
     for name, value in metrics.items():
-        interval = _format_interval(intervals.get(name))
         bound = f" ± {format_number(bounds[name], 2)}" if name in bounds else ""
-        rows.append(
-            f"<tr><td>{_escape_text(name)}<td class=n>{format_number(value)}{bound}"
-            f"<td class=n>{interval}"
-        )
-    head = f"<tr><th>metric<th class=n>value<th class=n>{format_share(confidence)} interval"
-    note = (
-        "<p class=m>Computed over all rows of the test split at once. Intervals are bootstrapped "
-        "over rows; where rows belong together (of one day, of one customer) they are too narrow."
-        "</p>"
+        shown = Cell(f"{format_signed(value)}{bound}", value)
+        rows.append((name, shown, _format_interval(intervals.get(name))))
+    columns = [
+        Column("metric"),
+        Column("value", is_number=True),
+        Column(f"{format_share(confidence)} interval"),
+    ]
+    table = Table(
+        columns,
+        rows,
+        "Computed over all rows of the test split at once. Intervals are bootstrapped over rows; "
+        "where rows belong together (of one day, of one customer) they are too narrow.",
     )
-    note += "".join(f"<p class=m>{_escape_text(remark)}.</p>" for remark in remarks)
-    if weighted:
-        note += (
-            "<p class=m>Rows have their sample weight in all figures and tables, as in the choice "
-            "of the threshold. Each counts once in numbers of rows, learning curves and the "
-            "strength of single features.</p>"
-        )
-    return f"<h2>Metrics</h2>{note}<table>{head}{''.join(rows)}</table>"
+    weights = (
+        "Rows have their sample weight in all figures and tables, as in the choice of the "
+        "threshold. Each counts once in numbers of rows, learning curves and the strength of "
+        "single features."
+    )
+    notes = [f"{remark}." for remark in remarks] + [weights] * weighted
+    return Section("All metrics", [table, *notes])
 
 
-def _render_table(title: str, rows: Sequence[Mapping[str, float | str]]) -> str:
+def _show_table(rows: Sequence[Mapping[str, float | str]], reading: str) -> Table | None:
     if not rows:
-        return ""
+        return None
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th class=n>{_escape_text(name)}" for name in names)
-    body = "".join(
-        "<tr>" + "".join(_render_cell(row.get(name, "")) for name in names) for row in rows
-    )
-    return f"<h2>{title}</h2><table><tr>{head}{body}</table>"
+    columns = [Column(n, not any(isinstance(row.get(n), str) for row in rows)) for n in names]
+    return Table(columns, [[row.get(name) for name in names] for row in rows], reading)
 
 
-def _render_cell(value: float | str) -> str:
-    if isinstance(value, str):
-        return f"<td>{_escape_text(value)}"
-    return f"<td class=n>{format_number(value)}"
-
-
-def _render_slices(slices: Sequence[SliceResult], metric: str, notes: Sequence[str]) -> str:
+def _show_slices(
+    slices: Sequence[SliceResult], metric: str, notes: Sequence[str], figures: Figures | None
+) -> Section:
     if not slices:
-        return ""
-    rows = []
-    for result in slices[:_SHOWN_SLICES]:
-        value = result.metrics.get(metric)
-        interval = _format_interval(result.intervals.get(metric))
-        rows.append(
-            f"<tr{' class=small' if result.is_small else ''}><td>{_escape_text(result.value)}"
-            f"<td class=n>{result.rows:,}"
-            f"<td class=n>{'' if value is None else format_number(value)}"
-            f"<td class=n>{interval}<td>{'few rows' if result.is_small else ''}"
+        return Section("Slices", [])
+    rows = [
+        (
+            result.value,
+            result.rows,
+            result.metrics.get(metric),
+            _format_interval(result.intervals.get(metric)),
+            "few rows" if result.is_small else "",
         )
-    left = len(slices) - _SHOWN_SLICES
-    more = f"<p class=m>{left:,} more in slices.json.</p>" if left > 0 else ""
-    head = (
-        f"<tr><th>slice<th class=n>rows<th class=n>{_escape_text(metric)}<th class=n>interval<th>"
+        for result in slices
+    ]
+    columns = [Column("slice"), Column("rows", is_number=True, digits=15),
+               Column(metric, is_number=True), Column("interval"), Column("remark")]  # fmt: skip
+    small = frozenset(n for n, result in enumerate(slices) if result.is_small)
+    reading = (
+        f"Rows with one value each, the worst {metric} first; slices with few rows, whose numbers "
+        "say little, are at the end."
     )
-    remarks = "".join(f"<p class=m>{_escape_text(note)}.</p>" for note in notes)
-    return f"<h2>Slices, the worst first</h2>{remarks}<table>{head}{''.join(rows)}</table>{more}"
+    table = Table(columns, rows, reading, left_out="slices.json", dim=small)
+    parts: list[Element | str | None] = [figures, table, *(f"{note}." for note in notes)]
+    return Section("Slices, the worst first", parts, short="Slices")
 
 
-def _render_strengths(strengths: Sequence[FeatureStrength]) -> str:
+def _show_strengths(strengths: Sequence[FeatureStrength]) -> Table | None:
     if not strengths:
-        return ""
-    rows = "".join(
-        f"<tr><td>{_escape_text(s.feature)}<td class=n>{format_number(s.strength)}"
-        f"<td>{_render_suspicion(s)}"
-        for s in strengths[:20]
+        return None
+    rows = [(s.feature, s.strength, _show_suspicion(s)) for s in strengths]
+    reading = (
+        f"How well a feature alone predicts the label, 0 to 1; suspicious from "
+        f"{format_exact(strengths[0].limit)}."
     )
-    note = (
-        f"<p class=m>How well a feature alone predicts the label, 0 to 1; suspicious from "
-        f"{format_exact(strengths[0].limit)}.</p>"
-    )
-    return f"<h2>Single features</h2>{note}<table>{rows}</table>"
+    columns = [Column("feature"), Column("strength", is_number=True), Column("remark")]
+    return Table(columns, rows, reading, most=50, left_out="verdict.json")
 
 
-def _render_suspicion(item: FeatureStrength) -> str:
+def _show_suspicion(item: FeatureStrength) -> Cell | str:
     if item.is_suspicious:
-        return "<span class=no>suspicious: a copy of the label?</span>"
+        return Cell("suspicious: a copy of the label?", tone="error")
     return "allowed by the recipe" if item.strength >= item.limit else ""
-
-
-def _render_figure(name: str, figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    image = base64.b64encode(file.getvalue()).decode()
-    title = _escape_text(_TITLES[name])
-    return (
-        f"<h2>{title}</h2><figure><img alt='{title}' src='data:image/png;base64,{image}'></figure>"
-    )
 
 
 def _format_interval(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    return f"{format_number(interval.low)} to {format_number(interval.high)}"
-
-
-def _escape_text(value: object) -> str:
-    return html.escape(str(value))
+    return f"{format_signed(interval.low)} to {format_signed(interval.high)}"

@@ -153,9 +153,8 @@ def evaluate(
         run_url = run.url
         if version == trained_on:  # metrics on another version are for information only
             record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
-            text = describe_evaluation(recipe, dataset, metrics, tagged_metrics, verdict)
-            run.describe(text)
-            describe_version(store, model.name, model.version, text)
+            run.describe(describe_evaluation(recipe, dataset, metrics, tagged_metrics, verdict))
+            describe_version(store, model.name, model.version, result["card"])
     return Evaluated(
         run_id=model.run_id,
         model_uri=model.uri,

@@ -226,6 +226,8 @@ class Evaluate(Section):
     """Rows of a split up to which metrics are computed from all of them at once, on rank 0. Of more
     rows, a condition's and a number's metrics are of sums and of histograms of scores that ranks
     add up, and each says by how much the exact one may differ; in training, those of an epoch."""
+    worst_rows: Annotated[int, Field(ge=0, le=200)] = declare_later_key(20)
+    """Test rows of the highest loss that the report shows with their raw values; 0 shows none."""
     reference_rows: Annotated[int, Field(ge=1)] | None = declare_later_key(None)
     """Train rows that the trees are fitted on, at most; by default 131,072, or fewer where there
     are more than 256 columns (2^25 values)."""

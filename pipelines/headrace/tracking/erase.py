@@ -3,7 +3,7 @@
 import io
 import json
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
+from headrace.pages.raw_rows import list_raw_columns, remove_rows
 from headrace.tracking.descriptions import change_run_description, change_version_description
 from headrace.tracking.lineage import find_runs
 from headrace.tracking.model import find_logged_model
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import FileInfo
 
-_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".csv", ".txt", ".yaml", ".yml", ".md")
+_TABLES, _TEXTS = (".parquet",), (".json", ".html", ".md", ".csv", ".txt", ".yaml", ".yml")
 _LARGEST = 256 * 2**20  # bytes of an artifact that is looked at
 
 
@@ -151,6 +152,8 @@ def _erase_from_place(
                     done.unclear.append(name)
             else:
                 cleaned, rows = _erase_text(content, key)
+                if suffix == ".html" and cleaned is not None and _hides_rows(cleaned, key):
+                    done.unclear.append(name)
             if cleaned is not None and cleaned != content:
                 place.write(client, info.path, cleaned)
                 if rows:
@@ -174,18 +177,36 @@ def _erase_rows(content: bytes, key: PersonKey) -> tuple[bytes | None, int]:
 def _erase_text(content: bytes, key: PersonKey) -> tuple[bytes, int]:
     """Return a text without the person's rows and values, and how many rows there were."""
     text = content.decode(errors="surrogateescape")
-    rows = 0
+    text, rows = _erase_page_rows(text, key)
     try:
         tree = json.loads(text)
     except ValueError:
         tree = None
     split = tree.get("dataframe_split", tree) if isinstance(tree, dict) else None
     if isinstance(split, dict) and {"columns", "data"} <= split.keys():
-        rows = _erase_split(split, key)
+        rows += _erase_split(split, key)
         text = json.dumps(tree) if rows else text
     if key.is_in_text(text):
         text = key.remove_from_text(text)
     return text.encode(errors="surrogateescape"), rows
+
+
+def _erase_page_rows(page: str, key: PersonKey) -> tuple[str, int]:
+    """Take the person's rows out of the tables of a report, and return how many there were."""
+
+    def is_of_person(columns: Sequence[str], cells: Sequence[str]) -> bool:
+        wanted = key.find_columns(name for name in columns if name)
+        if wanted is None:
+            return any(text in cell for text in key.searched_texts for cell in cells)
+        return all(cells[columns.index(name)] == text for name, text in wanted.items())
+
+    return remove_rows(page, is_of_person)
+
+
+def _hides_rows(content: bytes, key: PersonKey) -> bool:
+    """Return whether a page has raw rows of which it cannot be told whose they are."""
+    page = content.decode(errors="surrogateescape")
+    return any(key.find_columns(filter(None, names)) is None for names in list_raw_columns(page))
 
 
 def _erase_split(split: dict[str, Any], key: PersonKey) -> int:

@@ -1,10 +1,5 @@
 """Show the comparison with the references: a section of the report, and a figure."""
 
-import html
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
 from headrace.evaluate.references.compare import (
     PHRASES,
     ReferenceComparison,
@@ -12,42 +7,39 @@ from headrace.evaluate.references.compare import (
     format_with_margin,
     list_metrics,
 )
-from headrace.number_text import format_number
+from headrace.pages.charts.frame import Axis, Figure
+from headrace.pages.charts.rows import RowChart, RowMark, RowSeries
+from headrace.pages.table import Cell, Column, Table
 
 _SHOWN_METRICS = 3
 
 
-def render_references(comparison: ReferenceComparison) -> str:
-    """Return the section of the report as HTML; empty where there is nothing to say."""
+def show_references(comparison: ReferenceComparison) -> list[Table | str]:
+    """Return the parts of the report's section; none where there is nothing to say."""
     if not comparison.results and not comparison.left_out:
-        return ""
+        return []
     sentences = [(m, format_differences(comparison, m)) for m in list_metrics(comparison)]
-    lines = "".join(
-        f"<p>{html.escape(metric)}: {html.escape(words)}." for metric, words in sentences if words
-    )
-    rows = "".join(_render_rows(comparison))
-    table = (
-        f"<table><tr><th>reference<th>metric<th class=n>model<th class=n>reference"
-        f"<th class=n>better by<th>what it is{rows}</table>"
-        if rows
-        else ""
-    )
-    notes = "".join(
-        f"<p class=m>{html.escape(text)}."
-        for text in (
-            *(f"{PHRASES[name]} is left out: {why}" for name, why in comparison.left_out.items()),
-            *comparison.notes,
+    parts: list[Table | str] = [f"{metric}: {words}." for metric, words in sentences if words]
+    if rows := _list_rows(comparison):
+        reading = (
+            f"Simple answers on the same {comparison.rows:,} rows, drawn together; ± is half of "
+            f"the {100 * comparison.confidence:g}% interval. Above 0 the model is better."
         )
-    )
-    about = (
-        f"<p class=m>The same {comparison.rows:,} rows, drawn together; ± is half of the "
-        f"{100 * comparison.confidence:g}% interval. Above 0 the model is better."
-    )
-    return f"<h2>References</h2>{lines}{about}{table}{notes}"
+        columns = [
+            Column("reference"),
+            Column("metric"),
+            Column("model", is_number=True, digits=6),
+            Column("reference's", is_number=True, digits=6),
+            Column("better by", is_number=True),
+            Column("what it is"),
+        ]
+        parts.append(Table(columns, rows, reading))
+    parts += [f"{PHRASES[name]} is left out: {why}." for name, why in comparison.left_out.items()]
+    return parts + [f"{note}." for note in comparison.notes]
 
 
-def _render_rows(comparison: ReferenceComparison) -> Sequence[str]:
-    rows = []
+def _list_rows(comparison: ReferenceComparison) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
     for result in comparison.results:
         for metric, difference in result.differences.items():
             if difference is None:
@@ -55,47 +47,34 @@ def _render_rows(comparison: ReferenceComparison) -> Sequence[str]:
             ends = difference.find_interval(comparison.confidence)
             sign = "−" if difference.better_by < 0 else ""
             shown = f"{sign}{format_with_margin(abs(difference.better_by), ends)}"
-            rows.append(
-                f"<tr><td>{html.escape(result.name)}<td>{html.escape(metric)}"
-                f"<td class=n>{format_number(difference.model, 6)}"
-                f"<td class=n>{format_number(difference.reference, 6)}"
-                f"<td class=n>{shown}<td>{html.escape(result.about)}"
-            )
+            better = Cell(shown, difference.better_by)
+            model, reference = difference.model, difference.reference
+            rows.append((result.name, metric, model, reference, better, result.about))
     return rows
 
 
-def plot_references(comparison: ReferenceComparison) -> Figure | None:
-    """Plot by how much the model is better than each reference; None where there is no difference.
+def plot_references(comparison: ReferenceComparison) -> list[Figure]:
+    """Plot by how much the model is better than each reference; none where there is no difference.
 
-    A panel for each metric, because units differ.
+    A figure for each metric, because units differ.
     """
-    panels = []
+    figures = []
     for metric in list_metrics(comparison)[:_SHOWN_METRICS]:
-        points = [
-            (result.name, difference)
-            for result in comparison.results
-            if (difference := result.differences.get(metric)) is not None
-        ]
-        if points:
-            panels.append((metric, points))
-    if not panels:
-        return None
-    height = 1.2 + 0.4 * len(comparison.results)
-    figure = Figure(figsize=(4.5 * len(panels), height), layout="constrained")
-    for axes, (metric, points) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for position, (_, difference) in enumerate(points):
-            ends = difference.find_interval(comparison.confidence)
-            axes.plot(difference.better_by, position, "o", color="#3b6ea5")
-            if ends:
-                axes.plot(ends, (position, position), color="#3b6ea5")
-        axes.axvline(0, color="black", linewidth=1)
-        axes.set(
-            yticks=range(len(points)),
-            yticklabels=[name for name, _ in points],
-            ylim=(len(points) - 0.5, -0.5),
-            xlabel=f"better by, {metric}",
-        )
-        axes.grid(axis="x", alpha=0.3)
-    return figure
+        names: list[str] = []
+        marks: list[RowMark] = []
+        for result in comparison.results:
+            difference = result.differences.get(metric)
+            if difference is not None:
+                ends = difference.find_interval(comparison.confidence) or (None, None)
+                names.append(PHRASES[result.name])
+                marks.append(RowMark(difference.better_by, *ends))
+        if names:
+            chart = RowChart(
+                names,
+                [RowSeries("", marks, 0)],
+                Axis(f"better by, {metric}"),
+                reference=(0.0, "equal"),
+            )
+            reading = "Right of the dashed line the model is better; a line across it is no proof."
+            figures.append(Figure(f"Better than the references: {metric}", chart, reading))
+    return figures
