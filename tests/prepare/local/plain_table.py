@@ -11,9 +11,9 @@ import pytest
 
 from headrace.lake import DatasetVersion
 from headrace.prepare import BuildRequest, Prepared, prepare
-from headrace.prepare.local import choice
 from headrace.progress import Progress
 from headrace.recipe import Recipe, build_recipe
+from headrace.source.local import choice
 
 _BUILD_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 

@@ -12,9 +12,10 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.prepare import BuildRequest, prepare
-from headrace.prepare.local import choice, jobs
+from headrace.prepare.local import jobs
 from headrace.progress import ignore_progress
 from headrace.recipe import Recipe
+from headrace.source.local import choice
 from tests.prepare.local.plain_table import (
     digest_version,
     make_recipe,

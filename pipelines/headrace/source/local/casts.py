@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.columns.values import RawKind
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.problems import PROBLEM_SEPARATOR, REASON_SEPARATOR
 
 # Texts that are values to Spark and to Arrow alike; and texts that are none, because they have a

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.prepare.local import choice
-from headrace.prepare.local.choice import can_do_without_spark, choose_processes, describe_rows
-from headrace.prepare.local.table import open_local_table
 from headrace.prepare.plan import Plan, make_plan
 from headrace.recipe import Recipe
+from headrace.source.local import choice
+from headrace.source.local.choice import can_do_without_spark, choose_processes, describe_rows
+from headrace.source.local.table import open_local_table
 from tests.prepare.local.plain_table import make_recipe
 
 

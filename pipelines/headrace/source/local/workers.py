@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from headrace.errors import HeadraceError, MachineError
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 
 _END_SECONDS = 5.0
 
@@ -30,6 +30,14 @@ class Runnable(Protocol):
     """A task: what is pickled must be all that it needs."""
 
     def run(self) -> Any: ...
+
+
+def deal_groups(groups: Sequence[Sequence[Any]], parts: int) -> list[list[Any]]:
+    """Deal groups to so many parts in turn, whole; none of these is empty."""
+    dealt: list[list[Any]] = [[] for _ in range(max(1, min(parts, len(groups))))]
+    for number, group in enumerate(groups):
+        dealt[number % len(dealt)] += group
+    return [part for part in dealt if part]
 
 
 class Workers:
