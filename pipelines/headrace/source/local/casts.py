@@ -143,6 +143,9 @@ def convert_to_kind(column: pa.Array, kind: RawKind) -> pa.Array:
         return _convert_to_micros(column)
     if kind == "integer":
         return column.cast(pa.int8()).cast(pa.int64()) if column.type == pa.bool_() else column
+    if kind == "real" and column.type != pa.float64():
+        number = column.cast(pa.int8()) if column.type == pa.bool_() else column
+        return pc.cast(number, pa.float64(), safe=False)
     return column
 
 

@@ -39,12 +39,17 @@ def can_do_without_spark(recipe: Recipe, plan: ReadPlan) -> bool:
     return len(known) == len(rows) and sum(known) <= limit
 
 
-def choose_processes(recipe: Recipe, table: LocalTable) -> int:
-    """Choose how many processes prepare rows beside this one; 0 where it does so itself."""
+def count_processes(recipe: Recipe) -> int:
+    """Return how many processes may run at a time: the machine's cores, or as `local[N]` says."""
     match = _LOCAL_MASTER.fullmatch(recipe.spark.master)
     wanted = match[1] if match else None
     cores = len(os.sched_getaffinity(0))
-    cores = min(cores, int(wanted)) if wanted and wanted.isdigit() else cores
+    return min(cores, int(wanted)) if wanted and wanted.isdigit() else cores
+
+
+def choose_processes(recipe: Recipe, table: LocalTable) -> int:
+    """Choose how many processes prepare rows beside this one; 0 where it does so itself."""
+    cores = count_processes(recipe)
     cells = table.raw.rows_read * len(table.columns.stored.names)
     return 0 if cores == 1 or cells <= _CELLS_ALONE else cores
 

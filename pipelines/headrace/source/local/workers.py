@@ -5,6 +5,7 @@ others. Each gets a task after the other, pickled, and ends with this one.
 """
 
 import contextlib
+import importlib
 import os
 import pickle
 import signal
@@ -43,13 +44,14 @@ def deal_groups(groups: Sequence[Sequence[Any]], parts: int) -> list[list[Any]]:
 class Workers:
     """Processes that run tasks; or this process, where there are none. A context manager."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, preload: str = "") -> None:
         """
         Args:
             processes: how many are started; with 0 tasks run here, one after the other.
+            preload: a module that they import before they run a task.
         """
         self.count = max(processes, 1)
-        self._processes = [_Worker() for _ in range(processes)]
+        self._processes = [_Worker(preload) for _ in range(processes)]
 
     @property
     def are_separate(self) -> bool:
@@ -88,10 +90,11 @@ class Workers:
                 return [future.result() for future in futures]
             except BaseException:
                 failed.set()
-                self._stop()
+                self.stop()
                 raise
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the processes, whatever they do."""
         for worker in self._processes:
             worker.stop()
 
@@ -104,18 +107,18 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        self.stop()
 
 
 class _Worker:
     """A process, and the connection to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
         self._connection, other = Pipe()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         with contextlib.closing(other):
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(other.fileno())],
+                [sys.executable, "-P", "-m", __name__, str(other.fileno()), preload],
                 pass_fds=[other.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -131,8 +134,8 @@ class _Worker:
             code = self._process.wait()
             how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
             raise MachineError(
-                f"a process that prepares rows ended by {how}; where it is SIGKILL, memory was "
-                "short. Free some, or set spark.above_rows to 0, so that Spark prepares them"
+                f"a process that reads rows ended by {how}; where it is SIGKILL, memory was "
+                "short. Free some, or set spark.above_rows to 0, so that Spark reads them"
             ) from None
         if not succeeded:
             raise result
@@ -149,13 +152,16 @@ class _Worker:
             self._process.wait()
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, preload: str) -> None:
     """Run what comes until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side says what is to be done
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     warnings.simplefilter("ignore")  # of libraries to each other; nobody reads them here
+    if preload:
+        with contextlib.suppress(Exception):  # whatever it is, a task runs into it and reports it
+            importlib.import_module(preload)
     while True:
         try:
             pickled = connection.recv_bytes()
@@ -183,4 +189,4 @@ def _make_sendable(error: Exception) -> Exception:
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])))
+    _serve(Connection(int(sys.argv[1])), sys.argv[2])
