@@ -29,6 +29,8 @@ def start_workers(recipe: Recipe, plan: ScorePlan, report: Report) -> Workers | 
         return None
     try:
         refuse_other_sources(recipe)
+        if recipe.clean.rules:
+            raise NeedsSparkError("rules are checked")
     except NeedsSparkError as error:
         report(Progress(f"Spark is needed: {error}"))
         return None
