@@ -48,7 +48,7 @@ def main(
     rounds = rounds or (1 if quick else 3)
     rows = rows or (200_000 if quick else 2_000_000)
     folder = str(Path(workdir).absolute())
-    model = _ensure_model(folder)
+    model = ensure_model(folder)
     lake = ensure_clicks_lake(folder, rows)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     for number in range(rounds):
@@ -90,7 +90,7 @@ def main(
         write_json(json_, {"benchmark": "score", **describe_environment(), **figures})
 
 
-def _ensure_model(folder: str) -> dict[str, str]:
+def ensure_model(folder: str) -> dict[str, str]:
     """Train the model that both contenders use, unless it exists, and return its folder and URI."""
     home = Path(folder) / "score-model"
     model_path = home / "model.json"
@@ -122,7 +122,7 @@ def _run_task(task: str, lake: str, folder: str, model: dict[str, str]) -> dict[
     """Run a contender, `parts` or `agreement` in a process of its own, and return its result."""
     job = {"task": task, "lake": lake, "out": f"{folder}/scored", "scratch": folder, **model}
     if task == "headrace":
-        return _run_command(job)
+        return run_command(job)
     with tempfile.TemporaryDirectory() as temporary:
         result_path = Path(temporary) / "result.json"
         command = [sys.executable, "-m", "benchmarks.score_one", json.dumps(job), str(result_path)]
@@ -131,7 +131,7 @@ def _run_task(task: str, lake: str, folder: str, model: dict[str, str]) -> dict[
     return {**result, "memory_gib": memory}
 
 
-def _run_command(job: dict[str, str]) -> dict[str, Any]:
+def run_command(job: dict[str, str]) -> dict[str, Any]:
     """Run `headrace score` as a user does, and time it from its start to its end."""
     output = build_output_path(job)
     shutil.rmtree(output, ignore_errors=True)

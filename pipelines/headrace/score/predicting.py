@@ -159,7 +159,7 @@ def _read_chunks(
     rejected: RejectedRows | None,
 ) -> Iterator[pa.Table]:
     """Yield rows to score, some ten thousand at once, with their source partition's position."""
-    chunk_rows = _choose_chunk_rows(spec, options.batch_rows)
+    chunk_rows = choose_chunk_rows(spec, options.batch_rows)
     reader = LateReader(options.late) if options.late else None
     held: list[pa.Table] = []
     rows = 0
@@ -182,7 +182,7 @@ def _read_chunks(
         yield encode_texts(concat_to_one_chunk(held))
 
 
-def _choose_chunk_rows(spec: TransformSpec, batch_rows: int) -> int:
+def choose_chunk_rows(spec: TransformSpec, batch_rows: int) -> int:
     """Choose how many rows are predicted at once."""
     width = sum(int(np.prod(item.shape)) for item in spec.inputs.values())
     width += 8 * len(spec.label.classes)  # names and numbers of all labels of a row

@@ -3,7 +3,7 @@
 A part is row groups that follow each other in a file of Parquet, or a whole file of CSV.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,6 +20,8 @@ from headrace.source.local_files import LocalFile
 UNREADABLE = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
 """What reading a file fails with, where it is damaged or of another kind."""
 _READ_ROWS = 65_536
+_Batch = tuple[int, int, dict[str, pa.Array]]
+"""Position of the first row in the file, number of rows, and their columns."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def read_part(
     while True:
         try:  # what is computed of the rows fails by other names
             part.file.refuse_change(table)
-            first, batch = next(read)
+            first, rows, found = next(read)
         except StopIteration:
             return
         except UNREADABLE as error:
@@ -110,26 +112,21 @@ def read_part(
                 f"table {table!r}: {part.file.path} cannot be read: {reason}; restore or remove "
                 "it, or, where Spark can read it, set spark.above_rows to 0"
             ) from None
-        found = dict(zip(batch.schema.names, batch.columns, strict=True))
         converted = {
-            name: convert_column(found.get(name), kind, batch.num_rows)
-            for name, kind in columns.items()
+            name: convert_column(found.get(name), kind, rows) for name, kind in columns.items()
         }
-        yield StoredRows(first, batch.num_rows, converted)
+        yield StoredRows(first, rows, converted)
 
 
-def _read_lines(part: FilePart, csv: CsvSettings) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the position of a batch's first row in the file, and the batch."""
+def _read_lines(part: FilePart, csv: CsvSettings) -> Iterator[_Batch]:
     first = 0
     for batch in read_csv_file(part.file.path, csv).to_batches(_READ_ROWS):
-        yield first, batch
+        yield first, batch.num_rows, _list_columns(batch)
         first += batch.num_rows
 
 
-def _read_row_groups(
-    part: FilePart, columns: Sequence[str] | Mapping[str, pa.DataType]
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the same of row groups, with the columns that the file has."""
+def _read_row_groups(part: FilePart, columns: Collection[str]) -> Iterator[_Batch]:
+    """Yield batches of row groups, with the columns that the file has."""
     opened = pq.ParquetFile(part.file.path, pre_buffer=False, page_checksum_verification=True)
     schema, starts = opened.schema_arrow, find_row_group_starts(opened.metadata)
     names = [name for name in columns if name in schema.names]
@@ -138,17 +135,20 @@ def _read_row_groups(
         if pa.types.is_timestamp(kind) and kind.unit == "ns":
             raise NeedsSparkError(f"column {name} has times in nanoseconds")
     end = len(starts) - 1 if part.end is None else part.end
-    first = int(starts[part.begin])
-    if not names:  # no bytes are needed to know how many rows there are
-        for begin in range(first, int(starts[end]), _READ_ROWS):
-            rows = min(_READ_ROWS, int(starts[end]) - begin)
-            yield begin, pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+    first, last = int(starts[part.begin]), int(starts[end])
+    if not names or first == last:  # pyarrow fails where there is no row group (arrow #45009)
+        for begin in range(first, last, _READ_ROWS):
+            yield begin, min(_READ_ROWS, last - begin), {}
         return
     for batch in opened.iter_batches(
         _READ_ROWS, row_groups=range(part.begin, end), columns=names, use_threads=False
     ):
-        yield first, batch
+        yield first, batch.num_rows, _list_columns(batch)
         first += batch.num_rows
+
+
+def _list_columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    return dict(zip(batch.schema.names, batch.columns, strict=True))
 
 
 def convert_column(column: pa.Array | None, kind: pa.DataType, rows: int) -> pa.Array:
