@@ -188,8 +188,9 @@ def _publish(
             return score_rows(attempt, LocalJobs(attempt, workers), download)
         except NeedsSparkError as error:
             attempt.report(Progress(f"Spark is needed: {error}"))
-            workers.stop()
             discard_predictions(attempt.root, attempt.build_id)
+        finally:
+            workers.stop()  # before files of a job that failed are removed
     spark = _start_spark(attempt.recipe, workdir, attempt.report)
     warm_up_workers(spark)
     with (

@@ -18,7 +18,7 @@ from headrace.source.local import choice
 
 _BUILD_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 # What says when and where a job ran, and not what became of the rows.
-_OF_THE_RUN = {"build_id", "created_at", "files", "partitions", "quarantine"}
+_OF_THE_RUN = {"build_id", "created_at", "files", "partitions", "quarantine", "lists"}
 
 
 def score_table(recipe: Recipe, table: Path, output: Path, workdir: Path, **options: Any) -> Scored:

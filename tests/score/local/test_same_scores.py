@@ -36,7 +36,7 @@ pytestmark = pytest.mark.spark
 
 LABELS: dict[str, dict[str, Any]] = {
     "binary": {"expression": "y = 1", "kind": "binary"},
-    "classes": {"expression": "good", "kind": "classes"},
+    "classes": {"expression": "text", "kind": "classes"},
     "regression": {"expression": "price", "kind": "regression"},
     "multi_label": {"expression": "split(text, ' ')", "kind": "multi_label"},
 }
