@@ -59,12 +59,14 @@ def main(
     machine = describe_environment()["machine"]
     model = ensure_model(folder)
     lake, few = ensure_clicks_lake(folder, rows), ensure_clicks_lake(folder, _FEW_ROWS)
-    parts, least = _measure_rows({"lake": lake, "out": f"{folder}/ledger", **model})
+    parts, least = _measure_rows({"lake": lake, "out": f"{folder}/scored-parts", **model})
     runs: dict[str, list[dict[str, Any]]] = {lake: [], few: []}
     for _ in range(rounds):
         for path, done in runs.items():
             warm_page_cache(path)
-            done.append(run_command({"task": "ledger", "lake": path, "out": folder, **model}))
+            done.append(
+                run_command({"task": "ledger", "lake": path, "out": f"{folder}/scored", **model})
+            )
     cpu = {
         path: statistics.median(run["cpu_seconds"] for run in done) for path, done in runs.items()
     }
