@@ -4,28 +4,36 @@
     .venv/bin/python -m benchmarks.score --quick      # 200 thousand rows, 1 round
 
 The lake is the synthetic click log: 13 numbers (two of them as text), 26 categories. The model is
-trained on a smaller one. Each contender runs in a process of its own with a warm Spark session,
-reads the lake, predicts, and writes Parquet; their predictions are compared row by row. Both have
-all cores.
+trained on a smaller one. All read the lake, predict, and write Parquet, with all cores; their
+predictions are compared row by row. What is timed:
+
+- `headrace`: the whole command `headrace score`, from its start to its end, in processes without
+  Spark (docs/without-spark.md);
+- `headrace_on_spark`: the same within a process that has a warm Spark session, which it uses;
+- `spark_udf`: likewise, without the session's start.
 """
 
 import json
-import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from benchmarks.headrace import build_clicks_recipe
 from benchmarks.lakes import ensure_clicks_lake, warm_page_cache
+from benchmarks.peaks import MemoryPeaks
 from benchmarks.report import compute_median_ratio, describe_environment, format_table, write_json
+from benchmarks.score_one import build_output_path
 
-CONTENDERS = ("headrace", "spark_udf")
+CONTENDERS = ("headrace", "headrace_on_spark", "spark_udf")
 _TRAIN_ROWS = 200_000
 
 
@@ -40,7 +48,7 @@ def main(
     rounds = rounds or (1 if quick else 3)
     rows = rows or (200_000 if quick else 2_000_000)
     folder = str(Path(workdir).absolute())
-    model = _ensure_model(folder)
+    model = ensure_model(folder)
     lake = ensure_clicks_lake(folder, rows)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     for number in range(rounds):
@@ -49,22 +57,24 @@ def main(
             run = _run_task(name, lake, folder, model)
             runs[name].append(run)
             typer.echo(
-                f"round {number + 1}: {name:<10} {rows / run['seconds']:>9,.0f} rows/s, "
+                f"round {number + 1}: {name:<17} {rows / run['seconds']:>9,.0f} rows/s, "
                 f"{run['seconds']:.1f} s"
             )
     parts = _run_task("parts", lake, folder, model)
     agreement = _run_task("agreement", lake, folder, model)
     seconds = {name: [run["seconds"] for run in own_runs] for name, own_runs in runs.items()}
     ratios = {
-        "headrace_over_spark_udf": compute_median_ratio(seconds["spark_udf"], seconds["headrace"]),
+        f"{name}_over_spark_udf": compute_median_ratio(seconds["spark_udf"], seconds[name])
+        for name in CONTENDERS[:2]
     }
-    header = ["contender (median)", "seconds", "rows/s", "CPU seconds"]
+    header = ["contender (median)", "seconds", "rows/s", "CPU seconds", "memory, GiB"]
     lines = [
         [
             name,
             f"{statistics.median(seconds[name]):.1f}",
             f"{rows / statistics.median(seconds[name]):,.0f}",
             f"{statistics.median(run['cpu_seconds'] for run in own_runs):.1f}",
+            f"{statistics.median(run['memory_gib'] for run in own_runs):.2f}",
         ]
         for name, own_runs in runs.items()
     ]
@@ -72,6 +82,7 @@ def main(
     shown = ", ".join(f"{name} {value:.2f}" for name, value in parts["seconds_a_million"].items())
     typer.echo(f"Headrace's parts, seconds of one core per million rows: {shown}")
     typer.echo(f"predictions differ by {agreement['largest_difference']:.2g} at most")
+    typer.echo(f"with Spark and without: {agreement['other_bits']:,} rows differ in any bit")
     for key, value in ratios.items():
         typer.echo(f"{key}: {value:.3f}")
     if json_:
@@ -79,7 +90,7 @@ def main(
         write_json(json_, {"benchmark": "score", **describe_environment(), **figures})
 
 
-def _ensure_model(folder: str) -> dict[str, str]:
+def ensure_model(folder: str) -> dict[str, str]:
     """Train the model that both contenders use, unless it exists, and return its folder and URI."""
     home = Path(folder) / "score-model"
     model_path = home / "model.json"
@@ -110,16 +121,48 @@ def _ensure_model(folder: str) -> dict[str, str]:
 def _run_task(task: str, lake: str, folder: str, model: dict[str, str]) -> dict[str, Any]:
     """Run a contender, `parts` or `agreement` in a process of its own, and return its result."""
     job = {"task": task, "lake": lake, "out": f"{folder}/scored", "scratch": folder, **model}
+    if task == "headrace":
+        return run_command(job)
     with tempfile.TemporaryDirectory() as temporary:
         result_path = Path(temporary) / "result.json"
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.score_one", json.dumps(job), str(result_path)],
-            capture_output=True, text=True, check=False, env={**os.environ},
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise SystemExit(f"{task} failed:\n{done.stderr[-4000:]}")
+        command = [sys.executable, "-m", "benchmarks.score_one", json.dumps(job), str(result_path)]
+        memory = _run_watched(task, command)
         result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
-    return result
+    return {**result, "memory_gib": memory}
+
+
+def run_command(job: dict[str, str]) -> dict[str, Any]:
+    """Run `headrace score` as a user does, and time it from its start to its end."""
+    output = build_output_path(job)
+    shutil.rmtree(output, ignore_errors=True)
+    recipe = build_clicks_recipe(job["lake"], f"{job['home']}/dataset").dump_resolved()
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "clicks.yaml"
+        path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        command = [
+            sys.executable, "-m", "headrace.cli", "score", str(path),
+            "--input", f"{job['lake']}/clicks", "--output", output,
+            "--model", job["uri"], "--workdir", job["home"],
+        ]  # fmt: skip
+        usage, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        memory = _run_watched("headrace", command)
+        seconds = time.monotonic() - began
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = used.ru_utime + used.ru_stime - usage.ru_utime - usage.ru_stime
+    return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu, 2), "memory_gib": memory}
+
+
+def _run_watched(task: str, command: list[str]) -> float:
+    """Run a command to its end; return the largest memory of its processes together, GiB."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        peaks = MemoryPeaks(process.pid)
+        process.wait()
+        _, together = peaks.stop()
+        if process.returncode != 0:
+            errors.seek(0)
+            raise SystemExit(f"{task} failed:\n{errors.read()[-4000:]}")
+    return round(together, 2)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ def main() -> None:
 
 
 def _time_contender(job: dict[str, Any]) -> dict[str, Any]:
-    shutil.rmtree(_build_output_path(job), ignore_errors=True)
+    shutil.rmtree(build_output_path(job), ignore_errors=True)
     spark = spark_session(Spark(), app_name=job["task"], scratch=f"{job['scratch']}/spark")
     try:
         spark.range(1000).count()
         cpu, began = measure_cpu_seconds(), time.monotonic()
-        {"headrace": _run_headrace, "spark_udf": _run_spark_udf}[job["task"]](spark, job)
+        {"headrace_on_spark": _run_headrace, "spark_udf": _run_spark_udf}[job["task"]](spark, job)
         return {
             "seconds": round(time.monotonic() - began, 3),
             "cpu_seconds": round(measure_cpu_seconds() - cpu, 2),
@@ -43,7 +43,7 @@ def _time_contender(job: dict[str, Any]) -> dict[str, Any]:
         stop_own_session()
 
 
-def _build_output_path(job: dict[str, Any], task: str = "") -> str:
+def build_output_path(job: dict[str, Any], task: str = "") -> str:
     return f"{job['out']}-{task or job['task']}"
 
 
@@ -55,7 +55,7 @@ def _run_headrace(spark: "SparkSession", job: dict[str, Any]) -> None:
     score(
         recipe,
         table=f"{job['lake']}/clicks",
-        output=_build_output_path(job),
+        output=build_output_path(job),
         workdir=job["home"],
         report=ignore_progress,
         model_uri=job["uri"],
@@ -76,7 +76,7 @@ def _run_spark_udf(spark: "SparkSession", job: dict[str, Any]) -> None:
         spark, job["uri"], result_type="probability double, prediction long", env_manager="local"
     )
     predictions = rows.select("event_id", predict(F.struct(*names)).alias("p"))
-    predictions.select("event_id", "p.*").write.parquet(_build_output_path(job))
+    predictions.select("event_id", "p.*").write.parquet(build_output_path(job))
 
 
 def _measure_parts(job: dict[str, Any]) -> dict[str, Any]:
@@ -142,9 +142,9 @@ def _compare_predictions(job: dict[str, Any]) -> dict[str, Any]:
     import pyarrow.dataset as ds
 
     probability = {}
-    for contender in ("headrace", "spark_udf"):
+    for contender in ("headrace", "headrace_on_spark", "spark_udf"):
         files = ds.dataset(
-            _build_output_path(job, contender), format="parquet", ignore_prefixes=["_", "."]
+            build_output_path(job, contender), format="parquet", ignore_prefixes=["_", "."]
         )
         frame = files.to_table(columns=["event_id", "probability"]).to_pandas()
         rows = frame.drop_duplicates("event_id").set_index("event_id")
@@ -152,11 +152,16 @@ def _compare_predictions(job: dict[str, Any]) -> dict[str, Any]:
     both = (
         probability["headrace"]
         .to_frame("headrace")
+        .join(probability["headrace_on_spark"].to_frame("headrace_on_spark"))
         .join(probability["spark_udf"].to_frame("spark_udf"))
     )
-    assert not both["spark_udf"].isna().any(), "spark_udf has not scored all rows"
-    difference = float(np.abs(both["headrace"] - both["spark_udf"]).max())
-    return {"largest_difference": difference, "rows_compared": len(both)}
+    assert not both.isna().any(axis=None), "a contender has not scored all rows"
+    assert len(both) == len(probability["headrace_on_spark"])
+    return {
+        "largest_difference": float(np.abs(both["headrace"] - both["spark_udf"]).max()),
+        "other_bits": int((both["headrace"] != both["headrace_on_spark"]).sum()),
+        "rows_compared": len(both),
+    }
 
 
 if __name__ == "__main__":

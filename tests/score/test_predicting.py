@@ -14,10 +14,10 @@ from headrace.labels.spec import LabelSpec
 from headrace.score.files import PredictionLayout, PredictionWriter
 from headrace.score.predicting import (
     ScoreOptions,
-    _choose_chunk_rows,
     _count_and_filter,
     _predict_chunk,
     _read_chunks,
+    choose_chunk_rows,
 )
 from headrace.score.task_results import TaskResults
 from headrace.source.internal_columns import BUCKET, FILE, PARTITION, PROBLEMS, name_output_copy
@@ -72,14 +72,14 @@ def rows(**changes: Any) -> pa.Table:
 
 
 def test_lists_images_and_many_labels_make_chunks_small() -> None:
-    assert _choose_chunk_rows(SPEC, 65_536) == 65_536  # two numbers wide
+    assert choose_chunk_rows(SPEC, 65_536) == 65_536  # two numbers wide
     wide = specs.make_spec(specs.IMAGE, specs.SERIES)  # 64 pixels and 6 numbers
-    assert _choose_chunk_rows(wide, 65_536) == 4_194_304 // 70
+    assert choose_chunk_rows(wide, 65_536) == 4_194_304 // 70
     labels = LabelSpec(kind="multi_label", classes=tuple(map(str, range(1_000))))
     many = specs.make_spec(specs.NUMBER, label=labels)
-    assert _choose_chunk_rows(many, 65_536) == 4_194_304 // 8_001
-    assert _choose_chunk_rows(many, 100) == 100
-    assert _choose_chunk_rows(many, 1) == 16
+    assert choose_chunk_rows(many, 65_536) == 4_194_304 // 8_001
+    assert choose_chunk_rows(many, 100) == 100
+    assert choose_chunk_rows(many, 1) == 16
 
 
 def test_rows_are_counted_by_partition_and_bucket(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def record(job: ScoreAttempt, results: TaskResults) -> ScoreRecord:
             excluded={"day=1": 1, "day=2": 0},
             sources={"t": {"path": "/t", "rows": 13}},
         ),
-        checked=SimpleNamespace(checks=checks),
+        checks=checks,
         rules_left_out=("not_null(late)",),
     )
     return build_record(

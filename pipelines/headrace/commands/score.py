@@ -56,9 +56,9 @@ def score(
 ) -> None:
     """Score raw rows with the champion, and write the predictions as a new version of a table.
 
-    Runs on Spark. Only source partitions that are new or changed since they were scored are read;
-    rows that break the column contract or a rule are quarantined with the reason. Every row read is
-    accounted for, or nothing is published.
+    Runs on Spark, or without it on plain files of this machine. Only source partitions that are new
+    or changed since they were scored are read; rows that break the column contract or a rule are
+    quarantined with the reason. Every row read is accounted for, or nothing is published.
 
     Example: headrace score conf/flights.yaml --input var/lake/flights/flights --output var/scores
     """

@@ -7,21 +7,18 @@ What a build does with the rows it processes is in `build.py`.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from headrace.columns.person_key import PersonKey
-from headrace.errors import ConflictError, DamagedError, DatasetError, LakeError, RemovedError
+from headrace.errors import ConflictError, DamagedError, DatasetError, RemovedError
 from headrace.lake.commit import discard_build, find_published_version, refuse_foreign_table
 from headrace.lake.sidecar import locate_sidecar
 from headrace.lake.storage import resolve_root
 from headrace.lake.version import DatasetVersion, find_newest_version
 from headrace.prepare.attempt import (
     Attempt,
-    RebuildWithPartitions,
-    RebuildWithRefit,
-    RebuildWithTexts,
     StepTimer,
     make_build_id,
 )
@@ -29,23 +26,15 @@ from headrace.prepare.background_job import name_jobs
 from headrace.prepare.build import BuildResult, build_rows
 from headrace.prepare.dataset_root import check_root
 from headrace.prepare.erase import plan_erasure
-from headrace.prepare.local.choice import (
-    can_do_without_spark,
-    choose_processes,
-    describe_rows,
-)
-from headrace.prepare.local.jobs import LocalJobs
-from headrace.prepare.local.needs_spark import NeedsSparkError
-from headrace.prepare.local.table import open_local_table
-from headrace.prepare.local.workers import Workers
+from headrace.prepare.local.build import LocalBuild, build_without_spark
 from headrace.prepare.lookups import choose_concerned_partitions, record_lookups
 from headrace.prepare.plan import Plan, make_plan
 from headrace.prepare.publish import publish_retained, publish_rows
+from headrace.prepare.revise_plan import revise_plan
 from headrace.prepare.spark_jobs import SparkJobs
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.source.first_look import refuse_certain_mistakes
-from headrace.source.internal_columns import LABEL
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.listed_columns import refuse_missing_columns
 from headrace.source.listed_types import refuse_other_literals
@@ -252,9 +241,10 @@ def _run_attempt(
     timer, report, recipe = attempt.timer, attempt.report, attempt.recipe
     spark = started
     if spark is None and plan.processed:
-        outcome = _build_without_spark(attempt, plan, workdir, wait_for)
-        if isinstance(outcome, Prepared):
-            return outcome
+        outcome = build_without_spark(attempt, plan, f"{workdir}/prepare")
+        if isinstance(outcome, LocalBuild):
+            wait_for()  # it takes as long as reading these rows
+            return _publish_built(attempt, outcome)
         plan = outcome
     digests: dict[str, pa.Table] = {}
     if plan.changed_lookups and plan.retained:
@@ -278,32 +268,12 @@ def _run_attempt(
         return _build_until_published(attempt, plan, spark, digests)
 
 
-def _build_without_spark(
-    attempt: Attempt, plan: Plan, workdir: str, wait_for: Callable[[], object]
-) -> Prepared | Plan:
-    """Build in processes of this machine; where Spark is needed, return the plan of its build."""
-    recipe, report = attempt.recipe, attempt.report
-    while can_do_without_spark(recipe, plan):
-        try:
-            table = open_local_table(recipe, plan)
-            with Workers(choose_processes(recipe, table)) as workers:
-                jobs = LocalJobs(attempt, plan, table, workers, f"{workdir}/prepare")
-                report(Progress(f"preparing {describe_rows(table)} without Spark"))
-                attempt.timer.record_step("read")
-                outcome = build_rows(attempt, plan, table.raw, jobs)
-        except NeedsSparkError as error:
-            report(Progress(f"Spark is needed: {error}"))
-            discard_build(attempt.root, attempt.build_id)
-            return plan
-        if isinstance(outcome, BuildResult):
-            wait_for()  # it takes as long as reading these rows
-            followed = record_lookups(attempt, plan)
-            published = publish_rows(attempt, plan, table.raw, outcome, followed)
-            attempt.timer.record_step("commit")
-            return _open_prepared(attempt, plan, published)
-        plan = _revise_plan(plan, outcome, report)
-        discard_build(attempt.root, attempt.build_id)
-    return plan
+def _publish_built(attempt: Attempt, built: LocalBuild) -> Prepared:
+    """Publish what was built without Spark."""
+    plan, followed = built.plan, record_lookups(attempt, built.plan)
+    published = publish_rows(attempt, plan, built.raw, built.result, followed)
+    attempt.timer.record_step("commit")
+    return _open_prepared(attempt, plan, published)
 
 
 def _build_until_published(
@@ -326,7 +296,7 @@ def _build_until_published(
                 return _open_prepared(attempt, plan, published)
         finally:
             raw.unpersist()
-        plan = _revise_plan(plan, outcome, report)
+        plan = revise_plan(plan, outcome, report)
         discard_build(attempt.root, attempt.build_id)
 
 
@@ -340,26 +310,6 @@ def _describe_definition(plan: Plan) -> list[str]:
         f"build by {KEY_DEFINITION} (docs/lakes.md): rows whose keys differ in more than the older "
         "one saw are no duplicates any more, and -0.0 is in the split of 0.0"
     ]
-
-
-def _revise_plan(
-    plan: Plan, outcome: RebuildWithPartitions | RebuildWithRefit | RebuildWithTexts, report: Report
-) -> Plan:
-    """Return the plan of the next build, and report why there is one."""
-    match outcome:
-        case RebuildWithPartitions(names):
-            listed = ", ".join(names[:3])
-            report(Progress(f"rows share keys with {len(names)} more source partitions ({listed})"))
-            return plan.with_partitions(names)
-        case RebuildWithTexts(columns):
-            named = ", ".join(columns).replace(LABEL, "label.expression")
-            if plan.invalid_texts.issuperset(columns):
-                raise LakeError(f"texts of {named} that are no UTF-8 pass the check of them")
-            report(Progress(f"{named} has texts that are no UTF-8; their rows go to quarantine"))
-            return replace(plan, invalid_texts=plan.invalid_texts | {*columns})
-        case RebuildWithRefit(drift):
-            report(Progress(f"fitting again, because rows drifted: {drift}"))
-            return plan.with_refit(f"rows drifted ({drift})")
 
 
 def _start_spark(

@@ -178,9 +178,9 @@ class Spark(Section):
     is started here. Where the recipe has none, SPARK_REMOTE in the environment may name one."""
     conf: dict[str, str | int | float | bool] = {}
     above_rows: Annotated[int, Field(ge=0)] = declare_later_key(10_000_000)
-    """`prepare` goes without Spark where no more rows than these are read, from plain Parquet files
-    on this machine, and the recipe wants nothing that only Spark does (docs/without-spark.md): the
-    same files in a fraction of the time. 0: always with Spark."""
+    """`prepare` and `score` go without Spark where no more rows than these are read, from plain
+    files on this machine, and the recipe wants nothing that only Spark does
+    (docs/without-spark.md): the same rows in a fraction of the time. 0: always with Spark."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,11 +22,10 @@ from headrace.score.attempt import ScoreAttempt
 from headrace.score.files import PredictionLayout
 from headrace.score.monitor import Reference, measure_drift
 from headrace.score.network import pack_folder
-from headrace.score.predicting import RESULTS_DDL, ScoreOptions, build_scorer
-from headrace.score.reading import RowsToScore, read_rows_to_score
+from headrace.score.predicting import ScoreOptions
 from headrace.score.record import build_record, build_removal_record
 from headrace.score.road import refuse_other_road
-from headrace.score.session import configure_session
+from headrace.score.score_jobs import ModelFiles, RowsPlan, ScoreJobs
 from headrace.score.table import (
     build_table_schema,
     choose_partition_columns,
@@ -35,17 +34,10 @@ from headrace.score.table import (
 )
 from headrace.score.task_results import TaskResults
 from headrace.source.changed_files import refuse_changed_partitions
-from headrace.source.internal_columns import with_safe_names
-from headrace.source.quarantine.by_query import write_quarantine
 from headrace.source.quarantine.in_tasks import remove_other_files
 from headrace.source.quarantine.writer import get_quarantine_path, locate_quarantine
-from headrace.source.spark_errors import explain_spark_errors
-from headrace.spark_engine.find_engine import find_engine
 from headrace.tracking.model import TEXTS
 from headrace.transform.spec import TransformSpec
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 Published = tuple[int, ScoreRecord]
 """The version, and what was recorded of it."""
@@ -62,30 +54,32 @@ class _Predicted:
         partition_by: its partition columns.
     """
 
-    rows: RowsToScore
+    rows: RowsPlan
     results: TaskResults
     schema: pa.Schema
     partition_by: tuple[str, ...]
 
 
 def score_rows(
-    attempt: ScoreAttempt, spark: "SparkSession", files: Callable[[str, str], str]
+    attempt: ScoreAttempt, jobs: ScoreJobs[Any], files: Callable[[str, str], str]
 ) -> Published:
     """Score the rows that the plan reads, and publish the predictions.
 
     Args:
         attempt: the job.
-        spark: the session.
+        jobs: read, predict and write the rows.
         files: local path of one of the model's files, downloaded below a folder.
 
     Raises:
         as `run.score`.
     """
     with tempfile.TemporaryDirectory(prefix="headrace-score-") as folder:
-        text = _read_text(files("transform", folder))
+        transform, texts = files("transform", folder), None
+        text = _read_text(transform)
         spec = _read_transform(attempt, text)
         if spec.stored_texts:
-            spec = _read_transform(attempt, text, files(TEXTS, folder))
+            texts = files(TEXTS, folder)
+            spec = _read_transform(attempt, text, texts)
         refuse_other_road(attempt, spec)
         text = _read_text(files("reference", folder))
         with explain_damage(f"model {attempt.model.uri}: reference.json"):
@@ -95,13 +89,14 @@ def score_rows(
         pack_folder(
             files(attempt.model.metadata.get("network", "saved_model"), folder), packed_file
         )
-        predicted = _predict_rows(attempt, spark, spec, reference, packed_file)
+        model = ModelFiles(packed_file, transform, texts)
+        predicted = _predict_rows(attempt, jobs, spec, reference, model)
         drift = measure_drift(reference, predicted.results, spec.label, attempt.recipe.score)
         _report_drift(attempt, drift)
         attempt.report(Progress("checking the ledger and committing"))
         # The model's file stays until Spark has nothing to do any more: an executor that joins
         # late asks for it, whatever its task is.
-        quarantine = _keep_rejected(attempt, predicted)
+        quarantine = _keep_rejected(attempt, jobs, predicted)
     record = build_record(
         attempt,
         predicted.rows,
@@ -127,21 +122,23 @@ def publish_removal(attempt: ScoreAttempt) -> Published:
 
 def _predict_rows(
     attempt: ScoreAttempt,
-    spark: "SparkSession",
+    jobs: ScoreJobs[Any],
     spec: TransformSpec,
     reference: Reference,
-    packed_file: str,
+    model: ModelFiles,
 ) -> _Predicted:
     """Read the rows and have the tasks predict and write them.
 
     Where a task meets a text that is no UTF-8, all start again with a check of its column.
     """
     attempt.report(Progress("reading tables"))
-    configure_session(spark, spec, attempt.recipe)
     invalid: set[str] = set()
     while True:
+        rows = jobs.plan_rows(spec, invalid)
+        for remark in rows.raw.list_remarks():
+            attempt.report(Progress(remark))
         try:
-            return _predict_checked_rows(attempt, spark, spec, reference, packed_file, invalid)
+            return _predict_planned_rows(attempt, jobs, rows, spec, reference, model)
         except InvalidTextError as error:
             columns = json.loads(str(error))
             if invalid.issuperset(columns):  # they are checked already, so this is a defect
@@ -150,57 +147,36 @@ def _predict_rows(
             named = ", ".join(columns)
             text = f"{named} has texts that are no UTF-8; their rows go to quarantine"
             attempt.report(Progress(text))
+        finally:
+            jobs.forget_rows(rows)
 
 
-def _predict_checked_rows(
+def _predict_planned_rows(
     attempt: ScoreAttempt,
-    spark: "SparkSession",
+    jobs: ScoreJobs[Any],
+    rows: RowsPlan,
     spec: TransformSpec,
     reference: Reference,
-    packed_file: str,
-    invalid: set[str],
+    model: ModelFiles,
 ) -> _Predicted:
-    reading = attempt.reading
-    rows = read_rows_to_score(spark, reading, attempt.plan, spec, attempt.written, invalid)
-    for remark in rows.raw.list_remarks():
-        attempt.report(Progress(remark))
-    try:
-        base = attempt.base[1] if attempt.base else None
-        by = choose_partition_columns(attempt.plan, attempt.root, base)
-        schema = build_table_schema(
-            rows.checked.schema,
-            rows.raw.main.stored,
-            attempt.written,
-            by,
-            spec.label,
-            attempt.recipe.name,
-        )
-        refuse_other_columns(schema, attempt.root, base)
-        scoring = _build_options(attempt, rows, spec, reference, schema, by, packed_file)
-        engine = find_engine(spark)
-        for file in [packed_file, *_list_text_files(spec)]:
-            engine.send_file(file)
-        shared = engine.share(scoring)
-        attempt.report(Progress(f"scoring {rows.raw.rows_read:,} rows with {attempt.model.uri}"))
-        results = TaskResults()
-        try:
-            with explain_spark_errors(f"scoring {attempt.plan.source}"):
-                scorer = build_scorer(shared, rows.frame.columns)
-                reports = with_safe_names(rows.frame).mapInArrow(scorer, RESULTS_DDL)
-                for row in reports.collect():
-                    results.add_bytes(bytes(row["results"]))
-        finally:
-            shared.unpersist()
-        if results.files:
-            refuse_unseen_file(attempt.root, results.files[0].path)
-        return _Predicted(rows, results, schema, by)
-    finally:
-        rows.raw.unpersist()
+    base = attempt.base[1] if attempt.base else None
+    by = choose_partition_columns(attempt.plan, attempt.root, base)
+    schema = build_table_schema(
+        rows.schema, rows.table.stored, attempt.written, by, spec.label, attempt.recipe.name
+    )
+    refuse_other_columns(schema, attempt.root, base)
+    options = _build_options(attempt, rows, spec, reference, schema, by, model.network)
+    count = f"{rows.raw.rows_read:,} rows"
+    attempt.report(Progress(f"scoring {count} with {attempt.model.uri}{jobs.where}"))
+    results = jobs.predict_rows(rows, options, model)
+    if results.files:
+        refuse_unseen_file(attempt.root, results.files[0].path)
+    return _Predicted(rows, results, schema, by)
 
 
 def _build_options(
     attempt: ScoreAttempt,
-    rows: RowsToScore,
+    rows: RowsPlan,
     spec: TransformSpec,
     reference: Reference,
     schema: pa.Schema,
@@ -225,7 +201,7 @@ def _build_options(
         text_files=bool(spec.stored_texts),
         model=Path(packed_file).name,
         partition_index=index,
-        partition_columns=tuple(rows.raw.main.partition_columns),
+        partition_columns=tuple(rows.table.partition_columns),
         written=tuple(name for name in attempt.written if name not in by),
         constants={
             "model_version": attempt.model.version,
@@ -236,14 +212,14 @@ def _build_options(
         batch_rows=attempt.recipe.score.batch_rows,
         axes=reference.axes,
         prediction_axis=reference.prediction_axis,
-        checks=tuple(check.name for check in rows.checked.checks),
+        checks=tuple(check.name for check in rows.checks),
         late=rows.late,
         logged_values=_list_logged_values(attempt, rows),
     )
 
 
 def _list_logged_values(
-    attempt: ScoreAttempt, rows: RowsToScore
+    attempt: ScoreAttempt, rows: RowsPlan
 ) -> dict[str, Mapping[str, str | None]]:
     """List the values that a log has for the files that tasks read; none of a table without."""
     listing = attempt.plan.listing
@@ -271,7 +247,9 @@ def _report_drift(attempt: ScoreAttempt, drift: tuple[ColumnDrift, ...]) -> None
     attempt.report(Progress(f"rows drifted from those of training: {drifted}"))
 
 
-def _keep_rejected(attempt: ScoreAttempt, predicted: _Predicted) -> str | None:
+def _keep_rejected(
+    attempt: ScoreAttempt, jobs: ScoreJobs[Any], predicted: _Predicted
+) -> str | None:
     """Keep the rejected rows, and return their folder relative to the root; None where none is.
 
     Raises:
@@ -293,14 +271,7 @@ def _keep_rejected(attempt: ScoreAttempt, predicted: _Predicted) -> str | None:
             )
         return folder
     attempt.report(Progress(f"keeping {rejected:,} rejected rows"))
-    with explain_spark_errors(f"scoring {attempt.plan.source}"):
-        write_quarantine(
-            rows.checked,
-            rows.raw.main,
-            root=attempt.root,
-            build_id=attempt.build_id,
-            expected=rejected,
-        )
+    jobs.write_rejected(rows, rejected)
     return folder
 
 
@@ -323,11 +294,6 @@ def _read_transform(
         model = f"model {attempt.model.uri}"
         files = TextFolder(texts_folder, model) if texts_folder else None
         return TransformSpec.from_json(text, where, files)
-
-
-def _list_text_files(spec: TransformSpec) -> list[str]:
-    """List the local files of a transform's vocabularies, each once."""
-    return sorted({t.files.locate_file(t.file) for t in spec.stored_texts if t.files})
 
 
 def _read_text(file: str) -> str:

@@ -1,6 +1,6 @@
-"""Load the model in a Spark worker: once in a process, with the cores that Spark gave the task.
+"""Load the model in a worker: once in a process, with the cores that Spark gave the task.
 
-Spark starts a Python process for each core and uses it for task after task. By default TensorFlow
+There is a Python process for each core, which is used for task after task. By default TensorFlow
 would take all cores of the machine in each of them.
 """
 
@@ -8,7 +8,7 @@ import gc
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ from headrace.transform.spec import TransformSpec
 Network = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 _SIGNATURE = "network"
-# An MLP of 63 thousand weights over 429 inputs took 4.9 microseconds for a row with 1,024 rows in a
-# call, 3.0 with 8,192 and 3.9 with 131,072: activations have to fit the cache.
-_ROWS_PER_CALL = 8192
+# Bytes of a call's activations. An MLP over 429 inputs took 2.4 microseconds for a row with 1,024
+# rows in a call (2.5 MB), 1.8 with 4,096 (10 MB), 2.8 with 16,384 and 6.4 with 65,536: they have to
+# fit the cache, and a call itself takes half a millisecond.
+_CALL_BYTES, _MOST_ROWS = 16 * 2**20, 32_768
+# Rows of a call are a multiple of this. Matrix products handle the rows that are left over by
+# another order of additions, so that a row's prediction would depend on how many rows it is scored
+# with: of 65,536 rows 34 differed in the last bit in calls of 8,191, and none in multiples of 8.
+_ROW_MULTIPLE = 16
 _OTHER_KERAS = "TF_USE_LEGACY_KERAS"
 _loaded: dict[str, Network] = {}
 
@@ -105,16 +110,37 @@ def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
     _freeze_garbage()
     call = model.signatures[_SIGNATURE]
     names = {f"input_{position}": name for position, name in enumerate(spec.inputs)}
+    call_rows = choose_call_rows(spec, [tuple(v.shape) for v in call.variables])
 
     def predict(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         rows = len(next(iter(inputs.values())))
         parts = []
-        for begin in range(0, rows, _ROWS_PER_CALL):
-            end = begin + _ROWS_PER_CALL
-            outputs = call(**{key: tf.constant(inputs[n][begin:end]) for key, n in names.items()})
+        for begin in range(0, rows, call_rows):
+            end = min(begin + call_rows, rows)
+            padded = {key: _pad_rows(inputs[name][begin:end]) for key, name in names.items()}
+            outputs = call(**{key: tf.constant(values) for key, values in padded.items()})
             (output,) = outputs.values()
-            parts.append(output.numpy())
+            parts.append(output.numpy()[: end - begin])
         return np.concatenate(parts).astype(np.float64)
 
     predict.model = model  # type: ignore[attr-defined]  # its variables live as long as this
     return predict
+
+
+def choose_call_rows(spec: TransformSpec, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Choose how many rows a network predicts in one call, by the activations of a row.
+
+    Args:
+        spec: names the inputs.
+        shapes: of the network's variables; matrices make as many activations as they have columns.
+    """
+    width = sum(int(np.prod(item.shape)) for item in spec.inputs.values())
+    width += sum(shape[-1] for shape in shapes if len(shape) > 1)
+    rows = int(np.clip(_CALL_BYTES // (4 * max(width, 1)), _ROW_MULTIPLE, _MOST_ROWS))
+    return 1 << (rows.bit_length() - 1)
+
+
+def _pad_rows(values: np.ndarray) -> np.ndarray:
+    """Repeat the last row until the rows are a multiple of `_ROW_MULTIPLE`."""
+    lacking = -len(values) % _ROW_MULTIPLE
+    return np.concatenate([values, np.repeat(values[-1:], lacking, axis=0)]) if lacking else values

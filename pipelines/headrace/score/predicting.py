@@ -1,4 +1,4 @@
-"""Predict inside Spark's tasks: raw rows in, predictions out, written as Parquet.
+"""Predict inside tasks, of Spark or of `local`: raw rows in, predictions out, written as Parquet.
 
 Rows come as Arrow batches. The transform runs on whole columns (`transform.arrow`, the execution
 that made the training data), the network in TensorFlow on some ten thousand rows at once. The task
@@ -86,7 +86,7 @@ def build_scorer(
         names: of the columns, which Spark would resolve as SQL.
     """
 
-    def score_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run_task(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from pyspark import SparkFiles, TaskContext
 
         options = shared.value
@@ -99,29 +99,55 @@ def build_scorer(
             files = TextFolder(SparkFiles.getRootDirectory(), "the files that Spark sent")
         transform = load_transform(options.spec_json, files)
         model, threads = SparkFiles.get(options.model), max(1, context.cpus())
-        with ThreadPoolExecutor(1) as background:
-            # The first time in a process it takes seconds, in which Spark makes the first rows.
-            loading = background.submit(load_network, model, transform.spec, threads)
-            results = TaskResults()
-            writer = PredictionWriter(options.output, task)
-            rejected = None
-            if options.late:
-                rejected = RejectedRows(
-                    options.late,
-                    locate_quarantine(options.output.root, options.output.build_id),
-                    task,
-                    options.checks,
-                    options.partition_columns,
-                    options.logged_values,
-                )
-            for rows in _read_chunks(batches, names, options, results, transform.spec, rejected):
-                _predict_chunk(rows, options, transform, loading.result(), results, writer)
-            results.files = writer.close()
-            if rejected:
-                results.quarantined_rows, results.quarantine_files = rejected.write_files()
+        results = score_batches(
+            batches, names, options, task, transform,
+            lambda: load_network(model, transform.spec, threads),
+        )  # fmt: skip
         yield pa.RecordBatch.from_pydict({"results": [results.to_bytes()]})
 
-    return score_batches
+    return run_task
+
+
+def score_batches(
+    batches: Iterable[pa.RecordBatch],
+    names: list[str],
+    options: ScoreOptions,
+    task: str,
+    transform: ArrowTransform,
+    load: Callable[[], Network],
+) -> TaskResults:
+    """Predict the rows of a task, write the predictions, and keep the rejected rows.
+
+    Args:
+        batches: rows in the order of their files: the model's raw columns that are not read late,
+            the written ones, BUCKET, and where they are needed FILE, POSITION and PROBLEMS.
+        names: of their columns.
+        options: of all tasks.
+        task: in the names of this attempt's files, and in those of no other one.
+        transform: the model's.
+        load: loads the network.
+    """
+    with ThreadPoolExecutor(1) as background:
+        # The first time in a process it takes seconds, in which the first rows are read.
+        loading = background.submit(load)
+        results = TaskResults()
+        writer = PredictionWriter(options.output, task)
+        rejected = None
+        if options.late:
+            rejected = RejectedRows(
+                options.late,
+                locate_quarantine(options.output.root, options.output.build_id),
+                task,
+                options.checks,
+                options.partition_columns,
+                options.logged_values,
+            )
+        for rows in _read_chunks(batches, names, options, results, transform.spec, rejected):
+            _predict_chunk(rows, options, transform, loading.result(), results, writer)
+        results.files = writer.close()
+        if rejected:
+            results.quarantined_rows, results.quarantine_files = rejected.write_files()
+    return results
 
 
 def _read_chunks(
@@ -133,7 +159,7 @@ def _read_chunks(
     rejected: RejectedRows | None,
 ) -> Iterator[pa.Table]:
     """Yield rows to score, some ten thousand at once, with their source partition's position."""
-    chunk_rows = _choose_chunk_rows(spec, options.batch_rows)
+    chunk_rows = choose_chunk_rows(spec, options.batch_rows)
     reader = LateReader(options.late) if options.late else None
     held: list[pa.Table] = []
     rows = 0
@@ -156,7 +182,7 @@ def _read_chunks(
         yield encode_texts(concat_to_one_chunk(held))
 
 
-def _choose_chunk_rows(spec: TransformSpec, batch_rows: int) -> int:
+def choose_chunk_rows(spec: TransformSpec, batch_rows: int) -> int:
     """Choose how many rows are predicted at once."""
     width = sum(int(np.prod(item.shape)) for item in spec.inputs.values())
     width += 8 * len(spec.label.classes)  # names and numbers of all labels of a row

@@ -2,20 +2,25 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pydantic import TypeAdapter
 
 from headrace.columns.values import RawKind
-from headrace.errors import LakeError, Problem, RecipeError
+from headrace.errors import Problem, RecipeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.recipe.input_road import list_later_columns
-from headrace.schema import Column, ColumnType
+from headrace.score.contract import (
+    check_kinds,
+    find_as_read,
+    get_written_type,
+    list_contract,
+    refuse_other_types,
+)
 from headrace.score.plan import ScorePlan
+from headrace.score.score_jobs import RowsPlan
 from headrace.source.image_checks import ImageColumn
 from headrace.source.internal_columns import BUCKET, FILE, POSITION, PROBLEMS, col, name_output_copy
 from headrace.source.late_materialization import LateColumns, find_late_columns, has_file_order
@@ -32,29 +37,12 @@ from headrace.transform.spec import TransformSpec
 if TYPE_CHECKING:
     from pyspark.sql import Column as SparkColumn
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import DataType
 
-_T = ColumnType
 _RULE: "TypeAdapter[s.Rule]" = TypeAdapter(s.Rule)
-# Types of raw columns that can be taken for a kind of the model, as in `prepare`.
-_ACCEPTED_TYPES: dict[RawKind, frozenset[ColumnType]] = {
-    "integer": frozenset({_T.INTEGER, _T.BOOLEAN}),
-    "real": frozenset({_T.REAL, _T.INTEGER, _T.BOOLEAN}),
-    "string": frozenset({_T.STRING}),
-    "timestamp": frozenset({_T.TIMESTAMP}),
-    "bytes": frozenset({_T.BINARY}),
-    "integers": frozenset({_T.INTEGERS}),
-    "reals": frozenset({_T.REALS, _T.INTEGERS}),
-    "strings": frozenset({_T.STRINGS}),
-}
-_WRITABLE = frozenset(_T) - {_T.OTHER}
-# SQL types of columns that are the same where the tasks read them: they are written as they were
-# read, and a boolean would come as a number.
-_LATE_AS_READ = ("bigint", "double", "string")
 
 
-@dataclass(frozen=True)
-class RowsToScore:
+@dataclass(frozen=True, kw_only=True)
+class RowsToScore(RowsPlan):
     """Rows for the tasks to score.
 
     Attributes:
@@ -62,16 +50,11 @@ class RowsToScore:
             BUCKET means that the row is scored, else it is 1 + the position of the check that it
             broke.
         checked: all columns, for the quarantine.
-        raw: counts and source partitions.
-        late: columns that the tasks read themselves.
-        rules_left_out: rules of the recipe that cannot be applied.
     """
 
+    raw: RawRows
     frame: "DataFrame"
     checked: CheckedRows
-    raw: RawRows
-    late: LateColumns | None
-    rules_left_out: tuple[str, ...]
 
 
 def replace_main_table(recipe: Recipe, table: str) -> Recipe:
@@ -146,17 +129,15 @@ def read_rows_to_score(
     Raises:
         LakeError: the table does not fit the model, or cannot be read.
     """
-    rules = [rule for _, rule in _list_rules(recipe, spec)]
+    rules = [rule for _, rule in list_rules(recipe, spec)]
     recipe = recipe.model_copy(update={"clean": recipe.clean.model_copy(update={"rules": rules})})
-    contract = [Column(c.name, _ACCEPTED_TYPES[c.kind], "the model") for c in spec.raw]
-    contract += [Column(name, _WRITABLE, "score.key, score.columns") for name in written]
-    raw = read_raw(spark, recipe, plan, contract)
+    raw = read_raw(spark, recipe, plan, list_contract(spec, written))
     with explain_spark_errors(f"table {raw.main.name!r} ({raw.main.where})"):
         images = [
             ImageColumn(f.name, f.source_columns[0], f.shape) for f in spec.select_features("image")
         ]
         rules, left_out = _select_rules(recipe, raw, spec)
-        _refuse_other_types(raw.schema, spec, recipe.source.main)
+        refuse_other_types(raw.schema, spec, recipe.source.main)
         checking = recipe.model_copy(
             update={"clean": recipe.clean.model_copy(update={"rules": rules})}
         )
@@ -177,8 +158,8 @@ def read_rows_to_score(
         if windows:
             rows, schema = add_windows(rows, schema, windows, checked.violates_any("quarantine"))
         bucket = _assign_bucket(checked)
-        kinds = _check_kinds(schema, spec, recipe.source.main)
-        as_read = _find_as_read(raw, written)
+        kinds = check_kinds(schema, spec, recipe.source.main)
+        as_read = find_as_read(raw.main.schema, written)
         late = (
             None if windows else find_late_columns(raw.main, checked.checks, {**as_read, **kinds})
         )
@@ -188,42 +169,29 @@ def read_rows_to_score(
                 rows, checked, schema, kinds, not_late, bucket, raw, late.columns
             )
             if has_file_order(frame):
-                return RowsToScore(frame, checked, raw, late, left_out)
+                return _plan_rows(frame, checked, raw, late, left_out)
         frame = _select_columns(rows, checked, schema, kinds, written, bucket, raw, {})
         find_engine(spark).resolve_plan(frame)
-    return RowsToScore(frame, checked, raw, None, left_out)
+    return _plan_rows(frame, checked, raw, None, left_out)
 
 
-def _refuse_other_types(schema: RawSchema, spec: TransformSpec, table: str) -> None:
-    """Refuse columns of another type than the model's rules were made for.
-
-    Raises:
-        LakeError: there is one.
-    """
-    for column in spec.rule_columns:
-        found = schema.types.get(column.name)
-        if found is not None and found not in _ACCEPTED_TYPES[column.kind]:
-            raise LakeError(
-                f"column {column.name!r} of table {table!r} has type {found.value}, and a rule of "
-                f"the model was made for {column.kind}; declare it in source.tables.{table}"
-                ".columns, or leave the column out"
-            )
-
-
-def _check_kinds(schema: RawSchema, spec: TransformSpec, table: str) -> dict[str, RawKind]:
-    """Return the model's raw columns and their kinds.
-
-    Raises:
-        LakeError: a column has another type; only windows add one after the contract was checked.
-    """
-    for column in spec.raw:
-        if schema.types[column.name] not in _ACCEPTED_TYPES[column.kind]:
-            raise LakeError(
-                f"column {column.name!r} of table {table!r} has type "
-                f"{schema.types[column.name].value}, expected {column.kind}, as the model was "
-                f"trained with; declare it in source.tables.{table}.columns, or repair the table"
-            )
-    return {column.name: column.kind for column in spec.raw}
+def _plan_rows(
+    frame: "DataFrame",
+    checked: CheckedRows,
+    raw: RawRows,
+    late: LateColumns | None,
+    left_out: tuple[str, ...],
+) -> RowsToScore:
+    return RowsToScore(
+        frame=frame,
+        checked=checked,
+        raw=raw,
+        table=raw.main,
+        schema=checked.schema,
+        checks=checked.checks,
+        late=late,
+        rules_left_out=left_out,
+    )
 
 
 def _select_rules(
@@ -242,7 +210,7 @@ def _select_rules(
     rows, schema = raw.rows.drop(*later), raw.schema.without_columns(*later)
     rules: list[s.Rule] = []
     left_out = [rule.name for rule in spec.left_out]
-    for name, rule in _list_rules(recipe, spec):
+    for name, rule in list_rules(recipe, spec):
         if not _can_compile(rule, rows, schema):
             left_out.append(name)
             continue
@@ -252,8 +220,8 @@ def _select_rules(
     return rules, tuple(dict.fromkeys(left_out))
 
 
-def _list_rules(recipe: Recipe, spec: TransformSpec) -> "list[tuple[str, s.Rule]]":
-    """List the rules that may act, with their names."""
+def list_rules(recipe: Recipe, spec: TransformSpec) -> "list[tuple[str, s.Rule]]":
+    """Return the rules that may act on rows without a label, with their names."""
     if spec.rules is None:
         return list(zip(list_rule_names(recipe.clean.rules), recipe.clean.rules, strict=True))
     sections = {rule.name: rule.section for rule in spec.rules if rule.section}
@@ -287,16 +255,6 @@ def _assign_bucket(checked: CheckedRows) -> "SparkColumn":
     return F.lit(0) if chosen is None else chosen.otherwise(F.lit(0))
 
 
-def _find_as_read(raw: RawRows, written: list[str]) -> dict[str, RawKind]:
-    """Return the kinds of written columns that are the same where the tasks read them."""
-    schema = raw.main.schema
-    return {
-        name: schema.get_raw_kind(name)
-        for name, sql in schema.sql_types.items()
-        if name in written and sql in _LATE_AS_READ
-    }
-
-
 def _select_columns(
     rows: "DataFrame",
     checked: CheckedRows,
@@ -326,33 +284,7 @@ def _select_columns(
     return rows.select(*columns, bucket.cast("int").alias(BUCKET))
 
 
-def get_arrow_types(schema: RawSchema, written: list[str]) -> dict[str, pa.DataType]:
-    """Return the types of the written columns, as Spark hands them to Arrow."""
-    import pyspark.sql.types as T
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    fields = [T.StructField(f"c{i}", _get_written_type(n, schema)) for i, n in enumerate(written)]
-    # From Spark 4.1 on the zone of timestamps is an argument, and without it a timestamp fails.
-    zone: dict[str, Any] = (
-        {"timezone": "UTC"} if "timezone" in signature(to_arrow_schema).parameters else {}
-    )
-    kinds = to_arrow_schema(T.StructType(fields), **zone).types
-    return dict(zip(written, kinds, strict=True))
-
-
 def _select_written(name: str, schema: RawSchema) -> "SparkColumn":
     """Return a column as it is written."""
-    kind = _get_written_type(name, schema)
+    kind = get_written_type(name, schema)
     return col(name) if kind is schema.spark_types[name] else col(name).cast(kind)
-
-
-def _get_written_type(name: str, schema: RawSchema) -> "DataType":
-    """Return the type of a column as it is written.
-
-    It is the one that was read; but a time without a zone becomes one in UTC, which every reader of
-    Delta supports.
-    """
-    import pyspark.sql.types as T
-
-    kind = schema.spark_types[name]
-    return T.TimestampType() if isinstance(kind, T.TimestampNTZType) else kind

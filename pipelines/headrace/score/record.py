@@ -12,13 +12,14 @@ from headrace.lake.score_record import PredictionFile, ScoredPartition, ScoreLed
 from headrace.lake.snapshot import Snapshot
 from headrace.redaction import redact_recipe, redact_value
 from headrace.score.attempt import ScoreAttempt
-from headrace.score.reading import RowsToScore, list_rules_about_many_rows
+from headrace.score.reading import list_rules_about_many_rows
+from headrace.score.score_jobs import RowsPlan
 from headrace.score.task_results import TaskResults
 
 
 def build_record(
     attempt: ScoreAttempt,
-    rows: RowsToScore,
+    rows: RowsPlan,
     results: TaskResults,
     *,
     drift: tuple[ColumnDrift, ...],
@@ -38,7 +39,7 @@ def build_record(
         quarantine: folder of the rejected rows, relative to the root; None where there are none.
     """
     names = rows.raw.partition_index.names
-    checks = [check.name for check in rows.checked.checks]
+    checks = [check.name for check in rows.checks]
     partitions = list(attempt.plan.unaffected)
     by_position: dict[int, dict[int, int]] = defaultdict(dict)
     for (position, bucket), count in results.buckets.items():

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,10 +22,15 @@ from headrace.recipe import Recipe
 from headrace.redaction import redact_text
 from headrace.score.attempt import ScoreAttempt
 from headrace.score.job import Published, publish_removal, score_rows
+from headrace.score.local.jobs import LocalJobs
+from headrace.score.local.start import start_workers
 from headrace.score.plan import make_plan
 from headrace.score.reading import list_written_columns, replace_main_table
 from headrace.score.session import warm_up_workers
+from headrace.score.spark_jobs import SparkJobs
 from headrace.score.table import normalize_table_name, refuse_overlapping_tables
+from headrace.source.local.needs_spark import NeedsSparkError
+from headrace.source.local.workers import Workers
 from headrace.source.spark_errors import explain_lost_server
 from headrace.spark_catalog import check_registration, register_table
 from headrace.spark_engine.find_engine import find_engine
@@ -139,40 +144,60 @@ def _score(
         seconds = {"total": round(time.monotonic() - began, 2)}
         return Scored(root, *newest, published=False, why=plan.reason, seconds=seconds)
     store = Store.from_recipe(recipe, workdir, os.environ)
-    report(Progress("finding the model"))
-    model = _find_model(store, model_uri)  # before Spark starts: there may be none
-    spark = None
-    if plan.processed:
-        spark = _start_spark(recipe, workdir, report)
-        warm_up_workers(spark)
-    attempt = ScoreAttempt(
-        recipe=recipe,
-        reading=reading,
-        plan=plan,
-        root=root,
-        base=newest,
-        model=model,
-        written=written,
-        report=report,
-        idempotency_id=idempotency_id,
-        now=datetime.now(UTC),
-        build_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
-    )
+    with ExitStack() as stack:
+        workers = start_workers(reading, plan, report)
+        if workers is not None:
+            stack.enter_context(workers)
+        report(Progress("finding the model"))
+        model = _find_model(store, model_uri)  # before Spark starts: there may be none
+        attempt = ScoreAttempt(
+            recipe=recipe,
+            reading=reading,
+            plan=plan,
+            root=root,
+            base=newest,
+            model=model,
+            written=written,
+            report=report,
+            idempotency_id=idempotency_id,
+            now=datetime.now(UTC),
+            build_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        )
 
-    def run_attempt() -> Published:
-        if spark is None:
-            return publish_removal(attempt)
-        with (
-            explain_lost_server(f"scoring {plan.source}"),
-            find_engine(spark).cancel_on_failure(f"headrace-{attempt.build_id}"),
-        ):
-            return score_rows(
-                attempt, spark, lambda name, folder: download_model_file(store, model, name, folder)
-            )
+        def download(name: str, folder: str) -> str:
+            return download_model_file(store, model, name, folder)
 
-    version, record = _discard_on_failure(attempt, run_attempt)
+        version, record = _discard_on_failure(
+            attempt, lambda: _publish(attempt, workers, workdir, download)
+        )
     seconds = {"total": round(time.monotonic() - began, 2)}
     return Scored(root, version, record, True, plan.reason, seconds)
+
+
+def _publish(
+    attempt: ScoreAttempt,
+    workers: Workers | None,
+    workdir: str,
+    download: Callable[[str, str], str],
+) -> Published:
+    """Score in processes of this machine, or where Spark is needed, with it; and publish."""
+    if not attempt.plan.processed:
+        return publish_removal(attempt)
+    if workers is not None:
+        try:
+            return score_rows(attempt, LocalJobs(attempt, workers), download)
+        except NeedsSparkError as error:
+            attempt.report(Progress(f"Spark is needed: {error}"))
+            discard_predictions(attempt.root, attempt.build_id)
+        finally:
+            workers.stop()  # before files of a job that failed are removed
+    spark = _start_spark(attempt.recipe, workdir, attempt.report)
+    warm_up_workers(spark)
+    with (
+        explain_lost_server(f"scoring {attempt.plan.source}"),
+        find_engine(spark).cancel_on_failure(f"headrace-{attempt.build_id}"),
+    ):
+        return score_rows(attempt, SparkJobs(attempt, spark), download)
 
 
 def _start_spark(recipe: Recipe, workdir: str, report: Report) -> "SparkSession":

@@ -11,8 +11,8 @@ from headrace.errors import DatasetError, LakeError, Problem, RecipeError
 from headrace.labels.spec import LabelSpec
 from headrace.lake.score_record import ScoreRecord
 from headrace.lake.storage import resolve_root
+from headrace.score.contract import get_arrow_types
 from headrace.score.plan import ScorePlan
-from headrace.score.reading import get_arrow_types
 from headrace.source.listing import NULL_PARTITION
 from headrace.source.raw_schema import RawSchema
 

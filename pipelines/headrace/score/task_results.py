@@ -55,13 +55,27 @@ class TaskResults:
     def add_bytes(self, blob: bytes) -> None:
         """Add the results that `to_bytes` wrote."""
         plain = json.loads(blob)
-        self.files += [PredictionFile.model_validate(file) for file in plain["files"]]
-        for partition, bucket, rows in plain["buckets"]:
-            self.buckets[partition, bucket] += rows
-        for name, counts in plain["counts"].items():
-            self.add_counts(name, np.array(counts, np.int64))
-        self.unknown.update(plain["unknown"])
-        self.quarantined_rows += plain["quarantined_rows"]
-        self.quarantine_files += plain["quarantine_files"]
-        if plain["predictions"] is not None:
-            self.add_predictions(np.array(plain["predictions"], np.int64))
+        predictions = plain["predictions"]
+        self.add(
+            TaskResults(
+                files=[PredictionFile.model_validate(file) for file in plain["files"]],
+                buckets=Counter({(partition, b): n for partition, b, n in plain["buckets"]}),
+                counts={name: np.array(c, np.int64) for name, c in plain["counts"].items()},
+                unknown=Counter(plain["unknown"]),
+                predictions=None if predictions is None else np.array(predictions, np.int64),
+                quarantined_rows=plain["quarantined_rows"],
+                quarantine_files=plain["quarantine_files"],
+            )
+        )
+
+    def add(self, other: "TaskResults") -> None:
+        """Add the results of other tasks."""
+        self.files += other.files
+        self.buckets.update(other.buckets)
+        for name, counts in other.counts.items():
+            self.add_counts(name, counts)
+        self.unknown.update(other.unknown)
+        self.quarantined_rows += other.quarantined_rows
+        self.quarantine_files += other.quarantine_files
+        if other.predictions is not None:
+            self.add_predictions(other.predictions)

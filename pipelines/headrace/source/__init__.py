@@ -16,6 +16,7 @@ In the order in which a stage comes by:
   (`problems`); `quarantine/`: the rejected rows, kept.
 - `late_materialization`: columns that the tasks read themselves (`late_reader`) from files that
   they can reach (`local_files`); `dictionaries`: text columns on their way through Arrow.
+- `local/`: a table of plain files read without Spark, in processes of this machine.
 - `internal_columns`: names of the columns that are added to rows; `spark_errors`: Spark's errors in
   one sentence.
 """

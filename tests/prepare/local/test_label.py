@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from headrace.prepare.local.label import read_expressions
-from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.recipe import Recipe
 from headrace.source.internal_columns import BASELINE, LABEL, WEIGHT
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.raw_schema import RawSchema
 from tests.prepare.local.plain_table import make_recipe
 

@@ -2,7 +2,6 @@
 
 import random
 import shutil
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,18 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.prepare import BuildRequest, prepare
-from headrace.prepare.local import choice, jobs
+from headrace.prepare.local import jobs
 from headrace.progress import ignore_progress
 from headrace.recipe import Recipe
+from headrace.source.local import choice
 from tests.prepare.local.plain_table import (
+    CSV_COLUMNS,
     digest_version,
+    draw_table,
     make_recipe,
     prepare_without_spark,
+    write_csv,
+    write_lake,
 )
 
 if TYPE_CHECKING:
@@ -26,51 +30,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-WORDS = ["a", "b", "", "\u00e9t\u00e9", "a b", "x" * 40, "1", "null", "\u4e2d", "n/a"]
 FEATURES = {
     "x": {"kind": "standardize"}, "n": {"kind": "vocabulary"}, "text": {"kind": "vocabulary"},
     "number": {"kind": "standardize"}, "small": {"kind": "standardize"},
 }  # fmt: skip
-
-
-def draw_table(rng: random.Random, rows: int, first: int) -> pa.Table:
-    """Draw rows: keys that come again, nulls, texts that are no numbers."""
-
-    def draw(make: Any, nulls: float = 0.1) -> list[Any]:
-        return [None if rng.random() < nulls else make() for _ in range(rows)]
-
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    numbers = ["1", "2.5", "-3e2", "n/a", "", "12 kg", "0.125"]
-    return pa.table(
-        {
-            "id": pa.array(draw(lambda: first + rng.randrange(rows), 0.02), pa.int64()),
-            "y": pa.array(draw(lambda: rng.randrange(2), 0.05), pa.int32()),
-            "x": pa.array(draw(lambda: rng.choice([rng.gauss(0, 1), float("nan"), -0.0]))),
-            "n": pa.array(draw(lambda: rng.randrange(5)), pa.int64()),
-            "text": pa.array(draw(lambda: rng.choice(WORDS)), pa.string()),
-            "number": pa.array(draw(lambda: rng.choice(numbers)), pa.string()),
-            "small": pa.array(draw(lambda: rng.randrange(-100, 100)), pa.int8()),
-            "at": pa.array(
-                draw(lambda: moment + timedelta(minutes=rng.randrange(10_000))),
-                pa.timestamp("us", "UTC"),
-            ),
-            "price": pa.array(draw(lambda: round(rng.uniform(1, 1000), 2))),
-            "clock": pa.array(
-                draw(lambda: datetime(2026, 1, rng.randrange(1, 9), rng.randrange(24))),
-                pa.timestamp("ms"),
-            ),
-            "on": pa.array(draw(lambda: date(2026, 1, rng.randrange(1, 9))), pa.date32()),
-            "good": pa.array(draw(lambda: rng.random() < 0.5)),
-        }
-    )
-
-
-def write_lake(lake: Path, rng: random.Random, days: int, rows: int) -> None:
-    for day in range(days):
-        folder = lake / f"day=2026-01-0{day + 1}"
-        folder.mkdir(parents=True)
-        table = draw_table(rng, rows, 37 * day)
-        pq.write_table(table, folder / "part-0.parquet", row_group_size=rng.choice([64, 1000]))
 
 
 def draw_recipe(rng: random.Random, lake: Path, dataset: Path) -> Recipe:
@@ -164,30 +127,6 @@ def test_random_lakes(
     assert any(" without Spark" in text for text in said), said
     assert not any("Spark is needed" in text for text in said), said
     shutil.rmtree(tmp_path)
-
-
-CSV_COLUMNS = {
-    "id": "integer", "y": "integer", "x": "real", "small": "integer", "at": "timestamp",
-    "price": "real", "good": "boolean", "on": "date",
-}  # fmt: skip
-
-
-def write_csv(path: Path, rng: random.Random, rows: int, null: str, end: str) -> None:
-    """Write lines without quotes; some values are none of their columns' types."""
-    lines = ["id;y;x;small;text;at;price;good;on"]
-    for n in range(rows):
-        values = [
-            str(n), str(rng.randrange(2)), f"{rng.gauss(0, 1):.3f}", str(rng.randrange(9)),
-            rng.choice(["a", "b c", "\u00e9", "1"]), f"2026-01-0{rng.randrange(1, 9)} 10:30:00",
-            f"{rng.uniform(1, 99):.2f}", rng.choice(["true", "false", "T"]), "2026-02-01",
-        ]  # fmt: skip
-        if rng.random() < 0.3:
-            values[rng.randrange(1, 9)] = rng.choice(["", null])
-        if rng.random() < 0.1:
-            values[rng.choice([2, 3, 6, 7])] = "n/a"
-        lines.append(";".join(values))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes((end.join(lines) + end).encode())
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 4))])

@@ -16,18 +16,8 @@ from headrace.prepare.assign import (
     TIME_MISSING,
     Buckets,
 )
-from headrace.prepare.local.casts import (
-    cast_texts,
-    concat_present,
-    convert_to_kind,
-    describe_lost_texts,
-    join_problems,
-    make_hashable,
-    write_key_texts,
-)
 from headrace.prepare.local.hashes import digest_texts, hash_columns
 from headrace.prepare.local.label import Expression, read_expressions
-from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.prepare.split import KEY_SEPARATOR, MISSING_KEY, SPLIT_STEPS
 from headrace.recipe import Recipe
 from headrace.schema import ColumnType
@@ -38,7 +28,6 @@ from headrace.source.internal_columns import (
     KEY_DIGEST,
     LABEL,
     LATEST,
-    MALFORMED,
     POSITION,
     PROBLEMS,
     ROW_ID,
@@ -46,6 +35,15 @@ from headrace.source.internal_columns import (
     WEIGHT,
     name_mask,
 )
+from headrace.source.local.casts import (
+    concat_present,
+    convert_to_kind,
+    join_problems,
+    make_hashable,
+    write_key_texts,
+)
+from headrace.source.local.checks import ContractChecks
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.rules import CHECKS_PER_MASK, Check
 from headrace.source.tables import TableColumns
 
@@ -97,9 +95,7 @@ class RowAssigner:
 
     Attributes:
         columns: that are read early -> type in Arrow, as they are stored.
-        casts: those of them whose texts are cast, in the order of their checks -> declared type.
-        reads_lines: whether rows are lines, which may be none.
-        widened: those of them whose whole numbers are cast to reals.
+        contract: casts of them, and their checks.
         checks: of every row, in the order of their bits.
         expressions: label, weight and baseline, as far as there are any.
         carried: raw columns that tasks do not read late -> kind.
@@ -110,9 +106,7 @@ class RowAssigner:
     """
 
     columns: Mapping[str, pa.DataType]
-    casts: Mapping[str, str]
-    reads_lines: bool
-    widened: tuple[str, ...]
+    contract: ContractChecks
     checks: tuple[Check, ...]
     expressions: tuple[Expression, ...]
     carried: Mapping[str, RawKind]
@@ -149,17 +143,8 @@ class RowAssigner:
         Raises:
             NeedsSparkError: a value is among those of which only Spark knows what they are.
         """
-        columns, lost, reasons = dict(read), [], []
-        for name in self.widened:
-            columns[name] = pc.cast(read[name], pa.float64(), safe=False)
-        if self.reads_lines:  # a table with a line that is no row is left to Spark
-            lost.append(np.zeros(rows, bool))
-            reasons.append(pa.nulls(rows, pa.string()))
-        for name, declared in self.casts.items():
-            columns[name] = cast_texts(read[name], declared, name)
-            is_lost = pc.and_(read[name].is_valid(), columns[name].is_null())
-            lost.append(is_lost.to_numpy(zero_copy_only=False))
-            reasons.append(describe_lost_texts(read[name], declared, name, lost[-1]))
+        checked = self.contract.check_rows(read, rows)
+        columns, lost = checked.columns, checked.lost
         made = {name: convert_to_kind(columns[name], kind) for name, kind in self.carried.items()}
         made[FILE] = pa.array(np.full(rows, file, np.int64))
         made[POSITION] = pa.array(np.arange(first, first + rows, dtype=np.int64))
@@ -181,7 +166,7 @@ class RowAssigner:
                 bits |= violated.astype(np.int64) << bit
             made[name_mask(number)] = pa.array(bits)
         if self.checks:
-            made[PROBLEMS] = join_problems(reasons, rows)
+            made[PROBLEMS] = join_problems(checked.reasons, rows)
         made[BUCKET] = pa.array(self._choose_buckets(columns, made, lost, rows))
         made[TIE_BREAKER] = pa.array(self._hash_ties(columns, made, rows))
         names = self.list_names()
@@ -299,23 +284,14 @@ def make_assigner(
     carried = {name: kind for name, kind in raw.items() if name not in late}
     named = [*carried, *key, *split_key, *times, *ties, *([latest_by] if latest_by else [])]
     named += [name for expression in expressions for name in expression.kinds]
-    casts, reads_lines = dict(table.casts), MALFORMED in schema.names
-    widened = tuple(
-        name
-        for name, declared in recipe.source.tables[table.name].columns.items()
-        if declared == "real" and table.stored.types.get(name) == ColumnType.INTEGER
-    )
-    names = ["malformed"] if reads_lines else []
-    names += [f"{name} is {declared}" for name, declared in casts.items()]
-    checks = tuple(Check(name, "quarantine") for name in names)
+    contract = ContractChecks.from_table(recipe, table)
+    checks = contract.list_checks()
     if any(e.name == WEIGHT for e in expressions):
         checks = (*checks, Check("label.sample_weight", "quarantine"))
-    columns = {name: table.stored.get_arrow_type(name) for name in [*named, *casts]}
+    columns = {name: table.stored.get_arrow_type(name) for name in [*named, *contract.casts]}
     return RowAssigner(
         columns=columns,
-        casts=casts,
-        reads_lines=reads_lines,
-        widened=tuple(name for name in widened if name in columns),
+        contract=contract,
         checks=checks,
         expressions=expressions,
         carried=carried,

@@ -9,13 +9,10 @@ Spark computes of keys, casts and labels.
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headrace.columns.statistics import TextCounts
 from headrace.columns.values import RawKind
@@ -34,19 +31,13 @@ from headrace.prepare.compatibility import (
 from headrace.prepare.first_job import plan_rows_per_file
 from headrace.prepare.local.assign import RowAssigner, make_assigner
 from headrace.prepare.local.blob_store import KeptBlob, remove_files
-from headrace.prepare.local.needs_spark import NeedsSparkError
-from headrace.prepare.local.table import LocalTable
 from headrace.prepare.local.tasks import (
-    FilePart,
     Given,
     MapTask,
     MergeTask,
-    QuarantineTask,
     ReduceTask,
-    Rejected,
     WriteTask,
 )
-from headrace.prepare.local.workers import Workers
 from headrace.prepare.plan import Plan
 from headrace.prepare.shuffle.arrow_blobs import ROWS
 from headrace.prepare.shuffle.dedup_across_partitions import (
@@ -58,12 +49,18 @@ from headrace.prepare.shuffle.merge_statistics import Fitted, MergePlan, assembl
 from headrace.prepare.shuffle.options import ShuffleOptions
 from headrace.prepare.shuffle.partitioner import Partitioner
 from headrace.prepare.write.job import WriteOptions, Written, assemble_written
-from headrace.source.internal_columns import is_internal
 from headrace.source.keys import KEY_DEFINITION
 from headrace.source.late_materialization import LateColumns, choose_late_columns
-from headrace.source.local_files import LocalFile
+from headrace.source.local.needs_spark import NeedsSparkError
+from headrace.source.local.quarantine import (
+    Rejected,
+    list_quarantine_types,
+    plan_quarantine,
+)
+from headrace.source.local.row_parts import divide_files
+from headrace.source.local.table import LocalTable
+from headrace.source.local.workers import Workers, deal_groups
 from headrace.source.quarantine.writer import locate_quarantine
-from headrace.source.tables import TableColumns
 from headrace.source.types import SMALL_KINDS
 from headrace.transform.spec import TransformSpec
 
@@ -124,7 +121,7 @@ class LocalJobs(BuildJobs):
         late = choose_late_columns(columns, (), carried)
         self._assigner = make_assigner(recipe, columns, late, carried, boundaries)
         self._late = LateColumns(columns.name, late, self._table.files) if late else None
-        self._columns = _list_types(columns) if self._assigner.checks else {}
+        self._columns = list_quarantine_types(columns) if self._assigner.checks else {}
         self._rows = RowPlan(
             checks=self._assigner.checks,
             fit_inputs=fit_inputs,
@@ -167,7 +164,9 @@ class LocalJobs(BuildJobs):
         by_name: dict[str, list[KeptBlob]] = defaultdict(list)
         for blob in small:
             by_name[blob[1]].append(blob)
-        tasks = [MergeTask(plan, group) for group in _deal(list(by_name.values()), self._count(4))]
+        tasks = [
+            MergeTask(plan, group) for group in deal_groups(list(by_name.values()), self._count(4))
+        ]
         results = [blob for part in self._workers.run(tasks) for blob in part]
 
         def refuse_many_texts(key: str) -> TextCounts:
@@ -192,29 +191,13 @@ class LocalJobs(BuildJobs):
                 self._table.columns.name, parts, self._options, self._assigner, quarantined,
                 self._folder, self._table.csv,
             )
-            for parts in self._divide_files(rows)
+            for parts in divide_files(self._table, rows)
         ]  # fmt: skip
         blobs: list[KeptBlob] = []
         for kept, rejected in self._workers.run(tasks):
             blobs += kept
             self._rejected += rejected
         return blobs
-
-    def _divide_files(self, rows: int) -> list[tuple[FilePart, ...]]:
-        """Divide the files into parts of about so many rows, of whole row groups."""
-        divided: list[tuple[FilePart, ...]] = []
-        held: list[FilePart] = []
-        count = 0
-        for number, file in self._table.files.items():
-            if self._table.rows[number] > rows and self._table.csv is None:
-                divided += [(part,) for part in _divide_file(number, file, rows)]
-                continue
-            held.append(FilePart(number, file))
-            count += self._table.rows[number]
-            if count >= rows:
-                divided.append(tuple(held))
-                held, count = [], 0
-        return [*divided, tuple(held)] if held else divided
 
     def _reduce_rows(self, blobs: list[KeptBlob]) -> list[KeptBlob]:
         partitioner = self._options.partitioner
@@ -226,7 +209,8 @@ class LocalJobs(BuildJobs):
         groups = [by_group[group] for group in sorted(by_group)]
         count = max(self._count(4), len(groups) // _FILES_PER_TASK)
         tasks = [
-            ReduceTask(self._options, whole, part, self._folder) for part in _deal(groups, count)
+            ReduceTask(self._options, whole, part, self._folder)
+            for part in deal_groups(groups, count)
         ]
         return [blob for part in self._workers.run(tasks) for blob in part]
 
@@ -240,8 +224,17 @@ class LocalJobs(BuildJobs):
         targets = [by_target[target] for target in sorted(by_target)]
         count = max(self._count(4), len(targets) // _FILES_PER_TASK)
         text, files = spec.to_json(), spec.text_files
-        tasks: list[Any] = [WriteTask(options, text, files, part) for part in _deal(targets, count)]
-        quarantine = self._plan_quarantine()
+        tasks: list[Any] = [
+            WriteTask(options, text, files, part) for part in deal_groups(targets, count)
+        ]
+        quarantine = plan_quarantine(
+            self._table,
+            self._columns,
+            [check.name for check in self._rows.checks],
+            locate_quarantine(self._attempt.root, self._attempt.build_id),
+            self._rejected,
+            self._workers.count,
+        )
         results = self._workers.run([*quarantine, *tasks])
         written = sum(results[: len(quarantine)])
         if written != rejected:
@@ -252,76 +245,7 @@ class LocalJobs(BuildJobs):
         blobs = [blob for part in results[len(quarantine) :] for blob in part]
         return assemble_written(blobs, options)
 
-    def _plan_quarantine(self) -> list[QuarantineTask]:
-        table = self._table.columns
-        by_file: dict[int, list[Rejected]] = defaultdict(list)
-        for part in self._rejected:
-            by_file[part.file].append(part)
-        groups = [[_join(by_file[file])] for file in sorted(by_file)]
-        return [
-            QuarantineTask(
-                table=table.name,
-                columns=self._columns,
-                checks=tuple(check.name for check in self._rows.checks),
-                folder=locate_quarantine(self._attempt.root, self._attempt.build_id),
-                number=number,
-                files={part.file: self._table.files[part.file] for part in parts},
-                folder_values={p.file: self._table.folder_values[p.file] for p in parts},
-                rejected=parts,
-                csv=self._table.csv,
-            )
-            for number, parts in enumerate(_deal(groups, self._workers.count))
-        ]
-
     def forget_rows(self) -> None:
         self._kept = []
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _list_types(table: TableColumns) -> dict[str, pa.DataType]:
-    """List the columns of a table and their types in Arrow, for its quarantine: as they are read,
-    and where values may be lost, as they are stored.
-
-    Raises:
-        NeedsSparkError: a column has a type of more than one value.
-    """
-    types = {}
-    for name in table.stored.names:
-        if is_internal(name):
-            continue
-        try:
-            schema = table.stored if name in table.casts else table.schema
-            types[name] = schema.get_arrow_type(name)
-        except KeyError:
-            kind = table.stored.sql_types[name]
-            raise NeedsSparkError(f"column {name} is {kind}, and rows may be rejected") from None
-    return types
-
-
-def _divide_file(number: int, file: LocalFile, rows: int) -> list[FilePart]:
-    """Divide a file into parts of at least so many rows, but for the last."""
-    meta = pq.read_metadata(file.path)
-    parts, begin, count = [], 0, 0
-    for group in range(meta.num_row_groups):
-        count += meta.row_group(group).num_rows
-        if count >= rows or group == meta.num_row_groups - 1:
-            parts.append(FilePart(number, file, begin, group + 1))
-            begin, count = group + 1, 0
-    return parts
-
-
-def _join(parts: Sequence[Rejected]) -> Rejected:
-    """Join the rejected rows of a file in the order of their positions."""
-    position = np.concatenate([part.position for part in parts])
-    problems = [text for part in parts for text in part.problems]
-    order = np.argsort(position, kind="stable")
-    return Rejected(parts[0].file, position[order], [problems[i] for i in order.tolist()])
-
-
-def _deal(groups: Sequence[Sequence[Any]], parts: int) -> list[list[Any]]:
-    """Deal groups to so many parts in turn, whole; none of these is empty."""
-    dealt: list[list[Any]] = [[] for _ in range(max(1, min(parts, len(groups))))]
-    for number, group in enumerate(groups):
-        dealt[number % len(dealt)] += group
-    return [part for part in dealt if part]

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from headrace.columns.values import MISSING_INTEGER, RawKind, read_column
 from headrace.labels.kind import Values
 from headrace.labels.kinds import find_label_kind
-from headrace.prepare.local.needs_spark import NeedsSparkError
 from headrace.recipe import Recipe
 from headrace.schema import NUMBERS, ColumnType
 from headrace.source.condition_columns import list_condition_columns
 from headrace.source.internal_columns import BASELINE, LABEL, WEIGHT
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.raw_schema import RawSchema
 from headrace.transform.condition import Condition, make_condition
 from headrace.transform.condition_arrays import find_rows

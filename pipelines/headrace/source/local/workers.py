@@ -5,6 +5,7 @@ others. Each gets a task after the other, pickled, and ends with this one.
 """
 
 import contextlib
+import importlib
 import os
 import pickle
 import signal
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from headrace.errors import HeadraceError, MachineError
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 
 _END_SECONDS = 5.0
 
@@ -32,16 +33,25 @@ class Runnable(Protocol):
     def run(self) -> Any: ...
 
 
+def deal_groups(groups: Sequence[Sequence[Any]], parts: int) -> list[list[Any]]:
+    """Deal groups to so many parts in turn, whole; none of these is empty."""
+    dealt: list[list[Any]] = [[] for _ in range(max(1, min(parts, len(groups))))]
+    for number, group in enumerate(groups):
+        dealt[number % len(dealt)] += group
+    return [part for part in dealt if part]
+
+
 class Workers:
     """Processes that run tasks; or this process, where there are none. A context manager."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, preload: str = "") -> None:
         """
         Args:
             processes: how many are started; with 0 tasks run here, one after the other.
+            preload: a module that they import before they run a task.
         """
         self.count = max(processes, 1)
-        self._processes = [_Worker() for _ in range(processes)]
+        self._processes = [_Worker(preload) for _ in range(processes)]
 
     @property
     def are_separate(self) -> bool:
@@ -80,10 +90,11 @@ class Workers:
                 return [future.result() for future in futures]
             except BaseException:
                 failed.set()
-                self._stop()
+                self.stop()
                 raise
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the processes, whatever they do."""
         for worker in self._processes:
             worker.stop()
 
@@ -96,18 +107,18 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        self.stop()
 
 
 class _Worker:
     """A process, and the connection to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
         self._connection, other = Pipe()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         with contextlib.closing(other):
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(other.fileno())],
+                [sys.executable, "-P", "-m", __name__, str(other.fileno()), preload],
                 pass_fds=[other.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -123,8 +134,8 @@ class _Worker:
             code = self._process.wait()
             how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
             raise MachineError(
-                f"a process that prepares rows ended by {how}; where it is SIGKILL, memory was "
-                "short. Free some, or set spark.above_rows to 0, so that Spark prepares them"
+                f"a process that reads rows ended by {how}; where it is SIGKILL, memory was "
+                "short. Free some, or set spark.above_rows to 0, so that Spark reads them"
             ) from None
         if not succeeded:
             raise result
@@ -141,13 +152,16 @@ class _Worker:
             self._process.wait()
 
 
-def _serve(connection: Connection) -> None:
+def _serve(connection: Connection, preload: str) -> None:
     """Run what comes until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side says what is to be done
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     warnings.simplefilter("ignore")  # of libraries to each other; nobody reads them here
+    if preload:
+        with contextlib.suppress(Exception):  # whatever it is, a task runs into it and reports it
+            importlib.import_module(preload)
     while True:
         try:
             pickled = connection.recv_bytes()
@@ -175,4 +189,4 @@ def _make_sendable(error: Exception) -> Exception:
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])))
+    _serve(Connection(int(sys.argv[1])), sys.argv[2])

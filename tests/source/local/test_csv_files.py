@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.prepare.local.csv_files import CsvSettings, read_csv_file
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.csv_files import CsvSettings, read_csv_file
+from headrace.source.local.needs_spark import NeedsSparkError
 
 
 def read(tmp_path: Path, content: str | bytes, settings: CsvSettings | None = None) -> object:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.columns.values import RawKind
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.problems import PROBLEM_SEPARATOR, REASON_SEPARATOR
 
 # Texts that are values to Spark and to Arrow alike; and texts that are none, because they have a
@@ -143,6 +143,9 @@ def convert_to_kind(column: pa.Array, kind: RawKind) -> pa.Array:
         return _convert_to_micros(column)
     if kind == "integer":
         return column.cast(pa.int8()).cast(pa.int64()) if column.type == pa.bool_() else column
+    if kind == "real" and column.type != pa.float64():
+        number = column.cast(pa.int8()) if column.type == pa.bool_() else column
+        return pc.cast(number, pa.float64(), safe=False)
     return column
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.prepare.local.assign import make_assigner
-from headrace.prepare.local.needs_spark import NeedsSparkError
-from headrace.prepare.local.table import open_local_table
 from headrace.prepare.plan import make_plan
 from headrace.source.internal_columns import FILE, POSITION
+from headrace.source.local.needs_spark import NeedsSparkError
+from headrace.source.local.table import open_local_table
 from tests.prepare.local.plain_table import make_recipe
 
 COLUMNS = {"id": [1, 2], "y": [0, 1], "x": [0.5, 1.0], "text": ["a", "b"]}

@@ -6,7 +6,7 @@ all of them, among whole and real numbers, texts, truth values and times.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,10 +16,6 @@ import pyarrow as pa
 
 from headrace.errors import LakeError
 from headrace.lake.file_columns import FileType, drop_columns
-from headrace.prepare.local.casts import CAST_TYPES
-from headrace.prepare.local.csv_files import MOST_BYTES, CsvSettings, read_csv_file
-from headrace.prepare.local.needs_spark import NeedsSparkError
-from headrace.prepare.plan import Plan
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
 from headrace.schema import Column, find_violations
@@ -29,9 +25,12 @@ from headrace.source.first_look import is_local
 from headrace.source.internal_columns import FILE, MALFORMED, POSITION, name_before_cast
 from headrace.source.listing import Listing
 from headrace.source.load_errors import name_table
+from headrace.source.local.casts import CAST_TYPES
+from headrace.source.local.csv_files import MOST_BYTES, CsvSettings, read_csv_file
+from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.local_files import LocalFile
 from headrace.source.needed_columns import NeededColumns
-from headrace.source.partition_index import PartitionIndex
+from headrace.source.partition_index import PartitionIndex, ReadPlan
 from headrace.source.raw_schema import RawSchema
 from headrace.source.read import ReadRows, describe_source, refuse_empty
 from headrace.source.tables import TableColumns
@@ -71,8 +70,15 @@ class LocalTable:
     csv: CsvSettings | None = None
 
 
-def open_local_table(recipe: Recipe, plan: Plan) -> LocalTable:
+def open_local_table(
+    recipe: Recipe, plan: ReadPlan, contract: Sequence[Column] | None = None
+) -> LocalTable:
     """Open the main table of a recipe.
+
+    Args:
+        recipe: its source, and all that names columns.
+        plan: what is read of the table.
+        contract: columns that the rows must have; all that the recipe names by default.
 
     Raises:
         NeedsSparkError: only Spark reads it right, or a recipe wants what only Spark does.
@@ -80,10 +86,10 @@ def open_local_table(recipe: Recipe, plan: Plan) -> LocalTable:
     """
     name = recipe.source.main
     settings, listing = recipe.source.tables[name], plan.listing
-    _refuse_other_sources(recipe, settings)
+    refuse_other_sources(recipe)
     if listing is None or not listing.root or listing.log is not None or listing.scheme:
         raise NeedsSparkError("the main table's files are named by a log, a pattern or a catalog")
-    needed = list_needed_columns(recipe)[name]
+    needed = list_needed_columns(recipe, contract)[name]
     folders = _find_folder_types(listing, needed, settings)
     csv: CsvSettings | None = None
     if settings.format == "csv":
@@ -92,11 +98,17 @@ def open_local_table(recipe: Recipe, plan: Plan) -> LocalTable:
     else:
         common, types = _find_types(name, settings, listing, needed, folders, plan)
     columns = _describe_columns(name, settings, needed, common, types, folders)
-    check_contracts(recipe, {name: columns})
+    check_contracts(recipe, {name: columns}, contract)
     return _list_files(recipe, plan, listing, columns, folders, csv)
 
 
-def _refuse_other_sources(recipe: Recipe, table: s.Table) -> None:
+def refuse_other_sources(recipe: Recipe) -> None:
+    """Refuse a recipe that reads more than one table of plain files.
+
+    Raises:
+        NeedsSparkError: it does.
+    """
+    table = recipe.source.tables[recipe.source.main]
     if recipe.source.joins or recipe.source.windows:
         raise NeedsSparkError("tables are joined, or windows are made")
     if table.format not in ("parquet", "csv") or table.path is None or not is_local(table.path):
@@ -151,7 +163,7 @@ def _find_types(
     listing: Listing,
     needed: NeededColumns,
     folders: Mapping[str, FileType],
-    plan: Plan,
+    plan: ReadPlan,
 ) -> tuple[CommonColumns, dict[str, FileType]]:
     """Find the columns of the files and their types, as `load_typed_files` does."""
     schemas, unknown = listing.group_by_columns(listing.files)
@@ -258,7 +270,7 @@ _CASTS = {("integer", "real"), *(("string", kind) for kind in CAST_TYPES)}
 
 def _list_files(
     recipe: Recipe,
-    plan: Plan,
+    plan: ReadPlan,
     listing: Listing,
     columns: TableColumns,
     folders: Mapping[str, FileType],

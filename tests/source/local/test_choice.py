@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.prepare.local import choice
-from headrace.prepare.local.choice import can_do_without_spark, choose_processes, describe_rows
-from headrace.prepare.local.table import open_local_table
 from headrace.prepare.plan import Plan, make_plan
 from headrace.recipe import Recipe
+from headrace.source.local import choice
+from headrace.source.local.choice import can_do_without_spark, choose_processes, describe_rows
+from headrace.source.local.table import open_local_table
 from tests.prepare.local.plain_table import make_recipe
 
 
@@ -88,7 +88,7 @@ def test_processes(
     lake: Path, monkeypatch: pytest.MonkeyPatch, master: str, cells_alone: int, expected: int
 ) -> None:
     monkeypatch.setattr(choice, "_CELLS_ALONE", cells_alone)
-    monkeypatch.setattr(choice.os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(choice, "count_cores", lambda: 4)
     recipe = make_recipe(lake, "/dataset", spark={"master": master})
     table = open_local_table(recipe, plan(recipe))
     assert choose_processes(recipe, table) == expected
@@ -97,6 +97,6 @@ def test_processes(
 
 def test_one_core_needs_no_other_process(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "_CELLS_ALONE", 0)
-    monkeypatch.setattr(choice.os, "sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr(choice, "count_cores", lambda: 1)
     recipe = make_recipe(lake, "/dataset")
     assert choose_processes(recipe, open_local_table(recipe, plan(recipe))) == 0

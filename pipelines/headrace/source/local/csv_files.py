@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.csv
 
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 
 MOST_BYTES = 64 * 2**20
 """Of all files of a table; larger ones are left to Spark, which does not hold them in memory."""

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from headrace.errors import LakeError, MachineError
-from headrace.prepare.local.needs_spark import NeedsSparkError
-from headrace.prepare.local.workers import Workers
+from headrace.source.local.needs_spark import NeedsSparkError
+from headrace.source.local.workers import Workers
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.prepare.local.casts import (
+from headrace.source.local.casts import (
     cast_texts,
     concat_present,
     convert_to_kind,
@@ -16,7 +16,7 @@ from headrace.prepare.local.casts import (
     make_hashable,
     write_key_texts,
 )
-from headrace.prepare.local.needs_spark import NeedsSparkError
+from headrace.source.local.needs_spark import NeedsSparkError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -1,5 +1,0 @@
-"""Say why rows cannot be prepared without Spark."""
-
-
-class NeedsSparkError(Exception):
-    """What only Spark does right: the build starts again, with Spark. The text says what it is."""
