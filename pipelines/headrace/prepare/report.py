@@ -4,6 +4,7 @@ import html
 
 from headrace.lake.build import Build
 from headrace.lake.data_file import SPLITS
+from headrace.lake.data_statistics import DataStatistics
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Distribution, Profile
 from headrace.lake.split_definition import describe_split
@@ -22,13 +23,16 @@ tabular-nums}h2{margin-top:2rem}.c{display:grid;grid-template-columns:1fr 440px;
 .k{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}"""
 
 
-def render_report(name: str, build: Build, profile: Profile) -> str:
+def render_report(
+    name: str, build: Build, profile: Profile, statistics: DataStatistics | None = None
+) -> str:
     """Render the page: ledger, drift, rules, raw columns, and distributions by split.
 
     Args:
         name: the recipe's.
         build: what was built.
         profile: its columns and rules.
+        statistics: of the version's raw columns; None where there are none.
     """
     title = f"{_escape(name)}: build {_escape(build.build_id)}"
     parts = [
