@@ -84,22 +84,26 @@ def _compute_entropy(first: float, second: float) -> float:
     return sum(p * math.log(p / q) for p, q in parts if p > 0)
 
 
-def compute_quantile(ordered: np.ndarray, share: float, values: int) -> Quantile:
+def compute_quantile(
+    ordered: np.ndarray, share: float, values: int, limits: tuple[float, float]
+) -> Quantile:
     """Return a quantile, linear between neighbouring ranks as NumPy's.
 
     Args:
         ordered: the sample, float64 (n,), ascending, one or more.
         share: of the values below it, more than 0 and less than 1.
         values: all values.
+        limits: the smallest and the largest of all values.
     """
     last = len(ordered) - 1
     value = _interpolate(ordered, last * share)
     if len(ordered) >= values:
         return Quantile(share, value, value, value)
     first, end = bound_share(share, len(ordered), values)
-    low = ordered[max(0, math.floor(len(ordered) * first) - 1)]
-    high = ordered[min(last, math.ceil(len(ordered) * end))]
-    return Quantile(share, value, float(low), float(high))
+    below, above = math.floor(len(ordered) * first) - 1, math.ceil(len(ordered) * end)
+    low = float(ordered[below]) if below >= 0 else min(limits[0], value)
+    high = float(ordered[above]) if above <= last else max(limits[1], value)
+    return Quantile(share, value, low, high)
 
 
 def _interpolate(ordered: np.ndarray, position: float) -> float:

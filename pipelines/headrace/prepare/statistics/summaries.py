@@ -121,7 +121,7 @@ def _summarize_column(
             low=whole.low,
             high=whole.high,
             is_limit_exact=name not in described.uncertain,
-            quantiles=_list_quantiles(ordered, count),
+            quantiles=_list_quantiles(ordered, count, whole),
             skewness=compute_skewness(ordered),
             totals=store_totals(described.totals, name),
         )
@@ -138,10 +138,13 @@ def _summarize_column(
     ), frequencies
 
 
-def _list_quantiles(ordered: np.ndarray, count: int) -> tuple[QuantileEstimate, ...]:
-    if not len(ordered):
+def _list_quantiles(
+    ordered: np.ndarray, count: int, whole: ColumnTotals
+) -> tuple[QuantileEstimate, ...]:
+    if not len(ordered) or whole.low is None or whole.high is None:
         return ()
-    quantiles = (compute_quantile(ordered, share, count) for share in QUANTILE_SHARES)
+    limits = (float(whole.low), float(whole.high))
+    quantiles = (compute_quantile(ordered, share, count, limits) for share in QUANTILE_SHARES)
     return tuple(
         QuantileEstimate(share=q.share, value=q.value, low=q.low, high=q.high) for q in quantiles
     )
