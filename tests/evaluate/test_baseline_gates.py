@@ -16,10 +16,11 @@ from headrace.evaluate.references.compare import (
     list_default_gates,
 )
 from headrace.evaluate.references.compute import References
-from headrace.evaluate.references.page import plot_references, render_references
+from headrace.evaluate.references.page import plot_references, show_references
 from headrace.labels.constant import fit_constant
 from headrace.labels.losses.kinds import parse_loss
 from headrace.labels.spec import LabelSpec
+from headrace.pages.page import Page, Section
 from headrace.recipe import sections as s
 
 BINARY = LabelSpec()
@@ -232,13 +233,13 @@ def test_words_say_better_and_worse_with_margins() -> None:
     assert words.startswith("better than the constant by 0.") and "±" in words
     worse = compare(BINARY, truth, 1 - probability)
     assert format_differences(worse, "log_loss").startswith("worse than the constant by ")
-    page = render_references(worse)
+    page = Page("t", [Section("References", show_references(worse))]).render()
     assert "worse than the constant by" in page and "the tree is left out: it is none" in page
     figure = plot_references(worse)
     assert figure is not None and len(figure.axes) == 3
     plain = comparison_to_dict(comparison)
     assert plain["results"]["constant"]["compared"]["log_loss"]["better_by"] > 0
-    assert render_references(ReferenceComparison()) == ""
+    assert show_references(ReferenceComparison()) == []
     assert plot_references(ReferenceComparison()) is None
 
 

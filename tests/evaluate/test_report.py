@@ -1,6 +1,5 @@
 """The report is one HTML page with everything in it, and nothing of it is markup of users."""
 
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from headrace.evaluate.bootstrap import Interval
 from headrace.evaluate.leakage import FeatureStrength
 from headrace.evaluate.report import render_report
 from headrace.evaluate.slices import SliceResult
+from tests.pages.reading import EVIL, check_page
 
 
 def render(**changed: Any) -> str:
@@ -30,39 +30,21 @@ def render(**changed: Any) -> str:
     return render_report(**{**parts, **changed})
 
 
-class Cells(HTMLParser):
-    """The texts of a page, and the tags."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.tags: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
 def test_metrics_have_their_intervals() -> None:
-    texts = Cells(render()).texts
-    start = texts.index("95% interval")
-    assert texts[start + 1 :] == ["rows", "29,496", "roc_auc", "0.75", "0.7 to 0.8"]
+    text = check_page(render()).text
+    assert "95% interval rows 29,496 roc_auc 0.75 0.7 to 0.8" in text
 
 
 @pytest.mark.parametrize(("passed", "word"), [(True, "passed"), (False, "failed")])
 def test_the_verdict_stands_over_its_gates(passed: bool, word: str) -> None:
     gate = {"gate": {"kind": "metric"}, "passed": passed, "text": "roc_auc: 0.75, at least 0.7"}
-    texts = Cells(render(verdict={"passed": passed, "gates": [gate]})).texts
-    start = texts.index("Verdict: ")
-    assert texts[start + 1 : start + 5] == [word, word, "metric", "roc_auc: 0.75, at least 0.7"]
+    text = check_page(render(verdict={"passed": passed, "gates": [gate]})).text
+    assert text.index(f"Verdict: {word}") < text.index(f"{word} : metric: roc_auc: 0.75, at least")
 
 
 def test_passed_is_not_said_where_there_was_no_gate() -> None:
-    texts = Cells(render(verdict={"passed": None, "gates": []})).texts
-    assert texts[texts.index("Verdict: ") + 1] == "none"
+    texts = check_page(render(verdict={"passed": None, "gates": []})).texts
+    assert "Verdict: none" in texts
     assert "No gates (evaluate.gates is []): nothing was judged." in texts
 
 
@@ -74,28 +56,25 @@ def test_notes_say_how_to_read_the_numbers() -> None:
 
 def test_sections_without_rows_are_left_out() -> None:
     page = render()
-    for title in ("Slices", "Single features", "Threshold table", "Labels", "<img"):
+    for title in ("Slices", "Single features", "Threshold table", "Labels", "<img "):
         assert title not in page
 
 
 def test_tables_have_the_columns_of_all_rows() -> None:
     labels = [{"label": "fog", "f1": 0.5}, {"label": "rain", "f1": 1.0, "roc_auc": 0.9}]
-    texts = Cells(render(labels=labels)).texts
-    start = texts.index("Labels, the worst F1 first")
-    assert texts[start + 1 : start + 9] == [
-        "label", "f1", "roc_auc", "fog", "0.5", "rain", "1", "0.9"
-    ]  # fmt: skip
+    text = check_page(render(labels=labels)).text
+    assert "label f1 roc_auc fog 0.5 rain 1 0.9" in text
 
 
 def test_slices_beyond_the_first_are_counted() -> None:
     slices = [
-        SliceResult(("c",), f"c={n}", 1000 + n, n == 0, {"roc_auc": 0.5}, {}) for n in range(42)
+        SliceResult(("c",), f"c={n}", 1000 + n, n == 0, {"roc_auc": 0.5}, {}) for n in range(202)
     ]
     page = render(slices=slices)
-    assert "2 more in slices.json" in page
-    assert page.count("few rows") == 1
-    assert "c=39" in page
-    assert "c=40" not in page
+    assert "2 more rows are not on this page: they are in slices.json." in page
+    assert page.count(">few rows<") == 1
+    assert "c=199" in page
+    assert "c=200" not in page
 
 
 def test_strong_features_are_suspicious_or_allowed() -> None:
@@ -104,22 +83,20 @@ def test_strong_features_are_suspicious_or_allowed() -> None:
         FeatureStrength("known", 0.97, 0.95, is_allowed=True),
         FeatureStrength("honest", 0.5, 0.95),
     ]
-    texts = Cells(render(strengths=strengths)).texts
-    assert texts[texts.index("copy") :] == [
-        "copy", "0.99", "suspicious: a copy of the label?",
-        "known", "0.97", "allowed by the recipe",
-        "honest", "0.5",
-    ]  # fmt: skip
+    text = check_page(render(strengths=strengths)).text
+    assert (
+        "copy 0.99 suspicious: a copy of the label? known 0.97 allowed by the recipe honest 0.5"
+    ) in text
 
 
 def test_figures_are_embedded_in_the_order_of_the_page() -> None:
     page = render(figures={"slices.png": Figure(), "calibration.png": Figure()})
-    assert page.count("src='data:image/png;base64,iVBOR") == 2
-    assert page.index("<h2>Calibration</h2>") < page.index("<h2>Worst slices</h2>")
+    assert page.count('src="data:image/png;base64,iVBOR') == 2
+    assert page.index("<h3>Calibration</h3>") < page.index("<h3>Worst slices</h3>")
 
 
 def test_texts_of_users_are_no_markup_and_the_page_needs_no_network() -> None:
-    evil = "<script>alert('x')</script>&"
+    evil = EVIL
     gate = {"gate": {"kind": evil}, "passed": True, "text": evil}
     page = render(
         title=evil,
@@ -131,7 +108,5 @@ def test_texts_of_users_are_no_markup_and_the_page_needs_no_network() -> None:
         metric=evil,
         strengths=[FeatureStrength(evil, 0.5, 0.95)],
     )
-    cells = Cells(page)
-    assert "script" not in cells.tags
-    assert cells.texts.count(evil) == 12
-    assert "http" not in page
+    texts = check_page(page).texts
+    assert sum(evil in text for text in texts) >= 11

@@ -1,7 +1,6 @@
 """The data report: one page, complete in itself, with nothing of the lake as markup."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,6 +9,7 @@ from headrace.lake.drift import ColumnDrift
 from headrace.lake.ledger import Ledger
 from headrace.lake.profile import Distribution, Profile, RawColumnProfile, RuleCount
 from headrace.prepare.report import render_report
+from tests.pages.reading import check_page
 
 LEDGER = Ledger(
     read=2000,
@@ -61,11 +61,7 @@ PROFILE = Profile(
 
 def text_of(page: str) -> str:
     """What a reader sees, on one line."""
-    parts: list[str] = []
-    parser = HTMLParser()
-    parser.handle_data = parts.append  # type: ignore[method-assign]
-    parser.feed(page)
-    return re.sub(r"\s+", " ", " ".join(parts))
+    return check_page(page).text
 
 
 def test_the_ledger_is_shown_and_adds_up() -> None:
@@ -74,36 +70,35 @@ def test_the_ledger_is_shown_and_adds_up() -> None:
     for line in (
         "read 2,000", "published, train 1,500", "quarantined, range(<x>) 40", "duplicates 50",
         "filtered, label is null 10", "accounted for 2,000", "s3://lake/<t> 2,000 a, b",
-        "15 (1%)", "r drop 7 x: '<1>'",
+        "15 1%", "r drop 7 x: '<1>'",
     ):  # fmt: skip
         assert line in text, line
 
 
 def test_nothing_of_the_lake_is_markup_and_nothing_is_loaded() -> None:
     page = render_report("<i>", build_of(quarantine="_headrace/b-1/<quarantine>"), PROFILE)
-    for markup in ("<i>", "<script", "<b>missing", "<quarantine>", "<1>", "<t>"):
+    for markup in ("<i>", "<b>missing", "<quarantine>", "<1>", "<t>"):
         assert markup not in page
-    assert not re.search(r"(?i)\b(src|href)=|url\(|@import", page)
+    check_page(page)
 
 
 def test_bars_have_the_height_of_a_split_s_share() -> None:
     page = render_report("clicks", build_of(), PROFILE)
     assert "<title>0 to 5, train: 75%</title>" in page
     assert "<title>5 to 10, validation: 100%</title>" in page
-    assert "<title>5 to 10, test: 0%</title>" in page
-    heights = re.findall(r"height='([\d.]+)' fill='#3b6ea5'", page)
-    assert heights[:2] == ["54.0", "18.0"]  # of 72: the highest bar is 100%
+    assert "0 to 5, test" not in page  # it has no values
+    bars = re.findall(r'height="([\d.]+)" style="fill:var\(--c0\)"><title>[^<]*train', page)
+    assert float(bars[0]) / float(bars[1]) == pytest.approx(3, abs=0.01)  # 75% and 25%
     assert "out of vocabulary: train 25%, validation none, test none" in text_of(page)
 
 
-@pytest.mark.parametrize(("measures", "more"), [(3, False), (20, True)])
-def test_drift_shows_the_furthest_measures_first(measures: int, more: bool) -> None:
+@pytest.mark.parametrize("measures", [3, 20])
+def test_drift_shows_the_furthest_measures_first(measures: int) -> None:
     drift = tuple(
         ColumnDrift(name=f"c{n:02}", measure="psi", value=n / 10, limit=1.5, rows=9)
         for n in range(measures)
     )
     text = text_of(render_report("clicks", build_of(drift=drift), PROFILE))
-    assert ("8 more" in text) is more
     order = re.findall(r"c\d\d", text)
     assert order == sorted(order, reverse=True)
     assert f"{max(0, measures - 16)} of {measures} measures are above their limits" in text

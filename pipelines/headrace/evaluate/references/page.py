@@ -1,8 +1,5 @@
 """Show the comparison with the references: a section of the report, and a figure."""
 
-import html
-from collections.abc import Sequence
-
 from matplotlib.figure import Figure
 
 from headrace.evaluate.references.compare import (
@@ -12,42 +9,37 @@ from headrace.evaluate.references.compare import (
     format_with_margin,
     list_metrics,
 )
-from headrace.number_text import format_number
+from headrace.pages.table import Cell, Column, Table
 
 _SHOWN_METRICS = 3
 
 
-def render_references(comparison: ReferenceComparison) -> str:
-    """Return the section of the report as HTML; empty where there is nothing to say."""
+def show_references(comparison: ReferenceComparison) -> list[Table | str]:
+    """Return the parts of the report's section; none where there is nothing to say."""
     if not comparison.results and not comparison.left_out:
-        return ""
+        return []
     sentences = [(m, format_differences(comparison, m)) for m in list_metrics(comparison)]
-    lines = "".join(
-        f"<p>{html.escape(metric)}: {html.escape(words)}." for metric, words in sentences if words
-    )
-    rows = "".join(_render_rows(comparison))
-    table = (
-        f"<table><tr><th>reference<th>metric<th class=n>model<th class=n>reference"
-        f"<th class=n>better by<th>what it is{rows}</table>"
-        if rows
-        else ""
-    )
-    notes = "".join(
-        f"<p class=m>{html.escape(text)}."
-        for text in (
-            *(f"{PHRASES[name]} is left out: {why}" for name, why in comparison.left_out.items()),
-            *comparison.notes,
+    parts: list[Table | str] = [f"{metric}: {words}." for metric, words in sentences if words]
+    if rows := _list_rows(comparison):
+        reading = (
+            f"Simple answers on the same {comparison.rows:,} rows, drawn together; ± is half of "
+            f"the {100 * comparison.confidence:g}% interval. Above 0 the model is better."
         )
-    )
-    about = (
-        f"<p class=m>The same {comparison.rows:,} rows, drawn together; ± is half of the "
-        f"{100 * comparison.confidence:g}% interval. Above 0 the model is better."
-    )
-    return f"<h2>References</h2>{lines}{about}{table}{notes}"
+        columns = [
+            Column("reference"),
+            Column("metric"),
+            Column("model", is_number=True, digits=6),
+            Column("reference's", is_number=True, digits=6),
+            Column("better by", is_number=True),
+            Column("what it is"),
+        ]
+        parts.append(Table(columns, rows, reading))
+    parts += [f"{PHRASES[name]} is left out: {why}." for name, why in comparison.left_out.items()]
+    return parts + [f"{note}." for note in comparison.notes]
 
 
-def _render_rows(comparison: ReferenceComparison) -> Sequence[str]:
-    rows = []
+def _list_rows(comparison: ReferenceComparison) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
     for result in comparison.results:
         for metric, difference in result.differences.items():
             if difference is None:
@@ -55,12 +47,9 @@ def _render_rows(comparison: ReferenceComparison) -> Sequence[str]:
             ends = difference.find_interval(comparison.confidence)
             sign = "−" if difference.better_by < 0 else ""
             shown = f"{sign}{format_with_margin(abs(difference.better_by), ends)}"
-            rows.append(
-                f"<tr><td>{html.escape(result.name)}<td>{html.escape(metric)}"
-                f"<td class=n>{format_number(difference.model, 6)}"
-                f"<td class=n>{format_number(difference.reference, 6)}"
-                f"<td class=n>{shown}<td>{html.escape(result.about)}"
-            )
+            better = Cell(shown, difference.better_by)
+            model, reference = difference.model, difference.reference
+            rows.append((result.name, metric, model, reference, better, result.about))
     return rows
 
 
