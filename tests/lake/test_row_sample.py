@@ -1,4 +1,4 @@
-"""The sample of all rows is the same however they were shared, and rows of files that go leave it."""
+"""The sample of all rows is the same however they were shared; rows of files that go leave it."""
 
 import numpy as np
 import pyarrow as pa

@@ -30,7 +30,7 @@ from headrace.prepare.key_hashes import INDEX_FILE, KeyHashIndex
 from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.merge_key_hashes import merge_key_hashes
 from headrace.prepare.plan import Plan
-from headrace.prepare.report import render_report
+from headrace.prepare.publish_report import make_report
 from headrace.prepare.statistics.publish import build_statistics, take_over_statistics
 from headrace.prepare.version_profile import build_version_profile
 from headrace.prepare.write.rewrite import retain_files
@@ -136,7 +136,7 @@ def publish_rows(
         build, built.profile, built.written, built.fitted.spec, base, texts
     )
     texts |= described
-    texts["report.html"] = render_report(recipe.name, build, built.profile, statistics)
+    texts |= make_report(attempt.root, recipe.name, build, built.profile, statistics, texts)
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
     return publish_build(
         attempt.root, build, schema, transform_json, texts, _choose_like(old, build)
@@ -266,7 +266,7 @@ def publish_again(
     described, statistics = take_over_statistics(origin, build, spec, texts)
     texts |= described
     name = str(build.recipe.get("name", ""))
-    texts["report.html"] = render_report(name, build, profile, statistics)
+    texts |= make_report(origin.root, name, build, profile, statistics, texts)
     schema = build_file_schema(spec, old.kept, old.stored)
     like = _choose_like(old, build)
     return publish_build(origin.root, build, schema, origin.transform_json, texts, like)
