@@ -159,9 +159,7 @@ def _draw_history(history: NightHistory) -> Figure:
         Line("read by the build", versions, [float(n.read) for n in history.nights], 1),
         Line("quarantined", versions, [float(n.quarantined) for n in history.nights], 5, "6 3"),
     ]  # fmt: skip
-    chart = LineChart(
-        lines, x=Axis("version", is_whole=True), y=Axis("rows", is_whole=True, low=0.0)
-    )
+    chart = LineChart(lines, x=Axis("version"), y=Axis("rows", low=0.0))
     return Figure(
         "Rows by version", chart,
         "A version that falls, or a night that reads far more or less than others, deserves a "

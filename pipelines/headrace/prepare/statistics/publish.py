@@ -98,12 +98,16 @@ def _finish(
         leakage.get("allow") or (),
     )  # fmt: skip
     statistics = statistics.model_copy(update={"alerts": alerts})
-    texts = {
-        **texts,
-        STATISTICS_FILE: statistics.model_dump_json(),
-        ROW_SAMPLE_FILE: described.sample.to_bytes(),
-    }
+    texts = {**texts, STATISTICS_FILE: statistics.model_dump_json()}
+    if _keeps_raw_rows(build.recipe):
+        texts[ROW_SAMPLE_FILE] = described.sample.to_bytes()
     return texts, statistics
+
+
+def _keeps_raw_rows(recipe: Mapping[str, Any]) -> bool:
+    """Return whether raw rows may lie beside a dataset: `raw_examples: 0` says that none do."""
+    dataset = recipe.get("dataset") or {}
+    return not isinstance(dataset, Mapping) or dataset.get("raw_examples") != 0
 
 
 def _read_leakage(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
