@@ -120,8 +120,8 @@ def test_one_version_in_full() -> None:
     assert "  visits: /lake/visits, 1,234 rows read by this build" in lines
     assert "Drift of this build's rows: 1 of 2 measures above their limits" in lines
     assert [" ".join(line.split()) for line in lines[-3:]] == [
-        "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this version has "
-        "no statistics of its rows; `headrace prepare --full` adds them)",
+        "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this version "
+        "has no statistics of its rows; `headrace prepare --full` adds them)",
         "amount 100 values 0.2, 10, 19.8",
         "label 100 values true 25%",
     ]

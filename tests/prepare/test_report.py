@@ -1,6 +1,9 @@
 """The data report: one page, complete in itself, with nothing of the lake as markup."""
 
+import base64
+import json
 import re
+from typing import Any
 
 import pytest
 
@@ -159,7 +162,8 @@ def test_the_label_comes_first_and_alerts_by_severity() -> None:
 
 def test_what_is_exact_and_what_is_of_a_sample_is_said() -> None:
     exact = summarize("x", zeros=1881, mean=0.01, low=0.0, high=0.5, quantiles=QUANTILES,
-                      sampled=1900, distinct=DistinctEstimate(low=20, estimate=20, high=20))  # fmt: skip
+                      sampled=1900,
+                      distinct=DistinctEstimate(low=20, estimate=20, high=20))  # fmt: skip
     text = text_of(render_report("clicks", build_of(), PROFILE, describe(exact)))
     assert "Exact, of all 1,900 rows." in text
     assert "x real 1,900 0% 20 99% 0.01 0 0 0 0.5 0.5" in text

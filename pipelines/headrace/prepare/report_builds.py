@@ -118,11 +118,10 @@ def show_history(history: NightHistory | None) -> Section | None:
     """Return the versions before this one, the newest first; None where this is the first."""
     if history is None or len(history.nights) < 2:
         return None
-    number = {"is_number": True, "digits": 15}
     columns = [
-        Column("version"), Column("built (UTC)"), Column("rows", **number),
-        Column("change", **number), Column("read", **number), Column("published", **number),
-        Column("quarantined", **number), Column("quarantined (%)", is_number=True),
+        Column("version"), Column("built (UTC)"), Column("rows", True, 15),
+        Column("change", True, 15), Column("read", True, 15), Column("published", True, 15),
+        Column("quarantined", True, 15), Column("quarantined (%)", is_number=True),
         Column("drift"), Column("build"),
     ]  # fmt: skip
     rows = []

@@ -54,13 +54,12 @@ def describe_source(statistics: DataStatistics) -> str:
 
 def show_columns(statistics: DataStatistics) -> Table:
     """Return the table of all raw columns."""
-    number = {"is_number": True}
     columns = [
         Column("column"), Column("kind"), Column("alerts"), Column("values", True, 15),
-        Column("missing (%)", **number), Column("distinct", True, 15),
-        Column("zeros (%)", **number), Column("mean", **number), Column("lowest", **number),
-        Column("1%", **number), Column("median", **number), Column("99%", **number),
-        Column("highest", **number),
+        Column("missing (%)", True), Column("distinct", True, 15),
+        Column("zeros (%)", True), Column("mean", True), Column("lowest", True),
+        Column("1%", True), Column("median", True), Column("99%", True),
+        Column("highest", True),
     ]  # fmt: skip
     alerts: dict[str, list[Alert]] = {}
     for alert in statistics.alerts:
@@ -202,7 +201,7 @@ def draw_distributions(
     profile: Profile, statistics: DataStatistics | None
 ) -> list[Figures | str | None]:
     """Return figures of the columns' values by split, those with alerts first."""
-    alerts = Counter(alert.column for alert in statistics.alerts) if statistics else Counter()
+    alerts = Counter[str](alert.column for alert in (statistics.alerts if statistics else ()))
     items = [item for item in profile.distributions if item.name != "label"]
     items.sort(key=lambda item: -alerts[item.name])  # stable: others in the recipe's order
     if not items:

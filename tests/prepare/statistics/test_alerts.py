@@ -77,7 +77,7 @@ def test_every_kind_is_raised_once_and_sorted_by_severity(tmp_path: Path) -> Non
     table = draw_clean(rng)
     chosen = {name: {"kind": "standardize"} for name in ("gone", "half", "same", "tail", "late")}
     table |= {
-        "gone": pa.nulls(ROWS, pa.float64()),
+        "gone": pa.array([(None, np.nan, np.inf)[n % 3] for n in range(ROWS)], pa.float64()),
         "half": pa.array(np.where(rng.random(ROWS) < 0.6, np.nan, 1.0 + rng.random(ROWS)),
                          from_pandas=True),
         "same": np.full(ROWS, 7.5),
@@ -96,6 +96,8 @@ def test_every_kind_is_raised_once_and_sorted_by_severity(tmp_path: Path) -> Non
     ]
     for alert in found.alerts:
         assert alert.figures and alert.sentence.endswith(".")
+    # The value, and not how many rows have it.
+    assert f"All {ROWS:,} values are 7.5:" in found.alerts[2].sentence
     gone = found.find_column("gone")
     assert gone is not None and (gone.value_count, gone.quantiles, gone.mean) == (0, (), None)
 

@@ -51,7 +51,8 @@ def summarize_rows(
     """
     sample = described.sample
     strengths = _measure_strengths(described, spec)
-    columns, frequencies = [], {}
+    columns: list[ColumnSummary] = []
+    frequencies: dict[str, np.ndarray] = {}
     for raw in spec.raw:
         name = name_raw(raw.name)
         if name not in sample.columns or raw.name not in described.missing:
