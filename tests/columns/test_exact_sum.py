@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.columns.exact_sum import ExactSum
@@ -14,6 +14,7 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 
 
+@settings(deadline=None)
 @given(st.lists(FLOATS, max_size=40), st.integers(0, 40))
 def test_any_grouping_gives_the_sum_of_fractions(values: list[float], cut: int) -> None:
     def add_up(terms: list[float]) -> ExactSum:
@@ -26,6 +27,7 @@ def test_any_grouping_gives_the_sum_of_fractions(values: list[float], cut: int) 
     assert ExactSum.from_text(whole.to_text()) == whole
 
 
+@settings(deadline=None)
 @given(st.lists(INTEGERS, max_size=40))
 def test_integers_are_added_up_beyond_64_bits(values: list[int]) -> None:
     total = ExactSum.from_integers(np.array(values, np.int64))
@@ -33,6 +35,7 @@ def test_integers_are_added_up_beyond_64_bits(values: list[int]) -> None:
     assert ExactSum.from_text(total.to_text()) == total
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e200, 1e200), min_size=1, max_size=200))
 def test_an_array_has_numpys_sum_and_the_mean_of_fsum(values: list[float]) -> None:
     total = ExactSum.from_rounded(np.array(values))

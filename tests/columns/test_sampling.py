@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.columns.sampling import (
@@ -17,6 +17,7 @@ from headrace.columns.sampling import (
 SHARES = (0.01, 0.25, 0.5, 0.99)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
 def test_quantiles_of_all_values_are_those_of_numpy(values: list[float]) -> None:
     ordered = np.sort(values)
@@ -64,6 +65,7 @@ def test_the_rank_error_falls_with_the_sample_to_0() -> None:
     assert compute_rank_error(16_384, 10**9) == pytest.approx(0.01272, abs=1e-5)
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 0.999), st.integers(1, 50_000), st.integers(0, 10**9))
 def test_the_bounds_of_a_share_hold_it_and_are_no_wider_than_the_rank_error(
     share: float, sampled: int, more: int

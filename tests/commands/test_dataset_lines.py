@@ -166,7 +166,7 @@ def test_statistics_of_columns_say_how_exact_they_are(sampled: int) -> None:
 
 def test_times_are_dates() -> None:
     assert dataset_lines.format_value(1_700_000_000_000_000, "timestamp") == "2023-11-14 22:13:20"
-    assert dataset_lines.format_value(-(2.0**62), "timestamp") == "-4,611,686,018,427,387,904"
+    assert dataset_lines.format_value(-(2.0**62), "timestamp") == "-4.612e18"
     assert dataset_lines.format_value(0.5, "real") == "0.5"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.lake.column_totals import ColumnTotals, read_totals, write_totals
@@ -12,6 +12,7 @@ WHOLE = st.lists(st.integers(-(2**62), 2**62), max_size=30).map(lambda v: np.arr
 REAL = st.lists(st.floats(-1e100, 1e100), max_size=30).map(lambda v: np.array(v, np.float64))
 
 
+@settings(deadline=None)
 @given(st.one_of(st.tuples(WHOLE, WHOLE), st.tuples(REAL, REAL)))
 def test_sums_and_differences(parts: tuple[np.ndarray, np.ndarray]) -> None:
     first, second = (ColumnTotals.from_numbers(part) for part in parts)
@@ -33,6 +34,7 @@ def test_sums_and_differences(parts: tuple[np.ndarray, np.ndarray]) -> None:
         assert rest.low <= parts[0].min() and rest.high >= parts[0].max()
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(WHOLE, REAL), max_size=4))
 def test_a_file_of_them_reads_as_it_was_written(columns: list[np.ndarray]) -> None:
     totals = {f"c{n}": ColumnTotals.from_numbers(values) for n, values in enumerate(columns)}

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.lake.row_sample import (
@@ -39,6 +39,7 @@ def same(one: RowSample, other: RowSample) -> bool:
     return one.to_bytes() == other.to_bytes()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.lists(st.integers(0, 3), min_size=400, max_size=400), st.data())
 def test_any_shares_merge_to_the_sample_of_all_rows(
     count: int, shares: list[int], data: st.DataObject
@@ -60,6 +61,7 @@ def test_any_shares_merge_to_the_sample_of_all_rows(
     assert [*again.columns] == [*limited.columns]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.sets(st.sampled_from([f"f{n}" for n in range(5)])))
 def test_files_that_are_gone_take_their_rows_along(count: int, stay: set[str]) -> None:
     rows = np.arange(count)

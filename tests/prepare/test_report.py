@@ -82,7 +82,7 @@ def test_the_ledger_is_shown_and_adds_up() -> None:
     for line in (
         "read 2,000", "published, train 1,500", "quarantined, range(<x>) 40", "duplicates 50",
         "filtered, label is null 10", "accounted for 2,000", "s3://lake/<t> 2,000 a, b",
-        "15 1%", "r drop 7 x: '<1>'",
+        "15 1%", "r drop 7 0.35% x: '<1>'",
     ):  # fmt: skip
         assert line in text, line
 

@@ -157,7 +157,8 @@ def _find_gap(column: ColumnSummary) -> tuple[str, float, float, float] | None:
 
 
 def _find_constant(column: ColumnSummary) -> Iterator[Alert]:
-    if column.value_count < 2:
+    # Where many values are missing, which are says something, and the alert of these is enough.
+    if column.value_count < 2 or column.missing_count >= _MANY_MISSING * column.row_count:
         return
     if column.low is not None:
         is_constant = column.is_limit_exact and column.low == column.high
