@@ -29,6 +29,7 @@ from headrace.pages.table import Cell, Column, Table
 _MOST_FIGURES = 100  # columns whose distributions are drawn
 _MOST_COLUMNS = 2_000
 _VALUES_PER_COLUMN, _MOST_VALUES = 5, 400
+_LEAST_SHARE, _LEAST_SHARE_OF_NUMBERS = 0.001, 0.01  # of a value that is named
 _TONES = {"high": "error", "medium": "warning", "low": "info"}
 
 
@@ -172,9 +173,12 @@ def show_top_values(statistics: DataStatistics) -> Table | None:
     """Return the most frequent values of columns; None where no value comes again."""
     rows: list[tuple[object, ...]] = []
     for column in statistics.columns:
-        if column.kind in (LABEL_KIND, "real", "timestamp") and not _has_heavy_value(column):
+        if column.kind == LABEL_KIND:
             continue
+        least = _LEAST_SHARE if column.kind == "string" else _LEAST_SHARE_OF_NUMBERS
         for top in column.top[:_VALUES_PER_COLUMN]:
+            if top.share < least:
+                break
             count = round(top.share * column.value_count)
             about = "" if column.is_exact else "≈ "
             rows.append(
@@ -187,14 +191,10 @@ def show_top_values(statistics: DataStatistics) -> Table | None:
     columns = [Column("column"), Column("value"), Column("share of values (%)", is_number=True),
                Column("rows", is_number=True)]  # fmt: skip
     reading = (
-        "The most frequent values by name. Values of a single row are not named; numbers are "
-        "listed where one value has 1% of the rows or more."
+        "The most frequent values by name: texts that 0.1% of the values are, and numbers that 1% "
+        "are."
     )
     return Table(columns, rows, reading, most=_MOST_VALUES, left_out=STATISTICS_FILE)
-
-
-def _has_heavy_value(column: ColumnSummary) -> bool:
-    return bool(column.top) and column.top[0].share >= 0.01 and column.kind != LABEL_KIND
 
 
 def draw_distributions(

@@ -30,6 +30,7 @@ def show_label(build: Build, profile: Profile, statistics: DataStatistics | None
     if item is None:
         return Section("Label", [reading])
     is_binary = KINDS[build.label_kind].has_positive_share
+    item = _name_two(item) if is_binary else item
     tiles = _make_binary_tiles(item) if is_binary else _make_tiles(item, summary)
     return Section(
         "Label",
@@ -40,6 +41,13 @@ def show_label(build: Build, profile: Profile, statistics: DataStatistics | None
         ],
         reading=reading,
     )  # fmt: skip
+
+
+def _name_two(item: Distribution) -> Distribution:
+    """Return the distribution over false and true, the last of its bins."""
+    counts = {split: (sum(own[:-1]), own[-1]) for split, own in item.counts.items()}
+    two = {"kind": "ids", "edges": (), "labels": ("false", "true"), "quantiles": ()}
+    return item.model_copy(update={**two, "counts": counts})
 
 
 def _make_binary_tiles(item: Distribution) -> Sequence[Tile]:

@@ -51,7 +51,8 @@ def build(
     pq.write_table(pa.table(table), lake / f"part-{len(list(lake.iterdir()))}.parquet")
     recipe = make_recipe(
         lake, folder / "dataset", features=FEATURES | (more or {}),
-        dataset={"path": str(folder / "dataset"), "rows_per_file": 1000}, **changes,
+        dataset={"path": str(folder / "dataset"), "rows_per_file": 1000,
+                 "rows_per_row_group": 500}, **changes,
     )  # fmt: skip
     return prepare_without_spark(recipe, folder, [])
 
@@ -153,7 +154,8 @@ def test_rows_of_a_night_that_drifted(tmp_path: Path) -> None:
         pq.write_table(pa.table(night), folder / "p.parquet")
         recipe = make_recipe(
             lake, tmp_path / "out", features=FEATURES,
-            dataset={"path": str(tmp_path / "out"), "rows_per_file": 1000},
+            dataset={"path": str(tmp_path / "out"), "rows_per_file": 1000,
+                 "rows_per_row_group": 500},
         )  # fmt: skip
         prepared = prepare_without_spark(recipe, tmp_path, [])
     found = read(prepared)

@@ -40,7 +40,8 @@ def recipe_of(lake: Path, dataset: Path) -> Recipe:
     numbers = {name: {"kind": "standardize"} for name in ("x", "rain", "count")}
     return make_recipe(
         lake, dataset, features={**numbers, "text": {"kind": "vocabulary"}},
-        dataset={"path": str(dataset), "rows_per_file": 200},
+        dataset={"path": str(dataset), "rows_per_file": 200,
+                 "rows_per_row_group": 100},
     )  # fmt: skip
 
 
