@@ -227,8 +227,8 @@ def draw_distribution(item: Distribution, statistics: DataStatistics | None = No
     column = statistics.find_column(item.name) if statistics else None
     if column is not None and column.quantiles:
         shown = (format_value(q.value, column.kind) for q in column.quantiles)
-        shares = ", ".join(f"{100 * q.share:g}" for q in column.quantiles)
-        facts.append(f"quantiles {shares}%: {', '.join(shown)}")
+        names = ", ".join(f"{100 * q.share:g}" for q in column.quantiles)
+        facts.append(f"quantiles {names}%: {', '.join(shown)}")
     elif item.quantiles:
         shown = (format_number(q, 4) for q in item.quantiles)
         facts.append(f"train, quantiles 0 1 5 25 50 75 95 99 100%: {', '.join(shown)}")
