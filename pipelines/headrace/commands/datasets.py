@@ -303,7 +303,7 @@ def _describe_statistics(dataset: "DatasetVersion") -> dict[str, Any] | None:
     statistics = dataset.statistics
     if statistics is None:
         return None
-    hidden = {"format_version": True, "columns": {"__all__": {"totals"}}}
+    hidden: Any = {"format_version": True, "columns": {"__all__": {"totals"}}}
     return {**statistics.model_dump(exclude=hidden), "exact": statistics.is_exact}
 
 
