@@ -36,17 +36,24 @@ def test_integers_are_added_up_beyond_64_bits(values: list[int]) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(-1e200, 1e200), min_size=1, max_size=200))
-def test_an_array_has_numpys_sum_and_the_mean_of_fsum(values: list[float]) -> None:
-    total = ExactSum.from_rounded(np.array(values))
-    assert total.compute_mean(1) == float(np.array(values).sum())
-    one_by_one = sum(map(ExactSum.from_number, values), ExactSum())
-    assert one_by_one.compute_mean(1) == math.fsum(values)
+@given(st.lists(FLOATS, max_size=200))
+def test_an_array_is_added_up_exactly(values: list[float]) -> None:
+    total = ExactSum.from_floats(np.array(values, np.float64))
+    assert total == sum(map(ExactSum.from_number, values), ExactSum())
+
+
+def test_arrays_of_many_sizes_are_added_up_exactly() -> None:
+    rng = np.random.default_rng(0)
+    for rows in (1, 2, 3, 1000, 4096, 65_537):
+        for values in (rng.normal(size=rows), rng.lognormal(0, 20, rows), np.full(rows, 0.1)):
+            total = ExactSum.from_floats(values)
+            assert total.compute_mean(1) == math.fsum(values)
+            assert total == ExactSum.from_floats(values[::-1])
 
 
 def test_a_sum_beyond_float64_still_has_a_mean() -> None:
     values = np.full(1000, 1.7e308)
-    mean = ExactSum.from_rounded(values).compute_mean(1000)
+    mean = ExactSum.from_floats(values).compute_mean(1000)
     assert mean == pytest.approx(1.7e308, rel=1e-12)
     assert ExactSum().compute_mean(0) is None
 

@@ -36,18 +36,31 @@ class ExactSum:
         return ExactSum((int(high.sum()) * _HALF + int(low.sum())) << _BITS)
 
     @staticmethod
-    def from_rounded(values: np.ndarray) -> "ExactSum":
-        """Add up float64 values, all finite; NumPy rounds within the array, the result is a term of
-        exact sums.
+    def from_floats(values: np.ndarray) -> "ExactSum":
+        """Add up float64 values, all finite, a few passes over them.
 
-        Arrays of equal values in the same order have the same sum.
+        Each value is rounded to the bits above a power of two that leaves room for their sum, which
+        is then exact, and what was rounded off is added up in the same way (Demmel and Nguyen,
+        2013), until nothing is left.
         """
-        with np.errstate(over="ignore"):
-            total = float(values.sum())
-        if math.isfinite(total):
-            return ExactSum.from_number(total)
-        scaled = ExactSum.from_number(float((values * 2.0**-64).sum()))
-        return ExactSum(scaled.units << 64)
+        total = ExactSum()
+        largest = max(float(values.max()), -float(values.min())) if len(values) else 0.0
+        if not largest:
+            return total
+        room = len(values).bit_length() + 1
+        exponent = math.frexp(largest)[1] + room
+        if exponent > 1023:  # no float64 is that large
+            return sum(map(ExactSum.from_number, values.tolist()), total)
+        rest, rounded = values.copy(), np.empty_like(values)
+        while True:
+            above = math.ldexp(1.0, exponent)
+            np.add(rest, above, out=rounded)
+            np.subtract(rounded, above, out=rounded)
+            total = total + ExactSum.from_number(float(rounded.sum()))
+            np.subtract(rest, rounded, out=rest)
+            if not rest.any():
+                return total
+            exponent += room - 52  # what is left is half a unit in the last place of `above`
 
     @staticmethod
     def from_number(value: float) -> "ExactSum":

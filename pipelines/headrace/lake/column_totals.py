@@ -54,7 +54,7 @@ class ColumnTotals:
         if not len(numbers):
             return ColumnTotals()
         is_integer = numbers.dtype == np.int64
-        add_up = ExactSum.from_integers if is_integer else ExactSum.from_rounded
+        add_up = ExactSum.from_integers if is_integer else ExactSum.from_floats
         return ColumnTotals(
             values=len(numbers),
             zeros=len(numbers) - int(np.count_nonzero(numbers)),
