@@ -165,7 +165,11 @@ class RowSample:
         schema = _SCHEMA.with_metadata({_METADATA: notes.encode()})
         sink = pa.BufferOutputStream()
         table = pa.Table.from_arrays(columns, schema=schema)
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        # Most numbers of a sample occur once: without dictionaries it is smaller, and written sooner.
+        pq.write_table(
+            table, sink, compression="zstd", use_dictionary=False, write_statistics=False,
+            write_page_checksum=True,
+        )  # fmt: skip
         return bytes(sink.getvalue())
 
     @staticmethod
