@@ -165,7 +165,7 @@ class RowSample:
         schema = _SCHEMA.with_metadata({_METADATA: notes.encode()})
         sink = pa.BufferOutputStream()
         table = pa.Table.from_arrays(columns, schema=schema)
-        # Most numbers of a sample occur once: without dictionaries it is smaller, and written sooner.
+        # Most numbers of a sample occur once: without dictionaries it is smaller, written sooner.
         pq.write_table(
             table, sink, compression="zstd", use_dictionary=False, write_statistics=False,
             write_page_checksum=True,
