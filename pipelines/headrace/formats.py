@@ -195,4 +195,7 @@ champion was compared; and `passed` is null where there was no gate."""
 STUDY = Format("tuning study", 2)
 """User attributes of Optuna's study and trials. 2: it has what its trials depend on."""
 
-FORMATS = (TRANSFORM, BUILD, PREDICTIONS, CHECKPOINT, MODEL, VERDICT, STUDY)
+STATISTICS = Format("statistics of a dataset", 1)
+"""`statistics.json`, which versions of earlier releases do not have."""
+
+FORMATS = (TRANSFORM, BUILD, PREDICTIONS, CHECKPOINT, MODEL, VERDICT, STUDY, STATISTICS)

@@ -8,6 +8,13 @@ import pytest
 from headrace.commands import dataset_lines
 from headrace.lake import DatasetVersion, Ledger
 from headrace.lake.compare import ColumnStatistics, Comparison
+from headrace.lake.data_statistics import (
+    Alert,
+    ColumnSummary,
+    DataStatistics,
+    DistinctEstimate,
+    QuantileEstimate,
+)
 from headrace.lake.drift import ColumnDrift
 from headrace.lake.history import VersionEntry, VersionSummary
 from headrace.lake.profile import Distribution, Profile
@@ -93,7 +100,8 @@ def build_increment(partitions: int) -> DatasetVersion:
     )
     label = Distribution(name="label", kind="ids", labels=("0", "1"), counts={"train": (75, 25)})
     profile = Profile(columns=(), distributions=(numbers, label), rules=())
-    vars(dataset)["profile"] = profile  # a cached property that would read a file
+    vars(dataset)["profile"] = profile  # cached properties that would read files
+    vars(dataset)["statistics"] = None
     return dataset
 
 
@@ -112,10 +120,54 @@ def test_one_version_in_full() -> None:
     assert "  visits: /lake/visits, 1,234 rows read by this build" in lines
     assert "Drift of this build's rows: 1 of 2 measures above their limits" in lines
     assert [" ".join(line.split()) for line in lines[-3:]] == [
-        "Columns, all splits (about 1, 50, 99% quantiles before scaling)",
+        "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this version "
+        "has no statistics of its rows; `headrace prepare --full` adds them)",
         "amount 100 values 0.2, 10, 19.8",
         "label 100 values true 25%",
     ]
+
+
+def describe(sampled: int, error: float) -> DataStatistics:
+    """Return statistics of 100 rows of which so many are sampled."""
+    quantiles = tuple(
+        QuantileEstimate(share=share, value=0.0, low=0.0, high=0.0) for share in (0.01, 0.5, 0.99)
+    )
+    splits = {"train": 80, "validation": 10, "test": 5}
+    column = ColumnSummary(
+        name="amount", kind="real", values=splits, missing={**splits, "train": 0, "test": 0},
+        zeros=94, mean=0.25, low=0.0, high=31.0, quantiles=quantiles, sampled=sampled,
+        rank_error=error, distinct=DistinctEstimate(low=2, estimate=2, high=2 if not error else 9),
+    )  # fmt: skip
+    alert = Alert(severity="high", column="amount", kind="missing", sentence="Why.", figures={})
+    return DataStatistics(
+        scope="version", rows={"train": 80, "validation": 20, "test": 5}, sampled_rows=sampled,
+        exact_up_to=105, confidence=0.99, columns=(column,), alerts=(alert,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sampled", [105, 50])
+def test_statistics_of_columns_say_how_exact_they_are(sampled: int) -> None:
+    dataset = build_increment(2)
+    vars(dataset)["statistics"] = describe(sampled, 0.0 if sampled == 105 else 0.1)
+    lines = [" ".join(line.split()) for line in dataset_lines.format_dataset(dataset)]
+    start = lines.index("Alerts: 1")
+    assert lines[start + 1] == "high amount, missing: Why."
+    if sampled == 105:
+        assert lines[start + 2].endswith("(1, 50, 99% quantiles of all 105 rows)")
+        count = "2 distinct"
+    else:
+        assert "ranks are off by 10% at most, in 99% of cases" in lines[start + 2]
+        count = "at least 2 distinct"
+    facts = "amount 95 values 0, 0, 0 mean 0.25 zero 98.9% missing 9.52%"
+    assert lines[start + 3] == f"{facts} {count}"
+    assert lines[start + 4] == "Dataset columns, all splits (about 1, 50, 99% quantiles, from bins)"
+    assert lines[start + 5] == "amount 100 values"  # not 0.2, 10, 19.8
+
+
+def test_times_are_dates() -> None:
+    assert dataset_lines.format_value(1_700_000_000_000_000, "timestamp") == "2023-11-14 22:13:20"
+    assert dataset_lines.format_value(-(2.0**62), "timestamp") == "-4.612e18"
+    assert dataset_lines.format_value(0.5, "real") == "0.5"
 
 
 def test_many_source_partitions_are_truncated() -> None:

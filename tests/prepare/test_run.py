@@ -290,6 +290,8 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
         "SHA256SUMS",
         "axes.json",
         "build.json",
+        "column_totals.parquet",
+        "history.json",
         "join_keys",
         "join_keys.json",
         "ledger.json",
@@ -298,6 +300,8 @@ def test_what_is_kept_with_a_version(tmp_path: Path) -> None:
         "raw_examples.parquet",
         "recipe.json",
         "report.html",
+        "row_sample.parquet",
+        "statistics.json",
         "tallies.parquet",
         "transform.json",
     ]

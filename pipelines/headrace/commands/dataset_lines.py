@@ -1,13 +1,18 @@
 """Format the results of `headrace inspect`, `diff` and `vacuum` as lines of text."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from headrace.columns.dataset_columns import LABEL
 from headrace.commands.results import format_ledger
 from headrace.number_text import format_beside, format_number, format_share
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
     from headrace.lake.compare import ColumnStatistics, Comparison
+    from headrace.lake.data_statistics import Alert, DataStatistics
     from headrace.lake.drift import ColumnDrift
     from headrace.lake.history import VersionEntry
     from headrace.lake.vacuum import VacuumResult
@@ -113,11 +118,87 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
         for column, why in source.get("unread_columns", {}).items():
             lines.append(f"    column {column!r} is not read: it {why}")
     lines += _format_drift("Drift of this build's rows", build.drift)
-    lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
+    described = dataset.statistics
+    if described is not None:
+        lines += format_alerts(described.alerts)
+        lines += format_columns(described)
+        lines.append("Dataset columns, all splits (about 1, 50, 99% quantiles, from bins)")
+    else:
+        lines.append(
+            "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this "
+            "version has no statistics of its rows; `headrace prepare --full` adds them)"
+        )
     for item in dataset.profile.distributions:
         statistics = ColumnStatistics.from_distribution(item, build.label_kind)
+        if described is not None and _is_known(item.name, described):
+            statistics = replace(statistics, quantiles=())
         lines.append(f"  {item.name:<28}{_format_statistics(statistics)}")
     return lines
+
+
+def _is_known(name: str, described: "DataStatistics") -> bool:
+    """Return whether the quantiles of a dataset column are those of the raw column of its name."""
+    column = described.label if name == LABEL else described.find_column(name)
+    return column is not None and bool(column.quantiles)
+
+
+def format_alerts(alerts: "Sequence[Alert]") -> list[str]:
+    """Return a line for each of the first alerts."""
+    if not alerts:
+        return ["Alerts: none"]
+    lines = [f"Alerts: {len(alerts)}"]
+    for alert in alerts[:_SHOWN_ITEMS]:
+        lines.append(f"  {alert.severity:<8}{alert.column}, {alert.kind}: {alert.sentence}")
+    if len(alerts) > _SHOWN_ITEMS:
+        lines.append(f"  and {len(alerts) - _SHOWN_ITEMS} more (--json lists all)")
+    return lines
+
+
+def format_columns(described: "DataStatistics") -> list[str]:
+    """Return a line for each raw column: values, mean, quantiles, distinct values."""
+    rows = sum(described.rows.values())
+    whose = f"{rows:,} rows" if described.scope == "version" else f"{rows:,} rows of this build"
+    if described.is_exact:
+        source = f"all {whose}"
+    else:
+        error = max((c.rank_error for c in described.columns), default=0.0)
+        source = (
+            f"{described.sampled_rows:,} of {whose}: ranks are off by {format_share(error)} at "
+            f"most, in {format_share(described.confidence)} of cases; counts and mean are exact"
+        )
+    lines = [f"Columns before the transform (1, 50, 99% quantiles of {source})"]
+    for column in described.columns:
+        facts = [f"{column.value_count:>12,} values"]
+        if column.quantiles:
+            shown = (column.find_quantile(share) for share in (0.01, 0.5, 0.99))
+            facts.append(", ".join(format_value(q.value, column.kind) for q in shown if q))
+        if column.mean is not None:
+            facts.append(f"mean {format_value(column.mean, column.kind)}")
+        if column.zeros:
+            facts.append(f"zero {format_share(column.zeros / column.value_count)}")
+        if column.missing_count:
+            facts.append(f"missing {format_share(column.missing_count / column.row_count)}")
+        if column.distinct is not None:
+            at_least = "" if column.distinct.is_exact else "at least "
+            facts.append(f"{at_least}{column.distinct.low:,} distinct")
+        lines.append(f"  {column.name:<28}{'  '.join(facts)}")
+    return lines
+
+
+def format_value(value: float, kind: str) -> str:
+    """Return a value of a raw column for people: times as dates.
+
+    Args:
+        value: the number; of a time microseconds since 1970.
+        kind: of the column.
+    """
+    if kind != "timestamp":
+        return format_number(value, 4)
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(value))
+    except OverflowError:  # before the year 1 or after 9999
+        return format_number(value, 4)
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _format_statistics(statistics: "ColumnStatistics") -> str:

@@ -294,7 +294,17 @@ def _describe_dataset(dataset: "DatasetVersion") -> dict[str, Any]:
         "sources": build.sources,
         "drift": [_describe_drift(d) for d in build.drift],
         "profile": dataset.profile.model_dump(),
+        "statistics": _describe_statistics(dataset),
     }
+
+
+def _describe_statistics(dataset: "DatasetVersion") -> dict[str, Any] | None:
+    """Return the statistics of the raw columns and the alerts; None where there are none."""
+    statistics = dataset.statistics
+    if statistics is None:
+        return None
+    hidden: Any = {"format_version": True, "columns": {"__all__": {"totals"}}}
+    return {**statistics.model_dump(exclude=hidden), "exact": statistics.is_exact}
 
 
 def _describe_drift(drift: "ColumnDrift") -> dict[str, Any]:

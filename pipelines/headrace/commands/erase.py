@@ -93,7 +93,10 @@ def erase(
         for partition in build.partitions:
             held.setdefault(partition.build_id, []).append(partition.name)
             hashed.setdefault(partition.hashes_build, []).append(partition.name)
-        beside = erase_from_sidecars(before.root, person, held, build.build_id, hashed)
+        written = build.map_runs_to_splits()
+        beside = erase_from_sidecars(
+            before.root, person, held, build.build_id, hashed, paths=written
+        )
         current = {file.path for file in build.files}
         beside.texts += strip_log_statistics(before.root, current)
         of_predictions = {}

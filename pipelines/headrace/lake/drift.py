@@ -20,11 +20,12 @@ from headrace.number_text import format_beside, format_number
 _SMALLEST_SHARE = 0.05
 # Probability, per column and build, that a column which did not change is called drifted.
 _FALSE_ALARM_RATE = 1e-4
-_MEASURE_NAMES = {
+MEASURE_NAMES = {
     "psi": "population stability index",
     "l_infinity": "largest change of a value's share",
     "unknown_share": "rise of the share of unknown values",
 }
+"""Measure -> what it is, for people."""
 
 
 class ColumnDrift(BaseModel):
@@ -162,7 +163,7 @@ def describe_drift(drift: Iterable[ColumnDrift]) -> list[str]:
     """Return a line for every column that drifted, the furthest beyond its limit first."""
     drifted = sorted((d for d in drift if d.has_drifted), key=lambda d: d.limit / d.value)
     return [
-        f"{d.name}: {_MEASURE_NAMES[d.measure]} {format_beside(d.value, d.limit, 3)}, above its "
+        f"{d.name}: {MEASURE_NAMES[d.measure]} {format_beside(d.value, d.limit, 3)}, above its "
         f"limit {format_number(d.limit, 3)} ({d.rows:,} values)"
         for d in drifted
     ]

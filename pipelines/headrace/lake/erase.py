@@ -20,16 +20,19 @@ import pyarrow.parquet as pq
 
 from headrace.columns.person_key import PersonKey, find_person_rows
 from headrace.features.text_file import NAME_PATTERN, read_texts, split_texts
+from headrace.lake.column_totals import TOTALS_FILE
 from headrace.lake.damage import read_parquet
 from headrace.lake.log_cleanup import clean_log, plan_log_cleanup
-from headrace.lake.sidecar import EXAMPLES_FILE, SIDECAR_ROOT
+from headrace.lake.sidecar import EXAMPLES_FILE, ROW_SAMPLE_FILE, SIDECAR_ROOT
 from headrace.lake.sidecar_sums import rewrite_file
 from headrace.lake.storage import explain_storage_errors, is_local, open_filesystem
 from headrace.lake.walk import find_files
 
 # Texts with examples of values. In others a value is a name, of a folder for example, that the next
 # build compares: it is found and named.
-_REPORTS = (["profile.json"], ["version_profile.json"], ["report.html"])
+_REPORTS = (
+    ["profile.json"], ["version_profile.json"], ["statistics.json"], ["report.html"],
+)  # fmt: skip
 _LOG = "_delta_log"
 
 
@@ -54,6 +57,7 @@ def erase_from_sidecars(
     held: Mapping[str, Collection[str]],
     newest: str,
     hashed: Mapping[str, Collection[str]] | None = None,
+    paths: Collection[str] = (),
 ) -> Erased:
     """Take a person's rows out of what builds left beside a dataset.
 
@@ -65,6 +69,8 @@ def erase_from_sidecars(
         newest: the build of the newest version.
         hashed: build -> source partitions the hashes of whose keys lie in its sidecar; `held` if
             left out.
+        paths: that the newest version's rows were written under; limits of others are values of
+            rows that are gone.
     """
     done = Erased()
     own = newest if held.get(newest) else None  # else its examples are those of a build before
@@ -76,6 +82,14 @@ def erase_from_sidecars(
             if rest == [EXAMPLES_FILE] and not _is_told_by(filesystem, path, key, build_id, own):
                 rewrite_file(filesystem, path, None)
                 done.removed.append(name)
+            elif rest == [ROW_SAMPLE_FILE]:
+                # The newest version's was made without the rows; of others' it cannot be told whose
+                # rows they have.
+                if build_id != newest:
+                    rewrite_file(filesystem, path, None)
+                    done.removed.append(name)
+            elif rest == [TOTALS_FILE]:
+                _keep_paths(filesystem, path, name, paths, done)
             elif rest[0] in ("duplicates", "join_keys", "key_hashes"):
                 kept = held if hashed is None or rest[0] != "key_hashes" else hashed
                 _keep_partitions(filesystem, path, name, kept.get(build_id, ()), done)
@@ -103,6 +117,18 @@ def _keep_partitions(
         table[column].cast(pa.string()), value_set=pa.array(sorted(held), pa.string())
     )
     gone = table.num_rows - pc.sum(is_held).as_py() if table.num_rows else 0
+    if gone:
+        _write_table(filesystem, path, table.filter(is_held))
+        done.rows[name] = gone
+
+
+def _keep_paths(
+    filesystem: Any, path: str, name: str, paths: Collection[str], done: Erased
+) -> None:
+    """Keep the totals of files whose rows the newest version has."""
+    table = _read_table(filesystem, path)
+    is_held = pc.is_in(table["totals_path"], value_set=pa.array(sorted(paths), pa.string()))
+    gone = table.num_rows - (pc.sum(is_held).as_py() or 0)
     if gone:
         _write_table(filesystem, path, table.filter(is_held))
         done.rows[name] = gone

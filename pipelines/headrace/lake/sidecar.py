@@ -15,6 +15,9 @@ SIDECAR_ROOT = "_headrace"
 """Folder of the sidecars below the root of a dataset or of predictions."""
 EXAMPLES_FILE = "raw_examples.parquet"
 """File of some raw rows of the build, as the transform reads them."""
+ROW_SAMPLE_FILE = "row_sample.parquet"
+"""File of a sample of the raw rows of the version, from which its statistics are computed."""
+_PRIVATE_FILES = (EXAMPLES_FILE, ROW_SAMPLE_FILE)
 
 
 def locate_sidecar(root: str, build_id: str) -> str:
@@ -34,7 +37,7 @@ def write_sidecar_files(root: str, build_id: str, texts: "Mapping[str, str | byt
     filesystem.makedirs(path, exist_ok=True)
     contents = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
     for name, content in {SUMS_FILE: format_sums(contents), **contents}.items():
-        is_private = name == EXAMPLES_FILE
+        is_private = name in _PRIVATE_FILES
         file = f"{path}/{name}"
         opened = open_private(filesystem, file) if is_private else filesystem.open(file, "wb")
         with opened as stream:

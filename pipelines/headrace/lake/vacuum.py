@@ -25,7 +25,7 @@ from headrace.lake.manifest import is_manifest
 from headrace.lake.newest_table import open_newest_table
 from headrace.lake.part_path import parse_build_id
 from headrace.lake.predictions import RECORD_FILE, SCORE_KEY
-from headrace.lake.sidecar import SIDECAR_ROOT
+from headrace.lake.sidecar import ROW_SAMPLE_FILE, SIDECAR_ROOT
 from headrace.lake.storage import (
     CONCURRENT_REQUESTS,
     explain_storage_errors,
@@ -111,7 +111,9 @@ def vacuum_dataset(
     record_file = RECORD_FILE if has_predictions else BUILD_FILE
 
     def is_needed(build_id: str, path: str) -> bool:
-        if path == f"{SIDECAR_ROOT}/{build_id}/{record_file}":  # without it, no version is opened
+        # Without the record no version is opened; the sample is of a version, not of its build.
+        of_version = (record_file, ROW_SAMPLE_FILE)
+        if path in {f"{SIDECAR_ROOT}/{build_id}/{name}" for name in of_version}:
             return build_id in retained_builds
         if not path.startswith(f"{SIDECAR_ROOT}/") or is_manifest(path.rpartition("/")[2]):
             return path in needs.files

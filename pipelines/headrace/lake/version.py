@@ -21,6 +21,7 @@ from headrace.errors import DamagedError, DatasetError, RemovedError
 from headrace.lake.build import Build, attach_lists, build_to_json, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
+from headrace.lake.data_statistics import DataStatistics, read_statistics
 from headrace.lake.manifest import read_manifest
 from headrace.lake.newest_table import open_newest_table
 from headrace.lake.profile import TALLIES_FILE, VERSION_PROFILE_FILE, FileTally, Profile
@@ -160,6 +161,12 @@ class DatasetVersion:
                 [(split_by_path[t.path], t) for t in tallies if t.path in split_by_path],
                 self.build_profile.rules,
             )
+
+    @cached_property
+    def statistics(self) -> DataStatistics | None:
+        """Return the statistics of the version's raw columns, and alerts; None where an older
+        Headrace published it."""
+        return read_statistics(self.root, self.build.build_id)
 
     def _read_profile(self, build_id: str, name: str = "profile.json") -> Profile:
         text = read_sidecar_text(self.root, build_id, name)

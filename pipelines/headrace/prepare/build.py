@@ -37,6 +37,7 @@ from headrace.prepare.refusals import (
 )
 from headrace.prepare.shuffle.dedup_across_partitions import find_columns_beside_key
 from headrace.prepare.shuffle.merge_statistics import Fitted
+from headrace.prepare.statistics.rows import choose_sample
 from headrace.prepare.write.job import WriteOptions, Written
 from headrace.prepare.write.schema import choose_rows_per_row_group
 from headrace.prepare.write.tally import list_axes
@@ -141,6 +142,7 @@ def build_rows(
             refuse_empty_splits(buckets, recipe, rows.boundaries)
             refuse_bad_labels(fitted.statistics[LABEL_KEY], recipe, buckets["train"])
         axes, weights = _choose_axes_and_weights(recipe, reused_version, fit_inputs, fitted)
+        published = sum(buckets.get(split, 0) for split in SPLITS)
         write_options = WriteOptions(
             root=attempt.root,
             build_id=attempt.build_id,
@@ -155,10 +157,10 @@ def build_rows(
             stored=rows.stored,
             examples=recipe.dataset.raw_examples,
             hash_keys=bool(find_columns_beside_key(recipe, plan.partitions)),
+            sample=choose_sample(fit_inputs.raw, fitted.spec.label, published),
         )
         quarantining = [c.name for c in checks if c.on_violation == "quarantine"]
         rejected = sum(buckets.get(name, 0) for name in quarantining)
-        published = sum(buckets.get(split, 0) for split in SPLITS)
         meanwhile = f", quarantining {rejected:,} rows" if rejected else ""
         shares = describe_shares(buckets) if rows.boundaries and not reused_version else ""
         attempt.report(Progress(f"writing {published:,} rows{shares}{meanwhile}"))

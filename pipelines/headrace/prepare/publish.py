@@ -30,7 +30,8 @@ from headrace.prepare.key_hashes import INDEX_FILE, KeyHashIndex
 from headrace.prepare.lookups import FollowedLookups
 from headrace.prepare.merge_key_hashes import merge_key_hashes
 from headrace.prepare.plan import Plan
-from headrace.prepare.report import render_report
+from headrace.prepare.publish_report import make_report
+from headrace.prepare.statistics.publish import build_statistics, take_over_statistics
 from headrace.prepare.version_profile import build_version_profile
 from headrace.prepare.write.rewrite import retain_files
 from headrace.prepare.write.schema import build_file_schema
@@ -119,7 +120,6 @@ def publish_rows(
     )
     texts: dict[str, str | bytes] = {
         "profile.json": built.profile.model_dump_json(),
-        "report.html": render_report(recipe.name, build, built.profile),
         TALLIES_FILE: built.written.tallies_file,
         **followed.files,
     }
@@ -132,6 +132,11 @@ def publish_rows(
         texts |= build_version_profile(base, build, tallies, rules)
     if built.written.examples:
         texts[EXAMPLES_FILE] = built.written.examples
+    described, statistics = build_statistics(
+        build, built.profile, built.written, built.fitted.spec, base, texts
+    )
+    texts |= described
+    texts |= make_report(attempt.root, recipe.name, build, built.profile, statistics, texts)
     schema = build_file_schema(built.fitted.spec, built.passthrough, built.stored)
     return publish_build(
         attempt.root, build, schema, transform_json, texts, _choose_like(old, build)
@@ -252,13 +257,16 @@ def publish_again(
     no_tallies = FileTally.write_tallies([])
     texts: dict[str, str | bytes] = {
         "profile.json": profile.model_dump_json(),
-        "report.html": render_report(str(build.recipe.get("name", "")), build, profile),
         TALLIES_FILE: no_tallies,
         **build_version_profile(origin, build, no_tallies, rules),
         **(more_files or {}),
     }
     if examples := origin.read_examples_file():
         texts[EXAMPLES_FILE] = examples
+    described, statistics = take_over_statistics(origin, build, spec, texts)
+    texts |= described
+    name = str(build.recipe.get("name", ""))
+    texts |= make_report(origin.root, name, build, profile, statistics, texts)
     schema = build_file_schema(spec, old.kept, old.stored)
     like = _choose_like(old, build)
     return publish_build(origin.root, build, schema, origin.transform_json, texts, like)

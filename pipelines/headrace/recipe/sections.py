@@ -49,8 +49,8 @@ class Dataset(Section):
     Training does not read them. Those of features lie beside the test rows without being named."""
     raw_examples: Annotated[int, Field(ge=0)] = 64
     """Raw rows that go with the dataset, and with every model: what a registered model is to make
-    of them is recorded, and compared before it is promoted. 0 keeps none of the lake's; rows are
-    made up then."""
+    of them is recorded, and compared before it is promoted. 0 keeps none of the lake's, nor the
+    sample that statistics of later versions are computed from; rows are made up then."""
     catalog_table: Text | None = None
     """Name in Spark's catalog, for example `ml.flights`, under which the dataset is registered as a
     Delta table once it is published. Spark needs Delta's JAR for that, and starts on nights without

@@ -13,6 +13,7 @@ import pytest
 
 from headrace.lake import DatasetVersion
 from headrace.prepare import BuildRequest, Prepared, prepare
+from headrace.prepare.statistics.rows import read_row_sample
 from headrace.progress import Progress
 from headrace.recipe import Recipe, build_recipe
 from headrace.source.local import choice
@@ -69,10 +70,24 @@ def digest_version(version: DatasetVersion) -> dict[str, Any]:
         "sources": build.sources,
         "transform": version.transform_json,
         "profile": profile.read_text(),
+        "statistics": version.statistics,
+        "sample": _digest_sample(version),
         "crossings": build.crossings,
         "class weights": build.class_weights,
         "kept": (build.kept, build.stored, build.key_types),
         "quarantine": _sort_rows(tables) if tables else None,
+    }
+
+
+def _digest_sample(version: DatasetVersion) -> dict[str, Any]:
+    """Return the sampled rows and the files that they are in, without ids of builds."""
+    sample = read_row_sample(version)
+    paths = [_BUILD_ID.sub("", sample.paths[n]) for n in sample.files.tolist()]
+    columns = {name: values.tolist() for name, values in sample.columns.items()}
+    return {
+        "threshold": sample.threshold,
+        "rows": [sample.hashes.tolist(), sample.splits.tolist(), paths],
+        "columns": {name: list(map(repr, values)) for name, values in columns.items()},
     }
 
 

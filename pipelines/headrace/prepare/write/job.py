@@ -21,9 +21,11 @@ from headrace.columns.values import RawKind
 from headrace.features.stored_texts import TextFiles
 from headrace.labels.spec import LabelSpec
 from headrace.lake.build import StoredColumn
+from headrace.lake.column_totals import write_totals
 from headrace.lake.data_file import SPLITS, DataFile
 from headrace.lake.part_path import make_part_path
 from headrace.lake.profile import FileTally
+from headrace.lake.row_sample import RowSample
 from headrace.lake.storage import refuse_unseen_file
 from headrace.prepare.key_hashes import KeyHashIndex, TaskKeyHashes
 from headrace.prepare.shuffle.arrow_blobs import (
@@ -47,7 +49,21 @@ from headrace.prepare.write.schema import (
     list_test_columns,
 )
 from headrace.prepare.write.tally import count_file
-from headrace.prepare.write.task_tallies import TaskTallies, join_tallies, read_sums
+from headrace.prepare.write.task_statistics import (
+    FileRows,
+    SampleOptions,
+    TaskStatistics,
+    Totals,
+    locate_totals,
+    read_split_totals,
+    sum_totals,
+)
+from headrace.prepare.write.task_tallies import (
+    TaskTallies,
+    join_files,
+    join_tallies,
+    read_sums,
+)
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.spark_engine.engine import Shared
 from headrace.spark_engine.find_engine import find_engine
@@ -59,7 +75,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _FILE, _TALLY, _UNSEEN, _EXAMPLES = "file", "tally", "unseen", "examples"
-_KEY_HASHES = "hashes of keys"
+_KEY_HASHES, _TOTALS, _SAMPLE = "hashes of keys", "totals", "sample"
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,7 @@ class WriteOptions:
         stored: raw columns whose values lie beside the rows of the test split.
         examples: raw rows that are picked as examples, of all rows.
         hash_keys: whether hashes of the rows' keys are written for later builds.
+        sample: what is collected for the statistics of the rows; None for nothing.
     """
 
     root: str
@@ -95,6 +112,7 @@ class WriteOptions:
     stored: dict[str, StoredColumn] = field(default_factory=dict)
     examples: int = 0
     hash_keys: bool = False
+    sample: SampleOptions | None = None
 
     def count_examples(self, target: int) -> int:
         """Return how many raw rows of a target are picked as examples."""
@@ -115,6 +133,9 @@ class Written:
         examples: raw rows that are in the dataset, as a Parquet file; None where there are none.
         tallies_file: counts of the rows in each file, as `FileTally.write_tallies` writes them.
         key_hashes: files of hashes of keys; None where there are none.
+        totals: split -> exact totals of its columns.
+        totals_file: those of each file, as `write_totals` writes them.
+        sample: some rows of all files, or all; None where none was wanted.
     """
 
     files: list[DataFile]
@@ -123,6 +144,9 @@ class Written:
     examples: bytes | None = None
     tallies_file: bytes = b""
     key_hashes: KeyHashIndex | None = None
+    totals: dict[str, Totals] = field(default_factory=dict)
+    totals_file: bytes = b""
+    sample: RowSample | None = None
 
 
 def write_files(blobs: "DataFrame", spec: TransformSpec, options: WriteOptions) -> Written:
@@ -157,6 +181,9 @@ def assemble_written(results: Iterable[Sequence[Any]], options: WriteOptions) ->
     unseen = Counter[str]()
     examples: list[tuple[int, bytes]] = []
     hash_files: dict[str, dict[str, int]] = {}
+    totals: list[tuple[str, Totals]] = []
+    totals_files: list[str] = []
+    samples: list[RowSample] = []
     for kind, name, target, blob in results:
         if kind == _FILE:
             files.append(DataFile.model_validate_json(bytes(blob)))
@@ -165,6 +192,11 @@ def assemble_written(results: Iterable[Sequence[Any]], options: WriteOptions) ->
             tally_files.append(name)
         elif kind == _EXAMPLES:
             examples.append((target, bytes(blob)))
+        elif kind == _TOTALS:
+            totals += read_split_totals(bytes(blob))
+            totals_files.append(name)
+        elif kind == _SAMPLE:
+            samples.append(RowSample.from_bytes(bytes(blob), "a sample of a task"))
         elif kind == _KEY_HASHES:
             hash_files[name] = json.loads(bytes(blob))
         else:
@@ -178,7 +210,16 @@ def assemble_written(results: Iterable[Sequence[Any]], options: WriteOptions) ->
         examples=join_examples([blob for _, blob in sorted(examples)], options.examples),
         tallies_file=join_tallies(options.root, options.build_id, tally_files),
         key_hashes=KeyHashIndex.from_files(hash_files) if hash_files else None,
+        totals=sum_totals(totals),
+        totals_file=_join_totals(options, totals_files),
+        sample=RowSample.merge(samples) if options.sample else None,
     )
+
+
+def _join_totals(options: WriteOptions, names: list[str]) -> bytes:
+    if not names:
+        return write_totals([])
+    return join_files(locate_totals(options.root, options.build_id), names)
 
 
 def _build_writer(
@@ -219,19 +260,23 @@ def write_targets(
     """
     tallies = TaskTallies(options.root, options.build_id, attempt)
     hashes = TaskKeyHashes(options.root, options.build_id, attempt)
+    statistics = TaskStatistics(options.root, options.build_id, attempt)
     for target, blobs in targets:
         chunks = [read_ipc(blob) for _, _, _, blob in blobs]
         is_sorted = [name for _, name, _, _ in blobs] == [ORDERED]
         rows = chunks[0] if is_sorted else sort_file_rows(chunks, options.seed)
         yield build_blob_batch(
-            _write_target(rows, target, attempt, transform, options, tallies, hashes)
+            _write_target(rows, target, attempt, transform, options, tallies, hashes, statistics)
         )
         if tallies.is_full:
             yield from _write_tallies(tallies)
         if hashes.is_full:
             yield from _write_hashes(hashes)
+        if statistics.is_full:
+            yield from _write_statistics(statistics)
     yield from _write_tallies(tallies)
     yield from _write_hashes(hashes)
+    yield from _write_statistics(statistics)
 
 
 def _write_tallies(tallies: TaskTallies) -> Iterator[pa.RecordBatch]:
@@ -248,6 +293,13 @@ def _write_hashes(hashes: TaskKeyHashes) -> Iterator[pa.RecordBatch]:
         yield build_blob_batch([(_KEY_HASHES, name, 0, json.dumps(rows).encode())])
 
 
+def _write_statistics(statistics: TaskStatistics) -> Iterator[pa.RecordBatch]:
+    """Write the totals that a task holds, and yield their sums and the sample, if there are any."""
+    if written := statistics.write_file():
+        name, target, totals, sample = written
+        yield build_blob_batch([(_TOTALS, name, target, totals), (_SAMPLE, "", target, sample)])
+
+
 def _write_target(
     rows: pa.Table,
     target: int,
@@ -256,6 +308,7 @@ def _write_target(
     options: WriteOptions,
     tallies: TaskTallies,
     hashes: TaskKeyHashes,
+    statistics: TaskStatistics,
 ) -> list[Blob]:
     """Write the files of a target, and return blobs for the driver.
 
@@ -267,6 +320,7 @@ def _write_target(
         options: where and how.
         tallies: take the counts of each file's rows.
         hashes: take the hashes of the rows' keys, where they are wanted.
+        statistics: take what is wanted of the raw rows.
 
     Returns:
         of each file what the build records of it; rows that are left out; and examples.
@@ -279,6 +333,7 @@ def _write_target(
     kinds = {column.name: column.kind for column in transform.spec.raw}
     nulled = find_nulled(rows, kinds, transform.spec.rules or ())
     is_missing = {name: find_missing(rows[name]) | nulled.get(name, False) for name in options.raw}
+    written: list[FileRows] = []
     for number, split in enumerate(SPLITS):
         begin, end = (int(i) for i in np.searchsorted(bucket, [number, number + 1]))
         if end > begin:
@@ -302,7 +357,10 @@ def _write_target(
             )
             missing = {name: int(mask[begin:end].sum()) for name, mask in is_missing.items()}
             tallies.add_file(split, target, count_file(path, part, options.axes, missing))
+            written.append(FileRows(path, number, begin, end))
             blobs.append((_FILE, "", target, file.model_dump_json().encode()))
+    if options.sample:
+        statistics.add_rows(target, written, rows, columns, is_missing, options.sample)
     if unseen:
         blobs.append((_UNSEEN, partition, target, str(unseen).encode()))
     if rows.num_rows and (examples := options.count_examples(target)):

@@ -101,7 +101,19 @@ def join_tallies(root: str, build_id: str, names: Collection[str]) -> bytes:
     """
     if not names:
         return FileTally.write_tallies([])
-    folder = locate_tallies(root, build_id)
+    return join_files(locate_tallies(root, build_id), names)
+
+
+def join_files(folder: str, names: Collection[str]) -> bytes:
+    """Join Parquet files of one schema that tasks wrote, and remove their folder.
+
+    Args:
+        folder: of the files.
+        names: of the files, one or more.
+
+    Raises:
+        UnreachableError: the store does not answer.
+    """
     filesystem, path = open_filesystem(folder)
     sink = pa.BufferOutputStream()
     writer = None
