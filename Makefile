@@ -12,6 +12,10 @@ help: ## list the targets
 setup: ## install what is missing: Java, a compiler, uv, the locked environment
 	@scripts/setup.sh
 
+.PHONY: setup-terminal
+setup-terminal: ## install tmux, in which tests/terminal types into a real terminal (Debian)
+	@command -v tmux >/dev/null || { apt-get update -qq && apt-get install -y -qq tmux; }
+
 .PHONY: demo
 demo: setup ## build the example lake and run the whole pipeline on it (WORKDIR=var)
 	@$(BIN)/headrace lake flights --out "$(WORKDIR)/lake/flights"
@@ -36,7 +40,7 @@ test: lint ## run what CI runs: lint, unit tests, end-to-end tests (TESTS="-k le
 	@$(PYTEST) -m "not long" --cov=headrace --cov-report=term:skip-covered $(TESTS)
 
 .PHONY: test-all
-test-all: lint ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
+test-all: lint setup-terminal ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
 	@$(PYTEST) $(if $(SHARD),--shard $(SHARD)) $(TESTS)
 
 .PHONY: mutate
@@ -66,8 +70,9 @@ test-connect: setup ## test the Spark stages through a Spark Connect server: hal
 	@scripts/test-connect.sh $(TESTS)
 
 .PHONY: docs
-docs: setup ## write docs/recipe.md, from the recipe's models
+docs: setup ## write docs/recipe.md and docs/recipe.schema.json, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
+	@$(BIN)/headrace schema --out docs/recipe.schema.json >&2
 
 .PHONY: licences
 licences: setup ## write docs/licences.md, from the locked environment

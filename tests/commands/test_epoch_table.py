@@ -68,7 +68,7 @@ def test_no_line_is_wider_than_it_may_be_and_columns_end_together(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "0 s"), (99.4, "99 s"), (100, "2 min"), (5_990, "100 min"), (6_000, "1 h 40 m"),
+    [(0.2, "0 s"), (99.4, "99 s"), (100, "2 min"), (5_960, "99 min"), (6_000, "1 h 40 m"),
      (172_000, "47 h 47 m"), (273_600, "3 d 4 h")],
 )  # fmt: skip
 def test_durations(seconds: float, text: str) -> None:

@@ -55,8 +55,8 @@ def test_no_line_is_wider_than_80_with_all_three_references() -> None:
 
 def test_of_a_training_it_is_the_best_epoch() -> None:
     metrics = {
-        "train_loss": 0.5, "rows_per_second": 9.0, "val_loss": 0.4, "val_roc_auc": 0.7, "val_accuracy": 0.8,
-        "epochs": 8.0, "best_epoch": 4.0,
+        "train_loss": 0.5, "rows_per_second": 9.0, "val_loss": 0.4, "val_roc_auc": 0.7,
+        "val_accuracy": 0.8, "epochs": 8.0, "best_epoch": 4.0,
     }  # fmt: skip
     assert format_headline({"metrics": metrics}) == [
         "Metrics, best epoch 5 of 8",

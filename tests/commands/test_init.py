@@ -124,7 +124,8 @@ def test_a_recipe_is_no_table_and_is_not_overwritten(tmp_path: Path) -> None:
         assert "orders.yaml is a recipe, and init writes one for a table" in result.stderr
         assert "headrace run orders.yaml" in result.stderr
     assert (tmp_path / "orders.yaml").read_text() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders", "orders.yaml"]
+    names = ["orders", "orders.yaml", "recipe.schema.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 @pytest.mark.parametrize("out", [["--out", "orders.yaml"], []], ids=["named", "by default"])
@@ -136,4 +137,5 @@ def test_a_recipe_that_is_there_is_replaced_only_by_force(out: list[str], tmp_pa
     assert (tmp_path / "orders.yaml").read_text() == "mine"
     assert run_init("orders", "--label", "late", "--force", *out).exit_code == 0
     assert load_recipe("orders.yaml", environment={}).name == "orders"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders", "orders.yaml"]
+    names = ["orders", "orders.yaml", "recipe.schema.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -107,5 +107,7 @@ def test_a_command_line_is_repeated_without_what_it_resumed(
 
 
 def test_secrets_are_not_repeated(activated: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["headrace", "train", "r", "--set", "spark.conf.password=hunter22"])
+    monkeypatch.setattr(
+        sys, "argv", ["headrace", "train", "r", "--set", "spark.conf.password=hunter22"]
+    )
     assert "hunter22" not in describe_repetition()

@@ -155,12 +155,13 @@ def test_commands_and_options_are_completed() -> None:
 
 def test_bash_completes_with_the_script_that_is_shown(tmp_path: Path) -> None:
     shown = subprocess.run(
-        ["bash", "--norc", "-c", f"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION=1 {BIN}/headrace --show-completion bash"],
+        [str(BIN / "headrace"), "--show-completion", "bash"],
         capture_output=True, text=True, check=True,
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
     )  # fmt: skip
     script = shown.stdout + (
         "\nCOMP_WORDS=(headrace roll)\nCOMP_CWORD=1\n"
-        '"$(complete -p headrace | sed -E \'s/.*-F ([^ ]+).*/\\1/\')"\n'
+        "\"$(complete -p headrace | sed -E 's/.*-F ([^ ]+).*/\\1/')\"\n"
         'echo "${COMPREPLY[@]}"\n'
     )
     done = subprocess.run(

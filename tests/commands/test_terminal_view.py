@@ -1,6 +1,7 @@
 """A stage on a terminal of 80 columns: what stays when it has ended, and the line that is alive."""
 
 import io
+import threading
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,9 @@ def test_the_live_line_has_a_bar_and_the_time_that_is_left(terminal: Terminal) -
     assert line.plain[1:] == "   1.0 s  epoch 1 of 2  ━━━━━━━━━━──────────  2 of 4"
     terminal.show(4.0, "epoch 1 of 2: train_loss 0.5", metrics=METRICS)
     terminal.show(5.0, "epoch 2 of 2", done=1, total=4)
-    assert terminal.view._render_live_line().plain.endswith("━━━━━───────────────  1 of 4, 3 s left")
+    assert terminal.view._render_live_line().plain.endswith(
+        "━━━━━───────────────  1 of 4, 3 s left"
+    )
 
 
 def test_a_stage_that_fails_says_which_step_was_not_finished(terminal: Terminal) -> None:
@@ -124,7 +127,26 @@ def test_no_line_is_wider_than_the_terminal(width: int, text: str) -> None:
 
 
 def test_a_long_text_goes_on_below_its_own_begin() -> None:
-    lines = wrap_line(Terminal(40).console, "    1.0 s", "a text of several words, for which 40 are few")
+    lines = wrap_line(
+        Terminal(40).console, "    1.0 s", "a text of several words, for which 40 are few"
+    )
     assert [line.plain for line in lines] == [
         "    1.0 s  a text of several words, for", "           which 40 are few",
     ]  # fmt: skip
+
+
+def test_what_is_alive_is_drawn_while_lines_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that draws it and those that report hold no lock that the other waits for."""
+    monkeypatch.setattr("headrace.commands.terminal_view._FRAMES_PER_SECOND", 500)
+    terminal = Terminal()
+
+    def work() -> None:
+        with terminal.view.open():
+            for step in range(1000):
+                terminal.view.show(Progress(f"reading table {step}"))
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(30)
+    assert not worker.is_alive(), "a deadlock"
+    assert terminal.lines[-1].endswith("train: done")

@@ -27,11 +27,12 @@ from tests.tiny import tiny_tree
 ROOT = Path(__file__).parents[2]
 SECTIONS = list_sections(Recipe)
 ANY_VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 64, 0.0, 0.5, 0.99, 1.0, -0.5, 1e-7, 1e12, "", "a", "A b", "null",
-    "auto", "none", "2026-11-24", "2026-11-24T00:00:00", "12:30", "date(MMM d yyyy)", "string", "UTC",
-    "timestamp(seconds)", "host:2", "max_f1", "balanced", "-90 days", "1.50", [], ["a"], ["a", "b"],
-    ["a", "b", "c"], [1, 2], [0.5], [""], [None], {}, {"a": 1}, {"a": "b"}, {"a b": 1}, {"choose": "max_f1"},
-    {"choose": "precision", "at_least": 0.9}, {"low": 1, "high": 2}, {"kind": "mlp"},
+    None, True, False, 0, 1, -1, 2, 64, 0.0, 0.5, 0.99, 1.0, -0.5, 1e-7, 1e12, "", "a", "A b",
+    "null", "auto", "none", "2026-11-24", "2026-11-24T00:00:00", "12:30", "date(MMM d yyyy)", "UTC",
+    "string", "timestamp(seconds)", "host:2", "max_f1", "balanced", "-90 days", "1.50", [], ["a"],
+    ["a", "b"], ["a", "b", "c"], [1, 2], [0.5], [""], [None], {}, {"a": 1}, {"a": "b"}, {"a b": 1},
+    {"choose": "max_f1"}, {"choose": "precision", "at_least": 0.9}, {"low": 1, "high": 2},
+    {"kind": "mlp"},
     {"train": 0.8, "validation": 0.1, "test": 0.1},
 ]  # fmt: skip
 
@@ -170,7 +171,7 @@ def _is_other_one(value: Any, annotation: Any) -> bool:
 
 
 def _list_bases(required: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Values for the keys that a section must have: each by itself, as they do not depend on each other."""
+    """Values for the keys that a section must have; they do not depend on each other."""
     tree = {}
     for name, field in required.items():
         adapter: TypeAdapter[Any] = TypeAdapter(
@@ -221,11 +222,11 @@ def test_unknown_keys_are_refused_in_every_section(section: type[Section]) -> No
 @pytest.mark.parametrize(
     ("path", "value", "fault"),
     [
-        (("train", "epoch"), 3, "$.train: Additional properties are not allowed ('epoch' was unexpected)"),
+        (("train", "epoch"), 3, "$.train: Additional properties are not allowed ('epoch'"),
         (("trian",), {}, "$: Additional properties are not allowed ('trian' was unexpected)"),
-        (("features", "amount", "kind"), "standardise", "$.features.amount.kind: 'standardise' is not"),
-        (("features", "amount", "clipp"), 3, "$.features.amount: Additional properties are not allowed"),
-        (("features", "a b"), {"kind": "hash", "buckets": 9}, "$.features: 'a b' does not match any"),
+        (("features", "amount", "kind"), "standardise", "$.features.amount.kind: 'standardise'"),
+        (("features", "amount", "clipp"), 3, "$.features.amount: Additional properties"),
+        (("features", "a b"), {"kind": "hash", "buckets": 9}, "$.features: 'a b' does not match"),
         (("model", "kind"), "mpl", "$.model.kind: 'mpl' is not valid"),
         (("train", "epochs"), "many", "$.train.epochs: 'many' is not valid"),
         (("train", "epochs"), 0, "$.train.epochs: 0 is not valid"),

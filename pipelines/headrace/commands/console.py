@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console as RichConsole
 
+from headrace.commands.line_wrap import wrap_line
 from headrace.commands.log_file import LogFile
 from headrace.commands.observers import Observer
 from headrace.commands.output_options import OutputSettings
@@ -64,8 +65,9 @@ class Console:
         self._writes_json_log = log_format is LogFormat.JSON
         self._stage: str | None = None
         stream = sys.stderr if as_json else sys.stdout
+        self._is_terminal = stream.isatty()  # not what rich says: FORCE_COLOR is of colours
         self._is_live = (
-            stream.isatty()  # not what rich says: FORCE_COLOR is of colours
+            self._is_terminal
             and os.environ.get("TERM") != "dumb"
             and not (self._writes_json_log or settings.verbose or settings.quiet)
         )
@@ -100,7 +102,7 @@ class Console:
         if self._writes_json_log:
             self._write_entry("info", text)
         else:
-            self._rich.print(escape_line(text))
+            self._print_wrapped(text)
 
     def print_step(self, command: str, text: str) -> None:
         """Print what a command does outside of its stages, with the time, as stages do."""
@@ -114,6 +116,13 @@ class Console:
 
     def print_summary(self, lines: Iterable[str]) -> None:
         """Print a command's result in words; a JSON log has it as fields instead."""
+        for line in lines:
+            if not self._writes_json_log:
+                self._print_wrapped(line)
+                self._log_entry("info", line)
+
+    def print_commands(self, lines: Iterable[str]) -> None:
+        """Print lines that are copied and pasted: they are never broken."""
         for line in lines:
             if not self._writes_json_log:
                 self._rich.print(escape_line(line))
@@ -184,6 +193,12 @@ class Console:
         stream = sys.stderr if self.as_json else sys.stdout
         stream.write(json.dumps(entry) + "\n")
         stream.flush()
+
+    def _print_wrapped(self, text: str) -> None:
+        """Print a line of text, on a terminal broken between words."""
+        line = escape_line(text)
+        for part in wrap_line(line, self._rich.width) if self._is_terminal else [line]:
+            self._rich.print(part)
 
     def _format_elapsed(self) -> str:
         return f"[{time.monotonic() - self._started:6.1f} s]"

@@ -49,14 +49,13 @@ class EpochTable:
             seconds_left: until the last epoch has ended; None where there is none left.
         """
         values = [
-            format_number(metrics[name], 4).rjust(max(len(name), _NUMBER_WIDTH))
-            if name in metrics
-            else "".rjust(max(len(name), _NUMBER_WIDTH))
+            _fit_number(metrics[name], _NUMBER_WIDTH) if name in metrics else ""
             for name in self._names
         ]
-        rate = f"{metrics['rows_per_second']:,.0f}" if "rows_per_second" in metrics else ""
+        rate = metrics.get("rows_per_second")
+        rate_text = "" if rate is None else _fit_number(round(rate), _RATE_WIDTH - 1)
         left = "" if seconds_left is None else format_duration(seconds_left)
-        return self._join(str(epoch), values, rate, left)
+        return self._join(str(epoch), values, rate_text, left)
 
     def _join(self, epoch: str, values: Sequence[str], rate: str, left: str) -> str:
         widths = [max(len(name), _NUMBER_WIDTH) for name in self._names]
@@ -79,6 +78,12 @@ def format_duration(seconds: float) -> str:
         return f"{hours} h {minutes} m"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h"
+
+
+def _fit_number(value: float, width: int) -> str:
+    """Return a number with four significant digits, or in fewer characters."""
+    text = format_number(value, 4)
+    return text if len(text) <= width else f"{value:.1e}"
 
 
 def _measure(name: str) -> int:

@@ -8,6 +8,7 @@ import typer
 
 from headrace.commands.first_checks import check_out
 from headrace.commands.frame import open_command
+from headrace.commands.next_commands import format_next
 from headrace.commands.options import Json, Workdir
 from headrace.commands.schema import write_schema
 from headrace.errors import OptionError
@@ -102,10 +103,9 @@ def init(
         for line in [
             *_format_draft(draft, str(target)),
             _describe_schema(target, schema_file),
-            "Next",
-            *(f"  {next_command}" for next_command in next_commands),
         ]:
             command.console.print_line(line)
+        command.console.print_commands(format_next(next_commands))
         schema_path = str(schema_file) if schema_file else None
         described = _describe_draft(draft, str(target), next_commands)
         command.report_result({**described, "schema": schema_path})

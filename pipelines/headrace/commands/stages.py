@@ -387,7 +387,8 @@ def _report_result(
             verbose=console.settings.verbose,
         )
     result["next"] = _list_next_commands(recipe, workdir, result, following)
-    console.print_summary([*lines, *format_next(result["next"])])
+    console.print_summary(lines)
+    console.print_commands(format_next(result["next"]))
     command.report_result(result, choose_exit_code(verdict) if verdict else 0)
 
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from rich.console import Console as RichConsole
 from rich.live import Live
@@ -28,6 +29,14 @@ _FRAMES_PER_SECOND = 8
 _RECENT_EPOCHS = 5
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What is being done: the last message of it, and when it began, in seconds of the clock."""
+
+    progress: Progress
+    started: float
+
+
 class StageView:
     """The lines of one stage on a terminal, while it runs."""
 
@@ -43,9 +52,8 @@ class StageView:
         self._console, self._name, self._clock = console, name, clock
         self._is_unicode = (console.encoding or "").lower().startswith("utf")
         self._lock = threading.RLock()
-        self._started = self._step_started = self._changed = clock()
-        self._progress = Progress(name)
-        self._has_step = False
+        self._started = self._changed = clock()
+        self._step = _Step(Progress(name), self._started)
         self._table: EpochTable | None = None
         self._epoch_seconds: deque[float] = deque(maxlen=_RECENT_EPOCHS)
         self._epochs_seen = 0
@@ -67,65 +75,67 @@ class StageView:
                 self._end_step(": not finished")
                 raise
             self._end_step()
-            self._print_text(self._format_seconds(self._started), f"{self._name}: done")
+            seconds = format_seconds(self._clock() - self._started)
+            self._print_text(seconds, f"{self._name}: done")
 
     def show(self, progress: Progress) -> None:
         """Show a message of progress."""
         with self._lock:
             if progress.metrics is not None and progress.epoch:
                 self._print_epoch(progress, *progress.epoch)
-            elif progress.is_step:
-                if progress.text != self._progress.text:
-                    self._begin_step(progress)
-                self._progress = progress
-            else:
+            elif not progress.is_step:
                 self._print_text("", progress.text)
+            elif progress.text != self._step.progress.text:
+                self._begin_step(progress)
+            else:
+                self._step = replace(self._step, progress=progress)
             self._changed = self._clock()
 
     def _begin_step(self, progress: Progress) -> None:
-        if progress.epoch and self._has_step and not self._progress.epoch:
-            # The step before ended with the last message: epochs are reported as they go on.
-            self._end_step(now=self._changed)
-            self._step_started = self._changed
-        elif not progress.epoch or not self._progress.epoch:
-            self._end_step()
-        self._has_step = True
+        """Show a step as running; the one before has ended, and becomes a line."""
+        before, now = self._step, self._clock()
+        if progress.epoch and before.progress.epoch:
+            self._step = replace(before, progress=progress)  # the row of the epoch tells the time
+            return
+        # Epochs are told as they go on: the step before them ended with the last message.
+        ended = self._changed if progress.epoch else now
+        # First the live line, which is drawn again below whatever is printed.
+        self._step = _Step(progress, ended)
+        self._print_step(before, ended)
 
-    def _end_step(self, ending: str = "", now: float | None = None) -> None:
-        """Print the step that ends here, unless its epoch has a row of its own."""
-        with self._lock:
-            if self._has_step and (not self._progress.epoch or ending):
-                text = f"{self._progress.text}{ending}"
-                self._print_text(self._format_seconds(self._step_started, now), text)
-            self._has_step = False
-            self._step_started = self._clock()
+    def _end_step(self, ending: str = "") -> None:
+        """Print the step that runs, as the stage ends."""
+        step, now = self._step, self._clock()
+        self._step = _Step(Progress(self._name), now)
+        if not step.progress.epoch or ending:
+            self._print_step(step, now, ending)
+
+    def _print_step(self, step: "_Step", ended: float, ending: str = "") -> None:
+        if step.progress.text != self._name:
+            self._print_text(format_seconds(ended - step.started), f"{step.progress.text}{ending}")
 
     def _print_epoch(self, progress: Progress, epoch: int, epochs: int) -> None:
         """Print the row of an epoch, and show the next one as running."""
         metrics = progress.metrics or {}
-        if self._has_step and not self._progress.epoch:
-            self._end_step(now=self._changed)
-            self._step_started = self._changed
+        if not self._step.progress.epoch:
+            self._begin_step(Progress(f"epoch {epoch} of {epochs}"))
         now = self._clock()
+        seconds = now - self._step.started
         if self._epochs_seen == 1:
             self._epoch_seconds.clear()
         self._epochs_seen += 1
-        self._epoch_seconds.append(now - self._step_started)
+        self._epoch_seconds.append(seconds)
+        is_last = epoch == epochs
+        following = f"epoch {epoch + 1} of {epochs}"
+        self._step = _Step(Progress(self._name if is_last else following), now)
         if self._table is None:
             self._table = EpochTable(metrics, self._console.width - INDENT)
             self._print_text("", self._table.header)
-        left = (epochs - epoch) * self._mean_epoch_seconds() if epoch < epochs else None
-        row = self._table.format_row(epoch, metrics, left)
-        self._print_text(self._format_seconds(self._step_started), row)
-        self._step_started = now
-        self._has_step = epoch < epochs
-        self._progress = Progress(f"epoch {min(epoch + 1, epochs)} of {epochs}")
+        left = None if is_last else (epochs - epoch) * self._mean_epoch_seconds()
+        self._print_text(format_seconds(seconds), self._table.format_row(epoch, metrics, left))
 
     def _mean_epoch_seconds(self) -> float:
         return sum(self._epoch_seconds) / len(self._epoch_seconds)
-
-    def _format_seconds(self, since: float, now: float | None = None) -> str:
-        return f"{(self._clock() if now is None else now) - since:7.1f} s"
 
     def _print_text(self, seconds: str, text: str) -> None:
         """Print a line of the stage, wrapped where it is longer than the terminal is wide."""
@@ -133,13 +143,13 @@ class StageView:
             self._console.print(line)
 
     def _render_live_line(self) -> Text:
-        with self._lock:
-            progress = self._progress
-            frames = _FRAMES[self._is_unicode]
-            frame = frames[int(self._clock() * _FRAMES_PER_SECOND) % len(frames)]
-            seconds = self._format_seconds(self._step_started)
-            line = Text(f"{frame}{seconds[1:]}  {escape_line(progress.text)}", no_wrap=True)
-            line.append(self._format_share(progress))
+        """Return the line that is alive; called by a thread, which must not wait for a lock."""
+        step, now = self._step, self._clock()
+        frames = _FRAMES[self._is_unicode]
+        frame = frames[int(now * _FRAMES_PER_SECOND) % len(frames)]
+        seconds = format_seconds(now - step.started)
+        text = f"{frame}{seconds[1:]}  {escape_line(step.progress.text)}"
+        line = Text(text + self._format_share(step.progress), no_wrap=True)
         line.truncate(self._console.width - 1, overflow="ellipsis" if self._is_unicode else "crop")
         return line
 
@@ -156,6 +166,11 @@ class StageView:
             left = (epochs - epoch + 1 - done / progress.total) * self._mean_epoch_seconds()
             text += f", {format_duration(left)} left"
         return text
+
+
+def format_seconds(seconds: float) -> str:
+    """Return seconds as they begin a line."""
+    return f"{seconds:7.1f} s"
 
 
 def wrap_line(console: RichConsole, seconds: str, text: str) -> list[Text]:
