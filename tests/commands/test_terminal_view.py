@@ -86,6 +86,14 @@ def test_epochs_stay_as_rows_with_the_seconds_of_each(terminal: Terminal) -> Non
     ]
 
 
+def test_trials_side_by_side_leave_a_line_for_each_epoch(terminal: Terminal) -> None:
+    for at, trial, done in ((0.0, 1, 1), (1.0, 2, 1), (2.0, 1, 4), (3.0, 2, 4)):
+        terminal.show(at, f"trial {trial}: epoch 1 of 2", done=done, total=4)
+    terminal.show(4.0, "trial 1: epoch 1 of 2: train_loss 0.5", metrics=METRICS)
+    terminal.view._end_step()
+    assert terminal.lines == ["           trial 1: epoch 1 of 2: train_loss 0.5"]
+
+
 def test_the_live_line_has_a_bar_and_the_time_that_is_left(terminal: Terminal) -> None:
     terminal.show(0.0, "epoch 1 of 2", done=2, total=4)
     terminal.clock.now = 1.0

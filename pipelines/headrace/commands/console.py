@@ -112,7 +112,8 @@ class Console:
         if self._writes_json_log:
             self._write_entry("info", text)
         else:
-            self._rich.print(escape_line(f"{self._format_elapsed()}  {command}: {text}"))
+            elapsed = "" if self._is_live else f"{self._format_elapsed()}  "
+            self._rich.print(escape_line(f"{elapsed}{command}: {text}"))
 
     def print_summary(self, lines: Iterable[str]) -> None:
         """Print a command's result in words; a JSON log has it as fields instead."""

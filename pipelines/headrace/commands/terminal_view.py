@@ -111,7 +111,9 @@ class StageView:
             self._print_step(step, now, ending)
 
     def _print_step(self, step: "_Step", ended: float, ending: str = "") -> None:
-        if step.progress.text != self._name:
+        # Counts of units of what is no step of its own, such as an epoch of one of several trials
+        # that run side by side, are shown while they last.
+        if step.progress.epoch or Progress(step.progress.text).is_step:
             self._print_text(format_seconds(ended - step.started), f"{step.progress.text}{ending}")
 
     def _print_epoch(self, progress: Progress, epoch: int, epochs: int) -> None:
