@@ -86,6 +86,18 @@ def test_epochs_stay_as_rows_with_the_seconds_of_each(terminal: Terminal) -> Non
     ]
 
 
+def test_a_training_that_stops_early_has_no_line_of_the_epoch_that_never_was(
+    terminal: Terminal,
+) -> None:
+    terminal.show(2.0, "epoch 1 of 3: train_loss 0.5", metrics=METRICS)
+    terminal.show(2.1, "registering the model")
+    terminal.clock.now = 3.1
+    terminal.view._end_step()
+    assert [line[:24] for line in terminal.lines[1:]] == [
+        "    2.0 s      1      0.", "    1.0 s  registering t",
+    ]  # fmt: skip
+
+
 def test_trials_side_by_side_leave_a_line_for_each_epoch(terminal: Terminal) -> None:
     for at, trial, done in ((0.0, 1, 1), (1.0, 2, 1), (2.0, 1, 4), (3.0, 2, 4)):
         terminal.show(at, f"trial {trial}: epoch 1 of 2", done=done, total=4)

@@ -101,7 +101,8 @@ class StageView:
         ended = self._changed if progress.epoch else now
         # First the live line, which is drawn again below whatever is printed.
         self._step = _Step(progress, ended)
-        self._print_step(before, ended)
+        if not before.progress.epoch:  # epochs have rows; the last one may have been stopped early
+            self._print_step(before, ended)
 
     def _end_step(self, ending: str = "") -> None:
         """Print the step that runs, as the stage ends."""
@@ -177,7 +178,7 @@ def format_seconds(seconds: float) -> str:
 
 def wrap_line(console: RichConsole, seconds: str, text: str) -> list[Text]:
     """Return the lines of a text beside the seconds that it took, none wider than the terminal."""
-    wrapped = Text(escape_line(text)).wrap(console, max(20, console.width - INDENT))
+    wrapped = Text(escape_line(text)).wrap(console, max(8, console.width - INDENT))
     lines = []
     for number, part in enumerate(wrapped):
         start = Text((seconds if not number else "").ljust(INDENT), style="dim")
