@@ -4,7 +4,7 @@ import re
 
 from rich.cells import cell_len
 
-_LABEL = re.compile(r"^( *\S+(?: \S+)* {2,}| *)")
+_LABEL = re.compile(r"^ *\S+(?: \S+)*? {2,}")
 _MOST_INDENT = 30
 
 
@@ -21,8 +21,8 @@ def wrap_line(line: str, width: int) -> list[str]:
     if cell_len(line) <= width:
         return [line]
     match = _LABEL.match(line)
-    start = match[0] if match else ""
-    indent = len(start) if cell_len(start) <= _MOST_INDENT else 2
+    start = match[0] if match and cell_len(match[0]) <= _MOST_INDENT else ""
+    indent = cell_len(start) or len(line) - len(line.lstrip(" "))
     words = line[len(start) :].split(" ")
     if any(indent + cell_len(word) > width for word in words):
         return [line]
