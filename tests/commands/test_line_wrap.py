@@ -1,6 +1,6 @@
 """Lines of results are broken between words, and never where they are copied as one."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -26,6 +26,7 @@ def test_paths_that_fit_no_line_are_left_to_the_terminal() -> None:
     assert wrap_line(line, 80) == [line]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text("ab 日é", max_size=12), max_size=30), st.integers(20, 120))
 def test_no_word_is_lost_and_no_line_too_wide(words: list[str], width: int) -> None:
     line = "Label  " + " ".join(words)

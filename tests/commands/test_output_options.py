@@ -29,7 +29,7 @@ def test_every_command_has_them_and_no_help_is_cut(command: str) -> None:
     assert short.code == 0
     for option in ("-v, --verbose", "-q, --quiet", "--log-file FILE", "-h, --help"):
         assert option in short.out
-    assert "..." not in short.out.partition("Options:")[2]
+    assert not [line for line in short.out.splitlines() if line.endswith("...")]
     assert max(map(len, short.out.splitlines())) <= 80
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -130,7 +130,7 @@ def test_recipes_of_the_tests_fit_where_the_reader_accepts_them() -> None:
 
 
 @given(section_values())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_the_reader_accepts_the_schema_accepts(
     drawn: tuple[type[Section], dict[str, Any]],
 ) -> None:

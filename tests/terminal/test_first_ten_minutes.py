@@ -120,7 +120,7 @@ def check_run(rows: list[str], table: str) -> None:
         assert find_seconds(rows, f"{stage}: done") > 0
     assert find_seconds(rows, "registering the model") > 0
     (header,) = (row for row in rows if row.split()[:3] == ["epoch", "train_loss", "val_loss"])
-    assert header.endswith("rows/s    left")
+    assert header.endswith("rows/s       left")
     begin = rows.index(header) + 1
     epochs = [row.split() for row in rows[begin:] if re.match(r" *\d+\.\d s +\d+ ", row)]
     numbers = [int(words[2]) for words in epochs]

@@ -9,7 +9,7 @@ _LOSSES = ("train_loss", "val_loss")
 _GAP = 2
 _NUMBER_WIDTH = 8  # of five significant digits, a point and a sign
 _EPOCH, _RATE, _LEFT = "epoch", "rows/s", "left"
-_RATE_WIDTH, _LEFT_WIDTH = 10, 8
+_RATE_WIDTH, _LEFT_WIDTH = 10, 11
 
 
 class EpochTable:
@@ -77,7 +77,7 @@ def format_duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} m"
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
+    return f"{days} d {hours} h" if days < 100 else f"{days} d"
 
 
 def _fit_number(value: float, width: int) -> str:
