@@ -161,7 +161,7 @@ def test_bash_completes_with_the_script_that_is_shown(tmp_path: Path) -> None:
     )  # fmt: skip
     script = shown.stdout + (
         "\nCOMP_WORDS=(headrace roll)\nCOMP_CWORD=1\n"
-        "\"$(complete -p headrace | sed -E 's/.*-F ([^ ]+).*/\\1/')\"\n"
+        "\"$(complete -p headrace | sed -E 's/.*-F ([^ ]+).*/\\1/')\" headrace\n"
         'echo "${COMPREPLY[@]}"\n'
     )
     done = subprocess.run(
