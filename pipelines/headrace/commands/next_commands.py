@@ -108,5 +108,5 @@ def format_next(commands: Sequence[str]) -> list[str]:
 
 def _is_on_path(name: str) -> bool:
     """Return whether a program is found on PATH in this very environment."""
-    found = shutil.which(name)
-    return found is not None and Path(found).absolute() == Path(sys.executable).with_name(name)
+    found, own = shutil.which(name), Path(sys.executable).with_name(name)
+    return found is not None and own.exists() and own.samefile(found)
