@@ -1,11 +1,12 @@
 """The first ten minutes on a real terminal of 80 columns and 24 rows, on three public tables.
 
-What is typed is what the screen says to type. `captures/` has what was on the screen when somebody
-looked at it and found it good; the tests say what of it has to be there.
+What is typed is what the screen says to type. `captures/` has screens that were looked at; the
+tests say what of them has to be there. HEADRACE_CAPTURES names a folder for those of a test run.
 """
 
+import os
 import re
-import shlex
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,8 +46,16 @@ def type_and_wait(screen: Screen, command: str, seconds: float = SECONDS) -> lis
     screen.clear()
     screen.type(command)
     rows = screen.wait_for_prompt(seconds)
+    keep_capture(command, rows)
     check_rows(rows)
     return rows
+
+
+def keep_capture(command: str, rows: list[str]) -> None:
+    """Write what a command showed to a file, to be looked at."""
+    if folder := os.environ.get("HEADRACE_CAPTURES"):
+        name = "-".join(re.findall(r"\w+", command)[:3])
+        (Path(folder) / f"{name}.txt").write_text("\n".join(rows) + "\n")
 
 
 def check_rows(rows: list[str]) -> None:
@@ -92,9 +101,10 @@ def test_from_a_table_to_predictions(table: str, screen: Screen, folder: Path) -
     screen.clear()
     screen.type(run)
     screen.wait_for(r"prepare", 60)
-    live = screen.wait_for(r"epoch \d+ of \d+  [━─]{20}  \d+ of \d+", SECONDS)
+    live = screen.wait_for(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] +\d+\.\d s  [a-z]", SECONDS)
     check_rows([row for row in live if row])
     rows = screen.wait_for_prompt(SECONDS)
+    keep_capture(run, rows)
     check_rows(rows)
     check_run(rows, table)
     last = "\n".join(screen.read())  # without scrolling
@@ -106,8 +116,8 @@ def test_from_a_table_to_predictions(table: str, screen: Screen, folder: Path) -
     rows = type_and_wait(screen, promote)
     assert f"Champion models:/{table}/1" in "\n".join(rows)
     rows = type_and_wait(screen, score)
-    assert f"rows read                    {len(frame):>12,}" in "\n".join(rows)
-    check_report(rows=screen, folder=folder, table=table)
+    assert re.search(rf"^  rows read +{len(frame):,}$", "\n".join(rows), re.MULTILINE)
+    check_report(screen, folder, table)
     check_served(screen, serve, frame.drop(columns=label).iloc[0].to_dict())
 
 
@@ -136,9 +146,8 @@ def check_run(rows: list[str], table: str) -> None:
     assert f"models:/{table}/1" in text
 
 
-def check_report(rows: Screen, folder: Path, table: str) -> None:
-    """The path of the report that a run names is one of a page."""
-    screen = rows
+def check_report(screen: Screen, folder: Path, table: str) -> None:
+    """The path of the report that a command names is one of a page."""
     screen.clear()
     screen.type(f"headrace evaluate {table}.yaml -q")
     screen.wait_for_prompt(SECONDS)
@@ -149,9 +158,12 @@ def check_report(rows: Screen, folder: Path, table: str) -> None:
 def check_served(screen: Screen, command: str, row: dict[str, object]) -> None:
     """The command that serves the model works as it was pasted."""
     screen.clear()
-    screen.type(f"{command} -p 0" if "-p" not in shlex.split(command) else command)
-    shown = screen.wait_for(r"running on http://127\.0\.0\.1:\d+", 300)
-    address = re.findall(r"http://127\.0\.0\.1:\d+", "\n".join(shown))[-1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    screen.type(f"{command} -p {port}")  # the default one may be taken
+    address = f"http://127.0.0.1:{port}"
+    screen.wait_for(f"running on {address}", 300)
     record = {k: None if v != v else v for k, v in row.items()}  # of NaN
     assert len(asked(address, [record])) == 1
     screen.press("C-c")
