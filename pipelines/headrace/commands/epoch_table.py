@@ -83,7 +83,12 @@ def format_duration(seconds: float) -> str:
 def _fit_number(value: float, width: int) -> str:
     """Return a number with four significant digits, or in fewer characters."""
     text = format_number(value, 4)
-    return text if len(text) <= width else f"{value:.1e}"
+    if len(text) <= width:
+        return text
+    if "." in text[:width] and "e" not in text:
+        return text[:width]  # of 0.999999999, which is not 1
+    short = f"{value:.1e}"
+    return short if len(short) <= width else f"{value:.0e}"
 
 
 def _measure(name: str) -> int:
