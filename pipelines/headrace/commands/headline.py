@@ -52,7 +52,8 @@ def choose_test_metrics(result: Mapping[str, Any], preferred: Sequence[str] = ()
     compared = [name for one in references.values() for name in one.get("differences", {})]
     known = [name for one in references.values() for name in one.get("metrics", {})]
     own = [name.removeprefix(_TEST) for name in metrics if name.startswith(_TEST)]
-    ordered = dict.fromkeys([*compared, *preferred, *known, *own])
+    # Not counts of rows, where there is anything better.
+    ordered = dict.fromkeys([*compared, *preferred, *known] or own)
     return [name for name in ordered if f"{_TEST}{name}" in metrics][:MOST_METRICS]
 
 

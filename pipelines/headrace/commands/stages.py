@@ -387,7 +387,9 @@ def _report_result(
             verbose=console.settings.verbose,
         )
     result["next"] = _list_next_commands(recipe, workdir, result, following)
-    console.print_summary(lines)
+    for line in lines:
+        is_command = line.startswith("MLflow ")  # which is copied, and so never broken
+        (console.print_commands if is_command else console.print_summary)([line])
     console.print_commands(format_next(result["next"]))
     command.report_result(result, choose_exit_code(verdict) if verdict else 0)
 
