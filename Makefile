@@ -20,6 +20,11 @@ setup-browser: setup ## install Debian's Chromium, in which `make test-all` open
 screenshots: setup-browser ## write the pictures of docs/reports.md
 	@$(BIN)/pytest tests/e2e/test_pages.py -k screenshots --screenshots docs/images
 
+.PHONY: setup-terminal
+setup-terminal: ## install tmux, in which tests/terminal types into a real terminal (Debian)
+	@command -v tmux >/dev/null || { apt-get update -qq && apt-get install -y -qq tmux; } || \
+	  echo "tmux cannot be installed here: the tests in tests/terminal will be skipped"
+
 .PHONY: demo
 demo: setup ## build the example lake and run the whole pipeline on it (WORKDIR=var)
 	@$(BIN)/headrace lake flights --out "$(WORKDIR)/lake/flights"
@@ -44,7 +49,7 @@ test: lint ## run what CI runs: lint, unit tests, end-to-end tests (TESTS="-k le
 	@$(PYTEST) -m "not long" --cov=headrace --cov-report=term:skip-covered $(TESTS)
 
 .PHONY: test-all
-test-all: lint setup-browser ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
+test-all: lint setup-browser setup-terminal ## test, and the tests that take minutes (SHARD=1/4: the first of four parts)
 	@$(PYTEST) $(if $(SHARD),--shard $(SHARD)) $(TESTS)
 
 .PHONY: mutate
@@ -74,8 +79,9 @@ test-connect: setup ## test the Spark stages through a Spark Connect server: hal
 	@scripts/test-connect.sh $(TESTS)
 
 .PHONY: docs
-docs: setup ## write docs/recipe.md, from the recipe's models
+docs: setup ## write docs/recipe.md and docs/recipe.schema.json, from the recipe's models
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
+	@$(BIN)/headrace schema --out docs/recipe.schema.json >&2
 
 .PHONY: notebooks
 notebooks: setup ## execute the notebooks of docs/ anew, and write what they show

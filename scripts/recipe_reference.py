@@ -6,16 +6,11 @@ What a key means is the text below its field: in `pipelines/headrace/recipe/*sec
 features in the modules of `pipelines/headrace/features/`.
 """
 
-import ast
 import datetime
-import importlib
 import inspect
 import sys
-import textwrap
 import types
 import typing
-from collections.abc import Iterator
-from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 import annotated_types
@@ -24,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from headrace.labels.kinds import KINDS
 from headrace.recipe import Recipe
+from headrace.recipe.describe import join_lines, list_sections, read_key_notes
 from headrace.recipe.sections import Label
 from headrace.recipe_section import Section
 
@@ -65,13 +61,13 @@ def main() -> None:
 def reference() -> str:
     """The page."""
     parts = [_INTRODUCTION]
-    for section in _sections():
+    for section in list_sections(Recipe):
         parts.append(f"## {_heading(section)}\n")
-        parts.append(f"{_flowing(inspect.getdoc(section) or '')}\n")
+        parts.append(f"{join_lines(inspect.getdoc(section) or '', '<br>')}\n")
         parts += ["| key | type | default | |", "|---|---|---|---|"]
-        notes = _notes(section)
+        notes = read_key_notes(section)
         for name, field in section.model_fields.items():
-            said = _flowing(notes.get(name, "")).replace("|", "\\|")
+            said = join_lines(notes.get(name, ""), "<br>").replace("|", "\\|")
             shown = _type(field.annotation, field.metadata).replace("|", "\\|")
             parts.append(f"| `{name}` | {shown} | {_default(field)} | {said} |")
         parts.append("")
@@ -92,30 +88,6 @@ def _list_label_kinds() -> list[str]:
         for kind in KINDS.values()
     ]
     return ["| kind | the label is | metrics after every epoch |", "|---|---|---|", *rows, ""]
-
-
-def _sections() -> list[type[Section]]:
-    """The recipe, and every section below it, in the order in which a reader comes to them."""
-    found: list[type[Section]] = []
-
-    def visit(section: type[Section]) -> None:
-        if section in found:
-            return
-        found.append(section)
-        for field in section.model_fields.values():
-            for below in _within(field.annotation):
-                visit(below)
-
-    visit(Recipe)
-    return found
-
-
-def _within(annotation: Any) -> Iterator[type[Section]]:
-    if inspect.isclass(annotation) and issubclass(annotation, Section):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        if not isinstance(argument, FieldInfo | str | int | float):
-            yield from _within(argument)
 
 
 def _type(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str:
@@ -162,41 +134,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     return f"`{field.default}`"
-
-
-def _notes(section: type[Section]) -> dict[str, str]:
-    """Of each key, the text below it."""
-    notes: dict[str, str] = {}
-    for parent in reversed(section.__mro__):
-        if inspect.isclass(parent) and issubclass(parent, Section) and parent is not Section:
-            notes |= _notes_in(parent.__module__).get(parent.__name__, {})
-    return notes
-
-
-@cache
-def _notes_in(module: str) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    source = inspect.getsource(importlib.import_module(module))
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        here = found.setdefault(node.name, {})
-        for one, following in zip(node.body, node.body[1:], strict=False):
-            if (
-                isinstance(one, ast.AnnAssign)
-                and isinstance(one.target, ast.Name)
-                and isinstance(following, ast.Expr)
-                and isinstance(following.value, ast.Constant)
-                and isinstance(following.value.value, str)
-            ):
-                here[one.target.id] = inspect.cleandoc(following.value.value)
-    return found
-
-
-def _flowing(text: str) -> str:
-    """Paragraphs on a line each."""
-    blocks = textwrap.dedent(text).strip().split("\n\n")
-    return "<br>".join(" ".join(block.split()) for block in blocks)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,21 @@
 """What libraries write to standard error at import is kept away, unless the import fails."""
 
+import logging
 import os
+import signal
 import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
 
-from headrace.quiet import ignore_warnings, open_log, silence_imports
+from headrace.quiet import (
+    ignore_warnings,
+    keep_interrupt_handler,
+    open_log,
+    silence_imports,
+    silence_py4j,
+)
 
 
 def test_a_block_that_ends_well_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
@@ -62,3 +70,27 @@ def test_who_ignores_warnings_already_goes_on_ignoring_them() -> None:
         with ignore_warnings(), ignore_warnings():
             pass
         assert ("ignore", None, Warning, None, 0) in warnings.filters
+
+
+def test_py4j_logs_nothing_by_the_root_logger_and_others_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As it does by `logging.exception` where Ctrl-C interrupts a call of the JVM."""
+    filters = list(logging.getLogger().filters)
+    try:
+        silence_py4j()
+        silence_py4j()
+        assert len(logging.getLogger().filters) == len(filters) + 1
+        text = "import logging; logging.error('KeyboardInterrupt while sending command.')"
+        exec(compile(text, "/lib/site-packages/py4j/java_gateway.py", "exec"))
+        logging.error("of another")
+    finally:
+        logging.getLogger().filters[:] = filters
+    assert caplog.messages == ["of another"]
+
+
+def test_what_ctrl_c_does_is_what_it_did_before() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with keep_interrupt_handler():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is before

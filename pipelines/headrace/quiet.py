@@ -6,7 +6,9 @@ fails, because it may have the cause. Other threads that write meanwhile would l
 libraries that only warn are imported in a block that only ignores warnings.
 """
 
+import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -69,6 +71,38 @@ def ignore_warnings() -> Iterator[None]:
                     module: Any = warnings
                     module.filters.remove(_IGNORE)
                     module._filters_mutated()
+
+
+class _WithoutPy4j(logging.Filter):
+    """Leaves out what Py4J's code logs by the root logger, and nothing else."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "/py4j/" not in record.pathname
+
+
+def silence_py4j() -> None:
+    """Keep Py4J from logging a traceback for each call that Ctrl-C interrupts.
+
+    It does so by the root logger, which writes to standard error where nobody has configured it.
+    """
+    root = logging.getLogger()
+    if not any(isinstance(item, _WithoutPy4j) for item in root.filters):
+        root.addFilter(_WithoutPy4j())
+
+
+@contextmanager
+def keep_interrupt_handler() -> Iterator[None]:
+    """Restore what happens at Ctrl-C after a block that may change it.
+
+    PySpark's own handler calls the JVM, in the midst of whatever call was interrupted.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and handler is not None and signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
 
 
 def open_log(path: str) -> int:

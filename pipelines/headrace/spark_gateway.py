@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import MachineError
-from headrace.quiet import open_log
+from headrace.quiet import open_log, silence_py4j
 from headrace.redaction import is_secret_key, redact_text
 
 JAVA_OPTIONS = ("spark.driver.defaultJavaOptions", "spark.driver.extraJavaOptions")
@@ -52,6 +52,7 @@ def start_gateway(conf: Mapping[str, str], log: str, is_short: bool = False) -> 
     from pyspark import SparkConf, SparkContext
     from pyspark.sql import SparkSession
 
+    silence_py4j()
     if SparkContext._gateway is not None:
         yield
         return

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import MachineError, get_first_line, get_text
 from headrace.guard import remove_at_end
 from headrace.progress import Progress, Report, ignore_progress
+from headrace.quiet import keep_interrupt_handler
 from headrace.recipe.sections import Spark
 from headrace.recipe.spark_settings import PINNED
 from headrace.redaction import SPARK_PATTERN
@@ -142,7 +143,7 @@ def spark_session(
     try:
         names = {"spark.master": settings.master, "spark.app.name": app_name}
         short = is_short and not _has_java_options(conf)
-        with start_gateway({**names, **conf}, str(log), short):
+        with start_gateway({**names, **conf}, str(log), short), keep_interrupt_handler():
             session = builder.getOrCreate()
             session = complete_session(session, settings)
         _started_here.append(shuffle_folder)

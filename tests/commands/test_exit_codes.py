@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from headrace.commands.console import Console
-from headrace.commands.exit_codes import choose_exit_code, report_failures
+from headrace.commands.exit_codes import choose_exit_code, note_interruption, report_failures
 from headrace.errors import (
     GateError,
     HeadraceError,
@@ -65,6 +65,34 @@ def test_sigterm_ends_the_command_with_its_own_code(capsys: pytest.CaptureFixtur
     assert exit_.value.exit_code == 143
     assert "headrace train: terminated by SIGTERM" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is previous
+
+
+def test_what_interrupts_is_told_with_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    error = KeyboardInterrupt()
+    error.add_note("checkpoint: s3://key:secret@bucket/step-7.ckpt")
+    with (
+        pytest.raises(typer.Exit),
+        report_failures(Console(as_json=True), "train"),
+        note_interruption("to go on: headrace train r.yaml"),
+    ):
+        raise error
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "headrace train: interrupted",
+        "  checkpoint: s3://***@bucket/step-7.ckpt",
+        "  to go on: headrace train r.yaml",
+    ]
+    assert json.loads(out)["error"]["message"] == err.partition(": ")[2].strip("\n")
+
+
+def test_what_fails_by_itself_has_no_such_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(typer.Exit),
+        report_failures(Console(as_json=False), "train"),
+        note_interruption("to go on: headrace train r.yaml"),
+    ):
+        raise LakeError("gone")
+    assert capsys.readouterr().err == "headrace train: gone\n"
 
 
 def test_a_failed_verdict_is_exit_code_3() -> None:

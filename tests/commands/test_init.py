@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pyarrow as pa
 import pytest
 from click.testing import Result
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from headrace.cli import app
 from headrace.recipe import load_recipe
+from headrace.recipe.parse import parse_yaml
 from tests.propose.tables import build_orders, write_table
 
 REFUND = "0.0 in all 403 sampled rows of one label, and in no other row"
@@ -34,6 +36,29 @@ def test_it_writes_a_recipe_named_like_the_table_and_says_how_to_go_on() -> None
     assert "Table          orders: 600 rows, 600 sampled, in 1 of 1 files" in lines
     assert f"Known too late refund: {REFUND}" in lines
     assert lines[-1] == "headrace run orders.yaml"
+
+
+def test_editors_find_the_schema_beside_the_recipe() -> None:
+    result = run_init("orders", "--label", "late", "--out", "recipes/r.yaml")
+    assert result.exit_code == 0, result.stderr
+    text = Path("recipes/r.yaml").read_text()
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=recipe.schema.json"
+    schema = json.loads(Path("recipes/recipe.schema.json").read_text())
+    assert list(jsonschema.Draft7Validator(schema).iter_errors(parse_yaml(text))) == []
+    assert sorted(path.name for path in Path("recipes").iterdir()) == [
+        "r.yaml",
+        "recipe.schema.json",
+    ]
+
+
+def test_a_file_of_another_kind_in_the_schemas_place_stays() -> None:
+    Path("recipe.schema.json").write_text("{}")
+    result = run_init("orders", "--label", "late", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["schema"] is None
+    assert "recipe.schema.json is another file" in result.stderr
+    assert Path("recipe.schema.json").read_text() == "{}"
+    assert "$schema" not in Path("orders.yaml").read_text()
 
 
 def test_json_is_the_last_line_of_standard_output() -> None:
@@ -99,7 +124,8 @@ def test_a_recipe_is_no_table_and_is_not_overwritten(tmp_path: Path) -> None:
         assert "orders.yaml is a recipe, and init writes one for a table" in result.stderr
         assert "headrace run orders.yaml" in result.stderr
     assert (tmp_path / "orders.yaml").read_text() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders", "orders.yaml"]
+    names = ["orders", "orders.yaml", "recipe.schema.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 @pytest.mark.parametrize("out", [["--out", "orders.yaml"], []], ids=["named", "by default"])
@@ -111,4 +137,5 @@ def test_a_recipe_that_is_there_is_replaced_only_by_force(out: list[str], tmp_pa
     assert (tmp_path / "orders.yaml").read_text() == "mine"
     assert run_init("orders", "--label", "late", "--force", *out).exit_code == 0
     assert load_recipe("orders.yaml", environment={}).name == "orders"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders", "orders.yaml"]
+    names = ["orders", "orders.yaml", "recipe.schema.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names

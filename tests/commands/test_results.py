@@ -176,16 +176,36 @@ def test_results_of_all_stages_for_people() -> None:
     lines = format_result(result, "mlflow ui")
     assert list_titles(lines) == [
         "Row ledger",
-        "Metrics",
         "Dataset  /lake/tiny, version 3",
         "Report   /lake/tiny/_headrace/b3/report.html",
         "Rejected /lake/tiny/_headrace/b3/quarantine",
+        "Test split                 model",
         "Verdict passed",
         "Judged   evaluation/test/report.html, an artifact of the model's run",
         "Model    models:/tiny/5 (takes raw rows), run run-2",
         "MLflow   mlflow ui",
         "Run      http://m/#/runs/run-2",
     ]
+
+
+def test_verbose_has_all_metrics_and_the_comparisons_in_words() -> None:
+    result = build_evaluate_result(build_evaluated())
+    result["verdict"]["references"] = {
+        "words": {"roc_auc": "better than the constant by 0.2 ± 0.1"},
+        "left_out": {"tree": "photo is an image"},
+    }
+    words = "  roc_auc                     better than the constant by 0.2 ± 0.1"
+    assert words not in format_result(result, "")
+    assert "  without tree: photo is an image" in format_result(result, "")
+    verbose = format_result(result, "", verbose=True)
+    assert words in verbose
+    assert "All metrics" in verbose
+
+
+def test_a_report_that_was_found_is_named_by_its_path() -> None:
+    result = build_evaluate_result(build_evaluated())
+    result["evaluation_report_path"] = "var/mlflow/artifacts/run-2/artifacts/report.html"
+    assert f"Judged   {result['evaluation_report_path']}" in format_result(result, "")
 
 
 def test_an_increment_shows_its_own_ledger_first() -> None:

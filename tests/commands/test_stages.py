@@ -5,6 +5,8 @@ The real stages run in tests/e2e.
 
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -59,6 +61,11 @@ class Stages:
         monkeypatch.setattr(
             "headrace.tracking.pipeline_run.complete_pipeline_run", self._complete_run
         )
+        monkeypatch.setattr("headrace.commands.beside_stages.open_client", lambda store: None)
+        monkeypatch.setattr(
+            "headrace.tracking.artifact_place.locate_artifact",
+            lambda store, run_id, path: f"/artifacts/{run_id}/{path}",
+        )
         monkeypatch.setattr(KeptRanks, "start", self._start_ranks)
 
     def _replace(self, stage: str) -> Any:
@@ -71,7 +78,7 @@ class Stages:
 
     def _get_outcome(self, name: str) -> Any:
         outcome = self.outcomes[name]
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
@@ -117,9 +124,17 @@ def run_with_json(command: str, folder: Path, *options: str) -> tuple[int, dict[
     return done.code, done.result, done.err
 
 
+def list_following(result: dict[str, Any], err: str) -> list[str]:
+    """Return the commands of Headrace to go on with, without its name; they end what is printed."""
+    commands: list[str] = result.pop("next")
+    assert err.splitlines()[-len(commands) - 1 :] == ["Next", *(f"  {c}" for c in commands)]
+    return [command.partition("headrace ")[2] for command in commands]
+
+
 def test_prepare(stages: Stages, tmp_path: Path) -> None:
     code, result, err = run_with_json("prepare", tmp_path, "--refit", "--build-id", "night")
     assert code == 0
+    assert list_following(result, err) == [f"train {tmp_path}/tiny.yaml --workdir {tmp_path}/w"]
     assert result == {
         "command": "prepare",
         "ok": True,
@@ -184,6 +199,7 @@ def test_train(stages: Stages, tmp_path: Path) -> None:
         "train", tmp_path, "--dataset-version", "3", "--resume", "never"
     )
     assert code == 0
+    assert list_following(result, err) == [f"evaluate {tmp_path}/tiny.yaml --workdir {tmp_path}/w"]
     assert result == {
         "command": "train",
         "ok": True,
@@ -233,7 +249,16 @@ def test_evaluate(passed: bool, code: int, stages: Stages, tmp_path: Path) -> No
     assert result["metrics"] == {"test_roc_auc": 0.7}
     ((_, arguments),) = stages.calls
     assert (arguments["model_uri"], arguments["dataset_version"]) == ("models:/tiny/5", None)
-    assert "Judged   evaluation/test/report.html, an artifact of the model's run" in err
+    assert "Judged   /artifacts/run-2/evaluation/test/report.html" in err
+    assert result["evaluation_report_path"] == "/artifacts/run-2/evaluation/test/report.html"
+    promote, score, serve = (
+        f"promote {tmp_path}/tiny.yaml --workdir {tmp_path}/w",
+        f"score {tmp_path}/tiny.yaml --input {tmp_path}/w/lake/visits "
+        f"--output {tmp_path}/w/predictions --workdir {tmp_path}/w",
+        "",  # MLflow's
+    )
+    assert f"MLFLOW_TRACKING_URI={result['tracking_uri']}" in result["next"][-1]
+    assert list_following(result, err) == ([promote, score, serve] if passed else [serve])
     assert "headrace evaluate" not in err  # a gate that failed is no error
 
 
@@ -319,6 +344,48 @@ def test_a_stage_that_fails_ends_the_run_in_mlflow(
     stages.outcomes["train"] = ModelError("no rank")
     assert run_with_json("run", tmp_path)[0] == 1
     assert ended == ["no rank"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "notes"),
+    [
+        ("prepare", ["prepare publishes all of a version or nothing", "to go on: "]),
+        ("train", ["checkpoint: /w/step-7.ckpt", "to go on: "]),
+        ("evaluate", ["the model is registered: models:/tiny/5", "to go on: "]),
+    ],
+)
+def test_an_interruption_says_what_is_there_and_how_to_go_on(
+    stage: str, notes: list[str], stages: Stages, tmp_path: Path
+) -> None:
+    interruption = KeyboardInterrupt()
+    if stage == "train":
+        interruption.add_note("checkpoint: /w/step-7.ckpt")
+    stages.outcomes[stage] = interruption
+    code, result, err = run_with_json("run", tmp_path)
+    assert (code, result["error"]["type"]) == (130, "KeyboardInterrupt")
+    shown = err.partition("headrace run: interrupted\n")[2].splitlines()
+    assert len(shown) == len(notes)
+    for line, note in zip(shown, notes, strict=True):
+        assert line.startswith(f"  {note}")
+    if stage == "evaluate":
+        expected = f"evaluate {tmp_path}/tiny.yaml --model models:/tiny/5 --workdir {tmp_path}/w"
+        assert shown[-1].endswith(expected)
+
+
+def test_an_interruption_does_not_wait_for_mlflow_to_open(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(
+        "headrace.commands.beside_stages.open_client", lambda store: released.wait(60)
+    )
+    stages.outcomes["prepare"] = KeyboardInterrupt()
+    began = time.monotonic()
+    assert run_with_json("run", tmp_path)[0] == 130
+    assert time.monotonic() - began < 5
+    released.set()
+    time.sleep(0.1)
+    assert "start_parent_run" not in dict(stages.calls)  # nor is there a run that never ends
 
 
 def test_run_is_refused_as_ranks(

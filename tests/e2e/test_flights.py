@@ -58,7 +58,7 @@ def test_it_ends_well_and_says_nothing_but_progress(first: Done) -> None:
     assert len(first.out.splitlines()) == 1
     ours = re.compile(
         r"\[ *\d+\.\d s\]  (run|prepare|train|evaluate): |Row ledger|Metrics|Verdict|  |"
-        r"Dataset  |Report  |Judged  |Model  |MLflow  |Run  |References"
+        r"Dataset  |Report  |Judged  |Model  |MLflow  |Run  |References|Test, |Next$"
     )
     noise = [line for line in first.err.splitlines() if not ours.match(line)]
     assert noise == []

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.e2e
 OF_TRAIN = ("train", "tune", "evaluate", "promote", "rollback", "score", "run", "erase",
             "install-horovod")  # fmt: skip
 OF_EXAMPLES = ("lake flights",)
-OF_BASE = ("doctor", "init", "check", "prepare", "inspect", "diff", "restore", "vacuum", "optimize",
-           "vacuum-checkpoints", "lake digits", "lake synthetic")  # fmt: skip
+OF_BASE = ("doctor", "init", "check", "schema", "prepare", "inspect", "diff", "restore", "vacuum",
+           "optimize", "vacuum-checkpoints", "lake digits", "lake synthetic")  # fmt: skip
 OPTIONS = {
     "score": ["--input", "in", "--output", "out"],
     "erase": ["--key", "user=1"],

@@ -94,11 +94,13 @@ def test_an_attempt_without_a_whole_one_has_none(tmp_path: Path) -> None:
 def test_an_attempt_that_finished_is_not_continued(tmp_path: Path) -> None:
     checkpoints = Checkpoints(str(tmp_path))
     assert checkpoints.list_unfinished() == []
+    assert checkpoints.find_newest() is None
     checkpoints.write_checkpoint("20260101T000000-000-1", 1, {}, ARRAYS)
     checkpoints.write_checkpoint("20260102T000000-000-1", 1, {}, ARRAYS)
     assert checkpoints.list_unfinished() == ["20260102T000000-000-1", "20260101T000000-000-1"]
     checkpoints.mark_finished("20260102T000000-000-1", {})
     assert checkpoints.list_unfinished() == ["20260101T000000-000-1"]
+    assert checkpoints.find_newest() == f"{tmp_path}/20260101T000000-000-1/step-000000001.ckpt"
     assert name_attempt() > "20260102T000000-000-1"
 
 

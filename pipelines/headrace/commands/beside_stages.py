@@ -1,6 +1,8 @@
 """Start beside the first stage of a pipeline what the later ones need: MLflow, and ranks."""
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from headrace.cores import count_cores
 from headrace.progress import Progress
 from headrace.recipe import Recipe
 from headrace.tracking.environment import select_tracking_variables
-from headrace.tracking.store import Store
+from headrace.tracking.store import Store, open_client
 
 if TYPE_CHECKING:
     from headrace.distributed.supervise.kept_ranks import KeptRanks
@@ -44,8 +46,16 @@ def open_parent_run(
 
     store = Store.from_recipe(recipe, workdir, os.environ)
     starting = start_parent_run(store, f"{recipe.name}-run", "run", tell)
+    lock, is_interrupted, begins = threading.Lock(), False, False
 
     def start() -> "TrackedRun | None":
+        nonlocal begins
+        with contextlib.suppress(Exception):  # raised below, or passed over as an outage
+            open_client(store)  # seconds of import, and no run that an end would be recorded of
+        with lock:
+            if is_interrupted:
+                return None
+            begins = True
         run = starting.__enter__()
         if run:
             with report_outage(tell):
@@ -61,7 +71,10 @@ def open_parent_run(
     try:
         yield find_id
     except BaseException as error:
-        if started.has_succeeded(_ENDING_SECONDS):
+        with lock:
+            # Whoever presses Ctrl-C does not wait for MLflow to open, only to say so there.
+            is_interrupted = not begins and not isinstance(error, Exception)
+        if not is_interrupted and started.has_succeeded(_ENDING_SECONDS):
             starting.__exit__(type(error), error, error.__traceback__)
         raise
     find_id()

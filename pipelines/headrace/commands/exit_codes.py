@@ -14,7 +14,13 @@ import typer
 
 from headrace.commands.console import Console
 from headrace.commands.first_checks import describe_os_error, is_of_environment
-from headrace.errors import EXIT_FAILED_GATE, EXIT_FAILED_RUN, HeadraceError, get_first_line
+from headrace.errors import (
+    EXIT_FAILED_GATE,
+    EXIT_FAILED_RUN,
+    HeadraceError,
+    PreemptedError,
+    get_first_line,
+)
 from headrace.output import escape_controls
 from headrace.redaction import redact_text
 from headrace.signals import EXIT_TERMINATED, Terminated, raise_on_termination
@@ -53,6 +59,21 @@ def report_failures(console: Console, command: str) -> Iterator[None]:
         _end_with_defect(console, command, error)
 
 
+@contextmanager
+def note_interruption(*notes: str) -> Iterator[None]:
+    """Add notes, on what is there and how to go on, to what interrupts the block.
+
+    Args:
+        notes: a line each, shown with the message under which the command ends.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated, PreemptedError) as error:
+        for note in notes:
+            error.add_note(note)
+        raise
+
+
 def _end_with_defect(console: Console, command: str, error: Exception) -> None:
     sys.stderr.write(escape_controls(redact_text(traceback.format_exc())))
     request = "this is a defect of Headrace; please report it with the traceback above"
@@ -71,7 +92,8 @@ def choose_exit_code(verdict: Mapping[str, Any]) -> int:
 def _end_with_failure(
     console: Console, command: str, error: BaseException, message: str, code: int
 ) -> None:
-    message = redact_text(message)
+    notes = [f"  {note}" for note in getattr(error, "__notes__", ())]
+    message = redact_text("\n".join([message, *notes]))
     console.print_error(f"headrace {command}: {message}", code)
     failure = {"type": type(error).__name__, "message": message}
     console.print_result({"command": command, "ok": False, "exit_code": code, "error": failure})

@@ -133,7 +133,7 @@ def check_out(out: str) -> None:
 
 
 def _make_error(what: str, error: OSError, fix: str) -> HeadraceError:
-    kind = MachineError if error.errno in _PASSING else OptionError
+    kind = MachineError if is_passing(error) else OptionError
     return kind(f"{what} cannot be written to: {describe_os_error(error)}; {fix}")
 
 
@@ -193,6 +193,11 @@ def describe_os_error(error: OSError) -> str:
 def is_of_environment(error: OSError) -> bool:
     """Return whether an error of the system is one that whoever runs a command can mend."""
     return error.errno in _ENVIRONMENT
+
+
+def is_passing(error: OSError) -> bool:
+    """Return whether an error of the system may be gone when the same command is run again."""
+    return error.errno in _PASSING
 
 
 def _create_folders(path: str) -> list[Path]:

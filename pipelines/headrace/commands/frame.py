@@ -15,10 +15,14 @@ from headrace.commands.console import Console, LogFormat
 from headrace.commands.exit_codes import report_failures
 from headrace.commands.observers import open_observers
 from headrace.commands.options import load_with_overrides
+from headrace.commands.output_options import add_output_options, get_output_settings
 from headrace.extras import require_extras
 from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.recipe import Recipe
+
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+"""Of every command line; the commands below it inherit them."""
 
 
 class Command:
@@ -79,8 +83,9 @@ def open_command(
         typer.Exit: an extra is not installed, the body failed, or it reported a result with an exit
             code other than 0.
     """
-    command = Command(name, Console(as_json, log_format))
-    with report_failures(command.console, name):
+    command = Command(name, Console(as_json, log_format, get_output_settings()))
+    with command.console.open(), report_failures(command.console, name):
+        command.console.open_log()
         require_extras(extras)
         yield command
     if command.exit_code:
@@ -89,8 +94,8 @@ def open_command(
 
 def run_job(command: Callable[..., Any]) -> None:
     """Run a command as a script of its own, with the same options as under `headrace`."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(command)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(context_settings=CONTEXT_SETTINGS)(add_output_options(command))
     run_guarded(app)
 
 

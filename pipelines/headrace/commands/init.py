@@ -8,7 +8,9 @@ import typer
 
 from headrace.commands.first_checks import check_out
 from headrace.commands.frame import open_command
+from headrace.commands.next_commands import format_next
 from headrace.commands.options import Json, Workdir
+from headrace.commands.schema import write_schema
 from headrace.errors import OptionError
 from headrace.redaction import redact_text
 
@@ -74,6 +76,7 @@ def init(
     """
     with open_command("init", json_) as command:
         from headrace.propose import draft_recipe
+        from headrace.recipe.json_schema import build_modeline
 
         if out and Path(out).exists() and not force:
             raise OptionError(f"{out} already exists; choose another --out, or use --force")
@@ -93,15 +96,19 @@ def init(
         if target.exists() and not force:
             raise OptionError(f"{target} already exists; choose another --out, or use --force")
         check_out(str(target))
-        _write_recipe(target, draft.text)
+        schema_file = _write_schema_beside(target)
+        modeline = f"{build_modeline(schema_file.name)}\n" if schema_file else ""
+        _write_recipe(target, modeline + draft.text)
         next_commands = _list_next_commands(draft, str(target), table, workdir)
         for line in [
             *_format_draft(draft, str(target)),
-            "Next",
-            *(f"  {next_command}" for next_command in next_commands),
+            _describe_schema(target, schema_file),
         ]:
             command.console.print_line(line)
-        command.report_result(_describe_draft(draft, str(target), next_commands))
+        command.console.print_commands(format_next(next_commands))
+        schema_path = str(schema_file) if schema_file else None
+        described = _describe_draft(draft, str(target), next_commands)
+        command.report_result({**described, "schema": schema_path})
 
 
 def _write_recipe(target: Path, text: str) -> None:
@@ -111,6 +118,32 @@ def _write_recipe(target: Path, text: str) -> None:
     temporary.touch(mode=0o600)  # the table's address may have a password
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(target)
+
+
+def _write_schema_beside(target: Path) -> Path | None:
+    """Write the JSON Schema beside a recipe, for editors, and return its file.
+
+    In the same folder, because editors differ in what they take a longer relative path from. None
+    where a file of another kind has the name.
+    """
+    from headrace.recipe.json_schema import SCHEMA_FILE
+
+    file = target.with_name(SCHEMA_FILE)
+    try:
+        write_schema(file)
+    except OptionError:
+        return None
+    return file
+
+
+def _describe_schema(target: Path, schema_file: Path | None) -> str:
+    """Return the line that says by what editors check the recipe."""
+    if schema_file:
+        return f"{'Schema':<{_WIDTH}}{schema_file}, by which editors complete and check it"
+    from headrace.recipe.json_schema import SCHEMA_FILE
+
+    other = target.with_name(SCHEMA_FILE)
+    return f"{'Schema':<{_WIDTH}}not written: {other} is another file (see headrace schema --out)"
 
 
 def _list_next_commands(draft: "Draft", target: str, table: str, workdir: str) -> list[str]:

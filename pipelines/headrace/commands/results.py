@@ -3,8 +3,10 @@
 Stages are imported for their types only: a command pays for no engine it does not use.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.commands.headline import format_headline
 from headrace.number_text import format_number
 
 if TYPE_CHECKING:
@@ -90,21 +92,35 @@ def merge_results(*results: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
+def format_result(
+    result: dict[str, Any],
+    mlflow_command: str,
+    *,
+    preferred: Sequence[str] = (),
+    verbose: bool = False,
+) -> list[str]:
     """Return the lines of a stage's result, or of several merged ones, to be printed.
 
     Args:
         result: fields of `build_prepare_result`, `build_train_result` or `build_evaluate_result`.
         mlflow_command: opens the runs in a browser; shown with a model only.
+        preferred: metrics of the test split, the most telling one first.
+        verbose: show all metrics, and comparisons in words.
     """
+    return [
+        *format_dataset(result),
+        *format_model(result, mlflow_command, preferred=preferred, verbose=verbose),
+    ]
+
+
+def format_dataset(result: dict[str, Any]) -> list[str]:
+    """Return the lines about rows and the dataset version; see `format_result`."""
     from headrace.lake.ledger import Ledger
 
     lines = format_ledger(Ledger.model_validate(result["ledger"]))
     if result.get("published") and result["processed"]["read"] != result["ledger"]["read"]:
         own_ledger = Ledger.model_validate(result["processed"])
         lines = [*format_ledger(own_ledger, "Rows of this build"), *lines]
-    if "metrics" in result:
-        lines += format_metrics("Metrics", result["metrics"])
     lines.append(f"Dataset  {result['dataset']['path']}, version {result['dataset']['version']}")
     split = result.get("split") or {}
     if split.get("kind") == "time":
@@ -117,11 +133,30 @@ def format_result(result: dict[str, Any], mlflow_command: str) -> list[str]:
         lines.append(f"Report   {result['report']}")
     if result.get("quarantine"):
         lines.append(f"Rejected {result['quarantine']}")
+    return lines
+
+
+def format_model(
+    result: dict[str, Any],
+    mlflow_command: str,
+    *,
+    preferred: Sequence[str] = (),
+    verbose: bool = False,
+) -> list[str]:
+    """Return the lines about a model, its metrics and its verdict; see `format_result`."""
+    lines: list[str] = []
+    references = result.get("verdict", {}).get("references", {})
+    if "metrics" in result:
+        lines += format_headline(result, preferred)
+        if verbose:
+            lines += format_metrics("All metrics", result["metrics"])
     if "verdict" in result:
-        lines += format_references(result["verdict"].get("references", {}))
+        lines += format_references(references if verbose else {**references, "words": {}})
         lines += format_verdict(result["verdict"])
-        lines.append(f"Judged   {result['evaluation_report']}, an artifact of the model's run")
-    if "model_uri" in result:
+        report = result.get("evaluation_report_path")
+        artifact = f"{result['evaluation_report']}, an artifact of the model's run"
+        lines.append(f"Judged   {report or artifact}")
+    if result.get("model_uri"):
         lines.append(f"Model    {result['model_uri']} (takes raw rows), run {result['run_id']}")
         lines.append(f"MLflow   {mlflow_command}")
         if url := result.get("pipeline_run_url") or result.get("run_url"):

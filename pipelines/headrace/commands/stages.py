@@ -13,7 +13,7 @@ import typer
 from headrace.commands import results
 from headrace.commands.beside_stages import keep_ranks, open_parent_run
 from headrace.commands.console import Console, LogFormat
-from headrace.commands.exit_codes import choose_exit_code
+from headrace.commands.exit_codes import choose_exit_code, note_interruption
 from headrace.commands.first_checks import (
     check_first,
     check_functions,
@@ -21,6 +21,7 @@ from headrace.commands.first_checks import (
     check_tables,
 )
 from headrace.commands.frame import Command, open_command
+from headrace.commands.headline import list_telling_metrics
 from headrace.commands.launch_options import (
     Hosts,
     Launcher,
@@ -30,6 +31,11 @@ from headrace.commands.launch_options import (
     refuse_launched_ranks,
     require_collectives,
     run_as_follower,
+)
+from headrace.commands.next_commands import (
+    NextCommands,
+    describe_repetition,
+    format_next,
 )
 from headrace.commands.options import (
     BuildId,
@@ -100,6 +106,7 @@ def prepare(
 
     Example: headrace prepare conf/flights.yaml --build-id nightly-2026-11-24
     """
+    following = NextCommands(recipe, workdir, set_ or ())
     with open_command("prepare", json_, log_format) as command:
         loaded = command.open_recipe(recipe, workdir, set_)
         if find_tracking_uri(loaded.tracking.uri, os.environ):
@@ -114,7 +121,7 @@ def prepare(
             idempotency_id=build_id,
             retry_conflicts=retry_conflicts,
         )
-        _report_result(command, loaded, workdir, result)
+        _report_result(command, loaded, workdir, result, following)
 
 
 def train(
@@ -139,6 +146,7 @@ def train(
 
     Example: headrace train conf/flights.yaml --ranks 2 --set train.epochs=3
     """
+    following = NextCommands(recipe, workdir, set_ or ())
     with open_command("train", json_, log_format, extras=["train"]) as command:
         launch = {
             "ranks": ranks,
@@ -155,7 +163,7 @@ def train(
         check_recipe_folders(loaded, workdir, trains=True, prepares=False)
         check_functions(loaded)
         result = _run_train(command.console, loaded, workdir, dataset_version, resume)
-        _report_result(command, loaded, workdir, result)
+        _report_result(command, loaded, workdir, result, following)
 
 
 def evaluate(
@@ -177,6 +185,7 @@ def evaluate(
 
     Example: headrace evaluate conf/flights.yaml --model models:/flights/3
     """
+    following = NextCommands(recipe, workdir, set_ or ())
     with open_command("evaluate", json_, log_format, extras=["train"]) as command:
         launch = {"ranks": ranks, "launcher": launcher, "hosts": hosts}
         loaded = load_with_launch_options(recipe, workdir, set_, launch)
@@ -186,7 +195,7 @@ def evaluate(
         command.observe_stages(loaded)
         check_first(workdir, engine=loaded.stream.engine)
         result = _run_evaluate(command.console, loaded, workdir, model, dataset_version)
-        _report_result(command, loaded, workdir, result)
+        _report_result(command, loaded, workdir, result, following)
 
 
 def run(
@@ -201,6 +210,7 @@ def run(
 
     Example: headrace run conf/flights.yaml --ranks 2 --json
     """
+    following = NextCommands(recipe, workdir, set_ or ())
     with open_command("run", json_, log_format, extras=["train"]) as command:
         loaded = load_with_overrides(recipe, workdir, set_, ranks)
         require_collectives(loaded)
@@ -213,24 +223,30 @@ def run(
         check_recipe_folders(loaded, workdir, trains=True, prepares=True)
         check_functions(loaded)
         check_tables(loaded)
-        result = _run_stages(command.console, loaded, workdir)
-        _report_result(command, loaded, workdir, result)
+        result = _run_stages(command.console, loaded, workdir, following)
+        _report_result(command, loaded, workdir, result, following, dataset_shown=True)
 
 
-def _run_stages(console: Console, recipe: Recipe, workdir: str) -> dict[str, Any]:
+def _run_stages(
+    console: Console, recipe: Recipe, workdir: str, following: NextCommands
+) -> dict[str, Any]:
     with (
         keep_ranks(recipe, workdir) as kept,
         open_parent_run(console, recipe, workdir) as find_parent,
     ):
         prepared = _run_prepare(console, recipe, workdir, find_parent)
+        console.print_summary(results.format_dataset(prepared))
         run_id = find_parent()
         version = prepared["dataset"]["version"]
         trained = _run_train(
             console, recipe, workdir, version, parent_run_id=run_id, kept_ranks=kept
         )
-        evaluated = _run_evaluate(
-            console, recipe, workdir, trained["model_uri"], None, kept_ranks=kept
-        )
+        model = trained["model_uri"]
+        with note_interruption(
+            f"the model is registered: {model}",
+            f"to go on: {following.build('evaluate', '--model', model)}",
+        ):
+            evaluated = _run_evaluate(console, recipe, workdir, model, None, kept_ranks=kept)
         result = results.merge_results(prepared, trained, evaluated)
         url = complete_parent_run(console, recipe, workdir, run_id, result)
     return {**result, **url, "pipeline_run_id": run_id}
@@ -255,7 +271,12 @@ def _run_prepare(
     from headrace.prepare.track import record_build
     from headrace.spark_session import stop_own_session_afterwards
 
-    with console.track_stage("prepare") as report:
+    with (
+        note_interruption(
+            "prepare publishes all of a version or nothing", f"to go on: {describe_repetition()}"
+        ),
+        console.track_stage("prepare") as report,
+    ):
         with stop_own_session_afterwards():
             prepared = prepare_stage(
                 recipe,
@@ -300,7 +321,10 @@ def _run_train(
 ) -> dict[str, Any]:
     from headrace.train import train as train_stage
 
-    with console.track_stage("train") as report:
+    with (
+        note_interruption(f"to go on: {describe_repetition()}"),
+        console.track_stage("train") as report,
+    ):
         trained = train_stage(
             recipe,
             workdir=workdir,
@@ -337,12 +361,65 @@ def _run_evaluate(
     return {**result, "tracking_uri": Store.from_recipe(recipe, workdir, os.environ).redacted_uri}
 
 
-def _report_result(command: Command, recipe: Recipe, workdir: str, result: dict[str, Any]) -> None:
-    """Report what was done and where it is, in words and as JSON."""
-    mlflow_command = ""
+def _report_result(
+    command: Command,
+    recipe: Recipe,
+    workdir: str,
+    result: dict[str, Any],
+    following: NextCommands,
+    *,
+    dataset_shown: bool = False,
+) -> None:
+    """Report what was done, where it is and what follows, in words and as JSON.
+
+    Args:
+        command, recipe, workdir, result: of the command.
+        following: writes the commands to go on with.
+        dataset_shown: whether what is about the dataset was printed before.
+    """
+    console, verdict = command.console, result.get("verdict")
+    lines = [] if dataset_shown else results.format_dataset(result)
     if "model_uri" in result:
         store = Store.from_recipe(recipe, workdir, os.environ)
-        mlflow_command = store.format_open_command()
-    command.console.print_summary(results.format_result(result, mlflow_command))
-    verdict = result.get("verdict")
+        if verdict and (path := _locate_report(store, result)):
+            result["evaluation_report_path"] = path
+        lines += results.format_model(
+            result,
+            store.format_open_command(),
+            preferred=result.get("headline") or list_telling_metrics(recipe.label.kind),
+            verbose=console.settings.verbose,
+        )
+    result["next"] = _list_next_commands(recipe, workdir, result, following)
+    for line in lines:
+        is_command = line.startswith("MLflow ")  # which is copied, and so never broken
+        (console.print_commands if is_command else console.print_summary)([line])
+    console.print_commands(format_next(result["next"]))
     command.report_result(result, choose_exit_code(verdict) if verdict else 0)
+
+
+def _list_next_commands(
+    recipe: Recipe, workdir: str, result: dict[str, Any], following: NextCommands
+) -> list[str]:
+    """Return the commands that follow the last stage of a result."""
+    if not result.get("model_uri"):
+        return [] if "model_uri" in result else [following.build("train")]
+    if "verdict" not in result:
+        return [following.build("evaluate")]
+    store = Store.from_recipe(recipe, workdir, os.environ)
+    table = recipe.source.tables[recipe.source.main]
+    return following.list_after_evaluation(
+        result["model_uri"],
+        store.redacted_uri,
+        str(table.path or table.table),
+        passed=result["verdict"]["passed"] is not False,
+    )
+
+
+def _locate_report(store: Store, result: dict[str, Any]) -> str | None:
+    """Return where the report of an evaluation is; None where the server does not say."""
+    from headrace.tracking.artifact_place import locate_artifact
+
+    try:
+        return locate_artifact(store, result["run_id"], result["evaluation_report"])
+    except Exception:  # everything is done and recorded, whatever the server says now
+        return None

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 PLAIN_TYPES = (
@@ -76,5 +76,16 @@ def _check_declared_type(text: str) -> str:
     return text
 
 
-DeclaredType = Annotated[str, AfterValidator(_check_declared_type)]
+DeclaredType = Annotated[
+    str,
+    AfterValidator(_check_declared_type),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(PLAIN_TYPES)},
+                {"type": "string", "pattern": rf"^{_WRITTEN_TYPE.pattern}$"},
+            ]
+        }
+    ),
+]
 """A type as a recipe declares it, checked."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from headrace.labels.kinds import KindName
 from headrace.recipe.base import declare_later_key
@@ -129,6 +129,7 @@ class Dedup(Section):
 OnViolation = Annotated[
     Literal["quarantine", "drop", "null", "fail"],
     BeforeValidator(lambda value: "null" if value is None else value),
+    WithJsonSchema({"enum": ["quarantine", "drop", "null", "fail", None]}),
 ]
 
 

@@ -7,9 +7,14 @@ variables: `{{ ds }}` is the run's logical date, for example 2026-11-24.
 from datetime import date
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from headrace.recipe_section import Count, Section, Text
+
+# A date as text, or what pydantic takes for one: seconds since 1970 that are whole days.
+_Date = Annotated[
+    date, Field(strict=False), WithJsonSchema({"type": ["string", "number"], "format": "date"})
+]
 
 
 class ScoredTable(Section):
@@ -34,10 +39,10 @@ class RunSchedule(Section):
 
     cron: Text = "@daily"
     """Five fields, or a preset such as `@daily`."""
-    start: Annotated[date, Field(strict=False)]
+    start: _Date
     """First logical date. The run of a date begins when what the date names is over: that of
     2026-11-24, by `@daily`, at the end of that day."""
-    end: Annotated[date, Field(strict=False)] | None = None
+    end: _Date | None = None
     timezone: Text = "UTC"
     """Of `cron` and `start`. `{{ ds }}` stays in UTC; in Berlin the day is
     `{{ logical_date.in_timezone('Europe/Berlin') | ds }}`."""

@@ -106,6 +106,14 @@ class Checkpoints:
                 attempts.append(attempt)
         return attempts
 
+    def find_newest(self) -> str | None:
+        """Return the location of the newest checkpoint that a training may continue, unread."""
+        for attempt in self.list_unfinished():
+            newest = max(filter(_NAME.match, self._list_names(attempt)), default=None)
+            if newest:
+                return f"{self.root}/{attempt}/{newest}"
+        return None
+
     def lock_attempt(self, attempt: str) -> LockState:
         """Lock the attempt against other processes until this one ends, however it ends.
 

@@ -13,12 +13,14 @@ from headrace.distributed.choose_ranks import choose_ranks
 from headrace.distributed.run_ranks import resolve_launcher, run_ranks
 from headrace.distributed.supervise.kept_ranks import KeptRanks
 from headrace.distributed.task import RankTask
+from headrace.errors import HeadraceError, PreemptedError
 from headrace.lake.version import DatasetVersion
 from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.model_requirements import list_elastic_sizes
+from headrace.signals import Terminated
 from headrace.tracking.environment import select_tracking_variables
-from headrace.train.checkpoint import name_attempt
+from headrace.train.checkpoint import Checkpoints, locate_checkpoints, name_attempt
 from headrace.train.preflight import check_slices, choose_stream_shapes, load_trainable_spec
 
 # Seconds from SIGTERM to the end, for a step and a checkpoint. Kubernetes gives 30 by default.
@@ -87,6 +89,8 @@ def train(
         StreamError, TrainError: raised by a rank, with its message.
         PreemptedError: SIGTERM arrived, and a checkpoint was written.
         StoppedError: `should_stop` returned true.
+
+    What ended it from outside has a note that says where the newest checkpoint is.
     """
     started = time.monotonic()
     dataset = DatasetVersion.open(recipe.dataset.path, dataset_version)
@@ -120,7 +124,11 @@ def train(
         sizes=list_elastic_sizes(recipe.train, recipe.stream),
     )
     launcher = resolve_launcher(recipe, workdir, kept_ranks)
-    result = run_ranks(task, choice.ranks, report, launcher, should_stop)
+    try:
+        result = run_ranks(task, choice.ranks, report, launcher, should_stop)
+    except (KeyboardInterrupt, Terminated, PreemptedError) as error:
+        error.add_note(_describe_newest_checkpoint(recipe, dataset, workdir))
+        raise
     seconds = {**result["seconds"], "total": round(time.monotonic() - started, 2)}
     return Trained(
         dataset=dataset,
@@ -132,3 +140,12 @@ def train(
         first_step_at=result["first_step_at"],
         run_url=result.get("run_url"),
     )
+
+
+def _describe_newest_checkpoint(recipe: Recipe, dataset: DatasetVersion, workdir: str) -> str:
+    """Return in words what a training that was ended is continued from."""
+    try:
+        location = Checkpoints(locate_checkpoints(recipe, dataset, workdir)).find_newest()
+    except HeadraceError as error:
+        return f"whether there is a checkpoint is not known: {error}"
+    return f"checkpoint: {location}" if location else "checkpoint: none was written yet"

@@ -116,10 +116,17 @@ def test_what_is_not_installed_ends_with_1(lake: Path, monkeypatch: pytest.Monke
     assert "missing    java: Spark needs Java 17" in ended.out
 
 
-def test_a_workdir_below_a_file_is_missing(tmp_path: Path) -> None:
+def test_a_workdir_below_a_file_is_a_wrong_option_as_run_says(lake: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    (remark,) = machine.check_workdir(str(tmp_path / "file" / "w"))
-    assert remark.kind is Kind.MISSING
+    workdir = str(tmp_path / "file" / "w")
+    (remark,) = machine.check_workdir(workdir)
+    assert remark.kind is Kind.OPTION
+    check(lake)  # writes the recipe
+    ended = run_command("check", str(lake / "r.yaml"), "--workdir", workdir, "--json")
+    assert (ended.code, ended.result["error"]["type"]) == (2, "OptionError")
+    assert "--workdir: " in ended.result["error"]["message"]
+    assert "0 wrong in the recipe, 1 in the options" in ended.err
+    assert run_command("run", str(lake / "r.yaml"), "--workdir", workdir).code == 2
     (remark,) = machine.check_workdir(str(tmp_path / "a" / "b"))
     assert (remark.kind, (tmp_path / "a").exists()) == (Kind.OK, False)
 
@@ -131,6 +138,7 @@ def test_a_workdir_below_a_file_is_missing(tmp_path: Path) -> None:
         ([Kind.OK, Kind.UNCHECKED, Kind.SUSPECTED], 0),
         ([Kind.MISSING, Kind.OK], 1),
         ([Kind.MISSING, Kind.RECIPE], 2),
+        ([Kind.MISSING, Kind.OPTION], 2),
     ],
 )
 def test_the_worst_remark_decides_the_exit_code(kinds: list[Kind], code: int) -> None:

@@ -3,7 +3,7 @@
 It takes about two seconds, so neither Spark, TensorFlow nor MLflow is imported here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -31,9 +31,9 @@ def check(
 ) -> None:
     """Check all that can be checked without running: keys, local tables, columns, SQL, machine.
 
-    What is wrong is said with its line in the YAML. Exit code 2 for a recipe that is wrong, 1 for
-    what this machine lacks and for tables that are not there; what is only suspected, or not
-    checked, is printed and ends with 0.
+    What is wrong is said with its line in the YAML. Exit code 2 for a recipe or a --workdir that is
+    wrong, 1 for what this machine lacks and for tables that are not there; what is only suspected,
+    or not checked, is printed and ends with 0.
 
     Example: headrace check conf/flights.yaml --ranks 4
     """
@@ -74,18 +74,21 @@ def _report_remarks(command: Command, remarks: Sequence[Remark]) -> None:
     command.console.print_summary([redact_text(remark.format()) for remark in ordered])
     counts = {kind: sum(remark.kind is kind for remark in remarks) for kind in Kind}
     wrong, missing = counts[Kind.RECIPE], counts[Kind.MISSING]
-    command.console.print_line(
-        f"{wrong} wrong in the recipe, {missing} missing, {counts[Kind.SUSPECTED]} suspected, "
-        f"{counts[Kind.UNCHECKED]} not checked"
+    options = f"{counts[Kind.OPTION]} in the options, " if counts[Kind.OPTION] else ""
+    command.console.print_summary(
+        [
+            f"{wrong} wrong in the recipe, {options}{missing} missing, "
+            f"{counts[Kind.SUSPECTED]} suspected, {counts[Kind.UNCHECKED]} not checked"
+        ]
     )
     code = choose_exit_code(list(remarks))
     failure = {
         "error": {
-            "type": "RecipeError" if wrong else "MachineError",
+            "type": _name_error(counts),
             "message": "; ".join(
                 redact_text(str(remark.format()))
                 for remark in ordered
-                if remark.kind in (Kind.RECIPE, Kind.MISSING)
+                if remark.kind in (Kind.RECIPE, Kind.OPTION, Kind.MISSING)
             ),
         }
     }
@@ -93,3 +96,10 @@ def _report_remarks(command: Command, remarks: Sequence[Remark]) -> None:
         {**remark.to_dict(), "message": redact_text(remark.message)} for remark in ordered
     ]
     command.report_result({"remarks": remarks_json, **(failure if code else {})}, exit_code=code)
+
+
+def _name_error(counts: Mapping[Kind, int]) -> str:
+    """Return the name of the error that `headrace run` would end with."""
+    if counts[Kind.RECIPE]:
+        return "RecipeError"
+    return "OptionError" if counts[Kind.OPTION] else "MachineError"

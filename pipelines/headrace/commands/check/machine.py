@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headrace.commands.check.remark import Kind, Remark
-from headrace.commands.first_checks import check_writable, describe_os_error
+from headrace.commands.first_checks import check_writable, describe_os_error, is_passing
 from headrace.distributed.installed import check_collectives
 from headrace.errors import HeadraceError
 from headrace.extras import require_extras
@@ -25,7 +25,8 @@ def check_workdir(workdir: str) -> list[Remark]:
             pass
     except OSError as error:
         text = f"{workdir} cannot be written to: {describe_os_error(error)}"
-        return [Remark(Kind.MISSING, "--workdir", text, "name a folder of yours with --workdir")]
+        kind = Kind.MISSING if is_passing(error) else Kind.OPTION
+        return [Remark(kind, "--workdir", text, "name a folder of yours with --workdir")]
     return [Remark(Kind.OK, "--workdir", f"{workdir} can be written to")]
 
 

@@ -12,6 +12,8 @@ class Kind(StrEnum):
 
     RECIPE = "recipe"
     """The recipe is wrong for certain: exit code 2."""
+    OPTION = "option"
+    """An option is wrong, as a folder that cannot be written to: exit code 2, as of `run`."""
     MISSING = "missing"
     """The machine lacks something, or a table is not there: exit code 1."""
     SUSPECTED = "suspected"
@@ -55,8 +57,9 @@ class Remark:
 
 
 def choose_exit_code(remarks: list[Remark]) -> int:
-    """Return the exit code of the worst remark: 2 a recipe that is wrong, 1 what is missing, 0."""
+    """Return the exit code of the worst remark: 2 a recipe or an option that is wrong, 1 what is
+    missing, 0."""
     kinds = {remark.kind for remark in remarks}
-    if Kind.RECIPE in kinds:
+    if kinds & {Kind.RECIPE, Kind.OPTION}:
         return EXIT_BAD_RECIPE
     return EXIT_FAILED_RUN if Kind.MISSING in kinds else 0

@@ -8,7 +8,6 @@ import contextlib
 import json
 import shlex
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from headrace.distributed.addresses import find_local_address
 from headrace.distributed.supervise.control_server import ControlServer
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError
-from headrace.output import escape_controls
+from headrace.foreign_lines import write_foreign_line
 from headrace.processes import build_python_command
 from headrace.progress import Report
 
@@ -125,9 +124,7 @@ class HostsLauncher(ControlServer):
         for line in stream:
             self._output.append(line.rstrip())
             del self._output[:-40]
-            shown = line if line.startswith("[rank") else f"[{name}] {line}"
-            sys.stderr.write(escape_controls(shown))
-            sys.stderr.flush()
+            write_foreign_line("" if line.startswith("[rank") else name, line)
 
 
 def find_launcher_address(hosts: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ from headrace.distributed.supervise.sealed_channel import (
 from headrace.distributed.supervise.worker import LocalWorker
 from headrace.distributed.task import RankTask
 from headrace.errors import RankError, get_first_line
+from headrace.foreign_lines import handle_foreign_lines, write_all_lines
 from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.progress import Progress
@@ -315,7 +316,8 @@ def _read_error(content: bytes) -> str:
 
 def main() -> int:
     connection = AgentConnection(**json.loads(sys.stdin.readline()))
-    with guard_command(), guard_output():
+    # Whoever started the run shows or hides what ranks print.
+    with guard_command(), guard_output(), handle_foreign_lines(write_all_lines):
         try:
             failure = run_agent(connection)  # reported where the run was started
         except RankError as error:

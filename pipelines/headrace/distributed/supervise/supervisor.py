@@ -102,6 +102,7 @@ class Supervisor:
             if not isinstance(error, Exception):
                 # No rank failed: this process itself is being terminated.
                 grace = max(grace, self._task.ending_grace)
+                self._report(Progress(f"ending the ranks, which have {grace:g} s to save"))
             raise
         finally:
             self._end_workers(grace)

@@ -6,7 +6,6 @@ A remote one is `remote_worker.RemoteWorker`. What the process does is in `rank/
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.slot import Slot
 from headrace.distributed.supervise.watchdog import is_process_stopped
 from headrace.distributed.task import RankTask
-from headrace.output import escape_controls
+from headrace.foreign_lines import write_foreign_line
 from headrace.processes import build_python_command
 from headrace.progress import Progress, Report
 from headrace.work_note import VARIABLE, read_work
@@ -233,8 +232,7 @@ class LocalWorker:
     def take_log_line(self, line: str) -> None:
         """Show and remember a line that the process has printed."""
         self.log_tail = [*self.log_tail[1 - _TAIL_LINES :], line.rstrip()]
-        sys.stderr.write(escape_controls(f"[{describe_worker(self)}] {line}"))
-        sys.stderr.flush()
+        write_foreign_line(describe_worker(self), line)
 
     def take_end_of_log(self, exit_code: int) -> None:
         """Show and remember what the process worked on, if a signal ended it."""
