@@ -10,6 +10,7 @@ import ast
 import datetime
 import importlib
 import inspect
+import re
 import sys
 import textwrap
 import types
@@ -21,6 +22,7 @@ from typing import Annotated, Any, Literal, Union
 import annotated_types
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from recipe_examples import find_examples
 
 from headrace.labels.kinds import KINDS
 from headrace.recipe import Recipe
@@ -31,6 +33,9 @@ _INTRODUCTION = """# Recipe reference
 
 Every key that a recipe may have, with its type, its default and what it does. A key that is not
 listed is refused, with the nearest name. This page is generated: `scripts/recipe_reference.py`.
+
+Each example is from a recipe that the reader accepts: one of `conf/`, or of
+`scripts/recipe_examples.yaml` with its changes.
 
 `${key}` in a value is another key of the recipe (`${lake}`), `${workdir}` the folder of `--workdir`
 and `${env:NAME}` an environment variable. `--set KEY=VALUE` overrides a key by its dotted path,
@@ -64,16 +69,22 @@ def main() -> None:
 
 def reference() -> str:
     """The page."""
-    parts = [_INTRODUCTION]
+    parts, examples = [_INTRODUCTION], find_examples()
     for section in _sections():
         parts.append(f"## {_heading(section)}\n")
         parts.append(f"{_flowing(inspect.getdoc(section) or '')}\n")
-        parts += ["| key | type | default | |", "|---|---|---|---|"]
+        parts += ["| key | type | default | example | |", "|---|---|---|---|---|"]
         notes = _notes(section)
         for name, field in section.model_fields.items():
             said = _flowing(notes.get(name, "")).replace("|", "\\|")
             shown = _type(field.annotation, field.metadata).replace("|", "\\|")
-            parts.append(f"| `{name}` | {shown} | {_default(field)} | {said} |")
+            if (section, name) not in examples:
+                raise LookupError(
+                    f"no recipe has the key {name} of {_heading(section)}: write one that has it "
+                    "into scripts/recipe_examples.yaml"
+                )
+            example = examples[section, name].replace("|", "\\|")
+            parts.append(f"| `{name}` | {shown} | {_default(field)} | `{example}` | {said} |")
         parts.append("")
         if section is Label:
             parts += _list_label_kinds()
@@ -194,9 +205,10 @@ def _notes_in(module: str) -> dict[str, dict[str, str]]:
 
 
 def _flowing(text: str) -> str:
-    """Paragraphs on a line each."""
+    """Paragraphs on a line each, with other pages linked."""
     blocks = textwrap.dedent(text).strip().split("\n\n")
-    return "<br>".join(" ".join(block.split()) for block in blocks)
+    lines = "<br>".join(" ".join(block.split()) for block in blocks)
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", lines)
 
 
 if __name__ == "__main__":
