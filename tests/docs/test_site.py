@@ -177,6 +177,7 @@ def test_references_are_recognized() -> None:
     assert find_references(text) == [
         ("docs/a.md", "b", ""),
         ("docs/how-to/c.md", "", "Stop"),
+        ("docs/d.md", "", ""),
         ("README.md", "", "Two rows"),
     ]
 
@@ -189,9 +190,7 @@ def test_links_to_files_become_their_paths(tmp_path: Path) -> None:
     for name in ("SECURITY.md", "deploy/README.md", "docs/a.md"):
         (tmp_path / name).write_text("")
     page = PurePosixPath("docs/how-to/page.md")
-    text = (
-        "[SECURITY.md](../../SECURITY.md) [it](../../deploy/README.md#x) [a](../a.md) [b](../b.md)"
-    )
+    text = "[SECURITY.md](../../SECURITY.md) [it](../../deploy/README.md#x) [a](../a.md)"
     assert hooks.unlink_files(text, page, tmp_path) == (
-        "SECURITY.md it (`deploy/README.md`) [a](../a.md) [b](../b.md)"
+        "SECURITY.md it (`deploy/README.md`) [a](../a.md)"
     )
