@@ -29,16 +29,16 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 @dataclass(frozen=True)
 class Name:
-    """A name that is imported from `module`, and where it is defined."""
+    """A name that is imported as `path`, and where it is defined, by that name or another."""
 
-    module: str
+    path: str
     definition: Definition
     home: str
 
     @property
-    def path(self) -> str:
-        """Return the name with its module."""
-        return f"{self.module}.{self.definition.name}"
+    def called(self) -> str:
+        """Return the name without its module."""
+        return self.path.rpartition(".")[2]
 
 
 def main() -> None:
@@ -55,15 +55,13 @@ def write_reference() -> str:
 
 
 def collect_names() -> list[Name]:
-    """Return the promised names, each function followed by the classes that it returns."""
+    """Return the promised names, and the classes that promised functions return."""
     page = (ROOT / "docs/public-surface.md").read_text(encoding="utf-8")
     promised = [find_name(path) for path in re.findall(r"^\| `(headrace\.[\w.]+)`", page, re.M)]
-    names: dict[str, Name] = {}
+    names: dict[tuple[str, str], Name] = {(n.home, n.definition.name): n for n in promised}
     for name in promised:
-        names.setdefault(name.path, name)
-        if isinstance(name.definition, ast.FunctionDef):
-            for returned in _find_returned_classes(name):
-                names.setdefault(returned.path, returned)
+        for returned in _find_returned_classes(name):
+            names.setdefault((returned.home, returned.definition.name), returned)
     return list(names.values())
 
 
@@ -79,7 +77,7 @@ def find_name(path: str) -> Name:
         tree = _parse(home)
         for node in ast.walk(tree):
             if isinstance(node, Definition) and node.name == target:
-                return Name(module, node, home)
+                return Name(path, node, home)
         imported = _find_import(tree, target)
         if imported is None:
             break
@@ -88,9 +86,11 @@ def find_name(path: str) -> Name:
 
 
 def _parse(module: str) -> ast.Module:
+    """Parse a module, and what it says to checkers of types alone (`.pyi`)."""
     path = SOURCE / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(file.read_text(encoding="utf-8"))
+    files = [item for item in (file, file.with_suffix(".pyi")) if item.exists()]
+    return ast.parse("\n".join(item.read_text(encoding="utf-8") for item in files))
 
 
 def _find_import(tree: ast.Module, name: str) -> tuple[str, str] | None:
@@ -122,19 +122,20 @@ def _find_returned_classes(name: Name) -> list[Name]:
 def _describe(name: Name) -> list[str]:
     definition = name.definition
     if isinstance(definition, ast.FunctionDef):
-        return [*_fence(_format_signature(definition)), *_format_docstring(definition)]
+        signature = _format_signature(definition, name.called)
+        return [*_fence(signature), *_format_docstring(definition)]
     lines = [*_format_docstring(definition)]
     if constructor := _find_constructor(definition):
         lines = [*_fence(constructor), *lines]
     for member in definition.body:
         if not isinstance(member, ast.FunctionDef) or member.name.startswith("_"):
             continue
-        lines += ["", f"### {definition.name}.{member.name}", ""]
+        lines += ["", f"### {name.called}.{member.name}", ""]
         if _is_property(member):
             kind = ast.unparse(member.returns) if member.returns else "Any"
             lines += _fence(f"{member.name}: {kind}")
         else:
-            lines += _fence(_format_signature(member))
+            lines += _fence(_format_signature(member, member.name))
         lines += _format_docstring(member)
     return lines
 
@@ -154,7 +155,7 @@ def _is_property(member: ast.FunctionDef) -> bool:
     )
 
 
-def _format_signature(definition: ast.FunctionDef, called: str | None = None) -> str:
+def _format_signature(definition: ast.FunctionDef, called: str) -> str:
     """Return a signature as one calls it: without self, an argument a line where it is long."""
     arguments = definition.args
     positional = [*arguments.posonlyargs, *arguments.args]
@@ -174,12 +175,14 @@ def _format_signature(definition: ast.FunctionDef, called: str | None = None) ->
     ]
     if arguments.kwarg:
         parts.append("**" + _format_argument(arguments.kwarg, None))
-    returns = f" -> {ast.unparse(definition.returns)}" if definition.returns and not called else ""
-    line = f"{called or definition.name}({', '.join(parts)}){returns}"
+    is_constructor = definition.name == "__init__"
+    hides = is_constructor or definition.returns is None
+    returns = "" if hides else f" -> {ast.unparse(definition.returns or definition)}"
+    line = f"{called}({', '.join(parts)}){returns}"
     if len(line) <= 88:
         return line
     inner = "".join(f"    {part},\n" for part in parts)
-    return f"{called or definition.name}(\n{inner}){returns}"
+    return f"{called}(\n{inner}){returns}"
 
 
 def _format_argument(item: ast.arg, default: ast.expr | None) -> str:
@@ -235,7 +238,7 @@ def _format_section(body: str) -> list[str]:
     for line in body.splitlines():
         if not line.strip():
             continue
-        match = re.match(r"^([\w*, `.]+): (.*)$", line)
+        match = re.match(r"^([`*\w.]+(?:, [`*\w.]+)*): (.*)$", line)
         if match:
             names = ", ".join(f"`{name.strip(' `')}`" for name in match[1].split(","))
             entries.append(f"- {names}: {match[2]}")

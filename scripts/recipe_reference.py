@@ -88,7 +88,8 @@ def reference() -> str:
         parts.append("")
         if section is Label:
             parts += _list_label_kinds()
-    return "\n".join(parts).rstrip() + "\n"
+    page = "\n".join(parts).rstrip() + "\n"
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", page)  # other pages
 
 
 def _heading(section: type[Section]) -> str:
@@ -205,10 +206,9 @@ def _notes_in(module: str) -> dict[str, dict[str, str]]:
 
 
 def _flowing(text: str) -> str:
-    """Paragraphs on a line each, with other pages linked."""
+    """Paragraphs on a line each."""
     blocks = textwrap.dedent(text).strip().split("\n\n")
-    lines = "<br>".join(" ".join(block.split()) for block in blocks)
-    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", lines)
+    return "<br>".join(" ".join(block.split()) for block in blocks)
 
 
 if __name__ == "__main__":
