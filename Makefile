@@ -79,9 +79,18 @@ test-connect: setup ## test the Spark stages through a Spark Connect server: hal
 	@scripts/test-connect.sh $(TESTS)
 
 .PHONY: docs
-docs: setup ## write docs/recipe.md and docs/recipe.schema.json, from the recipe's models
+docs: setup ## write the generated pages: recipe keys and their schema, command line, Python, metrics, artifacts
 	@$(BIN)/python scripts/recipe_reference.py > docs/recipe.md
 	@$(BIN)/headrace schema --out docs/recipe.schema.json >&2
+	@$(BIN)/python scripts/cli_reference.py > docs/cli.md
+	@$(BIN)/python scripts/python_reference.py > docs/python.md
+	@$(BIN)/python scripts/result_reference.py metrics > docs/metrics.md
+	@$(BIN)/python scripts/result_reference.py artifacts > docs/artifacts.md
+	@$(BIN)/python scripts/page_blocks.py > docs/not-run.md
+
+.PHONY: docs-site
+docs-site: docs ## build the site of docs/ into site/, without the network; open site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .PHONY: notebooks
 notebooks: setup ## execute the notebooks of docs/ anew, and write what they show

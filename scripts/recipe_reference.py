@@ -8,6 +8,7 @@ features in the modules of `pipelines/headrace/features/`.
 
 import datetime
 import inspect
+import re
 import sys
 import types
 import typing
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal, Union
 import annotated_types
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from recipe_examples import find_examples
 
 from headrace.labels.kinds import KINDS
 from headrace.recipe import Recipe
@@ -27,6 +29,9 @@ _INTRODUCTION = """# Recipe reference
 
 Every key that a recipe may have, with its type, its default and what it does. A key that is not
 listed is refused, with the nearest name. This page is generated: `scripts/recipe_reference.py`.
+
+Each example is from a recipe that the reader accepts: one of `conf/`, or of
+`scripts/recipe_examples.yaml` with its changes.
 
 `${key}` in a value is another key of the recipe (`${lake}`), `${workdir}` the folder of `--workdir`
 and `${env:NAME}` an environment variable. `--set KEY=VALUE` overrides a key by its dotted path,
@@ -60,20 +65,27 @@ def main() -> None:
 
 def reference() -> str:
     """The page."""
-    parts = [_INTRODUCTION]
+    parts, examples = [_INTRODUCTION], find_examples()
     for section in list_sections(Recipe):
         parts.append(f"## {_heading(section)}\n")
         parts.append(f"{join_lines(inspect.getdoc(section) or '', '<br>')}\n")
-        parts += ["| key | type | default | |", "|---|---|---|---|"]
+        parts += ["| key | type | default | example | |", "|---|---|---|---|---|"]
         notes = read_key_notes(section)
         for name, field in section.model_fields.items():
             said = join_lines(notes.get(name, ""), "<br>").replace("|", "\\|")
             shown = _type(field.annotation, field.metadata).replace("|", "\\|")
-            parts.append(f"| `{name}` | {shown} | {_default(field)} | {said} |")
+            if (section, name) not in examples:
+                raise LookupError(
+                    f"no recipe has the key {name} of {_heading(section)}: write one that has it "
+                    "into scripts/recipe_examples.yaml"
+                )
+            example = examples[section, name].replace("|", "\\|")
+            parts.append(f"| `{name}` | {shown} | {_default(field)} | `{example}` | {said} |")
         parts.append("")
         if section is Label:
             parts += _list_label_kinds()
-    return "\n".join(parts).rstrip() + "\n"
+    page = "\n".join(parts).rstrip() + "\n"
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", page)  # other pages
 
 
 def _heading(section: type[Section]) -> str:

@@ -12,7 +12,7 @@ from tests.e2e.running import ROOT
 PACKAGE = ROOT / "pipelines/headrace"
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "docs/decisions/*.md", "deploy/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "deploy/*/README.md")
     for path in ROOT.glob(pattern)
     if path.name not in ("CHANGELOG.md", "licences.md")  # old names, and other packages' names
 )
