@@ -85,7 +85,7 @@ def test_statistics_are_those_of_inspect(dataset: Dataset) -> None:
     shown = {line.split()[0]: line for line in lines if re.match(r"  \w+ +[\d,]+ values", line)}
     assert list(frame.index) == list(shown)
     for name, row in frame.iterrows():
-        assert f"{row['values']:,} values" in shown[str(name)]
+        assert f"{int(row['values']):,} values" in shown[str(name)]
     assert frame.loc["label", "positive"] == pytest.approx(0.5, abs=0.1)
     assert frame.loc["amount", "1%"] < frame.loc["amount", "50%"] < frame.loc["amount", "99%"]
     assert frame.loc["shop", "missing"] > 0

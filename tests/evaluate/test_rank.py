@@ -187,7 +187,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_rank_0_logs_everything_and_the_verdict_last(world: World) -> None:
     result = world.evaluate(GATES)
     assert result["verdict"]["passed"] is True
-    metrics = {f"test_{n}": v for n, v in result["metrics"].items()}
+    metrics = {f"test/{n}": v for n, v in result["metrics"].items()}
     assert metrics.items() <= world.run.metrics.items()
     of_constant = {name for name in world.run.metrics if name not in metrics}
     assert {"test/constant_log_loss", "test/constant_roc_auc"} <= of_constant
