@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from headrace.prepare import BuildRequest, prepare
 from headrace.prepare import build as builds
-from headrace.prepare.local import choice
 from headrace.progress import ignore_progress
 from headrace.recipe import Recipe, build_recipe
+from headrace.source.local import choice
 
 
 def write_table(path: Path, rows: int, columns: int) -> dict[str, Any]:

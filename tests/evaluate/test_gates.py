@@ -265,6 +265,7 @@ OTHER_VALUES: dict[str, object] = {
     "reference_rows": 77,
     "exact_rows": 77,
     "max_slices": 77,
+    "worst_rows": 7,
     "gates": [CHAMPION],
 }
 

@@ -11,11 +11,11 @@ import pytest
 
 from headrace.errors import LakeError, RecipeError
 from headrace.recipe import Recipe
+from headrace.score.contract import get_arrow_types
 from headrace.score.plan import make_plan
 from headrace.score.reading import (
     RowsToScore,
     _select_rules,
-    get_arrow_types,
     list_rules_about_many_rows,
     list_written_columns,
     read_rows_to_score,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import tensorflow as tf
 
+    from headrace.lake.data_statistics import DataStatistics
+
 _QUANTILES = ("1%", "50%", "99%")
 
 
@@ -143,31 +145,41 @@ class Dataset:
         )
 
     def describe(self) -> "pd.DataFrame":
-        """Return statistics of each column over all splits, by the build's own counts.
+        """Return statistics of each raw column, and of the label, over all splits.
 
-        No rows are read. Columns of the frame are those that `headrace inspect` shows: `values`
-        (their number), `1%`, `50%` and `99%` (quantiles of numbers before scaling), `missing` and
-        `unknown` (shares of ids), `positive` (share of a label that is a condition).
+        No rows are read. Columns of the frame, float64 but `values`: `values` (int64, their number),
+        `missing` and `zeros` (shares), `mean`, `min`, `1%`, `50%`, `99%`, `max`, `distinct` (at
+        least so many, where the version has more rows than are described exactly), `positive` (the
+        share of a label that is a condition). They are those of `headrace inspect`; a version of an
+        older Headrace has quantiles that are taken from bins, and only what it counted.
         """
         import pandas as pd
 
+        described = self._version.statistics
+        rows = {} if described is None else _describe_columns(described)
+        rows |= self._describe_distributions(only_label=described is not None)
+        frame = pd.DataFrame.from_dict(rows, orient="index")
+        frame.index.name = "column"
+        return frame.astype({name: "float64" for name in frame.columns if name != "values"})
+
+    def _describe_distributions(self, *, only_label: bool) -> dict[str, dict[str, Any]]:
+        """Describe the dataset's columns by their bins; of newer versions a condition's alone."""
         from headrace.lake.compare import ColumnStatistics
 
         kind = self._version.build.label_kind
         rows: dict[str, dict[str, Any]] = {}
         for item in self._version.profile.distributions:
             found = ColumnStatistics.from_distribution(item, kind)
+            if only_label and found.positive is None:
+                continue
             quantiles = found.quantiles if len(found.quantiles) == len(_QUANTILES) else (None,) * 3
             rows[item.name] = {
                 "values": found.values,
-                **dict(zip(_QUANTILES, quantiles, strict=True)),
                 "missing": found.missing,
-                "unknown": found.unknown,
+                **dict(zip(_QUANTILES, quantiles, strict=True)),
                 "positive": found.positive,
             }
-        frame = pd.DataFrame.from_dict(rows, orient="index")
-        frame.index.name = "column"
-        return frame.astype({name: "float64" for name in frame.columns if name != "values"})
+        return rows
 
     def report(self) -> Report:
         """Return the data report of the version's build."""
@@ -202,3 +214,23 @@ class Dataset:
         names = [columns] if isinstance(columns, str) else list(columns)
         check_names(names, list(self.columns), "column", self._where)
         return names
+
+
+def _describe_columns(described: "DataStatistics") -> dict[str, dict[str, Any]]:
+    """Describe the raw columns of a version, and a label that is a number."""
+    rows: dict[str, dict[str, Any]] = {}
+    for column in described.columns:
+        shown = [column.find_quantile(share) for share in (0.01, 0.5, 0.99)]
+        rows[column.name] = {
+            "values": column.value_count,
+            "missing": column.missing_count / column.row_count if column.row_count else None,
+            "zeros": column.zeros / column.value_count
+            if column.zeros and column.value_count
+            else column.zeros,
+            "mean": column.mean,
+            "min": column.low,
+            **{n: q.value if q else None for n, q in zip(_QUANTILES, shown, strict=True)},
+            "max": column.high,
+            "distinct": column.distinct.low if column.distinct else None,
+        }
+    return rows

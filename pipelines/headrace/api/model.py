@@ -58,10 +58,12 @@ class Model:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        from headrace.tracking.read_back import load_model
+        from headrace.tracking.read_back import load_pyfunc_model
 
         folder = tempfile.TemporaryDirectory(prefix="headrace-model-")
-        return load_model(self._store, self.uri, folder.name), folder  # removed with the model
+        return load_pyfunc_model(
+            self._store, self.uri, folder.name
+        ), folder  # removed with the model
 
     def __repr__(self) -> str:
         return f"Model({self.uri!r})"

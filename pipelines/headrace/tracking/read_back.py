@@ -36,7 +36,7 @@ def read_run_text(store: Store, run_id: str, path: str) -> str:
         return Path(found).read_text(encoding="utf-8")
 
 
-def load_model(store: Store, uri: str, folder: str) -> Any:
+def load_pyfunc_model(store: Store, uri: str, folder: str) -> Any:
     """Load a registered model as a function of raw rows, an `mlflow.pyfunc.PyFuncModel`.
 
     Args:

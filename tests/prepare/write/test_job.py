@@ -22,6 +22,7 @@ from headrace.prepare.write.job import (
     _write_tallies,
     _write_target,
 )
+from headrace.prepare.write.task_statistics import TaskStatistics
 from headrace.prepare.write.task_tallies import TaskTallies, join_tallies, read_sums
 from headrace.source.internal_columns import BASELINE, BUCKET, LABEL, ROW_ID, WEIGHT
 from headrace.transform.arrow import ArrowTransform
@@ -60,9 +61,9 @@ def write(root: Path, table: pa.Table, label: LabelSpec = specs.BINARY, **more: 
     transform = ArrowTransform(specs.make_spec(specs.NUMBER, label=label))
     blobs: dict[str, list[tuple[str, bytes]]] = {}
     settings, tallies = options(root, **more), TaskTallies(str(root), "B", 1)
-    hashes = TaskKeyHashes(str(root), "B", 1)
+    hashes, statistics = TaskKeyHashes(str(root), "B", 1), TaskStatistics(str(root), "B", 1)
     for kind, name, target, blob in _write_target(
-        table, 3, 1, transform, settings, tallies, hashes
+        table, 3, 1, transform, settings, tallies, hashes, statistics
     ):
         assert target == 3
         blobs.setdefault(kind, []).append((name, blob))
