@@ -147,7 +147,7 @@ class Dataset:
     def describe(self) -> "pd.DataFrame":
         """Return statistics of each raw column, and of the label, over all splits.
 
-        No rows are read. Columns of the frame, float64 but `values`: `values` (int64, their number),
+        No rows are read. Columns of the frame, float64 but `values`: `values` (int64, how many),
         `missing` and `zeros` (shares), `mean`, `min`, `1%`, `50%`, `99%`, `max`, `distinct` (at
         least so many, where the version has more rows than are described exactly), `positive` (the
         share of a label that is a condition). They are those of `headrace inspect`; a version of an
@@ -221,12 +221,11 @@ def _describe_columns(described: "DataStatistics") -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for column in described.columns:
         shown = [column.find_quantile(share) for share in (0.01, 0.5, 0.99)]
+        values, zeros = column.value_count, column.zeros
         rows[column.name] = {
-            "values": column.value_count,
+            "values": values,
             "missing": column.missing_count / column.row_count if column.row_count else None,
-            "zeros": column.zeros / column.value_count
-            if column.zeros and column.value_count
-            else column.zeros,
+            "zeros": zeros / values if zeros else zeros,
             "mean": column.mean,
             "min": column.low,
             **{n: q.value if q else None for n, q in zip(_QUANTILES, shown, strict=True)},

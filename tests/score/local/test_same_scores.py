@@ -185,6 +185,7 @@ def test_random_tables(
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.long
 def test_files_of_csv(spark: object, models: Models, tmp_path: Path) -> None:
     for day in range(2):
         path = tmp_path / "new" / f"day={day}" / "part.csv"
@@ -194,6 +195,7 @@ def test_files_of_csv(spark: object, models: Models, tmp_path: Path) -> None:
     assert found["quarantine"]
 
 
+@pytest.mark.long
 def test_a_file_for_each_partition_is_the_same_byte_for_byte(
     spark: object, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
