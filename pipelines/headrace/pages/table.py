@@ -127,6 +127,8 @@ class Table:
         if isinstance(value, Cell) and value.tone:
             shown = element("span", shown, class_=f"word {value.tone}")
         name = "th" if number == 0 and not self.columns[0].is_number else "td"
+        if name == "th" and not str(content).strip():
+            shown = element("i", "(empty)")  # who listens hears that a value has no characters
         sort_value = value.value if isinstance(value, Cell) else None
         return element(
             name,
