@@ -4,6 +4,7 @@ What is typed is what the screen says to type. `captures/` has screens that were
 tests say what of them has to be there. HEADRACE_CAPTURES names a folder for those of a test run.
 """
 
+import json
 import os
 import re
 import socket
@@ -121,7 +122,9 @@ def test_from_a_table_to_predictions(table: str, screen: Screen, folder: Path) -
     rows = type_and_wait(screen, score)
     assert re.search(rf"^  rows read +{len(frame):,}$", "\n".join(rows), re.MULTILINE)
     check_report(screen, folder, table)
-    check_served(screen, serve, frame.drop(columns=label).iloc[0].to_dict())
+    first = frame.drop(columns=label).iloc[:1].to_json(orient="records", date_format="iso")
+    (row,) = json.loads(first)
+    check_served(screen, serve, row)
 
 
 def check_run(rows: list[str], table: str) -> None:
