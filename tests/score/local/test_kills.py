@@ -43,14 +43,17 @@ def test_a_command_that_is_killed(tmp_path: Path, step: str, ends_by: signal.Sig
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     process = subprocess.Popen(
         command, env={**environment, "TMPDIR": str(temporary)}, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
         if step in line:
             break
     started = psutil.Process(process.pid).children(recursive=True)
-    assert any("headrace.source.local.workers" in child.cmdline() for child in started)
+    commands = [child.cmdline() for child in started]
+    assert any("headrace.source.local.workers" in command for command in commands), (commands, said)
     process.send_signal(ends_by)
     process.wait(60)
     assert process.returncode != 0
