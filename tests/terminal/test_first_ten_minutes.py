@@ -189,6 +189,7 @@ def test_an_interruption_says_where_the_checkpoint_is_and_how_to_go_on(
     rows = screen.wait_for_prompt(60)
     check_rows(rows)
     text = screen.read_joined()
+    assert re.search(r"^ +\d+\.\d s  .*: not finished$", text, re.MULTILINE), text
     (checkpoint,) = re.findall(r"^  checkpoint: (.*\.ckpt)$", text, re.MULTILINE)
     assert Path(checkpoint).is_file()
     (repeated,) = re.findall(r"^  to go on: (.*)$", text, re.MULTILINE)
