@@ -53,7 +53,7 @@ class MemoryPeaks:
             try:
                 process = psutil.Process(self._pid)
                 for each in (process, *process.children(recursive=True)):
-                    size = each.memory_info().rss
+                    size = each.memory_full_info().pss  # what forked processes share, once
                     sizes.append(size)
                     self._seconds[each.pid] = sum(each.cpu_times()[:2])
                     kind = "driver" if each.pid == self._pid else "child"

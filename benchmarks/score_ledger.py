@@ -251,7 +251,8 @@ def _measure_least(
     for name, values in inputs.items():
         np.copyto(held[name], values)
     copied = time.thread_time() - begin
-    variables = tf.saved_model.load(network).signatures["network"].variables
+    loaded = tf.saved_model.load(network)  # held: its functions hold their variables weakly
+    variables = loaded.signatures["network"].variables
     # Kernels follow each other; embeddings are looked up and not multiplied.
     kernels = [v.numpy() for v in variables if len(v.shape) == 2 and "kernel" in v.name]
     rng, size, products = np.random.default_rng(0), 4096, 0.0

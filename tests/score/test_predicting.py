@@ -127,7 +127,7 @@ def test_batches_are_joined_and_split_to_chunks(tmp_path: Path) -> None:
     small = options(tmp_path, batch_rows=16)
     results = TaskResults()
     chunks = list(_read_chunks(batches, names, small, results, SPEC, None))
-    assert [chunk.num_rows for chunk in chunks] == [16, 16]
+    assert [chunk.num_rows for chunk in chunks] == [12, 12, 8]  # three quarters full, or more
     assert chunks[0].column_names == [*names, PARTITION]
     assert pa.types.is_dictionary(chunks[0].schema.field("w").type)
     assert results.buckets == {(0, 0): 24, (1, 0): 8}

@@ -17,6 +17,7 @@ from headrace.commands.observers import open_observers
 from headrace.commands.options import load_with_overrides
 from headrace.commands.output_options import add_output_options, get_output_settings
 from headrace.extras import require_extras
+from headrace.garbage import collect_rarely, leave_to_the_end
 from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.recipe import Recipe
@@ -101,5 +102,9 @@ def run_job(command: Callable[..., Any]) -> None:
 
 def run_guarded(app: typer.Typer) -> None:
     """Run a command line as this process's work: nothing that it starts or writes outlives it."""
-    with guard_command(), guard_output():
-        app()
+    collect_rarely()
+    try:
+        with guard_command(), guard_output():
+            app()
+    finally:
+        leave_to_the_end()

@@ -4,9 +4,7 @@ Short lists lie in the record itself, as all did in older formats. Which lists a
 in `build.py` and `score_record.py`; what a manifest is in `manifest.py`.
 """
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -16,6 +14,7 @@ from pydantic_core import to_json
 
 from headrace.errors import DamagedError
 from headrace.formats import describe_invalid
+from headrace.garbage import pause_collection
 from headrace.lake.file_columns import FileColumns
 from headrace.lake.manifest import (
     Change,
@@ -171,7 +170,7 @@ class ListReader:
         """
         if name not in self._values:
             stream = next(kind.stream for kind in self.kinds if kind.name == name)
-            with _pause_collection():
+            with pause_collection():
                 self._values |= self._read_stream(stream)
         return self._values[name]
 
@@ -206,19 +205,6 @@ class ListReader:
             raise DamagedError(
                 f"{self.where}: its {kind.name} are damaged or of another Headrace: {what}"
             ) from None
-
-
-@contextmanager
-def _pause_collection() -> Iterator[None]:
-    """Leave out the collection of garbage in the block, which makes many objects and no cycles: it
-    takes three quarters of the time otherwise."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class LazyList(Sequence[Item]):

@@ -4,7 +4,6 @@ There is a Python process for each core, which is used for task after task. By d
 would take all cores of the machine in each of them.
 """
 
-import gc
 import os
 import tempfile
 import zipfile
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import ModelError
+from headrace.garbage import leave_to_the_end, pause_collection
 from headrace.tracking.saved_graph import check_saved_graph
 from headrace.transform.spec import TransformSpec
 
@@ -71,22 +71,15 @@ def import_tensorflow() -> Any:
     before = os.environ.get(_OTHER_KERAS)
     os.environ[_OTHER_KERAS] = "1"
     try:
-        import tensorflow as tf
+        with pause_collection():
+            import tensorflow as tf
     finally:
         if before is None:
             del os.environ[_OTHER_KERAS]
         else:
             os.environ[_OTHER_KERAS] = before
-    _freeze_garbage()
+    leave_to_the_end()  # Spark collects garbage after every task: 0.25 s
     return tf
-
-
-def _freeze_garbage() -> None:
-    """Take what exists now out of garbage collection, which Spark runs after every task.
-
-    Looking through all of TensorFlow's objects takes 0.25 s.
-    """
-    gc.freeze()
 
 
 def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
@@ -102,12 +95,13 @@ def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
         with zipfile.ZipFile(file) as archive:
             archive.extractall(folder)
         check_saved_graph(folder, "to score with")
-        model = tf.saved_model.load(folder)
+        with pause_collection():
+            model = tf.saved_model.load(folder)
     if _SIGNATURE not in model.signatures:
         raise ModelError(
             "the model was registered by a Headrace that could not score with it; train again"
         )
-    _freeze_garbage()
+    leave_to_the_end()
     call = model.signatures[_SIGNATURE]
     names = {f"input_{position}": name for position, name in enumerate(spec.inputs)}
     call_rows = choose_call_rows(spec, [tuple(v.shape) for v in call.variables])

@@ -34,6 +34,8 @@ from headrace.transform.arrow import ArrowTransform, load_transform, stack_input
 from headrace.transform.spec import TransformSpec
 
 RESULTS_DDL = "results binary"
+# A chunk that lost some rows is full enough: rows are copied where chunks are put together.
+_FULL_SHARE = 0.75
 _MAX_INPUTS = 4_194_304  # numbers in the inputs of one prediction: lists and images are wide
 
 
@@ -175,7 +177,7 @@ def _read_chunks(
                 continue
             held.append(table)
             rows += table.num_rows
-            if rows >= chunk_rows:
+            if rows >= chunk_rows * _FULL_SHARE:
                 yield encode_texts(concat_to_one_chunk(held))
                 held, rows = [], 0
     if held:
@@ -202,9 +204,10 @@ def _count_and_filter(
     else:
         partition = np.zeros(table.num_rows, np.int32)
     bucket = table[BUCKET].to_numpy()
-    pairs, rows = np.unique(np.stack([partition, bucket]), axis=1, return_counts=True)
-    for (position, number), count in zip(pairs.T.tolist(), rows.tolist(), strict=True):
-        results.buckets[position, number] += count
+    buckets = 1 + int(bucket.max(initial=0))
+    pairs, rows = np.unique(partition.astype(np.int64) * buckets + bucket, return_counts=True)
+    for pair, count in zip(pairs.tolist(), rows.tolist(), strict=True):
+        results.buckets[divmod(pair, buckets)] += count
     is_rejected = bucket != 0
     if rejected and is_rejected.any():
         rejected.add_rows(table.filter(pa.array(is_rejected)))

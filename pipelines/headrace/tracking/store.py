@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from headrace.errors import ModelError, get_first_line
+from headrace.garbage import pause_collection
 from headrace.progress import Progress
 from headrace.quiet import ignore_warnings
 from headrace.recipe import Recipe
@@ -135,7 +136,7 @@ def open_client(store: Store) -> "MlflowClient":
         ModelError: MLflow has no store of that kind, lacks its driver, or cannot open it.
     """
     silence_mlflow()
-    with ignore_warnings():
+    with ignore_warnings(), pause_collection():
         import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -148,7 +149,8 @@ def open_client(store: Store) -> "MlflowClient":
     try:
         for uri in {store.uri, store.registry_uri or store.uri}:
             probe_database(uri)
-        return mlflow.MlflowClient()
+        with pause_collection():  # it imports the modules of its stores
+            return mlflow.MlflowClient()
     except Exception as error:  # of MLflow, SQLAlchemy, a driver, an import
         reason = redact_text(get_first_line(error) or type(error).__name__)[:300]
         raise ModelError(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from headrace.garbage import pause_collection
 from headrace.quiet import silence_imports
 
 _UNUSED = ("matplotlib", "pandas", "sklearn")
@@ -16,7 +17,7 @@ _UNUSED = ("matplotlib", "pandas", "sklearn")
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras, which are silent about it."""
-    with silence_imports(), _hide_modules(_UNUSED):
+    with silence_imports(), pause_collection(), _hide_modules(_UNUSED):
         import tensorflow  # noqa: F401
 
 

@@ -1,30 +1,37 @@
 """Run tasks in processes of this machine, each by itself, so that they share nothing but files.
 
-Processes are started by name and not forked: this one has threads, of MLflow and Arrow among
-others. Each gets a task after the other, pickled, and ends with this one.
+They are not forked from this process, which has threads, of MLflow and Arrow among others. One is
+started by name, imports what tasks need (TensorFlow takes seconds, and memory), and forks the
+others, which share that. Each of these gets a task after the other, pickled, and ends with this
+process; how one ended that died, the first one tells.
 """
 
 import contextlib
+import ctypes
 import importlib
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from headrace.errors import HeadraceError, MachineError
+from headrace.garbage import leave_to_the_end, pause_collection
 from headrace.source.local.needs_spark import NeedsSparkError
 
 _END_SECONDS = 5.0
+_PR_SET_PDEATHSIG = 1
 
 
 class Runnable(Protocol):
@@ -47,16 +54,16 @@ class Workers:
     def __init__(self, processes: int, preload: str = "") -> None:
         """
         Args:
-            processes: how many are started; with 0 tasks run here, one after the other.
-            preload: a module that they import before they run a task.
+            processes: how many run tasks; with 0 tasks run here, one after the other.
+            preload: a module that is imported before tasks are run.
         """
         self.count = max(processes, 1)
-        self._processes = [_Worker(preload) for _ in range(processes)]
+        self._processes = _start_processes(processes, preload) if processes else None
 
     @property
     def are_separate(self) -> bool:
         """Return whether tasks run in processes of their own."""
-        return bool(self._processes)
+        return self._processes is not None
 
     def run(self, tasks: Sequence[Runnable]) -> list[Any]:
         """Run tasks, and return what they return, in their order.
@@ -65,26 +72,26 @@ class Workers:
             Exception: what the first task that failed raised; the others are given up.
             MachineError: a process ended by itself.
         """
-        if not self._processes:
+        if self._processes is None:
             return [task.run() for task in tasks]
-        free: SimpleQueue[_Worker] = SimpleQueue()
-        for worker in self._processes:
-            free.put(worker)
+        free: SimpleQueue[Connection] = SimpleQueue()
+        for connection in self._processes.connections:
+            free.put(connection)
         failed = threading.Event()
 
         def run_task(task: Runnable) -> Any:
             if failed.is_set():
                 return None
-            worker = free.get()
+            connection = free.get()
             try:
-                return worker.run(task)
+                return _run_there(connection, task)
             except BaseException:
                 failed.set()
                 raise
             finally:
-                free.put(worker)
+                free.put(connection)
 
-        with ThreadPoolExecutor(len(self._processes)) as pool:
+        with ThreadPoolExecutor(self.count) as pool:
             futures = [pool.submit(run_task, task) for task in tasks]
             try:
                 return [future.result() for future in futures]
@@ -94,9 +101,9 @@ class Workers:
                 raise
 
     def stop(self) -> None:
-        """End the processes, whatever they do."""
-        for worker in self._processes:
-            worker.stop()
+        """End the processes, whatever they do, and wait until they have ended."""
+        if self._processes is not None:
+            self._processes.stop()
 
     def __enter__(self) -> "Workers":
         return self
@@ -110,65 +117,142 @@ class Workers:
         self.stop()
 
 
-class _Worker:
-    """A process, and the connection to it."""
+@dataclass(frozen=True)
+class _Processes:
+    """Processes that run tasks.
 
-    def __init__(self, preload: str) -> None:
-        self._connection, other = Pipe()
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        with contextlib.closing(other):
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(other.fileno()), preload],
-                pass_fds=[other.fileno()],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # the command's has its result
-            )
+    Attributes:
+        first: the one that has forked the others, and runs none.
+        connections: to each of the others.
+        alive: descriptor that ends when the last of them has ended.
+    """
 
-    def run(self, task: Runnable) -> Any:
-        """Run a task there."""
-        try:
-            self._connection.send(task)
-            succeeded, result = self._connection.recv()
-        except (EOFError, OSError):
-            code = self._process.wait()
-            how = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"
-            raise MachineError(
-                f"a process that reads rows ended by {how}; where it is SIGKILL, memory was "
-                "short. Free some, or set spark.above_rows to 0, so that Spark reads them"
-            ) from None
-        if not succeeded:
-            raise result
-        return result
+    first: "subprocess.Popen[bytes]"
+    connections: list[Connection]
+    alive: BinaryIO
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
-        self._connection.close()
-        self._process.terminate()
+        """End the processes, whatever they do, and wait until they have ended."""
+        self.first.terminate()  # the others die with it
         try:
-            self._process.wait(_END_SECONDS)
+            self.first.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.first.kill()
+            self.first.wait()
+        if not self.alive.closed:
+            select.select([self.alive], [], [], _END_SECONDS)
+            self.alive.close()
+        for connection in self.connections:
+            connection.close()
 
 
-def _serve(connection: Connection, preload: str) -> None:
-    """Run what comes until the other side is gone."""
+def _start_processes(count: int, preload: str) -> _Processes:
+    pairs = [Pipe() for _ in range(count)]
+    alive, their_alive = os.pipe()
+    others = [other.fileno() for _, other in pairs]
+    environment = {
+        "OPENBLAS_NUM_THREADS": "1",  # each has one core; and threads do not outlive a fork
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+    }
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, ",".join(map(str, others)), preload],
+            pass_fds=[*others, their_alive],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # the command's has its result
+        )
+    finally:
+        os.close(their_alive)
+        for _, other in pairs:
+            other.close()
+    return _Processes(process, [connection for connection, _ in pairs], os.fdopen(alive, "rb"))
+
+
+def _run_there(connection: Connection, task: Runnable) -> Any:
+    """Run a task in the process at the other end."""
+    try:
+        connection.send(task)
+        succeeded, result = connection.recv()
+    except (EOFError, OSError, pickle.UnpicklingError):  # what it began to say, it cannot end
+        succeeded, result = None, None
+    if succeeded is None:
+        how = "unexpectedly"
+        if result is not None:
+            how = f"by exit code {result}"
+            if result < 0:
+                how = f"by signal {-result} ({signal.strsignal(-result)})"
+        raise MachineError(
+            f"a process that reads rows ended {how}; where it is SIGKILL, memory was "
+            "short. Free some, or set spark.above_rows to 0, so that Spark reads them"
+        )
+    if not succeeded:
+        raise result
+    return result
+
+
+def _main(descriptors: str, preload: str) -> None:
+    """Import a module, fork a process for each connection, and tell how those ended that died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other side says what is to be done
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     warnings.simplefilter("ignore")  # of libraries to each other; nobody reads them here
     if preload:
-        with contextlib.suppress(Exception):  # whatever it is, a task runs into it and reports it
+        # Whatever goes wrong, a task runs into it and reports it.
+        with contextlib.suppress(Exception), pause_collection():
             importlib.import_module(preload)
+    leave_to_the_end()  # and to the memory that all processes share
+    connections = [Connection(int(number)) for number in descriptors.split(",")]
+    own, by_process = os.getpid(), dict[int, Connection]()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until all are known
+    for connection in connections:
+        if process := os.fork():
+            by_process[process] = connection
+            continue
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _die_with_parent(own)
+        for other in connections:
+            if other is not connection:
+                other.close()
+        _serve(connection)
+        os._exit(0)
+    signal.signal(signal.SIGTERM, lambda *_: _kill(by_process))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    while by_process:
+        process, status = os.wait()
+        connection = by_process.pop(process)
+        if code := os.waitstatus_to_exitcode(status):
+            with contextlib.suppress(OSError):  # nobody is there
+                connection.send((None, code))
+        connection.close()
+
+
+def _kill(processes: Iterable[int]) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def _serve(connection: Connection) -> None:
+    """Run what comes until the other side is gone."""
     while True:
         try:
             pickled = connection.recv_bytes()
         except EOFError:
             return
         try:
-            answer = (True, pickle.loads(pickled).run())  # noqa: S301  # from the other side
+            with pause_collection():  # a first task imports its modules
+                task = pickle.loads(pickled)  # noqa: S301  # from the other side
+            answer = (True, task.run())
         except Exception as error:
             answer = (False, _make_sendable(error))
         try:
@@ -189,4 +273,4 @@ def _make_sendable(error: Exception) -> Exception:
 
 
 if __name__ == "__main__":
-    _serve(Connection(int(sys.argv[1])), sys.argv[2])
+    _main(*sys.argv[1:])
