@@ -1,4 +1,4 @@
-"""Collection of garbage is paused where modules are imported, for all threads, and goes on after."""
+"""Collection of garbage is paused where modules are imported, and goes on after that."""
 
 import gc
 import subprocess

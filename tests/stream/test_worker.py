@@ -1,5 +1,6 @@
 """One block at a time: rows and checksums worked out by hand, and what a worker refuses."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,9 @@ def test_a_row_group_that_was_used_in_part_stays_decoded(
 ) -> None:
     work = Work(tmp_path, files)
     work.process((RowRange(0, 0, 0, 1),))
-    (tmp_path / files[0].path).unlink()
+    os.truncate(tmp_path / files[0].path, 4)
     assert work.process((RowRange(0, 0, 1, 3),))["row_id"].tolist() == [[1, 2]]
-    with pytest.raises(StreamError, match=r"part-000.parquet row group 1 is missing"):
+    with pytest.raises(StreamError, match=r"part-000.parquet row group 1 cannot be read"):
         work.process((RowRange(0, 1, 0, 2),))
 
 

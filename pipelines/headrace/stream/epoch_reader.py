@@ -27,6 +27,7 @@ from headrace.stream.columns import Columns
 from headrace.stream.footers import FooterCache, open_data_file, retry_transient_errors
 from headrace.stream.plan import EpochPlan, order_blocks
 from headrace.stream.shard_account import ShardAccount
+from headrace.stream.verified import VerifiedRowGroups
 from headrace.stream.worker import BlockResult, BlockTask
 
 
@@ -41,6 +42,7 @@ class EpochSource:
         plan, epoch: the plan of the epoch, and the epoch's number.
         first_step: where reading begins.
         steps_per_stack: steps whose batches are assembled at once.
+        verified: row groups that were verified in earlier epochs.
     """
 
     root: str
@@ -55,6 +57,7 @@ class EpochSource:
     readers: int
     cache: Cache | None
     engine: Engine
+    verified: VerifiedRowGroups | None = None
 
 
 class StreamBuffers:
@@ -130,6 +133,7 @@ class EpochReader:
                 self._assembly,
                 max(0, source.first_step * source.plan.slice_rows - block.first_row),
                 source.cache,
+                source.verified,
             )
             for block in order
         ]

@@ -36,6 +36,7 @@ from headrace.stream.plan import (
     plan_epoch,
 )
 from headrace.stream.row_ranges import RowGroupIndex, index_row_groups
+from headrace.stream.verified import VerifiedRowGroups
 
 # Rows of a shard in a batch stack, and bytes of a stack, at most.
 _STACK_ROWS = 2048
@@ -113,6 +114,10 @@ class SplitStream:
     @cached_property
     def _buffers(self) -> StreamBuffers:
         return StreamBuffers(self.columns)
+
+    @cached_property
+    def _verified(self) -> VerifiedRowGroups:
+        return VerifiedRowGroups(self.index)
 
     @property
     def _threads(self) -> int:
@@ -254,6 +259,7 @@ class SplitStream:
             readers=self._threads,
             cache=self.cache,
             engine=self.engine,
+            verified=self._verified,
         )
         return EpochReader(source, self._buffers, threads)
 

@@ -5,7 +5,9 @@ A worker reads the planned columns and rows, and writes them, permuted, to where
 the readers (`petastorm_reader.py`, `pyarrow_reader.py`).
 """
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +33,15 @@ from headrace.stream.footers import (
 )
 from headrace.stream.plan import Block
 from headrace.stream.row_ranges import RowRange
+from headrace.stream.verified import VerifiedRowGroups
 from headrace.work_note import note_work
 
 READ_BYTES = 8 * 2**20
 """Decoded bytes of columns that are read at once: reading a row group took five times its decoded
 bytes, so that a large one is read some columns at a time."""
 
+# Files of this host that each reader thread keeps open: to open one costs what 600 rows do.
+_OPEN_FILES = 16
 # What pyarrow raises where a file is damaged.
 _DAMAGE_ERRORS = (pa.ArrowException, RuntimeError, KeyError, IndexError)
 
@@ -54,6 +59,7 @@ class BlockTask:
         assembly: assembles the batches.
         consumed_rows: rows of the permuted block that were consumed before reading begins.
         cache: is searched for row groups first.
+        verified: row groups whose fingerprints need not be compared again.
     """
 
     block: Block
@@ -65,6 +71,7 @@ class BlockTask:
     assembly: BatchAssembly
     consumed_rows: int = 0
     cache: Cache | None = None
+    verified: VerifiedRowGroups | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ class BlockWorker:
         """
         self._filesystem = filesystem
         self._last_row_group: tuple[str, int, pa.Table] | None = None
+        self._opened: OrderedDict[str, tuple[Footer, pq.ParquetFile]] = OrderedDict()
 
     def read_block(self, task: BlockTask) -> BlockResult:
         """Read one block, check it, write it into the batch stacks, and return its checksums.
@@ -153,7 +161,10 @@ class BlockWorker:
                 if not (isinstance(error, _DAMAGE_ERRORS) or is_storage_error(error)):
                     raise
                 raise build_read_error(location, error) from error
-            _verify_fingerprints(location, table, footer, item.row_group)
+            if task.verified is None or not task.verified.has(item.file, item.row_group):
+                _verify_fingerprints(location, table, footer, item.row_group)
+                if task.verified is not None:
+                    task.verified.add(item.file, item.row_group)
             if task.cache or item.rows != table.num_rows:
                 _verify_columns(location, table, footer, item.row_group)
                 footer = None
@@ -173,15 +184,7 @@ class BlockWorker:
         path = task.paths[item.file]
         names = task.columns.list_names()
         note_work(path)
-        with open_data_file(self._filesystem, path) as source:
-            footer = task.footers.get_footer(path, source, task.files[item.file])
-            file = pq.ParquetFile(
-                source,
-                metadata=footer.metadata,
-                pre_buffer=not is_local(self._filesystem),
-                # Fingerprints show the same, and cost less than CRC-32 of the pages.
-                page_checksum_verification=not footer.fingerprints.keys() >= {*names},
-            )
+        with self._open_file(task, item) as (footer, file):
             rows = footer.metadata.row_group(item.row_group).num_rows
             parts = [
                 file.read_row_group(item.row_group, columns=group, use_threads=False)
@@ -194,6 +197,52 @@ class BlockWorker:
             missing = next(name for name in names if name not in present)
             raise StreamError(f"{path} has no column {missing!r}")
         return table, footer
+
+    @contextmanager
+    def _open_file(
+        self, task: BlockTask, item: RowRange
+    ) -> Iterator[tuple[Footer, pq.ParquetFile]]:
+        """Open a range's file, or take it from those that are open: some of this host stay so, as
+        the next row group may be of any of them.
+
+        Raises:
+            StreamError: the file is not the one that was published.
+        """
+        path = task.paths[item.file]
+        if held := self._opened.pop(path, None):
+            footer, file = held
+        else:
+            footer, file = self._open_new_file(task, path, task.files[item.file])
+        try:
+            yield footer, file
+        except BaseException:
+            file.close(force=True)
+            raise
+        if not is_local(self._filesystem):
+            file.close(force=True)
+            return
+        self._opened[path] = footer, file
+        while len(self._opened) > _OPEN_FILES:
+            _, (_, oldest) = self._opened.popitem(last=False)
+            oldest.close(force=True)
+
+    def _open_new_file(
+        self, task: BlockTask, path: str, expected: DataFile
+    ) -> tuple[Footer, pq.ParquetFile]:
+        source = open_data_file(self._filesystem, path)
+        try:
+            footer = task.footers.get_footer(path, source, expected)
+            # Fingerprints show the same as CRC-32 of the pages, and cost less.
+            has_fingerprints = footer.fingerprints.keys() >= {*task.columns.list_names()}
+            return footer, pq.ParquetFile(
+                source,
+                metadata=footer.metadata,
+                pre_buffer=not is_local(self._filesystem),
+                page_checksum_verification=not has_fingerprints,
+            )
+        except BaseException:
+            source.close()
+            raise
 
 
 def _join_columns(parts: list[pa.Table]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,19 @@ class TellProcess:
 class Die:
     def run(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class UseArrow:
+    def run(self) -> tuple[bool, str, list[Any]]:
+        import pyarrow as pa
+
+        values = pa.array([1.5, None]).to_numpy(zero_copy_only=False)
+        has_pandas = "pandas" in sys.modules
+        import pandas as pd
+
+        missing = pa.array(values, from_pandas=True).to_pylist()
+        return has_pandas, pd.__name__, missing
 
 
 class UnsendableError(Exception):
@@ -89,3 +103,21 @@ def test_a_process_that_dies_is_named() -> None:
 def test_a_task_that_cannot_be_read_there_is_an_error() -> None:
     with Workers(1) as workers, pytest.raises(TypeError, match="missing"):
         workers.run([Fail(UnsendableError(1, 2))])
+
+
+def test_arrow_needs_no_pandas_there() -> None:
+    """Whoever imports it has it all the same."""
+    with Workers(1) as workers:
+        assert workers.run([UseArrow()]) == [(False, "pandas", [1.5, None])]
+
+
+def test_processes_end_with_the_one_that_forked_them() -> None:
+    with Workers(2) as workers:
+        pids = {*workers.run([TellProcess()] * 6)}
+        parents = {psutil.Process(pid).ppid() for pid in pids}
+        assert len(parents) == 1
+        os.kill(parents.pop(), signal.SIGKILL)
+        with pytest.raises(MachineError, match="ended"):
+            workers.run([TellProcess()] * 2)
+    _, alive = psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], 10)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

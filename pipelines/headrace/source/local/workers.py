@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection, Pipe
 from queue import SimpleQueue
 from types import TracebackType
@@ -198,6 +199,7 @@ def _main(descriptors: str, preload: str) -> None:
     import pyarrow as pa
 
     pa.set_cpu_count(1)
+    _leave_out_pandas()
     warnings.simplefilter("ignore")  # of libraries to each other; nobody reads them here
     if preload:
         # Whatever goes wrong, a task runs into it and reports it.
@@ -227,6 +229,27 @@ def _main(descriptors: str, preload: str) -> None:
             with contextlib.suppress(OSError):  # nobody is there
                 connection.send((None, code))
         connection.close()
+
+
+def _leave_out_pandas() -> None:
+    """Have Arrow find out now that there is no pandas, which it imports with its first array: a
+    quarter second, and memory, for objects that no task has."""
+    import pyarrow as pa
+
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.array([0]).to_numpy()
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _NoPandas(MetaPathFinder):
+    """Finds that pandas is not installed."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 def _kill(processes: Iterable[int]) -> None:
