@@ -62,18 +62,16 @@ def test_damage_is_found_in_whichever_epoch_it_comes(tmp_path: Path, epochs: int
 
 
 def test_rows_are_read_without_pandas(tmp_path: Path) -> None:
-    write_files(tmp_path, [[50]])
+    (file,) = write_files(tmp_path, [[50]])
     code = (
         "import sys; from pathlib import Path\n"
-        "from tests.stream.rows import make_stream, write_files\n"
-        "root = Path(sys.argv[1]); files = write_files(root, [[50]])\n"
-        "for name in [n for n in sys.modules if n.partition('.')[0] == 'pandas']:\n"
-        "    del sys.modules[name]\n"
-        "stream = make_stream(root, files, engine='pyarrow')\n"
+        "from headrace.lake.data_file import DataFile\n"
+        "from tests.stream.rows import make_stream\n"
+        "files = (DataFile.model_validate_json(sys.argv[2]),)\n"
+        "stream = make_stream(Path(sys.argv[1]), files, engine='pyarrow')\n"
         "rows = sum(batch['weight'].sum() for batch in stream.read_epochs([0]))\n"
         "print(int(rows), 'pandas' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", code, str(tmp_path), file.model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["50", "False"], done.stderr

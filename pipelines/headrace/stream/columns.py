@@ -236,7 +236,7 @@ def _extract_values(
         if kind.byte_width == elements:
             return _view_values(array, "uint8", elements)
     elif pa.types.is_list(kind) and kind.value_type == element_type:
-        lengths = array.value_lengths().to_numpy()
+        lengths = _view_values(array.value_lengths(), "int32")
         if (lengths == elements).all():
             flat = array.flatten()
             if not flat.null_count:
