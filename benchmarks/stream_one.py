@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 
 from benchmarks.stream_files import CATEGORICAL, NUMERIC, SIDE, Kind, load_index
+from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 READERS = 2  # threads of every reader, on the machine's two cores
@@ -51,6 +52,7 @@ class StreamJob:
 
 def main() -> None:
     job = StreamJob(**json.loads(sys.argv[1]))
+    avoid_scheduling_delays()  # as ranks do
     read = READ[job.reader](job)
     for _ in read(1):  # starts threads, traces functions and fills caches
         break
