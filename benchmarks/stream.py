@@ -21,6 +21,7 @@ minutes (stock, tfrecord). Then ten epochs are read as tensors, to measure memor
 """
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ from benchmarks.stream_one import READ, StreamJob, build_stream
 _ROWS: dict[Kind, int] = {"table": 2_000_000, "images": 200_000}
 _BATCH: dict[Kind, int] = {"table": 4096, "images": 4096}
 _EPOCHS, _MEMORY_EPOCHS = 3, 10
+_FAR = 3  # times as slow as the fastest of other projects
 _SLOW = ("stock", "tfrecord")
 _RATIOS = {
     "numpy_over_pyarrow": ("numpy", "pyarrow"),
@@ -63,6 +65,9 @@ def main(
     peers: Annotated[
         str | None, typer.Option(help="Python of an environment with those of other projects.")
     ] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Only this one of them; may be given several times.")
+    ] = None,
     workdir: Annotated[str, typer.Option(help="For the files.")] = "var/benchmarks",
     json_: Annotated[str | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
@@ -74,7 +79,8 @@ def main(
     for chosen in kind or [*_ROWS]:
         rows = _ROWS[chosen] // (10 if quick else 1)  # type: ignore[index]
         of_peers = peers if chosen == "table" else None
-        figures[chosen] = _measure_kind(work, chosen, rows, rounds, names, of_peers)  # type: ignore[arg-type]
+        own = [*names, *(peer or READ_PEERS)] if of_peers else names
+        figures[chosen] = _measure_kind(work, chosen, rows, rounds, own, of_peers)  # type: ignore[arg-type]
         if chosen == "table":
             figures["ratios"] = figures[chosen]["ratios"]
     if json_:
@@ -88,7 +94,6 @@ def _measure_kind(
     folder = ensure_files(workdir, kind, rows)
     batch = _BATCH[kind]
     of_peers = _PeerRuns(peers, folder, rows, batch) if peers else None
-    names = [*names, *READ_PEERS] if of_peers else names
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
@@ -100,6 +105,8 @@ def _measure_kind(
                 run = run_reader(StreamJob(name, kind, folder, batch, epochs))
             runs[name].append(run)
             typer.echo(f"round {number + 1}: {name:<16} {run['rows_per_second']:>11,} rows/s")
+        if of_peers and not number:
+            names = _leave_out_slow_peers(names, runs)
     rates = {name: [run["rows_per_second"] for run in own_runs] for name, own_runs in runs.items()}
     ratios = {
         name: round(compute_median_ratio(rates[over], rates[under]), 3)
@@ -107,7 +114,8 @@ def _measure_kind(
         if over in rates and under in rates
     }
     if of_peers and "numpy" in rates:
-        best = max(READ_PEERS, key=lambda name: statistics.median(rates[name]))
+        of_others = [name for name in rates if name in READ_PEERS]
+        best = max(of_others, key=lambda name: statistics.median(rates[name]))
         typer.echo(f"\nthe fastest of other projects: {best}")
         ratios["numpy_over_peer"] = round(compute_median_ratio(rates["numpy"], rates[best]), 3)
     typer.echo("\n" + _format_runs(runs))
@@ -122,6 +130,16 @@ def _measure_kind(
             f"blocks and batches take {run['bound_mib']} at most\n"
         )
     return {"rows": rows, "ratios": ratios, "rounds": runs, "memory": memory}
+
+
+def _leave_out_slow_peers(names: list[str], runs: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Leave out the readers of other projects that are far from the fastest: they take minutes."""
+    rates = {name: runs[name][0]["rows_per_second"] for name in names if name in READ_PEERS}
+    slow = [name for name in names if rates.get(name, math.inf) * _FAR < max(rates.values())]
+    typer.echo(
+        f"measured once, far from the fastest of other projects: {', '.join(slow) or 'none'}"
+    )
+    return [name for name in names if name not in slow]
 
 
 class _PeerRuns:
