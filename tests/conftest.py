@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from headrace.examples.flights import ensure_flights_lake
+from headrace.garbage import collect_rarely
 from headrace.progress import ignore_progress
 from headrace.recipe.sections import Spark
 from tests.mlflow_store import remove_template
@@ -23,6 +24,8 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 hypothesis.settings.register_profile("mutation", derandomize=True, deadline=None, database=None)
 if os.environ.get("HYPOTHESIS_PROFILE"):
     hypothesis.settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+
+collect_rarely()  # as commands do: TensorFlow, Spark and MLflow are imported into one process
 
 # Files are handed out in this order, and a worker that is done waits for the other.
 _ORDER = {"long": 1, "e2e": 2, "spark": 3}

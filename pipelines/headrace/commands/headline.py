@@ -1,12 +1,12 @@
-"""Choose the metrics that the end of a command shows, and lay them out beside their baselines.
+"""Lay out the metrics that the end of a command shows, beside their baselines.
 
-All others are in the result (`--json`), in the run, and with `--verbose`.
+Which of the test split, the evaluation has chosen (`evaluate/headline.py`), as on its page. All
+others are in the result (`--json`), in the run, and with `--verbose`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from headrace.labels.kinds import find_label_kind
 from headrace.number_text import format_number
 
 MOST_METRICS = 5
@@ -16,16 +16,15 @@ _NAME_WIDTH = 22
 _BASELINES = {"label.baseline": "baseline"}
 
 
-def format_headline(result: Mapping[str, Any], preferred: Sequence[str] = ()) -> list[str]:
+def format_headline(result: Mapping[str, Any]) -> list[str]:
     """Return the lines of the metrics that say most, with those of the references beside them.
 
     Args:
-        result: of stages; `metrics`, and where a model was evaluated `verdict`.
-        preferred: names of metrics of the test split, the most telling one first.
+        result: of stages; `metrics`, and where a model was evaluated `verdict` and `headline`.
     """
     metrics = result["metrics"]
     if "verdict" in result:
-        return _format_test_metrics(result, preferred)
+        return _format_test_metrics(result)
     validated = [name for name in metrics if name.startswith("val_")]
     names = [name for name in ("train_loss", *validated) if name in metrics][:MOST_METRICS]
     epochs, best = metrics.get("epochs"), metrics.get("best_epoch")
@@ -36,33 +35,13 @@ def format_headline(result: Mapping[str, Any], preferred: Sequence[str] = ()) ->
     return _lay_out(title, (), rows, total=len(metrics))
 
 
-def list_telling_metrics(label_kind: str) -> list[str]:
-    """Return the metrics of a kind of label that a person looks at first, in that order."""
-    kind = find_label_kind(label_kind)
-    return list(dict.fromkeys([kind.main_metric, *kind.tagged_metrics]))
-
-
-def choose_test_metrics(result: Mapping[str, Any], preferred: Sequence[str] = ()) -> list[str]:
-    """Return the names of five metrics of the test split, the most telling ones.
-
-    Those by which the model is compared with references come first.
-    """
+def _format_test_metrics(result: Mapping[str, Any]) -> list[str]:
     metrics = result["metrics"]
     references = result["verdict"].get("references", {}).get("results", {})
-    compared = [name for one in references.values() for name in one.get("differences", {})]
-    known = [name for one in references.values() for name in one.get("metrics", {})]
-    own = [name.removeprefix(_TEST) for name in metrics if name.startswith(_TEST)]
-    # Not counts of rows, where there is anything better.
-    ordered = dict.fromkeys([*compared, *preferred, *known] or own)
-    return [name for name in ordered if f"{_TEST}{name}" in metrics][:MOST_METRICS]
-
-
-def _format_test_metrics(result: Mapping[str, Any], preferred: Sequence[str]) -> list[str]:
-    metrics = result["metrics"]
-    references = result["verdict"].get("references", {}).get("results", {})
+    names = [name.removeprefix(_TEST) for name in result["headline"]]
     rows = [
         (name, [metrics[f"{_TEST}{name}"], *_list_values(references.values(), name)])
-        for name in choose_test_metrics(result, preferred)
+        for name in names
     ]
     count = metrics.get(f"{_TEST}rows")
     title = "Test split" if count is None else f"Test, {count:,.0f} rows"

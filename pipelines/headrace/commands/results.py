@@ -3,7 +3,6 @@
 Stages are imported for their types only: a command pays for no engine it does not use.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.commands.headline import format_headline
@@ -96,7 +95,6 @@ def format_result(
     result: dict[str, Any],
     mlflow_command: str,
     *,
-    preferred: Sequence[str] = (),
     verbose: bool = False,
 ) -> list[str]:
     """Return the lines of a stage's result, or of several merged ones, to be printed.
@@ -104,12 +102,11 @@ def format_result(
     Args:
         result: fields of `build_prepare_result`, `build_train_result` or `build_evaluate_result`.
         mlflow_command: opens the runs in a browser; shown with a model only.
-        preferred: metrics of the test split, the most telling one first.
         verbose: show all metrics, and comparisons in words.
     """
     return [
         *format_dataset(result),
-        *format_model(result, mlflow_command, preferred=preferred, verbose=verbose),
+        *format_model(result, mlflow_command, verbose=verbose),
     ]
 
 
@@ -140,14 +137,13 @@ def format_model(
     result: dict[str, Any],
     mlflow_command: str,
     *,
-    preferred: Sequence[str] = (),
     verbose: bool = False,
 ) -> list[str]:
     """Return the lines about a model, its metrics and its verdict; see `format_result`."""
     lines: list[str] = []
     references = result.get("verdict", {}).get("references", {})
     if "metrics" in result:
-        lines += format_headline(result, preferred)
+        lines += format_headline(result)
         if verbose:
             lines += format_metrics("All metrics", result["metrics"])
     if "verdict" in result:

@@ -21,7 +21,6 @@ from headrace.commands.first_checks import (
     check_tables,
 )
 from headrace.commands.frame import Command, open_command
-from headrace.commands.headline import list_telling_metrics
 from headrace.commands.launch_options import (
     Hosts,
     Launcher,
@@ -386,7 +385,6 @@ def _report_result(
         lines += results.format_model(
             result,
             store.format_open_command(),
-            preferred=result.get("headline") or list_telling_metrics(recipe.label.kind),
             verbose=console.settings.verbose,
         )
     result["next"] = _list_next_commands(recipe, workdir, result, following)

@@ -549,7 +549,12 @@ class _RankEvaluation:
             # Last, so that wherever there is a verdict there is also what it is based on.
             contents = {**verdict, **analysis_to_dict(analysis, inputs)}
             run.log_text(json.dumps(contents, indent=1), f"{folder}/verdict.json")
-        return {"metrics": analysis.metrics, "verdict": verdict, "card": card}
+        return {
+            "metrics": analysis.metrics,
+            "verdict": verdict,
+            "card": card,
+            "headline": [item.name for item in headlines],
+        }
 
     def _time_predictions(self, rows: int) -> list[float]:
         """Return the milliseconds of several predictions of that many raw rows."""

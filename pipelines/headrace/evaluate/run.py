@@ -52,7 +52,7 @@ class Evaluated:
         verdict: whether the model may be promoted, and every gate, as plain values.
         report: artifact path of the HTML page in the run.
         seconds: time per step.
-        headline: names of the metrics that say most about a model of this kind, the first one most.
+        headline: names of the metrics that say most, the first one most; see `list_headlines`.
         run_url: address of the run's page, see `Store.format_run_url`.
     """
 
@@ -153,7 +153,7 @@ def evaluate(
         run_url = run.url
         if version == trained_on:  # metrics on another version are for information only
             record_verdict(store, model, f"{folder}/verdict.json", passed=verdict["passed"])
-            run.describe(describe_evaluation(recipe, dataset, metrics, tagged_metrics, verdict))
+            run.describe(describe_evaluation(recipe, dataset, metrics, result["headline"], verdict))
             describe_version(store, model.name, model.version, result["card"])
     return Evaluated(
         run_id=model.run_id,
@@ -163,7 +163,7 @@ def evaluate(
         verdict=verdict,
         report=f"{folder}/report.html",
         seconds={"total": round(time.monotonic() - started, 2)},
-        headline=tuple(tagged_metrics),
+        headline=tuple(result["headline"]),
         run_url=run_url,
     )
 
