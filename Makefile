@@ -17,8 +17,8 @@ setup-browser: setup ## install Debian's Chromium, in which `make test-all` open
 	@scripts/setup-browser.sh
 
 .PHONY: screenshots
-screenshots: setup-browser ## write the pictures of docs/reports.md
-	@$(BIN)/pytest tests/e2e/test_pages.py -k screenshots --screenshots docs/images
+screenshots: setup-browser setup-terminal ## write the pictures of the documents
+	@$(BIN)/pytest tests/e2e/test_pages.py tests/terminal/test_picture.py -k screenshot --screenshots docs/images
 
 .PHONY: setup-terminal
 setup-terminal: ## install tmux, in which tests/terminal types into a real terminal (Debian)

@@ -119,6 +119,14 @@ def test_a_ledger_for_people() -> None:
     ]
 
 
+def test_numbers_of_a_ledger_stay_below_each_other() -> None:
+    quarantined = {"Weight_in_lbs is integer and more": 4, "label": 0, "x" * 80: 1}
+    ledger = Ledger(read=5, published={}, quarantined=quarantined, duplicates=0, filtered={})
+    lines = format_ledger(ledger)[1:]
+    assert {len(line) for line in lines} == {80, 2 + 2 + len("quarantined, ") + 80 + 12}
+    assert sum(len(line) == 80 for line in lines) == len(lines) - 1
+
+
 def test_a_ledger_says_that_nothing_was_quarantined() -> None:
     ledger = Ledger(read=1, published={"train": 1}, quarantined={}, duplicates=0, filtered={})
     assert "    quarantined                          0" in format_ledger(ledger)

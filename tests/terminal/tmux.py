@@ -59,6 +59,10 @@ class Screen:
         """The same as it is copied: rows that the terminal broke are joined."""
         return self.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", self._session)
 
+    def read_colored(self) -> list[str]:
+        """All that was ever shown, with the escape sequences of its colours."""
+        return self.tmux("capture-pane", "-p", "-e", "-S", "-", "-t", self._session).splitlines()
+
     def clear(self) -> None:
         """Forget what was shown."""
         self.tmux("send-keys", "-R", "-t", self._session)

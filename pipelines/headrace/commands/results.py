@@ -170,7 +170,9 @@ def format_ledger(ledger: "Ledger", title: str = "Row ledger") -> list[str]:
     rows.append(("  duplicates", ledger.duplicates))
     rows += [(f"  filtered, {reason}", n) for reason, n in ledger.filtered.items()]
     rows.append(("accounted for", ledger.accounted_rows))
-    return [title, *(f"  {name:<28}{n:>12,}" for name, n in rows)]
+    # Numbers stay below each other, within 80 columns.
+    width = max(28, min(66, max(len(name) for name, _ in rows)))
+    return [title, *(f"  {name:<{width}}{n:>12,}" for name, n in rows)]
 
 
 def format_verdict(verdict: dict[str, Any]) -> list[str]:

@@ -8,9 +8,9 @@ from headrace.source.local.needs_spark import NeedsSparkError
 from headrace.source.local.table import refuse_other_sources
 from headrace.source.local.workers import Workers
 
-# Rows for which one more process is worth the seconds of a core that it takes to import TensorFlow;
+# Rows for which one more process is worth the second of a core that it takes to load the model;
 # and bytes of a line of CSV, whose lines nobody has counted.
-_ROWS_PER_PROCESS, _LINE_BYTES = 250_000, 100
+_ROWS_PER_PROCESS, _LINE_BYTES = 125_000, 100
 _PRELOAD = "headrace.score.local.preload"
 
 
