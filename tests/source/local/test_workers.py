@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -53,6 +54,25 @@ class UseArrow:
 
         missing = pa.array(values, from_pandas=True).to_pylist()
         return has_pandas, pd.__name__, missing
+
+
+@dataclass(frozen=True)
+class ListThreads:
+    def run(self) -> list[str]:
+        """The threads of the process that this one was forked from."""
+        threads = Path(f"/proc/{os.getppid()}/task").iterdir()
+        return sorted((thread / "comm").read_text().strip() for thread in threads)
+
+
+@dataclass(frozen=True)
+class Multiply:
+    number: int
+
+    def run(self) -> float:
+        import tensorflow as tf
+
+        values = tf.fill([256, 256], float(self.number))
+        return float(tf.reduce_sum(tf.linalg.matmul(values, values)).numpy())
 
 
 class UnsendableError(Exception):
@@ -121,3 +141,20 @@ def test_processes_end_with_the_one_that_forked_them() -> None:
             workers.run([TellProcess()] * 2)
     _, alive = psutil.wait_procs([psutil.Process(p) for p in pids if psutil.pid_exists(p)], 10)
     assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_tensorflow_computes_in_processes_that_were_forked_after_its_import() -> None:
+    """A fork copies one thread, and locks that others hold for good: there must be no others that
+    hold any (tensorflow #8220, #51832: sessions that hang after a fork)."""
+    with Workers(3, preload="headrace.score.local.preload") as workers:
+        (threads,) = {tuple(found) for found in workers.run([ListThreads()] * 3)}
+        assert len([name for name in threads if name != "jemalloc_bg_thd"]) == 1
+        numbers = [1, 2, 4, 8] * 3
+        assert workers.run([Multiply(n) for n in numbers]) == [256.0**3 * n * n for n in numbers]
+
+
+@pytest.mark.long
+def test_no_fork_hangs() -> None:
+    for _ in range(25):
+        with Workers(4, preload="headrace.score.local.preload") as workers:
+            assert workers.run([Multiply(2)] * 4) == [4 * 256.0**3] * 4
