@@ -5,14 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import StreamError
+from headrace.lake.checksums import CHECKSUMS
 from headrace.stream import worker
+from headrace.stream.cache import MemoryCache
 from headrace.stream.row_ranges import index_row_groups
 from headrace.stream.verified import VerifiedRowGroups
-from tests.stream.rows import make_stream, write_files
+from tests.stream.rows import make_stream, reindex_file, write_files
 
 
 def test_row_groups_are_told_apart() -> None:
@@ -57,6 +60,38 @@ def test_damage_is_found_in_whichever_epoch_it_comes(tmp_path: Path, epochs: int
     content[column.data_page_offset + column.total_compressed_size - 3] ^= 0x10
     path.write_bytes(content)
     with pytest.raises(StreamError, match=r"part-001.parquet row group 0: the values of column"):
+        for _ in stream.read_epochs([epochs]):
+            pass
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+@pytest.mark.parametrize("lacking", ["sums", "nothing, but a cache is filled"])
+def test_places_are_compared_again_where_sums_are_not_or_rows_go_to_a_cache(
+    tmp_path: Path, epochs: int, lacking: str
+) -> None:
+    """Values that changed places have the same sum: in every epoch the fingerprint finds them."""
+    files = write_files(tmp_path, [[50, 60]], plain=True)
+    if lacking == "sums":
+        path = tmp_path / files[0].path
+        table = pq.read_table(path)
+        kept = {k: v for k, v in table.schema.metadata.items() if k != CHECKSUMS.encode()}
+        with pq.ParquetWriter(path, table.schema.with_metadata(kept), compression="NONE",
+                              use_dictionary=False) as writer:  # fmt: skip
+            writer.write_table(table.slice(0, 50).replace_schema_metadata(kept))
+            writer.write_table(table.slice(50).replace_schema_metadata(kept))
+        files = (reindex_file(files[0], tmp_path),)
+    cache = (
+        None if lacking == "sums" else MemoryCache(1)
+    )  # has room for none, and is asked each time
+    stream = make_stream(tmp_path, files, cache=cache)
+    for _ in stream.read_epochs(range(epochs)):
+        pass
+    path = tmp_path / files[0].path
+    one, other = np.float32(-45).tobytes(), np.float32(-46).tobytes()
+    content = path.read_bytes()
+    assert content.count(one + other) == 1
+    path.write_bytes(content.replace(one + other, other + one))
+    with pytest.raises(StreamError, match=r"the values of column 'b' have fingerprint"):
         for _ in stream.read_epochs([epochs]):
             pass
 

@@ -161,7 +161,7 @@ class BlockWorker:
                 if not (isinstance(error, _DAMAGE_ERRORS) or is_storage_error(error)):
                     raise
                 raise build_read_error(location, error) from error
-            if task.verified is None or not task.verified.has(item.file, item.row_group):
+            if not _is_verified(task, item, footer):
                 _verify_fingerprints(location, table, footer, item.row_group)
                 if task.verified is not None:
                     task.verified.add(item.file, item.row_group)
@@ -243,6 +243,21 @@ class BlockWorker:
         except BaseException:
             source.close()
             raise
+
+
+def _is_verified(task: BlockTask, item: RowRange, footer: Footer) -> bool:
+    """Return whether a row group's fingerprints were compared before, and need not be once more.
+
+    They are where its columns have no sums to be compared with instead, and where it goes to a
+    cache, from which it is read unseen.
+    """
+    if (
+        task.verified is None
+        or task.cache
+        or not footer.checksums.keys() >= {*task.columns.list_names()}
+    ):
+        return False
+    return task.verified.has(item.file, item.row_group)
 
 
 def _join_columns(parts: list[pa.Table]) -> pa.Table:
