@@ -114,7 +114,7 @@ def _measure_start() -> dict[str, float]:
         "with MLflow and its database": "import headrace.score.run, headrace.tracking.preload",
         "TensorFlow, once for all processes that predict": "import headrace.score.local.preload",
     }
-    at_the_end = "; from headrace.garbage import leave_to_the_end; leave_to_the_end()"
+    at_the_end = "; from headrace.garbage import freeze_objects; freeze_objects()"
     found = {}
     for name, code in imports.items():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -62,7 +62,7 @@ def collect_rarely() -> None:
     gc.set_threshold(_MANY_OBJECTS, *older)
 
 
-def leave_to_the_end() -> None:
+def freeze_objects() -> None:
     """Take all objects that exist out of collection: of an own process that has imported what it
     needs, or that is about to end, when the system takes its memory at once."""
     gc.freeze()

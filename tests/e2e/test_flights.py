@@ -302,7 +302,11 @@ def test_the_run_of_the_pipeline_has_its_outcome(second: Done, server: str) -> N
     assert find_logged_model(version) == model.model_id
     described = run_.data.tags["mlflow.note.content"]
     assert described == client.get_run(result["run_id"]).data.tags["mlflow.note.content"]
-    assert version.description.startswith("# flights: `models:/flights/")  # the card
+    folder = result["evaluation_report"].rpartition("/")[0]
+    mlflow.set_tracking_uri(server)
+    assert version.description == mlflow.artifacts.load_text(
+        f"runs:/{result['run_id']}/{folder}/card.md"
+    )
     for said in ("version 0 of dataset flights (260,418 train", "Verdict: passed", "tree"):
         assert said in described, said
     assert "arr_delay > 15" in client.get_registered_model(name).description

@@ -17,7 +17,7 @@ from headrace.commands.observers import open_observers
 from headrace.commands.options import load_with_overrides
 from headrace.commands.output_options import add_output_options, get_output_settings
 from headrace.extras import require_extras
-from headrace.garbage import collect_rarely, leave_to_the_end
+from headrace.garbage import collect_rarely, freeze_objects
 from headrace.guard import guard_command
 from headrace.output import guard_output
 from headrace.recipe import Recipe
@@ -107,4 +107,4 @@ def run_guarded(app: typer.Typer) -> None:
         with guard_command(), guard_output():
             app()
     finally:
-        leave_to_the_end()
+        freeze_objects()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import ModelError
-from headrace.garbage import leave_to_the_end, pause_collection
+from headrace.garbage import freeze_objects, pause_collection
 from headrace.tracking.saved_graph import check_saved_graph
 from headrace.transform.spec import TransformSpec
 
@@ -78,7 +78,7 @@ def import_tensorflow() -> Any:
             del os.environ[_OTHER_KERAS]
         else:
             os.environ[_OTHER_KERAS] = before
-    leave_to_the_end()  # Spark collects garbage after every task: 0.25 s
+    freeze_objects()  # Spark collects garbage after every task: 0.25 s
     return tf
 
 
@@ -101,7 +101,7 @@ def _load_saved_model(file: str, spec: TransformSpec, threads: int) -> Network:
         raise ModelError(
             "the model was registered by a Headrace that could not score with it; train again"
         )
-    leave_to_the_end()
+    freeze_objects()
     call = model.signatures[_SIGNATURE]
     names = {f"input_{position}": name for position, name in enumerate(spec.inputs)}
     call_rows = choose_call_rows(spec, [tuple(v.shape) for v in call.variables])

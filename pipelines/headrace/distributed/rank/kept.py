@@ -19,7 +19,7 @@ from typing import TextIO
 from headrace.distributed.rank.import_tensorflow import import_tensorflow
 from headrace.distributed.rank.main import end_on_failure, prepare_process, run_task
 from headrace.distributed.rank_folder import RankFolder
-from headrace.garbage import leave_to_the_end, pause_collection
+from headrace.garbage import freeze_objects, pause_collection
 from headrace.output import guard_output
 from headrace.quiet import silence_imports
 from headrace.signals import raise_on_termination
@@ -37,14 +37,14 @@ def main(arguments: list[str]) -> int:
     except Exception:
         # A rank that is started for a task fails over the same, and reports it.
         return 1
-    leave_to_the_end()
+    freeze_objects()
     with (
         os.fdopen(tasks, encoding="utf-8") as lines,
         os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream,
     ):
         for line in lines:
             _run_task(RankFolder(Path(line.rstrip("\n"))), stream)
-    leave_to_the_end()
+    freeze_objects()
     return 0
 
 

@@ -23,7 +23,7 @@ from headrace.distributed.rank.scheduling import avoid_scheduling_delays
 from headrace.distributed.rank_folder import RankFolder
 from headrace.distributed.task import RankTask
 from headrace.errors import HeadraceError
-from headrace.garbage import leave_to_the_end, pause_collection
+from headrace.garbage import freeze_objects, pause_collection
 from headrace.output import guard_output
 from headrace.processes import import_from_folders
 from headrace.progress import Progress
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         import_tensorflow()  # here first: others import it too
         with os.fdopen(events, "w", encoding="utf-8", buffering=1) as stream:
             run_task(folder, stream)
-    leave_to_the_end()
+    freeze_objects()
     return 0
 
 
@@ -85,7 +85,7 @@ def run_task(folder: RankFolder, stream: TextIO) -> None:
     remember_secrets(task.payload.get("recipe") or {})
     with pause_collection():
         function = task.import_function()
-    leave_to_the_end()
+    freeze_objects()
     heartbeat = Heartbeat(folder.heartbeat_path)
     membership = Membership(folder, task.is_elastic)
     ranks = build_collectives(task, membership, heartbeat)

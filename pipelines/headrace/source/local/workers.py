@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
 from headrace.errors import HeadraceError, MachineError
-from headrace.garbage import leave_to_the_end, pause_collection
+from headrace.garbage import freeze_objects, pause_collection
 from headrace.source.local.needs_spark import NeedsSparkError
 
 _END_SECONDS = 5.0
@@ -205,7 +205,7 @@ def _main(descriptors: str, preload: str) -> None:
         # Whatever goes wrong, a task runs into it and reports it.
         with contextlib.suppress(Exception), pause_collection():
             importlib.import_module(preload)
-    leave_to_the_end()  # and to the memory that all processes share
+    freeze_objects()  # and to the memory that all processes share
     connections = [Connection(int(number)) for number in descriptors.split(",")]
     own, by_process = os.getpid(), dict[int, Connection]()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until all are known
