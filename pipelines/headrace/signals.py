@@ -4,11 +4,14 @@ SIGHUP, which a closed terminal sends, ends work as SIGTERM does. Where it is ig
 has it, it stays so. Only the first signal counts: what it makes unwind is not to be interrupted.
 """
 
+import ctypes
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
+_PR_SET_PDEATHSIG = 1
 
 
 class Terminated(SystemExit):
@@ -52,3 +55,14 @@ def _list_signals() -> list[int]:
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         return [signal.SIGTERM]
     return [signal.SIGTERM, signal.SIGHUP]
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends, however it ends.
+
+    Args:
+        parent: process id of the parent, which may have ended before this is called.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)

@@ -5,7 +5,6 @@ writes `result.json` (rank 0) or `error.json` into the folder. Progress goes as 
 descriptor EVENTS. When process PARENT dies, this one is killed.
 """
 
-import ctypes
 import faulthandler
 import os
 import signal
@@ -28,9 +27,7 @@ from headrace.output import guard_output
 from headrace.processes import import_from_folders
 from headrace.progress import Progress
 from headrace.redaction import remember_secrets
-from headrace.signals import raise_on_termination
-
-_PR_SET_PDEATHSIG = 1
+from headrace.signals import die_with_parent, raise_on_termination
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +48,7 @@ def prepare_process(parent: int) -> None:
     Args:
         parent: process that this one does not outlive.
     """
-    _die_with_parent(parent)
+    die_with_parent(parent)
     avoid_scheduling_delays()
     faulthandler.enable(2)
     # Ctrl-C reaches all processes of the terminal; the supervisor terminates the ranks.
@@ -102,13 +99,6 @@ def run_task(folder: RankFolder, stream: TextIO) -> None:
     if ranks.rank == 0:
         folder.write_result(result)
     ranks.shutdown()
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
 
 
 def _write_error(folder: RankFolder, error: BaseException) -> None:

@@ -7,7 +7,6 @@ process; how one ended that died, the first one tells.
 """
 
 import contextlib
-import ctypes
 import importlib
 import os
 import pickle
@@ -29,10 +28,10 @@ from typing import Any, BinaryIO, Protocol
 
 from headrace.errors import HeadraceError, MachineError
 from headrace.garbage import freeze_objects, pause_collection
+from headrace.signals import die_with_parent
 from headrace.source.local.needs_spark import NeedsSparkError
 
 _END_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Runnable(Protocol):
@@ -214,7 +213,7 @@ def _main(descriptors: str, preload: str) -> None:
             by_process[process] = connection
             continue
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _die_with_parent(own)
+        die_with_parent(own)
         for other in connections:
             if other is not connection:
                 other.close()
@@ -256,13 +255,6 @@ def _kill(processes: Iterable[int]) -> None:
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the line above
-        os._exit(1)
 
 
 def _serve(connection: Connection) -> None:
