@@ -35,12 +35,87 @@ def test_psi_of_hand_worked_shares() -> None:
     assert compute_psi(np.array([30, 70]), np.array([30, 70])) == 0
 
 
-def test_bins_are_merged_until_each_has_five_percent() -> None:
-    before, after = merge_bins(np.array([1, 1, 50, 0, 45, 2, 1]), np.array([5, 0, 1, 3, 1, 0, 7]))
-    assert before.tolist() == [52, 48]
-    assert after.tolist() == [6, 11]
-    before, after = merge_bins(np.array([0, 0]), np.array([3, 4]))
-    assert (before.tolist(), after.tolist()) == ([0], [7])
+@pytest.mark.parametrize(
+    ("reference", "current", "before", "after"),
+    [
+        # What is left of a run goes to the merged bin before it; 5% are 5 rows.
+        ([3, 3, 3, 3, 1, 3, 84], [1, 2, 3, 4, 5, 6, 7], [6, 10, 84], [3, 18, 7]),
+        # Or is a bin of its own between bins that have 5% by themselves.
+        ([1, 1, 50, 0, 45, 2, 1], [5, 0, 1, 3, 1, 0, 7], [2, 50, 0, 45, 3], [5, 1, 3, 1, 7]),
+        ([0, 0], [3, 4], [0], [7]),
+        ([100, 0, 0], [0, 0, 9], [100, 0], [0, 9]),
+        ([], [], [], []),
+    ],
+)
+def test_small_bins_are_merged_until_each_has_five_percent(
+    reference: list[int], current: list[int], before: list[int], after: list[int]
+) -> None:
+    merged = merge_bins(np.array(reference, np.int64), np.array(current, np.int64))
+    assert [counts.tolist() for counts in merged] == [before, after]
+
+
+def make_shapes() -> dict[str, np.ndarray]:
+    """Return shares of 20 bins as columns of lakes have them: even, of one value, of nearly one
+    value, of few values with nearly nothing between them, with a long tail."""
+    comb = np.arange(20) % 2
+    shapes = {
+        "uniform": np.ones(20),
+        "constant": np.eye(20)[10],
+        "zeros, 1% others": np.r_[99, np.full(19, 1 / 19)],
+        "zeros, 0.1% others": np.r_[999, np.full(19, 1 / 19)],
+        "one value in the middle": np.r_[np.full(10, 0.1), 98, np.full(9, 1 / 9)],
+        "two values": np.r_[1, np.zeros(18), 1],
+        "ten values": comb,
+        "ten values, 1% between": comb + 0.01 * (1 - comb),
+        "ten values, 0.01% between": comb + 1e-4 * (1 - comb),
+        "long tail": np.exp(-np.arange(20.0)),
+    }
+    return {name: weights / weights.sum() for name, weights in shapes.items()}
+
+
+SHAPES = make_shapes()
+SIZES = ((1000, 20), (1000, 1000), (1_000_000, 20), (1_000_000, 200), (10_000, 3000), (100, 10_000))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("reference_rows", "rows"), SIZES)
+def test_rows_of_the_same_shape_are_no_drift(name: str, reference_rows: int, rows: int) -> None:
+    rng = np.random.default_rng(reference_rows + rows)
+    draws = 300
+    alarms = 0
+    for _ in range(draws):
+        before = rng.multinomial(reference_rows, SHAPES[name])
+        found = measure_number_drift("x", before, rng.multinomial(rows, SHAPES[name]), 0.2)
+        assert found is not None
+        alarms += found.has_drifted
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "uniform"])
+@pytest.mark.parametrize(("reference_rows", "rows"), SIZES)
+def test_rows_that_moved_to_a_rare_bin_are_drift(name: str, reference_rows: int, rows: int) -> None:
+    # Whatever the shape: every value is now where nearly none was.
+    rng = np.random.default_rng(reference_rows + rows)
+    before = rng.multinomial(reference_rows, SHAPES[name])
+    moved = np.zeros(20, np.int64)
+    moved[np.argmin(SHAPES[name])] = rows
+    found = measure_number_drift("x", before, moved, 0.2)
+    assert found is not None
+    assert found.has_drifted
+
+
+@pytest.mark.parametrize("share", [0.95, 0.97, 0.99, 0.999, 1.0])
+def test_a_column_of_nearly_one_value_that_gets_others_is_drift(share: float) -> None:
+    # Failed elsewhere alike: probatus 112, DataProfiler 707.
+    rows = 10_000
+    before = np.zeros(20, np.int64)
+    before[[0, 13]] = round(share * rows), rows - round(share * rows)
+    after = np.zeros(20, np.int64)
+    after[[0, 13]] = 3000, 7000
+    found = measure_number_drift("x", before, after, 0.2)
+    assert found is not None
+    assert found.has_drifted
+    assert found.value > 1
 
 
 @pytest.mark.parametrize("seed", SEEDS)

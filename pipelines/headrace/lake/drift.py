@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from headrace.number_text import format_beside, format_number
 
-# Bins are merged until each has this share of the reference, so that no empty bin decides.
+# Bins with less of the reference are merged with neighbours that have less too, never with one that
+# has more: a column of zeros would be one bin, and whatever it turns into no drift.
 _SMALLEST_SHARE = 0.05
 # Probability, per column and build, that a column which did not change is called drifted.
 _FALSE_ALARM_RATE = 1e-4
@@ -49,18 +50,31 @@ class ColumnDrift(BaseModel):
 def compute_psi(reference: np.ndarray, current: np.ndarray) -> float:
     """Compute the population stability index of two arrays of counts over the same bins.
 
-    It is sum((c - r) ln(c / r)) over the bins' shares, with half a row added to every bin.
+    It is sum((c - r) ln(c / r)) over the shares of the bins that are not empty in both. Half a row
+    is added to every bin of the reference, and as many in all to the current rows: evenly where
+    there are as many as in the reference, and by the reference's shares the more, the fewer they
+    are. So a bin in which so few rows have none by chance decides nothing.
 
     Args:
         reference, current: counts, shape (bins,).
     """
-    reference_shares = (reference + 0.5) / (reference + 0.5).sum()
-    shares = (current + 0.5) / (current + 0.5).sum()
+    is_used = reference + current > 0
+    reference, current = reference[is_used], current[is_used]
+    bins, reference_rows, rows = len(reference), reference.sum(), current.sum()
+    if not bins:
+        return 0.0
+    reference_shares = (reference + 0.5) / (reference_rows + bins / 2)
+    ratio = min(1.0, rows / reference_rows) if reference_rows else 1.0
+    added = ratio * 0.5 + (1 - ratio) * bins / 2 * reference_shares
+    shares = (current + added) / (rows + added.sum())
     return float(((shares - reference_shares) * np.log(shares / reference_shares)).sum())
 
 
 def merge_bins(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Merge neighbouring bins of both counts until each has 5% of the reference.
+    """Merge runs of bins that have less than 5% of the reference, until each run has 5%.
+
+    What is left of a run goes to the merged bin before it, or is a bin of its own between bins that
+    have 5% by themselves.
 
     Args:
         reference, current: counts, shape (bins,).
@@ -68,21 +82,27 @@ def merge_bins(reference: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, 
     Returns:
         Both counts over the merged bins, int64.
     """
-    smallest = _SMALLEST_SHARE * reference.sum()
-    bins: list[tuple[int, int]] = []
-    open_reference = open_current = 0
-    for reference_count, count in zip(reference.tolist(), current.tolist(), strict=True):
-        open_reference, open_current = open_reference + reference_count, open_current + count
-        if open_reference >= smallest and open_reference:
-            bins.append((open_reference, open_current))
-            open_reference = open_current = 0
-    if open_reference or open_current:
-        if bins:
-            bins[-1] = (bins[-1][0] + open_reference, bins[-1][1] + open_current)
-        else:
-            bins.append((open_reference, open_current))
-    pairs = np.array(bins, np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    smallest = max(1.0, _SMALLEST_SHARE * reference.sum())
+    begins: list[int] = []  # of the merged bins
+    in_run, gathered = 0, 0.0  # merged bins of the run, and what the last of them has
+    for position, count in enumerate([*reference.tolist(), math.inf]):
+        if count >= smallest:
+            if in_run > 1 and gathered < smallest:
+                begins.pop()
+            begins.append(position)
+            in_run = 0
+            continue
+        if not in_run or gathered >= smallest:
+            begins.append(position)
+            in_run, gathered = in_run + 1, 0.0
+        gathered += count
+    begins.pop()  # of the end
+    if not begins:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    before, after = (
+        np.add.reduceat(counts.astype(np.int64), begins) for counts in (reference, current)
+    )
+    return before, after
 
 
 def measure_number_drift(
