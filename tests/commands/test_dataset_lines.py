@@ -121,7 +121,7 @@ def test_one_version_in_full() -> None:
     assert "Drift of this build's rows: 1 of 2 measures above their limits" in lines
     assert [" ".join(line.split()) for line in lines[-3:]] == [
         "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this version "
-        "has no statistics of its rows; `headrace prepare --full` adds them)",
+        "has no statistics of rows; `headrace prepare --full` adds them)",
         "amount 100 values 0.2, 10, 19.8",
         "label 100 values true 25%",
     ]
@@ -180,7 +180,7 @@ def compare(**differences: object) -> Comparison:
     nothing = Comparison(
         columns={}, rows={}, files=(0, 0, 0), same_rows=False,
         partitions={"added": [], "removed": [], "changed": []}, same_transform=True,
-        statistics={}, drift=(), other_bins=(),
+        statistics={}, described=(None, None), raw_columns=(), drift=(), other_bins=(),
     )  # fmt: skip
     return replace(nothing, **differences)  # type: ignore[arg-type]
 
@@ -190,7 +190,8 @@ def test_versions_without_differences() -> None:
         "Version 3 to version 4",
         "  data files: 0 in both, 0 removed, 0 added",
         "  the same transform",
-        "Columns, all splits (about 1, 50, 99% quantiles before scaling)",
+        "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: they have no "
+        "statistics of rows; `headrace prepare --full` adds them)",
     ]
 
 
@@ -206,6 +207,7 @@ def test_versions_that_differ_in_everything() -> None:
         },
         same_transform=False,
         statistics={"a": (before, after), "d": (before, before)},
+        described=(None, describe(105, 0.0)),
         drift=(drift("far", 0.9), drift("farther", 0.4, 0.04), drift("near", 0.1)),
         other_bins=("a", "e"),
     )  # fmt: skip
@@ -219,7 +221,8 @@ def test_versions_that_differ_in_everything() -> None:
         "column b removed, float",
         "column c added, string",
         "another transform",
-        "Columns, all splits (about 1, 50, 99% quantiles before scaling)",
+        "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: version 3 has "
+        "no statistics of rows; `headrace prepare --full` adds them)",
         "a 100 values 0, 1, 2",
         "> 90 values true 25% missing 12.5% out of vocabulary 50%",
         "d 100 values 0, 1, 2",
@@ -227,6 +230,34 @@ def test_versions_that_differ_in_everything() -> None:
         "farther psi 0.4 limit 0.04",  # ten times its limit
         "far psi 0.9 limit 0.2",
         "not compared, because they were fitted on other rows: a, e",
+    ]
+
+
+def test_raw_columns_of_two_versions_stand_below_each_other() -> None:
+    exact, sampled = describe(105, 0.0), describe(50, 0.1)
+    (before,), (after,) = exact.columns, sampled.columns
+    gone, new = (before.model_copy(update={"name": name}) for name in ("gone", "new"))
+    comparison = compare(
+        described=(exact, sampled),
+        raw_columns=((before, after), (before, before), (gone, None), (None, new)),
+        statistics={"amount": (ColumnStatistics(100, (), None, None),) * 2},
+    )
+    lines = dataset_lines.format_comparison(comparison, 3, 4)
+    facts = "95 values 0, 0, 0 mean 0.25 zero 98.9% missing 9.52%"
+    assert [" ".join(line.split()) for line in lines[3:]] == [
+        "Columns before the transform (1, 50, 99% quantiles)",
+        "version 3: of all 105 rows",
+        "version 4: of 50 of 105 rows: ranks are off by 10% at most, in 99% of cases; counts and "
+        "mean are exact",
+        f"amount {facts} 2 distinct",
+        f"> {facts} at least 2 distinct",
+        f"amount {facts} 2 distinct",
+        f"gone {facts} 2 distinct",
+        "> removed",
+        "new added",
+        f"> {facts} 2 distinct",
+        "Dataset columns, all splits (about 1, 50, 99% quantiles, from bins)",
+        "amount 100 values",
     ]
 
 

@@ -8,6 +8,12 @@ import pytest
 
 from headrace.lake import DatasetVersion, publish_build
 from headrace.lake.compare import ColumnStatistics, compare_versions
+from headrace.lake.data_statistics import (
+    LABEL_KIND,
+    ColumnSummary,
+    DataStatistics,
+    QuantileEstimate,
+)
 from headrace.lake.profile import Distribution, Profile
 from headrace.lake.source_partition import SourceFile, SourcePartition
 from tests.lake.building import SCHEMA, make_build, make_ledger
@@ -124,3 +130,46 @@ def test_statistics_of_a_number_a_label_and_no_values() -> None:
     assert ColumnStatistics.from_distribution(empty, "binary") == ColumnStatistics(
         0, (), None, None
     )
+
+
+def describe(*columns: ColumnSummary) -> DataStatistics:
+    return DataStatistics(
+        scope="version", rows={"train": 10}, sampled_rows=10, exact_up_to=10, confidence=0.99,
+        columns=columns,
+    )  # fmt: skip
+
+
+def summarize_number(name: str, value: float, kind: str = "real") -> ColumnSummary:
+    return ColumnSummary(
+        name=name, kind=kind, values={"train": 10}, missing={"train": 0},
+        quantiles=(QuantileEstimate(share=0.5, value=value, low=value, high=value),),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("described", [(True, True), (True, False), (False, False)])
+def test_true_quantiles_replace_those_of_bins(tmp_path: Path, described: tuple[bool, bool]) -> None:
+    # 99 zeros and a one lie in the bin 0 to 1, whose middle is shown where nothing better is known.
+    first, second = (publish(tmp_path / n, n, 10, make_numbers(10, 0)) for n in ("a", "b"))
+    label, twin = summarize_number("label", 7.0, LABEL_KIND), summarize_number("label", 8.0)
+    statistics = describe(summarize_number("x", 0.0), label, twin, summarize_number("old", 1.0))
+    other = describe(summarize_number("new", 1.0), twin, summarize_number("x", 3.0), label)
+    vars(first)["statistics"] = statistics if described[0] else None
+    vars(second)["statistics"] = other if described[1] else None
+    found = compare_versions(first, second)
+    before, after = found.statistics["x"]
+    if not all(described):
+        assert found.raw_columns == ()
+        assert len(before.quantiles) == len(after.quantiles) == 3
+        return
+    assert before.quantiles == after.quantiles == ()
+    # A raw column with the label's name is another column than the label.
+    assert [
+        tuple(column and (column.kind, column.name, column.quantiles[0].value) for column in both)
+        for both in found.raw_columns
+    ] == [
+        (("real", "x", 0.0), ("real", "x", 3.0)),
+        ((LABEL_KIND, "label", 7.0), (LABEL_KIND, "label", 7.0)),
+        (("real", "label", 8.0), ("real", "label", 8.0)),
+        (("real", "old", 1.0), None),
+        (None, ("real", "new", 1.0)),
+    ]

@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from headrace.columns.dataset_columns import LABEL
 from headrace.commands.results import format_ledger
 from headrace.number_text import format_beside, format_number, format_share
 
 if TYPE_CHECKING:
     from headrace.lake import DatasetVersion
     from headrace.lake.compare import ColumnStatistics, Comparison
-    from headrace.lake.data_statistics import Alert, DataStatistics
+    from headrace.lake.data_statistics import Alert, ColumnSummary, DataStatistics
     from headrace.lake.drift import ColumnDrift
     from headrace.lake.history import VersionEntry
     from headrace.lake.vacuum import VacuumResult
@@ -124,22 +123,21 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
         lines += format_columns(described)
         lines.append("Dataset columns, all splits (about 1, 50, 99% quantiles, from bins)")
     else:
-        lines.append(
-            "Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: this "
-            "version has no statistics of its rows; `headrace prepare --full` adds them)"
-        )
+        lines.append(_head_binned("this version has"))
     for item in dataset.profile.distributions:
         statistics = ColumnStatistics.from_distribution(item, build.label_kind)
-        if described is not None and _is_known(item.name, described):
+        if described is not None and described.has_quantiles(item.name):
             statistics = replace(statistics, quantiles=())
         lines.append(f"  {item.name:<28}{_format_statistics(statistics)}")
     return lines
 
 
-def _is_known(name: str, described: "DataStatistics") -> bool:
-    """Return whether the quantiles of a dataset column are those of the raw column of its name."""
-    column = described.label if name == LABEL else described.find_column(name)
-    return column is not None and bool(column.quantiles)
+def _head_binned(whose: str) -> str:
+    """Return the title of columns whose quantiles are estimates, and why they are."""
+    return (
+        f"Columns, all splits (about 1, 50, 99% quantiles before scaling, from bins: {whose} no "
+        "statistics of rows; `headrace prepare --full` adds them)"
+    )
 
 
 def format_alerts(alerts: "Sequence[Alert]") -> list[str]:
@@ -156,33 +154,40 @@ def format_alerts(alerts: "Sequence[Alert]") -> list[str]:
 
 def format_columns(described: "DataStatistics") -> list[str]:
     """Return a line for each raw column: values, mean, quantiles, distinct values."""
+    lines = [f"Columns before the transform (1, 50, 99% quantiles of {_describe_rows(described)})"]
+    lines += [f"  {c.name:<28}{_describe_column(c)}" for c in described.columns]
+    return lines
+
+
+def _describe_rows(described: "DataStatistics") -> str:
+    """Return which rows the quantiles are of, and by how much they are off."""
     rows = sum(described.rows.values())
     whose = f"{rows:,} rows" if described.scope == "version" else f"{rows:,} rows of this build"
     if described.is_exact:
-        source = f"all {whose}"
-    else:
-        error = max((c.rank_error for c in described.columns), default=0.0)
-        source = (
-            f"{described.sampled_rows:,} of {whose}: ranks are off by {format_share(error)} at "
-            f"most, in {format_share(described.confidence)} of cases; counts and mean are exact"
-        )
-    lines = [f"Columns before the transform (1, 50, 99% quantiles of {source})"]
-    for column in described.columns:
-        facts = [f"{column.value_count:>12,} values"]
-        if column.quantiles:
-            shown = (column.find_quantile(share) for share in (0.01, 0.5, 0.99))
-            facts.append(", ".join(format_value(q.value, column.kind) for q in shown if q))
-        if column.mean is not None:
-            facts.append(f"mean {format_value(column.mean, column.kind)}")
-        if column.zeros:
-            facts.append(f"zero {format_share(column.zeros / column.value_count)}")
-        if column.missing_count:
-            facts.append(f"missing {format_share(column.missing_count / column.row_count)}")
-        if column.distinct is not None:
-            at_least = "" if column.distinct.is_exact else "at least "
-            facts.append(f"{at_least}{column.distinct.low:,} distinct")
-        lines.append(f"  {column.name:<28}{'  '.join(facts)}")
-    return lines
+        return f"all {whose}"
+    error = max((c.rank_error for c in described.columns), default=0.0)
+    return (
+        f"{described.sampled_rows:,} of {whose}: ranks are off by {format_share(error)} at "
+        f"most, in {format_share(described.confidence)} of cases; counts and mean are exact"
+    )
+
+
+def _describe_column(column: "ColumnSummary") -> str:
+    """Return the values, mean, quantiles and distinct values of a raw column."""
+    facts = [f"{column.value_count:>12,} values"]
+    if column.quantiles:
+        shown = (column.find_quantile(share) for share in (0.01, 0.5, 0.99))
+        facts.append(", ".join(format_value(q.value, column.kind) for q in shown if q))
+    if column.mean is not None:
+        facts.append(f"mean {format_value(column.mean, column.kind)}")
+    if column.zeros:
+        facts.append(f"zero {format_share(column.zeros / column.value_count)}")
+    if column.missing_count:
+        facts.append(f"missing {format_share(column.missing_count / column.row_count)}")
+    if column.distinct is not None:
+        at_least = "" if column.distinct.is_exact else "at least "
+        facts.append(f"{at_least}{column.distinct.low:,} distinct")
+    return "  ".join(facts)
 
 
 def format_value(value: float, kind: str) -> str:
@@ -248,7 +253,7 @@ def format_comparison(comparison: "Comparison", first: int, second: int) -> list
         else:
             lines.append(f"  column {name} is {new_type}, was {old_type}")
     lines.append(f"  {'the same' if comparison.same_transform else 'another'} transform")
-    lines.append("Columns, all splits (about 1, 50, 99% quantiles before scaling)")
+    lines += _compare_raw_columns(comparison, first, second)
     for name, (old_statistics, new_statistics) in comparison.statistics.items():
         lines.append(f"  {name:<28}{_format_statistics(old_statistics)}")
         if new_statistics != old_statistics:
@@ -257,6 +262,27 @@ def format_comparison(comparison: "Comparison", first: int, second: int) -> list
     if comparison.other_bins:
         columns = ", ".join(comparison.other_bins)
         lines.append(f"  not compared, because they were fitted on other rows: {columns}")
+    return lines
+
+
+def _compare_raw_columns(comparison: "Comparison", first: int, second: int) -> list[str]:
+    """Return the raw columns of both versions, and the title of the dataset columns below them."""
+    old, new = comparison.described
+    if old is None or new is None:
+        without = [n for n, d in ((first, old), (second, new)) if d is None]
+        return [_head_binned(f"version {without[0]} has" if len(without) == 1 else "they have")]
+    lines = ["Columns before the transform (1, 50, 99% quantiles)"]
+    lines += [f"  version {n}: of {_describe_rows(d)}" for n, d in ((first, old), (second, new))]
+    for before, after in comparison.raw_columns:
+        if before is not None:
+            lines.append(f"  {before.name:<28}{_describe_column(before)}")
+        elif after is not None:
+            lines.append(f"  {after.name:<28}added")
+        if after is None:
+            lines.append(f"  {'':<26}> removed")
+        elif after != before:
+            lines.append(f"  {'':<26}> {_describe_column(after)}")
+    lines.append("Dataset columns, all splits (about 1, 50, 99% quantiles, from bins)")
     return lines
 
 

@@ -151,6 +151,13 @@ def diff(
                     name: dict(zip(("first", "second"), map(asdict, both), strict=True))
                     for name, both in comparison.statistics.items()
                 },
+                "raw_columns": [
+                    {
+                        version: column and column.model_dump(mode="json")
+                        for version, column in zip(("first", "second"), both, strict=True)
+                    }
+                    for both in comparison.raw_columns
+                ],
                 "drift": [_describe_drift(d) for d in comparison.drift],
                 "other_bins": comparison.other_bins,
             }

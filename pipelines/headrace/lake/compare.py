@@ -3,12 +3,13 @@
 The result is plain values; how it is shown is left to `commands/`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headrace.labels.kinds import KINDS
 from headrace.lake.data_file import SPLITS
+from headrace.lake.data_statistics import LABEL_KIND, ColumnSummary, DataStatistics
 from headrace.lake.drift import (
     ColumnDrift,
     measure_id_drift,
@@ -63,7 +64,12 @@ class Comparison:
         partitions: "added", "removed" and "changed" source partitions.
         same_transform: whether both have the same transform.
         same_rows: whether both have the same rows in the same order, in whatever files.
-        statistics: column -> its statistics in the first and in the second.
+        statistics: dataset column -> its statistics in the first and in the second, without the
+            quantiles that the raw columns of both have.
+        described: the statistics of the raw columns of the first and of the second; None where an
+            older Headrace published it.
+        raw_columns: the statistics of each raw column, and of the label, in the first and in the
+            second, None where it is absent; empty unless both are described.
         drift: distances of columns whose bins are the same in both.
         other_bins: columns whose bins are not, because they were fitted on other rows.
     """
@@ -75,6 +81,8 @@ class Comparison:
     same_transform: bool
     same_rows: bool
     statistics: dict[str, tuple["ColumnStatistics", "ColumnStatistics"]]
+    described: tuple[DataStatistics | None, DataStatistics | None]
+    raw_columns: tuple[tuple[ColumnSummary | None, ColumnSummary | None], ...]
     drift: tuple[ColumnDrift, ...]
     other_bins: tuple[str, ...]
 
@@ -93,6 +101,11 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
     same_bins = [name for name in shared if _has_same_bins(before[name], after[name])]
     drift = [d for name in same_bins for d in _measure_drift(before[name], after[name])]
     old_paths, new_paths = ({f.path for f in v.build.files} for v in (first, second))
+    described = first.statistics, second.statistics
+
+    def is_known(name: str) -> bool:
+        return all(version is not None and version.has_quantiles(name) for version in described)
+
     return Comparison(
         columns=columns,
         rows={split: (first.count_rows(split), second.count_rows(split)) for split in SPLITS},
@@ -106,14 +119,33 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
         same_rows=first.root == second.root and _list_row_paths(first) == _list_row_paths(second),
         statistics={
             name: (
-                ColumnStatistics.from_distribution(before[name], first.build.label_kind),
-                ColumnStatistics.from_distribution(after[name], second.build.label_kind),
+                _summarize(before[name], first, is_known=is_known(name)),
+                _summarize(after[name], second, is_known=is_known(name)),
             )
             for name in shared
         },
+        described=described,
+        raw_columns=_pair_columns(*described),
         drift=tuple(drift),
         other_bins=tuple(name for name in shared if name not in same_bins),
     )
+
+
+def _summarize(item: Distribution, dataset: DatasetVersion, *, is_known: bool) -> ColumnStatistics:
+    summary = ColumnStatistics.from_distribution(item, dataset.build.label_kind)
+    return replace(summary, quantiles=()) if is_known else summary
+
+
+def _pair_columns(
+    first: DataStatistics | None, second: DataStatistics | None
+) -> tuple[tuple[ColumnSummary | None, ColumnSummary | None], ...]:
+    """Pair the raw columns of two versions by name, and their labels, which may have the name of a
+    raw column."""
+    if first is None or second is None:
+        return ()
+    old, new = ({(c.kind == LABEL_KIND, c.name): c for c in d.columns} for d in (first, second))
+    keys = [*old, *(key for key in new if key not in old)]
+    return tuple((old.get(key), new.get(key)) for key in keys)
 
 
 def _list_row_paths(dataset: DatasetVersion) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from headrace.columns.dataset_columns import LABEL
 from headrace.errors import DatasetError, RemovedError
 from headrace.formats import STATISTICS
 from headrace.lake.damage import explain_damage
@@ -165,6 +166,12 @@ class DataStatistics(_Frozen):
     def find_column(self, name: str) -> ColumnSummary | None:
         """Return the statistics of a raw column; None where there are none."""
         return next((c for c in self.columns if c.name == name and c.kind != LABEL_KIND), None)
+
+    def has_quantiles(self, dataset_column: str) -> bool:
+        """Return whether the quantiles of a dataset column are known from the raw column that has
+        its name."""
+        column = self.label if dataset_column == LABEL else self.find_column(dataset_column)
+        return column is not None and bool(column.quantiles)
 
     @property
     def label(self) -> ColumnSummary | None:
