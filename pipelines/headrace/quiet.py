@@ -90,6 +90,12 @@ def silence_py4j() -> None:
         root.addFilter(_WithoutPy4j())
 
 
+def silence_query_errors() -> None:
+    """Keep PySpark from logging, with its whole stack as JSON, an error of SQL that it raises."""
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def keep_interrupt_handler() -> Iterator[None]:
     """Restore what happens at Ctrl-C after a block that may change it.

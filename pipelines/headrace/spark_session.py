@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import MachineError, get_first_line, get_text
 from headrace.guard import remove_at_end
 from headrace.progress import Progress, Report, ignore_progress
-from headrace.quiet import keep_interrupt_handler
+from headrace.quiet import keep_interrupt_handler, silence_query_errors
 from headrace.recipe.sections import Spark
 from headrace.recipe.spark_settings import PINNED
 from headrace.redaction import SPARK_PATTERN
@@ -70,6 +70,12 @@ _LOCAL = {
 }
 
 
+def _silence_pyspark() -> None:
+    silence_query_errors()
+    # Rows go to Python as Arrow here; what PySpark says of pandas 3 is about functions on frames.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+
+
 def spark_session(
     settings: Spark,
     *,
@@ -92,8 +98,7 @@ def spark_session(
         MachineError: Java is missing, too old, or Spark did not start; a server does not answer, or
             was started with settings that would change rows.
     """
-    # Rows go to Python as Arrow here; what PySpark says of pandas 3 is about functions on frames.
-    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    _silence_pyspark()
     from pyspark.sql import SparkSession
 
     submitted, running = is_submitted(), SparkSession.getActiveSession()

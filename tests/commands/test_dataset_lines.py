@@ -203,7 +203,7 @@ def test_versions_that_differ_in_everything() -> None:
         rows={"train": (1000, 900)},
         files=(3, 2, 1),
         partitions={
-            "added": ["day=3"], "removed": [], "changed": [f"{n}" for n in range(14)],
+            "added": ["day=3"], "removed": [""], "changed": [f"{n}" for n in range(14)],
         },
         same_transform=False,
         statistics={"a": (before, after), "d": (before, before)},
@@ -216,6 +216,7 @@ def test_versions_that_differ_in_everything() -> None:
         "train 1,000 rows 900 rows -100",
         "data files: 3 in both, 2 removed, 1 added",
         "source partitions added: day=3",
+        "source partitions removed: the whole table",
         "source partitions changed: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more",
         "column a is integer, was float",
         "column b removed, float",

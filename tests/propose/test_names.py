@@ -13,8 +13,8 @@ from headrace.propose.names import (
     quote_sql_column,
     quote_sql_text,
 )
-from headrace.recipe.column_checks import find_column_names
 from headrace.recipe.model_requirements import TAKEN_INPUTS
+from headrace.recipe.sql_text import find_column_names
 from tests.propose.tables import ODD_NAMES
 
 

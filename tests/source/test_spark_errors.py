@@ -1,5 +1,7 @@
 """Spark's errors, of hundreds of lines, in one sentence."""
 
+from typing import Any
+
 import pytest
 
 from headrace.errors import LakeError, RecipeMismatchError
@@ -189,3 +191,36 @@ def test_what_no_lake_can_mend_is_the_recipes(text: str, kind: type[LakeError]) 
         raise AnalysisException(text)
     assert type(caught.value) is kind
     assert caught.value.exit_code == (2 if kind is RecipeMismatchError else 1)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a >", "sum(a) > 1", "count(*) > 1", "any(y)", "row_number()", "rank() over ()", "foo(a)",
+        "a.b > 1", "st.zz > 1", "xs['k']", "a + xs", "y + 1", "not a", "cast(a as foo)",
+        "length(a, c)", "explode(xs) + 1", "posexplode(xs)", "transform(xs, (x, i, j) -> x)",
+        "exists(xs, x -> x)", "date'2020-13-45'", "c like 'a' escape 'bb'", "a[0]", "coalesce()",
+        "grouping(a)", "struct(a) > 1", ":p", "*", "from_json(c, c)", "nope > 1",
+    ],
+)  # fmt: skip
+def test_sql_that_no_lake_can_mend_is_of_the_recipe(text: str, spark: Any, capfd: Any) -> None:
+    import pyspark.sql.functions as F
+
+    rows = spark.sql("select 1 a, 'x' c, array(1, 2) xs, struct(1 q) st, true y")
+    with pytest.raises(RecipeMismatchError), explain_spark_errors("label.expression"):
+        _ = rows.withColumn("label", F.expr(text)).schema
+    # PySpark logs none of it beside.
+    captured = capfd.readouterr()
+    assert "QueryContextLogger" not in captured.out + captured.err
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("text", ["1 / 0 > a", "cast(c as int) > 1", "(select max(a) from later)"])
+def test_what_a_lake_can_mend_is_tried_again(text: str, spark: Any) -> None:
+    import pyspark.sql.functions as F
+
+    rows = spark.sql("select 1 a, 'x' c")
+    with pytest.raises(LakeError) as found, explain_spark_errors("label.expression"):
+        rows.withColumn("label", F.expr(text)).collect()
+    assert not isinstance(found.value, RecipeMismatchError)

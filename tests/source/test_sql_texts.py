@@ -19,8 +19,8 @@ def check(text: str, columns: frozenset[str] | None = COLUMNS) -> SqlFindings:
     "text",
     [
         "arr_delay > 15",
-        "ARR_DELAY > 15 and origin in ('JFK', 'LGA')",  # Spark tells no capitals from small letters
-        "`arr_delay` <=> null or not origin is null",
+        "arr_delay > 15 AND Origin IN ('JFK', 'LGA')",
+        "`arr_delay` <=> null or not Origin is null",
         "place.city = 'Oslo'",
         "case when arr_delay > 15 then 1 else 0 end",
         "exists(xs, x -> x > 3)",
@@ -32,6 +32,9 @@ def check(text: str, columns: frozenset[str] | None = COLUMNS) -> SqlFindings:
         "cast(arr_delay as decimal(10, 2)) between 1 and 2",
         "arr_delay div 2 = 3",
         "arr_delay > 15 -- minutes",
+        "avg(arr_delay) over (partition by Origin) > 15",
+        "aggregate(xs, 0, (total, x) -> total + x) > 3",
+        "array_max(xs) > 3 and greatest(arr_delay, 3) > 3 and size(collect(xs)) > 1",
     ],
 )
 def test_nothing_is_said_of_what_is_right(text: str) -> None:
@@ -43,7 +46,9 @@ def test_nothing_is_said_of_what_is_right(text: str) -> None:
     [
         ("arr_dely > 15", "arr_dely", "arr_delay"),
         ("arr_dely", "arr_dely", "arr_delay"),
-        ("origin = 'JFK' or not orign is null", "orign", "Origin"),
+        ("Origin = 'JFK' or not orign is null", "orign", "Origin"),
+        ("ARR_DELAY > 15", "ARR_DELAY", "arr_delay"),  # sessions tell capitals from small letters
+        ("origin = 'JFK'", "origin", "Origin"),
         ("case when arr_dely > 15 then 1 end", "arr_dely", "arr_delay"),
         ("`arr_dely` in (1, 2)", "arr_dely", "arr_delay"),
     ],
@@ -76,6 +81,8 @@ def test_a_name_is_suspected_where_it_could_be_something_else(text: str) -> None
         ("drop table t", "is a statement, not an expression"),
         ("arr_delay > 1; arr_delay > 2", "is more than one expression"),
         ("-- nothing", "is empty"),
+        ("sum(arr_delay) > 15", "SUM(arr_delay) is of many rows, not of one"),
+        ("arr_delay > 1 and count(*) > 15", "COUNT(*) is of many rows"),
     ],
 )
 @pytest.mark.parametrize("columns", [COLUMNS, None])

@@ -245,7 +245,8 @@ def format_comparison(comparison: "Comparison", first: int, second: int) -> list
     for change, names in comparison.partitions.items():
         if names:
             more = f" and {len(names) - _SHOWN_ITEMS} more" if len(names) > _SHOWN_ITEMS else ""
-            lines.append(f"  source partitions {change}: {', '.join(names[:_SHOWN_ITEMS])}{more}")
+            shown = ", ".join(name or "the whole table" for name in names[:_SHOWN_ITEMS])
+            lines.append(f"  source partitions {change}: {shown}{more}")
     for name, (old_type, new_type) in comparison.columns.items():
         if old_type is None or new_type is None:
             change = "added" if old_type is None else "removed"

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from headrace.errors import LakeError
+from headrace.errors import RecipeMismatchError
 from headrace.labels.kind import LabelKind, Values
 from headrace.labels.kinds import find_label_kind
 from headrace.labels.label_texts import SEPARATOR
@@ -26,7 +26,7 @@ def add_labels(
         the rows, and their schema.
 
     Raises:
-        LakeError: an expression does not compile, or has the wrong type.
+        RecipeMismatchError: an expression does not compile, or has the wrong type.
     """
     label = recipe.label
     kind = find_label_kind(label.kind)
@@ -51,7 +51,7 @@ def _add_expression(
     column_type, sql = to_column_type(spark_type), spark_type.simpleString()
     types, hint = (kind.sql_types, kind.sql_hint) if kind else (NUMBERS, "a number")
     if column_type not in types or "array<array" in sql:
-        raise LakeError(f"{where} ({expression}) has type {sql}, expected {hint}")
+        raise RecipeMismatchError(f"{where} ({expression}) has type {sql}, expected {hint}")
     values = kind.values if kind else Values.NUMBER
     if values is Values.TEXT:
         return labelled.withColumn(name, F.col(name).cast("string"))

@@ -22,6 +22,7 @@ from headrace.recipe.column_checks import (
     check_rules,
 )
 from headrace.recipe.evaluate_checks import check_evaluation, check_references, check_slices
+from headrace.recipe.expression_checks import check_expressions
 from headrace.recipe.model_requirements import find_model_problems
 from headrace.recipe.problems import suggest_nearest
 from headrace.recipe.reader_options import check_reader_options
@@ -197,6 +198,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_split, ("split",)),
     (check_rules, ("clean",)),
     (check_label, ("label",)),
+    (check_expressions, ("source", "label", "clean", "increments")),
     (check_leaks, ("label", "unavailable", "derive", "features", "source")),
     (check_derivations, ("derive", "features")),
     (check_clips, ("features",)),

@@ -1,11 +1,10 @@
 """Check keys about rows and columns against each other: rules, labels, leaks, features."""
 
-import re
-
 from headrace.columns.dataset_columns import RESERVED_NAMES
 from headrace.errors import Problem
 from headrace.labels.kinds import find_label_kind
 from headrace.recipe import sections as s
+from headrace.recipe.sql_text import find_column_names
 from headrace.recipe.times import parse_time_to_micros
 from headrace.schema import ColumnType
 
@@ -97,12 +96,6 @@ def check_leaks(
                     Problem(where, f"reads {column!r}, {reason[column]}", "remove it: it leaks")
                 )
     return problems
-
-
-def find_column_names(expression: str) -> list[str]:
-    """Return words of a Spark SQL expression that may be columns; quoted texts are none."""
-    without_texts = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", " ", expression)
-    return [quoted or word for quoted, word in re.findall(r"`([^`]+)`|(\w+)", without_texts)]
 
 
 def check_derivations(

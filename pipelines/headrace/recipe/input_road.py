@@ -8,8 +8,8 @@ is found before it gives other predictions.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from headrace.recipe.column_checks import find_column_names
 from headrace.recipe.sections import Expr, Recipe, Rule, Unique
+from headrace.recipe.sql_text import find_column_names
 
 Road = dict[str, Any]
 """Plain values, which JSON keeps."""

@@ -227,7 +227,8 @@ class Label(Section):
     """The label: what is predicted."""
 
     expression: Text
-    """Spark SQL over the main table's and joined columns; rows where it is null are filtered."""
+    """Spark SQL over the main table's and joined columns; rows where it is null are filtered. Its
+    value is the row's: no function of chance, and no other row but with increments.by: table."""
     kind: KindName = "binary"
     """A row of another split with a class or label that the train split does not have is
     filtered."""

@@ -238,7 +238,7 @@ def _describe_boundary(time: Mapping[str, Any], key: str) -> int | str:
 
 def _is_case_sensitive(recipe: Mapping[str, Any]) -> bool:
     conf = (recipe.get("spark") or {}).get("conf") or {}
-    return str(conf.get("spark.sql.caseSensitive", "false")).lower() == "true"
+    return str(conf.get("spark.sql.caseSensitive", "true")).lower() == "true"
 
 
 def _describe_classes(before: list[str], now: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
-from headrace.recipe.column_checks import find_column_names
+from headrace.recipe.sql_text import find_column_names
 from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
 from headrace.source.keys import find_key_problems
 from headrace.source.needed_columns import NeededColumns

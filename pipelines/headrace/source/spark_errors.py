@@ -19,8 +19,16 @@ _MAX_RESULT = re.compile(
     r"results of \d+ tasks \(([^)]+)\) is bigger than spark\.driver\.maxResultSize"
     r"(?: \(([^)]+)\))?"
 )
-# What no lake can mend: SQL that Spark cannot parse, names that it cannot resolve.
-_OF_RECIPE = re.compile(r"\s*\[(PARSE_\w+|UNRESOLVED_(COLUMN|ROUTINE)|WRONG_NUM_ARGS)\b")
+# What no lake can mend: SQL that Spark cannot parse, names that it cannot resolve, functions that
+# are called with what they do not take, aggregates where there is one row.
+_OF_RECIPE = re.compile(
+    r"\s*\[(PARSE_\w+|UNRESOLVED_(COLUMN|ROUTINE|FIELD)|WRONG_NUM_ARGS|DATATYPE_MISMATCH"
+    r"|FIELD_NOT_FOUND|MISSING_(GROUP_BY|AGGREGATION)|WINDOW_FUNCTION_\w+|UDTF_\w+"
+    r"|INVALID_(ESC|EXTRACT_\w+|LAMBDA_\w+|NON_DETERMINISTIC_\w+|TYPED_LITERAL|USAGE_\w+"
+    r"|WHERE_CONDITION|PARAMETER_VALUE\.PATTERN|SCHEMA\.NON_STRING_LITERAL)"
+    r"|UNSUPPORTED_(DATATYPE|EXPR_FOR_\w+|GENERATOR|GROUPING_EXPRESSION)"
+    r"|UNBOUND_SQL_PARAMETER)\b"
+)
 _DAMAGED = re.compile(r"TProtocolException|ParquetDecodingException|InvalidSchemaException")
 
 

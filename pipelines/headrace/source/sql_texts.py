@@ -13,7 +13,7 @@ from typing import Any
 
 from headrace.errors import Problem
 from headrace.recipe import Recipe
-from headrace.recipe import sections as s
+from headrace.recipe.expression_checks import list_expressions
 from headrace.schema import show_names
 
 SPARK_DECIDES = "Spark's own parser decides"
@@ -56,16 +56,8 @@ class SqlFindings:
 
 def list_sql_texts(recipe: Recipe) -> Iterator[SqlText]:
     """List every text of SQL that the recipe has."""
-    for name, table in recipe.source.tables.items():
-        for key in ("partitions", "where"):
-            if text := getattr(table, key):
-                yield SqlText(f"source.tables.{name}.{key}", text, name)
-    for key in ("expression", "sample_weight", "baseline"):
-        if text := getattr(recipe.label, key):
-            yield SqlText(f"label.{key}", text)
-    for index, rule in enumerate(recipe.clean.rules):
-        if isinstance(rule, s.Expr):
-            yield SqlText(f"clean.rules.{index}.expression", rule.expression)
+    texts = list_expressions(recipe.source, recipe.label, recipe.clean)
+    return (SqlText(*text) for text in texts)
 
 
 def check_sql(sql: SqlText, columns: Collection[str] | None) -> SqlFindings:
@@ -97,13 +89,15 @@ def _check_names(sql: SqlText, tree: Any, columns: Collection[str] | None) -> Sq
         return _suspect(sql, f"the expression ends before {tree.alias!r}, which names it")
     if isinstance(tree, e.Query) or not isinstance(tree, e.Condition):
         return _suspect(sql, "is a statement, not an expression")
+    for total in tree.find_all(e.AggFunc):
+        if total.find_ancestor(e.Window) is None:
+            return _suspect(sql, f"{total.sql(dialect='spark')} is of many rows, not of one")
     if columns is None:
         return SqlFindings()
-    known = {name.lower() for name in columns}  # Spark's SQL tells no capitals from small letters
     missing = [
         name
         for name in dict.fromkeys(_list_names(tree))
-        if name.lower() not in known and name.lower() not in _BARE_FUNCTIONS
+        if name not in columns and name.lower() not in _BARE_FUNCTIONS
     ]
     if not missing:
         return SqlFindings()
@@ -141,7 +135,8 @@ def _is_plain(tree: Any) -> bool:
 
 
 def _build_problem(key: str, name: str, columns: Collection[str]) -> Problem:
-    near = difflib.get_close_matches(name, sorted(columns), n=1, cutoff=0.6)
+    cases = [column for column in sorted(columns) if column.lower() == name.lower()]
+    near = cases or difflib.get_close_matches(name, sorted(columns), n=1, cutoff=0.6)
     fix = f"did you mean {near[0]}?" if near else f"the columns are: {show_names(columns)}"
     return Problem(key, f"reads {name!r}, and there is no such column", fix)
 

@@ -5,7 +5,6 @@ it would refuse is compared with what rows depend on.
 """
 
 import importlib.util
-import logging
 import os
 import socket
 import threading
@@ -101,8 +100,6 @@ def open_session(remote: Remote, app_name: str, settings: Mapping[str, str]) -> 
             f"session of another kind runs in this process; stop it, or unset {remote.named_by}"
         )
     _check_reachable(remote)
-    # It prints every error of the server with its whole stack, beside raising it.
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")
     builder = SparkSession.builder.remote(remote.url).appName(app_name)
     for key, value in settings.items():

@@ -42,6 +42,8 @@ def check(
             loaded = load_with_overrides(recipe, workdir, set_, ranks)
         except RecipeError as error:
             remarks = [Remark.from_problem(Kind.RECIPE, problem) for problem in error.problems]
+            later = "not looked at before the recipe is right by itself"
+            remarks += [Remark(Kind.UNCHECKED, what, later) for what in ("tables", "machine")]
         else:
             remarks = check_recipe(loaded, workdir, remote=remote)
         _report_remarks(command, remarks)

@@ -182,7 +182,10 @@ def _find_types(
     chosen = [(columns, found) for columns, found in chosen if found]
     groups = group_files(chosen, common.columns, types, widens=True)
     if any(group.stored for group in groups):
-        raise NeedsSparkError("columns of the main table have several types or spellings in files")
+        raise NeedsSparkError(
+            "columns of the main table have types that only Spark reads, or several types or "
+            "spellings in files"
+        )
     used = {c.name for c in common.columns if c.name in wanted}
     if other := sorted(c for c in used if types[c] not in _TYPES):
         raise NeedsSparkError(f"column {other[0]} is {types[other[0]]}")
