@@ -96,7 +96,7 @@ def arm(step: str, root: Path) -> None:
                 lambda: before(delta, "find_committed_version"),
             )
         case "before the predictions' record":
-            before(predictions, "write_object")
+            before(predictions, "write_sidecar_files")
         case "before the record":
             before(record, "record_build")
         case _:

@@ -39,7 +39,7 @@ def test_of_a_store_in_a_folder_it_is_a_path(
 def test_of_a_server_that_keeps_artifacts_it_is_its_page(tmp_path: Path) -> None:
     with mlflow_server(tmp_path) as address:
         store = Store.from_recipe(
-            tiny_recipe(), str(tmp_path), {**os.environ, "MLFLOW_TRACKING_URI": address}
+            tiny_recipe(tmp_path), str(tmp_path), {**os.environ, "MLFLOW_TRACKING_URI": address}
         )
         run_id = log_report(store)
         place = locate_artifact(store, run_id, "evaluation/test/report.html")
