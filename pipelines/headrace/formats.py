@@ -145,13 +145,13 @@ TRANSFORM = Format("fitted transform", 5, oldest=2, steps={3: lambda tree: {**tr
 """`transform.json`, also within a model. 3: its digest is that of its bytes. 4: it has the rules
 that act on raw rows. 5: large vocabularies lie in files beside it; one without such is written as
 of 4."""
-BUILD = Format("dataset version", 11, steps={4: lambda tree: {**tree, "transform_format": 2}})
+BUILD = Format("dataset version", 12, steps={4: lambda tree: {**tree, "transform_format": 2}})
 """`build.json`, and with it all files of the sidecar. 5: it has its transform's format. 6: it has
 the columns of the source's files, and the definition of its keys. 7: it has the snapshots that
 were read, joins that are followed, and persons that were erased. 8: its files have checksums. 9: it
 has the columns of raw values, and the boundaries of a split by time that follow from the rows. 10:
 its lists are in manifests where they are long. 11: its files may have rows of several source
-partitions, and it has the version that was optimized."""
+partitions, and it has the version that was optimized. 12: rows without ids are counted."""
 FIRST_BUILD_WITH_SUMS = 8
 """Format of `build.json` from which on a sidecar without checksums is damaged."""
 PREDICTIONS = Format("version of predictions", 5)
@@ -180,8 +180,9 @@ CHECKPOINT = Format("checkpoint", 4, key="format", steps={2: _mark_ended, 3: _ke
 """The `state` member of a checkpoint, and the names of its arrays. 2: it has a manifest of them.
 3: it has the settings that its state depends on, and says whether it stopped early. 4: it says
 whether categoricals share embedding tables."""
-MODEL = Format("registered model", 1)
-"""Headrace's entry in a model's metadata, and the files beside its network."""
+MODEL = Format("registered model", 2)
+"""Headrace's entry in a model's metadata, and the files beside its network. 2: rows without ids are
+counted."""
 
 
 def _call_unjudged(tree: Tree) -> Tree:

@@ -7,6 +7,7 @@ from headrace.columns.histogram import (
     HistogramAxis,
     axes_from_json,
     axes_to_json,
+    make_empty_axis,
     make_number_axis,
 )
 from headrace.columns.statistics import NumberSummary
@@ -41,3 +42,14 @@ def test_axes_survive_json() -> None:
         HistogramAxis("y", labels=("missing", "a"), unknown=(1, 2)),
     )
     assert axes_from_json(axes_to_json(axes)) == axes
+
+
+def test_rows_without_ids_are_counted_by_rows() -> None:
+    axis = make_empty_axis("t")
+    assert (axis.name, axis.column) == ("t is empty", "t")
+    ids = np.array([[0, 0, 0], [2, 0, 0], [0, 0, 1]], np.int32)
+    assert axis.count_values(ids).tolist() == [1, 2]
+    assert axis.count_values(np.zeros((0, 3), np.int32)).tolist() == [0, 0]
+    assert axis.count_unknown(ids) == 0
+    assert HistogramAxis("x", labels=("a",)).column == "x"
+    assert axes_from_json(axes_to_json([axis])) == (axis,)

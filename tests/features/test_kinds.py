@@ -1,5 +1,7 @@
 """The list of kinds: what a kind's section, fitted form and kernel say of each other must agree."""
 
+import math
+from collections import Counter
 from typing import Any, get_args
 
 import numpy as np
@@ -10,9 +12,12 @@ from pydantic import TypeAdapter
 from headrace.columns.values import read_column
 from headrace.features.kind import DTYPES, FeatureSection, IdsKind, NumbersKind
 from headrace.features.kinds import KINDS, find_feature_kind
+from headrace.lake.drift import measure_id_drift, measure_missing_drift, measure_number_drift
+from headrace.prepare.shuffle.task_counts import find_missing
 from headrace.recipe import sections as s
 from headrace.schema import ColumnType
 from headrace.transform.arrow import ArrowTransform
+from headrace.transform.spec import RawColumn
 from tests.fitting import fit_table
 
 NUMBER = {ColumnType.INTEGER, ColumnType.REAL, ColumnType.BOOLEAN}
@@ -112,6 +117,49 @@ def test_the_data_report_counts_every_value(name: str) -> None:
     variables = kind.list_summary_requests("f", section)
     statistics = {variable.key: variable.summarize(columns) for variable in variables}
     for axis in kind.list_axes(feature, section, statistics):
-        values = arrays[axis.name]
+        values = arrays[axis.column]
         expected = np.count_nonzero(values) if axis.padded else values.size
+        expected = len(values) if axis.rows_of else expected
         assert axis.count_values(values).sum() == expected
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_column_that_comes_without_a_value_is_drift(name: str) -> None:
+    """Whatever its feature is: a night whose column is empty is not a night like the others."""
+    section = make_section(name)
+    spec = fit_table(TABLE, RAW, {"f": section})
+    (feature,) = spec.features
+    columns = {column: read_column(TABLE[column], raw_kind) for column, raw_kind in RAW.items()}
+    kind = find_feature_kind(section)
+    variables = kind.list_summary_requests("f", section)
+    statistics = {variable.key: variable.summarize(columns) for variable in variables}
+    none = pa.table({c: pa.nulls(len(TABLE), TABLE[c].type) for c in TABLE.column_names})
+    transform = ArrowTransform(spec)
+    missing: list[Counter[str]] = [Counter(), Counter()]
+    before, after = transform(TABLE, missing[0]), transform(none, missing[1])
+    drifted = []
+    for axis in kind.list_axes(feature, section, statistics):
+        measure = measure_id_drift if axis.labels else measure_number_drift
+        # So many rows that no difference is chance.
+        counts = [1000 * axis.count_values(columns[axis.column]) for columns in (before, after)]
+        found = measure(axis.name, *counts, 0.1)
+        drifted += [axis.name] if found is not None and found.has_drifted else []
+    counts_by_side = [({k: 1000 * n for k, n in side.items()}, 3000) for side in missing]
+    drifted += [d.name for d in measure_missing_drift(*counts_by_side, 0.1) if d.has_drifted]
+    assert drifted
+
+
+def test_missing_values_are_counted_as_where_the_rows_were_written() -> None:
+    spec = fit_table(TABLE, RAW, {name: make_section(name) for name in ("series", "text")})
+    spec = spec.model_copy(
+        update={"raw": tuple(RawColumn(name=n, kind=n, nullable=True) for n in RAW)}
+    )
+    missing: Counter[str] = Counter()
+    transform = ArrowTransform(spec.model_copy(update={"features": ()}))
+    table = TABLE.set_column(0, "real", pa.array([math.inf, None, math.nan]))
+    batches = (table, table.slice(1))
+    for batch in batches:
+        transform(batch, missing)
+    expected = {name: sum(int(find_missing(b[name]).sum()) for b in batches) for name in RAW}
+    assert missing == expected
+    assert expected == {**dict.fromkeys(RAW, 2), "real": 5}

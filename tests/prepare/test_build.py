@@ -25,7 +25,7 @@ def profile(*counts: int) -> Profile:
     return Profile(columns=(), distributions=(distribution,), rules=())
 
 
-FROZEN: Any = SimpleNamespace(fitted_profile=profile(5000, 5000))
+FROZEN: Any = SimpleNamespace(fitted_profile=profile(5000, 5000), fitted_rows=10_000)
 WRITTEN = Written(
     [DataFile(path="f", split="train", bytes=1, row_groups=(600, 400), content="", partition="")],
     [], unseen=Counter(),

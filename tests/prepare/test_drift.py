@@ -3,7 +3,7 @@
 import pytest
 
 from headrace.errors import LakeError
-from headrace.lake.profile import Distribution, Profile
+from headrace.lake.profile import Distribution, Profile, RawColumnProfile
 from headrace.prepare.drift import measure_drift, refuse_drift
 from headrace.recipe.sections import Increments
 
@@ -37,7 +37,7 @@ def test_all_splits_of_the_new_rows_are_compared_with_the_train_split() -> None:
         distribution("w", "ids", (900, 0), (100, 0), (0, 0), unknown=50),
         distribution("new", "numbers", (1, 1), (1, 1), (1, 1)),
     )
-    drift = measure_drift(fitted, current, Increments(), 1000)
+    drift = measure_drift(fitted, current, Increments(), 1000, fitted_rows=10_000)
     measured = {(d.name, d.measure): d for d in drift}
     assert list(measured) == [("x", "psi"), ("w", "l_infinity"), ("w", "unknown_share")]
     assert measured["x", "psi"].value == pytest.approx(0, abs=1e-6)
@@ -49,7 +49,7 @@ def test_all_splits_of_the_new_rows_are_compared_with_the_train_split() -> None:
 
 def test_classes_that_are_not_known_are_drift_of_the_label() -> None:
     fitted = profile(distribution("label", "numbers", (50, 50), (0, 0), (0, 0)))
-    (_, share) = measure_drift(fitted, fitted, Increments(), rows=60, unseen=40)
+    (_, share) = measure_drift(fitted, fitted, Increments(), rows=60, unseen=40, fitted_rows=100)
     assert (share.name, share.measure, share.value) == ("label", "unknown_share", 0.4)
 
 
@@ -58,9 +58,39 @@ def test_what_drifted_is_refused_with_the_fix() -> None:
         *(distribution(f"w{n}", "ids", (5000, 5000), (0, 0), (0, 0)) for n in range(7))
     )
     current = profile(*(distribution(f"w{n}", "ids", (9000, 0), (0, 0), (0, 0)) for n in range(7)))
-    drift = measure_drift(fitted, current, Increments(), 9000)
+    drift = measure_drift(fitted, current, Increments(), 9000, fitted_rows=10_000)
     with pytest.raises(
         LakeError, match=r"w0: largest change of a value's share 0\.5,.*; and 2 more\. .*--refit"
     ):
         refuse_drift(drift)
-    refuse_drift(measure_drift(fitted, fitted, Increments(), 9000))
+    refuse_drift(measure_drift(fitted, fitted, Increments(), 9000, fitted_rows=10_000))
+
+
+def with_missing(*distributions: Distribution, **missing: int) -> Profile:
+    columns = tuple(
+        RawColumnProfile(name=name, kind="real", missing={"train": n, "validation": 0, "test": 0})
+        for name, n in missing.items()
+    )
+    return Profile(columns=columns, distributions=distributions, rules=())
+
+
+def test_values_that_are_missing_are_drift_whatever_replaces_them() -> None:
+    # Zeros, and a missing number becomes one: its bins say nothing.
+    x = distribution("x", "numbers", (9900, 100), (0, 0), (0, 0))
+    shop = Distribution(
+        name="shop", kind="ids", labels=("missing", "a"), counts=dict.fromkeys(SPLITS, (0, 100))
+    )
+    fitted = with_missing(x, shop, x=100, y=5000, shop=0, gone=0)
+    current = with_missing(x, shop, x=1000, y=300, shop=1000, new=1000)
+    drift = measure_drift(fitted, current, Increments(), 1000, fitted_rows=10_000)
+    found = {d.name: (d.value, d.has_drifted) for d in drift if d.name.endswith(" is missing")}
+    assert found == {  # shop's are counted with its other values
+        "x is missing": (pytest.approx(0.99), True),
+        "y is missing": (pytest.approx(0.2), True),  # fewer than before
+    }
+    for nothing in (
+        measure_drift(fitted, fitted, Increments(), 10_000, fitted_rows=10_000),
+        measure_drift(fitted, current, Increments(), 1000, fitted_rows=0),
+        measure_drift(fitted, current, Increments(), 0, fitted_rows=10_000),
+    ):
+        assert not any(d.has_drifted for d in nothing if d.name.endswith(" is missing"))

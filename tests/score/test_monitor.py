@@ -94,3 +94,23 @@ def test_columns_without_counts_are_left_out() -> None:
     assert set(measure(reference(), only_x)) == {("x", "psi")}
     assert measure(reference(counts={}), results()) == {("prediction", "psi"): None}
     assert measure(reference(), TaskResults()) == {}
+
+
+def test_missing_values_are_measured_where_no_label_counts_them() -> None:
+    with_missing = reference(missing={"x": 10, "w": 0, "gone": 0}, rows=1000)
+    scored = results()
+    scored.rows = 1000
+    scored.missing.update({"x": 900, "w": 900, "new": 900})
+    found = measure(with_missing, scored)
+    assert found["x is missing", "l_infinity"] == pytest.approx(0.89)
+    assert not {"w is missing", "gone is missing", "new is missing"} & {name for name, _ in found}
+    # Models of an older Headrace have no such counts.
+    assert not any("missing" in name for name, _ in measure(reference(), scored))
+
+
+def test_what_is_missing_adds_up_over_tasks() -> None:
+    one, other = TaskResults(rows=3), TaskResults(rows=4)
+    one.missing.update({"x": 1})
+    other.missing.update({"x": 2, "y": 0})
+    one.add_bytes(other.to_bytes())
+    assert (one.rows, one.missing) == (7, {"x": 3, "y": 0})

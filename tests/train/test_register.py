@@ -116,12 +116,18 @@ def test_columns_are_described_as_the_build_that_fitted_them_counted(
     dataset: Any = SimpleNamespace(
         root="/data",
         build=SimpleNamespace(transform_of="b1", build_id="b2"),
-        fitted_profile=SimpleNamespace(distributions=distributions),
+        fitted_profile=SimpleNamespace(
+            distributions=distributions,
+            columns=[SimpleNamespace(name="price", missing={"train": 1, "test": 9})],
+        ),
+        fitted_rows=3,
     )
     assert _describe_columns(dataset, ignore_progress) == {
         "axes": [{"name": "amount"}],
         "counts": {"amount": [1, 2], "shop": [3]},
         "unknown": {"shop": 4},
+        "missing": {"price": 1},
+        "rows": 3,
     }
     dataset.build.transform_of = None
     _describe_columns(dataset, ignore_progress)
@@ -139,7 +145,7 @@ def test_a_model_whose_counts_were_removed_is_registered_with_a_message(
     dataset: Any = SimpleNamespace(root="/data", build=build)
     messages: list[str] = []
     described = _describe_columns(dataset, lambda progress: messages.append(progress.text))
-    assert described == {"axes": [], "counts": {}, "unknown": {}}
+    assert described == {"axes": [], "counts": {}, "unknown": {}, "missing": {}, "rows": 0}
     (message,) = messages
     assert message.startswith("scoring with this model will not measure drift of its inputs: build")
 

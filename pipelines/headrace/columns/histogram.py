@@ -1,7 +1,7 @@
 """Count the values of a column over fixed bins or labels, so that counts of files add up."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ AXES_FILE = "axes.json"
 """Name of the file in the build that fitted a transform."""
 MISSING_LABEL = "missing"
 """Name of id 0 where it stands for missing values."""
+_EMPTY_SUFFIX = " is empty"  # no name of a feature has a space
 NUMBER_BINS = 20
 """Bins of a histogram of numbers."""
 _SHOWN_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -30,6 +31,8 @@ class HistogramAxis:
         unknown: ids from here (inclusive) to there are out of the vocabulary.
         padded: id 0 is padding and not counted.
         quantiles: of the train split, before scaling.
+        rows_of: dataset column of lists of ids whose rows are counted, by whether they are empty:
+            nothing but padding; "" where values are counted.
     """
 
     name: str
@@ -39,9 +42,22 @@ class HistogramAxis:
     unknown: tuple[int, int] | None = None
     padded: bool = False
     quantiles: tuple[float, ...] = ()
+    rows_of: str = ""
+
+    @property
+    def column(self) -> str:
+        """Return the dataset column that is counted."""
+        return self.rows_of or self.name
 
     def count_values(self, values: np.ndarray) -> np.ndarray:
-        """Return counts, int64 of shape (bins,) or (labels,)."""
+        """Return counts, int64 of shape (bins,) or (labels,).
+
+        Args:
+            values: of the column, shape (rows,) or (rows, values of a row).
+        """
+        if self.rows_of:
+            present = int(np.count_nonzero(values.any(axis=1)))
+            return np.array([len(values) - present, present], np.int64)
         flat = values.reshape(-1)
         if self.labels:
             if self.padded:
@@ -58,6 +74,28 @@ class HistogramAxis:
             return 0
         first, end = self.unknown
         return int(np.count_nonzero((values >= first) & (values < end)))
+
+
+def make_empty_axis(name: str) -> HistogramAxis:
+    """Return an axis of a column of lists of ids: how many rows have none.
+
+    The ids of such rows are padding, which the column's own axis leaves out, so that a column that
+    comes without any value would be no drift.
+    """
+    return HistogramAxis(f"{name}{_EMPTY_SUFFIX}", labels=(MISSING_LABEL, "present"), rows_of=name)
+
+
+def find_with_missing(labels: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Return the columns of which missing values, or rows without any, are counted by a label.
+
+    Args:
+        labels: name of an axis -> its labels.
+    """
+    return frozenset(
+        name.removesuffix(_EMPTY_SUFFIX)
+        for name, own in labels.items()
+        if tuple(own[:1]) == (MISSING_LABEL,)
+    )
 
 
 def make_number_axis(

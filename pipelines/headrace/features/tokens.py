@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
+from headrace.columns.histogram import HistogramAxis, make_empty_axis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.fingerprints import hash_column_tensors, hash_columns
@@ -211,13 +211,16 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         section: MultiValuedSection | TextSection,
         statistics: Statistics,
     ) -> list[HistogramAxis]:
-        """Return an axis of the most frequent texts; for hashed texts, only missing and present."""
+        """Return an axis of the most frequent texts, and one of rows without any; for hashed texts,
+        whose ids have no names, the second alone."""
+        empty = make_empty_axis(feature.name)
         if feature.buckets is not None:
-            return [HistogramAxis(feature.name, labels=(MISSING_LABEL, "present"), padded=True)]
+            return [empty]
         unknown = ["unknown"] * feature.unknown_ids
         labels = ("padding", *unknown, *feature.values[:SHOWN_TEXTS], "other")
         range_of_unknown = (FIRST_UNKNOWN_ID, FIRST_UNKNOWN_ID + feature.unknown_ids)
-        return [HistogramAxis(feature.name, labels=labels, unknown=range_of_unknown, padded=True)]
+        texts = HistogramAxis(feature.name, labels=labels, unknown=range_of_unknown, padded=True)
+        return [texts, empty]
 
     def make_example_values(
         self, feature: TokensFeature, *, in_lists: bool

@@ -8,7 +8,7 @@ over all labels at once.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -156,6 +156,38 @@ def measure_id_drift(
     )
 
 
+def measure_missing_drift(
+    reference: tuple[Mapping[str, int], int],
+    current: tuple[Mapping[str, int], int],
+    base_limit: float,
+    counted: Collection[str] = (),
+) -> list[ColumnDrift]:
+    """Measure the change of each raw column's share of missing values.
+
+    What replaces a missing number may be what most rows have anyway, so its bins need not tell.
+
+    Args:
+        reference, current: raw column -> rows where it is missing, and the number of rows.
+        base_limit: limit of the change for any number of rows; few rows raise it.
+        counted: columns whose missing values are counted with their other values.
+
+    Returns:
+        The drift of the columns that both have; none where either side has no rows.
+    """
+    (before, reference_rows), (now, rows) = reference, current
+    measured = (
+        measure_id_drift(
+            f"{name} is missing",
+            np.array([before[name], reference_rows - before[name]], np.int64),
+            np.array([now[name], rows - now[name]], np.int64),
+            base_limit,
+        )
+        for name in before
+        if name in now and name not in counted
+    )
+    return [drift for drift in measured if drift is not None]
+
+
 def measure_unknown_drift(
     name: str, reference: tuple[int, int], current: tuple[int, int], base_limit: float
 ) -> ColumnDrift | None:
@@ -187,3 +219,9 @@ def describe_drift(drift: Iterable[ColumnDrift]) -> list[str]:
         f"limit {format_number(d.limit, 3)} ({d.rows:,} values)"
         for d in drifted
     ]
+
+
+def join_drift(lines: Sequence[str], most: int) -> str:
+    """Return the first lines of `describe_drift` as one, and how many more there are."""
+    more = f"; and {len(lines) - most} more" if len(lines) > most else ""
+    return f"{'; '.join(lines[:most])}{more}"

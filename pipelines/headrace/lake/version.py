@@ -18,7 +18,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.schema import ArrayType
 
 from headrace.errors import DamagedError, DatasetError, RemovedError
-from headrace.lake.build import Build, attach_lists, build_to_json, read_sidecar
+from headrace.lake.build import Build, attach_lists, build_to_json, read_build, read_sidecar
 from headrace.lake.damage import explain_damage, read_parquet
 from headrace.lake.data_file import SPLITS, DataFile, SplitName
 from headrace.lake.data_statistics import DataStatistics, read_statistics
@@ -144,6 +144,13 @@ class DatasetVersion:
     def fitted_profile(self) -> Profile:
         """Return the profile of the build that fitted the transform, the reference of drift."""
         return self._read_profile(self.build.transform_of or self.build.build_id)
+
+    @cached_property
+    def fitted_rows(self) -> int:
+        """Return how many train rows the build has that fitted the transform."""
+        fitted_by = self.build.transform_of
+        build = self.build if fitted_by is None else read_build(self.root, fitted_by)
+        return build.processed_ledger.published.get("train", 0)
 
     @cached_property
     def profile(self) -> Profile:

@@ -13,7 +13,7 @@ from headrace.errors import InvalidTextError
 from headrace.lake.build import StoredColumn
 from headrace.lake.damage import explain_damage
 from headrace.lake.data_file import SPLITS
-from headrace.lake.drift import ColumnDrift, describe_drift
+from headrace.lake.drift import ColumnDrift, describe_drift, join_drift
 from headrace.lake.profile import Profile
 from headrace.lake.sidecar import read_sidecar_text
 from headrace.lake.time_boundaries import TimeBoundaries
@@ -217,12 +217,19 @@ def _measure_drift(
     if reused_version is None:
         return ()
     rows, unseen = sum(sum(file.row_groups) for file in written.files), written.unseen.total()
-    drift = measure_drift(reused_version.fitted_profile, profile, recipe.increments, rows, unseen)
+    drift = measure_drift(
+        reused_version.fitted_profile,
+        profile,
+        recipe.increments,
+        rows,
+        unseen,
+        fitted_rows=reused_version.fitted_rows,
+    )
     lines = describe_drift(drift)
     if lines and recipe.increments.on_drift == "refit":
-        return RebuildWithRefit("; ".join(lines[:3]))
+        return RebuildWithRefit(join_drift(lines, 3))
     if recipe.increments.on_drift == "fail":
         refuse_drift(drift)
     if lines:
-        report(Progress(f"rows drifted from those of the transform: {'; '.join(lines[:3])}"))
+        report(Progress(f"rows drifted from those of the transform: {join_drift(lines, 3)}"))
     return drift

@@ -3,11 +3,14 @@
 import numpy as np
 
 from headrace.columns.dataset_columns import LABEL
+from headrace.columns.histogram import find_with_missing
 from headrace.errors import LakeError
 from headrace.lake.drift import (
     ColumnDrift,
     describe_drift,
+    join_drift,
     measure_id_drift,
+    measure_missing_drift,
     measure_number_drift,
     measure_unknown_drift,
 )
@@ -18,7 +21,13 @@ _SHOWN = 5
 
 
 def measure_drift(
-    fitted: Profile, current: Profile, limits: s.Increments, rows: int, unseen: int = 0
+    fitted: Profile,
+    current: Profile,
+    limits: s.Increments,
+    rows: int,
+    unseen: int = 0,
+    *,
+    fitted_rows: int,
 ) -> tuple[ColumnDrift, ...]:
     """Measure the drift of every column, the label included.
 
@@ -28,6 +37,7 @@ def measure_drift(
         limits: largest values that are no drift.
         rows: new rows that are published.
         unseen: new rows that are left out because the transform does not know their class.
+        fitted_rows: train rows that fitted the transform.
     """
     references = {item.name: item for item in fitted.distributions}
     measured: list[ColumnDrift | None] = []
@@ -49,6 +59,12 @@ def measure_drift(
             measured.append(
                 measure_unknown_drift(item.name, (0, int(r.sum())), now, limits.max_unknown)
             )
+    missing_before = {column.name: column.missing.get("train", 0) for column in fitted.columns}
+    missing_now = {column.name: sum(column.missing.values()) for column in current.columns}
+    counted = find_with_missing({item.name: item.labels for item in current.distributions})
+    measured += measure_missing_drift(
+        (missing_before, fitted_rows), (missing_now, rows), limits.max_distance, counted
+    )
     return tuple(m for m in measured if m is not None)
 
 
@@ -60,10 +76,9 @@ def refuse_drift(drift: tuple[ColumnDrift, ...]) -> None:
     """
     lines = describe_drift(drift)
     if lines:
-        more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
         raise LakeError(
             "the new rows differ from those that the transform was fitted on: "
-            f"{'; '.join(lines[:_SHOWN])}{more}. Nothing was published. Look at the source, raise "
+            f"{join_drift(lines, _SHOWN)}. Nothing was published. Look at the source, raise "
             "the limits in `increments`, or fit again with --refit"
         )
 

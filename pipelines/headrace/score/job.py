@@ -12,7 +12,7 @@ import pyarrow as pa
 from headrace.errors import InvalidTextError, LakeError, LedgerError
 from headrace.features.stored_texts import TextFolder
 from headrace.lake.damage import explain_damage
-from headrace.lake.drift import ColumnDrift, describe_drift
+from headrace.lake.drift import ColumnDrift, describe_drift, join_drift
 from headrace.lake.predictions import publish_predictions
 from headrace.lake.score_record import ScoreRecord
 from headrace.lake.storage import refuse_unseen_file
@@ -238,7 +238,7 @@ def _report_drift(attempt: ScoreAttempt, drift: tuple[ColumnDrift, ...]) -> None
     lines = describe_drift(drift)
     if not lines:
         return
-    drifted = "; ".join(lines[:5])
+    drifted = join_drift(lines, 5)
     if attempt.recipe.score.on_drift == "fail":
         raise LakeError(
             f"rows differ from those that {attempt.model.uri} was trained on: {drifted}. Nothing "

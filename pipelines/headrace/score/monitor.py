@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from headrace.columns.dataset_columns import LABEL
-from headrace.columns.histogram import HistogramAxis, axes_from_json
+from headrace.columns.histogram import HistogramAxis, axes_from_json, find_with_missing
 from headrace.labels.spec import LabelSpec
 from headrace.lake.drift import (
     ColumnDrift,
     measure_id_drift,
+    measure_missing_drift,
     measure_number_drift,
     measure_unknown_drift,
 )
@@ -27,6 +28,8 @@ class Reference:
         axes: of the transform's columns.
         counts: column -> train rows in each bin or with each label.
         unknown: column -> values out of the vocabulary, of the train rows.
+        missing: raw column -> train rows where it is missing; none of an older Headrace's model.
+        rows: train rows.
         prediction_axis: of predictions; None where there was no validation split.
         predictions: validation rows in each bin, or of each class.
     """
@@ -34,6 +37,8 @@ class Reference:
     axes: tuple[HistogramAxis, ...]
     counts: Mapping[str, np.ndarray]
     unknown: Mapping[str, int]
+    missing: Mapping[str, int]
+    rows: int
     prediction_axis: HistogramAxis | None
     predictions: np.ndarray | None
 
@@ -49,6 +54,8 @@ class Reference:
             axes=tuple(axis for axis in axes if axis.name != LABEL),
             counts={name: np.array(counts, np.int64) for name, counts in plain["counts"].items()},
             unknown=plain["unknown"],
+            missing=plain.get("missing", {}),
+            rows=plain.get("rows", 0),
             prediction_axis=axis,
             predictions=np.array(predictions["counts"], np.int64) if predictions else None,
         )
@@ -80,6 +87,12 @@ def measure_drift(
             measured.append(
                 measure_unknown_drift(axis.name, unknown_before, unknown_now, limits.max_unknown)
             )
+    measured += measure_missing_drift(
+        (reference.missing, reference.rows),
+        (results.missing, results.rows),
+        limits.max_distance,
+        find_with_missing({axis.name: axis.labels for axis in reference.axes}),
+    )
     if reference.predictions is not None and results.predictions is not None:
         measure, limit = (
             (measure_id_drift, limits.max_distance)

@@ -237,11 +237,12 @@ def _predict_chunk(
     Raises:
         ModelError: a prediction is not finite.
     """
-    columns = transform(rows)
+    columns = transform(rows, results.missing)
+    results.rows += rows.num_rows
     for axis in options.axes:
-        if axis.name in columns:
-            results.add_counts(axis.name, axis.count_values(columns[axis.name]))
-            results.unknown[axis.name] += axis.count_unknown(columns[axis.name])
+        if axis.column in columns:
+            results.add_counts(axis.name, axis.count_values(columns[axis.column]))
+            results.unknown[axis.name] += axis.count_unknown(columns[axis.column])
     output = network(stack_inputs(columns, transform.spec))
     not_finite = int((~np.isfinite(output.reshape(len(output), -1)).all(axis=1)).sum())
     if not_finite:

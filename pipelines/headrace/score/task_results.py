@@ -18,6 +18,8 @@ class TaskResults:
         buckets: (source partition's position, bucket) -> rows.
         counts: column -> rows in each bin or with each label.
         unknown: column -> values out of the vocabulary.
+        missing: raw column -> rows where it is missing.
+        rows: that were predicted.
         predictions: rows in each bin, or of each class.
         quarantined_rows, quarantine_files: rejected rows that the tasks wrote to the quarantine,
             and the names of the files.
@@ -27,6 +29,8 @@ class TaskResults:
     buckets: Counter[tuple[int, int]] = field(default_factory=Counter)
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
     predictions: np.ndarray | None = None
     quarantined_rows: int = 0
     quarantine_files: list[str] = field(default_factory=list)
@@ -46,6 +50,8 @@ class TaskResults:
             "buckets": [[*key, rows] for key, rows in self.buckets.items()],
             "counts": {name: counts.tolist() for name, counts in self.counts.items()},
             "unknown": dict(self.unknown),
+            "missing": dict(self.missing),
+            "rows": self.rows,
             "quarantined_rows": self.quarantined_rows,
             "quarantine_files": self.quarantine_files,
             "predictions": None if self.predictions is None else self.predictions.tolist(),
@@ -62,6 +68,8 @@ class TaskResults:
                 buckets=Counter({(partition, b): n for partition, b, n in plain["buckets"]}),
                 counts={name: np.array(c, np.int64) for name, c in plain["counts"].items()},
                 unknown=Counter(plain["unknown"]),
+                missing=Counter(plain["missing"]),
+                rows=plain["rows"],
                 predictions=None if predictions is None else np.array(predictions, np.int64),
                 quarantined_rows=plain["quarantined_rows"],
                 quarantine_files=plain["quarantine_files"],
@@ -75,6 +83,8 @@ class TaskResults:
         for name, counts in other.counts.items():
             self.add_counts(name, counts)
         self.unknown.update(other.unknown)
+        self.missing.update(other.missing)
+        self.rows += other.rows
         self.quarantined_rows += other.quarantined_rows
         self.quarantine_files += other.quarantine_files
         if other.predictions is not None:

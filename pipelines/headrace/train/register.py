@@ -262,16 +262,19 @@ def _describe_columns(dataset: DatasetVersion, report: Report) -> dict[str, Any]
     build = dataset.build
     try:
         axes = read_sidecar_text(dataset.root, build.transform_of or build.build_id, AXES_FILE)
-        distributions = dataset.fitted_profile.distributions
+        profile, rows = dataset.fitted_profile, dataset.fitted_rows
         with explain_damage(f"dataset {dataset.root}: {AXES_FILE}"):
             plain_axes = json.loads(axes)
     except (RemovedError, DamagedError) as error:
         report(Progress(f"scoring with this model will not measure drift of its inputs: {error}"))
-        return {"axes": [], "counts": {}, "unknown": {}}
+        return {"axes": [], "counts": {}, "unknown": {}, "missing": {}, "rows": 0}
+    distributions = profile.distributions
     return {
         "axes": plain_axes,
         "counts": {d.name: list(d.counts["train"]) for d in distributions},
         "unknown": {d.name: d.unknown["train"] for d in distributions if d.unknown},
+        "missing": {column.name: column.missing.get("train", 0) for column in profile.columns},
+        "rows": rows,
     }
 
 

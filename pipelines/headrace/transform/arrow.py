@@ -4,6 +4,7 @@ What a feature gives is said and computed by its kind in `features`; `graph.py` 
 execution.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -29,11 +30,19 @@ class ArrowTransform:
             for kind, feature in zip(self._kinds, spec.features, strict=True)
         ]
 
-    def __call__(self, batch: "pa.RecordBatch | pa.Table") -> dict[str, np.ndarray]:
+    def __call__(
+        self, batch: "pa.RecordBatch | pa.Table", missing: "Counter[str] | None" = None
+    ) -> dict[str, np.ndarray]:
         """Return dataset column -> values, in the order of the spec's features.
 
-        float32 or int32 of shape (rows,) for scalars, (rows, length) for tokens and series, uint8
-        (rows, height, width, channels) for images.
+        Args:
+            batch: rows with their raw columns.
+            missing: rows where a raw column is missing are added here, those included whose value a
+                rule takes away.
+
+        Returns:
+            float32 or int32 of shape (rows,) for scalars, (rows, length) for tokens and series,
+            uint8 (rows, height, width, channels) for images.
 
         Raises:
             KeyError: a raw column is not in the batch.
@@ -42,6 +51,11 @@ class ArrowTransform:
         """
         raw = {column.name: column.kind for column in self.spec.raw}
         columns = read_columns(batch, raw, self.spec.derived, self.spec.rules or ())
+        if missing is not None:
+            for name in raw:
+                values = columns[name]
+                nulls = batch[name].null_count if values.is_list else values.missing.sum()
+                missing[name] += int(nulls)
         arrays: dict[str, np.ndarray] = {}
         for kind, feature, vocabulary in zip(
             self._kinds, self.spec.features, self._vocabularies, strict=True

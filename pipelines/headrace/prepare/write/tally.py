@@ -57,8 +57,8 @@ def count_file(
         columns = columns | {LABEL: list_label_bins(label)}
     return FileTally(
         path=path,
-        counts={axis.name: axis.count_values(columns[axis.name]) for axis in axes},
-        unknown={axis.name: axis.count_unknown(columns[axis.name]) for axis in axes},
+        counts={axis.name: axis.count_values(columns[axis.column]) for axis in axes},
+        unknown={axis.name: axis.count_unknown(columns[axis.column]) for axis in axes},
         missing=missing,
     )
 
