@@ -151,7 +151,8 @@ the columns of the source's files, and the definition of its keys. 7: it has the
 were read, joins that are followed, and persons that were erased. 8: its files have checksums. 9: it
 has the columns of raw values, and the boundaries of a split by time that follow from the rows. 10:
 its lists are in manifests where they are long. 11: its files may have rows of several source
-partitions, and it has the version that was optimized. 12: rows without ids are counted."""
+partitions, and it has the version that was optimized. 12: rows without ids, and groups of
+rare ids, are counted."""
 FIRST_BUILD_WITH_SUMS = 8
 """Format of `build.json` from which on a sidecar without checksums is damaged."""
 PREDICTIONS = Format("version of predictions", 5)
@@ -181,8 +182,8 @@ CHECKPOINT = Format("checkpoint", 4, key="format", steps={2: _mark_ended, 3: _ke
 3: it has the settings that its state depends on, and says whether it stopped early. 4: it says
 whether categoricals share embedding tables."""
 MODEL = Format("registered model", 2)
-"""Headrace's entry in a model's metadata, and the files beside its network. 2: rows without ids are
-counted."""
+"""Headrace's entry in a model's metadata, and the files beside its network. 2: rows without ids,
+and groups of rare ids, are counted."""
 
 
 def _call_unjudged(tree: Tree) -> Tree:

@@ -8,7 +8,9 @@ from headrace.columns.histogram import (
     axes_from_json,
     axes_to_json,
     make_empty_axis,
+    make_hash_axis,
     make_number_axis,
+    make_text_axis,
 )
 from headrace.columns.statistics import NumberSummary
 
@@ -34,6 +36,33 @@ def test_an_axis_of_numbers_has_room_around_a_constant() -> None:
     assert (axis.edges[0], axis.edges[-1]) == (-0.25, 0.25)
     assert len(axis.edges) == NUMBER_BINS + 1
     assert set(axis.quantiles) == {4.0}
+
+
+def test_hashed_ids_are_counted_by_groups() -> None:
+    axis = make_hash_axis("x", 100_000)
+    assert axis.labels[:2] == ("missing", "hash group 1")
+    counts = axis.count_values(np.array([0, 1, 16, 17, 33, 100_000], np.int32))
+    assert counts.tolist() == [1, 3, *[0] * 14, 2]  # 1, 17 and 33; 16 and 100,000
+    small = make_hash_axis("x", 3, padded=True)
+    assert small.labels == ("padding", "hash group 1", "hash group 2", "hash group 3")
+    assert small.count_values(np.array([[1, 0], [3, 3]], np.int32)).tolist() == [0, 1, 0, 2]
+    assert axes_from_json(axes_to_json([axis])) == (axis,)
+
+
+def test_ids_without_a_label_are_counted_by_groups() -> None:
+    axis = make_text_axis("x", ["unknown"], ["a", "b"], 3)
+    assert axis.labels == (
+        "missing", "unknown", "a", "b", "other, group 1", "other, group 2", "other, group 3",
+    )  # fmt: skip
+    assert axis.unknown == (1, 2)
+    assert axis.count_values(np.arange(7)).tolist() == [1] * 7
+    many = make_text_axis("x", [], ["a"], 1000, padded=True)
+    assert (len(many.labels), many.labels[:2], many.unknown) == (18, ("padding", "a"), (1, 1))
+    assert many.count_values(np.array([0, 1, 2, 18, 3])).tolist() == [0, 1, 2, 1, *[0] * 14]
+    for others in (0, 1):
+        one = make_text_axis("x", ["unknown"], ["a"], others)
+        assert one.labels == ("missing", "unknown", "a", "other")
+        assert one.count_values(np.array([3, 4, 9])).tolist() == [0, 0, 0, 3]
 
 
 def test_axes_survive_json() -> None:

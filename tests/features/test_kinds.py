@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[dict[str, Any], str, set[ColumnType]]] = {
     "robust": ({"indicator": True}, "integer", NUMBER),
     "log1p": ({"indicator": True}, "real", NUMBER),
     "quantile_buckets": ({"buckets": 3}, "real", NUMBER),
-    "fixed_buckets": ({"boundaries": [0.5]}, "integer", NUMBER),
+    "fixed_buckets": ({"boundaries": [50.0, 150.0]}, "integer", NUMBER),
     "vocabulary": ({}, "string", CATEGORY),
     "hash": ({"buckets": 5}, "string", CATEGORY),
     "cross": ({"columns": ["string", "integer"], "buckets": 5}, "", CATEGORY),
@@ -123,30 +123,57 @@ def test_the_data_report_counts_every_value(name: str) -> None:
         assert axis.count_values(values).sum() == expected
 
 
+def draw_table(rows: int) -> pa.Table:
+    """Draw rows of the columns of `TABLE`, of many values each."""
+    rng = np.random.default_rng(rows)
+    numbers = rng.integers(0, 200, rows)
+    words = [f"w{number}" for number in range(200)]
+    return pa.table(
+        {
+            "real": rng.normal(size=rows),
+            "integer": numbers,
+            "string": [words[n] for n in numbers],
+            "integers": rng.integers(0, 256, (rows, 6)).astype(np.int64).tolist(),
+            "reals": rng.normal(size=(rows, 2)).tolist(),
+            "strings": [list(rng.choice(words, 3)) for _ in range(rows)],
+        }
+    )
+
+
+@pytest.mark.parametrize("night", ["empty", "one value"])
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_column_that_comes_without_a_value_is_drift(name: str) -> None:
-    """Whatever its feature is: a night whose column is empty is not a night like the others."""
+def test_a_column_that_comes_without_values_or_with_one_is_drift(name: str, night: str) -> None:
+    """Whatever its feature is: such a night is not a night like the others."""
     section = make_section(name)
-    spec = fit_table(TABLE, RAW, {"f": section})
+    usual, other = draw_table(3000), draw_table(1000)
+    spec = fit_table(usual, RAW, {"f": section})
     (feature,) = spec.features
-    columns = {column: read_column(TABLE[column], raw_kind) for column, raw_kind in RAW.items()}
+    columns = {column: read_column(usual[column], raw_kind) for column, raw_kind in RAW.items()}
     kind = find_feature_kind(section)
     variables = kind.list_summary_requests("f", section)
     statistics = {variable.key: variable.summarize(columns) for variable in variables}
-    none = pa.table({c: pa.nulls(len(TABLE), TABLE[c].type) for c in TABLE.column_names})
+    axes = kind.list_axes(feature, section, statistics)
     transform = ArrowTransform(spec)
-    missing: list[Counter[str]] = [Counter(), Counter()]
-    before, after = transform(TABLE, missing[0]), transform(none, missing[1])
-    drifted = []
-    for axis in kind.list_axes(feature, section, statistics):
-        measure = measure_id_drift if axis.labels else measure_number_drift
-        # So many rows that no difference is chance.
-        counts = [1000 * axis.count_values(columns[axis.column]) for columns in (before, after)]
-        found = measure(axis.name, *counts, 0.1)
-        drifted += [axis.name] if found is not None and found.has_drifted else []
-    counts_by_side = [({k: 1000 * n for k, n in side.items()}, 3000) for side in missing]
-    drifted += [d.name for d in measure_missing_drift(*counts_by_side, 0.1) if d.has_drifted]
-    assert drifted
+
+    def list_drifted(rows: pa.Table) -> list[str]:
+        missing: list[Counter[str]] = [Counter(), Counter()]
+        before, after = transform(usual, missing[0]), transform(rows, missing[1])
+        drifted = []
+        for axis in axes:
+            counts = [axis.count_values(arrays[axis.column]) for arrays in (before, after)]
+            if axis.labels:
+                drifted.append(measure_id_drift(axis.name, *counts, 0.1))
+            else:
+                drifted.append(measure_number_drift(axis.name, *counts, 0.2))
+        drifted += measure_missing_drift((missing[0], len(usual)), (missing[1], len(rows)), 0.1)
+        return [found.name for found in drifted if found is not None and found.has_drifted]
+
+    assert list_drifted(other) == []
+    if night == "empty":
+        table = {n: pa.nulls(1000, usual[n].type) for n in usual.column_names}
+    else:
+        table = {n: pa.array([usual[n][0].as_py()] * 1000, usual[n].type) for n in RAW}
+    assert list_drifted(pa.table(table))
 
 
 def test_missing_values_are_counted_as_where_the_rows_were_written() -> None:

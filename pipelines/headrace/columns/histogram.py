@@ -14,6 +14,7 @@ AXES_FILE = "axes.json"
 MISSING_LABEL = "missing"
 """Name of id 0 where it stands for missing values."""
 _EMPTY_SUFFIX = " is empty"  # no name of a feature has a space
+_MOST_GROUPS = 16
 NUMBER_BINS = 20
 """Bins of a histogram of numbers."""
 _SHOWN_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -27,12 +28,14 @@ class HistogramAxis:
         name: the column.
         edges: of numbers, limits of the bins on the column's own scale.
         shown_edges: the same before scaling.
-        labels: of ids, one a counted position; the last takes all further ids.
+        labels: of ids, one a counted position; the last ones take all further ids.
         unknown: ids from here (inclusive) to there are out of the vocabulary.
         padded: id 0 is padding and not counted.
         quantiles: of the train split, before scaling.
         rows_of: dataset column of lists of ids whose rows are counted, by whether they are empty:
             nothing but padding; "" where values are counted.
+        groups: how many labels at the end are groups of ids without a label of their own, which are
+            dealt to them in turns; 1 where the last takes them all.
     """
 
     name: str
@@ -43,6 +46,7 @@ class HistogramAxis:
     padded: bool = False
     quantiles: tuple[float, ...] = ()
     rows_of: str = ""
+    groups: int = 1
 
     @property
     def column(self) -> str:
@@ -62,6 +66,9 @@ class HistogramAxis:
         if self.labels:
             if self.padded:
                 flat = flat[flat != 0]
+            first = len(self.labels) - self.groups
+            if self.groups > 1:
+                flat = np.where(flat < first, flat, first + (flat - first) % self.groups)
             return np.bincount(np.minimum(flat, len(self.labels) - 1), minlength=len(self.labels))
         low, high = self.edges[0], self.edges[-1]
         bins = len(self.edges) - 1
@@ -83,6 +90,46 @@ def make_empty_axis(name: str) -> HistogramAxis:
     comes without any value would be no drift.
     """
     return HistogramAxis(f"{name}{_EMPTY_SUFFIX}", labels=(MISSING_LABEL, "present"), rows_of=name)
+
+
+def make_hash_axis(name: str, buckets: int, *, padded: bool = False) -> HistogramAxis:
+    """Return an axis of ids by hash, which have no names: groups of buckets.
+
+    It tells rows that nearly all come with one value from rows of many.
+
+    Args:
+        name: of the dataset column.
+        buckets: of the hash.
+        padded: whether id 0 is padding; else it is what is missing.
+    """
+    groups = min(buckets, _MOST_GROUPS)
+    labels = tuple(f"hash group {number + 1}" for number in range(groups))
+    first = "padding" if padded else MISSING_LABEL
+    return HistogramAxis(name, labels=(first, *labels), padded=padded, groups=groups)
+
+
+def make_text_axis(
+    name: str, unknown: Sequence[str], shown: Sequence[str], others: int, *, padded: bool = False
+) -> HistogramAxis:
+    """Return an axis of ids of a vocabulary: its most frequent texts, and groups of the others.
+
+    Args:
+        name: of the dataset column.
+        unknown: labels of the ids of texts that are not in it.
+        shown: its most frequent texts.
+        others: how many more there are.
+        padded: whether id 0 is padding; else it is what is missing.
+    """
+    groups = max(1, min(others, _MOST_GROUPS))
+    rest = [f"other, group {n + 1}" for n in range(groups)] if groups > 1 else ["other"]
+    first = "padding" if padded else MISSING_LABEL
+    return HistogramAxis(
+        name,
+        labels=(first, *unknown, *shown, *rest),
+        unknown=(1, 1 + len(unknown)),
+        padded=padded,
+        groups=groups,
+    )
 
 
 def find_with_missing(labels: Mapping[str, Sequence[str]]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
+from headrace.columns.histogram import MISSING_LABEL, HistogramAxis, make_hash_axis
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.fingerprints import hash_column_tensors, hash_columns
@@ -101,8 +101,8 @@ class HashKind(IdsKind[HashSection | CrossSection, HashFeature]):
     def list_axes(
         self, feature: HashFeature, section: HashSection | CrossSection, statistics: Statistics
     ) -> list[HistogramAxis]:
-        """Return an axis of what is missing and what is not: ids have no names."""
-        return [HistogramAxis(feature.name, labels=(MISSING_LABEL, "present"))]
+        """Return an axis of groups of ids, which have no names."""
+        return [make_hash_axis(feature.name, feature.buckets)]
 
     def name_ids(self, feature: HashFeature) -> list[str]:
         """Return the buckets by number."""

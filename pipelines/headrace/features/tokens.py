@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.columns.histogram import HistogramAxis, make_empty_axis
+from headrace.columns.histogram import (
+    HistogramAxis,
+    make_empty_axis,
+    make_hash_axis,
+    make_text_axis,
+)
 from headrace.columns.statistics import Statistics
 from headrace.columns.values import Values
 from headrace.features.fingerprints import hash_column_tensors, hash_columns
 from headrace.features.hash import Buckets
 from headrace.features.kind import (
-    FIRST_UNKNOWN_ID,
     MISSING_ID,
     ColumnSection,
     CountLimits,
@@ -211,16 +215,14 @@ class TokensKind(FeatureKind[MultiValuedSection | TextSection, TokensFeature]):
         section: MultiValuedSection | TextSection,
         statistics: Statistics,
     ) -> list[HistogramAxis]:
-        """Return an axis of the most frequent texts, and one of rows without any; for hashed texts,
-        whose ids have no names, the second alone."""
+        """Return an axis of the most frequent texts, or of groups of hashed ones, and one of rows
+        without any."""
         empty = make_empty_axis(feature.name)
         if feature.buckets is not None:
-            return [empty]
-        unknown = ["unknown"] * feature.unknown_ids
-        labels = ("padding", *unknown, *feature.values[:SHOWN_TEXTS], "other")
-        range_of_unknown = (FIRST_UNKNOWN_ID, FIRST_UNKNOWN_ID + feature.unknown_ids)
-        texts = HistogramAxis(feature.name, labels=labels, unknown=range_of_unknown, padded=True)
-        return [texts, empty]
+            return [make_hash_axis(feature.name, feature.buckets, padded=True), empty]
+        unknown, shown = ["unknown"] * feature.unknown_ids, feature.values[:SHOWN_TEXTS]
+        others = len(feature.values) - len(shown)
+        return [make_text_axis(feature.name, unknown, shown, others, padded=True), empty]
 
     def make_example_values(
         self, feature: TokensFeature, *, in_lists: bool

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from headrace.columns.histogram import MISSING_LABEL, HistogramAxis
+from headrace.columns.histogram import MISSING_LABEL, HistogramAxis, make_text_axis
 from headrace.columns.statistics import Statistics, TextCounts
 from headrace.columns.values import Values
 from headrace.errors import Problem
 from headrace.features.kind import (
-    FIRST_UNKNOWN_ID,
     ColumnSection,
     CountLimits,
     FittedColumnFeature,
@@ -165,13 +164,13 @@ class VocabularyKind(IdsKind[VocabularySection, VocabularyFeature]):
     def list_axes(
         self, feature: VocabularyFeature, section: VocabularySection, statistics: Statistics
     ) -> list[HistogramAxis]:
-        """Return an axis of the most frequent values."""
+        """Return an axis of the most frequent values, and of groups of the others."""
         unknown = [f"unknown {i}" for i in range(feature.unknown_ids)]
         if feature.unknown_ids == 1:
             unknown = ["unknown"]
-        labels = (MISSING_LABEL, *unknown, *feature.values[:SHOWN_TEXTS], "other")
-        first = FIRST_UNKNOWN_ID + feature.unknown_ids
-        return [HistogramAxis(feature.name, labels=labels, unknown=(FIRST_UNKNOWN_ID, first))]
+        shown = feature.values[:SHOWN_TEXTS]
+        others = len(feature.values) - len(shown)
+        return [make_text_axis(feature.name, unknown, shown, others)]
 
     def make_example_values(
         self, feature: VocabularyFeature, *, in_lists: bool
