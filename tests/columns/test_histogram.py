@@ -40,11 +40,11 @@ def test_an_axis_of_numbers_has_room_around_a_constant() -> None:
 
 def test_hashed_ids_are_counted_by_groups() -> None:
     axis = make_hash_axis("x", 100_000)
-    assert axis.labels[:2] == ("missing", "hash group 1")
+    assert axis.labels[:2] == ("missing", "hash 1")
     counts = axis.count_values(np.array([0, 1, 16, 17, 33, 100_000], np.int32))
     assert counts.tolist() == [1, 3, *[0] * 14, 2]  # 1, 17 and 33; 16 and 100,000
     small = make_hash_axis("x", 3, padded=True)
-    assert small.labels == ("padding", "hash group 1", "hash group 2", "hash group 3")
+    assert small.labels == ("padding", "hash 1", "hash 2", "hash 3")
     assert small.count_values(np.array([[1, 0], [3, 3]], np.int32)).tolist() == [0, 1, 0, 2]
     assert axes_from_json(axes_to_json([axis])) == (axis,)
 
@@ -52,7 +52,7 @@ def test_hashed_ids_are_counted_by_groups() -> None:
 def test_ids_without_a_label_are_counted_by_groups() -> None:
     axis = make_text_axis("x", ["unknown"], ["a", "b"], 3)
     assert axis.labels == (
-        "missing", "unknown", "a", "b", "other, group 1", "other, group 2", "other, group 3",
+        "missing", "unknown", "a", "b", "other 1", "other 2", "other 3",
     )  # fmt: skip
     assert axis.unknown == (1, 2)
     assert axis.count_values(np.arange(7)).tolist() == [1] * 7

@@ -103,7 +103,7 @@ def make_hash_axis(name: str, buckets: int, *, padded: bool = False) -> Histogra
         padded: whether id 0 is padding; else it is what is missing.
     """
     groups = min(buckets, _MOST_GROUPS)
-    labels = tuple(f"hash group {number + 1}" for number in range(groups))
+    labels = tuple(f"hash {number + 1}" for number in range(groups))
     first = "padding" if padded else MISSING_LABEL
     return HistogramAxis(name, labels=(first, *labels), padded=padded, groups=groups)
 
@@ -121,7 +121,7 @@ def make_text_axis(
         padded: whether id 0 is padding; else it is what is missing.
     """
     groups = max(1, min(others, _MOST_GROUPS))
-    rest = [f"other, group {n + 1}" for n in range(groups)] if groups > 1 else ["other"]
+    rest = [f"other {n + 1}" for n in range(groups)] if groups > 1 else ["other"]
     first = "padding" if padded else MISSING_LABEL
     return HistogramAxis(
         name,
