@@ -7,6 +7,7 @@ from headrace.columns.histogram import (
     HistogramAxis,
     axes_from_json,
     axes_to_json,
+    find_with_missing,
     make_empty_axis,
     make_hash_axis,
     make_number_axis,
@@ -63,6 +64,16 @@ def test_ids_without_a_label_are_counted_by_groups() -> None:
         one = make_text_axis("x", ["unknown"], ["a"], others)
         assert one.labels == ("missing", "unknown", "a", "other")
         assert one.count_values(np.array([3, 4, 9])).tolist() == [0, 0, 0, 3]
+
+
+def test_columns_whose_missing_values_are_counted_have_a_label_for_them() -> None:
+    axes = [
+        make_text_axis("v", ["unknown"], [], 0), make_hash_axis("h", 9), make_empty_axis("t"),
+        make_text_axis("t", ["unknown"], ["a"], 5, padded=True),
+        HistogramAxis("old", labels=("missing", "present"), padded=True),
+        make_number_axis("n", NumberSummary.from_numbers(np.ones(3)), 0.0, 1.0),
+    ]  # fmt: skip
+    assert find_with_missing({axis.name: axis.labels for axis in axes}) == {"v", "h", "t"}
 
 
 def test_axes_survive_json() -> None:

@@ -14,7 +14,7 @@ from headrace.lake.data_statistics import (
     DataStatistics,
     QuantileEstimate,
 )
-from headrace.lake.profile import Distribution, Profile
+from headrace.lake.profile import Distribution, Profile, RawColumnProfile
 from headrace.lake.source_partition import SourceFile, SourcePartition
 from tests.lake.building import SCHEMA, make_build, make_ledger
 
@@ -173,3 +173,18 @@ def test_true_quantiles_replace_those_of_bins(tmp_path: Path, described: tuple[b
         (("real", "old", 1.0), None),
         (None, ("real", "new", 1.0)),
     ]
+
+
+def test_values_that_are_missing_are_compared(tmp_path: Path) -> None:
+    versions = []
+    for name, missing in (("a", 0), ("b", 900)):
+        column = RawColumnProfile(name="x", kind="real", missing={"train": missing})
+        profile = Profile(columns=(column,), distributions=(make_numbers(1000, 0),), rules=())
+        build = make_build(tmp_path / name, name, 1000)
+        files = {"profile.json": profile.model_dump_json()}
+        publish_build(str(tmp_path / name), build, SCHEMA, "{}", files)
+        versions.append(DatasetVersion.open(str(tmp_path / name)))
+    found = {drift.name: drift for drift in compare_versions(*versions).drift}
+    assert not found["x"].has_drifted
+    assert found["x is missing"].value == pytest.approx(0.9)
+    assert found["x is missing"].has_drifted

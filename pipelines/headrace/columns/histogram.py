@@ -141,7 +141,8 @@ def find_with_missing(labels: Mapping[str, Sequence[str]]) -> frozenset[str]:
     return frozenset(
         name.removesuffix(_EMPTY_SUFFIX)
         for name, own in labels.items()
-        if tuple(own[:1]) == (MISSING_LABEL,)
+        # Hashed lists of an older Headrace had these two labels, and no count of the first.
+        if tuple(own[:1]) == (MISSING_LABEL,) and (len(own) > 2 or name.endswith(_EMPTY_SUFFIX))
     )
 
 

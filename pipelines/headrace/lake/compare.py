@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from headrace.columns.histogram import find_with_missing
 from headrace.labels.kinds import KINDS
 from headrace.lake.data_file import SPLITS
 from headrace.lake.data_statistics import LABEL_KIND, ColumnSummary, DataStatistics
 from headrace.lake.drift import (
     ColumnDrift,
     measure_id_drift,
+    measure_missing_drift,
     measure_number_drift,
     measure_unknown_drift,
 )
@@ -100,6 +102,12 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
     shared = [name for name in before if name in after]
     same_bins = [name for name in shared if _has_same_bins(before[name], after[name])]
     drift = [d for name in same_bins for d in _measure_drift(before[name], after[name])]
+    drift += measure_missing_drift(
+        _count_missing(first),
+        _count_missing(second),
+        _SHARE_LIMIT,
+        find_with_missing({name: after[name].labels for name in same_bins}),
+    )
     old_paths, new_paths = ({f.path for f in v.build.files} for v in (first, second))
     described = first.statistics, second.statistics
 
@@ -146,6 +154,12 @@ def _pair_columns(
     old, new = ({(c.kind == LABEL_KIND, c.name): c for c in d.columns} for d in (first, second))
     keys = [*old, *(key for key in new if key not in old)]
     return tuple((old.get(key), new.get(key)) for key in keys)
+
+
+def _count_missing(dataset: DatasetVersion) -> tuple[dict[str, int], int]:
+    """Return in how many rows each raw column is missing, and the number of rows."""
+    missing = {c.name: sum(c.missing.values()) for c in dataset.profile.columns}
+    return missing, sum(dataset.count_rows(split) for split in SPLITS)
 
 
 def _list_row_paths(dataset: DatasetVersion) -> list[tuple[str, int]]:
