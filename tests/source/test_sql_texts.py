@@ -25,8 +25,6 @@ def check(text: str, columns: frozenset[str] | None = COLUMNS) -> SqlFindings:
         "case when arr_delay > 15 then 1 else 0 end",
         "exists(xs, x -> x > 3)",
         "transform(xs, (x, i) -> x + i)[0] > 0",
-        "current_date > date'2013-01-01'",
-        "current_timestamp() > timestamp'2013-01-01'",
         "_metadata.file_name like '%x%'",
         "my_own_function(arr_delay) rlike '^a'",
         "cast(arr_delay as decimal(10, 2)) between 1 and 2",
@@ -94,6 +92,20 @@ def test_what_does_not_parse_is_suspected(
     assert found.mistakes == ()
     assert what in problem.message
     assert problem.fix == SPARK_DECIDES
+
+
+@pytest.mark.parametrize(
+    "text", ["current_date > date'2013-01-01'", "arr_delay > 1 and NOW() > timestamp'2013-01-01'"]
+)
+@pytest.mark.parametrize("columns", [COLUMNS, None])
+def test_a_label_that_reads_the_clock_is_suspected(
+    text: str, columns: frozenset[str] | None
+) -> None:
+    (problem,) = check(text, columns).suspicions
+    assert "reads the clock (" in problem.message
+    where = SqlText("source.tables.t.where", text)
+    assert check_sql(where, columns) == SqlFindings()  # of what is read tonight
+    assert check_sql(SqlText("label.expression", "now"), frozenset({"now"})) == SqlFindings()
 
 
 def test_without_columns_no_name_is_wrong() -> None:

@@ -14,9 +14,13 @@ from typing import Any
 from headrace.errors import Problem
 from headrace.recipe import Recipe
 from headrace.recipe.expression_checks import list_expressions
+from headrace.recipe.sql_text import find_column_names, list_calls
 from headrace.schema import show_names
 
 SPARK_DECIDES = "Spark's own parser decides"
+_CLOCKS = frozenset(
+    {"curdate", "current_date", "current_time", "current_timestamp", "localtimestamp", "now"}
+)
 # Words that Spark takes for functions, without parentheses, where there is no such column; and the
 # column that every file has.
 _BARE_FUNCTIONS = frozenset(
@@ -92,19 +96,31 @@ def _check_names(sql: SqlText, tree: Any, columns: Collection[str] | None) -> Sq
     for total in tree.find_all(e.AggFunc):
         if total.find_ancestor(e.Window) is None:
             return _suspect(sql, f"{total.sql(dialect='spark')} is of many rows, not of one")
+    clock = _find_clock(sql, columns or ())
     if columns is None:
-        return SqlFindings()
+        return SqlFindings(suspicions=clock)
     missing = [
         name
         for name in dict.fromkeys(_list_names(tree))
         if name not in columns and name.lower() not in _BARE_FUNCTIONS
     ]
     if not missing:
-        return SqlFindings()
+        return SqlFindings(suspicions=clock)
     problems = tuple(_build_problem(sql.key, name, columns) for name in missing)
     if _is_plain(tree):
-        return SqlFindings(mistakes=problems)
-    return SqlFindings(suspicions=problems)
+        return SqlFindings(problems, clock)
+    return SqlFindings(suspicions=(*problems, *clock))
+
+
+def _find_clock(sql: SqlText, columns: Collection[str]) -> tuple[Problem, ...]:
+    """Find what reads the clock in a label, whose rows outlive the build that read them."""
+    words = list_calls(sql.text) | {name.lower() for name in find_column_names(sql.text)}
+    clocks = sorted((words & _CLOCKS) - {*columns})
+    if not clocks or not sql.key.startswith("label."):
+        return ()
+    text = f"reads the clock ({clocks[0]}): a row keeps the value of the build that read it"
+    fix = "a full build would give it another; compute it from columns"
+    return (Problem(sql.key, text, fix),)
 
 
 def _list_names(tree: Any) -> Iterator[str]:
