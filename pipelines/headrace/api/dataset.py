@@ -150,8 +150,9 @@ class Dataset:
         No rows are read. Columns of the frame, float64 but `values`: `values` (int64, how many),
         `missing` and `zeros` (shares), `mean`, `min`, `1%`, `50%`, `99%`, `max`, `distinct` (at
         least so many, where the version has more rows than are described exactly), `positive` (the
-        share of a label that is a condition). They are those of `headrace inspect`; a version of an
-        older Headrace has quantiles that are taken from bins, and only what it counted.
+        share of a label that is a condition). Of times they are microseconds since 1970 (UTC). They
+        are those of `headrace inspect`; a version of an older Headrace has quantiles that are taken
+        from bins, and only what it counted.
         """
         import pandas as pd
 
