@@ -241,7 +241,7 @@ def test_raw_columns_of_two_versions_stand_below_each_other() -> None:
     comparison = compare(
         described=(exact, sampled),
         raw_columns=((before, after), (before, before), (gone, None), (None, new)),
-        statistics={"amount": (ColumnStatistics(100, (), None, None),) * 2},
+        statistics={"amount": (ColumnStatistics(100, (0.0, 0.0, 0.0), None, None),) * 2},
     )
     lines = dataset_lines.format_comparison(comparison, 3, 4)
     facts = "95 values 0, 0, 0 mean 0.25 zero 98.9% missing 9.52%"

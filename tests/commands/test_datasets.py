@@ -141,7 +141,8 @@ def test_inspect_shows_drift(workdir: Path) -> None:
     result = read_result(
         "inspect", str(workdir / "dataset"), "--version", "1", "--workdir", str(workdir)
     )
-    assert {d["name"] for d in result["drift"]} == {"x", "height", "place", "label"}
+    names = {"x", "height", "place", "label", "x is missing", "height is missing"}
+    assert {d["name"] for d in result["drift"]} == names
     assert not any(d["drifted"] for d in result["drift"])
 
 
@@ -158,7 +159,11 @@ def test_diff_shows_rows_files_and_partitions(workdir: Path) -> None:
     assert (statistics["first"]["values"], statistics["second"]["values"]) == (294, 294)
     assert 40 < statistics["second"]["quantiles"][1] < 60
     assert 0.3 < result["statistics"]["label"]["second"]["positive"] < 0.7
-    assert {d["name"] for d in result["drift"]} == {"x", "height", "place", "label"}
+    (x,) = (c for c in result["raw_columns"] if c["first"]["name"] == "x")
+    median = {q["share"]: q["value"] for q in x["second"]["quantiles"]}[0.5]
+    assert statistics["second"]["quantiles"][1] == median
+    names = {"x", "height", "place", "label", "x is missing", "height is missing"}
+    assert {d["name"] for d in result["drift"]} == names
     text = read_text("diff", root, "0", "2")
     assert "source partitions removed: day=01" in text
     assert "no version 9" in read_text("diff", root, "0", "9", code=1)

@@ -106,6 +106,7 @@ def test_a_champion_of_another_transform_predicts_its_own_rows(records: Records)
     ("overrides", "text"),
     [
         (["label.expression=visit > 3"], "label.expression: 'visit > 3' and 'late'"),
+        (["label.expression=LATE"], "label.expression: 'LATE' and 'late'"),  # another column
         (
             ["label.kind=regression", "label.expression=visit"],
             "label.expression: 'visit' and 'late'",
@@ -132,7 +133,7 @@ def test_another_label_is_no_comparison(
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["label.expression= ( LATE ) -- of the visit"],
+        ["label.expression= ( late ) -- of the visit"],
         ["label.expression='`late`'"],
         ["train.epochs=9", "model.hidden=[3]", "dataset.rows_per_file=90"],
         ["clean.rules=[{kind: not_null, columns: [late]}]"],

@@ -167,7 +167,7 @@ def test_a_verdict_on_another_task_is_refused(
 
 
 @pytest.mark.parametrize(
-    "judged", [(), ("label.expression=(LATE)",), ("label.sample_weight=visit",)]
+    "judged", [(), ("label.expression=(late)",), ("label.sample_weight=visit",)]
 )
 def test_a_verdict_on_the_same_task_is_taken(
     registry: Registry, tmp_path: Path, judged: tuple[str, ...]

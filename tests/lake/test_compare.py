@@ -142,7 +142,10 @@ def describe(*columns: ColumnSummary) -> DataStatistics:
 def summarize_number(name: str, value: float, kind: str = "real") -> ColumnSummary:
     return ColumnSummary(
         name=name, kind=kind, values={"train": 10}, missing={"train": 0},
-        quantiles=(QuantileEstimate(share=0.5, value=value, low=value, high=value),),
+        quantiles=tuple(
+            QuantileEstimate(share=share, value=value, low=value, high=value)
+            for share in (0.01, 0.5, 0.99)
+        ),
     )  # fmt: skip
 
 
@@ -157,11 +160,12 @@ def test_true_quantiles_replace_those_of_bins(tmp_path: Path, described: tuple[b
     vars(second)["statistics"] = other if described[1] else None
     found = compare_versions(first, second)
     before, after = found.statistics["x"]
+    estimates = (0.01, 0.5, 0.99)  # of rows that lie evenly in the bin from 0 to 1
+    assert before.quantiles == ((0.0,) * 3 if described[0] else pytest.approx(estimates))
+    assert after.quantiles == ((3.0,) * 3 if described[1] else pytest.approx(estimates))
     if not all(described):
         assert found.raw_columns == ()
-        assert len(before.quantiles) == len(after.quantiles) == 3
         return
-    assert before.quantiles == after.quantiles == ()
     # A raw column with the label's name is another column than the label.
     assert [
         tuple(column and (column.kind, column.name, column.quantiles[0].value) for column in both)

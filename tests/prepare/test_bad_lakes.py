@@ -127,7 +127,9 @@ def test_bad_lakes(tmp_path: Path, breakage: callable, overrides: list[str], mes
     with pytest.raises(LakeError, match=message) as caught:
         build_anew(tmp_path, *overrides)
     # Columns that are nowhere, and what is no SQL, no later night mends.
-    of_recipe = re.search("is missing|no such column|yntax error", str(caught.value))
+    of_recipe = re.search(
+        "is missing|no such column|yntax error|label.* has type", str(caught.value)
+    )
     assert caught.value.exit_code == (2 if of_recipe else 1)
     assert "\tat " not in str(caught.value)  # no Java stack
     assert has_published_nothing(tmp_path)

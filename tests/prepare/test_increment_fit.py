@@ -64,7 +64,8 @@ def test_drift_of_new_rows_is_found_and_what_is_done_about_it(lake: Path) -> Non
     first = build(lake)
     write_day(lake, 4)
     same = build(lake)
-    assert {d.name for d in same.dataset.build.drift} == {"x", "height", "place", "label"}
+    names = {"x", "height", "place", "label", "x is missing", "height is missing"}
+    assert {d.name for d in same.dataset.build.drift} == names
     assert not [d for d in same.dataset.build.drift if d.has_drifted]
     moved = day_of(5, rows=400)
     moved = moved.set_column(2, "x", pc.add(moved["x"], 40.0))

@@ -184,10 +184,11 @@ def test_other_capitals_are_what_they_are_to_the_reader_of_files(lake: Path) -> 
     tree["features"]["Late_"] = {"kind": "standardize", "column": "Amount"}
     tree["label"]["expression"] = "LATE"
     recipe = build_recipe(tree, source="t", workdir=str(lake), environment={})
-    # `amount` is needed too, so that Amount is another column; of LATE Spark's SQL knows no case.
-    assert (
-        "names are case-sensitive, did you mean 'amount'?" in find_missing(recipe)["features.Late_"]
-    )
+    # `amount` is needed too, so that Amount is another column; SQL has the names of the files.
+    found = find_missing(recipe)
+    assert "names are case-sensitive, did you mean 'amount'?" in found["features.Late_"]
+    assert "reads 'LATE', and there is no such column" in found["label.expression"]
+    tree["label"]["expression"] = "late"
     tree["features"].pop("amount")
     recipe = build_recipe(tree, source="t", workdir=str(lake), environment={})
     assert find_missing(recipe) == {}

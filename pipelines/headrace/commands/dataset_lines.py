@@ -126,7 +126,7 @@ def format_dataset(dataset: "DatasetVersion") -> list[str]:
         lines.append(_head_binned("this version has"))
     for item in dataset.profile.distributions:
         statistics = ColumnStatistics.from_distribution(item, build.label_kind)
-        if described is not None and described.has_quantiles(item.name):
+        if described is not None and described.list_quantiles(item.name, (0.5,)):
             statistics = replace(statistics, quantiles=())
         lines.append(f"  {item.name:<28}{_format_statistics(statistics)}")
     return lines
@@ -255,10 +255,12 @@ def format_comparison(comparison: "Comparison", first: int, second: int) -> list
             lines.append(f"  column {name} is {new_type}, was {old_type}")
     lines.append(f"  {'the same' if comparison.same_transform else 'another'} transform")
     lines += _compare_raw_columns(comparison, first, second)
-    for name, (old_statistics, new_statistics) in comparison.statistics.items():
-        lines.append(f"  {name:<28}{_format_statistics(old_statistics)}")
-        if new_statistics != old_statistics:
-            lines.append(f"  {'':<26}> {_format_statistics(new_statistics)}")
+    for name, both in comparison.statistics.items():
+        is_shown = all(d and d.list_quantiles(name, (0.5,)) for d in comparison.described)
+        old, new = (replace(one, quantiles=()) if is_shown else one for one in both)
+        lines.append(f"  {name:<28}{_format_statistics(old)}")
+        if new != old:
+            lines.append(f"  {'':<26}> {_format_statistics(new)}")
     lines += _format_drift("Values", comparison.drift)
     if comparison.other_bins:
         columns = ", ".join(comparison.other_bins)

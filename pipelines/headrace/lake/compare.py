@@ -22,6 +22,7 @@ from headrace.lake.profile import Distribution
 from headrace.lake.source_partition import SourcePartition
 from headrace.lake.version import DatasetVersion
 
+_QUANTILES = (0.01, 0.5, 0.99)
 # From these distances on a change is called drift; the defaults of a recipe.
 _PSI_LIMIT, _SHARE_LIMIT, _UNKNOWN_LIMIT = 0.2, 0.1, 0.05
 
@@ -32,7 +33,8 @@ class ColumnStatistics:
 
     Attributes:
         values: number of values; a list of tokens or a series has several per row.
-        quantiles: of numbers, about 1, 50 and 99%, before scaling.
+        quantiles: of numbers, 1, 50 and 99%, before scaling; where the raw column of the name has
+            them its own, else about, from bins.
         missing, unknown: shares of ids; None where the column has no such ids.
         positive: share of positive rows, of a binary label.
     """
@@ -49,7 +51,7 @@ class ColumnStatistics:
         if item.name == "label" and KINDS[label_kind].has_positive_share and item.value_count:
             positive = sum(counts[-1] for counts in item.counts.values())
             return ColumnStatistics(item.value_count, (), None, None, positive / item.value_count)
-        estimates = (item.estimate_quantile(share) for share in (0.01, 0.5, 0.99))
+        estimates = (item.estimate_quantile(share) for share in _QUANTILES)
         quantiles = tuple(number for number in estimates if number is not None)
         return ColumnStatistics(item.value_count, quantiles, item.missing_share, item.unknown_share)
 
@@ -66,8 +68,7 @@ class Comparison:
         partitions: "added", "removed" and "changed" source partitions.
         same_transform: whether both have the same transform.
         same_rows: whether both have the same rows in the same order, in whatever files.
-        statistics: dataset column -> its statistics in the first and in the second, without the
-            quantiles that the raw columns of both have.
+        statistics: dataset column -> its statistics in the first and in the second.
         described: the statistics of the raw columns of the first and of the second; None where an
             older Headrace published it.
         raw_columns: the statistics of each raw column, and of the label, in the first and in the
@@ -111,9 +112,6 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
     old_paths, new_paths = ({f.path for f in v.build.files} for v in (first, second))
     described = first.statistics, second.statistics
 
-    def is_known(name: str) -> bool:
-        return all(version is not None and version.has_quantiles(name) for version in described)
-
     return Comparison(
         columns=columns,
         rows={split: (first.count_rows(split), second.count_rows(split)) for split in SPLITS},
@@ -127,8 +125,8 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
         same_rows=first.root == second.root and _list_row_paths(first) == _list_row_paths(second),
         statistics={
             name: (
-                _summarize(before[name], first, is_known=is_known(name)),
-                _summarize(after[name], second, is_known=is_known(name)),
+                _summarize(before[name], first),
+                _summarize(after[name], second),
             )
             for name in shared
         },
@@ -139,9 +137,12 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
     )
 
 
-def _summarize(item: Distribution, dataset: DatasetVersion, *, is_known: bool) -> ColumnStatistics:
+def _summarize(item: Distribution, dataset: DatasetVersion) -> ColumnStatistics:
+    """Summarize a dataset column, with the true quantiles where the raw column has them."""
     summary = ColumnStatistics.from_distribution(item, dataset.build.label_kind)
-    return replace(summary, quantiles=()) if is_known else summary
+    described = dataset.statistics
+    known = described.list_quantiles(item.name, _QUANTILES) if described is not None else ()
+    return replace(summary, quantiles=known) if summary.quantiles and known else summary
 
 
 def _pair_columns(

@@ -5,6 +5,7 @@ They are computed where the version is published (`prepare/statistics`) and stor
 Counts, sums and limits are exact; what is computed of a sample says so, with its error.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -167,11 +168,12 @@ class DataStatistics(_Frozen):
         """Return the statistics of a raw column; None where there are none."""
         return next((c for c in self.columns if c.name == name and c.kind != LABEL_KIND), None)
 
-    def has_quantiles(self, dataset_column: str) -> bool:
-        """Return whether the quantiles of a dataset column are known from the raw column that has
-        its name."""
+    def list_quantiles(self, dataset_column: str, shares: Sequence[float]) -> tuple[float, ...]:
+        """Return quantiles of the raw column that has a dataset column's name; none where it has
+        none."""
         column = self.label if dataset_column == LABEL else self.find_column(dataset_column)
-        return column is not None and bool(column.quantiles)
+        found = [column.find_quantile(share) for share in shares] if column is not None else []
+        return tuple(quantile.value for quantile in found if quantile is not None)
 
     @property
     def label(self) -> ColumnSummary | None:
