@@ -78,7 +78,10 @@ def test_values_that_are_missing_are_drift_whatever_replaces_them() -> None:
     # Zeros, and a missing number becomes one: its bins say nothing.
     x = distribution("x", "numbers", (9900, 100), (0, 0), (0, 0))
     shop = Distribution(
-        name="shop", kind="ids", labels=("missing", "a"), counts=dict.fromkeys(SPLITS, (0, 100))
+        name="shop",
+        kind="ids",
+        labels=("missing", "unknown", "a"),
+        counts=dict.fromkeys(SPLITS, (0, 0, 100)),
     )
     fitted = with_missing(x, shop, x=100, y=5000, shop=0, gone=0)
     current = with_missing(x, shop, x=1000, y=300, shop=1000, new=1000)
