@@ -111,7 +111,6 @@ def compare_versions(first: DatasetVersion, second: DatasetVersion) -> Compariso
     )
     old_paths, new_paths = ({f.path for f in v.build.files} for v in (first, second))
     described = first.statistics, second.statistics
-
     return Comparison(
         columns=columns,
         rows={split: (first.count_rows(split), second.count_rows(split)) for split in SPLITS},

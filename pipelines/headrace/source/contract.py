@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 from headrace.recipe import Recipe
 from headrace.recipe import sections as s
+from headrace.recipe.expression_checks import list_expressions
 from headrace.recipe.sql_text import find_column_names
 from headrace.schema import CATEGORIES, NUMBERS, Column, ColumnType, find_violations
 from headrace.source.keys import find_key_problems
@@ -52,13 +53,9 @@ def list_needed_columns(
 
 def list_sql(recipe: Recipe, name: str) -> list[str]:
     """Return the SQL that a recipe has of a table."""
-    table = recipe.source.tables[name]
-    texts = [table.where, table.partitions]
-    if name == recipe.source.main:
-        label = recipe.label
-        texts += [label.expression, label.sample_weight, label.baseline]
-        texts += [rule.expression for rule in recipe.clean.rules if isinstance(rule, s.Expr)]
-    return [text for text in texts if text]
+    tables = (name, "") if name == recipe.source.main else (name,)
+    texts = list_expressions(recipe.source, recipe.label, recipe.clean)
+    return [text for _, text, table in texts if table in tables]
 
 
 def _list_words(recipe: Recipe, name: str) -> frozenset[str]:
