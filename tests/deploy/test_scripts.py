@@ -87,6 +87,16 @@ def test_a_rank_that_ends_first_does_not_end_another_while_it_saves() -> None:
     assert pod.returncode == 143
 
 
+@pytest.mark.parametrize("teller", [0, 11, 23])
+def test_a_pod_told_to_end_while_it_starts_its_ranks_leaves_none(teller: int) -> None:
+    """The signal comes as early as it can: from a rank, while others are being started."""
+    tell = f"[ $RANK = {teller} ] && kill -TERM $PPID"
+    script = f"trap 'exit 143' TERM; {tell}; for ((i = 0; i < 600; i++)); do sleep 0.1; done"
+    pod = start_pod(0, 1, 24, "bash", "-c", script)
+    _, err = pod.communicate(timeout=30)
+    assert (pod.returncode, err) == (143, "")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `tiny.yaml` and its dataset."""
