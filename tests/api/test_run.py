@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -173,6 +174,25 @@ def start_training(folder: Path, workdir: Path) -> "subprocess.Popen[str]":
 def wait_until_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupts_as_early_as_they_can_come_end_the_command(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come as a thread is started: the first that reads, and the one that ends by force."""
+    start, left = threading.Thread.start, [KeyboardInterrupt] * times
+
+    def interrupt(thread: threading.Thread) -> None:
+        if left:
+            raise left.pop()
+        start(thread)
+
+    before = psutil.Process().children(recursive=True)
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_child(["doctor"], print)
+    assert psutil.Process().children(recursive=True) == before
 
 
 @pytest.mark.long

@@ -66,9 +66,9 @@ def run_command(arguments: Sequence[str], show: Show) -> dict[str, Any]:
     assert process.stderr is not None
     out: deque[str] = deque(maxlen=1)
     reader = threading.Thread(target=out.extend, args=(process.stdout,), daemon=True)
-    reader.start()
     last_lines: deque[str] = deque(maxlen=_LAST_LINES)
     try:
+        reader.start()
         for line in process.stderr:
             if text := _format_line(line.rstrip("\n")):
                 last_lines.append(text)
@@ -78,7 +78,8 @@ def run_command(arguments: Sequence[str], show: Show) -> dict[str, Any]:
         _end(process, process.stderr, show)
         raise
     finally:
-        reader.join(_ENDING_SECONDS)
+        with contextlib.suppress(RuntimeError):  # it was interrupted before the reader was started
+            reader.join(_ENDING_SECONDS)
         for stream in (process.stdout, process.stderr):
             stream.close()
     return _read_result(arguments[0], process.returncode, "".join(out), last_lines)
@@ -113,8 +114,8 @@ def _format_line(line: str, with_errors: bool = False) -> str:
 def _end(process: "subprocess.Popen[str]", lines: Iterable[str], show: Show) -> None:
     """End a command as Ctrl-C does, show what it says of that, and use force where it does not."""
     force = threading.Timer(_ENDING_SECONDS, process.kill)
-    force.start()
     try:
+        force.start()
         process.send_signal(signal.SIGINT)  # nothing happens where it has ended
         for line in lines:
             if text := _format_line(line.rstrip("\n"), with_errors=True):
