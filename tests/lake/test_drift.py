@@ -1,8 +1,12 @@
 """Drift: a shift is found, chance is not."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from headrace.columns.histogram import make_number_axis
+from headrace.columns.statistics import NumberSummary
 from headrace.lake.drift import (
     ColumnDrift,
     compute_psi,
@@ -116,6 +120,51 @@ def test_a_column_of_nearly_one_value_that_gets_others_is_drift(share: float) ->
     assert found is not None
     assert found.has_drifted
     assert found.value > 1
+
+
+def replace_some(numbers: np.ndarray, rng: np.random.Generator, value: float) -> np.ndarray:
+    return np.where(rng.random(len(numbers)) < 0.01, value, numbers)
+
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+COLUMNS: dict[str, Draw] = {
+    "normal": lambda rng, rows: rng.normal(5, 2, rows),
+    "uniform": lambda rng, rows: rng.random(rows),
+    "long tail": lambda rng, rows: rng.lognormal(0, 2, rows),
+    "longest tail": lambda rng, rows: rng.lognormal(0, 4, rows),
+    "no mean": lambda rng, rows: rng.standard_cauchy(rows),
+    "counts": lambda rng, rows: rng.geometric(0.3, rows).astype(float),
+    "counts with a tail": lambda rng, rows: np.floor(rng.pareto(0.8, rows)),
+    "999999": lambda rng, rows: replace_some(rng.normal(50, 10, rows), rng, 999_999),
+    "-1 in dollars": lambda rng, rows: replace_some(rng.lognormal(10, 1, rows), rng, -1e12),
+    "half zeros": lambda rng, rows: rng.lognormal(0, 2, rows) * (rng.random(rows) < 0.5),
+    "shares": lambda rng, rows: rng.beta(0.5, 50, rows),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize(("reference_rows", "rows"), [(200, 200), (2000, 500), (50_000, 5000)])
+def test_numbers_that_moved_are_drift_and_others_not(
+    name: str, reference_rows: int, rows: int
+) -> None:
+    """Whatever their shape: a few far away leave the others in one bin of equal width."""
+    rng = np.random.default_rng(reference_rows)
+    alarms = 0
+    for draw in range(100):
+        fitted = COLUMNS[name](rng, reference_rows)
+        axis = make_number_axis("x", NumberSummary.from_numbers(fitted), 0.0, 1.0)
+        before, new = axis.count_values(fitted), COLUMNS[name](rng, rows)
+        same = measure_number_drift("x", before, axis.count_values(new), 0.2)
+        assert same is not None
+        alarms += same.has_drifted
+        if draw % 10 or reference_rows < 2000:
+            continue
+        low, middle, high = np.quantile(new, [0.25, 0.5, 0.75])
+        for moved in (new + (high - low), np.full(rows, middle), np.full(rows, high)):
+            found = measure_number_drift("x", before, axis.count_values(moved), 0.2)
+            assert found is not None
+            assert found.has_drifted
+    assert alarms <= 1
 
 
 @pytest.mark.parametrize("seed", SEEDS)

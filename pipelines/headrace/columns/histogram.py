@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,11 @@ MISSING_LABEL = "missing"
 _EMPTY_SUFFIX = " is empty"  # no name of a feature has a space
 _MOST_GROUPS = 16
 NUMBER_BINS = 20
-"""Bins of a histogram of numbers."""
+"""Bins of equal width of a histogram of numbers; those that are too full are split."""
+# A bin that has more of the rows than this is split, by quantiles so far apart.
+_FULLEST_SHARE = 0.2
+_QUANTILES = np.arange(1, 200) / 200
+_QUANTILES_OF_A_BIN = 10
 _SHOWN_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -26,7 +31,8 @@ class HistogramAxis:
 
     Attributes:
         name: the column.
-        edges: of numbers, limits of the bins on the column's own scale.
+        edges: of numbers, limits of the bins on the column's own scale: of equal width, and those
+            that are too full split (see `split_full_bins`).
         shown_edges: the same before scaling.
         labels: of ids, one a counted position; the last ones take all further ids.
         unknown: ids from here (inclusive) to there are out of the vocabulary.
@@ -72,8 +78,16 @@ class HistogramAxis:
             return np.bincount(np.minimum(flat, len(self.labels) - 1), minlength=len(self.labels))
         low, high = self.edges[0], self.edges[-1]
         bins = len(self.edges) - 1
-        position = (flat.astype(np.float64) - low) * (bins / (high - low))
-        return np.bincount(np.clip(position, 0, bins - 1).astype(np.int64), minlength=bins)
+        if self._has_equal_bins:
+            position = (flat.astype(np.float64) - low) * (bins / (high - low))
+            return np.bincount(np.clip(position, 0, bins - 1).astype(np.int64), minlength=bins)
+        bin_of = np.searchsorted(np.array(self.edges[1:-1]), flat, side="right")
+        return np.bincount(bin_of, minlength=bins)
+
+    @cached_property
+    def _has_equal_bins(self) -> bool:
+        edges = self.shown_edges or self.edges
+        return edges == tuple(np.linspace(edges[0], edges[-1], len(edges)).tolist())
 
     def count_unknown(self, values: np.ndarray) -> int:
         """Return how many ids are out of the vocabulary."""
@@ -156,12 +170,69 @@ def make_number_axis(
         summary: of the train split's values, before scaling.
         center, scale: of the dataset column.
     """
-    low, high = summary.quantile(0.005), summary.quantile(0.995)
-    low, high = widen_constant_range(low, high)
-    shown = np.linspace(low, high, NUMBER_BINS + 1)
+    low, high = widen_constant_range(summary.quantile(0.005), summary.quantile(0.995))
+    shown = split_full_bins(np.linspace(low, high, NUMBER_BINS + 1), summary)
     quantiles = tuple(summary.quantile(q) for q in _SHOWN_QUANTILES) if summary.rows else ()
     edges = (shown - center) / scale
     return HistogramAxis(name, tuple(edges.tolist()), tuple(shown.tolist()), quantiles=quantiles)
+
+
+def split_full_bins(edges: np.ndarray, summary: NumberSummary) -> np.ndarray:
+    """Split bins that have more than 20% of the rows, by quantiles that are 5% of the rows apart.
+
+    A few numbers far from the others, a long tail for one, leave most rows to a single bin of equal
+    width, in which they could become anything unseen. A value that 5% of the rows have is told
+    from its neighbours.
+
+    Args:
+        edges: of bins of equal width, float64 (bins + 1,), rising.
+        summary: of the rows; nothing is split where there are none.
+
+    Returns:
+        These edges, and those between the parts of a bin, float64, rising.
+    """
+    rows = summary.rows
+    if not rows:
+        return edges
+    ranks = np.floor((rows - 1) * _QUANTILES)
+    at_ranks = summary.mean[np.searchsorted(np.cumsum(summary.count) - 1, ranks)]
+    values, counts = np.unique(at_ranks, return_counts=True)
+    cuts, gathered = [], 0
+    for position in range(1, len(values)):
+        gathered += counts[position - 1]
+        if max(gathered, counts[position]) >= _QUANTILES_OF_A_BIN:
+            cuts.append(values[position - 1] / 2 + values[position] / 2)
+            gathered = 0
+    inner = edges[1:-1]
+    places = np.searchsorted(inner, summary.mean, side="right")
+    counted = np.bincount(places, weights=summary.count, minlength=len(inner) + 1)
+    is_full = counted > _FULLEST_SHARE * rows
+    kept = [
+        cut
+        for cut in cuts
+        if edges[0] < cut < edges[-1] and is_full[np.searchsorted(inner, cut, side="right")]
+    ]
+    return np.unique(np.concatenate([edges, kept]))
+
+
+def merge_equal_bins(
+    edges: Sequence[float], counts: Sequence[int]
+) -> tuple[tuple[float, ...], list[int]]:
+    """Merge the parts of bins that were split, for a picture of bins of equal width.
+
+    Args:
+        edges: of the bins, shape (bins + 1,).
+        counts: of them, shape (bins,).
+
+    Returns:
+        The edges and counts of `NUMBER_BINS` bins; those that were given where they are not parts
+        of such bins.
+    """
+    equal = np.linspace(edges[0], edges[-1], NUMBER_BINS + 1)
+    if not np.isin(equal, edges).all():
+        return tuple(edges), list(counts)
+    begins = np.searchsorted(edges, equal[:-1])
+    return tuple(equal.tolist()), np.add.reduceat(np.asarray(counts), begins).tolist()
 
 
 def widen_constant_range(low: float, high: float) -> tuple[float, float]:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.columns.histogram import HistogramAxis
+from headrace.columns.histogram import NUMBER_BINS, HistogramAxis, split_full_bins
+from headrace.columns.statistics import NumberSummary
 from headrace.labels.spec import LabelSpec
 
 PREDICTION = "prediction"
-_BINS = 20
 _SHOWN_CLASSES = 30
 
 
@@ -26,7 +26,9 @@ def make_prediction_axis(output: np.ndarray, label: LabelSpec) -> HistogramAxis:
     if bins := label.definition.name_bins(label, _SHOWN_CLASSES):
         return HistogramAxis(PREDICTION, labels=bins)
     low, high = label.definition.find_prediction_range(output)
-    edges = tuple(np.linspace(low, high, _BINS + 1).tolist())
+    summary = NumberSummary.from_numbers(output.astype(np.float64))
+    shown = split_full_bins(np.linspace(low, high, NUMBER_BINS + 1), summary)
+    edges = tuple(shown.tolist())
     return HistogramAxis(PREDICTION, edges, edges)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from headrace.columns.histogram import merge_equal_bins
 from headrace.lake.data_file import SPLITS
 from headrace.lake.data_statistics import (
     LABEL_KIND,
@@ -232,8 +233,12 @@ def draw_distribution(item: Distribution, statistics: DataStatistics | None = No
     elif item.quantiles:
         shown = (format_number(q, 4) for q in item.quantiles)
         facts.append(f"train, quantiles 0 1 5 25 50 75 95 99 100%: {', '.join(shown)}")
+    edges, counts = item.edges, dict[str, Sequence[int]](item.counts)
+    if edges:
+        for split in totals:
+            edges, counts[split] = merge_equal_bins(item.edges, item.counts[split])
     series = [
-        Series(split, [n / rows for n in item.counts[split]], SPLIT_COLORS[split])
+        Series(split, [n / rows for n in counts[split]], SPLIT_COLORS[split])
         for split, rows in totals.items()
         if rows
     ]
@@ -241,7 +246,7 @@ def draw_distribution(item: Distribution, statistics: DataStatistics | None = No
         series,
         y=Axis("share of the split's values", is_share=True),
         x=Axis("value"),
-        edges=item.edges,
+        edges=edges,
         names=item.labels,
     )
     reading = "Bars of one place are equally high where the splits are alike."
