@@ -104,6 +104,19 @@ def test_bars_have_the_height_of_a_split_s_share() -> None:
     assert "out of vocabulary: train 25%, validation none, test none" in text_of(page)
 
 
+def test_bins_that_were_split_are_drawn_as_one() -> None:
+    edges = sorted({0.5, 1.5, *range(0, 201, 10)})
+    counts = (3, 1, 0, *[0] * 18, 4)
+    item = Distribution(name="tail", kind="numbers", edges=tuple(edges), counts={"train": counts})
+    page = render_report(
+        "clicks", build_of(), PROFILE.model_copy(update={"distributions": (item,)})
+    )
+    assert re.findall(r"<title>(.*?)</title>", page)[-20:] == [
+        "0 to 10, train: 50%", *[f"{n} to {n + 10}, train: 0%" for n in range(10, 190, 10)],
+        "190 to 200, train: 50%",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("measures", [3, 20])
 def test_drift_shows_the_furthest_measures_first(measures: int) -> None:
     drift = tuple(

@@ -44,6 +44,11 @@ def test_a_rule_with_chance_is_refused(tmp_path: Path) -> None:
     assert problem.startswith("clean.rules.0.expression: calls uuid()")
 
 
+def test_a_baseline_of_chance_is_refused(tmp_path: Path) -> None:
+    label = 'label={kind: regression, expression: size, baseline: "size + rand()"}'
+    assert find_problems(tmp_path, label)[0].startswith("label.baseline: calls rand()")
+
+
 @pytest.mark.parametrize(
     "text",
     [
