@@ -61,9 +61,11 @@ print(json.dumps({"started": started, "before": before, "taken": taken, "refused
 def test_what_rows_depend_on_is_set_whoever_started_the_session(tmp_path: Path) -> None:
     lines = [f"{key} {value}" for key, value in BAD.items()]
     (tmp_path / "spark-defaults.conf").write_text("\n".join(lines))
+    # The last is what a session of Spark Connect leaves behind in the process that starts us.
+    others = {"SPARK_CONF_DIR": str(tmp_path), "LC_ALL": "C", "SPARK_CONNECT_MODE_ENABLED": "1"}
     done = subprocess.run(
         [sys.executable, "-P", "-c", _PROGRAM, str(tmp_path), json.dumps(BAD)],
-        env={**os.environ, "SPARK_CONF_DIR": str(tmp_path), "LC_ALL": "C"},
+        env={**os.environ, **others},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -30,7 +30,12 @@ from headrace.recipe.sections import Spark
 from headrace.recipe.spark_settings import PINNED
 from headrace.redaction import SPARK_PATTERN
 from headrace.spark_engine.find_engine import is_remote
-from headrace.spark_engine.remote import close_session, find_remote, open_session
+from headrace.spark_engine.remote import (
+    close_session,
+    find_remote,
+    forget_connect_mode,
+    open_session,
+)
 from headrace.spark_engine.session_settings import (
     SPEED_DEPENDS_ON,
     complete_remote_session,
@@ -128,9 +133,7 @@ def spark_session(
         if settings.master.startswith("local"):  # executors elsewhere must reach the driver
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        if locale.getencoding().upper() != "UTF-8":  # Java could not open é.parquet
-            os.environ["LC_ALL"] = "C.UTF-8"
+        _prepare_environment()
         builder = builder.master(settings.master)
         shuffle_folder = _make_shuffle_folder(settings.master, folder)
         conf |= _LOCAL | {
@@ -160,6 +163,14 @@ def spark_session(
         raise MachineError(
             f"Spark did not start with master {settings.master!r}: {reason}; its log is {log}"
         ) from error
+
+
+def _prepare_environment() -> None:
+    """Set what a Spark of this machine takes from the environment."""
+    forget_connect_mode()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if locale.getencoding().upper() != "UTF-8":  # Java could not open é.parquet
+        os.environ["LC_ALL"] = "C.UTF-8"
 
 
 def _has_java_options(conf: Mapping[str, str]) -> bool:

@@ -181,7 +181,7 @@ def test_one_that_stops_early(
     if when == REGISTERING:
         epochs = undisturbed_stop["metrics"]["epochs"]
         assert f"continuing after epoch {epochs}, where it stopped early" in done.err
-        assert not re.search(r"epoch \d+ of", done.err.partition("continuing")[2])
+        assert not re.search(r"train: epoch \d+ of", done.err.partition("continuing")[2])
 
 
 def test_ranks_that_start_again_by_themselves(

@@ -33,7 +33,11 @@ RULES = [
     {"kind": "expr", "expression": "event % 97 <> 3 or hash(event) = 7", "name": "chosen"},
     {"kind": "not_null", "columns": ["x"], "on_violation": "drop"},
 ]
-SLEEP = "reflect('java.lang.Thread', 'sleep', 3000L) is not null"
+# Adds 256 million numbers for each row, which takes seconds.
+SLOW = (
+    "aggregate(sequence(1, 16000), bigint(event), (a, i) -> a + "
+    "aggregate(sequence(1, 16000), 0L, (b, j) -> b + j)) is not null"
+)
 
 
 @pytest.fixture(scope="module")
@@ -272,8 +276,8 @@ def test_an_increments_partitions_are_chosen_by_their_folders(
 
 @contextmanager
 def slow_build(workdir: Path, server: ConnectServer) -> Iterator[subprocess.Popen]:
-    """A build while the server works on its rows, of which each takes three seconds."""
-    recipe = write_recipe(workdir, clean={"rules": [{"kind": "expr", "expression": SLEEP}]})
+    """A build while the server works on its rows, of which each takes seconds."""
+    recipe = write_recipe(workdir, clean={"rules": [{"kind": "expr", "expression": SLOW}]})
     process = subprocess.Popen(
         [str(BIN / "headrace"), "prepare", recipe, "--workdir", str(workdir), "--json"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.errors import DatasetError, LakeError, OptionError, UnreachableError
 from headrace.extras import ExtraError
 from headrace.lake.storage import (
     build_delta_options,
@@ -49,8 +49,23 @@ def test_roots_mean_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("url", ["file:///exp#1/ds", "file:///a%20b/ds", "file:/what?/ds"])
 def test_a_url_that_is_read_in_two_ways_is_refused(url: str) -> None:
-    with pytest.raises(DatasetError, match="write the path itself, without file:"):
+    with pytest.raises(OptionError, match="write the path itself, without file:"):
         resolve_root(url)
+
+
+@pytest.mark.parametrize("url", ["https://host/ds", "dbfs:/ds", "s3://"])
+def test_a_place_that_can_hold_no_dataset_is_refused(url: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(url)):
+        resolve_root(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:9/x", "zip://a::file://nowhere.zip"])
+def test_a_file_system_that_cannot_be_opened_is_no_defect(url: str) -> None:
+    """Of tables and checkpoints: some connect when they are opened, and some when they are used."""
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        filesystem, path = open_filesystem(url)
+        with explain_storage_errors(url):
+            filesystem.ls(path)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +76,7 @@ def test_a_url_that_is_read_in_two_ways_is_refused(url: str) -> None:
     ],
 )  # fmt: skip
 def test_a_root_that_is_two_places_is_refused(root: str, character: str) -> None:
-    with pytest.raises(DatasetError, match="has " + re.escape(repr(character)) + " in its name"):
+    with pytest.raises(OptionError, match="has " + re.escape(repr(character)) + " in its name"):
         refuse_ambiguous_root(root)
 
 

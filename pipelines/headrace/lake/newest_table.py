@@ -14,7 +14,6 @@ from headrace.errors import DatasetError
 from headrace.lake.storage import (
     build_delta_options,
     describe_error,
-    is_storage_error,
     open_delta_table,
     open_filesystem,
 )
@@ -80,10 +79,8 @@ def _mark_log(root: str) -> _Mark | None:
     filesystem, base = open_filesystem(root)
     try:
         listed = filesystem.ls(f"{base}/_delta_log", detail=True)
-    except Exception as error:  # of any store: opening the table will tell
-        if isinstance(error, FileNotFoundError) or is_storage_error(error):
-            return None
-        raise
+    except Exception:  # of any store, or a URL that it does not take: opening the table will tell
+        return None
     if sum(item.get("size") or 0 for item in listed) > _MOST_LOG_BYTES:
         return None
     mark = sorted(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from headrace.errors import DatasetError, LakeError, UnreachableError
+from headrace.addresses import find_store_problem
+from headrace.errors import DatasetError, LakeError, OptionError, UnreachableError
 from headrace.extras import require_extras
 from headrace.lake.damage import explain_damage
 from headrace.redaction import MASK, redact_text
@@ -36,6 +37,7 @@ _AMBIGUOUS_IN_URLS = re.compile(r"[%?#\\\[\]]|//")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Packages whose errors are of a store and not a defect; each is installed with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
+_UNKNOWN_STORE = ("Unknown scheme", "Unable to recognise URL")  # as delta-rs says it
 _EXTRAS = {
     "s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure",
     "abfss": "azure", "az": "azure",
@@ -49,12 +51,15 @@ def resolve_root(root: str) -> str:
     a slash at the end is removed.
 
     Raises:
-        DatasetError: a local URL has characters that its readers take in two ways.
+        OptionError: it is on no store for datasets and predictions, or is a local URL with
+            characters that its readers take in two ways.
     """
+    if problem := find_store_problem(root):
+        raise OptionError(f"{redact_text(root)}: {'; '.join(problem)}")
     if root.startswith("file:"):
         path = "/" + root.removeprefix("file:").strip("/")
         if _URL_CHARACTERS.search(path):
-            raise DatasetError(
+            raise OptionError(
                 f"{root}: %, ? and # mean one thing in a URL and another in a path; write the path "
                 "itself, without file:"
             )
@@ -71,12 +76,12 @@ def refuse_ambiguous_root(root: str) -> None:
         root: as `resolve_root` returns it, of a dataset or of predictions.
 
     Raises:
-        DatasetError: it has such characters; no file was written.
+        OptionError: it has such characters; no file was written.
     """
     characters = _AMBIGUOUS_IN_URLS if "://" in root else _AMBIGUOUS_IN_PATHS
     found = characters.search(root.partition("://")[2] or root)
     if found:
-        raise DatasetError(
+        raise OptionError(
             f"{redact_text(root)} has {found[0]!r} in its name, which a Delta log and its files "
             "would not take for the same place; choose another name"
         )
@@ -95,6 +100,7 @@ def open_filesystem(root: str) -> tuple[Any, str]:
     Raises:
         DatasetError: this machine has no file system for such a URL.
         ExtraError: the extra that has the file system is not installed.
+        UnreachableError: the file system could not be opened.
     """
     scheme = _require_store(root)
     try:
@@ -104,6 +110,10 @@ def open_filesystem(root: str) -> tuple[Any, str]:
             f"{redact_text(root)}: no file system for {scheme}:// here ({error}); install fsspec's "
             "package for it"
         ) from None
+    except Exception as error:  # some connect at once, or load libraries of the system
+        raise UnreachableError(
+            f"{redact_text(root)} cannot be reached: {describe_error(error)}"
+        ) from error
     return filesystem, path.rstrip("/")
 
 
@@ -197,12 +207,23 @@ def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
     Raises:
         DeltaError: there is no table, or no such version.
         DatasetError: the store cannot be reached.
+        OptionError: there is no such kind of store.
     """
     from deltalake import DeltaTable  # here, because those who only write files need it not
+    from deltalake.exceptions import DeltaError
 
     where = f"dataset {redact_text(root)}: its _delta_log"
-    with explain_storage_errors(root), explain_damage(where):
-        return DeltaTable(root, version=version, storage_options=build_delta_options(root))
+    options = build_delta_options(root)
+    try:
+        with explain_storage_errors(root), explain_damage(where):
+            return DeltaTable(root, version=version, storage_options=options)
+    except (DeltaError, DatasetError) as error:
+        if not any(text in str(error) for text in _UNKNOWN_STORE):
+            raise
+        raise OptionError(
+            f"{redact_text(root)}: Delta's writer knows no store of {root.partition('://')[0]}://; "
+            "give a folder, or a URL of s3://, gs:// or abfss://"
+        ) from None
 
 
 def build_delta_options(root: str) -> dict[str, str] | None:

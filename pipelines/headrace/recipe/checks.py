@@ -5,9 +5,9 @@ rest; a check whose sections are not all there is left out until they are. Keys 
 columns are in `column_checks.py`, those about training in `train_checks.py`.
 """
 
-import re
 from typing import Any
 
+from headrace.addresses import find_scheme_problem, find_store_problem
 from headrace.columns.dataset_columns import name_passthrough_column
 from headrace.errors import Problem
 from headrace.features.kinds import get_form
@@ -45,7 +45,6 @@ from headrace.recipe.train_checks import (
     check_two_tower,
 )
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 Valid = dict[str, Any]
 """Top-level key -> validated value; keys that failed validation are absent."""
 
@@ -59,12 +58,9 @@ def find_impossible_combinations(valid: Valid) -> list[Problem]:
     return problems
 
 
-def _check_address(where: str, path: str | None) -> list[Problem]:
-    """Check that what stands before `://` can be a scheme, or the path is one of this machine."""
-    scheme, mark, _ = (path or "").partition("://")
-    if not mark or scheme.startswith(("/", ".")) or _SCHEME.fullmatch(scheme):
-        return []
-    return [Problem(where, f"{scheme[:40]!r} is no scheme of a URL", "write the URL alone")]
+def _check_dataset_path(dataset: s.Dataset) -> list[Problem]:
+    found = find_store_problem(dataset.path)
+    return [Problem("dataset.path", *found)] if found else []
 
 
 def _check_tables(source: s.Source) -> list[Problem]:
@@ -74,7 +70,8 @@ def _check_tables(source: s.Source) -> list[Problem]:
         if (table.path is None) == (table.table is None):
             choice = "neither path nor table" if table.path is None else "both path and table"
             problems.append(Problem(where, choice, "give one of them"))
-        problems += _check_address(f"{where}.path", table.path)
+        if found := find_scheme_problem(table.path or ""):
+            problems.append(Problem(f"{where}.path", *found))
         if table.table is not None and "format" in table.model_fields_set:
             problems.append(
                 Problem(
@@ -218,7 +215,7 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_parallel_trials, ("tune", "train")),
     (_check_model, ("model", "features")),
     (_check_file_sizes, ("dataset",)),
-    (lambda dataset: _check_address("dataset.path", dataset.path), ("dataset",)),
+    (_check_dataset_path, ("dataset",)),
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label", "train")),
     (check_references, ("evaluate", "label", "features")),

@@ -111,7 +111,7 @@ def open_session(remote: Remote, app_name: str, settings: Mapping[str, str]) -> 
         _limit_retries(session)
         release = session.version
     except Exception as error:  # of Spark or gRPC: no access, no such user, no such cluster
-        _forget_mode()
+        forget_connect_mode()
         reason = redact_text(_describe_error(error))
         raise MachineError(
             f"the Spark Connect server {remote.address} ({remote.named_by}) opened no session: "
@@ -130,11 +130,15 @@ def close_session(session: "SparkSession") -> None:
     """End what a session runs on its server, and the session."""
     call_briefly(session.interruptAll)
     call_briefly(session.stop)
-    _forget_mode()
+    forget_connect_mode()
 
 
-def _forget_mode() -> None:
-    """Have later sessions of this process and its children be of the kind that they ask for."""
+def forget_connect_mode() -> None:
+    """Have later sessions of this process and its children be of the kind that they ask for.
+
+    PySpark leaves a variable behind with which no session starts without a server: one of this
+    process, or of a notebook that started it.
+    """
     os.environ.pop(_MODE_VARIABLE, None)
 
 
