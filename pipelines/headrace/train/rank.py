@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.distributed.rank.collectives import Collectives
 from headrace.distributed.rank.peer_loss import is_peer_loss
+from headrace.errors import get_first_line
 from headrace.progress import Report
 from headrace.train.loop import RanksChangeError
 from headrace.train.rank_training import RankTraining
@@ -37,5 +38,7 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
                 is_peer_lost = isinstance(error, RanksChangeError) or is_peer_loss(error)
                 if not (collectives.is_elastic and is_peer_lost):
                     raise
+                if is_peer_loss(error):  # for the log: the launcher sees only that it has left
+                    print(f"a peer is lost: {get_first_line(error)}", flush=True)
                 training.rewind_to_last_update()
                 is_together = False

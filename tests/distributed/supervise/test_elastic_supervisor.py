@@ -1,6 +1,7 @@
 """Supervise elastic runs: ranks are lost, leave, join and are replaced."""
 
 import signal
+from functools import partial
 
 import pytest
 
@@ -114,6 +115,46 @@ def test_a_survivor_with_an_error_of_its_own_ends_the_run(run: Run) -> None:
     run.clock.at(2, lambda: first.fail("bad", time=2.0))
     with pytest.raises(RankError, match="rank 0 of 2 failed with ValueError: bad"):
         run.supervise(ELASTIC, 2)
+
+
+def test_members_that_lost_each_other_connect_anew(run: Run) -> None:
+    """A connection broke: one notices at once, the other after its timeout; no process died."""
+    first, second = run.join("a", "b")
+    first.carried_values = {"attempt": "x"}
+    run.clock.at(1, lambda: first.wait_for(1))
+    run.clock.at(31, lambda: second.wait_for(1))
+    run.clock.at(40, lambda: [w.exit(0, {"loss": 1}) for w in (first, second)])
+    assert run.supervise(ELASTIC, 2) == {"loss": 1}
+    assert generations_of(first) == [(0, 0, 2), (1, 0, 2)]
+    assert generations_of(second) == [(0, 1, 2), (1, 1, 2)]
+    assert second.slots[1].facts == {"attempt": "x"}
+    assert run.launcher.started == [2]
+    assert run.messages == [
+        "the ranks lost each other, and none died: they connect anew",
+        "going on with 2 ranks instead of 2",
+    ]
+
+
+def test_a_member_that_left_because_another_died_is_a_loss(run: Run) -> None:
+    """Which is seen a moment later than that the survivor has left."""
+    first, second = run.join("a", "b")
+    run.clock.at(1, lambda: first.wait_for(1))
+    run.clock.at(1.5, lambda: second.exit(-signal.SIGKILL))
+    run.clock.at(5, lambda: first.exit(0, {}))
+    run.supervise(ELASTIC, 2)
+    assert run.messages == ["rank 1 of 2 exited with -9", "going on with 1 ranks instead of 2"]
+    assert run.launcher.started == [2, 1]
+
+
+def test_members_that_never_reach_each_other_end_the_run(run: Run) -> None:
+    first, second = run.join("a", "b")
+    task = RankTask("a:b", {}, collective_timeout=30, sizes=[1, 2], max_losses=2)
+    for number in range(1, 4):
+        for worker in (first, second):
+            run.clock.at(10 * number, partial(worker.wait_for, number))
+    with pytest.raises(RankError, match="the ranks lost each other 3 times, though none of them"):
+        run.supervise(task, 2)
+    assert generations_of(first) == [(0, 0, 2), (1, 0, 2), (2, 0, 2)]
 
 
 def test_too_many_losses_end_an_elastic_run(run: Run) -> None:

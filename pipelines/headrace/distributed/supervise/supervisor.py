@@ -86,6 +86,8 @@ class Supervisor:
         self._rendezvous: Rendezvous | None = None
         self._carried_values: dict[str, Any] = {}
         self._change_requested = False
+        self._separations = 0
+        self._left_since: float | None = None
         self._watchdog = self._build_watchdog()
 
     def run(self, ranks: int) -> dict[str, Any]:
@@ -135,7 +137,10 @@ class Supervisor:
             if dead:
                 self._handle_deaths(dead)
             elif self._task.is_elastic and 0 not in codes:
-                self._admit_waiting()
+                if self._have_separated():
+                    self._rejoin_members()
+                else:
+                    self._admit_waiting()
             self._watchdog.check_progress()
             self._pause()
 
@@ -221,6 +226,31 @@ class Supervisor:
                     worker.request_change(self._generation)
         elif all(self._has_left(worker) for worker in self._members):
             self._regroup(self._members)
+
+    def _have_separated(self) -> bool:
+        """Return whether a member left by itself, so long ago that no death explains it."""
+        if self._change_requested or not any(map(self._has_left, self._members)):
+            self._left_since = None
+            return False
+        if self._left_since is None:
+            self._left_since = self._clock()
+        return self._clock() - self._left_since > _GRACE_SECONDS
+
+    def _rejoin_members(self) -> None:
+        """Begin the next generation with members that lost each other and are all alive.
+
+        A connection broke, or an exchange did not end in time. It counts as a loss, so that ranks
+        that can never reach each other end the run.
+        """
+        self._left_since = None
+        self._separations += 1
+        if self._separations + len(self._lost) > self._task.max_losses:
+            raise RankError(
+                f"the ranks lost each other {self._separations} times, though none of them died; "
+                "is the network between their hosts well? see their logs above"
+            )
+        self._report(Progress("the ranks lost each other, and none died: they connect anew"))
+        self._regroup(self._members)
 
     def _has_left(self, worker: Worker) -> bool:
         """Return whether a member waits for the next generation."""
