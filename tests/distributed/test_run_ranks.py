@@ -72,6 +72,26 @@ def test_ranks_are_started_again_with_the_payload_of_a_restart(
     ]
 
 
+def test_an_exchange_that_tensorflow_refused_costs_no_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = RankError(
+        "rank 0 of 2 failed with PeerLossError: rank 0 of 2 lost a peer: The same RunGraph "
+        "(Worker) request was received twice. goo.gle/debugonly"
+    )
+    died = RankError("rank 1 died.")
+    attempts = Attempts(refused, died, refused, died, refused, {"a": 1})
+    assert attempts.run(monkeypatch) == {"a": 1}
+    assert attempts.payloads == ["never", *["auto"] * 5]
+    assert [m.partition(";")[0] for m in attempts.messages[:2]] == [
+        "TensorFlow took an exchange of the ranks for one that it had seen before, and refused it",
+        "rank 1 died",
+    ]
+    for_ever = Attempts(*[refused] * 200)
+    with pytest.raises(RankError, match="received twice"):
+        for_ever.run(monkeypatch)
+
+
 def test_the_last_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = Attempts(*(RankError(f"death {n}") for n in range(1, 4)))
     with pytest.raises(RankError, match="death 3"):

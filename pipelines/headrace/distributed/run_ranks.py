@@ -29,6 +29,16 @@ from headrace.progress import Progress, Report
 from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark
 
+# TensorFlow numbers each exchange by chance, from 32 bits that it draws anew, and refuses one whose
+# number is among the last 100,000 that its server had: one of some 40,000. Nothing is wrong with
+# the ranks then, nor with their hosts.
+_REFUSAL = "request was received twice"
+_MOST_REFUSALS = 100
+_REFUSED = (
+    "TensorFlow took an exchange of the ranks for one that it had seen before, and refused it; "
+    "restarting from the last checkpoint"
+)
+
 
 @dataclass(frozen=True)
 class LauncherSettings:
@@ -116,16 +126,21 @@ def run_ranks(
     check_collectives(task.collectives, max([ranks, *task.sizes]))
     if unused := list_unused_variables(os.environ):
         report(Progress(f"ranks do not use {', '.join(unused)} of this environment"))
-    for restart in range(task.max_restarts + 1):
+    restarts = refusals = 0
+    while True:
         try:
             return _run_once(task, ranks, report, launcher, should_stop)
         except RankError as error:
-            if restart == task.max_restarts:
+            if _REFUSAL in str(error) and refusals < _MOST_REFUSALS:
+                refusals += 1
+                report(Progress(_REFUSED))
+            elif restarts < task.max_restarts:
+                restarts += 1
+                first_line = get_first_line(error).rstrip(".")
+                report(Progress(f"{first_line}; restarting ({restarts} of {task.max_restarts})"))
+            else:
                 raise
-            first_line = get_first_line(error).rstrip(".")
-            report(Progress(f"{first_line}; restarting ({restart + 1} of {task.max_restarts})"))
             task = task.build_restart()
-    raise AssertionError("the last attempt returns or raises")
 
 
 def _run_once(

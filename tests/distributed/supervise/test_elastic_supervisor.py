@@ -157,6 +157,23 @@ def test_members_that_never_reach_each_other_end_the_run(run: Run) -> None:
     assert generations_of(first) == [(0, 0, 2), (1, 0, 2), (2, 0, 2)]
 
 
+def test_members_that_lose_each_other_now_and_then_go_on(run: Run) -> None:
+    """More often than ranks may be lost, with steps between."""
+    first, second = run.join("a", "b")
+    task = RankTask("a:b", {}, collective_timeout=30, sizes=[1, 2], max_losses=1)
+
+    def leave(number: int) -> None:
+        first.position = Position(number, number, False)
+        for worker in (first, second):
+            worker.wait_for(number)
+
+    for number in range(1, 6):
+        run.clock.at(10 * number, partial(leave, number))
+    run.clock.at(70, lambda: [w.exit(0, {}) for w in (first, second)])
+    run.supervise(task, 2)
+    assert len(first.slots) == 6
+
+
 def test_too_many_losses_end_an_elastic_run(run: Run) -> None:
     _, second = run.join("a", "b")
     task = RankTask("a:b", {}, sizes=[1, 2], max_losses=0)

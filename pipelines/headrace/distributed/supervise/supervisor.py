@@ -86,7 +86,7 @@ class Supervisor:
         self._rendezvous: Rendezvous | None = None
         self._carried_values: dict[str, Any] = {}
         self._change_requested = False
-        self._separations = 0
+        self._separations, self._separation_step = 0, -2
         self._left_since: float | None = None
         self._watchdog = self._build_watchdog()
 
@@ -239,12 +239,14 @@ class Supervisor:
     def _rejoin_members(self) -> None:
         """Begin the next generation with members that lost each other and are all alive.
 
-        A connection broke, or an exchange did not end in time. It counts as a loss, so that ranks
-        that can never reach each other end the run.
+        A connection broke, or an exchange did not end in time. Ranks that never reach each other
+        end the run: as many times in a row, without a step between them, as ranks may be lost.
         """
         self._left_since = None
-        self._separations += 1
-        if self._separations + len(self._lost) > self._task.max_losses:
+        step = max(worker.read_position().step for worker in self._members)
+        self._separations = 1 if step > self._separation_step else self._separations + 1
+        self._separation_step = step
+        if self._separations > self._task.max_losses:
             raise RankError(
                 f"the ranks lost each other {self._separations} times, though none of them died; "
                 "is the network between their hosts well? see their logs above"
