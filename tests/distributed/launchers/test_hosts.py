@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -129,6 +130,24 @@ def test_the_error_has_the_last_20_lines_of_output(
         f"no rank could be started on h1: {lines}; check that `ssh -q h1 true` works and that "
         "headrace is at the same path there"
     )
+
+
+def test_the_error_has_lines_that_were_not_read_yet(
+    launcher: HostsLauncher, processes: list[FakeShell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a process is seen before its last words."""
+    read = HostsLauncher._read_output
+
+    def read_late(*arguments: Any) -> None:
+        time.sleep(0.3)
+        read(*arguments)
+
+    monkeypatch.setattr(HostsLauncher, "_read_output", read_late)
+    monkeypatch.setattr(FakeShell, "output", "no route\n")
+    launcher.start_workers(1)
+    processes[0].code = 255
+    with pytest.raises(RankError, match="no rank could be started on h1: no route; check"):
+        launcher.raise_if_failed()
 
 
 def test_lines_of_ranks_keep_their_prefix_and_others_get_the_host(

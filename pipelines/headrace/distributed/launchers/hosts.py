@@ -21,6 +21,8 @@ from headrace.foreign_lines import write_foreign_line
 from headrace.processes import build_python_command
 from headrace.progress import Report
 
+_READ_SECONDS = 2.0
+
 
 class HostsLauncher(ControlServer):
     """A launcher that starts an agent for each rank on hosts; see `supervisor.Launcher`."""
@@ -46,6 +48,7 @@ class HostsLauncher(ControlServer):
         self._hosts = [_parse_host(host) for host in hosts]
         self._shell = list(remote_shell)
         self._started: list[tuple[str, subprocess.Popen[str]]] = []
+        self._readers: list[threading.Thread] = []
         self._output: list[str] = []
         self._pending = 0
 
@@ -67,6 +70,7 @@ class HostsLauncher(ControlServer):
             joined = {worker.order for worker in self._workers.values()}
         for order, (name, process) in enumerate(self._started):
             if process.poll() is not None and order not in joined:
+                self._readers[order].join(_READ_SECONDS)  # its last lines may not be read yet
                 output = "\n".join(self._output[-20:]) or "it printed nothing"
                 raise RankError(
                     f"no rank could be started on {name}: {output}; check that "
@@ -117,7 +121,11 @@ class HostsLauncher(ControlServer):
         with contextlib.suppress(BrokenPipeError):  # it exited: raise_if_failed() says why
             process.stdin.write(json.dumps(connection) + "\n")
             process.stdin.flush()
-        threading.Thread(target=self._read_output, args=(name, process.stdout), daemon=True).start()
+        reader = threading.Thread(
+            target=self._read_output, args=(name, process.stdout), daemon=True
+        )
+        self._readers.append(reader)
+        reader.start()
         return process
 
     def _read_output(self, name: str, stream: IO[str]) -> None:
