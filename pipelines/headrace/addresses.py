@@ -1,7 +1,7 @@
 """Find what is wrong with the address of a folder before anything is opened: no scheme, no store.
 
 What cannot hold a dataset fails at the first write otherwise, or is taken for the name of a folder
-here (`dbfs:/lake`), where nobody looks for it.
+here (`dbfs:/lake`, `--workdir s3://lake`), where nobody looks for it.
 """
 
 import re
@@ -30,7 +30,7 @@ def find_scheme_problem(address: str) -> tuple[str, str] | None:
 
 
 def find_store_problem(address: str) -> tuple[str, str] | None:
-    """Find why no dataset and no predictions can be at an address.
+    """Find why no dataset, predictions or checkpoints can be at an address.
 
     Returns:
         The problem, and what to do about it; None where there is none.
@@ -47,7 +47,23 @@ def find_store_problem(address: str) -> tuple[str, str] | None:
             f"{_EXPECTED}, or ./{found[0]}… where the folder is meant",
         )
     if scheme.lower() in _NO_STORES:
-        return f"no dataset and no predictions can be at {scheme}://", _EXPECTED
+        return f"{scheme}:// is no place that Headrace writes to", _EXPECTED
     if scheme in BUCKET_SCHEMES and not rest.partition("/")[0]:
         return f"{scheme}://{rest[:1]} names no bucket", f"write {scheme}://BUCKET/FOLDER"
     return None
+
+
+def find_folder_problem(address: str) -> tuple[str, str] | None:
+    """Find why an address is no folder of this machine, as the workdir has to be one.
+
+    Returns:
+        The problem, and what to do about it; None where there is none.
+    """
+    scheme, mark, _ = address.partition("://")
+    is_url = bool(mark) and not scheme.startswith(("/", "."))
+    if not is_url and not _HADOOP_PATH.match(address):
+        return None
+    return (
+        "is a URL, and has to be a folder of this machine",
+        "dataset.path, train.checkpoint.path and --output may be URLs",
+    )

@@ -17,6 +17,7 @@ from headrace.lake.storage import (
     explain_storage_errors,
     explain_table_errors,
     is_storage_error,
+    open_delta_table,
     open_filesystem,
     refuse_ambiguous_root,
     resolve_root,
@@ -57,6 +58,13 @@ def test_a_url_that_is_read_in_two_ways_is_refused(url: str) -> None:
 def test_a_place_that_can_hold_no_dataset_is_refused(url: str) -> None:
     with pytest.raises(OptionError, match=re.escape(url)):
         resolve_root(url)
+
+
+@pytest.mark.parametrize("url", ["https://host/ds", "what://host/ds"])
+def test_a_store_that_the_writer_of_the_log_does_not_know_is_an_option(url: str) -> None:
+    """Which schemes it knows changes by its release: it is asked."""
+    with pytest.raises(OptionError, match=r"Delta's writer knows no store of (https|what)://"):
+        open_delta_table(url)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1:9/x", "zip://a::file://nowhere.zip"])

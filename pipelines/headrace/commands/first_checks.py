@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.addresses import find_folder_problem
 from headrace.errors import HeadraceError, MachineError, OptionError
 from headrace.redaction import redact_text
 
@@ -106,6 +107,8 @@ def check_workdir(workdir: str) -> None:
         OptionError: it never can.
         MachineError: its file system is full.
     """
+    if problem := find_folder_problem(workdir):
+        raise OptionError(f"--workdir {redact_text(workdir)} {'; '.join(problem)}")
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):
@@ -122,6 +125,8 @@ def check_out(out: str) -> None:
         OptionError: it never can.
         MachineError: its file system is full.
     """
+    if problem := find_folder_problem(out):
+        raise OptionError(f"--out {redact_text(out)} {problem[0]}")
     folder = Path(out).absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

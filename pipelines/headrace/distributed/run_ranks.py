@@ -30,8 +30,8 @@ from headrace.recipe import Recipe
 from headrace.recipe.sections import Spark
 
 # TensorFlow numbers each exchange by chance, from 32 bits that it draws anew, and refuses one whose
-# number is among the last 100,000 that its server had: one of some 40,000. Nothing is wrong with
-# the ranks then, nor with their hosts.
+# number is among the last 100,000 that its server had: of 2**32, one of 43,000 in the long run.
+# Nothing is wrong with the ranks then, nor with their hosts.
 _REFUSAL = "request was received twice"
 _MOST_REFUSALS = 100
 _REFUSED = (

@@ -58,9 +58,9 @@ def find_impossible_combinations(valid: Valid) -> list[Problem]:
     return problems
 
 
-def _check_dataset_path(dataset: s.Dataset) -> list[Problem]:
-    found = find_store_problem(dataset.path)
-    return [Problem("dataset.path", *found)] if found else []
+def _check_store(where: str, path: str | None) -> list[Problem]:
+    found = find_store_problem(path or "")
+    return [Problem(where, *found)] if found else []
 
 
 def _check_tables(source: s.Source) -> list[Problem]:
@@ -215,7 +215,8 @@ _CHECKS: list[tuple[Any, tuple[str, ...]]] = [
     (check_parallel_trials, ("tune", "train")),
     (_check_model, ("model", "features")),
     (_check_file_sizes, ("dataset",)),
-    (_check_dataset_path, ("dataset",)),
+    (lambda dataset: _check_store("dataset.path", dataset.path), ("dataset",)),
+    (lambda train: _check_store("train.checkpoint.path", train.checkpoint.path), ("train",)),
     (_check_passthrough_columns, ("dataset", "features")),
     (check_evaluation, ("evaluate", "label", "train")),
     (check_references, ("evaluate", "label", "features")),

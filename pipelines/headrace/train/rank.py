@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from headrace.distributed.rank.collectives import Collectives
-from headrace.distributed.rank.peer_loss import is_peer_loss
-from headrace.errors import get_first_line
+from headrace.distributed.rank.peer_loss import find_peer_loss, is_peer_loss
 from headrace.progress import Report
 from headrace.train.loop import RanksChangeError
 from headrace.train.rank_training import RankTraining
@@ -38,7 +37,7 @@ def train_rank(payload: dict[str, Any], collectives: Collectives, report: Report
                 is_peer_lost = isinstance(error, RanksChangeError) or is_peer_loss(error)
                 if not (collectives.is_elastic and is_peer_lost):
                     raise
-                if is_peer_loss(error):  # for the log: the launcher sees only that it has left
-                    print(f"a peer is lost: {get_first_line(error)}", flush=True)
+                if loss := find_peer_loss(error):  # the launcher sees only that it has left
+                    print(f"a peer is lost: {loss}", flush=True)
                 training.rewind_to_last_update()
                 is_together = False

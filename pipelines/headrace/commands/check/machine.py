@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.addresses import find_folder_problem
 from headrace.commands.check.remark import Kind, Remark
 from headrace.commands.first_checks import check_writable, describe_os_error, is_passing
 from headrace.distributed.installed import check_collectives
@@ -17,6 +18,10 @@ from headrace.source.first_look import is_local
 
 def check_workdir(workdir: str) -> list[Remark]:
     """Check that the workdir can be written to, or made; nothing of it stays."""
+    if problem := find_folder_problem(workdir):
+        return [
+            Remark(Kind.OPTION, "--workdir", f"{redact_text(workdir)} {problem[0]}", problem[1])
+        ]
     folder = Path(workdir).absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
