@@ -42,7 +42,7 @@ def test_an_axis_of_numbers_has_room_around_a_constant() -> None:
 
 
 def make_tail_axis(center: float = 0.0, scale: float = 1.0) -> HistogramAxis:
-    """Return an axis of 0, 1, …, 9 in 10% each of 99 rows, and a million in the last."""
+    """Return an axis of 0, 1, …, 9 in 99 rows each, and a million in ten."""
     numbers = np.append(np.arange(990) % 10, np.full(10, 1e6))
     return make_number_axis("x", NumberSummary.from_numbers(numbers), center, scale)
 

@@ -14,6 +14,7 @@ import yaml
 from headrace import spark_gateway
 from headrace.commands.first_checks import (
     check_first,
+    check_out,
     check_workdir,
     check_writable,
     describe_os_error,
@@ -35,6 +36,15 @@ def test_a_workdir_that_cannot_be_made_or_written_is_named(tmp_path: Path) -> No
             check_workdir(str(folder))
     check_workdir(str(tmp_path / "new" / "w"))
     assert list((tmp_path / "new" / "w").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["s3://lake/w", "dbfs:/w", "file:///w"])
+def test_a_url_is_no_folder_here(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for check, option in ((check_workdir, "--workdir"), (check_out, "--out")):
+        with pytest.raises(OptionError, match=f"{option} {url} is a URL, and has to be a folder"):
+            check(url)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_user_without_a_name_is_told_what_to_add(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from headrace.errors import DatasetError
+from headrace.errors import DatasetError, OptionError
 from headrace.lake import newest_table
 from headrace.lake.newest_table import open_newest_table
 
@@ -26,6 +26,12 @@ def opened(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(newest_table, "open_delta_table", count)
     return roots
+
+
+def test_what_a_file_system_cannot_list_is_told_by_the_opening() -> None:
+    """The port is none, which is no error of a store."""
+    with pytest.raises(OptionError, match="Delta's writer knows no such store"):
+        open_newest_table("https://127.0.0.1:9:8/ds")
 
 
 def write(root: Path, value: int, mode: str = "append") -> None:

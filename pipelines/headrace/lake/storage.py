@@ -37,7 +37,8 @@ _AMBIGUOUS_IN_URLS = re.compile(r"[%?#\\\[\]]|//")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Packages whose errors are of a store and not a defect; each is installed with its file system.
 _STORES = ("aiobotocore", "botocore", "aiohttp", "gcsfs", "google", "azure")
-_UNKNOWN_STORE = ("Unknown scheme", "Unable to recognise URL")  # as delta-rs says it
+# As delta-rs says it, which also calls it a table that is not there.
+_UNKNOWN_STORE = ("Unknown scheme", "Unable to recognise URL", " as a URL: ")
 _EXTRAS = {
     "s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure",
     "abfss": "azure", "az": "azure",
@@ -207,7 +208,7 @@ def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
     Raises:
         DeltaError: there is no table, or no such version.
         DatasetError: the store cannot be reached.
-        OptionError: there is no such kind of store.
+        OptionError: there is no such kind of store, or the URL is none.
     """
     from deltalake import DeltaTable  # here, because those who only write files need it not
     from deltalake.exceptions import DeltaError
@@ -221,7 +222,7 @@ def open_delta_table(root: str, version: int | None = None) -> "DeltaTable":
         if not any(text in str(error) for text in _UNKNOWN_STORE):
             raise
         raise OptionError(
-            f"{redact_text(root)}: Delta's writer knows no store of {root.partition('://')[0]}://; "
+            f"{redact_text(root)}: Delta's writer knows no such store, or takes this for no URL; "
             "give a folder, or a URL of s3://, gs:// or abfss://"
         ) from None
 

@@ -116,6 +116,24 @@ def test_what_is_not_installed_ends_with_1(lake: Path, monkeypatch: pytest.Monke
     assert "missing    java: Spark needs Java 17" in ended.out
 
 
+def test_a_workdir_that_is_a_url_is_a_wrong_option() -> None:
+    (remark,) = machine.check_workdir("s3://lake/w")
+    assert (remark.kind, remark.message) == (
+        Kind.OPTION, "s3://lake/w is a URL, and has to be a folder of this machine"
+    )  # fmt: skip
+
+
+def test_places_where_nothing_can_be_written_are_wrong_in_the_recipe(lake: Path) -> None:
+    options = ["--set", "dataset.path=dbfs:/ds", "--set", "train.checkpoint.path=https://host/c"]
+    ended = check(lake, *options)
+    assert ended.code == 2
+    for text in (
+        "dataset.path: dbfs:/ begins a path of Hadoop",
+        "train.checkpoint.path: https:// is no place that Headrace writes to",
+    ):
+        assert text in ended.out
+
+
 def test_a_workdir_below_a_file_is_a_wrong_option_as_run_says(lake: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     workdir = str(tmp_path / "file" / "w")
